@@ -1,10 +1,12 @@
 """Small networks with random, asymmetric weights of every architecture that explanations support."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from gatewise.explain.attribution.method import Method
 from gatewise.explain.example import Example
@@ -141,6 +143,13 @@ def explanation_of(
 ) -> Explanation:
     """Of `example_of`."""
     return explain_example(example_of(arch, *given, **more), method)
+
+
+def printed(*parts: Any, width: int = 200, **options: Any) -> str:
+    """What the terminal shows."""
+    file = io.StringIO()
+    Console(file=file, width=width, **options).print(*parts)
+    return file.getvalue()
 
 
 def check_cell_equations(gates: Gates) -> None:

@@ -1,20 +1,19 @@
 """The evaluation report: mistakes, score by length, history; as text of 80 columns, as JSON and as a page."""
 
 import dataclasses
-import io
 import json
 import re
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from gatewise.errors import InputError
 from gatewise.explain.evaluation import EvaluationReport, evaluation_report, excerpt_of, read_history
 from gatewise.explain.render.evaluation import evaluation_page, evaluation_tables, evaluation_text
-from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.target import Target, log_probabilities
+from tests.explain.random_net import printed
 
 HOSTILE = "<script>alert(1)</script> \x1b[2J [red]x[/red] \u202e"
 HISTORY = "".join(
@@ -54,10 +53,7 @@ def labels_report() -> EvaluationReport:
 
 
 def text_of(report: EvaluationReport, width: int = 80, **options: Any) -> str:
-    screen = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
-    screen.print(evaluation_text(report, **options))
-    assert isinstance(screen.file, io.StringIO)
-    return screen.file.getvalue()
+    return printed(evaluation_text(report, **options), width=width, markup=False, emoji=False, highlight=False)
 
 
 @pytest.mark.parametrize("k", [2, 8, 52])
@@ -101,7 +97,6 @@ def test_ranges_of_length_cover_all_rows_with_their_accuracy() -> None:
     assert sum(one.n for one in report.by_length) == report.evaluation.n
     assert all(a.longest < b.shortest for a, b in zip(report.by_length, report.by_length[1:], strict=False))
     mean = sum(one.n * one.score for one in report.by_length) / report.evaluation.n
-    assert isinstance(report.evaluation, Evaluation)
     assert mean == pytest.approx(report.evaluation.accuracy)
     same = evaluation_report(Target(("a", "b")), np.ones((5, 1)), np.array([0, 1, 1, 1, 0]), ["x"] * 5, [7] * 5)
     assert [(one.shortest, one.longest, one.n, one.score) for one in same.by_length] == [(7, 7, 5, pytest.approx(0.6))]
@@ -156,7 +151,6 @@ def test_json_page_and_notebook_have_all_of_it(make: Any) -> None:
 
 def test_tables_of_the_page() -> None:
     report = classes_report(52)
-    assert isinstance(report.evaluation, Evaluation)
     tables = {one.title: one for one in evaluation_tables(report, 20)}
     counts = [[int(cell) for cell in row[1:-1]] for row in tables["Confusion matrix"].rows]
     np.testing.assert_array_equal(counts, report.evaluation.confusion)

@@ -1,10 +1,7 @@
 """The trace is what ran: the cell equations hold, and the prefix logits are those of each prefix."""
 
-import io
-
 import numpy as np
 import pytest
-from rich.console import Console
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
@@ -25,6 +22,7 @@ from tests.explain.random_net import (
     example_of,
     explained,
     parameters_of,
+    printed,
     steps_of,
     target_score,
 )
@@ -65,7 +63,6 @@ def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
 @pytest.mark.parametrize("name", [name for name, arch in ARCHITECTURES.items() if has_contributions(arch)])
 def test_unit_contributions_add_up_to_logit_minus_base_value(name: str) -> None:
     example, arch = example_of(name, seed=5), ARCHITECTURES[name]
-    assert example.contributions is not None
     assert example.contributions.shape == (len(example.steps), arch.top.size)
     predicted, start = int(example.logits.argmax()), example.prefix_logits[0]
     total = target_score(start, predicted) + example.contributions.sum()
@@ -85,9 +82,7 @@ def test_units_that_are_merged_have_no_contributions(name: str) -> None:
     assert "contribution" not in part
     assert units_json(example, 0)["effect"] is None
     assert [one["name"] for one in heatmaps_json(example, 0)["heatmaps"]] == list("ifgoch")
-    screen = Console(file=io.StringIO(), width=200)
-    screen.print(unit_view(example, 3))
-    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(unit_view(example, 3))
     assert "has no effect of its own" in shown
     assert "change of c" in shown
     with pytest.raises(InputError, match=r"merged by '(sum|product)' before pooling"):

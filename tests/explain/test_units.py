@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-from io import StringIO
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain.render.terminal import unit_report, units_report
@@ -14,7 +12,7 @@ from gatewise.explain.units import UnitsReport, units_over
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import truncate
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, sequence_of, without_unit
+from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, printed, sequence_of, without_unit
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
@@ -101,9 +99,7 @@ def test_a_summary_without_ablations_and_excerpts() -> None:
         assert one.accuracy_ablated is one.probability_change is None
         assert one.rises == one.falls == ()
     assert UnitsReport.from_bytes(report.to_bytes()) == report
-    shown = StringIO()
-    Console(file=shown, width=100).print(units_report(report), unit_report(report, 1))
-    assert "otherwise" not in shown.getvalue()
+    assert "otherwise" not in printed(units_report(report), unit_report(report, 1))
 
 
 def test_a_series_has_no_words() -> None:

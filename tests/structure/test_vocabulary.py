@@ -72,7 +72,6 @@ def help_pages() -> dict[str, str]:
     pages = {"gatewise": program.get_help(parent)}
     for name in COMMANDS:
         each = program.get_command(parent, name)
-        assert each is not None
         pages[f"gatewise {name}"] = each.get_help(click.Context(each, parent, name))
     return pages
 

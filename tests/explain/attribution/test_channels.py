@@ -42,13 +42,10 @@ def test_score_is_baseline_term_plus_channels(
 ) -> None:
     arch = ALL[name]
     found = explanation_of(arch, method, length)
-    assert found.channels is not None
-    assert found.baseline_term is not None
     assert found.channels.shape == (length, arch.channels)
     np.testing.assert_allclose(found.baseline_term + found.channels.sum(axis=1), found.scores, atol=1e-6)
     monkeypatch.setattr(channels, "_POINTS", 64)  # more points change nothing
     more = explanation_of(arch, method, length).channels
-    assert more is not None
     np.testing.assert_allclose(found.channels, more, atol=1e-8)
     assert abs(found.base_value + found.baseline_term.sum() + found.channels.sum() - found.target_score) < 3e-6
     assert np.abs(found.channels).max() > 0.01
@@ -65,7 +62,6 @@ def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
         ensemble_of(arch),
     )
     predicted = int(net.logits([series])[0].argmax())
-    assert found.baseline_term is not None
     for t in range(LENGTH):
         edited = np.concatenate([series[:t], 0 * series[t : t + 1]])
         before, after = target_score(net.logits([series[:t], edited]), predicted)
@@ -79,8 +75,6 @@ def test_channels_at_0_score_0(method: str, name: str) -> None:
     series[:, 1] = 0
     series[5] = 0
     found = explanation_of(arch, method, sequence=series)
-    assert found.channels is not None
-    assert found.baseline_term is not None
     assert not found.channels[:, 1].any()
     assert not found.channels[5].any()
     assert found.baseline_term[5] == pytest.approx(found.scores[5], abs=1e-6)
@@ -96,7 +90,6 @@ def test_equal_channels_score_equally() -> None:
     example = Example(explained(parameters, arch), series)
     for method in ("prefix-difference", "cell-decomposition"):
         found = explain_example(example, method).channels
-        assert found is not None
         np.testing.assert_allclose(found[:, 0], found[:, 2], atol=1e-12)
         assert np.abs(found[:, 0] - found[:, 1]).max() > 1e-3
 
@@ -107,7 +100,6 @@ def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str)
     series, found, net = sequence_of(arch, LENGTH, 7), explanation_of(arch, "leave-one-out", LENGTH), ensemble_of(arch)
     whole = net.logits([series])[0]
     predicted = int(whole.argmax())
-    assert found.channels is not None
     assert found.baseline_term is None
     for t in range(LENGTH):
         for k in range(arch.channels):

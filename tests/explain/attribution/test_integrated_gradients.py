@@ -1,5 +1,7 @@
 """Integrated gradients: complete, equal to captum's on torch.nn.LSTM, with every baseline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.explanation import explain_example
 from gatewise.network.architecture import Architecture
-from gatewise.types import Array
+from gatewise.network.batch import truncate
 from tests.explain import random_net
 from tests.explain.random_net import (
     ARCHITECTURES,
@@ -22,15 +24,10 @@ from tests.explain.random_net import (
     sequence_of,
     target_score,
 )
+from tests.network.oracle import padded_logits
 
 LENGTH = 14
 UNKNOWN = 2
-# One torch.nn.LSTM has equal layers, and no pads or truncation; tests/network compares the gradients of all others.
-LIKE_NO_TORCH_LSTM = [
-    name
-    for name, arch in ARCHITECTURES.items()
-    if arch.stacked_fields() is None or arch.pooling == "step" or "truncated" in name or "nothing" in name
-]
 SMOOTH = [name for name, arch in ARCHITECTURES.items() if arch.gate == "sigmoid"]
 
 
@@ -128,60 +125,36 @@ def test_errors_are_one_line() -> None:
         IntegratedGradients().attribute([example_of("plain", clamps=[Clamp("f", 1.0)])])
 
 
-class TorchNet(torch.nn.Module):
-    """torch.nn.LSTM and a linear layer on x (B, T, D), plainly padded: nothing of gatewise."""
-
-    def __init__(self, arch: Architecture, parameters: dict[str, Array], pads: int) -> None:
-        super().__init__()
-        self.arch, self.pads = arch, pads
-        self.weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
-        width = arch.embedding_dim or arch.vocab_size
-        units, both = arch.top.units, not arch.unidirectional
-        self.lstm = torch.nn.LSTM(width, units, len(arch.layers), batch_first=True, bidirectional=both)
-        for layer, direction, name in arch.lstms():
-            suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
-            for part in ("weight_ih", "weight_hh"):
-                getattr(self.lstm, part + suffix).data = self.weights[f"{name}.{part}"]
-            getattr(self.lstm, "bias_ih" + suffix).data = self.weights[f"{name}.bias"]
-            getattr(self.lstm, "bias_hh" + suffix).data.zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.pads:
-            pad = self.weights["embedding.weight"][0].expand(len(x), self.pads, -1)
-            x = torch.cat([pad, x], dim=1)
-        h, (h_T, _) = self.lstm(x)
-        directions = len(self.arch.top.directions)
-        parts = [h_T[-directions:].transpose(0, 1).flatten(1)] if self.arch.pooling == "last" else []
-        parts += [h.mean(dim=1)] if "mean" in self.arch.pooling else []
-        parts += [h.amax(dim=1)] if "max" in self.arch.pooling else []
-        return torch.cat(parts, dim=1) @ self.weights["dense.weight"].T + self.weights["dense.bias"]
+def logits_of(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    """By torch, of sequences of equal length as embedded words or channels (B, T, D), plainly padded."""
+    if arch.padding == "pre":
+        pads = weights["embedding.weight"][0].expand(len(x), arch.max_length - x.shape[1], -1)
+        x = torch.cat([pads, x], dim=1)
+    series = {"inputs": "channels", "vocab_size": x.shape[2], "embedding_dim": 0, "max_length": 0, "padding": "none"}
+    return padded_logits(replace(arch, **series, truncation="front"), weights, [*x])
 
 
-@pytest.mark.parametrize("name", [name for name in SMOOTH if name not in LIKE_NO_TORCH_LSTM])
+@pytest.mark.parametrize("name", SMOOTH)
 def test_equal_to_captum_on_torch_lstm(name: str) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
     arch = ARCHITECTURES[name]
-    length = 9 if arch.max_length in (0, 10) else LENGTH
-    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
-    net = TorchNet(arch, parameters, arch.max_length - length if arch.padding == "pre" else 0)
+    weights = {key: torch.from_numpy(array) for key, array in parameters_of(arch, 7).items()}
+    x = torch.from_numpy(truncate(sequence_of(arch, LENGTH, 7), arch))
+    base = torch.zeros_like(x)
     if arch.inputs == "tokens":
-        x = net.weights["embedding.weight"][torch.from_numpy(sequence).long()]
-        base = net.weights["embedding.weight"][UNKNOWN].expand_as(x)
-    else:
-        x = torch.from_numpy(sequence)
-        base = torch.zeros_like(x)
-    logits = net(x[None])[0]
+        x = weights["embedding.weight"][x.long()]
+        base = weights["embedding.weight"][UNKNOWN].expand_as(x)
+    predicted = int(logits_of(arch, weights, x[None])[0].argmax())
 
     def explained_number(inputs: Tensor) -> Tensor:
-        found = net(inputs)
-        return found[:, 0] if arch.outputs == 1 else found[:, int(logits.argmax())] - found.mean(dim=1)
+        found = logits_of(arch, weights, inputs)
+        return found[:, 0] if arch.outputs == 1 else found[:, predicted] - found.mean(dim=1)
 
-    expected = attr.IntegratedGradients(explained_number).attribute(
-        x[None], baselines=base[None], n_steps=32, method="gausslegendre"
-    )
+    given = {"baselines": base[None], "n_steps": 32, "method": "gausslegendre"}
+    expected = attr.IntegratedGradients(explained_number).attribute(x[None], **given)[0].detach().numpy()
     baseline = "unknown" if arch.inputs == "tokens" else "zero"
-    found = explanation_of(name, IntegratedGradients(baseline=baseline, max_points=32), length=length)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found.scores, expected[0].sum(dim=1).detach().numpy(), atol=1e-4)
+    found = explanation_of(name, IntegratedGradients(baseline=baseline, max_points=32))
+    np.testing.assert_allclose(found.scores, expected.sum(axis=1), atol=1e-4)
     assert np.abs(found.scores).max() > 0.01
     if found.channels is not None:
-        np.testing.assert_allclose(found.channels, expected[0].detach().numpy(), atol=1e-4)
+        np.testing.assert_allclose(found.channels, expected, atol=1e-4)

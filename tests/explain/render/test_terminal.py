@@ -1,14 +1,12 @@
 """The terminal report: right numbers, with and without colour, and no control character or markup of the user."""
 
 import dataclasses
-import io
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
@@ -16,7 +14,7 @@ from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.target import Target
 from gatewise.types import Faithfulness
-from tests.explain.random_net import ARCHITECTURES, example_of, names_of
+from tests.explain.random_net import ARCHITECTURES, example_of, names_of, printed
 
 LENGTH = 14
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else
@@ -48,10 +46,8 @@ def opened(
 
 def drawn(found: Explanation, example: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
     system: Any = "truecolor" if colour else None
-    screen = Console(file=io.StringIO(), width=width, force_terminal=colour, color_system=system, no_color=not colour)
-    screen.print(explanation_report(found, example, marks=not colour, **options))
-    assert isinstance(screen.file, io.StringIO)
-    return screen.file.getvalue()
+    report = explanation_report(found, example, marks=not colour, **options)
+    return printed(report, width=width, force_terminal=colour, color_system=system, no_color=not colour)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -82,7 +78,6 @@ def test_words_are_coloured_by_sign_and_size(marks: bool) -> None:
             assert f" {mark}{step}{mark} " in f" {text.plain} "
             continue
         place = re.search(rf"\b{step}\b", text.plain)
-        assert place is not None
         styles = [span.style for span in text.spans if span.start == place.start()]
         colour = (POSITIVE if score > 0 else NEGATIVE).color if share >= 0.1 else None
         style = styles[0] if styles else None

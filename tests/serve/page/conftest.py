@@ -150,7 +150,7 @@ def promoted() -> Forecaster:
     return Forecaster.fit(data, id="shop", time="month", target="sold", future=["sale"], horizon=3, **TINY)
 
 
-MODELS: dict[str, Callable[[], Model | Forecaster]] = {
+MODELS: dict[str, Callable[[], Any]] = {
     "promoted": promoted,
     "sales": sales,
     "tagger": tagger,

@@ -85,7 +85,7 @@ def test_the_page_opens_at_the_opening_frame_and_lists_the_most_important_unit_f
     assert differ or name == "text", "the absolute sums name the same units: other texts are needed"
 
 
-def test_the_prediction_follows_the_text(visit: Visit) -> None:
+def test_the_prediction_follows_the_text_and_the_attribution_its_method(visit: Visit) -> None:
     page, model = visit().open(), known_model()
     for text in (TEXT, "cheap", TEXTS[2] + " " + TEXTS[1]):
         write(page, text)
@@ -102,10 +102,6 @@ def test_the_prediction_follows_the_text(visit: Visit) -> None:
     write(page, "good zounds")
     assert "1 not in the vocabulary" in page.inner_text("#counts")
     assert page.locator(".words .unknown").inner_text() == "zounds"
-
-
-def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit: Visit) -> None:
-    page, model = visit().open(), known_model()
     write(page, TEXT)
     page.click("#details summary >> nth=0")
     method = page.locator("[aria-label='Attribution method']")

@@ -1,6 +1,9 @@
 """Nothing that a user or a stranger's model says is ever at work in the page, and everyone can use it."""
 
 import gzip
+import json
+import shlex
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,26 @@ def test_hostile_texts_labels_and_cards_are_text(visit: Visit) -> None:
         assert page.evaluate("() => [...document.scripts].map(one => one.src).join()").count("http") == 1
         assert page.title() == "gatewise"
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), text
+
+
+def test_the_page_of_the_api_has_every_route_and_commands_that_work(visit: Visit) -> None:
+    page = visit("hostile")
+    page.goto(f"{page.home}/docs")
+    page.wait_for_selector("section")
+    with urllib.request.urlopen(f"{page.home}/openapi.json") as reply:
+        paths = json.load(reply)["paths"]
+    routes = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+    assert page.locator("section > h2").all_inner_texts() == routes
+    assert "onerror=alert(1)>" in page.locator("main").text_content(), "a class name is text"
+    assert page.locator("main img, main script").count() == 0
+    commands = [text for text in page.locator("pre").all_inner_texts() if text.startswith("curl ")]
+    assert len(commands) > 10
+    for command in commands:
+        _, _, where, *rest = shlex.split(command)
+        body = rest[rest.index("-d") + 1].encode() if "-d" in rest else None
+        url = f"http://{where}".replace("{name}", "hostile").replace("{version}", "1")
+        with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as reply:
+            assert reply.status == 200, command
 
 
 def test_a_hostile_link_is_checked_like_any_input(visit: Visit) -> None:

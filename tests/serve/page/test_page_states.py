@@ -135,7 +135,7 @@ def test_paper_has_the_figure_and_forced_colours_the_signs_and_lines(visit: Visi
         assert get(line, "stroke") not in (canvas, "none")
 
 
-def test_headings_and_announcements(visit: Visit) -> None:
+def test_headings_announcements_and_text_from_right_to_left(visit: Visit) -> None:
     page = visit().open(LINK)
     page.click("#unitpanel summary")
     page.wait_for_selector("#unitpanel h3")
@@ -150,10 +150,6 @@ def test_headings_and_announcements(visit: Visit) -> None:
     page.wait_for_function(
         "wanted => document.querySelector('[data-live]').textContent.endsWith(wanted)", arg=f", P(good) = {p:.2f}"
     )
-
-
-def test_right_to_left_text(visit: Visit) -> None:
-    page = visit().open(LINK)
     page.fill("#text", "זה לא סרט רע בכלל " * 8)
     page.settle()
     assert page.evaluate("() => getComputedStyle(document.querySelector('#text')).direction") == "rtl"

@@ -1,4 +1,4 @@
-"""The page of a regression model, of many classes and of several labels a row; and where its examples come from."""
+"""The page of other tasks: numbers, many classes, several labels, a label for each word, columns, and streams."""
 
 from typing import Any
 
@@ -7,12 +7,15 @@ import pytest
 
 from gatewise.data import with_columns
 from tests.members.test_columns import shop_model
-from tests.serve.page.conftest import TEXT, TEXTS, Visit, labels_model, number_model, press_word, tagger, text_model
+from tests.serve.page.conftest import MODELS, SERIES, TEXT, TEXTS, Visit, press_word
+
+STEPS = np.random.default_rng(4).normal(0, 0.5, (30, 2)).round(2)
+STATUS, PLAY = "#stream [role=status]", "#stream button.primary"
 
 
 def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     page = visit("number").open()
-    model = number_model()
+    model = MODELS["number"]()
     expected = float(model.predict([np.array([[1], [np.nan], [2.5], [4]])])[0])
     shown = page.inner_text("#prediction .label").replace("\u2212", "-")
     assert float(shown) == pytest.approx(expected, rel=1e-3)
@@ -35,7 +38,7 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     page.wait_for_selector("#hint:has-text('keeps no examples')")
     assert page.input_value("#text") == ""
     page.open("#t=" + TEXTS[1].replace(" ", "+"))
-    model = text_model(tuple(f"class {k}" for k in range(20)), outputs=20)
+    model = MODELS["many"]()
     p = model.predict_proba(TEXTS[1])[0]
     best = [model.classes[k] for k in np.argsort(-p)[:3]]
     assert page.inner_text("#prediction .label") == best[0]
@@ -54,7 +57,7 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
 
 def test_several_labels_are_listed(visit: Visit) -> None:
     page = visit("labels", scheme="dark").open("#t=" + TEXTS[0].replace(" ", "+"))
-    model = labels_model()
+    model = MODELS["labels"]()
     assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
     assert page.inner_text("#prediction .probability") == ""
     page.evaluate("() => { document.querySelector('#details').open = true; }")
@@ -65,7 +68,7 @@ def test_several_labels_are_listed(visit: Visit) -> None:
 
 def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -> None:
     page = visit("tagger").open("#t=" + TEXT.replace(" ", "+"))
-    model = tagger()
+    model = MODELS["tagger"]()
     labels, p = model.predict(TEXT)[0], model.predict_proba(TEXT)[0]
     shown = page.eval_on_selector_all("#words .word", "nodes => nodes.map(node => node.dataset.label)")
     assert [one[:5] for one in shown] == [one[:5] for one in labels]
@@ -104,3 +107,39 @@ def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
     assert [float(part.replace("\u2212", "-").replace("±", "")) for part in parts] == [
         pytest.approx(one.score, abs=0.006) for one in explained.columns
     ]
+
+
+def _wait(page: Any, step: int) -> None:
+    page.wait_for_function(f"() => document.querySelector('{STATUS}').textContent.startsWith('step {step}')")
+
+
+def test_a_series_is_streamed_and_goes_on_where_it_was_paused(visit: Visit) -> None:
+    page, model = visit("stream").open(SERIES), MODELS["stream"]()
+    page.fill("#text", "\n".join(f"{a} {b}" for a, b in STEPS))
+    page.settle()
+    page.click("#stream summary")
+    assert page.inner_text(STATUS) == "No step yet."
+    page.click(PLAY)
+    _wait(page, 5)
+    page.click(PLAY)
+    assert page.inner_text(PLAY) == "Continue"
+    page.click(PLAY)
+    _wait(page, 30)
+    expected = model.predict_proba([STEPS])[0]
+    assert page.inner_text(STATUS) == f"step 30 · {model.classes[int(expected.argmax())]}"
+    page.wait_for_function(f"() => document.querySelector('{PLAY}').textContent === 'Start'")
+    shown = page.inner_text("#stream .caption").split()
+    assert shown[0] == f"P({model.classes[int(expected.argmax())]})"
+    assert shown[-1] == f"{expected.max():.2f}"
+    page.fill("#text", "1 2\n3 4")
+    assert page.inner_text(STATUS) == "No step yet."
+
+
+def test_a_model_that_cannot_be_streamed_says_why(visit: Visit) -> None:
+    page = visit("series").open(SERIES)
+    page.expected.append("400")
+    page.click("#stream summary")
+    page.click(PLAY)
+    page.wait_for_selector("#stream .error")
+    assert "bidirectional LSTM cannot be streamed" in page.inner_text("#stream .error")
+    assert not visit("text").open().is_visible("#stream")

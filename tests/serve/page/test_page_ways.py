@@ -124,7 +124,6 @@ def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
         page.click(f"#{part} summary")
     page.wait_for_selector("#unitpanel .excerpts li")
     page.wait_for_selector(".aboutunit:has-text('Half-life')")
-    assert model.units is not None
     summary = model.units.unit(5)
     assert f"{100 * summary.accuracy_ablated:.1f}% with this unit ablated" in page.inner_text("#unitpanel")
     marked = page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
