@@ -21,6 +21,7 @@ from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
 
 EVENTS: list[str] = []  # of the queue and its jobs, in one test
+Test = Callable[[BatchQueue, "Work"], Awaitable[None]]
 
 
 class Work:
@@ -47,15 +48,21 @@ class Work:
         self.events.append(f"batch {size}")
 
 
-def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: Any) -> Work:
-    """Run the test with a queue on its own thread."""
+def queued(**changes: Any) -> Callable[[Test], Callable[[], None]]:
+    """Make a coroutine a test, with a queue whose computations run on a thread of their own."""
     limits = {"queue": 100, "queue_timeout": 20.0, "max_batch": 8, "max_batch_tokens": 1000} | changes
-    settings = Settings(("model",), **limits)
-    EVENTS.clear()
-    work = Work()
-    with ThreadPoolExecutor(1) as executor:
-        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work.batch), work), 20))
-    return work
+
+    def of(test: Test) -> Callable[[], None]:
+        def run() -> None:
+            EVENTS.clear()
+            work, settings = Work(), Settings(("model",), **limits)
+            with ThreadPoolExecutor(1) as executor:
+                queue = BatchQueue(work.compute, executor, settings, work.batch)
+                asyncio.run(asyncio.wait_for(test(queue, work), 20))
+
+        return run
+
+    return of
 
 
 def job(*inputs: Any, tokens: int = 1, disconnected: Callable[[], bool] = lambda: False) -> Job:
@@ -78,12 +85,10 @@ async def hold(queue: BatchQueue, work: Work) -> asyncio.Task[Predictions]:
     return first
 
 
-def test_what_arrives_together_runs_together() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
-        assert [answer.values.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
-
-    work = with_queue(test)
+@queued()
+async def test_what_arrives_together_runs_together(queue: BatchQueue, work: Work) -> None:
+    answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
+    assert [answer.values.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
     assert work.batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
     assert work.events == ["batch 6"]
 
@@ -106,79 +111,70 @@ def test_what_arrives_during_a_batch_is_the_next_one(changes: Any, tokens: int, 
         work.gate.set()
         answers = await asyncio.gather(first, *rest)
         assert [answer.values[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
+        assert work.batches == batches
 
-    assert with_queue(test, **changes).batches == batches
+    queued(**changes)(test)()
 
 
-def test_a_full_queue_is_429() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        first = await hold(queue, work)
-        rest = [asyncio.create_task(queue.run(job(n, n))) for n in range(1, 3)]
-        await until(lambda: queue.size == 4)
-        with pytest.raises(HTTPError) as error:
-            await queue.run(job(7, 8))
-        assert error.value.status == 429
-        assert int(dict(error.value.headers)[b"retry-after"]) >= 1
-        last = asyncio.create_task(queue.run(job(9)))  # one still fits
-        await until(lambda: queue.size == 5)
-        work.gate.set()
-        await asyncio.gather(first, *rest, last)
-        assert (queue.size, queue.tokens) == (0, 0)
-        assert (await queue.run(job(10))).values[0, 0] == 10
-
-    work = with_queue(test, queue=5)
+@queued(queue=5)
+async def test_a_full_queue_is_429(queue: BatchQueue, work: Work) -> None:
+    first = await hold(queue, work)
+    rest = [asyncio.create_task(queue.run(job(n, n))) for n in range(1, 3)]
+    await until(lambda: queue.size == 4)
+    with pytest.raises(HTTPError) as error:
+        await queue.run(job(7, 8))
+    assert error.value.status == 429
+    assert int(dict(error.value.headers)[b"retry-after"]) >= 1
+    last = asyncio.create_task(queue.run(job(9)))  # one still fits
+    await until(lambda: queue.size == 5)
+    work.gate.set()
+    await asyncio.gather(first, *rest, last)
+    assert (queue.size, queue.tokens) == (0, 0)
+    assert (await queue.run(job(10))).values[0, 0] == 10
     assert "queue_full" in work.events
     assert all(7 not in batch for batch in work.batches)
 
 
-def test_a_queue_timeout_is_504_and_not_computed() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        first = await hold(queue, work)
-        began = asyncio.get_running_loop().time()
-        late = [asyncio.create_task(queue.run(job(n))) for n in (1, 2)]
-        found = await asyncio.gather(*late, return_exceptions=True)
-        assert [getattr(one, "status", None) for one in found] == [504, 504]
-        assert asyncio.get_running_loop().time() - began < 10, "they ended only with the batch before them"
-        assert queue.size == 0
-        work.gate.set()
-        await first
-        assert (await queue.run(job(3))).values[0, 0] == 3
-
-    work = with_queue(test, queue_timeout=0.1)
+@queued(queue_timeout=0.1)
+async def test_a_queue_timeout_is_504_and_not_computed(queue: BatchQueue, work: Work) -> None:
+    first = await hold(queue, work)
+    began = asyncio.get_running_loop().time()
+    late = [asyncio.create_task(queue.run(job(n))) for n in (1, 2)]
+    found = await asyncio.gather(*late, return_exceptions=True)
+    assert [getattr(one, "status", None) for one in found] == [504, 504]
+    assert asyncio.get_running_loop().time() - began < 10, "they ended only with the batch before them"
+    assert queue.size == 0
+    work.gate.set()
+    await first
+    assert (await queue.run(job(3))).values[0, 0] == 3
     assert work.batches == [[0], [3]]
     assert work.events.count("timeout") == 2
 
 
-def test_a_disconnected_client_is_dropped() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        first = await hold(queue, work)
-        left = asyncio.create_task(queue.run(job(1, disconnected=lambda: True)))
-        cancelled = asyncio.create_task(queue.run(job(2)))
-        stays = asyncio.create_task(queue.run(job(3)))
-        await until(lambda: queue.size == 3)
-        cancelled.cancel()
-        work.gate.set()
-        assert (await stays).values[0, 0] == 3
-        await first
-        with pytest.raises(HTTPError):
-            await left
-
-    work = with_queue(test)
+@queued()
+async def test_a_disconnected_client_is_dropped(queue: BatchQueue, work: Work) -> None:
+    first = await hold(queue, work)
+    left = asyncio.create_task(queue.run(job(1, disconnected=lambda: True)))
+    cancelled = asyncio.create_task(queue.run(job(2)))
+    stays = asyncio.create_task(queue.run(job(3)))
+    await until(lambda: queue.size == 3)
+    cancelled.cancel()
+    work.gate.set()
+    assert (await stays).values[0, 0] == 3
+    await first
+    with pytest.raises(HTTPError):
+        await left
     assert work.batches == [[0], [3]]
     assert work.events.count("disconnected") == 2
 
 
-def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
-    async def test(queue: BatchQueue, work: Work) -> None:
-        found = await asyncio.gather(
-            queue.run(job(1)), queue.run(job("fail")), queue.run(job(2)), return_exceptions=True
-        )
-        assert [type(one).__name__ for one in found] == ["Predictions", "HTTPError", "Predictions"]
-        found = await asyncio.gather(queue.run(job(3)), queue.run(job("crash")), return_exceptions=True)
-        assert [type(one).__name__ for one in found] == ["MemoryError", "MemoryError"]
-        assert (await queue.run(job(4))).values[0, 0] == 4
-
-    with_queue(test)
+@queued()
+async def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch(queue: BatchQueue, work: Work) -> None:
+    found = await asyncio.gather(queue.run(job(1)), queue.run(job("fail")), queue.run(job(2)), return_exceptions=True)
+    assert [type(one).__name__ for one in found] == ["Predictions", "HTTPError", "Predictions"]
+    found = await asyncio.gather(queue.run(job(3)), queue.run(job("crash")), return_exceptions=True)
+    assert [type(one).__name__ for one in found] == ["MemoryError", "MemoryError"]
+    assert (await queue.run(job(4))).values[0, 0] == 4
 
 
 def test_estimated_tokens() -> None:

@@ -1,4 +1,4 @@
-"""The examples of a page or a notebook run: its python and bash blocks, in order, in one folder.
+"""The examples of a page or a notebook run: its python and bash blocks, in order, in one folder. The site is built.
 
 Lines of a bash block that are only a gatewise command run in this process, which has imported SciPy already.
 """
@@ -127,3 +127,15 @@ def test_the_example_prints_what_the_page_shows() -> None:
     assert re.sub(r"[\d.+\-\s]+", " ", found) == re.sub(r"[\d.+\-\s]+", " ", shown)
     numbers = [np.array([float(number) for number in _NUMBER.findall(text)]) for text in (found, shown)]
     np.testing.assert_allclose(*numbers, atol=0.011)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path)]
+    settings = {"GATEWISE_NOTEBOOKS": "false", "NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
+    assert {"index.html", "lesson.html", "lab.html", "reference/gatewise.html", "notebooks/tutorial.html"} <= names
+    assert 'id="gatewise.train"' in (tmp_path / "reference/gatewise.html").read_text(encoding="utf-8")

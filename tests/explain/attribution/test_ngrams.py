@@ -1,7 +1,6 @@
 """Explanations of a model with n-grams: the network's part, the n-grams' part, and their sum."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -187,9 +186,8 @@ def test_ablation_includes_the_ngrams() -> None:
     heavy = Ngrams(ngrams.order, ngrams.keys, (40 * np.abs(ngrams.weight)).astype(np.float32))
     loud = explained(net.lstm.parameters, arch, unknown=1, other=heavy)  # the n-grams decide every prediction
     sequences = [sequence_of(arch, n, 14) for n in (20, 25, 30)]
-    every: dict[str, Any] = {"truth": np.array([1, 1, 0]), "classes": names_of(arch)}
     names = [steps_of(len(s)) for s in sequences]
-    report = units_over(loud, sequences, names, every["truth"], every["classes"])
+    report = units_over(loud, sequences, names, np.array([1, 1, 0]), names_of(arch))
     assert report.accuracy == pytest.approx(2 / 3)
     assert {unit.accuracy_ablated for unit in report.units} == {report.accuracy}
     assert max(unit.probability_change for unit in report.units) < 1e-3

@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.explain import Clamp
 from gatewise.explain.opening import opening_of
-from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
 
 
 def number(text: str) -> float:
@@ -262,13 +262,20 @@ def test_a_clamp_shows_before_and_after_and_is_taken_back(visit: Visit) -> None:
 
 
 def test_two_texts_side_by_side(visit: Visit) -> None:
-    model = known_model()
-    page = visit().open(
-        "#t=The+reviews+were+terrible,+but+the+film+is+wonderful.&b=The+reviews+were+wonderful,+but+the+film+is+terrible."
-    )
-    page.wait_for_selector("#compare .pair:visible")
+    page, model = visit().open(LINK), known_model()
+    assert not page.locator("#models").is_visible(), "there is one model"
+    choose(page, "comparebutton")
+    page.wait_for_function("() => document.querySelector('#compare .status')?.textContent.startsWith('Both texts are')")
+    assert not page.locator("#compare select").is_visible()
+    assert page.input_value("#compare textarea") == TEXT
+    page.fill("#compare textarea", TEXT.replace("bad", "good"))
+    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('Marked: 1 word of')")
+    assert page.locator("#compare .marked").all_inner_texts() == ["bad", "good"]
+    other = "The+reviews+were+wonderful,+but+the+film+is+terrible."
+    page.goto(f"{page.home}/#t=The+reviews+were+terrible,+but+the+film+is+wonderful.&b={other}")
+    page.wait_for_function("() => gatewise.store.get().text.startsWith('The reviews')")
     page.settle()  # of the first text; the second may have its prediction before
-    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
+    page.wait_for_selector("#compare .status:has-text('bag-of-words')")
     for n, (one, two) in enumerate((("terrible", "wonderful"), ("wonderful", "terrible"))):
         text = f"The reviews were {one}, but the film is {two}."
         head = page.locator("#compare h3").nth(n).inner_text()

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from tests.serve.page.conftest import LINK, MODELS, TEXT, Visit, choose, first_of, hold, known_model
+from tests.serve.page.conftest import LINK, MODELS, TEXT, Visit, first_of, hold, known_model
 
 
 def test_the_sum_of_the_scores_is_one_sentence_and_close_to_one_half_is_undecided(visit: Visit) -> None:
@@ -63,18 +63,6 @@ def test_a_server_that_is_lost_at_the_start_leaves_one_message(visit: Visit) -> 
     page.click("#error button")
     page.settle()
     assert page.locator("#text").is_visible()
-
-
-def test_compare_opens_below_the_words_with_the_text(visit: Visit) -> None:
-    page = visit().open(LINK)
-    assert not page.locator("#models").is_visible(), "there is one model"
-    choose(page, "comparebutton")
-    page.wait_for_function("() => document.querySelector('#compare .status')?.textContent.startsWith('Both texts are')")
-    assert not page.locator("#compare select").is_visible()
-    assert page.input_value("#compare textarea") == TEXT
-    page.fill("#compare textarea", TEXT.replace("bad", "good"))
-    page.wait_for_function("() => document.querySelector('#compare .status').textContent.includes('Marked: 1 word of')")
-    assert page.locator("#compare .marked").all_inner_texts() == ["bad", "good"]
 
 
 def test_the_model_can_be_chosen(visit: Visit) -> None:

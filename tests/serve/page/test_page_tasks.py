@@ -37,7 +37,8 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     page.goto(page.home)
     page.wait_for_selector("#hint:has-text('keeps no examples')")
     assert page.input_value("#text") == ""
-    page.open("#t=" + TEXTS[1].replace(" ", "+"))
+    page.fill("#text", TEXTS[1])
+    page.settle()
     model = MODELS["many"]()
     p = model.predict_proba(TEXTS[1])[0]
     best = [model.classes[k] for k in np.argsort(-p)[:3]]
