@@ -66,10 +66,12 @@ class SavedActivations:
         n, blocks, four, lanes = self.packed_gates.shape
         units = self.weight_hh.shape[1]
         plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
-        from gatewise.cell import applied_gates  # a prediction keeps no activations
+        gates = plain.reshape(n, 4 * units).copy()  # where the layout is plain already, backward would overwrite a view
+        if self.gate == "sigmoid":
+            return gates
+        from gatewise.cell import applied_gates
 
-        # A copy: where the layout is plain already, backward would overwrite a view.
-        return applied_gates(plain.reshape(n, 4 * units).copy(), self.gate)
+        return applied_gates(gates, self.gate)
 
     def copy(self) -> SavedActivations:
         """A copy for a backward pass that leaves this object as it is."""

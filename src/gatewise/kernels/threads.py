@@ -68,6 +68,7 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
         from concurrent.futures import ThreadPoolExecutor  # the start of a plain prediction does not wait for it
 
         _worker = ThreadPoolExecutor(1, thread_name_prefix="gatewise")
+        call_after_fork(_forget_worker)  # a forked child has none of the threads
     second = _worker.submit(tasks[1])
     try:
         first = tasks[0]()
@@ -80,9 +81,6 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
 def _forget_worker() -> None:
     global _worker
     _worker = None
-
-
-call_after_fork(_forget_worker)  # a forked child has none of the threads
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import for_precision, get, read_only
+from gatewise.kernels import for_precision, get
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, read_columns, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
-from gatewise.storage.compact import distinct_rows, pack, stored_forms, unpack
+from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms, unpack
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import NO_ROW_COLUMNS, Array, Precision
 
@@ -53,12 +53,14 @@ class LSTM(Member):
     noun: ClassVar[str] = "LSTM"
 
     def __post_init__(self) -> None:
+        given = self.parameters
+        shapes = given.shapes() if isinstance(given, Unpacked) else {name: one.shape for name, one in given.items()}
         for name, shape in parameter_shapes(self.arch).items():
-            if name not in self.parameters or self.parameters[name].shape != shape:
+            if shapes.get(name) != shape:
                 raise InputError(f"parameter {name} must have shape {shape}")
         if self.kernel is None and self.precision != "float32":
             for_precision(self.precision)  # raises KernelUnavailable with the reason
-        if not any(array.flags.writeable for array in self.parameters.values()):
+        if isinstance(given, Unpacked) or not any(array.flags.writeable for array in given.values()):
             object.__setattr__(self, "memo", {})
 
     def changed(self, **fields: Any) -> Self:
@@ -199,8 +201,7 @@ class LSTM(Member):
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = entry.get("storage", {})
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
-        parameters = {name: read_only(array) for name, array in unpack(stored, table).items()}
-        return cls(arch, MappingProxyType(parameters), table)
+        return cls(arch, unpack(stored, table), table)
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
         from gatewise.members.onnx.lstm import lstm_logits

@@ -15,13 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import read_only
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -301,9 +299,7 @@ class Model(Predictor):
     def stored(self, storage: str | Mapping[str, str]) -> Self:
         """The model as it is after saving with `storage` and loading again. Errors as `save`."""
         table = storage_table(self.parameters, storage) if isinstance(storage, str) else dict(storage)
-        unpacked = unpack(pack(self.parameters, table), table)  # float32 tensors are those of the model itself
-        rounded = {name: read_only(array.copy()) for name, array in unpacked.items()}
-        return self.with_lstm(parameters=MappingProxyType(rounded), storage=table)
+        return self.with_lstm(parameters=unpack(pack(self.parameters, table), table), storage=table)
 
     def to_onnx(self, path: str | Path, *, quantize: str = "float32") -> OnnxReport:
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed

@@ -24,6 +24,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.ops import Ops, array_of
+from gatewise.storage.compact import Unpacked
 from gatewise.types import Array
 
 PAD_CHUNK = 192  # pad steps between two tests whether the state has converged
@@ -91,6 +92,8 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
     if batch.values is not None:
         return batch.values.astype(array_of(parameters["dense.bias"]).dtype, copy=False)
     assert batch.distinct is not None
+    if isinstance(parameters, Unpacked):
+        return parameters.rows("embedding.weight", batch.distinct)
     return ops.take(parameters["embedding.weight"], batch.distinct)
 
 

@@ -1,6 +1,7 @@
 """The dtype of each tensor in a saved file: unchanged, float16, or int8 with one scale per row.
 
-A table maps tensor names to dtypes. Loading converts back to float32, so nothing outside this module depends on it.
+A table maps tensor names to dtypes. What is loaded is converted back to float32 when it is read (`Unpacked`), so
+nothing outside this module depends on it.
 
     float16   the tensor itself is F16                    |error| up to 2^-11 of a number; numbers up to 65,504
     int8      NAME is I8 (R, ...), NAME.scale F32 (R,)    row r is q_r · scale_r, |error| up to half a scale
@@ -16,7 +17,7 @@ for bit as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,30 +141,67 @@ def _share_rows(stored: dict[str, Array], name: str) -> None:
     stored[name + ROWS] = places
 
 
-def unpack(stored: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Array]:
-    """The tensors in float32 where the table has an entry; `stored` has the forms of `stored_forms`.
+class Unpacked(Mapping[str, Array]):
+    """Read-only tensors by name, in float32 where the table has an entry. Each is converted when it is first read by
+    name. A prediction reads `rows` of its embeddings alone, so that most of their memory and time is not needed.
+    """
+
+    def __init__(self, stored: Mapping[str, Array], table: Mapping[str, str]) -> None:
+        parts = {name + suffix for name in table for suffix in (SCALE, ROWS)}
+        self._stored, self._table = stored, table
+        self._names = [name for name in stored if name not in parts]
+        self._places = {name: stored[name + ROWS] for name in table if name + ROWS in stored}  # of equal rows
+        self._converted: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._converted:
+            tensor = self._convert(name, ...)
+            if name in self._places:
+                tensor = tensor.take(self._places[name], axis=0)  # quicker than an index
+            tensor.flags.writeable = False
+            self._converted.setdefault(name, tensor)
+        return self._converted[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def rows(self, name: str, which: Array) -> Array:
+        """These rows of a tensor."""
+        return self._convert(name, self._places[name][which] if name in self._places else which)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor."""
+        shapes = {name: self._stored[name].shape for name in self._names}
+        return shapes | {name: (len(places), *shapes[name][1:]) for name, places in self._places.items()}
+
+    def _convert(self, name: str, which: Any) -> Array:
+        """These of the stored rows."""
+        tensor = self._stored[name]
+        dtype = np.float32 if name in self._table else tensor.dtype
+        found: Array = tensor[which].astype(dtype)  # a copy
+        if self._table.get(name) == "int8":
+            found *= self._stored[name + SCALE][which].reshape(-1, *(1,) * (tensor.ndim - 1))
+        return found
+
+
+def unpack(stored: Mapping[str, Array], table: Mapping[str, str]) -> Unpacked:
+    """The tensors of which `stored` has the forms of `stored_forms`.
 
     Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
     of a row that does not exist.
     """
-    tensors: dict[str, Array] = {}
-    parts = {name + suffix for name in table for suffix in (SCALE, ROWS)}
-    for name, tensor in stored.items():
-        if name in parts:
-            continue
-        tensors[name] = tensor.astype(np.float32) if name in table else tensor
-        if table.get(name) == "int8":
+    for name in table:
+        if table[name] == "int8":
             scale = stored[name + SCALE]
             # `pack` never writes -128, but a file may contain it, so the check covers it.
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
                 raise ModelFileError(f"tensor {quote(name + SCALE)} has a negative or too large scale")
-            tensors[name] *= scale.reshape(-1, *(1,) * (tensor.ndim - 1))
-        if name in table and name + ROWS in stored:
-            places = stored[name + ROWS]
-            if places.max(initial=0) >= len(tensor):
-                raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
-            tensors[name] = tensors[name].take(places, axis=0)  # quicker than an index
-    return tensors
+        if name + ROWS in stored and stored[name + ROWS].max(initial=0) >= len(stored[name]):
+            raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
+    return Unpacked(stored, table)
 
 
 def _quantise(name: str, tensor: Array) -> tuple[Array, Array]:
