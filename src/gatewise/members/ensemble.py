@@ -170,7 +170,8 @@ class Ensemble:
         for member in self.members:
             digest.update(repr((member.kind, member.entry())).encode())
             for name, array in sorted(member.arrays().items()):
-                digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # without a copy
         return digest.hexdigest()[:8]
 
     def member_names(self) -> list[str]:
