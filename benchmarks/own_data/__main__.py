@@ -42,7 +42,7 @@ def main() -> None:
     for name in names:
         found = part.measured(sets[name], options.seeds, None if options.alone else options.peers)
         about = {"machine": machine(), "date": now(), "revision": revision()}
-        results[name] = found | about
+        results[name] = (results.get(name, {}) if options.alone else {}) | found | about
         print(part.line(name, found), flush=True)
         if not options.alone:
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -30,7 +30,6 @@ ATTACKS = Attacks()
 SMALL = "--epochs 2 --set units=6 --set batch_size=16"
 ROWS = 60  # of the tables
 Content = Any
-_FILE = re.compile(r"m|out/|page|model-\w+|[a-z-]+\.(csv|jsonl|jsonl\.gz|onnx)")
 
 
 def trained(path: Path) -> dict[str, Any]:
@@ -48,12 +47,6 @@ def _text_table(path: Path) -> Content:
 def _tables(path: Path) -> Content:
     """The tables of a folder, and nothing else, by name."""
     return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith("_gatewise")}
-
-
-def _page(path: Path) -> Content:
-    """The files, without model.json, whose command names the folder of the model."""
-    own = re.compile(rb'data-file="model.json">[^<]*')
-    return {one.name: own.sub(b"", one.read_bytes()) for one in path.iterdir()}
 
 
 def _model(path: Path) -> Content:
@@ -83,9 +76,9 @@ class Command:
         form = "FOLDER/" if self.words.endswith("/") else "FILE" if "." in self.out else "DIR"
         return f"{self.words.split()[0]}{resume} {self.words.split()[-2]} {form}"
 
-    def argv(self, n: int, folder: Path) -> list[str]:
-        """The arguments of a process, with its files in the folder."""
-        return [f"{folder}/{word}" if _FILE.fullmatch(word) else word for word in self.words.format(n=n).split()]
+    def argv(self, n: int) -> list[str]:
+        """The arguments of a process."""
+        return self.words.format(n=n).split()
 
 
 TRAIN = f"train texts.csv --text text --label label {SMALL} --seed"
@@ -130,7 +123,7 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
         [
             Command("compress -m model-{n} -o m", trained),
             Command("export -m model-{n} -o out.onnx", _text_table),
-            Command("export-page -m model-{n} good bad -o page", _page),
+            Command("export-page -m model-{n} good bad -o page", _tables),
             Command("forecast series.csv --time month --target sold --horizon 2 --seed {n} --save m", trained),
         ],
     ),
@@ -182,12 +175,15 @@ def _made(words: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _tables_of(folder)
-        finish(partial(run_command, folder, Command(words, trained).argv(0, folder)))
+        finish(partial(run_command, folder, Command(words, trained).argv(0)))
         return dict(load_folder(folder / "m").files)
 
 
 def run_command(folder: Path, words: list[str]) -> None:
-    """`gatewise` with these arguments in this process, a `Child`. What it prints goes to a file."""
+    """`gatewise` with these arguments and the files of the folder in this process, a `Child`. What it prints goes to a
+    file.
+    """
+    os.chdir(folder)
     log = os.open(_log(folder, os.getpid()), os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -213,7 +209,7 @@ def undisturbed(command: Command) -> tuple[list[Content], dict[tuple[str, ...], 
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             _inputs(folder, command)
-            child = Child(partial(run_command, folder, command.argv(n, folder)), parts)
+            child = Child(partial(run_command, folder, command.argv(n)), parts)
             code, message = child.wait()
             if code != DONE:
                 raise RuntimeError(f"exit code {code}: {_log(folder, child.pid).read_text()} {message}")
@@ -230,11 +226,11 @@ def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
     _inputs(folder, command)
     before = bool(rng.random() < 0.4) and not command.shared
     if before:  # an output that both replace
-        Child(partial(run_command, folder, command.argv(0, folder))).wait()
+        Child(partial(run_command, folder, command.argv(0))).wait()
     for _ in range(int(rng.integers(1, 3)) if command.shared else 1):
         children: list[Child] = []
         for n in range(2):
-            parts, words = choice(rng, PARTS), command.argv(n, folder) + ["--overwrite"] * before
+            parts, words = choice(rng, PARTS), command.argv(n) + ["--overwrite"] * before
             signals = int(rng.choice(3, p=[(0.1, 0.8, 0.1), (0.5, 0.4, 0.1)][n]))
             at = {int(line): choice(rng, SIGNALS) for line in rng.integers(lines[parts], size=signals)}
             children.append(Child(partial(run_command, folder, words), parts, at))
@@ -252,7 +248,7 @@ def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
 def _once_more(command: Command, folder: Path, content: Content) -> str | None:
     """What is wrong with an undisturbed run after all that."""
     there = (folder / command.out).exists()
-    words = command.argv(1, folder) + ["--overwrite"] * (not command.shared)
+    words = command.argv(1) + ["--overwrite"] * (not command.shared)
     child = Child(partial(run_command, folder, words))
     code, _ = child.wait()
     if code != DONE and not (command.shared and there and code == REFUSED):

@@ -42,15 +42,10 @@ def _build(folder: Path, rng: Rng) -> Path:
     """A wheel of the checked-out commit, built in `folder` under random circumstances."""
     packed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        members = [member for member in archive if member.isfile()]
-        for member in members:
-            file = archive.extractfile(member)
-            assert file is not None
-            path = folder / "source" / member.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(file.read())
-            path.chmod(choice(rng, [0o644, 0o600, 0o664]) | (member.mode & 0o100))
-            os.utime(path, (when := int(rng.integers(10**9, 17 * 10**8)), when))
+        archive.extractall(folder / "source", filter="data")
+    for path in sorted(path for path in (folder / "source").rglob("*") if path.is_file()):
+        path.chmod(choice(rng, [0o644, 0o600, 0o664]) | (path.stat().st_mode & 0o100))
+        os.utime(path, (when := int(rng.integers(10**9, 17 * 10**8)), when))
     environment = {
         "TZ": choice(rng, ["UTC", "Asia/Kathmandu", "America/St_Johns"]),
         "LC_ALL": choice(rng, ["C", "C.UTF-8"]),
