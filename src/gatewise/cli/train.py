@@ -142,7 +142,7 @@ def train(given: Any) -> None:
     there["validation"] = given.validation is not None
     # A file may hold series for all that its name says.
     kind, tagging = "series" if table.series or is_series(source) else None, table.task == "tagging"
-    chosen = recipe_of_run(recipe, changes, 0, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
+    chosen = recipe_of_run(recipe, changes, None, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
     for_precision(chosen.kernel_precision)
     if start is not None:
         match_pretrained(chosen, start)
@@ -160,9 +160,7 @@ def train(given: Any) -> None:
             bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
         held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad), source).train
     # The default depends on the kind of the data and on the number of rows.
-    rows = splits.train
-    of_data: Any = len(rows), rows.kind, rows.target.named_task, len(rows.classes)
-    chosen = recipe_of_run(recipe, changes, *of_data, groups=bool(table.group), **there)
+    chosen = recipe_of_run(recipe, changes, splits.train, groups=bool(table.group), **there)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     RunFolder.of(target, given.resume, given.overwrite)
     more = None

@@ -60,8 +60,7 @@ def tune(given: Any) -> None:
     changes, space = changed_fields(given, table), parsed_search(given.search)
     train = read_source(given.sources, given.data, table).train
     start = None if given.pretrained is None else Pretrained.of(given.pretrained)
-    of_run: Any = {"pretrained": start, "groups": bool(table.group)}
-    recipe_of_run(given.recipe, changes, len(train), train.kind, train.task, len(train.classes), **of_run)
+    recipe_of_run(given.recipe, changes, train, pretrained=start, groups=bool(table.group))
     shown = {**data_options(given, table), "pretrained": given.pretrained, "seed": given.seed or None}
     searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
     result = run(

@@ -35,6 +35,7 @@ from gatewise.training.fields import (
 from gatewise.types import Gate, Precision, Task
 
 if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled
     from gatewise.training.pretrained import Pretrained
 
 FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
@@ -363,17 +364,17 @@ def has_small_classes(classes: int, rows: int, least: int = SMALL_CLASS) -> bool
 def recipe_of_run(
     name: str | Recipe | None,
     changes: Mapping[str, Any],
-    rows: int,
-    kind: Literal["text", "series"] | None,
+    data: Labelled | None,
+    kind: Literal["text", "series"] | None = None,
     task: Task | None = None,
-    classes: int = 0,
     **given: Any,
 ) -> Recipe:
-    """The recipe, by default the one for `rows` rows of this kind with so many classes, with fields changed. Raises
-    InputError as `recipe` and `check_settings`, for which kind, task and given are.
+    """The recipe, by default the one for the data, with fields changed. kind, task: before the data are read, if they
+    are known. Raises InputError as `recipe` and `check_settings`, for which given is.
     """
-    start = given.get("pretrained")
-    most = 0
+    start, rows, classes, most = given.get("pretrained"), 0, 0, 0
+    if data is not None:
+        rows, kind, task, classes = len(data), data.kind, data.target.named_task, len(data.classes)
     if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
         most = FEW_ROWS if start.model is None else FROZEN_ROWS
     default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most, classes=classes)

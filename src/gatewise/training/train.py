@@ -143,8 +143,7 @@ def train(
     changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
     optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
     given: dict[str, Any] = {name: value is not None for name, value in optional.items()}
-    of_data: Any = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)
-    recipe = recipe_of_run(recipe, changes, *of_data, pretrained=start, **given)
+    recipe = recipe_of_run(recipe, changes, labelled, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
         raise InputError("times need a split by='time'")
     if recipe.frozen and start is None:

@@ -123,8 +123,7 @@ def tune(
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *columns, *(tune.__kwdefaults__ or ())))
     given: dict[str, Any] = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
     given["groups"] = own["groups"] is not None
-    of_data: Any = len(labelled), labelled.kind, labelled.target.named_task, len(labelled.classes)
-    base = recipe_of_run(recipe, fixed, *of_data, pretrained=start, **given)
+    base = recipe_of_run(recipe, fixed, labelled, pretrained=start, **given)
     if search is None:
         found = default_search(base, labelled.kind, start is not None)
         search = {name: values for name, values in found.items() if name not in fixed}
