@@ -346,11 +346,7 @@ def test_what_is_no_series_is_named(data: Any, message: str) -> None:
             {},
             "'b': the times are not regular: 2010-07-02 is on no step of 1 month",
         ),
-        (
-            lambda f: f.assign(y=1.0),
-            {"id": "sold", "target": "y"},
-            "each series of the column 'sold' has one row: name",
-        ),
+        (lambda f: f.assign(y=1.0), {"id": "sold", "target": "y"}, "each series of the column 'sold' has one row: "),
         (lambda f: f.assign(forecast=1.0), {"target": "forecast"}, "rename the column 'forecast'"),
         (lambda f: f.rename(columns={"month": "lo-80"}), {"time": "lo-80"}, "rename the column 'lo-80'"),
         (lambda f: f.assign(kind=["x", None, *"x" * 32]), {"static": ["kind"]}, "row 1: 'kind' is empty"),
