@@ -1,6 +1,6 @@
 """The test suite for kernels: functions `check_*(kernel)` that raise AssertionError where a kernel is wrong.
 
-`CHECKS` holds all of them, including those of limits.py, options.py and projections.py. test_suite.py runs
+`CHECKS` holds all of them, including those of limits.py and options.py. test_suite.py runs
 them on every kernel of this machine and on wrong ones. Tolerances are relative to the largest value of an array: 1e-5
 in float32, 1e-12 in float64.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.kernels.interface import Kernel
-from tests.kernels import limits, options, projections
+from tests.kernels import limits, options
 from tests.kernels.cases import grid, rows_of, some, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 from tests.kernels.oracles import unrolled
@@ -95,6 +95,6 @@ def check_saved(kernel: Kernel) -> None:
 
 CHECKS: dict[str, Check] = {
     name: check
-    for name, check in sorted((vars(limits) | vars(options) | vars(projections) | globals()).items())
+    for name, check in sorted((vars(limits) | vars(options) | globals()).items())
     if name.startswith("check_")
 }
