@@ -90,8 +90,12 @@ def parse_json(
     for _ in range(MAX_DEPTH):
         if not level:
             return value
-        values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
-        level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
+        level = [
+            one
+            for node in level
+            for one in (node.values() if type(node) is dict else node)
+            if type(one) is dict or type(one) is list  # quicker than isinstance
+        ]
     if level:
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep")
     return value

@@ -26,11 +26,10 @@ _folder_flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLO
 _folder_handles = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 _LONGEST_NAME = 1_000
 # A suffix of data, or a path such as data/reviews, ./a and C:\a; he/she, U.S./U.K. and 10/10. are none.
-_FILE_NAME = re.compile(
+_FILE_NAME = (  # compiled when it is first needed: few texts have no space
     r".*\.(arff|arrow|avro|bin|bz2|conllu?|csv|dat|data|db|docx?|feather|gz|h5|hdf5|html?|ipc|ipynb|jsonl?|keras|log|mat|md"
     r"|ndjson|np[yz]|ods|onnx|orc|parquet|pdf|pickle|pkl|pth?|py|rda|rds|rtf|safetensors|sav|sqlite|ta[br]|tgz|tsv?|txt"
-    r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/](?=[\w.-]*[a-z]{4})[\w.-]+)+[\\/]?",
-    re.ASCII | re.I,
+    r"|xlsx?|xml|xz|ya?ml|zip|zst)|(~|\.{1,2}|[a-z]:)?([\\/][\w.-]+)+[\\/]?|[\w.-]+([\\/](?=[\w.-]*[a-z]{4})[\w.-]+)+[\\/]?"
 )
 _LOCKED_BYTE = 1 << 30  # after the content: Windows keeps other processes from reading a locked byte
 _AT_FDCWD = -100
@@ -178,7 +177,7 @@ def file_named(text: str) -> str:
         return "an address"
     if len(text) > _LONGEST_NAME or any(map(str.isspace, text)):
         return ""
-    if not _FILE_NAME.fullmatch(text):
+    if not re.fullmatch(_FILE_NAME, text, re.ASCII | re.I):
         return ""
     return "an address" if "://" in text else "the name of a file that does not exist"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from string import ascii_lowercase
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(r"[a-z]{4,20}")
 _RUN = re.compile(r"(.)\1{2,}")
 
@@ -39,7 +39,7 @@ def _edited(word: str) -> Iterator[str]:
             yield before + after[1:]
         if len(after) > 1:
             yield before + after[1] + after[0] + after[2:]
-        for letter in ascii_lowercase:
+        for letter in _LETTERS:
             yield before + letter + after
             if after:
                 yield before + letter + after[1:]
