@@ -12,7 +12,9 @@ from pyarrow import parquet
 
 import gatewise as gw
 from gatewise.cli.inputs import check_text
+from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, InputError
+from gatewise.storage import expansion
 from tests.cli.conftest import Run
 from tests.misuse.cases import NAMES, fail_with, of_texts
 
@@ -137,14 +139,14 @@ EXPANDING: dict[str, tuple[str, Callable[..., None], Callable[..., pa.Table], in
 @pytest.mark.parametrize("case", EXPANDING)
 def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, write, table, size = EXPANDING[case]
-    monkeypatch.setattr(gw.storage.expansion, "_FREE", 16 << 20)
+    monkeypatch.setattr(expansion, "_FREE", 16 << 20)
     write(tmp_path / name, table(tmp_path, size))
     before = pa.total_allocated_bytes()
     fail_with(lambda: gw.data.read_table(tmp_path / name), "if it is right, set GATEWISE_MAX_EXPANSION=", DataError)
     assert pa.total_allocated_bytes() < before + (20 << 20)
     if size > 1:  # the others take seconds
         monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "1000000")
-        with gw.data.columns.RowReader.open(tmp_path / name, gw.data.columns.Columns()) as reader:
+        with RowReader.open(tmp_path / name, Columns()) as reader:
             assert next(iter(reader)).input
     monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "much")
     fail_with(lambda: gw.data.read_table(tmp_path / name), "must be a whole number, not 'much'", InputError)
@@ -152,7 +154,7 @@ def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkey
 
 def test_an_ordinary_table_that_compresses_well(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of equal series: a tenth of 300,000 rows in 60 kB, and of the bytes that any file may have."""
-    monkeypatch.setattr(gw.storage.expansion, "_FREE", 26 << 20)
+    monkeypatch.setattr(expansion, "_FREE", 26 << 20)
     rows, steps = 300, 100
     columns = {"id": np.repeat(range(rows), steps), "t": np.tile(range(steps), rows)}
     columns |= {"x": columns["t"] % 7, "label": columns["id"] % 2}
