@@ -30,6 +30,15 @@ def given(units: int = 37, seed: int = 5, batch: int = 11, longest: int = 9, row
     }
 
 
+def alone(arrays: dict[str, Any], b: int) -> tuple[dict[str, Any], slice]:
+    """The sequence b of a batch by itself, and its steps in the batch."""
+    end = int(arrays["lengths"][: b + 1].sum())
+    steps = slice(end - int(arrays["lengths"][b]), end)
+    one = {name: arrays[name][b : b + 1] for name in ("lengths", "h0", "c0")}
+    own = "pre" if arrays["index"] is None else "index"
+    return {**arrays, **one, own: arrays[own][steps]}, steps
+
+
 def both(kernel: Native, arrays: dict[str, Any], seed: int = 8) -> tuple[Forward, Backward]:
     out = kernel.forward(LSTMCall(**arrays))
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from gatewise.types import Precision
-from tests.kernels.batches import HERE, both, given, needs_native, same_bits
+from tests.kernels.batches import HERE, alone, both, given, needs_native, same_bits
 from tests.kernels.cases import Case, draw, want
 from tests.kernels.close import BACKWARD, FORWARD, assert_same
 
@@ -52,22 +52,20 @@ def test_a_sequence_does_not_depend_on_its_batch(name: str, precision: Precision
     kernel = Native(isa=name, threads=1, precision=precision)
     arrays = given(units=units, batch=batch, longest=12)
     whole = kernel.forward(LSTMCall(**arrays))
-    ends = np.cumsum(arrays["lengths"])
     for b in range(0, batch, 9):
-        rows = slice(ends[b] - arrays["lengths"][b], ends[b])
-        one = {n: arrays[n][b : b + 1] for n in ("lengths", "h0", "c0")} | {"index": arrays["index"][rows]}
-        alone = kernel.forward(LSTMCall(arrays["pre"], weight_hh=arrays["weight_hh"], **one))
-        assert np.array_equal(alone.h, whole.h[rows])
-        assert np.array_equal(alone.c_T[0], whole.c_T[b])
+        one, steps = alone(arrays, b)
+        found = kernel.forward(LSTMCall(**one))
+        assert np.array_equal(found.h, whole.h[steps])
+        assert np.array_equal(found.c_T[0], whole.c_T[b])
 
 
 def test_calls_from_many_threads_at_once() -> None:
     kernel = Native(threads=3)
     batches = [given(units=100, seed=seed, batch=20, longest=30) for seed in range(12)]
-    alone = [both(kernel, arrays) for arrays in batches]
+    single = [both(kernel, arrays) for arrays in batches]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda arrays: both(kernel, arrays), batches))
-    assert all(same_bits(a, b, names="") for a, b in zip(alone, together, strict=True))
+    assert all(same_bits(a, b, names="") for a, b in zip(single, together, strict=True))
 
 
 @pytest.mark.parametrize("name", HERE)

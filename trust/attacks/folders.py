@@ -26,6 +26,7 @@ from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
+from tests.forecast.conftest import SHOP, frame, seasonal
 from trust.attack import Attacks, bad_message
 from trust.mutate import Rng, change_bytes, change_file, change_json, change_value, choice
 
@@ -53,11 +54,8 @@ def models() -> list[tuple[Files, list[Any]]]:
 def forecasters() -> list[tuple[Files, list[Any]]]:
     """Files of a forecaster of two series with their times, and of one of a series with an exogenous one."""
     rng = np.random.default_rng(7)
-    series = {name: 50 + 9 * np.sin(np.arange(40)) + rng.normal(size=40) for name in "ab"}
-    times = [f"{2020 + n // 12}-{n % 12 + 1:02}" for n in range(40)]
-    rows = {"unique_id": ["a"] * 40 + ["b"] * 40, "ds": 2 * times, "y": np.concatenate([*series.values()])}
-    timed = gw.Forecaster.fit(pd.DataFrame(rows), horizon=3, season=6, epochs=1, min_steps=0, units=3)
-    one = pd.DataFrame({"ds": range(40), "y": series["a"], "price": rng.normal(size=40), "sale": np.arange(40) % 3})
+    timed = gw.Forecaster.fit(frame(40, 40), **SHOP, horizon=3, season=6, epochs=1, min_steps=0, units=3)
+    one = pd.DataFrame({"ds": range(40), "y": seasonal(40), "price": rng.normal(size=40), "sale": np.arange(40) % 3})
     columns: dict[str, Any] = {"past": ["price"], "future": ["sale"]}
     driven = gw.Forecaster.fit(one, horizon=2, **columns, epochs=1, min_steps=0, units=2)
     return [(_files(timed.save), []), (_files(driven.save), [])]

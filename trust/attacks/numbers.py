@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.kernels import LSTMCall, native, unavailable_reason
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
-from tests.kernels.batches import both, given, same_bits
+from tests.kernels.batches import alone, both, given, same_bits
 from tests.kernels.close import BACKWARD, FORWARD, saved_of
 from trust.attack import Attacks
 from trust.mutate import Rng, choice
@@ -117,14 +117,8 @@ def _equal_bits(rng: Rng, folder: Path) -> str | None:
         return "the number of threads changes more than the gradient of weight_hh"
     if not same_bits(many, both(several, arrays), names=""):
         return "a second call with several threads differs"
-    ends = np.cumsum(arrays["lengths"])
-    b = int(rng.integers(len(ends)))
-    rows = slice(int(ends[b] - arrays["lengths"][b]), int(ends[b]))
-    alone = {name: arrays[name][b : b + 1] for name in ("lengths", "h0", "c0")}
-    if arrays["index"] is None:
-        alone |= {"pre": arrays["pre"][rows], "index": None}
-    else:
-        alone |= {"pre": arrays["pre"], "index": arrays["index"][rows]}
-    run = one.forward(LSTMCall(weight_hh=arrays["weight_hh"], **alone))
-    same = np.array_equal(run.h, first[0].h[rows]) and np.array_equal(run.c_T[0], first[0].c_T[b])
+    b = int(rng.integers(len(arrays["lengths"])))
+    own, steps = alone(arrays, b)
+    run = one.forward(LSTMCall(**own))
+    same = np.array_equal(run.h, first[0].h[steps]) and np.array_equal(run.c_T[0], first[0].c_T[b])
     return None if same else "a sequence alone differs from the same sequence in a batch"
