@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def run(
 def _serve(pipe: Connection[Any, Any], errors: str, module: str, name: str, seed: int) -> None:
     """The child process. What it prints goes to `errors`."""
     os.setsid()  # so that its children can be stopped with it
+    set_start_method(None, force=True)  # that of this system for the processes of a try, as in the process of a user
     os.chdir(ROOT)
     log = os.open(errors, os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
