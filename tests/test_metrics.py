@@ -14,7 +14,6 @@ from gatewise.metrics import (
     Evaluation,
     MultilabelEvaluation,
     RegressionEvaluation,
-    TaggingEvaluation,
     entities_of,
     evaluate,
     wilson_interval,
@@ -312,7 +311,6 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
         )
     )
     found = evaluate(target, logits, truth, "made")
-    assert isinstance(found, TaggingEvaluation)
     assert (found.n, found.sequences, found.accuracy) == (7, 3, pytest.approx(5 / 7))
     counts = {one.type: (one.support, one.predicted, one.correct) for one in found.entities}
     assert counts == {"all": (4, 4, 3), "X": (2, 3, 2), "Y": (2, 1, 1)}
@@ -322,7 +320,6 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     assert low < found.accuracy < high
     words = by_input(np.array([[1.0], [-1.0]]), ["ab"]), by_input(np.array([1, 1]), ["ab"])
     again = evaluate(Target(("NOUN", "VERB"), "tagging"), *words, "made")
-    assert isinstance(again, TaggingEvaluation)
     assert again.entities == ()
     with pytest.raises(InputError, match="row 1: 1 label for 2 steps"):
         evaluate(target, logits, by_input(np.zeros(6, dtype=np.int64), ["abcd", "a", "b"]), "made")
@@ -338,7 +335,6 @@ def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -
         found = evaluate(
             Target(("a", "b"), "tagging"), by_input(logits, [range(10)] * 40), by_input(truth, [range(10)] * 40), "made"
         )
-        assert isinstance(found, TaggingEvaluation)
         assert found.accuracy == 0.75
         width.append(found.accuracy_interval[1] - found.accuracy_interval[0])
     assert width[0] > 2.5 * width[1]

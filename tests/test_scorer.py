@@ -15,8 +15,10 @@ import pytest
 import gatewise as gw
 from gatewise import scorer as module
 from gatewise.errors import DataError, InputError, MissingExtra, ModelFileError
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from tests.exchange.random_models import random_inputs, random_model
 from tests.refusals import assert_refused
+from tests.small_models import small_model
 
 MODEL = random_model(names=("7", "11"), label_type="int")
 TEXTS = random_inputs(MODEL, 6)
@@ -190,7 +192,7 @@ def test_series(tmp_path: Path, kind: str) -> None:
 
 
 def test_series_of_one_channel_in_columns(tmp_path: Path) -> None:
-    model = gw.train(np.random.default_rng(1).normal(size=(20, 6)), ["a", "b"] * 10, epochs=1, units=3, folds=2)
+    model = small_model(SeriesPreprocessor.fit(list(np.random.default_rng(1).normal(size=(20, 6, 1)))), ("a", "b"))
     model.save(tmp_path / "m")
     values = np.random.default_rng(2).normal(size=(3, 6)).astype(np.float32)
     frame = pl.DataFrame(values, schema=[f"t{n}" for n in range(6)])

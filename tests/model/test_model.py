@@ -18,7 +18,6 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution.faithfulness import measure_sample
-from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -221,7 +220,6 @@ def test_evaluate_by_task() -> None:
     true = logits.astype(np.float64) + RNG.normal(0, 0.01, logits.shape)
     data = Labelled(TEXTS, true, ("a", "b", "c"), task="regression")
     found = numbers.evaluate(data)
-    assert isinstance(found, RegressionEvaluation)
     assert found.rmse == pytest.approx(np.sqrt(np.square(logits - true).mean()))
     assert numbers.score(TEXTS, true.tolist()) == found.r2 > 0.9
     assert numbers.classes_.tolist() == ["a", "b", "c"]
@@ -231,7 +229,6 @@ def test_evaluate_by_task() -> None:
     labels = (logits > 0).astype(np.int64)
     labels[3, 1] = 1 - labels[3, 1]
     scores = several.evaluate(Labelled(TEXTS, labels, ("a", "b", "c"), task="multilabel"))
-    assert isinstance(scores, MultilabelEvaluation)
     assert scores.accuracy == 0.8
     assert several.score(TEXTS, labels) == 0.8
     assert several.score(TEXTS, [[name for name, one in zip("abc", row, strict=True) if one] for row in labels]) == 0.8
