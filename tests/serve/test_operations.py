@@ -180,7 +180,9 @@ def test_a_unix_socket(folders: dict[str, Path], tmp_path_factory: pytest.TempPa
 @pytest.mark.parametrize("workers", [1, 2])
 def test_models_are_exchanged_under_load(models: dict[str, Model], tmp_path: Path, workers: int) -> None:
     """64 clients and ten swaps: no answer is lost, and each is that of one of the two models."""
-    text, both = "a good film", (models["reviews"], models["reviews"].with_lstm(parameters=_negated(models["reviews"])))
+    text, plain = "a good film", models["reviews"]
+    negated = {name: -array if name == "dense.weight" else array for name, array in plain.parameters.items()}
+    both = (plain, plain.with_lstm(parameters=negated))
     expected = [float(one.predict_proba([text])[0, 0]) for one in both]
     assert abs(expected[0] - expected[1]) > 1e-3
     both[0].save(tmp_path / "model")
@@ -222,7 +224,3 @@ def test_models_are_exchanged_under_load(models: dict[str, Model], tmp_path: Pat
         reply = post(server.port, "/v2/repository/models/model/load", {})
         assert (reply.status, "the models stay as they are" in reply.json()["error"]) == (400, True)
         assert post(server.port, "/predict", {"text": text}).status == 200
-
-
-def _negated(model: Model) -> dict[str, Any]:
-    return {name: -array if name == "dense.weight" else array for name, array in model.parameters.items()}

@@ -80,11 +80,6 @@ def blocks_of(page: Path) -> list[tuple[int, str, str]]:
     return blocks
 
 
-def optional_packages(code: str) -> list[str]:
-    """The optional packages that a block uses."""
-    return [name for name, pattern in OPTIONAL.items() if re.search(pattern, code, re.MULTILINE)]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +93,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     names: dict[str, Any] = {"__name__": "__main__"}
     used = set[str]()
     for line, language, code in blocks_of(page):
-        packages = optional_packages(code)
+        packages = [name for name, pattern in OPTIONAL.items() if re.search(pattern, code, re.MULTILINE)]
         if not all(importlib.util.find_spec(name) for name in packages):
             continue
         used |= {*packages}  # whose own warnings are theirs

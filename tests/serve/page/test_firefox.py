@@ -97,6 +97,8 @@ def test_the_lesson(firefox: Firefox, address: Callable[[str], str]) -> None:
             )
             firefox.wait("document.documentElement.scrollWidth <= innerWidth")
             assert firefox.run(f"({COLLISIONS})()") == [], chapter
+            if width > 390:  # a drag is the same at every width
+                continue
             handle = "[...document.querySelectorAll('.prose .handle')].at(-1)"
             firefox.run(f"{handle}.scrollIntoView({{ block: 'center' }})")
             before = firefox.run(f"{handle}.textContent")
