@@ -49,6 +49,7 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], x: Tensor) -> Tensor
     """One sequence at a time, so that no mask is needed: (features,)."""
     if arch.inputs == "tokens":
         x = torch.nn.functional.embedding(x, weights["embedding.weight"])  # (T, D)
+    x = x.to(weights["dense.bias"].dtype)
     last: list[Tensor] = []
     for layer in range(len(arch.layers)):
         outs, last = [], []
