@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan, candidates, combine, member_weights
+from gatewise.forecast.fit import Plan, candidates
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
 from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
+from gatewise.training.forecast_stack import combine, member_weights
 from gatewise.training.smoothing import fit_ets, fit_theta
 from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
 from gatewise.types import Array

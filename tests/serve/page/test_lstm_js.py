@@ -1,4 +1,4 @@
-"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node."""
+"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node and in Chromium."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEn
 from tests.explain.random_net import ARCHITECTURES, parameters_of
 from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
-from tests.serve.page.conftest import HOSTILE, known_model, labels_model, number_model, tagger
+from tests.serve.page.conftest import HOSTILE, Visit, known_model, labels_model, number_model, tagger
 from tests.small_models import bundled_model, small_model
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
@@ -48,7 +48,7 @@ CHANGES: list[list[dict[str, Any]]] = [
     [{"gate": "h", "unit": 2, "value": 0}],
 ]
 
-# A list of {file: a model as base64, view, requests}.
+# A list of {file: a model as base64, view, requests}; it runs in Node and in the browser.
 EXPLAIN = """({ parseModel, createExplain }, given) => given.map(({ file, view, requests }) => {
     const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
     return requests.map((request) => {
@@ -273,13 +273,21 @@ def assert_alike(found: Any, wanted: Any, where: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Path) -> None:
-    """Of the tutorial's model also for all texts."""
     model = MODELS[name]()
     requests = requests_of(model)
-    if name == "tutorial":
-        requests += [{"text": text, "include": ["prediction", "prefix:all", "units"]} for text in texts()]
     [answers] = in_node(tmp_path, EXPLAIN, [exported(model, requests)])
     compare(model, requests, answers)
+
+
+def test_two_hundred_texts(tmp_path: Path, visit: Visit) -> None:
+    """In Node and in Chromium."""
+    model = tutorial()
+    requests = [{"text": text, "include": ["prediction", "prefix:all", "units"]} for text in texts()]
+    given = [exported(model, requests)]
+    compare(model, requests, in_node(tmp_path, EXPLAIN, given)[0])
+    modules = ", ".join(f"...await import('./model/{name}.js')" for name in MODULES)
+    code = f"async (given) => ({EXPLAIN})({{ {modules} }}, given)"
+    compare(model, requests, visit().open().evaluate(code, given)[0])
 
 
 FITS: dict[str, Any] = {
