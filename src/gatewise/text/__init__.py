@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from gatewise.text.spaces import SpaceEncoding as SpaceEncoding
     from gatewise.text.subwords import SubwordEncoding as SubwordEncoding
+    from gatewise.text.tokenizer import TokenizerEncoding as TokenizerEncoding
     from gatewise.text.tokens import TokenEncoding as TokenEncoding
 
     Encoding = IndexEncoding | KerasEncoding | SpaceEncoding | TokenEncoding

@@ -34,7 +34,6 @@ QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-UNLIMITED = ["--disable-frame-rate-limit", "--disable-gpu-vsync"]  # a frame is drawn as soon as the last one is
 TEXTS = [
     "This is not a bad film; I was never bored, and nothing in it felt cheap.",
     "It was good, not bad at all. It was bad, not good at all.",
@@ -191,7 +190,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("no chromium here: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api") if not required else __import__("playwright.sync_api").sync_api
     with api.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *UNLIMITED])
+        found = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield found
         found.close()
 

@@ -105,8 +105,8 @@ def test_a_notebook_cell(look: Any) -> None:
     fits = "() => document.documentElement.scrollHeight <= innerHeight"
     within = page.frames[1]
     within.wait_for_function(fits)
-    before = frames.nth(0).bounding_box()["height"]
+    before = page.evaluate("() => document.querySelector('iframe').offsetHeight")
     within.click("summary >> nth=0")
+    page.wait_for_function("least => document.querySelector('iframe').offsetHeight > least", arg=before)
     within.wait_for_function(fits)
-    assert frames.nth(0).bounding_box()["height"] > before
     assert page.evaluate("() => { try { return frames[0].document !== null } catch { return false } }") is False

@@ -287,8 +287,9 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 	figure.textView.focus();
 });
 globalThis.addEventListener("hashchange", () => {
-	if (address.isCurrent() || !location.hash.includes("=")) return;
-	const state = readFragment(location.hash);
+	const opened = address.opened();
+	if (!opened?.includes("=")) return;
+	const state = readFragment(opened);
 	if ((state.served ?? null) !== store.get().served) return location.reload();
 	const { found, note } = fitToModel(state, store.get().model);
 	return store.set({ ...UNLINKED, linkNote: note || null, ...found });

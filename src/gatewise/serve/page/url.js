@@ -126,7 +126,7 @@ export function createAddress(store) {
 
 	function update(push) {
 		const url = urlOf();
-		if (url === location.href) return;
+		if (url === location.href || location.hash !== written) return; // a link that is not read yet stays
 		written = new URL(url).hash;
 		history[push ? "pushState" : "replaceState"](null, "", url);
 	}
@@ -141,6 +141,7 @@ export function createAddress(store) {
 				update(false);
 			}, 300);
 		},
-		isCurrent: () => location.hash === written,
+		/** The hash of a link that was opened, once; null for what this wrote. */
+		opened: () => (location.hash === written ? null : (written = location.hash)),
 	};
 }
