@@ -88,7 +88,9 @@ def _wrong(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes)
     try:
         if state:
             stream.state = state
-        for one in json.loads(body)["inputs"]:
+        inputs = json.loads(body)["inputs"]
+        refused = inputs == []  # a request has at least one
+        for one in inputs:
             found = stream.push(one)
             wanted.append((found.steps, found.probabilities.tolist()))
     except InputError:
