@@ -281,7 +281,7 @@ for allowed in ({max(all_of_them)}, all_of_them, {min(all_of_them)}):
 @counts_threads
 @two_processors
 def test_threads_are_woken_elsewhere_than_the_caller() -> None:
-    """Else a thread that has slept is put beside its waker, and two threads share one processor."""
+    """Else Linux wakes a thread on the processor of the caller, and the two share it."""
     in_a_process("""
 kernel, all_of_them = Native(threads=2), os.sched_getaffinity(0)
 both(kernel, arrays)

@@ -331,10 +331,8 @@ class Ngrams(Member):
             expected["scale"] = ((count,), "float32")
         if "characters" in entry:
             expected["characters"] = ((characters,), "int32")
-        tensors, spelling = (
-            {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()},
-            None,
-        )
+        tensors = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        spelling = None
         try:
             if "characters" in entry:
                 from gatewise.members.spelling import Spelling  # few models read characters

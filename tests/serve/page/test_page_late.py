@@ -97,6 +97,22 @@ def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visi
     assert page.locator("#compare .marked").all_inner_texts() == ["2", "2"], "the second step of both"
 
 
+HELD = """
+    const real = setTimeout;
+    const kept = run => { globalThis.write = run; return 1; };
+    globalThis.setTimeout = (run, wait, ...more) => wait === 300 ? kept(run) : real(run, wait, ...more);
+"""
+
+
+def test_a_link_opened_while_the_address_waits_to_be_written_is_followed(visit: Visit) -> None:
+    """The address is written 300 ms after a change: here between the new hash and its event."""
+    page = visit()
+    page.add_init_script(HELD)
+    page.open(LINK)
+    page.evaluate("() => { write(); gatewise.store.set({ s: 2 }); location.hash = 't=I+was+never+bored'; write(); }")
+    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+
+
 def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit: Visit) -> None:
     """The comparison is open while there is a second text."""
     page = visit().open(LINK)

@@ -141,7 +141,7 @@ export function createAddress(store) {
 				update(false);
 			}, 300);
 		},
-		/** The hash of a link that was opened, once; null for what this wrote. */
+		/** The hash of a link that was opened since the last call; null where there is none. */
 		opened: () => (location.hash === written ? null : (written = location.hash)),
 	};
 }
