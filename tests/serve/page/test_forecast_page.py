@@ -21,7 +21,7 @@ def shown(number: float) -> str:
 
 
 def sentence(page: Any, start: str) -> str:
-    page.wait_for_function("start => document.getElementById('sentence').textContent.startsWith(start)", arg=start)
+    page.wait_for_function("start => document.getElementById('sentence')?.textContent.startsWith(start)", arg=start)
     return str(page.inner_text("#sentence"))
 
 
