@@ -1,10 +1,10 @@
 """Accuracy on data sets that ship inside PyPI packages, compared with other libraries in the same run.
 
-    python -m benchmarks.own_data {forecast,series,text} --peers VENV [--only NAME ...] [--seeds N] [--alone]
+    python -m benchmarks.own_data PART --peers VENV [--only NAME ...] [--seeds N] [--alone]
 
-VENV is a virtual environment with the packages whose files are the data (`*_sets.py`), and with the peers:
-statsforecast for forecasts, aeon for series; scikit-learn is here. The sets that are measured are replaced in
-results/own_data_PART.json. Nothing is chosen on a test part.
+PART is forecast, forecast_gain, series or text. VENV is a virtual environment with the packages whose files are the
+data (`*_sets.py`), and with the peers: statsforecast for forecasts, aeon for series; scikit-learn is here. The sets
+that are measured are replaced in results/own_data_PART.json. Nothing is chosen on a test part.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine, now, revision
-from benchmarks.own_data import forecast, series, text
+from benchmarks.own_data import forecast, forecast_gain, series, text
 from benchmarks.worker import ROOT
 
-PARTS: dict[str, Any] = {"forecast": forecast, "series": series, "text": text}
+PARTS: dict[str, Any] = {"forecast": forecast, "forecast_gain": forecast_gain, "series": series, "text": text}
 
 
 def main() -> None:
