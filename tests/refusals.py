@@ -12,8 +12,9 @@ Errors = type[Exception] | tuple[type[Exception], ...]
 
 def assert_refused(
     message: str, call: Callable[..., object], /, *given: Any, error: Errors = InputError, **options: Any
-) -> None:
-    """The call raises the error, in one printable line in which the pattern is found."""
+) -> str:
+    """The call raises the error, in one printable line in which the pattern is found: that line."""
     with pytest.raises(error, match=message) as caught:
         call(*given, **options)
     assert str(caught.value).isprintable()
+    return str(caught.value)

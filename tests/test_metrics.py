@@ -22,29 +22,9 @@ from gatewise.metrics import (
 from gatewise.model.card import CalibrationReport, ModelMetadata
 from gatewise.target import Target, by_input
 from gatewise.text import TokenEncoding
-from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
-
-
-def test_classification() -> None:
-    target = Target(("a", "b", "c"))
-    assert target.outputs == 3
-    np.testing.assert_allclose(target.probabilities(LOGITS), np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True))
-    assert target.labels(LOGITS).tolist() == ["c", "b"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "classes", "expected"),
-    [("int", ("3", "10"), [10, 3]), ("float", ("0.5", "1.5"), [1.5, 0.5]), ("bool", ("False", "True"), [True, False])],
-)
-def test_labels_keep_their_type(kind: Any, classes: tuple[str, str], expected: list[Any]) -> None:
-    target = Target(classes, label_type=kind)
-    found = target.labels(np.array([[1.0], [-1.0]]))
-    assert target.outputs == 1
-    assert found.tolist() == expected
-    assert type(found.tolist()[0]) is type(expected[0])
 
 
 def test_a_threshold_decides() -> None:
@@ -68,13 +48,6 @@ def test_multilabel() -> None:
     np.testing.assert_allclose(target.probabilities(LOGITS), 1 / (1 + np.exp(-LOGITS)))
     assert target.labels(LOGITS).tolist() == [("a", "b"), ("b",)]
     assert Target(("a", "b"), "multilabel").outputs == 2
-
-
-def test_regression() -> None:
-    one, two = Target(("price",), "regression", "float"), Target(("x", "y"), "regression")
-    np.testing.assert_array_equal(one.labels(LOGITS[:, :1]), LOGITS[:, 0])
-    np.testing.assert_array_equal(two.labels(LOGITS[:, :2]), LOGITS[:, :2])
-    assert_refused("no probabilities", one.probabilities, LOGITS)
 
 
 def test_thresholds_of_three_classes_divide_the_probabilities() -> None:

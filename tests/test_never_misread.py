@@ -7,7 +7,6 @@ tests/data and tests/misuse have every container and every value that is refused
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 import gatewise as gw
 from gatewise.model.model import Model
@@ -32,19 +31,6 @@ def test_without_a_seed_one_is_drawn_and_recorded() -> None:
     assert one.metadata.seed != two.metadata.seed
     again = gw.train(data, seed=one.metadata.seed, **tiny)
     np.testing.assert_array_equal(again.predict_proba(data.inputs), one.predict_proba(data.inputs))
-
-
-def test_one_series_alone() -> None:
-    """1-D series in predict and explain failed."""
-    model, first = train_series(WAVES, KINDS), WAVES[0]
-    for one in (first, first.tolist(), first[:, None], pd.Series(first), first.astype(np.float32)):
-        if getattr(one, "ndim", 1) == 1:
-            np.testing.assert_allclose(model.predict_proba(one), model.predict_proba(WAVES[:1]), atol=1e-6)
-        explained = model.explain(one)
-        assert len(explained.steps) == 20
-        assert len(model.trace(one).names) == 20
-    assert_refused(r"row 0 is a number|one series of 20 steps", train_series, first, KINDS[:20])
-    assert_refused(r"20 series of one step or one series of 20 steps", model.predict, first[:, None])
 
 
 def test_the_layout_of_aeon() -> None:

@@ -1,7 +1,6 @@
 """Small model folders, and the program as a user runs it."""
 
 import csv
-import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -105,11 +104,6 @@ def labelled_csv(tmp_path: Path) -> Path:
     labels = ["negative", "positive", "negative", "positive", "negative"]
     path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
     return path
-
-
-def with_fingerprint(model: Model, fingerprint: str) -> Model:
-    """The model, as if it had been trained on that data."""
-    return dataclasses.replace(model, metadata=dataclasses.replace(model.metadata, fingerprint=fingerprint))
 
 
 ROWS = [{"id": str(n), "review": text, "label": "x,y"} for n, text in enumerate(TEXTS * 3)]

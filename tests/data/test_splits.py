@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gatewise.data import Labelled, batches, split
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.errors import DataError, InputError
+from tests.refusals import assert_refused
 
 
 def random_data(rng: np.random.Generator, n: int, groups: int, texts: int, classes: int) -> Labelled:
@@ -98,25 +99,18 @@ def test_a_part_is_never_empty() -> None:
 def test_what_cannot_be_split_is_refused() -> None:
     data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
     joined = "all 3 rows must stay together: equal rows in different groups connect all 2 groups"
-    with pytest.raises(DataError, match=joined):
-        split(data, 0.5, 0)
-    with pytest.raises(DataError, match=joined):
-        cross_validation_folds(data, 2, 0)
+    assert_refused(joined, split, data, 0.5, 0, error=DataError)
+    assert_refused(joined, cross_validation_folds, data, 2, 0, error=DataError)
     assert sorted(map(len, split(data, 0.5, 0, "row"))) == [1, 2]
     one_group = Labelled(["a", "b", "c"], np.array([0, 1, 1]), ("a", "b"), np.array([7, 7, 7]), "here")
-    with pytest.raises(DataError, match="all 3 rows belong to one group"):
-        split(one_group, 0.5, 0)
+    assert_refused("all 3 rows belong to one group", split, one_group, 0.5, 0, error=DataError)
     equal = Labelled(["a", "A ", "a"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 3]), "here")
     for by in ("row", "group"):
-        with pytest.raises(DataError, match="all 3 rows are equal"):
-            split(equal, 0.5, 0, by)
-    with pytest.raises(DataError, match="all 0 rows"):
-        split(data.take([]), 0.5, 0)
+        assert_refused("all 3 rows are equal", split, equal, 0.5, 0, by, error=DataError)
+    assert_refused("all 0 rows", split, data.take([]), 0.5, 0, error=DataError)
     for fraction in (0.0, 1.0, -1.0, float("nan")):
-        with pytest.raises(InputError, match="fraction must lie between 0 and 1"):
-            split(data, fraction, 0)
-    with pytest.raises(InputError, match="by must be 'group', 'row' or 'time', not 'film'"):
-        split(data, 0.5, 0, "film")  # type: ignore[arg-type]
+        assert_refused("fraction must lie between 0 and 1", split, data, fraction, 0)
+    assert_refused("by must be 'group', 'row' or 'time', not 'film'", split, data, 0.5, 0, "film")
 
 
 @given(
@@ -211,10 +205,8 @@ def test_rows_of_one_time_stay_together() -> None:
         ([2024] * 49 + ["2023-05-01"], "row 49: 2023-05-01 and 2024 are not of one kind"),
         ([3] * 50, "one time"),
     ):
-        with pytest.raises((InputError, DataError), match=message):
-            split(data, 0.77, 0, "time", wrong)
-    with pytest.raises(InputError, match="times need"):
-        split(data, 0.77, 0, "group", times)
+        assert_refused(message, split, data, 0.77, 0, "time", wrong, error=(InputError, DataError))
+    assert_refused("times need", split, data, 0.77, 0, "group", times)
 
 
 @pytest.mark.parametrize("by", ["row", "group", "time"])
@@ -260,8 +252,7 @@ def test_folds_are_stratified_and_leave_one_out() -> None:
         assert np.bincount(data.labels[held], minlength=3).tolist() == [4, 2, 1]
     assert [len(held) for _, held in cross_validation_folds(data, 35, 0)] == [1] * 35
     assert len(cross_validation_folds(data, 99, 0)) == 35
-    with pytest.raises(InputError, match="at least 2"):
-        cross_validation_folds(data, 1, 0)
+    assert_refused("at least 2", cross_validation_folds, data, 1, 0)
 
 
 def test_many_classes_of_few_rows_have_a_validation_set() -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from gatewise.data import Unlabelled, imdb, imdb_texts, read_folder, read_table,
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, DataWarning, InputError
 from tests.data.files import write, write_folder
+from tests.refusals import assert_refused
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
 
@@ -120,10 +122,7 @@ REFUSED_JSON = {
     ],
 )
 def test_a_bad_table_is_one_line_with_its_place(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        read(tmp_path, content, name)
-    assert message in str(caught.value)
-    assert f"{name}'" in str(caught.value)
+    assert f"{name}'" in assert_refused(re.escape(message), read, tmp_path, content, name, error=DataError)
 
 
 def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
@@ -153,33 +152,22 @@ def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "second", "message"),
-    [
-        pytest.param(
+def test_errors_in_several_files_name_the_file(tmp_path: Path) -> None:
+    for name, contents, message in (
+        (
             "csv",
-            "text,label\nx,1\n,2\n",
-            "text,label\n,1\ny\n",
+            ("text,label\nx,1\n,2\n", "text,label\n,1\ny\n"),
             "{a}:3: the text is empty (3 bad rows: {a}:3, {b}:2, {b}:3)",
-            id="bad rows",
         ),
-        pytest.param(
+        (
             "jsonl",
-            '{"text": "a", "label": "x"}\n',
-            '\n{"text": "b", "label": 7}\n',
+            ('{"text": "a", "label": "x"}\n', '\n{"text": "b", "label": 7}\n'),
             "{b}:2: 'label' is a number (7), but {a}:1: 'label' is a text ('x')",
-            id="a label of another type",
         ),
-    ],
-)
-def test_errors_in_several_files_name_the_file(
-    tmp_path: Path, name: str, first: str, second: str, message: str
-) -> None:
-    paths = [write(tmp_path, f"{n}.{name}", content) for n, content in (("a", first), ("b", second))]
-    with pytest.raises(DataError) as caught:
-        read_table(paths)
-    a, b = (f"'{path}'" for path in paths)
-    assert str(caught.value) == message.format(a=a, b=b)
+    ):
+        paths = [write(tmp_path, f"{n}.{name}", content) for n, content in zip("ab", contents, strict=True)]
+        a, b = (f"'{path}'" for path in paths)
+        assert assert_refused(".", read_table, paths, error=DataError) == message.format(a=a, b=b)
 
 
 def test_a_long_field_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None:
@@ -217,17 +205,14 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_folder_is_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_folder(write_folder(tmp_path, files))
+    assert_refused(message, read_folder, write_folder(tmp_path, files), error=DataError)
 
 
 def test_a_link_in_a_folder_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a/1.txt": b"x", "b/1.txt": b"y"})
     (tmp_path / "b" / "2.txt").symlink_to(tmp_path / "a" / "1.txt")
-    with pytest.raises(DataError, match=r"2\.txt': not a plain file"):
-        read_folder(tmp_path)
-    with pytest.raises(DataError, match="nowhere': not found"):
-        read_folder(tmp_path / "nowhere")
+    assert_refused(r"2\.txt': not a plain file", read_folder, tmp_path, error=DataError)
+    assert_refused("nowhere': not found", read_folder, tmp_path / "nowhere", error=DataError)
 
 
 BAD_ROWS = b'text,label\nx,a\ny\n"z"z,a\nw,b\nv\0,a\n\xe9,b\n"u\n\xff",a\nt,\n ,a\ns,a\n'
@@ -253,8 +238,7 @@ def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
         (10, "'label' is empty"),
         (11, "the text is empty"),
     ]
-    with pytest.raises(DataError, match=r"a\.csv':3: 1 field, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)"):
-        read_table(path)
+    assert_refused(r"a\.csv':3: 1 field, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)", read_table, path, error=DataError)
 
 
 def test_only_a_list_of_bad_rows_is_overwritten(tmp_path: Path) -> None:
@@ -278,15 +262,13 @@ def test_a_list_of_bad_rows_is_no_input(tmp_path: Path) -> None:
 
 def test_the_list_of_an_earlier_run_stays_without_an_input(tmp_path: Path) -> None:
     path, out = tmp_path / "a.csv", tmp_path / "bad.csv"
-    with pytest.raises(DataError, match=r"a\.csv': not found"):
-        read_table(path, skip_bad_rows=out)
+    assert_refused(r"a\.csv': not found", read_table, path, skip_bad_rows=out, error=DataError)
     assert not out.exists()
     path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
     with pytest.warns(UserWarning, match="1 bad row of 3"):
         read_table(path, skip_bad_rows=out)
     before = out.read_text(encoding="utf-8")
-    with pytest.raises(DataError, match="no column 'review'"):
-        read_table(path, text="review", skip_bad_rows=out)
+    assert_refused("no column 'review'", read_table, path, text="review", skip_bad_rows=out, error=DataError)
     assert out.read_text(encoding="utf-8") == before
     path.write_text("text,label\nx,a\nz,b\n", encoding="utf-8")
     read_table(path, skip_bad_rows=out)
@@ -315,8 +297,7 @@ def test_bad_json_records_before_the_first_good_one(tmp_path: Path, first: str, 
     records = [first, '{"text": "x", "label": "a"}', '{"text": 3, "label": "a"}', '{"text": "y", "label": "b"}']
     path, out = tmp_path / ("a.json" if as_list else "a.jsonl"), tmp_path / "bad.csv"
     path.write_text("[" + ",\n".join(records) + "]" if as_list else "\n".join(records), encoding="utf-8")
-    with pytest.raises(DataError, match=r":1: .* \(2 bad rows: lines 1, 3\)"):
-        read_table(path)
+    assert_refused(r":1: .* \(2 bad rows: lines 1, 3\)", read_table, path, error=DataError)
     with pytest.warns(UserWarning, match="2 bad rows of 4 skipped"):
         assert read_table(path, skip_bad_rows=out).inputs == ["x", "y"]
     with open(out, encoding="utf-8", newline="") as file:
@@ -332,23 +313,20 @@ def test_bad_json_records_before_the_first_good_one(tmp_path: Path, first: str, 
 def test_a_json_file_without_a_good_record(tmp_path: Path, records: int) -> None:
     path, out = tmp_path / "a.jsonl", tmp_path / "bad.csv"
     path.write_text("no\n" * records, encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.jsonl':1: record: not JSON at column 1"):
-        read_table(path, skip_bad_rows=out)
+    assert_refused(r"a\.jsonl':1: record: not JSON at column 1", read_table, path, skip_bad_rows=out, error=DataError)
     assert not out.exists()
 
 
 def test_a_whole_number_that_is_no_float(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"n": {10**400}, "review": "a film", "label": "x"}}\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r":1: no column 'text'; there are 'n', 'review', 'label'"):
-        read_table(path)
+    assert_refused(r":1: no column 'text'; there are 'n', 'review', 'label'", read_table, path, error=DataError)
 
 
 def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "x\n" * 1_500, encoding="utf-8")
-    with pytest.raises(DataError, match="1,000 bad rows"):
-        read_table(path)
+    assert_refused("1,000 bad rows", read_table, path, error=DataError)
 
 
 def test_each_kind_of_source(tmp_path: Path) -> None:
@@ -379,8 +357,7 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
     files = {f"{half}/{c}/0_5.txt": f"{half} {c}" for half in ("train", "test") for c in ("pos", "neg")}
     root = write_folder(tmp_path / "aclImdb", {**files, "train/unsup/7_0.txt": b"ab\xff"})
-    with pytest.raises(DataError, match=r"unsup/7_0\.txt: not valid UTF-8 at byte 2"):
-        imdb_texts(root)
+    assert_refused(r"unsup/7_0\.txt: not valid UTF-8 at byte 2", imdb_texts, root, error=DataError)
 
 
 def test_the_same_texts_have_the_same_fingerprint() -> None:
@@ -401,14 +378,10 @@ def test_the_same_texts_have_the_same_fingerprint() -> None:
 )
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: str, says: str) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=says):
-        read_texts([str(tmp_path / name)], text="body")
+    assert_refused(says, read_texts, [str(tmp_path / name)], text="body", error=DataError)
 
 
 def test_invalid_sources_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="at least one source"):
-        read_texts([])
-    with pytest.raises(DataError, match="not found"):
-        read_texts([str(tmp_path / "no.txt")])
-    with pytest.raises(DataError, match=r"no \.txt file"):
-        read_texts([str(tmp_path)])
+    assert_refused("at least one source", read_texts, [])
+    assert_refused("not found", read_texts, [str(tmp_path / "no.txt")], error=DataError)
+    assert_refused(r"no \.txt file", read_texts, [str(tmp_path)], error=DataError)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gatewise.data import Labelled, read_series, read_table, split
-from gatewise.errors import DataError, InputError
+from gatewise.errors import DataError
 from gatewise.target import join_words, words_of
+from tests.refusals import assert_refused
 
 CONLL = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n# # O O\nPeter NNP B-NP B-PER\n"
 CONLLU = (
@@ -67,8 +68,7 @@ def test_a_table_has_a_label_for_each_word(
 )
 def test_a_row_that_does_not_fit_is_named(tmp_path: Path, file: str, content: str, message: str) -> None:
     (tmp_path / file).write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=message):
-        read_table(tmp_path / file, task="tagging")
+    assert_refused(message, read_table, tmp_path / file, task="tagging", error=DataError)
 
 
 def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
@@ -101,8 +101,7 @@ def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
         read_series(tmp_path / "a.ts")
     (tmp_path / "one.ts").write_text("@classLabel true a b\n@data\n1,2,3:a\n")
     one = read_series(tmp_path / "one.ts", task="tagging")
-    with pytest.raises(DataError, match="1 label for 3 steps"):
-        one.labelled("tagging")
+    assert_refused("1 label for 3 steps", one.labelled, "tagging", error=DataError)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +115,7 @@ def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Labelled.of([["a", "b"], ["c"]], labels, task="tagging")
+    assert_refused(message, Labelled.of, [["a", "b"], ["c"]], labels, task="tagging")
 
 
 def test_splits_and_other_classes() -> None:
@@ -126,12 +124,10 @@ def test_splits_and_other_classes() -> None:
     assert sorted([*train, *rest]) == [0, 1, 2, 3]
     assert names(data.take(rest)) == [names(data)[row] for row in rest]
     assert [row.tolist() for row in data.labels_among(("Z", "Y", "X"))] == [[2, 1], [2], [1], [1, 1]]
-    with pytest.raises(InputError, match="no class 'X'"):
-        data.labels_among(("Y", "Z"))
+    assert_refused("no class 'X'", data.labels_among, ("Y", "Z"))
     assert len({data.fingerprint(), data.take([1, 0, 2, 3]).fingerprint()}) == 2
 
 
 def test_words_are_separated_by_spaces() -> None:
     assert words_of(join_words(["New York", " a ", "b\u00a0c"])) == ["New\u00a0York", "a", "b\u00a0c"]
-    with pytest.raises(InputError, match="word 1 is empty"):
-        join_words(["", "a"])
+    assert_refused("word 1 is empty", join_words, ["", "a"])

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 import gatewise as gw
-from gatewise.errors import DataWarning, InputError
+from gatewise.errors import DataWarning
 from gatewise.exchange.keras_model import PAD_VALUE
 from gatewise.model.model import Model
 from gatewise.network.architecture import Layer
 from gatewise.types import Array
 from tests.exchange.random_models import OTHER_SHAPES, TOKENS, WORDS, random_inputs, random_model
+from tests.refusals import assert_refused
 
 SHAPES: dict[str, dict[str, Any]] = {
     "last": {},
@@ -80,11 +81,9 @@ def test_large_logits_are_compared(keras: ModuleType) -> None:
 
 
 def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
-    with pytest.raises(InputError, match="gate="):
-        random_model(gate="binary").to_keras()
+    assert_refused("gate=", random_model(gate="binary").to_keras)
     bundled = gw.load()
-    with pytest.raises(InputError, match="network_only=True"):
-        bundled.to_keras()
+    assert_refused("network_only=True", bundled.to_keras)
 
 
 def test_the_network_of_an_ensemble(keras: ModuleType) -> None:
@@ -97,8 +96,7 @@ def test_the_network_of_an_ensemble(keras: ModuleType) -> None:
 
 def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(InputError, match="pip install keras"):
-        random_model().to_keras()
+    assert_refused("pip install keras", random_model().to_keras)
 
 
 EXAMPLE = torch.zeros(2, 4, dtype=torch.int64)
@@ -187,13 +185,11 @@ def test_an_exported_program_takes_any_batch_and_number_of_steps(tmp_path: Path)
 
 def test_what_cannot_be_converted() -> None:
     model = random_model(inputs="channels", linear="convolutions")
-    with pytest.raises(InputError, match="network_only=True"):
-        model.to_torch()
+    assert_refused("network_only=True", model.to_torch)
     inputs = random_inputs(model)
     network = random_model(inputs="channels")
     np.testing.assert_allclose(run(model.to_torch(network_only=True), model, inputs), network.logits(inputs), atol=1e-5)
-    with pytest.raises(InputError, match="sigmoid gates only"):
-        random_model(gate="binary").to_torch()
+    assert_refused("sigmoid gates only", random_model(gate="binary").to_torch)
 
 
 class Plain(torch.nn.Module):
@@ -239,8 +235,7 @@ def test_modules_of_another_shape_are_refused() -> None:
         (torch.nn.Sequential(*Plain().children()), "cannot be called"),
         (3, "needs a torch.nn.Module"),
     ):
-        with pytest.raises(InputError, match=message):
-            gw.from_torch(module, EXAMPLE, word_index=TOKENS, classes=["no", "yes", "perhaps"])
+        assert_refused(message, gw.from_torch, module, EXAMPLE, word_index=TOKENS, classes=["no", "yes", "perhaps"])
     gw.from_torch(Plain(end=torch.nn.Flatten(0, 1)), EXAMPLE, word_index=TOKENS, classes=["no", "yes"])
     cased = ["[PAD]", "[UNK]", "The", "film-maker", "film", *VOCABULARY[5:]]
     with pytest.warns(DataWarning, match="2 words are found in no text, such as 'The', 'film-maker': tokens are in"):
@@ -249,5 +244,4 @@ def test_modules_of_another_shape_are_refused() -> None:
         (VOCABULARY[:-1], "29 entries, and the embedding has 30 rows"),
         ([*VOCABULARY[:-1], VOCABULARY[-2]], "29 of them distinct"),
     ):
-        with pytest.raises(InputError, match=message):
-            gw.from_torch(Plain(), EXAMPLE, word_index=vocabulary)
+        assert_refused(message, gw.from_torch, Plain(), EXAMPLE, word_index=vocabulary)

@@ -20,6 +20,7 @@ from gatewise.network.architecture import Layer
 from gatewise.storage.compact import pack, storage_table, unpack
 from gatewise.types import Array
 from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
+from tests.refusals import assert_refused
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -101,8 +102,7 @@ def test_a_quantised_file_computes_the_rounded_model(
     found, wanted = run(tmp_path / "model.onnx", model, inputs)["logits"], model.stored(dtype).logits(inputs)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     assert 1e-7 < np.abs(wanted - model.logits(inputs)).max() < 0.1
-    with pytest.raises(ModelFileError, match="quantized files are not read"):
-        gw.from_onnx(tmp_path / "model.onnx")
+    assert_refused("quantized files are not read", gw.from_onnx, tmp_path / "model.onnx", error=ModelFileError)
     with pytest.raises(InputError, match="storage must be float32, float16 or int8, not 'int4'"):
         model.to_onnx(tmp_path / "model.onnx", quantize="int4")
 
@@ -155,14 +155,12 @@ def test_nothing_is_written_where_the_logits_differ(tmp_path: Path, monkeypatch:
     model, logits = random_model(), Ensemble.logits
     for error, message in ((2e-5, "not written: ONNX Runtime's logits differ by 2e-05"), (np.nan, "differ by nan")):
         monkeypatch.setattr(Ensemble, "logits", lambda *both, error=error: logits(*both) + error)
-        with pytest.raises(ExportError, match=message):
-            model.to_onnx(tmp_path / "model.onnx")
+        assert_refused(message, model.to_onnx, tmp_path / "model.onnx", error=ExportError)
     assert not list(tmp_path.iterdir())
 
 
 def test_binary_gates_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="gate='binary' cannot be exported"):
-        random_model(gate="binary").to_onnx(tmp_path / "model.onnx")
+    assert_refused("gate='binary' cannot be exported", random_model(gate="binary").to_onnx, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -228,8 +226,7 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(onnx_export, "CHECKED", 20)
     model, path = random_model(linear="ngrams"), tmp_path / "model.onnx"
     model.to_onnx(path)
-    with pytest.raises(InputError, match=r"classes: .* is a file of gatewise, which says this itself"):
-        gw.from_onnx(path, classes=["a", "b"])
+    assert_refused(r"classes: .* is a file of gatewise, which says this itself", gw.from_onnx, path, classes=["a", "b"])
     whole = path.read_bytes()
 
     def changed(name: str, array: Array | None) -> None:
@@ -250,8 +247,7 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
         ("ngrams.weight", np.float32(1), "do not fit together"),
     ):
         changed(name, array)
-        with pytest.raises((InputError, ModelFileError), match=message):
-            gw.from_onnx(path)
+        assert_refused(message, gw.from_onnx, path, error=(InputError, ModelFileError))
     file = onnx.load_model_from_string(whole)
     [config] = [one for one in file.metadata_props if one.key == "config.json"]
     shifted = json.loads(config.value) | {"shift": [0.5]}
@@ -266,8 +262,7 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
     ):
         config.value = json.dumps(value)
         path.write_bytes(file.SerializeToString())
-        with pytest.raises((InputError, ModelFileError), match=message):
-            gw.from_onnx(path)
+        assert_refused(message, gw.from_onnx, path, error=(InputError, ModelFileError))
 
     def without_node(file: Any) -> None:
         del file.graph.node[3]
@@ -287,9 +282,7 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
         file = onnx.load_model_from_string(whole)
         damage(file)
         path.write_bytes(file.SerializeToString())
-        with pytest.raises(ModelFileError, match=r"model.onnx': its graph does not run"):
-            gw.from_onnx(path)
+        assert_refused(r"model.onnx': its graph does not run", gw.from_onnx, path, error=ModelFileError)
     silent = replace(model, ensemble=replace(model.ensemble, weights=(0.0, 1.0)))
     silent.to_onnx(path)
-    with pytest.raises(InputError, match="the LSTM has weight 0 and is not in the file"):
-        gw.from_onnx(path)
+    assert_refused("the LSTM has weight 0 and is not in the file", gw.from_onnx, path)

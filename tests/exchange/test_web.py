@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.exchange.web import web_files
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
@@ -24,6 +23,7 @@ from gatewise.network.architecture import Layer
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from gatewise.types import RowColumns
 from tests.exchange.random_models import random_inputs, random_model
+from tests.refusals import assert_refused
 
 pytest.importorskip("onnxruntime")
 
@@ -103,8 +103,7 @@ def test_what_the_module_cannot_read_is_refused() -> None:
         (model.target, replace(model.preprocessor, columns=RowColumns(("stars",))), "reads further columns"),
         (replace(model.target, per_step=True), model.preprocessor, "a prediction for every step"),
     ):
-        with pytest.raises(InputError, match=message):
-            web_files(target, preprocessor)
+        assert_refused(message, web_files, target, preprocessor)
 
 
 CASES: list[tuple[dict[str, Any], list[list[float]], list[Any]]] = [
@@ -178,7 +177,6 @@ def models() -> Iterator[tuple[Model, list[Any]]]:
 @with_npm
 @pytest.mark.parametrize("way", ["node", "chromium"])
 def test_onnxruntime_web_computes_the_same(way: str, tmp_path: Path) -> None:
-    assert MODULES is not None
     (tmp_path / "node_modules").symlink_to(Path(MODULES).resolve())
     for number, (model, inputs) in enumerate(models()):
         folder = tmp_path / str(number)

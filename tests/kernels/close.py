@@ -1,11 +1,9 @@
 """How near is near enough, in one place."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.kernels.call import Forward
 from gatewise.kernels.interface import SavedActivations
 from gatewise.types import Array
@@ -27,20 +25,6 @@ def assert_close(got: Any, wanted: Array, tolerance: float, what: str) -> None:
 def assert_same(got: Any, wanted: Any, names: tuple[str, ...], tolerance: float, what: str) -> None:
     for name in names:
         assert_close(getattr(got, name), getattr(wanted, name), tolerance, f"{what}: {name}")
-
-
-def assert_refused(call: Callable[[], Any], name: str) -> None:
-    """The call raises InputError, in one line that says `name`."""
-    said = ""
-    try:
-        call()
-    except InputError as error:
-        said = str(error)
-    except Exception as error:
-        raise AssertionError(f"{type(error).__name__}, not InputError: {name}") from error
-    assert said, f"a wrong {name} was taken"
-    assert name in said, f"the error does not name {name}: {said}"
-    assert "\n" not in said, f"more than a line: {said}"
 
 
 def saved_of(run: Forward) -> SavedActivations:

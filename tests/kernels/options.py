@@ -12,7 +12,8 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw, picked, some, without_index
-from tests.kernels.close import FORWARD, TOLERANCE, assert_close, assert_refused, saved_of
+from tests.kernels.close import FORWARD, TOLERANCE, assert_close, saved_of
+from tests.refusals import assert_refused
 
 UNITS = (1, 7, 16, 37)
 
@@ -138,8 +139,8 @@ def check_mask_arguments(kernel: Kernel) -> None:
     fits = np.ones_like(one.h0, dtype="float32")
     for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
         saved = replace(saved_of(one.forward(kernel, "float32")), mask=wrong)
-        assert_refused(lambda wrong=wrong: one.forward(kernel, "float32", mask=wrong), "mask")
-        assert_refused(lambda saved=saved: kernel.backward(saved, **one.gradients("float32")), "mask")
+        assert_refused("mask", one.forward, kernel, "float32", mask=wrong)
+        assert_refused("mask", kernel.backward, saved, **one.gradients("float32"))
 
 
 def _mask(one: Case) -> Array:

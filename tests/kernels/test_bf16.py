@@ -8,13 +8,14 @@ import pytest
 
 from gatewise import kernels
 from gatewise.cell import Step, step_backward, step_forward
-from gatewise.errors import InputError, KernelUnavailable
+from gatewise.errors import KernelUnavailable
 from gatewise.kernels import native
 from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw
 from tests.kernels.close import BACKWARD, FORWARD, saved_of
+from tests.refusals import assert_refused
 
 REASON = kernels.unavailable_reason("bf16")
 here = pytest.mark.skipif(REASON is not None, reason=f"bf16: {REASON}")
@@ -157,8 +158,7 @@ def test_the_best_that_is_here_unless_another_is_asked_for(
     if found in BOTH:
         assert native.Native(precision="bf16", isa=isa)._isa == found
         return
-    with pytest.raises(KernelUnavailable, match=found):
-        native.Native(precision="bf16", isa=isa)
+    assert_refused(found, native.Native, precision="bf16", isa=isa, error=KernelUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -182,5 +182,4 @@ def test_auto_is_the_faster_one(
 
 def test_a_precision_that_is_none_is_refused() -> None:
     for ask in (lambda: native.Native(precision="fp8"), lambda: kernels.for_precision("half")):  # type: ignore[arg-type]
-        with pytest.raises(InputError, match="precision must be 'float32' or 'bf16'"):
-            ask()
+        assert_refused("precision must be 'float32' or 'bf16'", ask)

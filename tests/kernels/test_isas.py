@@ -10,6 +10,7 @@ from gatewise.kernels.native import ISAS, Native
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.ops import Ops
 from tests.kernels.batches import HERE, given, needs_native
+from tests.refusals import assert_refused
 
 pytestmark = needs_native
 
@@ -29,7 +30,6 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
     lanes = {"avx512": 16, "avx2": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
     out = Native().forward(LSTMCall(**given()))
-    assert out.saved is not None
     assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
@@ -37,11 +37,9 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
 def test_an_unknown_instruction_set_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     reason = "unknown instruction set"
-    with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
-        native.isa()
+    assert_refused(f"GATEWISE_ISA is '{name}'.*{reason}.*portable", native.isa, error=KernelUnavailable)
     assert reason in (kernels.unavailable_reason("native") or "")
-    with pytest.raises(KernelUnavailable, match=reason):
-        Native(isa=name)
+    assert_refused(reason, Native, isa=name, error=KernelUnavailable)
 
 
 def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,15 +57,13 @@ def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyP
     assert segment_reduce(x, np.array([3]), "sum").tolist() == [[3, 3]]
     assert Ops(bf16).pad_kernel.lanes(4) == Native(isa=HERE[0]).lanes(4)
     monkeypatch.setattr(native, "isas_bf16", lambda: ())
-    with pytest.raises(KernelUnavailable, match="GATEWISE_ISA is 'amx': this machine cannot run it"):
-        kernels.get()
+    assert_refused("GATEWISE_ISA is 'amx': this machine cannot run it", kernels.get, error=KernelUnavailable)
 
 
 @pytest.mark.skipif(set(HERE) == set(ISAS), reason="this machine runs all of them")
 def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
     lacking = next(name for name in ISAS if name not in HERE)
-    with pytest.raises(KernelUnavailable, match="this machine cannot run it"):
-        Native(isa=lacking)
+    assert_refused("this machine cannot run it", Native, isa=lacking, error=KernelUnavailable)
 
 
 def test_an_extension_of_another_version_is_said_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,8 +73,7 @@ def test_an_extension_of_another_version_is_said_and_not_used(monkeypatch: pytes
     try:
         reason = "the C++ extension is that of another version: install gatewise again"
         assert kernels.unavailable_reason("native") == reason
-        with pytest.raises(KernelUnavailable, match="install gatewise again"):
-            kernels.get("native")
+        assert_refused("install gatewise again", kernels.get, "native", error=KernelUnavailable)
     finally:
         monkeypatch.undo()
         native.imported.cache_clear()

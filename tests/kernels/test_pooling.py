@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.kernels import extension_for
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.kernels.ragged import joined, starts_of
 from tests.kernels.batches import needs_native
+from tests.refusals import assert_refused
 
 LENGTHS = np.array([4, 0, 1, 700, 0, 33], dtype=np.int64)
 
@@ -84,26 +84,19 @@ def test_strided_arrays(kernel: str) -> None:
 def test_lengths_that_do_not_fit_are_refused(kernel: str, lengths: list[int]) -> None:
     x, wrong = values("float32"), np.array(lengths, dtype=np.int64)
     pooled = np.zeros((len(lengths), 37), np.float32)
-    with pytest.raises(InputError, match="lengths"):
-        segment_reduce(x, wrong, "sum")
-    with pytest.raises(InputError, match="lengths"):
-        max_backward(x, pooled, wrong, pooled)
-    with pytest.raises(InputError, match="lengths"):
-        repeat_rows(pooled, wrong, x)
+    assert_refused("lengths", segment_reduce, x, wrong, "sum")
+    assert_refused("lengths", max_backward, x, pooled, wrong, pooled)
+    assert_refused("lengths", repeat_rows, pooled, wrong, x)
 
 
 def test_arrays_that_do_not_fit_are_refused(kernel: str) -> None:
     x, grad = values("float32"), np.zeros((6, 37), np.float32)
     for bad in (grad[:5], grad[:, :36], grad.astype(np.float64), grad[0]):
-        with pytest.raises(InputError, match="pooling"):
-            max_backward(x, grad, LENGTHS, bad)
-    with pytest.raises(InputError, match="pooling"):
-        max_backward(x, grad[:5], LENGTHS, grad)
+        assert_refused("pooling", max_backward, x, grad, LENGTHS, bad)
+    assert_refused("pooling", max_backward, x, grad[:5], LENGTHS, grad)
     for add_to in (x[:-1], x[:, 1:], x.astype(np.float64)):
-        with pytest.raises(InputError, match="pooling"):
-            repeat_rows(grad, LENGTHS, add_to)
-    with pytest.raises(InputError, match="lengths"):
-        segment_reduce(x, LENGTHS.astype(np.int32), "max")
+        assert_refused("pooling", repeat_rows, grad, LENGTHS, add_to)
+    assert_refused("lengths", segment_reduce, x, LENGTHS.astype(np.int32), "max")
 
 
 @needs_native

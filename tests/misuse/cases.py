@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from gatewise.data import Labelled
 from gatewise.errors import GatewiseError
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
+from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 RNG = np.random.default_rng(11)
@@ -55,14 +55,10 @@ def some(*names: str) -> list[str]:
 
 
 def fail_with(call: Call, message: str, kind: Any = GatewiseError) -> None:
-    """One line, which is printable and has the message."""
+    """Refused with the message, whatever is warned about before."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(kind, match=re.escape(message)) as caught:
-            call()
-    text = str(caught.value)
-    assert text.isprintable(), text
-    assert len(text) <= 501, text
+        assert_refused(re.escape(message), call, error=kind)
 
 
 def warned(call: Call) -> list[str]:

@@ -30,35 +30,23 @@ from tests.misuse.cases import (
     with_column,
 )
 
-NOT_A_STEP = "would be read as values of the series"
+STEP = "the column '{}' would be read as values of the series"
+ARROW = {name: pa.Table.from_pandas(with_column(name), preserve_index=False) for name in ("label", "index")}
+COLUMN, TURNED = pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])
+LATER = pd.Series(range(N), index=range(5, N + 5))
 FRAMES: dict[str, Case] = {
     **{
-        f"a column {name!r} among series": (data(with_column(name), KINDS), f"the column '{name}' {NOT_A_STEP}")
+        f"a column {name!r} among series": (data(with_column(name), KINDS), STEP.format(name))
         for name in ("label", "Labels", " class ", "target", "id", "ID", "index", "Unnamed: 0", "")
     },
-    **{
-        f"a column {name!r} in a polars frame": (
-            data(pl.DataFrame(with_column(name)), KINDS),
-            f"the column '{name}' {NOT_A_STEP}",
-        )
-        for name in ("label", "id")
-    },
-    **{
-        f"a column {name!r} in an Arrow table": (
-            data(pa.Table.from_pandas(with_column(name), preserve_index=False), KINDS),
-            f"the column '{name}' {NOT_A_STEP}",
-        )
-        for name in ("label", "index")
-    },
+    **{f"{name!r} in polars": (data(pl.DataFrame(with_column(name)), KINDS), STEP.format(name)) for name in ARROW},
+    **{f"{name!r} in an Arrow table": (data(table, KINDS), STEP.format(name)) for name, table in ARROW.items()},
     "the column of the labels by its own name": (
         lambda: Labelled.of(frame := with_column("quality"), frame["quality"]),
-        "the column 'quality' would be read as values of the series, but has the name of the labels",
+        f"{STEP.format('quality')}, but has the name of the labels",
     ),
-    "an id column in predict": (lambda: of_series().predict(with_column("id")), f"the column 'id' {NOT_A_STEP}"),
-    "a label column in score": (
-        lambda: of_series().score(with_column("label"), KINDS),
-        f"the column 'label' {NOT_A_STEP}",
-    ),
+    "an id column in predict": (lambda: of_series().predict(with_column("id")), STEP.format("id")),
+    "a label column in score": (lambda: of_series().score(with_column("label"), KINDS), STEP.format("label")),
     "a step that is named as an index": (data(with_column("index"), KINDS), "or rename it if it is a step"),
     "a text among numbers": (
         data(pd.DataFrame({"review": TEXTS, "stars": KINDS, "votes": KINDS}), NAMES),
@@ -70,45 +58,27 @@ FRAMES: dict[str, Case] = {
     ),
     "the label's own column in an estimator": (
         lambda: LSTMSeriesClassifier().fit(frame := with_column("quality"), frame["quality"]),
-        "the column 'quality' would be read as values",
+        STEP.format("quality"),
     ),
-    "a frame per series with an id": (data([FRAME.assign(id=3)] * N, KINDS), f"the column 'id' {NOT_A_STEP}"),
+    "a frame per series with an id": (data([FRAME.assign(id=3)] * N, KINDS), STEP.format("id")),
     "another index": (
-        data(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+        data(COLUMN, TURNED),
         "the inputs and the labels have different indexes: row 0 is '0' and '59'; rows are matched by position",
     ),
-    "a shuffled index": (
-        data(pd.Series(TEXTS), pd.Series(NAMES).sample(frac=1, random_state=1)),
-        "pass labels.to_numpy()",
-    ),
-    "a frame and labels of another index": (
-        data(FRAME, pd.Series(KINDS, index=range(1, N + 1))),
-        "row 0 is '0' and '1'",
-    ),
-    "weights of another index": (
-        data(pd.Series(TEXTS), NAMES, sample_weight=pd.Series(np.ones(N), index=range(5, N + 5))),
+    "a shuffled index": (data(COLUMN, pd.Series(NAMES).sample(frac=1, random_state=1)), "pass labels.to_numpy()"),
+    "a frame and labels": (data(FRAME, pd.Series(KINDS, index=range(1, N + 1))), "row 0 is '0' and '1'"),
+    "weights": (
+        data(COLUMN, NAMES, sample_weight=LATER + 1.0),
         "the inputs and the sample_weight have different indexes",
     ),
-    "groups of another index": (
-        data(pd.Series(TEXTS), NAMES, groups=pd.Series(range(N), index=range(5, N + 5))),
-        "the inputs and the groups have different indexes",
-    ),
-    "another index in train": (
-        lambda: gw.train(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
-        "have different indexes",
-    ),
-    "another index in evaluate": (
-        lambda: of_texts().score(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
-        "have different indexes",
-    ),
-    "another index in an estimator": (
-        lambda: LSTMTextClassifier().fit(pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])),
+    "groups": (data(COLUMN, NAMES, groups=LATER), "the inputs and the groups have different indexes"),
+    "another index in train": (lambda: gw.train(COLUMN, TURNED), "have different indexes"),
+    "another index in evaluate": (lambda: of_texts().score(COLUMN, TURNED), "have different indexes"),
+    "in an estimator": (
+        lambda: LSTMTextClassifier().fit(COLUMN, TURNED),
         "the inputs and the y have different indexes",
     ),
-    "another index in a regressor": (
-        lambda: LSTMTextRegressor().fit(pd.Series(TEXTS), pd.Series(KINDS * 1.5, index=range(N)[::-1])),
-        "have different indexes",
-    ),
+    "in a regressor": (lambda: LSTMTextRegressor().fit(COLUMN, LATER * 1.5), "have different indexes"),
 }
 
 
@@ -121,41 +91,33 @@ def joined(form: str) -> list[str]:
     return [form.format(n, t) for n, t in zip(NAMES, TEXTS, strict=True)]
 
 
+EQUAL, ORDERS = "is equal to the labels", "orders the classes perfectly"
 LEAKS: dict[str, Case] = {
-    "a column of another name": (data(with_column("quality"), KINDS), "the column 'quality' is equal to the labels"),
-    "a column of codes": (data(with_column("z", 7 - 3 * KINDS), NAMES), "the column 'z' is equal to the labels"),
+    "a column of another name": (data(with_column("quality"), KINDS), f"the column 'quality' {EQUAL}"),
+    "a column of codes": (data(with_column("z", 7 - 3 * KINDS), NAMES), f"the column 'z' {EQUAL}"),
     "a column that orders them": (
         data(with_column("z", KINDS * 10 + RNG.random(N)), KINDS),
-        "the column 'z' orders the classes perfectly",
+        f"the column 'z' {ORDERS}",
     ),
-    "row numbers of sorted rows": (
-        data(with_column("nr", range(N)), np.repeat([0, 1, 2], N // 3)),
-        "the column 'nr' orders the classes perfectly",
-    ),
-    "an array": (data(np.column_stack([WAVES, KINDS]), KINDS), "step 12 is equal to the labels"),
-    "the first of an array": (data(np.column_stack([KINDS, WAVES]), KINDS), "step 0 is equal to the labels"),
-    "lists": (data(np.column_stack([WAVES, KINDS]).tolist(), KINDS), "step 12 is equal to the labels"),
+    "row numbers": (data(with_column("nr", range(N)), np.repeat([0, 1, 2], N // 3)), f"the column 'nr' {ORDERS}"),
+    "an array": (data(np.column_stack([WAVES, KINDS]), KINDS), f"step 12 {EQUAL}"),
+    "the first of an array": (data(np.column_stack([KINDS, WAVES]), KINDS), f"step 0 {EQUAL}"),
+    "lists": (data(np.column_stack([WAVES, KINDS]).tolist(), KINDS), f"step 12 {EQUAL}"),
     "the end of series of any length": (
         data([[*row[: 5 + n % 7], k] for n, (row, k) in enumerate(zip(WAVES, KINDS, strict=True))], KINDS),
-        "the last step is equal to the labels",
+        f"the last step {EQUAL}",
     ),
     "a channel": (
         data(np.stack([WAVES, np.where(np.arange(12) == 4, KINDS[:, None], WAVES)], axis=2), KINDS),
-        "step 4 of channel 1 is equal to the labels",
+        f"step 4 of channel 1 {EQUAL}",
     ),
     "numbers": (
         data(with_column("price", WAVES[:, 0] * 3), WAVES[:, 0] * 3, task="regression"),
-        "the column 'price' is equal to the labels",
+        f"the column 'price' {EQUAL}",
     ),
-    "the first word": (
-        data(joined("{}: {}"), NAMES),
-        "word 0 of each text tells",
-    ),
+    "the first word": (data(joined("{}: {}"), NAMES), "word 0 of each text tells"),
     "the last word": (data(joined("{1} {0}"), NAMES), "word 1 from the end"),
-    "a label of fastText": (
-        data(joined("__label__{} {}"), NAMES),
-        "word 0 of each text tells the class, as '__label__",
-    ),
+    "fastText": (data(joined("__label__{} {}"), NAMES), "word 0 of each text tells the class, as '__label__"),
     "a field of JSON": (
         data([f'{{"label": {k}, "text": "{t}"}}' for k, t in zip(KINDS, TEXTS, strict=True)], NAMES),
         "word 1 of each text tells the class",

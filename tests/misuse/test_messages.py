@@ -22,6 +22,7 @@ from gatewise.sklearn import LSTMTextClassifier
 from tests.cli.conftest import Run
 from tests.misuse.cases import FRAME, KINDS, NAMES, TEXTS, WAVES, Call, N, data, fail_with, of_series, of_texts
 
+HOLDS, DAY, POLARS = "of the data frame holds", pd.Timestamp("2024-01-01"), pl.DataFrame(FRAME)
 SWAPPED = "are inputs and labels swapped?"
 NESTED = pd.DataFrame({"dim_0": [pd.Series(row) for row in WAVES]})
 ADDRESS = "an address, and only files are read: download it first"
@@ -47,38 +48,23 @@ CAUSES: dict[str, tuple[Call, str]] = {
     "other texts as labels": (train(UNIQUE, [text[::-1] for text in UNIQUE]), "the labels look like texts"),
     "a class per row": (train(UNIQUE, [f"c{n}" for n in range(N)]), "60 of 60 classes have one row, as 'c0'"),
     "ids as labels": (train(UNIQUE, [f"{n:04x}-{n}" for n in range(N)]), "a class needs two rows or more"),
-    "most classes of one row": (
-        train(UNIQUE, [f"c{max(n - 20, 0)}" for n in range(N)]),
-        "39 of 40 classes have one row",
-    ),
+    "most of one row": (train(UNIQUE, [f"c{max(n - 20, 0)}" for n in range(N)]), "39 of 40 classes have one row"),
     "fewer labels": (train(TEXTS, NAMES[1:]), "there are 60 inputs but 59 labels"),
     "fewer weights": (data(TEXTS, NAMES, sample_weight=[1.0]), "there are 60 inputs but 1 sample_weight"),
-    "dates among series": (
-        data(FRAME.assign(when=pd.Timestamp("2024-01-01")), KINDS),
-        "column 'when' of the data frame holds dates, not numbers",
-    ),
+    "dates among series": (data(FRAME.assign(when=DAY), KINDS), f"column 'when' {HOLDS} dates, not numbers"),
     "dates in front": (
-        data(pd.concat([pd.DataFrame({"when": [pd.Timestamp("2024-01-01")] * N}), FRAME], axis=1), KINDS),
-        "column 'when' of the data frame holds dates",
+        data(pd.concat([pd.DataFrame({"when": [DAY] * N}), FRAME], axis=1), KINDS),
+        f"'when' {HOLDS} dates",
     ),
-    "durations": (data(FRAME.assign(age=pd.Timedelta("1D")), KINDS), "column 'age' of the data frame holds durations"),
-    "texts among series": (data(FRAME.assign(name="x"), KINDS), "column 'name' of the data frame holds a text ('x')"),
-    "bools among series": (data(FRAME.assign(on=True), KINDS), "column 'on' of the data frame holds True and False"),
-    "lists among series": (data(FRAME.assign(v=[[1, 2]] * N), KINDS), "column 'v' of the data frame holds a list"),
-    "polars dates": (
-        data(pl.DataFrame(FRAME).with_columns(when=pl.date(2024, 1, 1)), KINDS),
-        "column 'when' of the data frame holds",
-    ),
-    "polars texts": (
-        data(pl.DataFrame(FRAME).with_columns(s=pl.lit("x")), KINDS),
-        "column 's' of the data frame holds",
-    ),
+    "durations": (data(FRAME.assign(age=pd.Timedelta("1D")), KINDS), f"column 'age' {HOLDS} durations"),
+    "texts among series": (data(FRAME.assign(name="x"), KINDS), f"column 'name' {HOLDS} a text ('x')"),
+    "bools among series": (data(FRAME.assign(on=True), KINDS), f"column 'on' {HOLDS} True and False"),
+    "lists among series": (data(FRAME.assign(v=[[1, 2]] * N), KINDS), f"column 'v' {HOLDS} a list"),
+    "polars dates": (data(POLARS.with_columns(when=pl.date(2024, 1, 1)), KINDS), f"column 'when' {HOLDS}"),
+    "polars texts": (data(POLARS.with_columns(s=pl.lit("x")), KINDS), f"column 's' {HOLDS}"),
     "a nested frame of sktime": (data(NESTED, KINDS), "a nested data frame: each cell of 'dim_0' is a Series: pass an"),
     "a nested frame of two channels": (data(NESTED.assign(dim_1=NESTED["dim_0"]), KINDS), "a nested data frame"),
-    "a nested frame in predict": (
-        lambda: of_series().predict(NESTED),
-        "column 'dim_0' of the data frame holds a Series",
-    ),
+    "a nested frame in predict": (lambda: of_series().predict(NESTED), f"column 'dim_0' {HOLDS} a Series"),
     "a frame of text and numbers": (
         data(pd.DataFrame({"text": TEXTS, "n": range(N)}), KINDS),
         "a data frame with columns text, n: pass one column, for example df['text']",

@@ -19,6 +19,7 @@ from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
 from gatewise.types import Activation
 from tests.network.oracle import padded_logits, random_sequences
+from tests.refusals import assert_refused
 
 # Architectures that no recipe trains.
 TWO = Hidden(6, "relu"), Hidden(3, "tanh")
@@ -174,16 +175,13 @@ def test_start_values_are_those_of_keras() -> None:
     ],
 )
 def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        dataclasses.replace(UNMASKED, **change)
+    assert_refused(message, dataclasses.replace, UNMASKED, **change)
 
 
 def test_a_layer_that_means_nothing_is_refused() -> None:
     for make in (lambda: Layer(0), lambda: Hidden(0), lambda: Architecture.stacked("tokens", 30, 5, 0)):
-        with pytest.raises(InputError, match="units must be at least 1, not 0"):
-            make()
-    with pytest.raises(InputError, match="merge 'sum' needs two directions, not 'backward' alone"):
-        Layer(3, "backward", "sum")
+        assert_refused("units must be at least 1, not 0", make)
+    assert_refused("merge 'sum' needs two directions, not 'backward' alone", Layer, 3, "backward", "sum")
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -206,7 +204,6 @@ def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
 
 
 def test_ids_beyond_the_vocabulary_are_refused() -> None:
-    with pytest.raises(InputError, match="from 0 to 29, found 3 to 30"):
-        Batch.of([np.array([3, 30])], UNMASKED)
+    assert_refused("from 0 to 29, found 3 to 30", Batch.of, [np.array([3, 30])], UNMASKED)
     with pytest.raises(InputError, match=r"series 1: shape must be \(steps, 4\), not \(3, 2\)"):
         Batch.of([np.ones((2, 4)), np.ones((3, 2))], ARCHITECTURES["series"])

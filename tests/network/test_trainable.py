@@ -144,7 +144,6 @@ def test_each_part_drops_something(part: str) -> None:
 
 def test_a_probability_next_to_1_drops_nearly_everything() -> None:
     mask = Dropout({"output": 0.9999999}, np.random.default_rng(1)).mask("output", (1000, 1000), "float32")
-    assert mask is not None
     assert set(np.unique(mask).tolist()) == {0.0, 65536.0}
     assert mask.mean() == pytest.approx(1, abs=0.8)
 
@@ -165,7 +164,6 @@ def test_words_are_dropped_as_a_whole() -> None:
     mask = Dropout({"word": 0.5, "embedding": 0.2}, np.random.default_rng(4)).of_rows(
         "embedding", (4_000, 9), "float32"
     )
-    assert mask is not None
     dropped = (mask == 0).all(axis=1)
     assert abs(dropped.mean() - 0.5) < 0.03
     assert abs((mask[~dropped] == 0).mean() - 0.2) < 0.02

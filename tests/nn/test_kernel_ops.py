@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, library
 
-from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, get
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
@@ -14,6 +13,7 @@ from gatewise.nn import kernel_ops, lstm
 from gatewise.nn.kernel_ops import project
 from tests.kernels.cases import Case, case, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
+from tests.refusals import assert_refused
 
 LEAVES = ("pre", "weight_hh", "h0", "c0")
 
@@ -184,8 +184,7 @@ def test_refused() -> None:
         ("c0: expected", {"c0": good["c0"][:-1]}),  # the kernel's own checks: tests/kernels/limits.py
     ]
     for message, changed in wrong:
-        with pytest.raises(InputError, match=message):
-            lstm(**{**good, **changed})
+        assert_refused(message, lstm, **{**good, **changed})
 
 
 def test_the_operator_of_the_gradient_refuses_what_does_not_fit() -> None:
@@ -203,5 +202,4 @@ def test_the_operator_of_the_gradient_refuses_what_does_not_fit() -> None:
         ({"h0": torch.zeros(1, 4)}, "h0: expected"),
         ({"pre_rows": 16}, "saved: 15 steps, 16 rows of pre"),
     ):
-        with pytest.raises(InputError, match=message):
-            torch.ops.gatewise.lstm_backward.default(**{**arguments, **change})
+        assert_refused(message, torch.ops.gatewise.lstm_backward.default, **{**arguments, **change})

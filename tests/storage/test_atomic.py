@@ -129,7 +129,6 @@ def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path, sy
     run = tmp_path / "runs" / "tutorial"
     command, environment = [sys.executable, "-c", system + HOLD, str(run)], {**os.environ, "PYTHONPATH": no_posix.ROOT}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
-        assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(TrainingError, match=rf"runs/tutorial' is in use by process '{other.pid}'"), locked(run):
             pass

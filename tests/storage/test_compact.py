@@ -8,6 +8,7 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.compact import distinct_rows, pack, storage_table, stored_forms, unpack
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
+from tests.refusals import assert_refused
 
 Tensors = dict[str, np.ndarray]
 
@@ -46,8 +47,7 @@ def test_one_word_means_the_large_tensors() -> None:
     wide = {"embedding.weight", "lstm.0.forward.weight_hh", "ngrams.weight"}
     assert storage_table(tensors(), "float16") == dict.fromkeys(wide, "float16")
     assert storage_table(tensors(), "int8") == {**dict.fromkeys(wide, "int8"), "ngrams.weight": "float16"}
-    with pytest.raises(InputError, match="float32, float16 or int8, not 'int4'"):
-        storage_table(tensors(), "int4")
+    assert_refused("float32, float16 or int8, not 'int4'", storage_table, tensors(), "int4")
 
 
 @pytest.mark.parametrize("word", ["float16", "int8"])
@@ -113,15 +113,14 @@ def test_what_float16_cannot_hold() -> None:
 )
 def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
     forms = {**forms_of(tensors()), "a": ((3, 9), "float32"), "a.scale": ((3,), "float32"), "number": ((), "float32")}
-    with pytest.raises(InputError, match=message):
-        stored_forms(forms, table, {})
+    assert_refused(message, stored_forms, forms, table, {})
 
 
 def refused(stored: Tensors, *words: str, n: int = 6, **rows: int) -> None:
     table, forms = {"w": "int8"}, {"w": ((n, 9), "float32")}
-    with pytest.raises(ModelFileError) as caught:
-        unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, rows)), table)
-    assert all(word in str(caught.value) for word in words), caught.value
+    raw, wanted = tensors_to_bytes(stored), stored_forms(forms, table, rows)
+    message = assert_refused(".", lambda: unpack(tensors_from_bytes(raw, wanted), table), error=ModelFileError)
+    assert all(word in message for word in words), message
 
 
 def test_a_file_that_is_not_what_the_table_says() -> None:
@@ -218,8 +217,7 @@ def test_rows_are_shared_only_where_that_is_smaller() -> None:
 def test_an_invalid_number_of_rows_is_refused(counts: Any, message: str) -> None:
     forms = {"w": ((60, 9), "float32"), "bias": ((60,), "float32"), "plain": ((60, 9), "float32")}
     forms["large"] = ((10**6, 9), "float32")
-    with pytest.raises(InputError, match=message):
-        stored_forms(forms, dict.fromkeys(["w", "bias", "large"], "int8"), counts)
+    assert_refused(message, stored_forms, forms, dict.fromkeys(["w", "bias", "large"], "int8"), counts)
 
 
 def test_rows_that_are_not_what_the_configuration_says() -> None:

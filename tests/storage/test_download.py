@@ -18,6 +18,7 @@ from gatewise.data import Labelled, imdb
 from gatewise.errors import DataError
 from gatewise.storage import download
 from gatewise.storage.download import Remote, Unreachable, fetch
+from tests.refusals import assert_refused
 
 CONTENT = np.random.default_rng(11).bytes(300_001)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -104,8 +105,7 @@ def test_a_wrong_file_leaves_nothing(
 ) -> None:
     for name, value in changes.items():
         monkeypatch.setattr(server, name, value)
-    with pytest.raises(DataError, match=message):
-        fetch(remote(server), target, progress=False)
+    assert_refused(message, fetch, remote(server), target, progress=False, error=DataError)
     assert list(target.parent.iterdir()) == []
 
 
@@ -153,8 +153,7 @@ def test_a_wrong_checksum_does_not_fall_on(
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.delenv("GATEWISE_OFFLINE", raising=False)
     monkeypatch.setattr(sys.modules[imdb.__module__], "OFFICIAL", remote(server, sha256="0" * 64))
-    with pytest.raises(DataError, match="wrong checksum"):
-        imdb(progress=False)
+    assert_refused("wrong checksum", imdb, progress=False, error=DataError)
     assert list(tmp_path.iterdir()) == []
 
 

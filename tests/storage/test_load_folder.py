@@ -18,15 +18,12 @@ from small_model import small_files
 from gatewise.errors import ModelFileError
 from gatewise.storage.folder import MANIFEST, load_folder, save_folder
 from gatewise.system.files import OpenFolder
+from tests.refusals import assert_refused
 
 
-def refused(path: Path, *words: str) -> str:
-    with pytest.raises(ModelFileError) as caught:
-        load_folder(path)
-    message = str(caught.value)
+def refused(path: Path, *words: str) -> None:
+    message = assert_refused(".", load_folder, path, error=ModelFileError)
     assert all(word in message for word in words), message
-    assert "\n" not in message
-    return message
 
 
 def rewrite(folder: Path, change: Callable[[Any], Any]) -> None:
@@ -51,8 +48,7 @@ def test_comes_back_as_saved(folder: Path) -> None:
     loaded = load_folder(folder)
     assert loaded.files == small_files()
     assert loaded.read("README.md") == b"# A card\n"
-    with pytest.raises(ModelFileError, match=r"has no config\.yaml"):
-        loaded.read("config.yaml")
+    assert_refused(r"has no config\.yaml", loaded.read, "config.yaml", error=ModelFileError)
 
 
 def test_fingerprint_tells_models_apart(folder: Path, tmp_path: Path) -> None:
@@ -251,8 +247,7 @@ def test_paths_that_are_no_folder(tmp_path: Path) -> None:
     refused(tmp_path / "file", "is a file, not a model folder")
     refused(tmp_path, MANIFEST, "missing")
     for path in ("a\0b", "\ud800", "n" * 300):
-        with pytest.raises(ModelFileError, match="cannot open the model folder"):
-            load_folder(path)
+        assert_refused("cannot open the model folder", load_folder, path, error=ModelFileError)
 
 
 def test_a_folder_that_is_replaced_while_its_names_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

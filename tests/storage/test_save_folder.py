@@ -12,6 +12,7 @@ from small_model import small_files
 import gatewise.storage.atomic as atomic
 from gatewise.errors import ModelFileError
 from gatewise.storage.folder import MANIFEST, check_target, load_folder, save_folder
+from tests.refusals import assert_refused
 
 NEW = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
 
@@ -80,19 +81,16 @@ def test_what_is_not_ours_is_left_as_it_is(tmp_path: Path, make: Callable[[Path]
     make(target)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for attempt in (check_target, lambda path: save_folder(path, NEW)):
-        with pytest.raises(ModelFileError, match="target"):
-            attempt(target)
+        assert_refused("target", attempt, target, error=ModelFileError)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_paths_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for path in (tmp_path / "file" / "model", "a\0b", "\ud800", tmp_path / ("n" * 300)):
-        with pytest.raises(ModelFileError, match="cannot save to"):
-            save_folder(path, NEW)
+        assert_refused("cannot save to", save_folder, path, NEW, error=ModelFileError)
     for files, message in (({}, "0 files"), ({"../x": b""}, "is not a valid file name")):
-        with pytest.raises(ModelFileError, match=message):
-            save_folder(tmp_path / "model", files)
+        assert_refused(message, save_folder, tmp_path / "model", files, error=ModelFileError)
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
@@ -118,8 +116,7 @@ def test_the_second_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         real(a, b)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "rename", failing)
-    with pytest.raises(ModelFileError, match="input/output error"):
-        save_folder(folder, NEW)
+    assert_refused("input/output error", save_folder, folder, NEW, error=ModelFileError)
     monkeypatch.undo()
     untouched(folder)
 
@@ -146,7 +143,6 @@ def test_what_a_killed_save_left_is_removed_by_the_next_one(tmp_path: Path, func
     (tmp_path / ".gatewise-notes.tmp").write_text("a file of somebody else")
     command = [sys.executable, "-c", STOPS_INSIDE_A_SAVE, function, str(tmp_path / "killed")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
         assert child.stdout.readline() == b"inside\n"
         save_folder(tmp_path / "model", {"a": b"1"})
         assert len(os.listdir(tmp_path)) == 3, "the other process is alive, so what it writes stays"

@@ -15,6 +15,7 @@ from gatewise.errors import ModelFileError
 from gatewise.storage.atomic import claimed
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.system.files import OpenFolder, open_file, renames_open_files, sync_folder
+from tests.refusals import assert_refused
 from tests.system import no_posix
 
 
@@ -65,16 +66,13 @@ def test_links_and_other_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(FILES["weights.bin"])
     (folder / "weights.bin").unlink()
     (folder / "weights.bin").symlink_to(tmp_path / "weights")
-    with pytest.raises(ModelFileError, match=r"weights\.bin is a symbolic link, not a regular file"):
-        load_folder(folder)
+    assert_refused(r"weights\.bin is a symbolic link, not a regular file", load_folder, folder, error=ModelFileError)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OSError, match="symbolic links"):
         open_file(tmp_path / "link", os.O_WRONLY | os.O_CREAT)
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(ModelFileError, match="is a file, not a model folder"):
-        load_folder(tmp_path / "weights")
-    with pytest.raises(ModelFileError, match="cannot open the model folder"):
-        load_folder("a\0b")
+    assert_refused("is a file, not a model folder", load_folder, tmp_path / "weights", error=ModelFileError)
+    assert_refused("cannot open the model folder", load_folder, "a\0b", error=ModelFileError)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="/proc tells what is open")
