@@ -59,7 +59,7 @@ def _kernel() -> Kernel:
 
 def info_of(more: str = "") -> dict[str, str]:
     kernel = _kernel().name
-    isa = f", instruction set {native.isa()}" if kernel != "reference" else ""
+    isa = f", instruction set {native.float32_isa()}" if kernel != "reference" else ""
     return {"gatewise": __version__, "settings": f"kernel {kernel}{isa}{more}"}
 
 

@@ -17,7 +17,7 @@ from gatewise.members.onnx.graph import Graph
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
-from gatewise.storage.compact import pack, storage_table, unpack
+from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.types import Array
 from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
 from tests.refusals import assert_refused
@@ -117,7 +117,7 @@ def test_rows_that_are_equal_are_stored_once(dtype: str, size: int) -> None:
     raw, kinds = made.SerializeToString(), storage_table({"": table}, dtype)
     assert size < len(raw) < size + 1_500
     [found] = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"]).run(None, {"rows": rows})
-    assert np.array_equal(found, unpack(pack({"": table}, kinds), kinds)[""][rows])
+    assert np.array_equal(found, Unpacked(pack({"": table}, kinds), kinds)[""][rows])
 
 
 def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ pytestmark = needs_native
 
 def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    assert native.isa() == HERE[0]
+    assert native.float32_isa() == HERE[0]
     assert HERE[-1] == "portable"
     assert [name for name in ISAS if name in HERE] == list(HERE)
 
@@ -25,7 +25,7 @@ def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", HERE)
 def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
-    assert native.isa() == name
+    assert native.float32_isa() == name
     assert kernels.unavailable_reason("native") is None
     lanes = {"avx512": 16, "avx2": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
@@ -37,7 +37,7 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
 def test_an_unknown_instruction_set_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     reason = "unknown instruction set"
-    assert_refused(f"GATEWISE_ISA is '{name}'.*{reason}.*portable", native.isa, error=KernelUnavailable)
+    assert_refused(f"GATEWISE_ISA is '{name}'.*{reason}.*portable", native.float32_isa, error=KernelUnavailable)
     assert reason in (kernels.unavailable_reason("native") or "")
     assert_refused(reason, Native, isa=name, error=KernelUnavailable)
 
@@ -49,7 +49,7 @@ def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyP
     bf16 = Native(precision="bf16")
     assert bf16._isa == "amx_bf16"
     assert kernels.fastest_precision() == "bf16"
-    assert native.isa() == HERE[0]
+    assert native.float32_isa() == HERE[0]
     assert kernels.unavailable_reason("native") is None
     assert kernels.get().name == "native"
     assert Native().forward(LSTMCall(**given())).h.any()

@@ -14,7 +14,7 @@ import gatewise as gw
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.storage.compact import pack, storage_table, unpack
+from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.storage.folder import VERSION, load_folder
 from gatewise.text import TokenEncoding
 from tests.refusals import assert_refused
@@ -42,7 +42,7 @@ def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, inputs: 
     table = storage_table(model.parameters, storage) if isinstance(storage, str) else storage
     assert again.ensemble.lstm.storage == table
     assert json.loads((tmp_path / "small" / "config.json").read_text())["members"][0]["storage"] == table
-    rounded = unpack(pack(model.parameters, table), table)
+    rounded = Unpacked(pack(model.parameters, table), table)
     for name, array in again.parameters.items():
         assert array.dtype == np.float32
         assert not array.flags.writeable

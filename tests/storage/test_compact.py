@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.storage.compact import distinct_rows, pack, storage_table, stored_forms, unpack
+from gatewise.storage.compact import Unpacked, distinct_rows, pack, storage_table, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from tests.refusals import assert_refused
 
@@ -35,7 +35,7 @@ def forms_of(found: Tensors) -> dict[str, Any]:
 def through_a_file(found: Tensors, table: dict[str, str]) -> Tensors:
     stored = pack(found, table)
     forms = stored_forms(forms_of(found), table, distinct_rows(stored))
-    return unpack(tensors_from_bytes(tensors_to_bytes(stored), forms), table)
+    return Unpacked(tensors_from_bytes(tensors_to_bytes(stored), forms), table)
 
 
 def equal(one: Tensors, other: Tensors) -> bool:
@@ -85,7 +85,7 @@ def test_saved_again_it_is_the_same_bit_for_bit(word: str) -> None:
     before = {"w": (rng.normal(size=(5000, 11)) * 10 ** rng.uniform(-3, 3, (5000, 1))).astype(np.float32)}
     table = {"w": word}
     once = pack(before, table)
-    assert equal(once, pack(unpack(once, table), table))
+    assert equal(once, pack(Unpacked(once, table), table))
 
 
 def test_what_float16_cannot_hold() -> None:
@@ -119,7 +119,7 @@ def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
 def refused(stored: Tensors, *words: str, n: int = 6, **rows: int) -> None:
     table, forms = {"w": "int8"}, {"w": ((n, 9), "float32")}
     raw, wanted = tensors_to_bytes(stored), stored_forms(forms, table, rows)
-    message = assert_refused(".", lambda: unpack(tensors_from_bytes(raw, wanted), table), error=ModelFileError)
+    message = assert_refused(".", lambda: Unpacked(tensors_from_bytes(raw, wanted), table), error=ModelFileError)
     assert all(word in message for word in words), message
 
 
@@ -147,7 +147,7 @@ def test_an_invalid_scale_is_refused(bad: float) -> None:
 def test_the_largest_scale_gives_finite_numbers() -> None:
     stored = {"w": np.array([[-128, 127]], np.int8), "w.scale": np.array([2.65e36], np.float32)}
     with np.errstate(over="raise"):
-        assert np.isfinite(unpack(stored, {"w": "int8"})["w"]).all()
+        assert np.isfinite(Unpacked(stored, {"w": "int8"})["w"]).all()
 
 
 def shared(rows: int = 60, distinct: int = 7) -> np.ndarray:
@@ -184,7 +184,7 @@ def test_rows_that_become_equal_are_stored_once() -> None:
     assert len(np.unique(near, axis=0)) > 7
     stored = pack({"w": near}, {"w": "int8"})
     assert distinct_rows(stored)["w"] < len(np.unique(near, axis=0))
-    assert equal(stored, pack(unpack(stored, {"w": "int8"}), {"w": "int8"}))
+    assert equal(stored, pack(Unpacked(stored, {"w": "int8"}), {"w": "int8"}))
 
 
 def test_rows_are_shared_only_where_that_is_smaller() -> None:

@@ -102,7 +102,7 @@ def environment() -> dict[str, Any]:
         "threads": None,
         "threads_reason": f"set by {limited}_THREADS" if limited else "all that this process may use",
     }
-    for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", threads)):
+    for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.float32_isa), ("threads", threads)):
         if name == "isa" and not found["isas"]:
             continue
         try:

@@ -28,17 +28,8 @@ NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operan
 
 def unavailable_reason(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
-    if name not in NAMES:
-        raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
-    extension, reason = native.imported()
-    if name == "reference":
-        return None
-    if extension is None:
-        return reason
-    if name == "bf16":
-        return None if native.isas_bf16() else native.NO_BF16
     try:
-        native.isa()
+        _made(name)
     except KernelUnavailable as error:
         return str(error)
     return None
@@ -49,9 +40,10 @@ def get(name: str | None = None) -> Kernel:
     name.
     """
     wanted = name or os.environ.get("GATEWISE_KERNEL")
-    reason = unavailable_reason(wanted or "native")
-    if reason is None:
+    try:
         return _made(wanted or "native")
+    except KernelUnavailable as error:
+        reason = str(error)
     if wanted:
         raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
     if os.environ.get("GATEWISE_ISA"):
@@ -75,8 +67,9 @@ def extension_for(array: Any, *others: Any) -> Any:
     return native.imported()[0] if plain and array.dtype == np.float32 and get().name != "reference" else None
 
 
-@cache
 def _made(name: str) -> Kernel:
+    if name not in NAMES:
+        raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
     if name == "reference":
         from gatewise.kernels.reference import Reference  # the only kernel that runs `cell.py`
 

@@ -99,7 +99,7 @@ def count_above(series: Sequence[Array], banks: Banks) -> NDArray[np.int32]:
     extension = extension_for(values)
     if extension is not None:
         arrays = banks.dilations, banks.counts, banks.channels, banks.thresholds
-        extension.count_above(native.isa(), threads(), values, lengths, *arrays, out)
+        extension.count_above(native.float32_isa(), threads(), values, lengths, *arrays, out)
         return out
     for row, x in zip(out, series, strict=True):
         for n, dilation, channels, thresholds, features in banks:

@@ -39,15 +39,14 @@ _BINARY = {"sigmoid": False, "binary": True}
 # The extension checks each array itself, and refuses it with one of these. The checks of `kernels.interface` then name
 # what does not fit; before each call they would take a tenth of the time of one short text.
 _REFUSED = (TypeError, ValueError, KeyError)
-NO_BF16 = "this processor has no AVX512_BF16 instructions"
 
 
 class Native:
-    """The C++ kernel. None for `isa` or `threads`: the environment and the machine decide at each call.
+    """The C++ kernel. None for `isa`: the environment and the machine decide now; for `threads`: at each call.
 
     precision "bf16": the operands of the matrix products (h_{t-1}, x, the weights, the gradients of the gates) are
-    rounded to bfloat16, 8 bits; sums, gates, c, h and all results stay float32. Raises KernelUnavailable where the
-    processor has no instructions for it.
+    rounded to bfloat16, 8 bits; sums, gates, c, h and all results stay float32. Raises KernelUnavailable, with the
+    reason, where it cannot run here.
     """
 
     dtypes: tuple[str, ...] = ("float32",)
@@ -56,19 +55,11 @@ class Native:
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
-        if precision == "bf16":
-            isa = _bf16(isa)
-        elif isa is not None and isa not in _extension().isas():
-            raise KernelUnavailable(_no_such_isa(isa, "isa"))
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
         self.name: str = "native" if precision == "float32" else precision
-        self._isa = isa
+        self._isa = bf16_isa(isa) if precision == "bf16" else float32_isa(isa)
         self._threads = threads
-
-    def _where(self) -> tuple[str, int]:
-        """Instruction set and threads of a call."""
-        return self._isa or isa(), self._threads or threads()
 
     def with_threads(self, count: int) -> Native:
         kernel = copy(self)
@@ -76,13 +67,12 @@ class Native:
         return kernel
 
     def lanes(self, units: int) -> int:
-        return int(_extension().lanes(self._isa or isa()))
+        return int(_extension().lanes(self._isa))
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
-        extension, where = _extension(), self._where()
         try:
-            packed = _packed("pack_linear", where[0], weight_ih)
-            pre: Array = extension.linear(*where, x, weight_ih, bias, packed)
+            packed = _packed("pack_linear", self._isa, weight_ih)
+            pre: Array = _extension().linear(self._isa, self._threads or threads(), x, weight_ih, bias, packed)
         except _REFUSED as error:
             from gatewise.kernels.interface import check_project
 
@@ -94,16 +84,17 @@ class Native:
         from gatewise.kernels.interface import check_project
 
         check_project(self, x, weight_ih, None, dpre)
-        found: Projected = _extension().linear_backward(*self._where(), x, weight_ih, dpre, with_dx)
+        where = self._isa, self._threads or threads()
+        found: Projected = _extension().linear_backward(*where, x, weight_ih, dpre, with_dx)
         return found
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        extension, where = _extension(), self._where()
+        where = self._isa, self._threads or threads()
         arrays = call.pre, call.index, call.lengths, call.weight_hh, call.h0, call.c0, call.mask
         try:
             how = len(call.pre if call.index is None else call.index), call.reverse, _BINARY[call.gate], keep
-            more = _packed("pack", where[0], call.weight_hh), *(call.interpolation or (None, None))
-            h, h_T, c_T, c, gates = extension.forward(*where, *arrays, *how, *more, *(call.held or ()))
+            more = _packed("pack", self._isa, call.weight_hh), *(call.interpolation or (None, None))
+            h, h_T, c_T, c, gates = _extension().forward(*where, *arrays, *how, *more, *(call.held or ()))
         except _REFUSED as error:
             from gatewise.kernels.interface import check_run
 
@@ -117,13 +108,13 @@ class Native:
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
-        step: Stepper = _extension().Stepper(self._isa or isa(), weight_ih, weight_hh, bias, gate == "binary")
+        step: Stepper = _extension().Stepper(self._isa, weight_ih, weight_hh, bias, gate == "binary")
         return step
 
     def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
         """As `Kernel.dense`. The extension checks each x; the checks of `project` take longer than the product."""
-        name, linear = self._isa or isa(), _extension().linear
-        return lambda x: linear(name, 1, x, weight, bias)
+        linear = _extension().linear
+        return lambda x: linear(self._isa, 1, x, weight, bias)
 
     def backward(
         self,
@@ -141,10 +132,11 @@ class Native:
         from gatewise.kernels.interface import Backward, check_backward
 
         check_backward(self, saved, dh, dh_T, dc_T, dc)
+        where = self._isa, self._threads or threads()
         run = saved.packed_gates, saved.index, saved.lengths, saved.weight_hh
         states = saved.h0, saved.c0, saved.mask, saved.h, saved.c
         how = saved.pre_rows, saved.reverse, saved.gate == "binary", with_dweight
-        gradients = _extension().backward(*self._where(), *run, *states, dh, dc, dh_T, dc_T, *how)
+        gradients = _extension().backward(*where, *run, *states, dh, dc, dh_T, dc_T, *how)
         saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
 
@@ -162,8 +154,8 @@ def fastest_precision() -> Precision:
     return "bf16" if build == "amx" or _extension().vector_bf16_pays() else "float32"
 
 
-def _bf16(isa: str | None) -> str:
-    """The bfloat16 build to use: the best here, or the one `isa` or GATEWISE_ISA names. Raises KernelUnavailable where
+def bf16_isa(isa: str | None = None) -> str:
+    """The bfloat16 build to use: that of `isa`, of GATEWISE_ISA, or the best one here. Raises KernelUnavailable where
     it cannot run or does not exist.
     """
     forced = isa or os.environ.get("GATEWISE_ISA")
@@ -171,7 +163,7 @@ def _bf16(isa: str | None) -> str:
         raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
     here = isas_bf16() if _extension() else ()
     if not here:
-        raise KernelUnavailable(f"precision 'bf16' cannot run here: {NO_BF16}")
+        raise KernelUnavailable("this processor has no AVX512_BF16 instructions")
     chosen = forced or here[0]
     if chosen not in here:
         raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(here)}")
@@ -190,15 +182,17 @@ def isas_bf16() -> tuple[str, ...]:
     return () if extension is None else tuple(build.removesuffix("_bf16") for build in extension.bf16())
 
 
-def isa() -> str:
-    """The instruction set in use for float32: GATEWISE_ISA, or the best one here, also where GATEWISE_ISA is "amx",
-    which has bfloat16 products alone. Raises KernelUnavailable with the reason.
+def float32_isa(isa: str | None = None) -> str:
+    """The instruction set to use for float32: `isa`, GATEWISE_ISA, or the best one here, also where GATEWISE_ISA is
+    "amx", which has bfloat16 products alone. Raises KernelUnavailable with the reason.
     """
-    forced, here = os.environ.get("GATEWISE_ISA"), _extension().isas()
-    if not forced or (forced not in ISAS and forced in isas_bf16()):
+    forced, here = isa or os.environ.get("GATEWISE_ISA"), _extension().isas()
+    if not forced or (not isa and forced not in ISAS and forced in isas_bf16()):
         return str(here[0])
     if forced not in here:
-        raise KernelUnavailable(_no_such_isa(forced, "GATEWISE_ISA"))
+        what = "this machine cannot run it" if forced in (*ISAS, *ISAS_BF16) else "unknown instruction set"
+        by = "isa" if isa else "GATEWISE_ISA"
+        raise KernelUnavailable(f"{by} is {quote(forced)}: {what}; available: {', '.join(here)}")
     return forced
 
 
@@ -246,13 +240,8 @@ def imported() -> tuple[ModuleType | None, str]:
 def _extension() -> Any:
     extension, reason = imported()
     if extension is None:
-        raise KernelUnavailable(f"kernel 'native' cannot run here: {reason}")
+        raise KernelUnavailable(reason)
     return extension
-
-
-def _no_such_isa(name: str, what: str) -> str:
-    problem = "this machine cannot run it" if name in (*ISAS, *ISAS_BF16) else "unknown instruction set"
-    return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
 
 
 def read_only(array: Array) -> Array:

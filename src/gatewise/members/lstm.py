@@ -17,7 +17,7 @@ from gatewise.network.architecture import Architecture, parameter_shapes, summar
 from gatewise.network.batch import Batch, chunks, read_columns, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
-from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms, unpack
+from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import NO_ROW_COLUMNS, Array, Precision
 
@@ -54,7 +54,7 @@ class LSTM(Member):
 
     def __post_init__(self) -> None:
         given = self.parameters
-        shapes = given.shapes() if isinstance(given, Unpacked) else {name: one.shape for name, one in given.items()}
+        shapes = given.shapes if isinstance(given, Unpacked) else {name: one.shape for name, one in given.items()}
         for name, shape in parameter_shapes(self.arch).items():
             if shapes.get(name) != shape:
                 raise InputError(f"parameter {name} must have shape {shape}")
@@ -201,7 +201,7 @@ class LSTM(Member):
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = entry.get("storage", {})
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
-        return cls(arch, unpack(stored, table), table)
+        return cls(arch, Unpacked(stored, table), table)
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
         from gatewise.members.onnx.lstm import lstm_logits

@@ -28,7 +28,7 @@ from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, read_fo
 from gatewise.model.predictor import Predictor
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
-from gatewise.storage.compact import pack, storage_table, unpack
+from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
@@ -299,7 +299,7 @@ class Model(Predictor):
     def stored(self, storage: str | Mapping[str, str]) -> Self:
         """The model as it is after saving with `storage` and loading again. Errors as `save`."""
         table = storage_table(self.parameters, storage) if isinstance(storage, str) else dict(storage)
-        return self.with_lstm(parameters=unpack(pack(self.parameters, table), table), storage=table)
+        return self.with_lstm(parameters=Unpacked(pack(self.parameters, table), table), storage=table)
 
     def to_onnx(self, path: str | Path, *, quantize: str = "float32") -> OnnxReport:
         """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed

@@ -142,16 +142,28 @@ def _share_rows(stored: dict[str, Array], name: str) -> None:
 
 
 class Unpacked(Mapping[str, Array]):
-    """Read-only tensors by name, in float32 where the table has an entry. Each is converted when it is first read by
-    name. A prediction reads `rows` of its embeddings alone, so that most of their memory and time is not needed.
+    """Read-only tensors by name, of which `stored` has the forms of `stored_forms`, in float32 where the table has an
+    entry. Each is converted when it is first read by name. A prediction reads `rows` of its embeddings alone, so that
+    most of their memory and time is not needed. shapes: of each tensor.
+
+    Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
+    of a row that does not exist.
     """
 
     def __init__(self, stored: Mapping[str, Array], table: Mapping[str, str]) -> None:
         parts = {name + suffix for name in table for suffix in (SCALE, ROWS)}
         self._stored, self._table = stored, table
-        self._names = [name for name in stored if name not in parts]
         self._places = {name: stored[name + ROWS] for name in table if name + ROWS in stored}  # of equal rows
         self._converted: dict[str, Array] = {}
+        self.shapes = {name: stored[name].shape for name in stored if name not in parts}
+        for name, places in self._places.items():
+            if places.max(initial=0) >= len(stored[name]):
+                raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
+            self.shapes[name] = len(places), *stored[name].shape[1:]
+        for name in (name + SCALE for name in table if table[name] == "int8"):
+            # `pack` never writes -128, but a file may contain it, so the check covers it.
+            if (stored[name] < 0).any() or 128 * float(stored[name].max(initial=0)) > _LARGEST:
+                raise ModelFileError(f"tensor {quote(name)} has a negative or too large scale")
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._converted:
@@ -163,19 +175,14 @@ class Unpacked(Mapping[str, Array]):
         return self._converted[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.shapes)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.shapes)
 
     def rows(self, name: str, which: Array) -> Array:
         """These rows of a tensor."""
         return self._convert(name, self._places[name][which] if name in self._places else which)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor."""
-        shapes = {name: self._stored[name].shape for name in self._names}
-        return shapes | {name: (len(places), *shapes[name][1:]) for name, places in self._places.items()}
 
     def _convert(self, name: str, which: Any) -> Array:
         """These of the stored rows."""
@@ -185,23 +192,6 @@ class Unpacked(Mapping[str, Array]):
         if self._table.get(name) == "int8":
             found *= self._stored[name + SCALE][which].reshape(-1, *(1,) * (tensor.ndim - 1))
         return found
-
-
-def unpack(stored: Mapping[str, Array], table: Mapping[str, str]) -> Unpacked:
-    """The tensors of which `stored` has the forms of `stored_forms`.
-
-    Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
-    of a row that does not exist.
-    """
-    for name in table:
-        if table[name] == "int8":
-            scale = stored[name + SCALE]
-            # `pack` never writes -128, but a file may contain it, so the check covers it.
-            if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
-                raise ModelFileError(f"tensor {quote(name + SCALE)} has a negative or too large scale")
-        if name + ROWS in stored and stored[name + ROWS].max(initial=0) >= len(stored[name]):
-            raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
-    return Unpacked(stored, table)
 
 
 def _quantise(name: str, tensor: Array) -> tuple[Array, Array]:

@@ -79,7 +79,7 @@ class Adam:
         extension = extension_for(weight)
         if extension is not None:
             given = weight, rows, m, v, first, self.steps, rates, epsilons
-            extension.adam_catch_up(native.isa(), threads(), *given, *map(float, self._betas))
+            extension.adam_catch_up(native.float32_isa(), threads(), *given, *map(float, self._betas))
         else:
             every = np.arange(len(weight)) if rows is None else rows
             for step in range(least + 1, self.steps + 1):
@@ -142,7 +142,7 @@ class Adam:
         scale, extension = self._of(scale), extension_for(weight)
         if extension is not None:
             numbers = map(float, (*self._betas, rate, epsilon, scale))
-            extension.adam_step(native.isa(), threads(), weight, rows, grad, m, v, *numbers)
+            extension.adam_step(native.float32_isa(), threads(), weight, rows, grad, m, v, *numbers)
             return
         at, (beta_1, rest_1, beta_2, rest_2) = ... if rows is None else rows, self._betas
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -173,7 +173,7 @@ def gradient_norm(gradients: Gradients) -> float:
         array = gradient.values if isinstance(gradient, RowGradient) else gradient
         extension = extension_for(array)
         if extension is not None:
-            total += extension.sum_of_squares(native.isa(), threads(), array)
+            total += extension.sum_of_squares(native.float32_isa(), threads(), array)
             continue
         flat = array.reshape(-1)
         with np.errstate(over="ignore"):
