@@ -3,6 +3,7 @@
 Arguments that another thread changes: the attack `changing-arrays` of trust.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
