@@ -18,6 +18,7 @@ from gatewise.training import Interrupted, recipe
 from gatewise.training.trial_file import TrialFile
 from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.refusals import assert_refused
+from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
 
 FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngrams__order": 0, "batch_size": 16, "tokenization": "words"}
@@ -126,6 +127,20 @@ def test_a_changed_line_is_found_and_a_cut_one_is_written_anew(tmp_path: Path) -
     copy.write_bytes(b"a text without an end")
     assert_refused("is not a file of trials", search, storage=copy)
     assert copy.read_bytes() == b"a text without an end"
+
+
+def test_a_recorded_search_trains_the_best_model_on_from_its_checkpoint(tmp_path: Path) -> None:
+    file, out = tmp_path / "trials.jsonl", tmp_path / "m"
+    whole = search(storage=file, out=tmp_path / "whole")
+    with pytest.raises(Interrupted, match="the model so far"):
+        gw.train(made_reviews(120, 0), recipe=whole.recipe, out=out, callbacks=InterruptAt(1, 3), seed=0)
+    assert_refused("holds an unfinished run", search, out=out)
+    continued = search(storage=file, out=out).model
+    assert continued.metadata.epochs == FIXED["epochs"]
+    assert not (tmp_path / "m.run").exists()
+    for name, array in whole.model.parameters.items():
+        assert np.array_equal(continued.parameters[name], array)
+    assert_refused("finished model", search, storage=file, out=out)
 
 
 PROCESS = """

@@ -38,6 +38,7 @@ from gatewise.types import Array
 
 FILE = "checkpoint.safetensors"
 MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
+RESUME_HINT = "; continue with --resume"
 Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
 
@@ -122,7 +123,7 @@ class RunFolder:
     @property
     def resume_hint(self) -> str:
         """The end of the message of an interrupted run."""
-        return "" if self.target is None else "; continue with --resume"
+        return "" if self.target is None else RESUME_HINT
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from gatewise.training.fields import Count, Positive, field_named, field_of, nam
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
+from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.train import train
 from gatewise.training.trial_file import TrialFile
 
@@ -104,7 +104,8 @@ def tune(
     cross-validation, and no other one begins.
     storage: a file that records the trials. A search continues from it, and several processes may share it; each
     finishes when `trials` are finished together. It holds trials of one search alone.
-    out: the folder for the model of the best trial, which is trained again; `overwrite` replaces a model there.
+    out: the folder for the model of the best trial, which is trained again; `overwrite` replaces a model there. With
+    `storage` that training continues too, if it was stopped.
     on_trial: called after each trial of this process.
 
     With one process, no storage and no time limit the result depends on the seed alone. Raises InputError for data or
@@ -129,7 +130,8 @@ def tune(
         search = {name: values for name, values in found.items() if name not in fixed}
     space = named_values(Recipe, search)
     check_search(space, base, fixed)
-    RunFolder.of(out, False, overwrite)  # an error now rather than after the search
+    resume = out is not None and storage is not None and not overwrite
+    RunFolder.of(out, resume, overwrite)  # an error now rather than after the search
     # All that the loss of a trial depends on, besides its settings.
     known = start and start.fingerprint()
     parts = labelled, base.name, values_of(base), known, seed, space, train_options
@@ -175,7 +177,13 @@ def tune(
         raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
     best = min(complete, key=lambda one: (one.loss, one.number))
     chosen = named(base, **best.settings)
-    model = None if out is None else fit(recipe=chosen, out=out, overwrite=overwrite, command=command)
+    model = None
+    if out is not None:
+        try:
+            model = fit(recipe=chosen, out=out, overwrite=overwrite, resume=resume, command=command)
+        except Interrupted as stopped:
+            how = "" if storage is None else "; the same search continues it"
+            raise Interrupted(f"{str(stopped).removesuffix(RESUME_HINT)}{how}", stopped.stop, stopped.model) from None
     return TuneResult(chosen, best.settings, cast(float, best.loss), finished, model)
 
 
