@@ -58,18 +58,19 @@ class TrainingError(GatewiseError):
 
 
 class MissingExtra(GatewiseError, ImportError):
-    """An optional dependency is not installed; the message says what to install."""
+    """An optional dependency is not installed; the message says what to install. extra: None for the package alone."""
 
-    def __init__(self, package: str, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs {package}: pip install 'gatewise[{extra}]'")
+    def __init__(self, package: str, extra: str | None, needed_for: str) -> None:
+        installed = f"'gatewise[{extra}]'" if extra else package
+        super().__init__(f"{needed_for} needs {package}: pip install {installed}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By the message alone: a worker process sends its exceptions as pickles."""
         return Exception.__new__, (type(self), str(self))
 
 
-def required(module: str, extra: str, needed_for: str) -> Any:
-    """A module that an extra installs, imported now. Raises MissingExtra without it."""
+def required(module: str, extra: str | None, needed_for: str) -> Any:
+    """A module that an extra installs, or a package by itself, imported now. Raises MissingExtra without it."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -13,7 +13,7 @@ import string
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, required
 from gatewise.storage.strict_json import json_bytes
 from gatewise.target import Target
 from gatewise.text import KerasEncoding
@@ -64,6 +64,7 @@ def _tokenizer(encoding: Any) -> dict[str, Any]:
         return {**json.loads(raw), "post_processor": None}  # gatewise reads no special tokens
     if not isinstance(encoding, KerasEncoding) or encoding.kind != "keras":
         raise InputError(f"texts with the encoding '{encoding.kind}' cannot be exported to the web")
+    required("tokenizers", None, f"a {NOUN} of texts with the encoding 'keras'")
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
     words = {word: rank + 3 for word, rank in encoding.index.items() if rank + 3 < encoding.num_words}

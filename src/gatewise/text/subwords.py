@@ -8,8 +8,9 @@ learnt.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
+from gatewise.errors import required
 from gatewise.text.encoding import checked_texts
 from gatewise.text.tokens import INSIDE, PAD, UNKNOWN, TokenEncoding, build, joined, merges_of
 
@@ -30,10 +31,12 @@ class SubwordEncoding(TokenEncoding):
         """The characters that occur at least `min_count` times, and up to `MERGES` merges of pairs that do; at most
         `vocab_size` entries. Equal texts give equal merges.
         """
+        required("tokenizers", None, "an encoding of pieces of words")
         from tokenizers.trainers import BpeTrainer
 
         texts = list(checked_texts(texts, max_characters))
-        tokenizer, counts = build({PAD: 0, UNKNOWN: 1}, []), Counter[str]()
+        tokenizer: Any = build({PAD: 0, UNKNOWN: 1}, [])
+        counts = Counter[str]()
         for text in texts:
             counts.update(tokenizer.normalizer.normalize_str(text))
         every = sorted(character for character in counts if not character.isspace())

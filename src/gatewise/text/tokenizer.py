@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.tokens import TokenEncoding
 
@@ -24,6 +24,7 @@ class TokenizerEncoding(TokenEncoding):
     kind = "tokenizer"
 
     def __init__(self, raw: str, vocab_size: int) -> None:
+        required("tokenizers", None, f"a {self.file} of another program")
         from tokenizers import Tokenizer
 
         try:

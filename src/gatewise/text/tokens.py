@@ -14,18 +14,23 @@ import json
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
+from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote, required
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.respelling import respelt
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
+
+    from gatewise.text.word_tokenizer import Words, WordTokenizer
+
+    AnyTokenizer = Tokenizer | WordTokenizer
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 INSIDE = "##"  # before a piece that does not start its word
@@ -40,7 +45,28 @@ _TOKENS = {
     2: rf"[{_UNSPACED}]\p{{M}}{{0,8}}|{_WORD}{{1,100}}(?:'[\p{{L}}\p{{M}}]{{1,20}}){{0,3}}|([^{_LETTER}\s])\1{{0,99}}",
 }
 _TOKENS[3] = _TOKENS[2]
-_BREAK = r"<[bB][rR]\s*/?>"
+# tokenizer.json up to the pattern of the tokens.
+_CONTENT: dict[str, Any] = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [],
+    "normalizer": {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Replace", "pattern": {"Regex": r"<[bB][rR]\s*/?>"}, "content": " "},
+            {"type": "NFC"},
+            {"type": "Replace", "pattern": {"String": "’"}, "content": "'"},
+            {
+                "type": "BertNormalizer",
+                "clean_text": True,
+                "handle_chinese_chars": True,
+                "strip_accents": False,
+                "lowercase": True,
+            },
+        ],
+    },
+}
 PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
 RESPELLING = 3  # the pipeline in which an unknown word is read as the known one that it misspells
 _MOST_RESPELT = 1_000  # unknown words of a text: bounds the time of a hostile one
@@ -50,27 +76,50 @@ _MOST_COMPOSED = 1_000  # characters
 Merge = tuple[str, str]
 
 
-def build(vocabulary: dict[str, int], merges: list[Merge] | None = None, pipeline: int = PIPELINE) -> Tokenizer:
-    """The pipeline over a vocabulary of words; with merges, over one of pieces of words. The import is lazy because a
-    model with the Keras encoding does not need it.
+def build(vocabulary: dict[str, int], merges: list[Merge] | None = None, pipeline: int = PIPELINE) -> AnyTokenizer:
+    """The pipeline over a vocabulary of words; with merges, over one of pieces of words. Without the tokenizers
+    library, words have a WordTokenizer, and pieces raise MissingExtra. The imports are lazy because a model with the
+    Keras encoding needs neither.
     """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+    split = {"type": "Split", "pattern": {"Regex": _TOKENS[pipeline]}, "behavior": "Removed", "invert": True}
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": UNKNOWN}
+    content = {**_CONTENT, "pre_tokenizer": split, "post_processor": None, "decoder": None, "model": model}
+    if merges is None and not _has_library():
+        from gatewise.text.word_tokenizer import WordTokenizer
 
+        return WordTokenizer(content, vocabulary, pipeline)
+    required("tokenizers", None, "an encoding of pieces of words")
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer.from_str(json.dumps(content))
     if merges is None:
-        tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=UNKNOWN))
+        tokenizer.model = models.WordLevel(vocab=vocabulary, unk_token=UNKNOWN)
     else:
-        pieces = models.BPE(vocab=vocabulary, merges=merges, unk_token=UNKNOWN, continuing_subword_prefix=INSIDE)
-        tokenizer = Tokenizer(pieces)
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(_BREAK), " "),
-            normalizers.NFC(),
-            normalizers.Replace("’", "'"),
-            normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True),
-        ]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKENS[pipeline]), behavior="removed", invert=True)
+        tokenizer.model = models.BPE(
+            vocab=vocabulary, merges=merges, unk_token=UNKNOWN, continuing_subword_prefix=INSIDE
+        )
     return tokenizer
+
+
+def _has_library() -> bool:
+    """Whether the tokenizers library is installed. It has no wheel for Pyodide."""
+    return find_spec("tokenizers") is not None
+
+
+def _frequent_words(texts: Iterable[str], most: int, min_count: int) -> list[str]:
+    """The tokens that occur at least `min_count` times, at most `most`: by count, ties by code point, so the order is
+    reproducible.
+    """
+    tokenizer: Any = build({})
+    if not _has_library():
+        found: list[str] = tokenizer.frequent(texts, most, min_count)
+        return found
+    from tokenizers.trainers import WordLevelTrainer
+
+    trainer = WordLevelTrainer(vocab_size=most, min_frequency=min_count, show_progress=False, special_tokens=[])
+    tokenizer.train_from_iterator(texts, trainer)
+    counted = tokenizer.get_vocab()
+    return sorted(counted, key=counted.__getitem__)
 
 
 def composed(word: str) -> str:
@@ -103,7 +152,7 @@ class TokenEncoding:
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        tokenizer: AnyTokenizer,
         max_characters: int = 1_000_000,
         max_tokens: int = 200_000,
         pipeline: int = PIPELINE,
@@ -119,19 +168,12 @@ class TokenEncoding:
         cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2, max_characters: int = 1_000_000
     ) -> TokenEncoding:
         """The `vocab_size` most frequent tokens, at most, of those that occur at least `min_count` times."""
-        from tokenizers.trainers import WordLevelTrainer
-
         if vocab_size < 3 or min_count < 1:
             raise InputError(
                 f"vocab_size must be at least 3 and min_count at least 1, got {vocab_size} and {min_count}"
             )
-        tokenizer = build({})
-        trainer = WordLevelTrainer(
-            vocab_size=vocab_size - cls._n_special, min_frequency=min_count, show_progress=False, special_tokens=[]
-        )
-        tokenizer.train_from_iterator(checked_texts(texts, max_characters), trainer)
-        counted = tokenizer.get_vocab()  # by count, ties by code point, so the order is reproducible
-        ranked = sorted(counted, key=counted.__getitem__)
+        checked = checked_texts(texts, max_characters)
+        ranked = _frequent_words(checked, vocab_size - cls._n_special, min_count)
         # PAD and UNK are entries of the vocabulary, not special tokens, which would be found in a user's text.
         vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *ranked])}
         return cls(build(vocabulary), max_characters)
@@ -195,7 +237,7 @@ class TokenEncoding:
         ids = self._ids(text, self.tokenizer.encode(text, add_special_tokens=False))
         return np.array(self._limited(ids), dtype=np.int32)
 
-    def _ids(self, text: str, found: Encoding) -> list[int]:
+    def _ids(self, text: str, found: Encoding | Words) -> list[int]:
         """The ids, in which a misspelt word has that of the known one in a pipeline of `RESPELLING`."""
         ids: list[int] = found.ids
         if self.pipeline != RESPELLING or self.unknown not in ids:
@@ -213,7 +255,9 @@ class TokenEncoding:
         for first in range(0, len(texts), _CHUNK):
             chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first))
             # The fast one has no spans.
-            encode = self.tokenizer.encode_batch if self.pipeline == RESPELLING else self.tokenizer.encode_batch_fast
+            encode: Any = (
+                self.tokenizer.encode_batch if self.pipeline == RESPELLING else self.tokenizer.encode_batch_fast
+            )
             for number, one in enumerate(encode(chunk, add_special_tokens=False), first):
                 ids = self._ids(chunk[number - first], one)
                 if len(ids) > self.max_tokens:
@@ -260,7 +304,7 @@ class TokenEncoding:
         return cls(tokenizer, config["max_characters"], config["max_tokens"], pipeline)
 
 
-def _tokenizer_from(stored: Any, pipeline: int, pieces: bool, file: str) -> Tokenizer:
+def _tokenizer_from(stored: Any, pipeline: int, pieces: bool, file: str) -> AnyTokenizer:
     """The tokenizer that the JSON data of tokenizer.json hold. pieces: it has merges. Raises ModelFileError."""
     try:
         model = stored["model"]
@@ -290,7 +334,7 @@ def _tokenizer_from(stored: Any, pipeline: int, pieces: bool, file: str) -> Toke
     return build(vocabulary, merges, pipeline)
 
 
-def merges_of(tokenizer: Tokenizer) -> list[Merge] | None:
+def merges_of(tokenizer: AnyTokenizer) -> list[Merge] | None:
     """The merges of the tokenizer's model, in order; None for one of words."""
     merges = json.loads(tokenizer.to_str())["model"].get("merges")
     return None if merges is None else [(left, right) for left, right in merges]

@@ -1,0 +1,219 @@
+"""The tokens of words without the tokenizers library, where it cannot be installed, as in Pyodide.
+
+`WordTokenizer` gives the ids and offsets of the library for the pipeline of `gatewise.text.tokens`; a test compares
+them. Texts are read one by one and in Python, which takes several times as long as the library. Characters that are
+newer than the Unicode version of the running Python (`unicodedata.unidata_version`) may be read as punctuation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Self
+
+
+def _ranges(text: str) -> list[int]:
+    """The starts and ends of ranges of code points, "41-5a 61" as 0x41, 0x5b, 0x61, 0x62: see `_within`."""
+    bounds = (part.partition("-") for part in text.split())
+    return [bound for first, _, last in bounds for bound in (int(first, 16), int(last or first, 16) + 1)]
+
+
+def _within(code: int, ranges: list[int]) -> bool:
+    return bisect_right(ranges, code) % 2 == 1
+
+
+# \p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}: the unicodedata module has no scripts.
+_UNSPACED = _ranges("""
+    e01-e3a e40-e5b e81-e82 e84 e86-e8a e8c-ea3 ea5 ea7-ebd ec0-ec4 ec6 ec8-ece ed0-ed9 edc-edf 1000-109f 1780-17dd
+    17e0-17e9 17f0-17f9 19e0-19ff 2e80-2e99 2e9b-2ef3 2f00-2fd5 3005 3007 3021-3029 3038-303b 3041-3096 309d-309f
+    30a1-30fa 30fc-30ff 31f0-31ff 32d0-32fe 3300-3357 3400-4dbf 4e00-9fff a9e0-a9fe aa60-aa7f f900-fa6d fa70-fad9
+    ff66-ff6f ff71-ff9d 116d0-116e3 16fe2-16fe3 16ff0-16ff1 1aff0-1aff3 1aff5-1affb 1affd-1affe 1b000-1b122 1b132
+    1b150-1b152 1b155 1b164-1b167 1f200 20000-2a6df 2a700-2b739 2b740-2b81d 2b820-2cea1 2ceb0-2ebe0 2ebf0-2ee5d
+    2f800-2fa1d 30000-3134a 31350-323af
+""")
+# Ideographs that BertNormalizer puts between spaces.
+_IDEOGRAPHS = _ranges("3400-4dbf 4e00-9fff f900-faff 20000-2a6df 2a700-2b73f 2b740-2b81f 2b920-2ceaf 2f800-2fa1f")
+# The library has its own tables: it composes as Unicode 9 does, in which these marks and a letter were not assigned,
+# and it removes the format characters of Unicode 8 alone.
+_AFTER_UNICODE_9 = _ranges("""
+    7fd 898-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1ace 1df6-1dfa a82c 10d24-10d27 10eab-10eac 10efd-10eff
+    10f46-10f50 10f82-10f85 11070 1133b 1145e 11839-1183a 11938 1193d-1193e 11943 119e0 11a34 11a47 11a99 11d42
+    11d44-11d45 11d97 11f41-11f42 16ff0-16ff1 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef
+""")
+_KEPT_FORMATS = _ranges("890-891 8e2 110cd 13430-1343f")
+
+_MOST_KEPT = 20_000
+_BREAK = re.compile(r"<[bB][rR][\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*/?>")
+# Of a text in which a character stands for its class: a letter, m mark, 0 number or _, and A, M, N the same of scripts
+# without spaces, X their other characters; punctuation stands for itself.
+_TOKEN = r"[am0AMN]{1,100}(?:'[amAM]{1,20}){0,3}|([^am0AMN ])\1{0,99}"
+_UNSPACED_TOKEN = r"[AMNX][mM]{0,8}|[am0]{1,100}(?:'[amAM]{1,20}){0,3}|([^am0AMN ])\1{0,99}"
+
+
+class _PerCharacter(dict[int, str]):
+    """A table of `str.translate` whose entries are computed when a text first needs them."""
+
+    def __init__(self, of: Callable[[str], str]) -> None:
+        self._of = of
+
+    def __missing__(self, code: int) -> str:
+        found = self._of(chr(code))
+        if len(self) < _MOST_KEPT:  # a hostile text has a million different characters
+            self[code] = found
+        return found
+
+
+def _normal(character: str) -> str:
+    """What the normaliser makes of a composed character: nothing of a control character, spaces around an ideograph,
+    and lower case.
+    """
+    code, category = ord(character), unicodedata.category(character)
+    if character in "\t\n\r" or category in ("Zs", "Zl", "Zp"):
+        return " "
+    if category in ("Cc", "Co") or character == "\ufffd" or (category == "Cf" and not _within(code, _KEPT_FORMATS)):
+        return ""
+    if character == "’":
+        return "'"
+    return f" {character} " if _within(code, _IDEOGRAPHS) else character.lower()
+
+
+def _kind(character: str) -> str:
+    """The class of a character in pipeline 2 and later ones."""
+    kind = _plain_kind(character)
+    if not _within(ord(character), _UNSPACED):
+        return kind
+    return {"a": "A", "m": "M", "0": "N"}.get(kind, "X")
+
+
+def _plain_kind(character: str) -> str:
+    """The class of a character in pipeline 1, which knows no scripts."""
+    if character == "_":
+        return "0"
+    return {"L": "a", "M": "m", "N": "0"}.get(unicodedata.category(character)[0], character)
+
+
+_NORMAL = _PerCharacter(_normal)
+_PLAIN = _PerCharacter(_plain_kind), re.compile(_TOKEN)
+_CLASSES = _PerCharacter(_kind), re.compile(_UNSPACED_TOKEN)
+
+
+def _composed(text: str) -> tuple[str, Sequence[int]]:
+    """The text in NFC, and the place in `text` of each of its characters: of a composed one, that of its first part, as
+    in the library.
+    """
+    if unicodedata.is_normalized("NFC", text):
+        return text, range(len(text))
+    parts, run = list[tuple[int, int, int, str]](), 0
+    for character in text:
+        newer = _within(ord(character), _AFTER_UNICODE_9)
+        for n, part in enumerate(character if newer else unicodedata.normalize("NFD", character)):
+            mark = 0 if newer else unicodedata.combining(part)
+            run += not mark
+            parts.append((run, mark, min(n, 1), part))
+    parts.sort(key=itemgetter(0, 1))
+    made = list[tuple[str, int]]()  # the characters; how many more than one of the text each replaces, negative
+    letter, last = -1, -1  # the place in `made` of what marks are joined to; the class of the mark before
+    for _, mark, added, part in parts:
+        if letter >= 0 and last < mark and (joined := _joined(made[letter][0], part)):
+            made[letter] = joined, made[letter][1] + added - 1
+            continue
+        made.append((part, added))
+        if not mark:
+            letter, last = len(made) - 1, -1
+        elif letter >= 0:
+            last = mark
+    places, place = list[int](), 0
+    for _, added in made:
+        places.append(place if added <= 0 else max(place - 1, 0))
+        place += 1 - min(added, 1)
+    return "".join(character for character, _ in made), places
+
+
+@lru_cache(4096)
+def _joined(first: str, second: str) -> str:
+    """The character that two compose, or ""."""
+    found = unicodedata.normalize("NFC", first + second)
+    return found if len(found) == 1 and not _within(ord(found), _AFTER_UNICODE_9) else ""
+
+
+class Words:
+    """The tokens of a text, as the library's `Encoding`. ids: of each."""
+
+    def __init__(self, text: str, ids: dict[str, int], unknown: int, pipeline: int) -> None:
+        spaced = _BREAK.sub(lambda found: " " * len(found[0]), text)
+        self._composed, self._places = _composed(spaced)
+        self._normal = self._composed.translate(_NORMAL)
+        kinds, token = _PLAIN if pipeline == 1 else _CLASSES
+        self._spans = [match.span() for match in token.finditer(self._normal.translate(kinds))]
+        self.tokens = [self._normal[start:end] for start, end in self._spans]
+        self.ids = [ids.get(token, unknown) for token in self.tokens]
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """Start and end of each token, in code points of the text. As in the library, the marks that NFC joins to the
+        last letter are left out.
+        """
+        places = self._places
+        if not self._composed.isascii() or len(self._normal) != len(self._composed):
+            lengths = (len(_NORMAL[ord(character)]) for character in self._composed)
+            places = [place for place, length in zip(places, lengths, strict=True) for _ in range(length)]
+        return [(places[start], places[end - 1] + 1) for start, end in self._spans]
+
+
+class WordTokenizer:
+    """The methods of the library's `Tokenizer` that an encoding of words calls. content: of tokenizer.json, but for the
+    vocabulary.
+    """
+
+    def __init__(self, content: Mapping[str, Any], vocabulary: Mapping[str, int], pipeline: int) -> None:
+        self._content, self._pipeline = content, pipeline
+        self._ids = dict(sorted(vocabulary.items(), key=itemgetter(1)))
+        self._unknown = self._ids.get(content["model"]["unk_token"], 0)
+
+    @property
+    def normalizer(self) -> Self:
+        """Itself: it has `normalize_str`."""
+        return self
+
+    def normalize_str(self, text: str) -> str:
+        """The text as its tokens are spelled."""
+        return _composed(_BREAK.sub(" ", text))[0].translate(_NORMAL)
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> Words:
+        """The tokens of a text. There are no special ones."""
+        return Words(text, self._ids, self._unknown, self._pipeline)
+
+    def encode_batch(self, texts: Iterable[str], add_special_tokens: bool = False) -> list[Words]:
+        """`encode` of each text."""
+        return [self.encode(text) for text in texts]
+
+    encode_batch_fast = encode_batch
+
+    def frequent(self, texts: Iterable[str], most: int, min_count: int) -> list[str]:
+        """The tokens that occur at least `min_count` times, at most `most`, by count, ties by code point."""
+        counts = Counter(token for text in texts for token in self.encode(text).tokens)
+        ranked = sorted((-count, token) for token, count in counts.items() if count >= min_count)
+        return [token for _, token in ranked[:most]]
+
+    def get_vocab(self) -> dict[str, int]:
+        """The ids of the words."""
+        return dict(self._ids)
+
+    def get_vocab_size(self) -> int:
+        """The number of words."""
+        return len(self._ids)
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a word, None of an unknown one."""
+        return self._ids.get(token)
+
+    def to_str(self) -> str:
+        """The content of tokenizer.json."""
+        content = {**self._content, "model": {**self._content["model"], "vocab": self._ids}}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
