@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain.example import Example, activations_of, predict_examples
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.members.lstm import LSTM
@@ -27,9 +26,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
     """How often the kernel runs a recurrence over steps, and how often a text is tokenised."""
     calls = {"forward": 0, "steps": 0, "encode": 0}
     lstms = Ops.lstms
-    encoder: Any = getattr(
-        model.preprocessor, "encoding", model.preprocessor
-    )  # a text encoding, or the preprocessor of series
+    encoder: Any = getattr(model.preprocessor, "encoding", model.preprocessor)  # of texts, or of series
     methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("encoded",)
 
     def counting_lstms(self: Ops, given: Any, positions: Any = None) -> Any:
@@ -52,14 +49,6 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
         yield calls
 
 
-def read_everything(model: Model, example: Example, method: str) -> None:
-    """What the terminal and the HTML report read."""
-    explanation = model.explain(example, method)
-    explanation_report(explanation, example)
-    report_page(explanation, example)
-    example._repr_html_()
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", [*ONE_DIRECTION, BOTH])
 def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +58,10 @@ def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monk
     model = MODELS[name]
     with counted(monkeypatch, model) as calls:
         example = model.trace(given(name))
-        read_everything(model, example, method)
+        explanation = model.explain(example, method)
+        explanation_report(explanation, example)  # in the terminal
+        report_page(explanation, example)
+        example._repr_html_()
     passes = 1 + (name == BOTH) + (method == "leave-one-out") * (2 + (name == "series"))
     assert calls["forward"] == passes * len(list(model.architecture.lstms()))
     assert (calls["steps"] == len(example)) == (passes == 1)
@@ -97,28 +89,6 @@ def test_an_intervention_runs_the_change_only(monkeypatch: pytest.MonkeyPatch) -
     assert found.before is example
     assert calls["forward"] == 2
     assert calls["encode"] == 1
-
-
-def test_batched_examples_are_those_of_one() -> None:
-    model = MODELS["n-grams, cut"]
-    sequences = model.preprocessor.encode_batch([TEXT, "a good film", "it was bad"])
-    batched = predict_examples(model.explained, sequences)
-    for example, activations, sequence in zip(batched, activations_of(batched), sequences, strict=True):
-        one = Example(model.explained, sequence)
-        np.testing.assert_allclose(example.logits, one.logits, atol=1e-6)
-        np.testing.assert_allclose(activations.logits, one.activations.logits, atol=1e-6)
-        assert example.steps == [str(row + 1) for row in one.rows]
-
-
-def test_sampled_prefixes_are_some_of_all() -> None:
-    model = MODELS["n-grams, both ways"]
-    example = model.trace(TEXT)
-    stride, some = example.sampled_prefix_logits(60)
-    assert stride > 1
-    ends = [*range(0, len(example), stride), len(example)]
-    np.testing.assert_allclose(some, example.prefix_logits[ends], atol=1e-6)
-    assert example.sampled_prefix_logits(60)[1] is some
-    assert example.sampled_prefix_logits(10_000) == (1, example.prefix_logits)
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

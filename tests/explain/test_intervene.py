@@ -11,6 +11,7 @@ from gatewise.members.clamp import check_clamp
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ALL, TOKENS, check_cell_equations, ensemble_of, example_of, steps_of, without_unit
+from tests.refusals import assert_refused
 
 LENGTH = 14
 
@@ -134,8 +135,7 @@ def test_steps_beyond_the_sequence_are_refused_without_counting_them() -> None:
         if len(steps) == LENGTH:
             check_clamp(clamp, arch, LENGTH)
             continue
-        with pytest.raises(InputError, match=f"from 1 to {LENGTH}"):
-            check_clamp(clamp, arch, LENGTH)
+        assert_refused(f"from 1 to {LENGTH}", check_clamp, clamp, arch, LENGTH)
 
 
 def test_as_dict_has_both_sides() -> None:
@@ -167,10 +167,8 @@ def test_words_are_found_by_step_and_by_name() -> None:
     example = example_of(arch, sequence=np.arange(1, 6), steps=["not", "Not", "good", "not", "x"])
     assert word_places(example, {"not": "very"}) == {1: "very", 3: "very"}
     assert word_places(example, {1: "bad"}) == {2: "bad"}
-    with pytest.raises(InputError, match="'gone' is not among the words"):
-        word_places(example, {"gone": "x"})
-    with pytest.raises(InputError, match="there is no step 5: the network reads 4 steps"):
-        word_places(example, {4: "x"})
+    assert_refused("'gone' is not among the words", word_places, example, {"gone": "x"})
+    assert_refused("there is no step 5: the network reads 4 steps", word_places, example, {4: "x"})
 
 
 @pytest.mark.parametrize(
@@ -189,11 +187,9 @@ def test_words_are_found_by_step_and_by_name() -> None:
     ],
 )
 def test_errors_of_clamps_are_one_line(clamp: Clamp | None, line: str) -> None:
-    with pytest.raises(InputError, match=line):
-        done("plain", *filter(None, [clamp]))
+    assert_refused(line, done, "plain", *filter(None, [clamp]))
 
 
 def test_binary_gates_take_0_or_1() -> None:
-    with pytest.raises(InputError, match=r"forget must be 0 or 1 in a network with binary gates; got 0\.5"):
-        done("binary", Clamp("f", 0.5))
+    assert_refused(r"forget must be 0 or 1 in a network with binary gates; got 0\.5", done, "binary", Clamp("f", 0.5))
     assert (done("binary", Clamp("g", 0.5)).after.lstms[0].g == 0.5).all()

@@ -20,6 +20,7 @@ from gatewise.target import Target
 from gatewise.types import Faithfulness
 from tests.explain import random_net
 from tests.explain.random_net import CHANNELS, TOKENS, printed, sequence_of
+from tests.refusals import assert_refused
 from tests.training.test_new_member import Length
 
 LENGTH = 13
@@ -115,9 +116,6 @@ def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
         found = random_net.explanation_of("plain", "prefix-difference", target=target)
         assert found.prediction == expected
         assert found.favours_prediction == (expected == "yes")
-
-
-def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> None:
     of, logits = Target(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
     assert target_score(of, logits).target == of.predicted(logits[None])[0] == 2
     assert target_score(of, logits, against=2).target == 0
@@ -184,12 +182,9 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
 
 def test_errors() -> None:
     logits = np.array([0.3, 0.2, 0.1, 0.0])
-    with pytest.raises(InputError, match="the target and the class to compare with are the same: 'x'"):
-        target_score(CLASSES, logits, 1, 1)
-    with pytest.raises(InputError, match="is for classification; the model's task is multilabel"):
-        target_score(LABELS, logits[:3], 1, 0)
-    with pytest.raises(InputError, match="there is no class 'q'; the classes are 'w', 'x', 'y', 'z'"):
-        CLASSES.index("q")
+    assert_refused("the target and the class to compare with are the same: 'x'", target_score, CLASSES, logits, 1, 1)
+    assert_refused("is for classification; the model's task is multilabel", target_score, LABELS, logits[:3], 1, 0)
+    assert_refused("there is no class 'q'; the classes are 'w', 'x', 'y', 'z'", CLASSES.index, "q")
     with pytest.raises(InputError, match="has no probabilities"):
         _ = example_of(NUMBERS).probabilities
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.render.terminal import unit_view
@@ -26,6 +25,7 @@ from tests.explain.random_net import (
     steps_of,
     target_score,
 )
+from tests.refusals import assert_refused
 
 LENGTH = 14
 
@@ -85,8 +85,7 @@ def test_units_that_are_merged_have_no_contributions(name: str) -> None:
     shown = printed(unit_view(example, 3))
     assert "has no effect of its own" in shown
     assert "change of c" in shown
-    with pytest.raises(InputError, match=r"merged by '(sum|product)' before pooling"):
-        explain_example(example, "cell-decomposition")
+    assert_refused(r"merged by '(sum|product)' before pooling", explain_example, example, "cell-decomposition")
 
 
 def test_backward_contributions_belong_to_the_step_that_is_read() -> None:
@@ -142,13 +141,10 @@ def test_a_unit_is_found_by_its_number() -> None:
     gates, column = example.unit(8)
     assert (gates.layer, gates.direction, column) == (1, "backward", 2)
     for unit in (-1, 12):
-        with pytest.raises(InputError, match=f"unit must be from 0 to 11, not {unit}"):
-            example.unit(unit)
+        assert_refused(f"unit must be from 0 to 11, not {unit}", example.unit, unit)
 
 
 def test_names_must_fit_and_a_sequence_have_steps() -> None:
     net = ensemble_of("plain")
-    with pytest.raises(InputError, match="2 names for 3 steps"):
-        Example(net, np.array([1, 2, 3]), ["a", "b"])
-    with pytest.raises(InputError, match="the sequence is empty"):
-        Example(net, np.array([], dtype=np.int32), [])
+    assert_refused("2 names for 3 steps", Example, net, np.array([1, 2, 3]), ["a", "b"])
+    assert_refused("the sequence is empty", Example, net, np.array([], dtype=np.int32), [])

@@ -6,13 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.explain.render.terminal import unit_report, units_report
 from gatewise.explain.units import UnitsReport, units_over
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import truncate
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, printed, sequence_of, without_unit
+from tests.refusals import assert_refused
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
@@ -48,6 +49,7 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     reads = [truncate(sequence, arch) for sequence in sequences]
     opened = [lstms[-len(arch.top.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
     for summary in report.units[:: max(1, arch.top.units // 2)]:
+        assert bool(summary.top_words) == bool(summary.bottom_words) == (arch.inputs == "tokens")
         place, column = divmod(summary.unit, arch.top.units)
         mine = [top[place] for top in opened]
         assert summary.direction == mine[0].direction
@@ -62,9 +64,8 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
                 if arch.max_length == 0:
                     assert excerpt.words[excerpt.place] == names[excerpt.row][excerpt.step]
         f = np.concatenate([gates.f[:, column] for gates in mine]).astype(np.float64)
-        assert summary.shares["f"] == pytest.approx(
-            ((f < 0.1).mean(), 1 - (f < 0.1).mean() - (f > 0.9).mean(), (f > 0.9).mean())
-        )
+        below, above = (f < 0.1).mean(), (f > 0.9).mean()
+        assert summary.shares["f"] == pytest.approx((below, 1 - below - above, above))
         if arch.gate == "sigmoid":
             assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
         rest = net.with_lstm(parameters=without_unit(net.lstm, summary.unit)).logits(sequences)
@@ -102,27 +103,18 @@ def test_a_summary_without_ablations_and_excerpts() -> None:
     assert "otherwise" not in printed(units_report(report), unit_report(report, 1))
 
 
-def test_a_series_has_no_words() -> None:
-    summary = report_of("series").units[0]
-    assert summary.top_words == summary.bottom_words == {}
-    assert summary.rises
-
-
 def test_report_round_trips_through_bytes() -> None:
     report = report_of("bidirectional")
     raw = report.to_bytes()
     assert UnitsReport.from_bytes(raw) == report
     assert UnitsReport.from_bytes(raw).unit(11) == report.units[11]
-    with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
-        report.unit(12)
+    assert_refused("unit must be from 0 to 11, not 12", report.unit, 12)
     for wrong in ({**json.loads(raw), "more": 1}, {**json.loads(raw), "n": "many"}, []):
-        with pytest.raises(ModelFileError, match=r"units\.json"):
-            UnitsReport.from_bytes(json.dumps(wrong).encode())
+        assert_refused(r"units\.json", UnitsReport.from_bytes, json.dumps(wrong).encode(), error=ModelFileError)
     hostile = dataclasses.replace(report, data="\x1b[2J <script>")
     assert UnitsReport.from_bytes(hostile.to_bytes()).data == "\x1b[2J <script>"
 
 
 def test_empty_data_is_an_error() -> None:
     net = net_of("plain")
-    with pytest.raises(InputError, match="the data set is empty"):
-        units_over(net, [], [], np.zeros(0, dtype=np.int64), ("a", "b"))
+    assert_refused("the data set is empty", units_over, net, [], [], np.zeros(0, dtype=np.int64), ("a", "b"))

@@ -1,21 +1,19 @@
 """Fits of forecasters: patterns of series, what is known at each held-out window, members and weights, intervals."""
 
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan, candidates
+from gatewise.forecast.fit import Plan
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
 from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
 from gatewise.training.forecast_stack import combine, member_weights
-from gatewise.training.smoothing import fit_ets, fit_theta
-from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
+from gatewise.training.windows import TrainingWindows, fit_autoregression, window_recipe
 from gatewise.types import Array
 from tests.forecast.conftest import TINY, seasonal
 from tests.refusals import assert_refused
@@ -116,9 +114,8 @@ def test_too_few_windows_widen_the_interval_and_say_so() -> None:
     assert held.note(2, 0.8) == ""
     assert "for a level of 90%, which needs 9: the intervals are 1.2 times as wide" in held.note(2, 0.9)
     overlapping = HeldOut(RNG.normal(size=(1, 6, 15)), np.zeros((1, 6, 15)), np.zeros((1, 6, 15)), np.ones(1))
-    assert "6 held-out windows, which overlap and count as 2, for a level of 80%, which needs 4" in overlapping.note(
-        1, 0.8
-    )
+    said = "6 held-out windows, which overlap and count as 2, for a level of 80%, which needs 4"
+    assert said in overlapping.note(1, 0.8)
     apart = replace(overlapping, stride=5.0)  # they overlap less, and count as more
     assert apart.note(1, 0.8) == ""
     assert (apart.half_widths(np.zeros(15), 0, 0.8) < overlapping.half_widths(np.zeros(15), 0, 0.8)).all()
@@ -182,17 +179,6 @@ def test_held_out_forecasts_have_weights_of_other_windows() -> None:
     for one, of in ((first, residuals), (second, changed)):  # the later half has weights of the first
         weights = member_weights(of[:, :, :3], 0, 3)
         np.testing.assert_allclose(one[:, 3:], np.tensordot(weights, of[:, :, 3:], axes=1))
-
-
-def test_candidates_of_short_and_long_series() -> None:
-    short = candidates((), [np.ones((6, 1))], 1, True)
-    fits = [one.fit.func if isinstance(one.fit, partial) else one.fit for one in short]
-    assert set(fits) == {fit_naive, fit_ets, fit_theta, fit_autoregression}
-    assert {one.transform.length for one in short if one.fit is fit_autoregression} == {1, 2}  # three windows are left
-    long = candidates((24, 168), [np.ones((1000, 1))], 12, False)
-    assert long[0] == (fit_naive, Transform(False, 24, False, 1))
-    assert {one.transform.profile for one in long} == {1, 24, 168}
-    assert not any(one.transform.log for one in long)
 
 
 def test_nothing_sees_the_future() -> None:

@@ -233,8 +233,7 @@ def test_further_columns() -> None:
     np.testing.assert_array_equal(found.values[1][0, 1:], [20, 7, 1])
     np.testing.assert_array_equal(found.future[0][:3, 0], [0, 1, 0])
     given.loc[3, "size"] = 4
-    with pytest.raises(InputError, match="series 'a': 'size' is static, and not one value"):
-        series_set(given, **SHOP, static=["size"])
+    assert_refused("series 'a': 'size' is static, and not one value", series_set, given, **SHOP, static=["size"])
 
 
 def test_the_hour_that_occurs_twice_in_autumn() -> None:

@@ -15,7 +15,7 @@ from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.serve import endpoint as module
 from gatewise.serve.batch_queue import BatchQueue, Job
-from gatewise.serve.endpoint import ModelEndpoint, Predictions, estimate_tokens
+from gatewise.serve.endpoint import ModelEndpoint, Predictions
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
@@ -177,11 +177,6 @@ async def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch(queue: B
     assert (await queue.run(job(4))).values[0, 0] == 4
 
 
-def test_estimated_tokens() -> None:
-    assert estimate_tokens(["a" * 50, "b"]) == 12
-    assert estimate_tokens([[[1, 2]] * 7, np.zeros((9, 2))]) == 16
-
-
 @pytest.mark.parametrize(
     ("name", "inputs", "status", "message"),
     [
@@ -192,12 +187,7 @@ def test_estimated_tokens() -> None:
     ],
 )
 def test_a_request_that_never_fits_into_the_queue_is_413(
-    models: dict[str, Model],
-    name: str,
-    inputs: list[Any],
-    status: int | None,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
+    models: dict[str, Model], name: str, inputs: Any, status: int | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 429 would tell its client to send it again, forever."""
     monkeypatch.setattr(module, "MAX_QUEUED_TOKENS", 30)

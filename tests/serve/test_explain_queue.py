@@ -40,20 +40,6 @@ class Work:
         return 7
 
 
-@pytest.mark.parametrize(("timeout", "leaves", "status"), [(0.1, False, 504), (20.0, True, 499)])
-def test_a_computation_stops_when_nobody_waits_for_it(timeout: float, leaves: bool, status: int) -> None:
-    events: list[str] = []
-    work = Work()
-
-    async def computed() -> None:
-        queue = ExplainQueue("gatewise-test", Settings(("m",)), 2, timeout, returns_memory=True)
-        await queue.explain(work, events.append, lambda: leaves and work.started.is_set())
-
-    with pytest.raises(HTTPError) as caught:
-        asyncio.run(computed())
-    assert (caught.value.status, work.finished, events) == (status, 0, ["disconnected" if leaves else "timeout"])
-
-
 def test_the_number_of_waiting_computations_is_limited() -> None:
     events: list[str] = []
     works = [Work(), Work(), Work()]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
+from tests.refusals import assert_refused
 from tests.serve.conftest import HOSTILE, TEXTS, labels_of
 from tests.serve.server import Answer, ask, post
 
@@ -24,31 +25,6 @@ def tensor(**changes: Any) -> dict[str, Any]:
 def output(reply: Answer, name: str) -> Any:
     (found,) = [one for one in reply.json()["outputs"] if one["name"] == name]
     return np.array(found["data"], dtype=object if name == "label" else float).reshape(found["shape"])
-
-
-@pytest.mark.parametrize(("name", "version"), [("reviews", ""), ("tokens", "/versions/1"), ("gestures", "")])
-def test_the_six_routes(port: int, models: dict[str, Model], name: str, version: str) -> None:
-    assert ask(port, "GET", "/v2/health/live").json() == {"live": True}
-    assert ask(port, "GET", "/v2/health/ready").json() == {"ready": True}
-    assert set(ask(port, "GET", "/v2/").json()) == {"name", "version", "extensions"}
-    path = f"/v2/models/{name}{version}"
-    assert ask(port, "GET", f"{path}/ready").json() == {"name": name, "ready": True}
-    about = ask(port, "GET", path).json()
-    assert (about["name"], about["versions"], about["platform"]) == (name, ["1"], "gatewise")
-    (tensor,) = about["inputs"]
-    assert tensor["datatype"] == ("FP32" if name == "gestures" else "BYTES")
-    assert [one["name"] for one in about["outputs"]] == ["label", "probabilities"]
-    inputs: Any = TEXTS
-    given = {"name": "text", "shape": [5, 1], "datatype": "BYTES", "data": TEXTS}
-    if name == "gestures":
-        inputs = np.random.default_rng(9).standard_normal((3, 7, 2)).astype(np.float32)
-        given = {"name": "series", "shape": [3, 7, 2], "datatype": "FP32", "data": inputs.ravel().tolist()}
-    reply = post(port, f"{path}/infer", {"id": "r-42", "inputs": [given]})
-    assert reply.status == 200
-    answer = reply.json()
-    assert (answer["id"], answer["model_name"], answer["model_version"]) == ("r-42", name, "1")
-    np.testing.assert_allclose(output(reply, "probabilities"), models[name].predict_proba(list(inputs)), atol=1e-6)
-    assert output(reply, "label").tolist() == labels_of(models[name], list(inputs))
 
 
 @pytest.mark.parametrize("wanted", [["label"], ["probabilities"], ["probabilities", "label"], []])
@@ -172,7 +148,8 @@ def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_bin
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready(name)
-    assert name in {one["name"] for one in triton.get_model_repository_index()}
+    listed = {(one["name"], one["version"], one["state"]) for one in triton.get_model_repository_index()}
+    assert listed == {(one, "1", "READY") for one in models}
     about = triton.get_model_metadata(name)
     assert triton.get_server_metadata()["name"] == "gatewise"
     array: Any
@@ -202,7 +179,5 @@ def test_tritons_client_gets_errors(triton: Any) -> None:
     InferenceServerException = pytest.importorskip("tritonclient.utils").InferenceServerException
     tensor = client.InferInput("text", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([b" "], dtype=object))
-    with pytest.raises(InferenceServerException, match="row 0 is empty"):
-        triton.infer("reviews", [tensor])
-    with pytest.raises(InferenceServerException, match="no model of that name"):
-        triton.infer("none", [tensor])
+    assert_refused("row 0 is empty", triton.infer, "reviews", [tensor], error=InferenceServerException)
+    assert_refused("no model of that name", triton.infer, "none", [tensor], error=InferenceServerException)

@@ -1,10 +1,13 @@
-"""The end: what waits is answered, a second signal ends it now, and workers end with their parent."""
+"""The end: what waits is answered, a second signal ends it now, and workers end with their parent. Before it, several
+requests on one connection are answered in their order, also by the refusal of what follows them.
+"""
 
 import json
 import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,3 +118,50 @@ def test_workers_that_are_killed_before_they_are_ready_end_the_server(
         workers.keep_subprocess_alive()
     assert workers.should_exit.is_set() != is_ready
     assert (capsys.readouterr().err == "gatewise: the worker processes end before they are ready\n") != is_ready
+
+
+@pytest.fixture(scope="module")
+def impatient(slow: Path) -> Iterator[Server]:
+    """A slow model, and little patience with clients."""
+    words = ("--max-batch", 1, "--read-timeout", 1, "--keep-alive", 6, "--max-body", 10_000_000)
+    with serving(slow, *words) as found:
+        yield found
+
+
+def test_a_slow_second_request_does_not_lose_the_first_answer(impatient: Server) -> None:
+    """The server stops reading while it computes; that time is not the client's."""
+    first = impatient.post("/predict", json.dumps({"inputs": ["film " * 1_000] * 25}).encode())
+    second = predict(impatient, 7)
+    with connect(impatient.port, first + second[:-10]) as sock:
+        assert read_reply(sock, 120).status == 200  # it takes longer than the timeout
+        sock.sendall(second[-10:])
+        assert read_reply(sock).json()["predictions"][0]["steps"] == 7
+
+
+def test_an_idle_connection_is_closed_after_an_early_answer(impatient: Server) -> None:
+    """A refusal that does not wait for the body; the body arrives later. uvicorn's own limit is 5 s."""
+    request, began = predict(impatient, 7).replace(b"application/json", b"text/plain"), time.monotonic()
+    with connect(impatient.port, request[:-10]) as sock:
+        assert read_reply(sock).status == 415
+        sock.sendall(request[-10:])
+        assert read_reply(sock, 30).status == 0, "closed without another answer"
+        assert time.monotonic() - began > 5.5, "as --keep-alive says"
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "GET"])
+def test_a_refused_upgrade_ends_the_connection(impatient: Server, method: str) -> None:
+    """What follows it in one packet is lost, so the client is told to send it again."""
+    upgrade = impatient.head(f"{method} /v2 HTTP/1.1", "Connection: Upgrade", "Upgrade: h2c")
+    with connect(impatient.port, upgrade + predict(impatient, 7)) as sock:
+        reply = read_reply(sock)
+        assert (reply.status, reply.headers["connection"]) == (200 if method == "GET" else 405, "close")
+        assert read_reply(sock, 2).status == 0, "closed at once"
+
+
+def test_an_early_answer_to_an_upgrade_ends_the_connection_with_its_body(impatient: Server) -> None:
+    request = predict(impatient, 7).replace(b"application/json", b"text/plain")
+    request = request.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 1)
+    with connect(impatient.port, request[:-10]) as sock:
+        assert read_reply(sock).status == 415
+        sock.sendall(request[-10:] + impatient.head("GET /v2 HTTP/1.1"))
+        assert read_reply(sock, 2).status == 0, "closed at once"

@@ -116,12 +116,6 @@ def test_the_description_has_the_forms_of_the_tasks(tasks: int) -> None:
     ]
 
 
-def test_the_model_of_the_page(tasks: int) -> None:
-    model = ask(tasks, "GET", "/model?model=two").json()["model"]
-    expected = {"inputs": "series", "task": "regression", "channels": 2, "labels": ["low", "high"]}
-    assert {name: model[name] for name in expected} == expected
-
-
 def of_shop(tasks: int, path: str, **request: Any) -> Any:
     return post(tasks, path, {"model": "shop", **request}).json()
 

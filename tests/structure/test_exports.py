@@ -1,4 +1,4 @@
-"""Each `__all__` is complete, and public names have docs; ruff checks that re-exported names are in it and exist."""
+"""Each `__all__` is complete, and functions have examples; ruff checks that its names exist and have docstrings."""
 
 import ast
 import importlib
@@ -31,13 +31,6 @@ def test_all_names_public_things_once() -> None:
             assert not private, f"{path}: {private} are private and exported"
             missing = [node.name for node in public(tree) if node.name not in names]
             assert not missing, f"{path}: {missing} are public and not in __all__: add them, or begin them with '_'"
-
-
-def test_every_public_thing_has_a_docstring() -> None:
-    for path, tree in trees().items():
-        assert ast.get_docstring(tree), f"{path} has no docstring"
-        bare = [node.name for node in public(tree) if not ast.get_docstring(node)]
-        assert not bare, f"{path}: {bare} have no docstring"
 
 
 @pytest.mark.parametrize("name", ["gatewise", *(f"gatewise.{one}" for one in ("data", "explain", "nn", "sklearn"))])

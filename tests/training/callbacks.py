@@ -1,4 +1,4 @@
-"""Callbacks that record a run or interrupt it.
+"""Callbacks that record a run or interrupt it, and the comparison of what two runs gave.
 
 The signal goes to the calling thread, which is the main one: one that goes to the process may wait for any thread that
 takes it, and the run would be some steps further.
@@ -6,6 +6,8 @@ takes it, and the run would be some steps further.
 
 import signal
 
+from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.members import Run
 from gatewise.training.run import RunFolder
@@ -57,6 +59,18 @@ class DieAt(Callback):
         self.left -= 1
         if not self.left:
             raise KeyError("died")
+
+
+def assert_same(a: Model | PretrainedLM, b: Model | PretrainedLM) -> None:
+    """Models of equal bits, whose epochs were equal but for the time that they took."""
+    assert a.parameters.keys() == b.parameters.keys()
+    for name, array in a.parameters.items():
+        assert array.tobytes() == b.parameters[name].tobytes(), name
+    rows = [[line.split('"seconds"')[0] for line in one.history_jsonl.splitlines()] for one in (a, b)]
+    assert rows[0] == rows[1]
+    if isinstance(a, Model) and isinstance(b, Model):
+        assert a.ensemble.to_files() == b.ensemble.to_files()
+        assert (a.target, a.metadata.calibration) == (b.target, b.metadata.calibration)
 
 
 def run_of(callback: Callback | None = None, seed: int = 0) -> Run:

@@ -239,18 +239,14 @@ def test_a_process_that_dies_is_started_again_and_the_run_resumed(folder: Path, 
     assert not (tmp_path / "died.run").exists()
 
 
-def command(*words: object) -> list[str]:
-    return ["-m", "gatewise", *map(str, words)]
-
-
 def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     data = made_reviews(120, 3)
     rows = [f'{text},"{data.classes[label]}"\n' for text, label in zip(data.inputs, data.labels, strict=True)]
     Path("rows.csv").write_text("text,label\n" + "".join(rows) + "no label\n")
-    options = ("--skip-bad-rows", "bad.csv", "--set", "ngrams.order=0", "--epochs", 1, "-o", "model")
-    train = command("train", "rows.csv", *options)
+    options = ("--skip-bad-rows", "bad.csv", "--set", "ngrams.order=0", "--epochs", "1", "-o", "model")
+    train = ["-m", "gatewise", "train", "rows.csv", *options]
     first, second = run_processes(train)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert ", 2 processes" in first.stdout

@@ -61,18 +61,6 @@ def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> N
     assert fitted > drawn + 0.1
 
 
-def test_it_learns_with_unlabelled_texts_and_saves_the_same_model(pretrained: PretrainedLM, tmp_path: Path) -> None:
-    given: dict[str, Any] = OPTIONS | {"pretrained": pretrained, "unlabelled": review_texts(200, 41), "recipe": "best"}
-    model = train(made_reviews(200, 3), out=tmp_path / "m", **given)
-    assert model.metadata.recipe == "best"
-    fresh = made_reviews(200, 4)
-    assert model.evaluate(fresh).accuracy > 0.85
-    assert "the texts given" in model.metadata.unlabelled
-    loaded = gw.load(tmp_path / "m")
-    np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
-    assert not (tmp_path / "m.run").exists()
-
-
 def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), review_texts(60, 41)
     with pytest.raises(Interrupted):
@@ -89,12 +77,8 @@ def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
 def test_pretrained_embeddings_leave_the_units_free() -> None:
     recipe = PretrainRecipe("v", embedding_dim=12, units=0, vocab_size=100, epochs=4, batch_size=8, bptt=11)
     vectors = pretrain(made_corpus(300, 5), recipe=recipe)
-    assert set(vectors.parameters) == {
-        "embedding.weight",
-        "decoder.bias",
-        "decoder.forward.weight",
-        "decoder.backward.weight",
-    }
+    names = {"embedding.weight", "decoder.bias", "decoder.forward.weight", "decoder.backward.weight"}
+    assert set(vectors.parameters) == names
     assert vectors.metadata.perplexity["forward"] < 50
     model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams__order=0)
     assert (model.architecture.top.units, model.architecture.embedding_dim) == (7, 12)
@@ -150,12 +134,8 @@ def test_layers_that_no_recipe_names_are_kept(name: str, recipe: str) -> None:
     shape = model.architecture
     assert (shape.layers, shape.hidden, shape.pooling) == (arch.layers, arch.hidden, arch.pooling)
     changed = [part for part in start.parameters if not np.array_equal(start.parameters[part], model.parameters[part])]
-    kept = (
-        {part for part in start.parameters if not part.startswith(("dense", "embedding"))}
-        if recipe == "frozen"
-        else set()
-    )
-    assert not kept & set(changed)
+    if recipe == "frozen":
+        assert all(part.startswith(("dense", "embedding")) for part in changed)
     assert "dense.weight" in changed
     with pytest.raises(InputError, match=r"lstm\.units cannot be changed|lstm\.units 7; it cannot start"):
         train(data, pretrained=start, recipe=recipe, units=9)
@@ -204,8 +184,6 @@ def test_the_tutorials_kind_of_classifier_and_series_start_too() -> None:
     assert second.preprocessor == first.preprocessor
     with pytest.raises(InputError, match="the pretrained model is for texts, and these are series"):
         train(series, labels, pretrained=keras, recipe="fast")
-    with pytest.raises(InputError, match=r"the pretrained model has lstm\.units 5; it cannot start a network"):
-        train(made_reviews(120, 6), pretrained=keras, units=6)
 
 
 def test_what_is_no_pretrained_model() -> None:
@@ -261,10 +239,9 @@ def test_frozen_layers_of_every_task_and_with_a_validation_set(
         labels = [["a", "b"][int(one) :][:1] for one in labels]
     for validation, most in ((None, 20_000), (None, 120), ((texts[:40], labels[:40]), 20_000)):
         monkeypatch.setattr(module, "MAX_FROZEN_ROWS", most)
+        given: dict[str, Any] = {"task": task, "validation": validation, "pretrained": pretrained, "recipe": "frozen"}
         rows = slice(40 if validation else 0, None)
-        model = train(
-            texts[rows], labels[rows], task=task, pretrained=pretrained, recipe="frozen", validation=validation
-        )
+        model = train(texts[rows], labels[rows], **given)
         last = model.metadata.evaluations[-1]
         if task == "regression":
             assert last.scores["R2"] < 0.1

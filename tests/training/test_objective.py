@@ -31,13 +31,6 @@ from tests.training.texts import made_reviews
 
 TOKENS = Architecture.stacked("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
 CHANNELS = Architecture.stacked("channels", 3, 0, 4)
-SMALL: dict[str, Any] = {
-    "units": 8,
-    "embedding_dim": 6,
-    "batch_size": 16,
-    "vocab_size": 80,
-    "ngrams__order": 0,
-}
 
 
 def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Network:
@@ -64,13 +57,10 @@ def _mean(logits: Array, targets: list[float], weights: list[float]) -> tuple[fl
     return float((weight * losses).mean()), weight * gradient / len(logits)
 
 
-def _loss(logits: Array) -> tuple[float, Array]:
-    return _mean(logits, [1, 0, 1], [1, 1, 1])
-
-
-def _soft_loss(logits: Array) -> tuple[float, Array]:
-    """One label and two soft labels, one with weight 1/2."""
-    return _mean(logits, [1, 0.3, 0.6], [1, 1, 0.5])
+LOSSES = {
+    "labels": partial(_mean, targets=[1, 0, 1], weights=[1, 1, 1]),
+    "teacher": partial(_mean, targets=[1, 0.3, 0.6], weights=[1, 1, 0.5]),  # one label and two soft labels
+}
 
 
 def _inputs_of_steps(network: Network, batch: Batch) -> Array:
@@ -92,7 +82,7 @@ def test_each_sequence_is_perturbed_along_its_gradient_relative_to_its_norm() ->
     np.testing.assert_array_equal(r[5], 0)  # its gradient is 0
 
 
-@pytest.mark.parametrize("loss_of", [_loss, _soft_loss], ids=["labels", "teacher"])
+@pytest.mark.parametrize("loss_of", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
 def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf) -> None:
     """Against central differences of that mean, with the perturbation held constant."""
@@ -128,19 +118,20 @@ def test_both_losses_share_the_embedding_dropout() -> None:
     """With epsilon 0 the gradient is that of one loss, dropout included."""
     dropout = {"embedding": 0.5, "word": 0.3}
     one, both = (_network(TOKENS, dropout) for _ in range(2))  # with equal generators
-    adversarial_backward(both, _batch(TOKENS), _loss, 0.0)
-    one.backward(_batch(TOKENS), _loss)
+    adversarial_backward(both, _batch(TOKENS), LOSSES["labels"], 0.0)
+    one.backward(_batch(TOKENS), LOSSES["labels"])
     wanted = _gradients(one)
     for name, gradient in _gradients(both).items():
         np.testing.assert_allclose(gradient, wanted[name], rtol=0, atol=1e-15, err_msg=name)
     network = _network(TOKENS)
-    network.backward(_batch(TOKENS), _loss)
+    network.backward(_batch(TOKENS), LOSSES["labels"])
     assert not np.allclose(_gradients(network)["dense.weight"], wanted["dense.weight"])
 
 
 def test_it_trains_texts_and_series() -> None:
     data = made_reviews(400, 1)
-    how: dict[str, Any] = {"recipe": "fast", "seed": 3, "epochs": 6, "adversarial": 0.02} | SMALL
+    how: dict[str, Any] = {"recipe": "fast", "seed": 3, "epochs": 6, "adversarial": 0.02, "ngrams__order": 0}
+    how |= {"units": 8, "embedding_dim": 6, "batch_size": 16, "vocab_size": 80}
     model = train(data, **how)
     plain = train(data, **how | {"adversarial": 0.0})
     assert model.evaluate(made_reviews(100, 2)).accuracy > 0.8
@@ -202,18 +193,12 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
     """
     rng, classes, rows = np.random.default_rng(4), max(2, outputs), np.array([5, 0, 2, 9, 4])
     labels = rng.integers(0, 2, (10, 3)) if task == "multilabel" else rng.integers(0, classes, 10)
-    p = (
-        rng.dirichlet(np.ones(classes), 10).astype(np.float32)
-        if soft
-        else np.eye(classes)[labels.ravel()[:10] % classes]
-    )
+    p = rng.dirichlet(np.ones(classes), 10) if soft else np.eye(classes)[labels.ravel()[:10] % classes]
     expected = p[:, 1 if classes == 2 else 0 :] if task == "classification" else labels
     scaling = None
     if task == "regression":
-        labels, scaling = (
-            rng.normal(3, 9, (10, 3)),
-            TargetScaling(np.array([3.0, -5.0, 1.0]), np.array([2.0, 0.5, 9.0])),
-        )
+        labels = rng.normal(3, 9, (10, 3))
+        scaling = TargetScaling(np.array([3.0, -5.0, 1.0]), np.array([2.0, 0.5, 9.0]))
         expected = (labels - scaling.mean) / scaling.scale
     shape = (10, 3) if weighted == "labels" and task == "multilabel" else (10,)
     weights = rng.uniform(0.2, 3, shape).astype(np.float32) if weighted else None

@@ -17,11 +17,11 @@ from gatewise.errors import ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.training import Interrupted, PretrainRecipe, pretrain_recipe
+from gatewise.training import PretrainRecipe, pretrain_recipe
 from gatewise.training.pretrain import Streams, pretrain
 from tests.exchange.random_models import random_model
 from tests.refusals import assert_refused
-from tests.training.callbacks import Recorder
+from tests.training.callbacks import Recorder, assert_same
 from tests.training.texts import made_corpus
 
 RECIPE = PretrainRecipe(
@@ -38,14 +38,6 @@ RECIPE = PretrainRecipe(
 )
 
 
-def _same(a: PretrainedLM, b: PretrainedLM) -> None:
-    for name, array in a.parameters.items():
-        assert array.tobytes() == b.parameters[name].tobytes(), name
-    assert [line.split('"seconds"')[0] for line in a.history_jsonl.splitlines()] == [
-        line.split('"seconds"')[0] for line in b.history_jsonl.splitlines()
-    ]
-
-
 @pytest.fixture(scope="module")
 def trained() -> PretrainedLM:
     return pretrain(made_corpus(300, 5), recipe=RECIPE, seed=7)
@@ -56,18 +48,6 @@ def test_it_learns_the_next_word(trained: PretrainedLM) -> None:
     ways = trained.metadata.perplexity
     assert ways["forward"] < 12
     assert ways["backward"] < 30
-
-
-@pytest.mark.parametrize("step", [9, 61])
-def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
-    texts = made_corpus(300, 5)
-    with pytest.raises(Interrupted, match="resume"):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=Recorder(step))
-    assert not (tmp_path / "b").exists()
-    resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
-    _same(trained, resumed)
-    _same(trained, gw.load_pretrained(tmp_path / "b"))
-    assert not (tmp_path / "b.run").exists()
 
 
 def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +96,7 @@ def test_a_loss_that_is_not_finite_is_an_error_without_warnings(threads: str, mo
 def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:
     trained.save(tmp_path / "b")
     loaded = gw.load_pretrained(tmp_path / "b")
-    _same(trained, loaded)
+    assert_same(trained, loaded)
     assert loaded.metadata == trained.metadata
     assert "two LSTMs of 20 units" in (tmp_path / "b" / "README.md").read_text()
     assert_refused(r"config\.json", gw.load, tmp_path / "b", error=ModelFileError)
@@ -124,7 +104,7 @@ def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:
         loaded.parameters["decoder.bias"][0] = 1
     # As scikit-learn clones an estimator's parameters, and as a process pool sends them.
     for again in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
-        _same(loaded, again)
+        assert_same(loaded, again)
         assert not any(array.flags.writeable for array in again.parameters.values())
 
 
@@ -192,4 +172,3 @@ def test_an_epoch_has_all_texts_in_a_new_order(reverse: bool) -> None:
 
 def test_few_words_take_fewer_streams() -> None:
     assert Streams(_texts(10, 2), 64, 5, seed=0).batch < 64
-    assert_refused("too few", Streams, [np.array([4, 5], dtype=np.int32)], 8, 70, seed=0)

@@ -1,5 +1,6 @@
 """Progress in Python: when it is shown, callbacks, a notebook's cell, and the callback of TensorBoard."""
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, MissingExtra
+from gatewise.errors import MissingExtra
 from gatewise.mlflow import MLflowCallback
 from gatewise.model.model import Model
 from gatewise.training import Callback, Interrupted
@@ -80,9 +81,7 @@ def test_several_callbacks_are_told_and_closed() -> None:
     ],
 )
 def test_wrong_callbacks(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        gw.train(made_reviews(60, 3), **SMALL | options)
-    assert str(caught.value).startswith(message)
+    assert_refused("^" + re.escape(message), gw.train, made_reviews(60, 3), **SMALL | options)
 
 
 class ZMQInteractiveShell:

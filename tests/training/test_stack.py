@@ -7,12 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from gatewise.members.lstm import LSTM
 from gatewise.members.ngrams import Ngrams
-from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.target import Target
 from gatewise.training.dense_solver import Ridge, fit_glm, fit_standardised_glm, loss_of, ridge_of_sums, ridge_sums
-from gatewise.training.stack import FittedMember, Stack, stack
+from gatewise.training.stack import FittedMember, stack
 from gatewise.training.training_data import TargetScaling
 from gatewise.types import Array, Task
 from tests.refusals import assert_refused
@@ -248,23 +245,6 @@ def test_the_ensemble_logits_of_training_rows_follow_the_line_of_the_validation_
     alone = stack([fitted(two, held_out_train=query)], targets)
     np.testing.assert_allclose(alone.held_out_train, alone.weights[0] * query + alone.shift)
     assert stack([fitted(one), fitted(two)], targets).held_out_train is None
-
-
-@pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
-def test_the_ensemble_predicts_what_the_stack_combines(classes: tuple[str, ...]) -> None:
-    rng = np.random.default_rng(4)
-    outputs = 1 if len(classes) == 2 else len(classes)
-    arch = Architecture.stacked(inputs="tokens", vocab_size=12, embedding_dim=3, units=2, outputs=outputs)
-    lstm = LSTM(arch, initial_parameters(arch, rng))
-    ngrams = Ngrams(1, np.arange(1, 6), rng.standard_normal((5, outputs)).astype(np.float32))
-    members = [FittedMember(lstm, np.zeros(outputs)), FittedMember(ngrams, rng.standard_normal(outputs))]
-    texts = [np.array([0, 2]), np.array([4]), np.array([4, 1, 3]), np.array([9])]
-    found = Stack(np.array([0.7, 1.3]), rng.standard_normal(outputs), np.zeros((50, outputs)))
-    ensemble = found.ensemble(members, Target(classes))
-    expected = 0.7 * members[0].logits(texts) + 1.3 * members[1].logits(texts) + found.shift
-    np.testing.assert_allclose(ensemble.logits(texts), expected, atol=1e-6)
-    assert found.describe(members).startswith("LSTM x 0.70, n-grams x 1.30, shift ")
-    assert found.describe(members).endswith(", fitted on 50 validation rows")
 
 
 def test_refused() -> None:

@@ -6,7 +6,6 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import METHODS
 from gatewise.explain.explanation import explain_example
-from gatewise.members import lstm as lstm_module
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
@@ -52,12 +51,6 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
         without = np.asarray(forward(ops, parameters, arch, Batch.of([edited], arch)), dtype=np.float64)[0]
         full, rest = (float(target_score(logits, int(whole.argmax()))) for logits in (whole, without))
         assert score == pytest.approx(full - rest, abs=3e-6)
-
-
-def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = explanation_of("pads", "leave-one-out")
-    monkeypatch.setattr(lstm_module, "_STEPS_PER_BATCH", 3 * LENGTH)
-    np.testing.assert_allclose(explanation_of("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
 def test_the_default_method_is_the_one_that_was_chosen() -> None:

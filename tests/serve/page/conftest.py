@@ -259,6 +259,12 @@ def press_word(page: Any, n: int, tap: bool = False) -> None:
     (page.touchscreen.tap if tap else page.mouse.click)(*place)
 
 
+SHIFTS = """
+    globalThis.shifts = [];  // of the layout, without those right after an input (web.dev/cls)
+    new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) shifts.push(
+        [one.value, ...one.sources.map(s => s.node?.outerHTML?.slice(0, 90))]); })
+        .observe({ type: 'layout-shift', buffered: true });
+"""
 RULES = (
     "{ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }"  # a rule of WCAG 2.2, off by default
 )

@@ -1,19 +1,16 @@
 """The page of a forecaster: it draws what the server answers, also for hostile names, and after every control."""
 
-import json
 import re
-import urllib.request
 from typing import Any
 
 from tests.serve.page.conftest import HOSTILE, Visit
+from tests.serve.server import post
 
 
-def answer(home: str, **body: Any) -> Any:
-    raw = json.dumps({"series": HOSTILE[0], "include": ["attribution"], **body}).encode()
-    request = urllib.request.Request(f"{home}/forecast", raw, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as reply:
-        found = json.load(reply)
-        return found["attribution"][HOSTILE[0]] | found["series"][HOSTILE[0]]
+def answer(home: str, series: str, **body: Any) -> Any:
+    port = int(home.rpartition(":")[2])
+    found = post(port, "/forecast", {"series": series, "include": ["attribution"], **body}).json()
+    return found["attribution"][series] | found["series"][series]
 
 
 def shown(number: float) -> str:
@@ -29,7 +26,7 @@ def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
     page = visit("text+sales")
     home = page.home
     page.goto(f"{home}/#served=sales")
-    first = answer(home)
+    first = answer(home, HOSTILE[0])
     line = sentence(page, f"Step 1, 2024-01-01: {shown(first['forecast'][0])}, 80% from")
     assert page.url == f"{home}/forecast.html#served=sales"
     assert f"{shown(first['base'])} for a window of means" in line
@@ -47,7 +44,7 @@ def test_the_page_shows_what_the_server_answers(visit: Visit) -> None:
     page.fill("#horizon", "9")
     page.dispatch_event("#horizon", "change")
     page.wait_for_function("() => document.querySelectorAll('#numbers tbody tr').length === 9")
-    wide = answer(home, horizon=9, level=[95])
+    wide = answer(home, HOSTILE[0], horizon=9, level=[95])
     line = sentence(page, f"Step 3, 2024-03-01: {shown(wide['forecast'][2])}, 95% from {shown(wide['lo-95'][2])}")
     page.select_option("#series", HOSTILE[1])
     page.wait_for_function("line => document.getElementById('sentence').textContent !== line", arg=line)
@@ -78,9 +75,4 @@ def test_values_known_in_advance_are_entered(visit: Visit) -> None:
     future = {"shop": ["a"] * 3 + ["b"] * 3, "month": months * 2, "sale": [1, 0, 1] * 2}
     page.locator("#step").fill("2")
     page.locator("#step").dispatch_event("change")
-    raw = json.dumps({"future": future}).encode()
-    with urllib.request.urlopen(
-        urllib.request.Request(f"{home}/forecast", raw, {"Content-Type": "application/json"})
-    ) as reply:
-        wanted = json.load(reply)["series"]["a"]["forecast"][1]
-    sentence(page, f"Step 2, 2014-02-01: {shown(wanted)}")
+    sentence(page, f"Step 2, 2014-02-01: {shown(answer(home, 'a', future=future)['forecast'][1])}")

@@ -4,15 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import Visit, findings
+from tests.serve.page.conftest import SHIFTS, Visit, findings
 from tests.serve.page.test_lesson import CHAPTERS, open_lesson, settle, turn_to
 
-SHIFTS = (  # of the layout, without those right after an input (web.dev/cls)
-    "window.shifts = []; new PerformanceObserver(list => { for (const one of list.getEntries())"
-    " if (!one.hadRecentInput) window.shifts.push([one.value, one.sources.map(s => s.node?.outerHTML?.slice(0, 90))]);"
-    " })"
-    ".observe({ type: 'layout-shift', buffered: true });"
-)
 # Texts that stand over another text of the same picture, or leave the window.
 COLLISIONS = """() => {
     const found = [];

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.serve.page.conftest import LINK, TEXT, Visit, choose
+from tests.serve.page.conftest import LINK, TEXT, Visit, choose, known_model
 
 
 def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit) -> None:
@@ -97,6 +97,8 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     choose(page, "clear")
     page.wait_for_function("() => !gatewise.store.get().data")
     page.wait_for_function("() => !document.querySelector('#unitpanel').textContent.includes('in this text')")
+    assert page.inner_text("#prediction .label") == "–"
+    assert page.evaluate("() => document.activeElement.id") == "text"
     parts = ["#prediction .predictionrow", "#details .sum", "#unit .unitline", "#steps .steprow", "#line"]
     parts += ["#cell .cellstage", "#heatmap .readout", "#heatmap .status", "#counts"]
     for part in parts:
@@ -113,12 +115,14 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
 def test_an_old_prediction_is_marked_after_an_error(visit: Visit) -> None:
     page = visit().open()
     assert page.locator("body.outdated").count() == 0
-    page.expected += ["ERR_FAILED", "413"]
+    page.expected += ["ERR_FAILED", "413", "400 (Bad Request)"]
     message = "a body may have at most 1,000,000 bytes"
     answer = {"status": 413, "json": {"error": {"message": message}}}
     for reason, text, act in (
         ("Cannot reach the server", TEXT, lambda route: route.abort()),
         (message, "a bad film", lambda route: route.fulfill(**answer)),
+        ("The answer is incomplete.", TEXT, lambda route: route.fulfill(status=200, body='{"half')),
+        ("at most 2,000", "good " * 2001, lambda route: route.continue_()),
     ):
         page.route("**/explain", act)
         page.fill("#text", text)
@@ -130,17 +134,21 @@ def test_an_old_prediction_is_marked_after_an_error(visit: Visit) -> None:
         assert page.inner_text("#prediction .heading") == "Earlier prediction:"
         assert page.inner_text("#counts") == "", "they are of the earlier text"
         page.unroute("**/explain")
-        page.click("#error button")
+        if "2,000" in reason:  # which the server says again
+            page.fill("#text", TEXT)
+        else:
+            page.click("#error button")
         page.settle()
         assert page.locator("body.outdated").count() == 0
+        assert not page.locator("#error").is_visible()
         assert page.inner_text("#prediction .heading") == "Prediction:"
 
 
 UNREACHABLE = "id => document.getElementById(id).textContent.includes('Cannot reach the server')"
 
 
-def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
-    page = visit()
+def test_panels_opened_without_the_server_recover_and_show_unit_training_and_card(visit: Visit) -> None:
+    page, model = visit(), known_model()
     page.expected += ["ERR_FAILED"]
     page.route("**/below.js", lambda route: route.abort())
     page.open(f"{LINK}&u=5")
@@ -155,9 +163,17 @@ def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
     page.wait_for_function("() => document.querySelector('#compare textarea')?.value")
     for part in ("unitpanel", "training", "card"):
         page.click(f"#{part} summary")
-    page.wait_for_selector("#unitpanel h3")
+    page.wait_for_selector("#unitpanel .excerpts li")
+    page.wait_for_selector(".aboutunit:has-text('Half-life')")
+    summary = model.units.unit(5)
+    assert f"{100 * summary.accuracy_ablated:.1f}% with this unit ablated" in page.inner_text("#unitpanel")
+    marked = page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
+    assert marked == summary.rises[0].words[summary.rises[0].place]
+    assert "2 (best)" in page.inner_text("#training")
     assert page.locator("#training svg").count() == 2
-    assert page.locator("#card table").count() > 0
+    card = page.inner_text("#card")
+    assert "gatewise train '</script><script>alert(1)</script>'" in card
+    assert "0.8750" in card
     page.fill("#compare textarea", TEXT)
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 8")
     # With its modules there, but not the server.
@@ -170,6 +186,8 @@ def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
     page.wait_for_function("() => document.querySelector('#unitpanel h3')?.textContent.startsWith('Unit 7')")
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length === 7")
     assert "Cannot reach" not in page.inner_text("#compare")
+    half_life = model.trace("not a good film").lstms[0].half_life()[7]
+    page.wait_for_selector(f"#unitpanel p:has-text('in this text: {half_life:.1f} steps')")
 
 
 def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:

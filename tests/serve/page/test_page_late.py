@@ -68,10 +68,7 @@ def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
     def expect(text: str) -> None:
         k = int(model.predict_proba([text])[0].argmax())
         p, q = model.predict_proba([text, other])[:, k]
-        wanted = f": P(class {k}) = {p:.2f} → {q:.2f} ("
-        page.wait_for_function(
-            "wanted => document.querySelector('#compare .status')?.textContent.includes(wanted)", arg=wanted
-        )
+        page.wait_for_selector(f"#compare .status:has-text(': P(class {k}) = {p:.2f} → {q:.2f} (')")
         heads = page.locator("#compare h3").all_inner_texts()
         assert [head.rpartition(", ")[2] for head in heads] == [f"P(class {k}) = {x:.2f}" for x in (p, q)]
 
@@ -89,9 +86,7 @@ def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visi
     page = visit("two").open("#" + urlencode({"t": "1\n2\n3", "b": "1\n5\n3", "target": "size"}))
     series = [np.array([[1], [x], [3]], dtype=np.float32) for x in (2, 5)]
     before, after = two_numbers_model().predict(series)[:, 1]
-    page.wait_for_function(
-        "() => document.querySelector('#compare .status')?.textContent.includes('Marked: 1 step of')"
-    )
+    page.wait_for_selector("#compare .status:has-text('Marked: 1 step of')")
     shown = page.inner_text("#compare .status").replace("\u2212", "-").split(": ")[1].split(" (")[0].split(" → ")
     np.testing.assert_allclose([float(x) for x in shown], [before, after], rtol=1e-3)
     assert page.locator("#compare .marked").all_inner_texts() == ["2", "2"], "the second step of both"
@@ -132,6 +127,9 @@ def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit:
     page.click("#compare summary")
     page.wait_for_function(f"() => ({pressed})() === 'false'")
     assert page.evaluate("() => gatewise.store.get().b") is None
+    page.goto(f"{page.home}/{LINK}&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1")
+    page.wait_for_selector("#hint:has-text('this model lacks, and it is left out: gate z, layer 1, unit 12,')")
+    assert page.evaluate("() => gatewise.store.get().changes.length") == 1
 
 
 def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:

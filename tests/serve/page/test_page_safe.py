@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.page.conftest import HOSTILE, SERIES, Visit, choose, findings
+from tests.serve.page.conftest import HOSTILE, Visit, choose, findings
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
 
@@ -71,16 +71,6 @@ def test_a_hostile_link_is_checked_like_any_input(visit: Visit) -> None:
         page.goto(f"{page.home}/{fragment}")
         page.settle()
         assert page.evaluate(FOREIGN) == 0
-
-
-def test_axe_finds_nothing_in_the_panels_of_a_series(visit: Visit, axe: str) -> None:
-    """Those of texts are in the tests of the layout."""
-    page = visit("series", width=390, bypass_csp=True).open(SERIES)  # axe itself is an inline script
-    page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
-    page.evaluate("() => gatewise.store.set({ b: gatewise.store.get().text })")
-    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 4")
-    page.locator("#heatmap").scroll_into_view_if_needed()
-    assert findings(page, axe) == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])

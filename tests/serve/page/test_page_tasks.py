@@ -8,6 +8,7 @@ import pytest
 from gatewise.data import with_columns
 from tests.members.test_columns import shop_model
 from tests.serve.page.conftest import MODELS, SERIES, TEXT, TEXTS, Visit, press_word
+from tests.serve.page.test_page import number
 
 STEPS = np.random.default_rng(4).normal(0, 0.5, (30, 2)).round(2)
 STATUS, PLAY = "#stream [role=status]", "#stream button.primary"
@@ -104,10 +105,8 @@ def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
     explained = shop_model(TEXTS).explain(with_columns(TEXTS[1], row), "leave-one-out")
     assert page.inner_text("#prediction .label") == explained.prediction
     page.wait_for_function("name => gatewise.store.get().data.attribution.columns[2].value === name", arg="B")
-    parts = page.locator("#columns .number").all_inner_texts()
-    assert [float(part.replace("\u2212", "-").replace("±", "")) for part in parts] == [
-        pytest.approx(one.score, abs=0.006) for one in explained.columns
-    ]
+    parts = [number(part) for part in page.locator("#columns .number").all_inner_texts()]
+    assert parts == pytest.approx([one.score for one in explained.columns], abs=0.006)
 
 
 def _wait(page: Any, step: int) -> None:

@@ -3,10 +3,8 @@
 import re
 
 import numpy as np
-import pytest
 
-from gatewise.explain import Clamp
-from tests.serve.page.conftest import LINK, TEXT, TEXTS, Visit, choose, known_model, press_word, series_model
+from tests.serve.page.conftest import LINK, TEXTS, Visit, choose, press_word, series_model
 
 
 def test_a_link_restores_the_whole_state(visit: Visit) -> None:
@@ -63,22 +61,6 @@ def test_a_link_says_what_differs_from_the_page_that_it_was_made_on(visit: Visit
     foreign.page.wait_for_function("() => document.querySelector('#hint').textContent.includes('too long for a link')")
 
 
-def test_a_link_drops_what_the_model_lacks_and_says_so(visit: Visit) -> None:
-    """A link that opens the page, and one that is followed on it."""
-    page, changed = visit(), known_model().intervene(TEXT, [Clamp("f", 1.0, 3)])
-    for later in (False, True):
-        if later:
-            page.open()
-        page.goto(f"{page.home}/{LINK}&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1")
-        page.wait_for_function("() => globalThis.gatewise?.store.get().data?.changed")
-        page.settle()
-        assert not page.locator("#error").is_visible()
-        hint = page.inner_text("#hint")
-        assert hint.startswith("The link names what this model lacks, and it is left out: gate z, layer 1, unit 12,")
-        shown = page.evaluate("() => gatewise.store.get().data.prediction.score")
-        assert shown == pytest.approx(changed.after.target_score, abs=1e-5)
-
-
 def test_by_keyboard_alone(visit: Visit) -> None:
     page = visit().open(f"{LINK}&u=3&w=0")
     page.focus("#text")
@@ -118,27 +100,6 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     assert parts[:5] == ["examples", "text", "words", "line", "interventions"]
 
 
-def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
-    page, model = visit().open("#u=5"), known_model()
-    for part in ("unitpanel", "training", "card"):
-        page.click(f"#{part} summary")
-    page.wait_for_selector("#unitpanel .excerpts li")
-    page.wait_for_selector(".aboutunit:has-text('Half-life')")
-    summary = model.units.unit(5)
-    assert f"{100 * summary.accuracy_ablated:.1f}% with this unit ablated" in page.inner_text("#unitpanel")
-    marked = page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
-    assert marked == summary.rises[0].words[summary.rises[0].place]
-    assert "2 (best)" in page.inner_text("#training")
-    assert page.locator("#training svg").count() == 2
-    card = page.inner_text("#card")
-    assert "gatewise train '</script><script>alert(1)</script>'" in card
-    assert "0.8750" in card
-    page.fill("#text", "a bad film")
-    page.settle()
-    half_life = model.trace("a bad film").lstms[0].half_life()[5]
-    page.wait_for_selector(f"#unitpanel p:has-text('in this text: {half_life:.1f} steps')")
-
-
 def test_series_get_the_same_views(visit: Visit) -> None:
     page, model = visit("series"), series_model()
     page.goto(page.home)
@@ -175,24 +136,4 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     np.testing.assert_allclose(c, model.trace(rows).lstms[k // 7].c[:, k % 7], atol=1e-5)  # of the first layer
     page.expected.append("400 (Bad Request)")
     page.fill("#text", "1 2\n3")
-    page.wait_for_function(
-        "() => document.querySelector('#error').textContent.includes('Line 2: expected 2 numbers per line')"
-    )
-
-
-def test_errors_are_shown(visit: Visit) -> None:
-    page = visit().open()
-    choose(page, "clear")
-    page.wait_for_function("() => !gatewise.store.get().data")
-    assert page.inner_text("#prediction .label") == "–"
-    assert page.evaluate("() => document.activeElement.id") == "text"
-    page.expected.append("400 (Bad Request)")
-    page.fill("#text", "good " * 2001)
-    page.wait_for_selector("#error:has-text('at most 2,000')")
-    page.route("**/explain", lambda route: route.fulfill(status=200, body='{"half'))
-    page.fill("#text", TEXT)
-    page.wait_for_selector("#error:has-text('The answer is incomplete.')")
-    page.unroute("**/explain")
-    page.click("#error button")
-    page.settle()
-    assert not page.locator("#error").is_visible()
+    page.wait_for_selector("#error:has-text('Line 2: expected 2 numbers per line')")

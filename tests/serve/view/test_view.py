@@ -1,6 +1,5 @@
 """The page's data: equal to the library's own answers, lazy, JSON, and strict about bad requests."""
 
-import base64
 import dataclasses
 import json
 from typing import Any
@@ -93,38 +92,6 @@ def test_the_parts_equal_the_library(name: str) -> None:
     assert set(found["units"]["order"]["jump"]) == set(range(len(effect)))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_unit_equals_the_trace_and_its_preactivations_give_its_gates(name: str) -> None:
-    model = MODELS[name]
-    arch, trace = model.architecture, model.trace(given(name))
-    for layer, shape in enumerate(arch.layers):
-        for unit in (0, shape.size - 1):
-            part = ask(name, [f"unit:{unit}"], layer=layer)["unit"]
-            gates = trace.layer(layer)[unit // shape.units]
-            column = unit % shape.units
-            for gate in "ifgoch":
-                np.testing.assert_allclose(part[gate], getattr(gates, gate)[:, column], atol=1e-5)
-            for gate in "ifgo":
-                terms = part["preactivations"][gate]
-                z = np.array(terms["x"]) + terms["h"] + terms["bias"]
-                want = np.tanh(z) if gate == "g" else 1 / (1 + np.exp(-z))
-                np.testing.assert_allclose(part[gate], want, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_heat_maps_hold_the_numbers(name: str) -> None:
-    trace = MODELS[name].trace(given(name))
-    both = len(MODELS[name].architecture.top.directions)
-    found = ask(name, [f"heatmap:{part}" for part in "ifgoch"])
-    for heatmap in found["heatmaps"]:
-        want = np.concatenate([getattr(gates, heatmap["name"]) for gates in trace.lstms[-both:]], axis=1).T
-        assert heatmap["shape"] == list(want.shape)
-        levels = np.frombuffer(base64.b64decode(heatmap["base64"]), dtype="<u2").reshape(want.shape)
-        got = heatmap["low"] + levels / 65535 * (heatmap["high"] - heatmap["low"])
-        np.testing.assert_allclose(got, want, atol=(heatmap["high"] - heatmap["low"]) / 65535)
-        assert heatmap["clip"] <= heatmap["high"]
-
-
 @pytest.mark.parametrize("name", ["pads", "both ways, two layers", "cut"])
 def test_positions_are_in_utf16_units(name: str) -> None:
     found = ask(name, [])["text"]
@@ -194,32 +161,6 @@ def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None
     assert len(found["probability"]) == 1 + -(-320 // 3)
     five = View(model).explain({"text": "good film " * 3, "include": ["prefix"]})["prefix"]
     np.testing.assert_allclose(found["score"][2] - five["score"][6], 0, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> None:
-    layers = len(MODELS[name].architecture.layers)
-    for layer in range(layers):
-        found = ask(name, ["units", "unit:top"], layer=layer)
-        order = found["units"]["order"]
-        assert ("effect" in order) == (layer == layers - 1)
-        assert found["unit"]["k"] == order.get("effect", order["jump"])[0]
-    trace = MODELS[name].trace(given(name))
-    assert found["unit"]["k"] == trace.top_unit
-    np.testing.assert_allclose(found["units"]["effect"], trace.effects, atol=1e-6)
-    base_value, of_lstm = (trace.lstm_score(logits) for logits in (trace.lstm_prefix_logits[0], trace.lstm_logits))
-    assert base_value + trace.effects.sum() == pytest.approx(of_lstm, abs=1e-5)
-
-
-@pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
-def test_the_line_at_every_word_is_the_score_of_the_prefixes(name: str) -> None:
-    model, text = MODELS[name], f"{TEXT} " * 24
-    found = View(model).explain({"text": text, "include": ["prefix:all"]})["prefix"]
-    example = model.trace(text)
-    assert (found["stride"], len(found["score"])) == (1, len(example) + 1)
-    np.testing.assert_allclose(found["score"], example.score(example.prefix_logits), atol=2e-6)
-    before = View(model).explain({"text": text, "include": ["prefix:all"], "changes": [{"gate": "f", "value": 1}]})
-    np.testing.assert_allclose(before["changed"]["before"]["prefix"]["score"], found["score"], atol=1e-6)
 
 
 def test_a_wide_network_limits_slow_methods(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,12 @@ test("the heat map shows the units with the largest effect, and the selected one
 test("each step has its formula, in the direction of the unit", () => {
   const text = (s, unit) => stepFormula(s, unit).map((part) => (part.sub ? `[${part.text}]` : part.text)).join("");
   const forward = { direction: "forward", contribution: [1] };
+  assert.equal(text(1, forward), "z[f], z[i], z[g], z[o] = W x[t] + U h[t−1] + b");
+  assert.equal(text(2, forward), "f[t] = σ(z[f])");
+  assert.equal(text(3, forward), "i[t] = σ(z[i]),  g[t] = tanh(z[g])");
+  assert.equal(text(4, forward), "kept = f[t] · c[t−1]");
   assert.equal(text(5, forward), "c[t] = f[t] · c[t−1] + i[t] · g[t]");
+  assert.equal(text(6, forward), "o[t] = σ(z[o]),  h[t] = o[t] · tanh(c[t])");
   assert.equal(text(4, { ...forward, direction: "backward" }), "kept = f[t] · c[t+1]");
   assert.equal(text(7, forward), "network logits = dense(pool(h[1] … h[T]))");
   assert.equal(text(7, { direction: "forward", contribution: null }), "x[t] of the next layer = h[t]");
