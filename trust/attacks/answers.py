@@ -14,7 +14,7 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_model
 from trust.attacks.requests import Wanted
-from trust.server import Answer
+from trust.server import Answer, Server
 
 TOLERANCE = 1e-5  # a prediction depends on its batch in the last bits
 
@@ -38,28 +38,33 @@ def save_models(folder: Path) -> list[Path]:
     return paths
 
 
-def judge(wanted: Iterable[Wanted], answers: list[Answer]) -> str | None:
-    """What is wrong with the answers that should be these, in this order."""
+def predict(server: Server, body: bytes, *refused: int) -> Answer:
+    """The answer to a body of /predict: the right prediction, or one of these statuses."""
+    answer = server.ask(server.post("/predict", body))
+    check_answers([Wanted(body, frozenset(refused))], [answer])
+    return answer
+
+
+def check_answers(wanted: Iterable[Wanted], answers: list[Answer]) -> None:
+    """The answers are these, in this order."""
     for number, (one, answer) in enumerate(zip(wanted, answers, strict=False)):
-        if problem := _problem(one, answer):
-            return f"answer {number}: {problem}"
-    return None
+        _check(one, answer, f"answer {number}: status {answer.status}, {answer.body[:200]!r}")
 
 
-def _problem(wanted: Wanted, answer: Answer) -> str | None:
-    shown = f"status {answer.status}, {answer.body[:200]!r}"
-    if not answer.complete:
-        return f"it ends early: {shown}"
+def _check(wanted: Wanted, answer: Answer, shown: str) -> None:
+    assert answer.complete, f"it ends early: {shown}"
     if answer.status == 200:
-        return f"it should be refused: {shown}" if wanted.body is None else _wrong(wanted.body, answer)
+        assert wanted.body is not None, f"it should be refused: {shown}"
+        _check_predictions(wanted.body, answer, shown)
+        return
     refused = wanted.statuses
     if wanted.body is not None and not refused and _is_unreadable(wanted.body):
         refused = frozenset({400})
-    if answer.status not in refused:
-        return f"unexpected {shown}"
+    assert answer.status in refused, f"unexpected {shown}"
     error = answer.json()["error"]
     reason = error if isinstance(error, str) else error["message"]
-    return None if reason and reason.isprintable() and len(reason) < 300 else f"no reason: {shown}"
+    right = reason.isprintable() and 0 < len(reason) < 300
+    assert right, f"no reason: {shown}"
 
 
 def _texts(body: bytes) -> tuple[Model, list[str], Any]:
@@ -77,24 +82,19 @@ def _is_unreadable(body: bytes) -> bool:
     return False
 
 
-def _wrong(body: bytes, answer: Answer) -> str | None:
-    """What is wrong with the predictions for a body."""
+def _check_predictions(body: bytes, answer: Answer, shown: str) -> None:
     model, texts, number = _texts(body)
-    expected = np.asarray(model.predict_proba(texts))
-    found = answer.json()
-    if found.get("id") != number:
-        return f"the answer to another request: id {found.get('id')} instead of {number}"
+    expected, found = np.asarray(model.predict_proba(texts)), answer.json()
+    assert found.get("id") == number, f"the answer to another request, id {number}: {shown}"
     numbers = np.array([list(one["probabilities"].values()) for one in found["predictions"]])
-    if numbers.shape != expected.shape or not np.allclose(numbers, expected, atol=TOLERANCE, rtol=0):
-        return f"wrong predictions: {answer.body[:200]!r}"
+    right = numbers.shape == expected.shape and np.allclose(numbers, expected, atol=TOLERANCE, rtol=0)
+    assert right, f"wrong predictions: {shown}"
     for one, row in zip(found["predictions"], numbers, strict=True):
-        if row[model.classes.index(one["label"])] < row.max() - TOLERANCE:
-            return f"wrong label: {one}"
-    return None
+        assert row[model.classes.index(one["label"])] >= row.max() - TOLERANCE, f"wrong label: {one}"
 
 
-def wrong_explanation(text: str, answer: Answer) -> str | None:
-    """What is wrong with the prediction in the explanation of a text by the default model."""
+def check_explanation(text: str, answer: Answer) -> None:
+    """The prediction in the explanation of a text by the default model."""
     model, found = models()["texts"], answer.json()["prediction"]
     expected = float(model.predict_proba([text])[0][list(model.classes).index(found["target"])])
-    return None if abs(found["probability"] - expected) < TOLERANCE else f"the explanation of another text: {found}"
+    assert abs(found["probability"] - expected) < TOLERANCE, f"the explanation of another text: {found}"

@@ -220,7 +220,7 @@ def undisturbed(command: Command) -> tuple[list[Content], dict[tuple[str, ...], 
     return found[:2], lines
 
 
-def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
+def _attempt(commands: list[Command], rng: Rng, folder: Path) -> None:
     command = choice(rng, commands)
     contents, lines = undisturbed(command)
     _inputs(folder, command)
@@ -238,32 +238,27 @@ def _attempt(commands: list[Command], rng: Rng, folder: Path) -> str | None:
                 children[0].wait_for(float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
         codes = _ended(children, float(rng.choice([0.0, rng.uniform(0, 1), 30.0])))
         for child, code in zip(children, codes, strict=True):
-            if problem := _wrong_end(code, _log(folder, child.pid)):
-                return f"{command.typed}: {problem}"
-        if problem := _wrong_content(command, folder, contents, codes, before):
-            return f"{command.typed}: exit codes {codes}: {problem}"
-    return _once_more(command, folder, contents[1])
+            _check_end(f"{command.typed}: exit code {code}", code, _log(folder, child.pid))
+        _check_content(f"{command.typed}: exit codes {codes}", command, folder, contents, codes, before)
+    _check_next(command, folder, contents[1])
 
 
-def _once_more(command: Command, folder: Path, content: Content) -> str | None:
-    """What is wrong with an undisturbed run after all that."""
+def _check_next(command: Command, folder: Path, content: Content) -> None:
+    """An undisturbed run after all that."""
     there = (folder / command.out).exists()
     words = command.argv(1) + ["--overwrite"] * (not command.shared)
     child = Child(partial(run_command, folder, words))
     code, _ = child.wait()
-    if code != DONE and not (command.shared and there and code == REFUSED):
-        return f"{command.typed}: the next run: exit code {code}: {_log(folder, child.pid).read_text()[-200:]}"
-    if command.read(folder / command.out) != content:
-        return f"{command.typed}: the next run gives another result"
+    right = code == DONE or (command.shared and there and code == REFUSED)
+    assert right, f"{command.typed}: the next run: exit code {code}: {_log(folder, child.pid).read_text()[-200:]}"
+    assert command.read(folder / command.out) == content, f"{command.typed}: the next run gives another result"
     names = {one.name for one in folder.iterdir()} - {command.out, "trials.jsonl"}
     left = [one for one in names if not re.fullmatch(r"\w+\.csv|model-\w+|\d+\.log", one)]
-    return f"{command.typed}: left: {left}" if left else None
+    assert not left, f"{command.typed}: left: {left}"
 
 
 def _ended(children: list[Child], seconds: float) -> list[int]:
-    """The exit codes. One that is stopped goes on when the other one has ended, is
-    stopped too, or that time is over.
-    """
+    """The exit codes. A stopped one goes on when the other one has ended, is stopped too, or that time is over."""
     end = time.monotonic() + seconds
     while (states := [child.state() for child in children]) != ["ended"] * len(children):
         if "running" not in states or time.monotonic() > end:
@@ -272,38 +267,37 @@ def _ended(children: list[Child], seconds: float) -> list[int]:
     return [child.wait()[0] for child in children]
 
 
-def _wrong_end(code: int, log: Path) -> str | None:
-    """What is wrong with the end of a command: its exit code, or what it printed."""
+def _check_end(what: str, code: int, log: Path) -> None:
+    """The exit code of a command, and what it printed."""
     if code in (DONE, -signal.SIGKILL):
-        return None
+        return
     text = log.read_text()
     lines = re.findall(r"^gatewise: (?!warning: ).*$", text, re.MULTILINE)
-    if code not in (REFUSED, 130, 143) or "Traceback" in text:
-        return f"exit code {code}: {text[-200:]}"
-    if text and not (lines and (code == REFUSED or lines[-1].startswith("gatewise: stopped"))):
-        return f"exit code {code} without a reason: {text[-200:]}"
-    return None
+    assert code in (REFUSED, 130, 143), f"{what}: {text[-200:]}"
+    assert "Traceback" not in text, f"{what}: {text[-200:]}"
+    said = not text or (lines and (code == REFUSED or lines[-1].startswith("gatewise: stopped")))
+    assert said, f"{what} without a reason: {text[-200:]}"
 
 
-def _wrong_content(
-    command: Command, folder: Path, contents: list[Content], codes: list[int], before: bool
-) -> str | None:
-    """What is wrong with the output after both ended with these exit codes."""
+def _check_content(
+    what: str, command: Command, folder: Path, contents: list[Content], codes: list[int], before: bool
+) -> None:
+    """The output after both ended with these exit codes."""
     out, done = folder / command.out, [n for n, code in enumerate(codes) if code == DONE]
     if not out.exists():
-        return "exit code 0 without an output" if done else None
+        assert not done, f"{what}: no output"
+        return
     found = command.read(out)
     if command.read is _tables and not done:
-        return None if any(found.items() <= one.items() for one in contents) else "a table that neither writes"
+        assert any(found.items() <= one.items() for one in contents), f"{what}: a table that neither writes"
+        return
     model_so_far = command.words.startswith("train") and {130, 143} & set(codes)  # a training that is stopped saves it
-    if found not in contents and not model_so_far:
-        return "the output is what neither writes"
-    if len(done) == 2 and not before and not command.shared:
-        return "both have written it, and one of them replaced the other's without --overwrite"
+    assert found in contents or model_so_far, f"{what}: the output is what neither writes"
+    twice = len(done) == 2 and not before and not command.shared
+    assert not twice, f"{what}: both have written it, and one of them replaced the other's without --overwrite"
     others = [code for n, code in enumerate(codes) if n not in done]
-    if len(done) == 1 and others == [REFUSED] and found != contents[done[0]]:
-        return "the output is not that of the command with exit code 0"
-    return None
+    if len(done) == 1 and others == [REFUSED]:
+        assert found == contents[done[0]], f"{what}: the output is not that of the command with exit code 0"
 
 
 for _name, (_what, _short, _commands) in GROUPS.items():

@@ -27,7 +27,7 @@ from gatewise.training.optim import Adam
 from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from tests.forecast.conftest import SHOP, frame, seasonal
-from trust.attack import Attacks, bad_message
+from trust.attack import Attacks, check_message
 from trust.mutate import Rng, change_bytes, change_file, change_json, change_value, choice
 
 ATTACKS = Attacks()
@@ -86,19 +86,17 @@ def _files(save: Callable[[Path], object]) -> Files:
         return dict(load_folder(Path(folder) / "model").files)
 
 
-def use_model(model: Model, inputs: list[Any], rng: Rng) -> str | None:
-    """Call what users call; a problem in words, or None."""
+def use_model(model: Model, inputs: list[Any], rng: Rng) -> None:
+    """Call what users call."""
     model.card()
     repr(model)
-    if not np.isfinite(model.predict_proba(inputs)).all():
-        return "a prediction is not finite"
+    assert np.isfinite(model.predict_proba(inputs)).all(), "a prediction is not finite"
     model.predict(inputs)
     if rng.random() < 0.1:
         model.explain(inputs[0])
-    return None
 
 
-def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> str | None:
+def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> None:
     """Call what users call."""
     model.card()
     repr(model)
@@ -106,18 +104,16 @@ def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> str | N
     if model.series.roles.future:
         future = pd.DataFrame({"ds": range(60), "sale": range(60)})
     found = model.predict(future=future, level=[50, 95])
-    if not np.isfinite(found.drop(columns=[model.series.roles.id, model.series.roles.time]).to_numpy(float)).all():
-        return "a forecast is not finite"
+    numbers = found.drop(columns=[model.series.roles.id, model.series.roles.time]).to_numpy(float)
+    assert np.isfinite(numbers).all(), "a forecast is not finite"
     if rng.random() < 0.1:
         model.explain(series=model.names[-1])
-    return None
 
 
-def use_pretrained(model: PretrainedLM, inputs: list[Any], rng: Rng) -> str | None:
+def use_pretrained(model: PretrainedLM, inputs: list[Any], rng: Rng) -> None:
     """Call what users call."""
     model.card()
     assert model.summary
-    return None
 
 
 def damage(rng: Rng, path: Path, others: list[Files]) -> None:
@@ -197,26 +193,24 @@ def _attack(
     folder: Path,
     good: list[tuple[Files, list[Any]]],
     load: Callable[[Path], Any],
-    use: Callable[[Any, list[Any], Rng], str | None],
-) -> str | None:
+    use: Callable[[Any, list[Any], Rng], None],
+) -> None:
     files, inputs = choice(rng, good)
     others = [other for other, _ in good]
     path, forged = folder / "model", bool(rng.random() < 0.6)
     try:
         save_folder(path, forge(rng, files, others) if forged else files)
-        if not forged:
-            before = load_folder(path).fingerprint
-            for _ in range(int(rng.integers(1, 3))):
-                damage(rng, path, others)
+        before = load_folder(path)
+        for _ in range(0 if forged else int(rng.integers(1, 3))):
+            damage(rng, path, others)
         model = load(path)
         found = load_folder(path)
-        if not forged and (found.fingerprint, found.files) != (before, files):
-            return "a damaged folder was loaded"
+        assert (found.fingerprint, found.files) == (before.fingerprint, before.files), "a damaged folder was loaded"
         parameters = model.ensemble.lstm.parameters if isinstance(model, gw.Forecaster) else model.parameters
-        wrong = wrong_weights(parameters, weights_file(found.files))
-        return wrong or use(model, inputs, rng)
+        check_weights(parameters, weights_file(found.files))
+        use(model, inputs, rng)
     except GatewiseError as error:
-        return bad_message(error)
+        check_message(error)
 
 
 def weights_file(files: Mapping[str, bytes]) -> bytes:
@@ -225,45 +219,42 @@ def weights_file(files: Mapping[str, bytes]) -> bytes:
     return files[next((one["file"] for one in members if one["kind"] in ("lstm", "window_lstm")), "model.safetensors")]
 
 
-def wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:
-    """The name of a float32 tensor that differs from the file's, as safetensors reads it."""
+def check_weights(parameters: Mapping[str, Any], raw: bytes) -> None:
+    """The float32 tensors are those of the file, as safetensors reads it. int8 and float16 have their own tests."""
     stored = safetensors.numpy.load(raw)
     for name, array in parameters.items():
-        if name not in stored or stored[name].dtype != np.float32:
-            continue  # int8 and float16 have their own tests
-        if array.tobytes() != stored[name].tobytes():
-            return f"{name} differs from the file"
-    return None
+        if name in stored and stored[name].dtype == np.float32:
+            assert array.tobytes() == stored[name].tobytes(), f"{name} differs from the file"
 
 
 @ATTACKS.add("model-folders", 200, 20_000, prepare=models)
-def _model(rng: Rng, folder: Path) -> str | None:
+def _model(rng: Rng, folder: Path) -> None:
     """A model folder loads as it was saved or is refused in one line. A forged folder loads the weights that its file
     holds, or is refused.
 
     changed bytes, exchanged and missing files, links, FIFOs, sockets, sparse files, Unicode names; forged JSON, tensors
     and weights with a manifest that fits
     """
-    return _attack(rng, folder, models(), gw.load, use_model)
+    _attack(rng, folder, models(), gw.load, use_model)
 
 
 @ATTACKS.add("forecaster-folders", 60, 20_000, prepare=forecasters)
-def _forecaster(rng: Rng, folder: Path) -> str | None:
+def _forecaster(rng: Rng, folder: Path) -> None:
     """A forecaster's folder loads as it was saved or is refused in one line. A forged one loads the weights that its
     file holds, or is refused.
 
     the same changes, of forecasters with calendars, several series, past and future columns
     """
-    return _attack(rng, folder, forecasters(), gw.load, use_forecaster)
+    _attack(rng, folder, forecasters(), gw.load, use_forecaster)
 
 
 @ATTACKS.add("pretrained-folders", 100, 20_000, prepare=pretrained_models)
-def _pretrained(rng: Rng, folder: Path) -> str | None:
+def _pretrained(rng: Rng, folder: Path) -> None:
     """A pretrained model loads as it was saved or is refused in one line.
 
     the same changes
     """
-    return _attack(rng, folder, pretrained_models(), load_pretrained, use_pretrained)
+    _attack(rng, folder, pretrained_models(), load_pretrained, use_pretrained)
 
 
 IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
@@ -273,43 +264,40 @@ PROGRESS = Progress(7, 9, 3.5, 4, 2, 1.5, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.
 
 
 @ATTACKS.add("checkpoints", 200, 20_000)
-def _checkpoint(rng: Rng, folder: Path) -> str | None:
+def _checkpoint(rng: Rng, folder: Path) -> None:
     """A run never continues from a checkpoint with a changed byte. A forged checkpoint gives the weights that its file
     holds, or is refused in one line.
 
     changed bytes, links, FIFOs; forged progress, identity and tensors with a checksum that fits
     """
-    write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
-    file = folder / FILE
+    place = folder / "run"
+    place.mkdir()
+    write_checkpoint(place, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
+    file, forged = place / FILE, bool(rng.random() < 0.4)
     raw = file.read_bytes()
-    kind, forged = int(rng.integers(9)), False
-    if kind < 4:
-        file.write_bytes(change_bytes(rng, raw))
-    elif kind == 4:
-        _replace(rng, file, raw)
-    elif kind == 5:
-        os.truncate(file, 2**40)  # sparse
-    else:
-        forged = True
+    if forged:
         _forge_checkpoint(rng, file, raw)
-    if kind < 4 and file.read_bytes() == raw:
-        forged = True
+    elif rng.random() < 0.7:
+        file.write_bytes(change_bytes(rng, raw))
+    elif rng.random() < 0.5:
+        _replace(rng, file, raw)
+    else:
+        os.truncate(file, 2**40)  # sparse
     try:
-        progress, groups = parse_checkpoint(read_verified(folder / FILE), folder, IDENTITY, GROUPS, Adam(WEIGHTS))
+        content = read_verified(file)
+        progress, groups = parse_checkpoint(content, place, IDENTITY, GROUPS, Adam(WEIGHTS))
     except GatewiseError as error:
-        return bad_message(error)
-    if not forged:
-        return "a damaged checkpoint was read"
-    stored = safetensors.numpy.load(file.read_bytes())
+        check_message(error)
+        return
+    assert forged or content == raw, "a damaged checkpoint was read"
+    stored = safetensors.numpy.load(content)
     for group, arrays in groups.items():
-        wrong = wrong_weights({f"{group}/{name}": array for name, array in arrays.items()}, file.read_bytes())
-        if wrong:
-            return wrong
-        if set(arrays) != set(WEIGHTS) or not all(f"{group}/{name}" in stored for name in arrays):
-            return f"{group} has other arrays"
+        found = {f"{group}/{name}": array for name, array in arrays.items()}
+        check_weights(found, content)
+        assert set(arrays) == set(WEIGHTS), f"{group} has other arrays"
+        assert stored.keys() >= found.keys(), f"{group} has other arrays than the file"
     assert progress.position
     assert isinstance(progress.history_lines, str)
-    return None
 
 
 def _forge_checkpoint(rng: Rng, file: Path, raw: bytes) -> None:

@@ -1,13 +1,15 @@
-"""A full disk, little memory, and folders that may not be written."""
+"""Saves that are killed, on a full disk or where they are not allowed, and little memory."""
 
 from __future__ import annotations
 
 import os
 import re
 import resource
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from gatewise.errors import GatewiseError
 from gatewise.kernels import get as get_kernel
 from gatewise.storage.folder import load_folder
 from gatewise.training.optim import Adam
-from gatewise.training.run import FILE, write_checkpoint
+from gatewise.training.run import write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model
 from tests.training.test_resume import OPTIONS
 from tests.training.texts import made_reviews
@@ -33,6 +35,9 @@ from trust.mutate import Rng, choice
 ATTACKS = Attacks()
 NOBODY = 65534
 PAGES = 1024  # of a small disk with space
+NO_SPACE = "no space left on device"
+WRITES = ("storage/atomic", "system/files")
+Contents = dict[str, bytes | None]
 
 
 @cache
@@ -41,29 +46,81 @@ def old_and_new() -> tuple[Any, Any]:
     return random_model(7, linear="ngrams"), random_model(8, linear="scaled ngrams", units=40)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Each file below the folder, by its path."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def contents(folder: Path) -> Contents:
+    """Each file and folder below the folder, by its path."""
+    found = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
 
 
-def _checkpoint(folder: Path) -> None:
-    write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
+@dataclass(frozen=True)
+class Save:
+    """A model or a checkpoint that is saved in a folder. before, after: its contents."""
+
+    folder: Path
+    kind: str
+    before: Contents
+    after: Contents
+
+    def run(self) -> None:
+        """Save it."""
+        _save(self.folder, self.kind)
+
+    def check(self, code: int, message: str, reason: str = "") -> None:
+        """It ended by itself: it is saved, or it was refused with this reason and nothing has changed."""
+        assert code == DONE or (code == REFUSED and reason in message), f"exit code {code}: {message}"
+        assert contents(self.folder) == (self.after if code == DONE else self.before), f"other files, after: {message}"
 
 
-def _begin(rng: Rng, folder: Path) -> tuple[dict[str, bytes], str, Callable[[], object]]:
-    """The contents of a folder, in seven of ten tries an old model and a checkpoint; what is saved next, how."""
-    if rng.random() < 0.7:
-        old_and_new()[0].save(folder / "m")
-        _checkpoint(folder)
-    kind = choice(rng, ["model", "checkpoint"])
-    save: Any = old_and_new()[1].save
-    return contents(folder), kind, partial(save, folder / "m") if kind == "model" else partial(_checkpoint, folder)
+def _save(folder: Path, kind: str, new: bool = True) -> None:
+    if kind == "model":
+        old_and_new()[new].save(folder / "m")
+    else:
+        write_checkpoint(folder, IDENTITY, replace(PROGRESS, step=PROGRESS.step + new), GROUPS, Adam(WEIGHTS))
 
 
-def _not_saved(kind: str, folder: Path) -> str | None:
-    new = old_and_new()[1].to_files()
-    saved = load_folder(folder / "m").files == new if kind == "model" else (folder / FILE).exists()
-    return None if saved else "saved, but the folder does not hold it"
+@cache
+def _saved(kind: str) -> Contents:
+    """What a save writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        _save(Path(folder), kind)
+        return contents(Path(folder))
+
+
+def begin(folder: Path, kind: str, replaces: bool) -> Save:
+    """The next save in this folder. replaces: an old model and an old checkpoint are there."""
+    for one in ("model", "checkpoint") if replaces else ():
+        _save(folder, one, new=False)
+    before = contents(folder)
+    others = {path: raw for path, raw in before.items() if path.startswith("m") != (kind == "model")}
+    return Save(folder, kind, before, others | _saved(kind))
+
+
+def _drawn(rng: Rng, folder: Path) -> Save:
+    return begin(folder, choice(rng, ["model", "checkpoint"]), bool(rng.random() < 0.7))
+
+
+@cache
+def saving_lines(kind: str, replaces: bool) -> int:
+    """Lines of code at which a save can be killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return int(finish(begin(Path(folder), kind, replaces).run, WRITES))
+
+
+@ATTACKS.add("kills-save", 60, 5_000, prepare=old_and_new, memory=0)
+def _killed(rng: Rng, folder: Path) -> None:
+    """A save that is killed leaves the old folder or the new one, whole, and the next save succeeds.
+
+    kill -9 at a random line of the code that saves
+    """
+    save = _drawn(rng, folder)
+    kill_at = int(rng.integers(saving_lines(save.kind, bool(save.before)) + 1))  # the last: not killed
+    code, message = Child(save.run, WRITES, {kill_at: signal.SIGKILL}).wait()
+    if code == -signal.SIGKILL:
+        left = {path: raw for path, raw in contents(folder).items() if not path.startswith(".gatewise-")}
+        assert left in (save.before, save.after), "neither the old files nor the new ones"
+        code, message = DONE, finish(save.run)
+    assert code == DONE, f"exit code {code}: {message}"
+    save.check(code, message)
 
 
 def _limited(work: Callable[[], object], size: int) -> None:
@@ -72,18 +129,14 @@ def _limited(work: Callable[[], object], size: int) -> None:
 
 
 @ATTACKS.add("disk-full", 60, 5_000, prepare=old_and_new, memory=0)
-def _full_save(rng: Rng, folder: Path) -> str | None:
+def _full_save(rng: Rng, folder: Path) -> None:
     """A save to a full disk is refused in one line and changes nothing.
 
     a limit on the size of files (RLIMIT_FSIZE) of a random number of bytes, while a model or a checkpoint is saved
     """
-    before, kind, work = _begin(rng, folder)
-    code, message = Child(partial(_limited, work, int(rng.integers(30_000 if kind == "model" else 3_000)))).wait()
-    if code == DONE:
-        return _not_saved(kind, folder)
-    if code != REFUSED or "file too large; nothing was changed" not in message:
-        return f"exit code {code}: {message}"
-    return None if contents(folder) == before else "the files changed"
+    save = _drawn(rng, folder)
+    size = int(rng.integers(30_000 if save.kind == "model" else 3_000))
+    save.check(*Child(partial(_limited, save.run, size)).wait(), "file too large; nothing was changed")
 
 
 def _train(out: Path) -> None:
@@ -104,7 +157,7 @@ def _prepare_disk() -> None:
 
 
 @ATTACKS.add("disk-full-tmpfs", 25, 2_000, prepare=_prepare_disk, unavailable=disk.unavailable, seconds=300, memory=0)
-def _full_disk(rng: Rng, folder: Path) -> str | None:
+def _full_disk(rng: Rng, folder: Path) -> None:
     """A save to a disk without space is refused in one line and changes nothing; with space again it succeeds, and a
     run that stopped gives the bits of an uninterrupted one.
 
@@ -113,27 +166,14 @@ def _full_disk(rng: Rng, folder: Path) -> str | None:
     """
     place = folder / "disk"
     with disk.small_disk(place, PAGES):
-        return _full_run(rng, place) if rng.random() < 0.05 else _full_folder(rng, place)
-
-
-def _full_folder(rng: Rng, place: Path) -> str | None:
-    before, kind, work = _begin(rng, place)
-    _leave(rng, place, pages=30 if kind == "model" else 4)
-    code, message = Child(work).wait()
-    if code == REFUSED and "no space left on device; nothing was changed" not in message:
-        return message
-    if code not in (DONE, REFUSED):
-        return f"exit code {code}: {message}"
-    if code == REFUSED and contents(place) != before:
-        return "the files changed"
-    disk.resize(place, PAGES)
-    code, message = Child(work).wait()
-    if code != DONE:
-        return f"with space again: exit code {code}: {message}"
-    if problem := _not_saved(kind, place):
-        return problem
-    left = sorted(path.name for path in place.iterdir() if path.name not in ("m", FILE))
-    return f"left on the disk: {left}" if left else None
+        if rng.random() < 0.05:
+            _full_run(rng, place / "m")
+            return
+        save = _drawn(rng, place)
+        _leave(rng, place, pages=30 if save.kind == "model" else 4)
+        save.check(*Child(save.run).wait(), f"{NO_SPACE}; nothing was changed")
+        disk.resize(place, PAGES)
+        save.check(DONE, finish(save.run))
 
 
 def _leave(rng: Rng, place: Path, pages: int) -> None:
@@ -145,40 +185,32 @@ def _leave(rng: Rng, place: Path, pages: int) -> None:
         disk.resize(place, PAGES, files + int(rng.integers(8)))
 
 
-def _full_run(rng: Rng, place: Path) -> str | None:
-    out = place / "m"
+def _full_run(rng: Rng, out: Path) -> None:
+    """A training that runs out of space once or twice, and goes on with space."""
     for _ in range(int(rng.integers(1, 3))):
-        _leave(rng, place, pages=80)
+        _leave(rng, out.parent, pages=80)
         code, message = Child(partial(_train, out)).wait()
         if code == DONE:
             break
-        if code != REFUSED or "no space left on device" not in message:
-            return f"exit code {code}: {message}"
+        assert (code, NO_SPACE in message) == (REFUSED, True), f"exit code {code}: {message}"
         if out.exists():
             load_folder(out)
-    disk.resize(place, PAGES)
-    return _resumed(out)
-
-
-def _resumed(out: Path) -> str | None:
-    """What is wrong with the run once there is space again."""
+    disk.resize(out.parent, PAGES)
     code, message = Child(partial(_train, out)).wait()
-    if code != DONE and not (code == REFUSED and out.exists() and "is a finished model" in message):
-        return f"resumed with exit code {code}: {message}"
-    return None if trained(out) == _uninterrupted() else "the model differs from the uninterrupted run"
+    finished = code == REFUSED and out.exists() and "is a finished model" in message
+    assert code == DONE or finished, f"resumed with exit code {code}: {message}"
+    assert trained(out) == _uninterrupted(), "the model differs from the uninterrupted run"
 
 
 @ATTACKS.add("read-only", 16, 500, prepare=old_and_new, memory=0)
-def _read_only(rng: Rng, folder: Path) -> str | None:
+def _read_only(rng: Rng, folder: Path) -> None:
     """Saving where it is not allowed is refused in one line and changes nothing.
 
     random permissions of the model folder and of the one above, another user
     """
-    old, new = old_and_new()
     parent = folder / "parent"
     parent.mkdir()
-    old.save(parent / "m")
-    before = contents(parent)
+    save = begin(parent, "model", replaces=True)
     folder.chmod(0o755)
     modes = [0o555, 0o755, 0o777, 0o1777]
     (parent / "m").chmod(choice(rng, modes))
@@ -188,17 +220,14 @@ def _read_only(rng: Rng, folder: Path) -> str | None:
         if os.geteuid() == 0:  # root may write anywhere
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        new.save(parent / "m")
+        save.run()
 
     code, message = Child(work).wait()
     for path in (parent, parent / "m"):
         path.chmod(0o755)
-    if code == REFUSED:
-        return None if contents(parent) == before else f"the files changed, after: {message}"
-    if code != DONE:
-        return f"exit code {code}: {message}"
-    same = load_folder(parent / "m").files["lstm.safetensors"] == new.to_files()["lstm.safetensors"]
-    return None if same else "saved, but the old model is there"
+    for path in parent.glob(".gatewise-*") if code == DONE else ():  # the old folder, which the user may not remove
+        shutil.rmtree(path)
+    save.check(code, message)
 
 
 @cache
@@ -214,9 +243,7 @@ def _expected() -> bytes:
     get_kernel()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "predictions"
-        code, message = Child(lambda: file.write_bytes(_predictions(old_and_new()[1]))).wait()
-        if code != DONE:
-            raise RuntimeError(message)
+        finish(lambda: file.write_bytes(_predictions(old_and_new()[1])))
         return file.read_bytes()
 
 
@@ -237,8 +264,7 @@ def _use_with_memory(model: Path, errors: Path, extra: int) -> None:
         predictions = _predictions(gw.load(model))
     except MemoryError:
         raise GatewiseError("memory") from None
-    if predictions != _expected():
-        raise AssertionError("the predictions differ")
+    assert predictions == _expected(), "the predictions differ"
 
 
 def _end_with_memory(folder: Path, extra: int) -> tuple[int, str]:
@@ -261,7 +287,7 @@ def _prepare_memory() -> None:
 
 
 @ATTACKS.add("little-memory", 10, 2_000, prepare=_prepare_memory, unavailable=_without_proc, memory=0)
-def _little_memory(rng: Rng, folder: Path) -> str | None:
+def _little_memory(rng: Rng, folder: Path) -> None:
     """With too little memory, loading and predicting give the right result or a MemoryError, or the tokenizers library
     aborts the process with a message.
 
@@ -269,4 +295,4 @@ def _little_memory(rng: Rng, folder: Path) -> str | None:
     """
     code, message = _end_with_memory(folder, int(rng.integers(24 * MIB)))
     aborted = code == -signal.SIGABRT and "memory allocation of" in message  # by the tokenizers library
-    return None if code == DONE or (code, message) == (REFUSED, "memory") or aborted else f"exit code {code}: {message}"
+    assert code == DONE or (code, message) == (REFUSED, "memory") or aborted, f"exit code {code}: {message}"

@@ -7,6 +7,7 @@ import json
 import socket
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -456,22 +457,18 @@ CASES: list[Callable[[Rng, Server], Case]] = [
 ]
 
 
-def exchange(server: Server, case: Case, cuts: list[int]) -> list[Answer] | str:
+def exchange(server: Server, case: Case, cuts: list[int]) -> list[Answer]:
     """Send the bytes of a case in pieces, and read until the server closes the connection. A case with an end is
     followed by a GET, so that an answer too many is seen.
     """
     last = b"" if case.unfinished else server.head("GET /v2/health/live HTTP/1.1", "Connection: close")
     with server.connect() as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
+        with suppress(ConnectionError):  # it was refused; what it was told may still be there
             for start, end in zip([0, *cuts], [*cuts, len(case.raw)], strict=True):
                 sock.sendall(case.raw[start:end])
             sock.sendall(last)
-        except ConnectionError:
-            pass  # it was refused; what it was told may still be there
-        except TimeoutError:
-            return "the server reads nothing more"
         try:
             return list(read(sock))
         except Silent as error:
-            return str(error)
+            raise Silent(f"{case.name}: {error}") from None

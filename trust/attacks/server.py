@@ -13,18 +13,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trust.attack import MIB, Attacks
-from trust.attacks.answers import judge, models, save_models, wrong_explanation
+from trust.attacks.answers import check_answers, check_explanation, models, predict, save_models
 from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, text, valid
 from trust.mutate import Rng, choice
-from trust.server import Answer, Server, Silent, children, read, serving
+from trust.server import Answer, Server, children, read, serving
 
 ATTACKS = Attacks()
 READ_TIMEOUT = 1
@@ -64,39 +64,37 @@ def shared(name: str) -> Server:
             server = SERVERS[name] = Server(*save_models(folder), *OPTIONS[name])
         finally:
             shutil.rmtree(folder)  # this process may be killed
-        if problem := judge([Wanted(BODY)], [server.ask(server.post("/predict", BODY))]):
-            raise RuntimeError(problem)
+        predict(server, BODY)
     return server
 
 
 BODY = b'{"text":"word1 word2 word3","id":"healthy"}'
 
 
-def unhealthy(server: Server) -> str | None:
-    """What is wrong with the server after a try: it answers, its log has no error, its memory was bounded."""
-    if server.process.poll() is not None:
-        return f"the server ended with exit code {server.process.returncode}: {server.log[-200:]}"
-    problem = judge([Wanted(BODY)], [server.ask(server.post("/predict", BODY))])
-    if found := re.search(r"Traceback|Error| failed: .*", server.log):
-        problem = f"its log has {found[0]!r}: {server.log[max(0, found.start() - 80) :][:200]}"
-    if (peak := server.peak) > MEMORY:
-        problem = f"its memory reached {peak // MIB} MiB"
-    if problem is None:
-        return None
-    SERVERS.clear()  # the next try has a new server
-    server.stop()
-    return f"afterwards: {problem}"
-
-
-def first_problem(problems: Iterable[str | None]) -> str | None:
-    return next((problem for problem in problems if problem), None)
+@contextmanager
+def healthy(name: str) -> Iterator[Server]:
+    """The shared server of an attack for a try. After it the server answers, its log has no error, and its memory was
+    bounded; if not, the next try has a new one.
+    """
+    server = shared(name)
+    try:
+        yield server
+        code = server.process.poll()
+        assert code is None, f"the server ended with exit code {code}: {server.log[-200:]}"
+        predict(server, BODY)
+        found = re.search(r"Traceback|Error| failed: .*", server.log)
+        assert found is None, f"its log has {found[0]!r}: {server.log[max(0, found.start() - 80) :][:200]}"
+        assert server.peak <= MEMORY, f"its memory reached {server.peak // MIB} MiB"
+    except Exception:
+        server.stop()
+        raise
 
 
 # Hostile requests
 
 
 @ATTACKS.add("server-requests", 8, 5_000, prepare=partial(shared, "requests"), **SERVER)
-def _requests(rng: Rng, folder: Path) -> str | None:
+def _requests(rng: Rng, folder: Path) -> None:
     """The server answers a request with the right prediction or with a 4xx and a reason. It never fails, hangs, mixes
     answers or takes a part of a body for a request, and it then answers as before.
 
@@ -104,32 +102,28 @@ def _requests(rng: Rng, folder: Path) -> str | None:
     Host and Origin, path traversal, compressed bodies, huge and deep JSON, other encodings, truncated, chunked and
     changed requests
     """
-    server = shared("requests")
-    cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
-    cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        found = list(pool.map(partial(exchange, server), cases, cuts))
-    problems = [_failed(case, answers) for case, answers in zip(cases, found, strict=True)]
-    return first_problem([*problems, unhealthy(server)])
+    with healthy("requests") as server, ThreadPoolExecutor(TOGETHER) as pool:
+        cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
+        cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
+        for case, answers in zip(cases, pool.map(partial(exchange, server), cases, cuts), strict=True):
+            check_case(case, answers)
 
 
-def _failed(case: Case, answers: list[Answer] | str) -> str | None:
-    if isinstance(answers, str):
-        return f"{case.name}: {answers}"
-    statuses = [answer.status for answer in answers]
-    problem = judge(case.wanted, answers)
-    few = len(answers) < len(case.wanted)
-    if few and not case.may_close:
-        problem = problem or f"{len(answers)} answers instead of {len(case.wanted)}: {statuses}"
-    more = answers[len(case.wanted) :]
-    if not (few or more or case.unfinished or case.may_close or answers[-1].headers.get("connection") == "close"):
-        problem = problem or f"the next request on the connection has no answer: {statuses}"
+def check_case(case: Case, answers: list[Answer]) -> None:
+    """The answers on the connection of a case."""
+    shown = f"{case.name}: {[answer.status for answer in answers]}"
+    try:
+        check_answers(case.wanted, answers)
+    except AssertionError as error:
+        raise AssertionError(f"{case.name}: {error}") from None
+    few, more = len(answers) < len(case.wanted), answers[len(case.wanted) :]
+    assert not few or case.may_close, f"{len(answers)} answers instead of {len(case.wanted)}: {shown}"
+    closed = few or case.unfinished or case.may_close or answers[-1].headers.get("connection") == "close"
+    assert more or closed, f"the next request on the connection has no answer: {shown}"
     if more and (case.unfinished or len(more) > 1 or b'"live"' not in more[0].body):
         # After a whole request, other bytes on the connection are refused.
-        refused = [one for one in more if one.status in (400, 408)]
-        if refused != more or len(more) > 1:
-            problem = problem or f"an answer too many: {statuses}"
-    return f"{case.name}: {problem}" if problem else None
+        statuses = [one.status for one in more]
+        assert statuses in ([400], [408]), f"an answer too many: {shown}"
 
 
 # Hours under load
@@ -140,81 +134,67 @@ FIRST_MEMORY: dict[int, int] = {}  # bytes of a server after its first try
 
 
 @ATTACKS.add("server-hours", 1, 1_500, prepare=partial(shared, "hours"), **SERVER | {"seconds": 600.0})
-def _hours(rng: Rng, folder: Path) -> str | None:
+def _hours(rng: Rng, folder: Path) -> None:
     """A server under mixed load gives the right predictions and never fails, and its memory stays.
 
     400 requests of 16 clients: predictions of short and long texts, explanations, model cards, metrics, hostile
     requests, and clients that leave before their answer
     """
-    server = shared("hours")
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        problems = list(pool.map(partial(_load, server), rng.spawn(CLIENTS)))
-    growth = server.memory - FIRST_MEMORY.setdefault(server.process.pid, server.memory)
-    problems.append(f"its memory has grown by {growth // MIB} MiB" if growth > 64 * MIB else None)
-    return first_problem([*problems, unhealthy(server)])
+    with healthy("hours") as server, ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in pool.map(partial(_load, server), rng.spawn(CLIENTS)):
+            growth = server.memory - FIRST_MEMORY.setdefault(server.process.pid, server.memory)
+            assert growth <= 64 * MIB, f"its memory has grown by {growth // MIB} MiB"
 
 
-def _load(server: Server, rng: Rng) -> str | None:
-    """The requests of one client, until the first problem."""
-    return first_problem(_mixed(server, rng) for _ in range(EACH))
-
-
-def _mixed(server: Server, rng: Rng) -> str | None:
-    kind = float(rng.random())
-    if kind < 0.7:
-        body = predict_body(rng, longest=30 if kind < 0.6 else 2000)
-        return judge([Wanted(body)], [server.ask(server.post("/predict", body))])
-    if kind < 0.9:
-        typed = text(rng, 40)
-        body = json.dumps({"text": typed, "include": ["prediction", "attribution"]}).encode()
-        request = server.post("/explain", body) if kind < 0.8 else server.head(f"GET {choice(rng, PATHS)} HTTP/1.1")
-        answer = server.ask(request)
-        if answer.status != 200:
-            return f"status {answer.status}: {answer.body[:200]!r}"
-        return wrong_explanation(typed, answer) if kind < 0.8 else None
-    if kind < 0.97:
-        case = choice(rng, CASES)(rng, server)
-        answers = exchange(server, case, [])
-        failed = isinstance(answers, str) or [one.status for one in answers if one.status >= 500 and one.status != 501]
-        return f"{case.name}: {answers}" if failed else None
-    with server.connect() as sock:  # leaves before the answer
-        sock.sendall(server.post("/predict", predict_body(rng, longest=2000)))
-    return None
+def _load(server: Server, rng: Rng) -> None:
+    """The requests of one client."""
+    for _ in range(EACH):
+        kind = float(rng.random())
+        if kind < 0.7:
+            predict(server, predict_body(rng, longest=30 if kind < 0.6 else 2000))
+        elif kind < 0.8:
+            typed = text(rng, 40)
+            body = json.dumps({"text": typed, "include": ["prediction", "attribution"]}).encode()
+            check_explanation(typed, server.ask(server.post("/explain", body)))
+        elif kind < 0.9:
+            answer = server.get(choice(rng, PATHS))
+            assert answer.status == 200, f"status {answer.status}: {answer.body[:200]!r}"
+        elif kind < 0.97:
+            case = choice(rng, CASES)(rng, server)
+            failed = [one.status for one in exchange(server, case, []) if one.status >= 500 and one.status != 501]
+            assert not failed, f"{case.name}: {failed}"
+        else:
+            with server.connect() as sock:  # leaves before the answer
+                sock.sendall(server.post("/predict", predict_body(rng, longest=2000)))
 
 
 # Slow clients
 
 
 @ATTACKS.add("server-slow", 1, 200, prepare=partial(shared, "slow"), **SERVER)
-def _slow(rng: Rng, folder: Path) -> str | None:
+def _slow(rng: Rng, folder: Path) -> None:
     """Clients that send or read too slowly are disconnected; others are answered meanwhile.
 
     up to 60 clients that send a byte at a time or nothing, and clients that read nothing
     """
-    server = shared("slow")
     end = time.monotonic() + 100
-    senders = [_sender(rng, server) for _ in range(int(rng.integers(1, 60)))]
-    readers = [_reader(server) for _ in range(int(rng.integers(4)))]
-    # Each sender sends a byte per round; a round has a healthy request.
-    problem, waiting = None, dict(enumerate(senders))
-    pause = float(rng.uniform(0.01, 0.2))
-    while waiting and not problem:
-        for number, (sock, byte) in list(waiting.items()):
-            answer = _dribble(sock, byte)
-            if answer is not None:
-                del waiting[number]
-                if answer and answer.split(b" ")[1] not in (b"408", b"400"):  # 400: its bytes are no request
-                    problem = f"a slow sender got {answer[:100]!r}"
-        body = predict_body(rng)
-        problem = problem or judge([Wanted(body)], [server.ask(server.post("/predict", body))])
-        if time.monotonic() > end:
-            problem = problem or f"{len(waiting)} of {len(senders)} slow senders are still connected after 100 s"
-        time.sleep(pause)
-    for sock, _ in senders:
-        sock.close()
-    if readers:
-        time.sleep(READ_TIMEOUT + 2.5)
-    return first_problem([problem, *[_cut(sock) for sock in readers], unhealthy(server)])
+    with healthy("slow") as server, ExitStack() as opened:
+        senders = [_sender(rng, server) for _ in range(int(rng.integers(1, 60)))]
+        readers = [_reader(server) for _ in range(int(rng.integers(4)))]
+        for sock in (*(sock for sock, _ in senders), *readers):
+            opened.enter_context(sock)
+        # Each sender sends a byte per round; a round has a healthy request.
+        waiting, pause = senders, float(rng.uniform(0.01, 0.2))
+        while waiting:
+            waiting = [(sock, byte) for sock, byte in waiting if _dribbles(sock, byte)]
+            predict(server, predict_body(rng))
+            left = f"{len(waiting)} of {len(senders)} slow senders are still connected after 100 s"
+            assert time.monotonic() < end, left
+            time.sleep(pause)
+        if readers:
+            time.sleep(READ_TIMEOUT + 2.5)
+        for sock in readers:
+            _check_cut(sock)
 
 
 def _sender(rng: Rng, server: Server) -> tuple[socket.socket, bytes]:
@@ -239,15 +219,18 @@ def _sender(rng: Rng, server: Server) -> tuple[socket.socket, bytes]:
     return sock, byte
 
 
-def _dribble(sock: socket.socket, byte: bytes) -> bytes | None:
-    """None while the connection is open; then the answer, or "" where it was lost with the connection."""
+def _dribbles(sock: socket.socket, byte: bytes) -> bool:
+    """Whether the connection is open after one more byte. If not, its end was 408, or was lost with the connection."""
     try:
         sock.send(byte)
-        return sock.recv(65536)
+        answer = sock.recv(65536)
     except BlockingIOError:
-        return None
+        return True
     except ConnectionError:
-        return b""
+        answer = b""
+    # 400: its bytes are no request
+    assert not answer or answer.split(b" ")[1] in (b"408", b"400"), f"a slow sender got {answer[:100]!r}"
+    return False
 
 
 def _reader(server: Server) -> socket.socket:
@@ -259,43 +242,33 @@ def _reader(server: Server) -> socket.socket:
     return sock
 
 
-def _cut(sock: socket.socket) -> str | None:
-    """What is wrong with the end of a client that did not read. What it is sent is whole but for the last answer."""
-    with sock:
-        try:
-            answers = list(read(sock, 20))
-        except Silent as error:
-            return f"a slow reader: {error}"
-    if len(answers) >= 400:
-        return "the server waited for a client that did not read"
+def _check_cut(sock: socket.socket) -> None:
+    """The end of a client that did not read. What it is sent is whole but for the last answer."""
+    answers = list(read(sock, 20))
+    assert len(answers) < 400, "the server waited for a client that did not read"
     wrong = [answer.status for answer in answers[:-1] if answer.status != 200 or not answer.complete]
-    return f"a slow reader got {wrong}" if wrong else None
+    assert not wrong, f"a slow reader got {wrong}"
 
 
 # More requests than the server can answer
 
 
 @ATTACKS.add("server-overload", 1, 500, prepare=partial(shared, "overload"), **SERVER)
-def _overload(rng: Rng, folder: Path) -> str | None:
+def _overload(rng: Rng, folder: Path) -> None:
     """More requests than the queue holds get the right prediction or 429 with Retry-After, and the metrics count them.
 
     up to 100 requests at once to a slow model with a queue of 8
     """
-    server = shared("overload")
     bodies = [_slow_body(rng) for _ in range(int(rng.integers(30, 100)))]
-    with ThreadPoolExecutor(len(bodies)) as pool:
-        answers = list(pool.map(lambda body: server.ask(server.post("/predict", body)), bodies))
-    problems: list[str | None] = []
-    for body, answer in zip(bodies, answers, strict=True):
-        problems.append(judge([Wanted(body, frozenset({429}))], [answer]))
-        if answer.status == 429 and not re.fullmatch(r"[1-9]\d?", answer.headers.get("retry-after", "")):
-            problems.append(f"429 without Retry-After: {answer.headers}")
-    refused = sum(answer.status == 429 for answer in answers)
-    counted = _counted(server, 'gatewise_rejected_total{model="slow",reason="queue_full"}')
-    if counted != (all_refused := REFUSED_BEFORE.get(server.process.pid, 0) + refused):
-        problems.append(f"/metrics counts {counted} refused requests instead of {all_refused}")
-    REFUSED_BEFORE[server.process.pid] = all_refused
-    return first_problem([*problems, unhealthy(server)])
+    with healthy("overload") as server, ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda body: predict(server, body, 429), bodies))
+        refused = [answer.headers for answer in answers if answer.status == 429]
+        without = [one for one in refused if not re.fullmatch(r"[1-9]\d?", one.get("retry-after", ""))]
+        assert not without, f"429 without Retry-After: {without}"
+        counted = _counted(server, 'gatewise_rejected_total{model="slow",reason="queue_full"}')
+        before = REFUSED_BEFORE.get(server.process.pid, 0)
+        assert counted == before + len(refused), f"/metrics counts {counted - before} instead of {len(refused)} refused"
+        REFUSED_BEFORE[server.process.pid] = counted
 
 
 REFUSED_BEFORE: dict[int, int] = {}  # answers 429 of a server in earlier tries
@@ -316,132 +289,114 @@ def _counted(server: Server, name: str) -> int:
 
 
 @ATTACKS.add("server-drain", 1, 300, prepare=models, **SERVER)
-def _drain(rng: Rng, folder: Path) -> str | None:
+def _drain(rng: Rng, folder: Path) -> None:
     """After SIGTERM or Ctrl-C the server answers every request that it has read, and exits with code 0.
 
     the signal while up to 60 requests wait, one or two workers; more requests after it
     """
-    workers = int(rng.integers(1, 3))
-    with serving(*save_models(folder), "--workers", workers, "--max-batch", 1, "--queue", 2000) as server:
+    options = ["--workers", int(rng.integers(1, 3)), "--max-batch", 1, "--queue", 2000]
+    with serving(*save_models(folder), *options) as server, ExitStack() as opened:
+
+        def sent(body: bytes) -> socket.socket:
+            sock = opened.enter_context(server.connect())
+            sock.sendall(server.post("/predict", body))
+            return sock
+
         bodies = [_slow_body(rng) for _ in range(int(rng.integers(1, 60)))]
-        late = [_slow_body(rng) for _ in range(int(rng.integers(10)))]
-        sent = [(body, _sent(server, body)) for body in bodies]
+        waiting, late = [(body, sent(body)) for body in bodies], list[tuple[bytes, socket.socket]]()
         server.wait_until_read()
         server.process.send_signal(choice(rng, [signal.SIGTERM, signal.SIGINT]))
-        problems: list[str | None] = []
-        for body in late:
+        for body in [_slow_body(rng) for _ in range(int(rng.integers(10)))]:
             with suppress(ConnectionError):  # it is refused once the server has seen the signal
-                sent.append((body, _sent(server, body)))
-        for number, (body, sock) in enumerate(sent):
-            with sock:
-                try:
-                    answers = list(read(sock))
-                except Silent as error:
-                    answers = []
-                    problems.append(str(error))
-            if number >= len(bodies):
-                problems.append(judge([Wanted(body, frozenset({503}))], answers))
-            else:
-                problems.append(judge([Wanted(body)], answers) if answers else f"request {number} has no answer")
-        try:
-            code = server.process.wait(30)
-        except subprocess.TimeoutExpired:
-            return "the server is still there after 30 s"
-        problems.append(f"exit code {code}: {server.log[-200:]}" if code else None)
-        problems.append("a traceback in its log" if "Traceback" in server.log else None)
-    return first_problem(problems)
-
-
-def _sent(server: Server, body: bytes) -> socket.socket:
-    sock = server.connect()
-    sock.sendall(server.post("/predict", body))
-    return sock
+                late.append((body, sent(body)))
+        for number, (body, sock) in enumerate(waiting):
+            answers = list(read(sock))
+            assert answers, f"request {number} has no answer"
+            check_answers([Wanted(body)], answers)
+        for body, sock in late:
+            check_answers([Wanted(body, frozenset({503}))], list(read(sock)))
+        code = server.process.wait(30)
+        assert code == 0, f"exit code {code}: {server.log[-200:]}"
+        assert "Traceback" not in server.log
 
 
 # A killed worker
 
 
 @ATTACKS.add("server-workers", 1, 300, prepare=models, **SERVER)
-def _workers(rng: Rng, folder: Path) -> str | None:
+def _workers(rng: Rng, folder: Path) -> None:
     """A killed worker loses its own requests only and is replaced, and the metrics of two workers add up.
 
     kill -9 one of two workers under the load of up to six clients
     """
     clients = int(rng.integers(1, 7))
     bodies = [[predict_body(rng) for _ in range(int(rng.integers(10, 40)))] for _ in range(clients)]
+    count = sum(map(len, bodies))
     with serving(*save_models(folder), "--workers", 2) as server, ThreadPoolExecutor(clients) as pool:
         while len(children(server.process.pid)) < 2:
             time.sleep(0.02)
-        running = [pool.submit(_client, server, mine) for mine in bodies]
+        running = [pool.submit(_lost, server, mine) for mine in bodies]
         time.sleep(float(rng.uniform(0, 0.3)))
         killed = choice(rng, sorted(children(server.process.pid)))
         os.kill(killed, signal.SIGKILL)
-        results = [one.result() for one in running]
-        answered, lost = sum(result[0] for result in results), sum(result[1] for result in results)
-        problems = [result[2] for result in results]
-        problems.append(_replaced(server, killed))
-        if lost > clients:
-            problems.append(f"{lost} requests of {clients} clients are lost with one worker")
+        lost = sum(one.result() for one in running)
+        _await_replaced(server, killed)
+        assert lost <= clients, f"{lost} requests of {clients} clients are lost with one worker"
         # Each client had at most one request at the killed worker, which may have been answered or counted only.
-        problems.append(_adds_up(server, answered - clients, answered + lost))
-        later = [_client(server, mine) for mine in bodies]
-        answered += sum(result[0] for result in later)
-        problems += [result[2] for result in later]
-        if lost_later := sum(result[1] for result in later):
-            problems.append(f"{lost_later} requests are lost after the worker was replaced")
-        problems.append(_adds_up(server, answered - clients, answered + lost))
-        problems.append("a traceback in its log" if "Traceback" in server.log else None)
-    return first_problem(problems)
+        _await_sum(server, count - lost - clients, count)
+        later = sum(_lost(server, mine) for mine in bodies)
+        assert not later, f"{later} requests are lost after the worker was replaced"
+        _await_sum(server, 2 * count - lost - clients, 2 * count)
+        assert "Traceback" not in server.log
 
 
-def _client(server: Server, bodies: list[bytes]) -> tuple[int, int, str | None]:
-    """Requests one after the other: how many were answered, how many lost, and what was wrong."""
-    lost, problem = 0, None
+def _lost(server: Server, bodies: list[bytes]) -> int:
+    """Requests one after the other: how many have no answer."""
+    lost = 0
     for body in bodies:
         try:
-            problem = problem or judge([Wanted(body)], [server.ask(server.post("/predict", body))])
+            predict(server, body)
         except ConnectionError:
             lost += 1
-    return len(bodies) - lost, lost, problem
+    return lost
 
 
-def _replaced(server: Server, killed: int) -> str | None:
+def _await_replaced(server: Server, killed: int) -> None:
+    """Until there are two workers again."""
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        now = children(server.process.pid)
-        if len(now) == 2 and killed not in now:
-            return None if f"Child process [{killed}] died" in server.log else f"its log: {server.log[-200:]}"
+    while len(now := children(server.process.pid)) != 2 or killed in now:
+        assert time.monotonic() < end, "the killed worker is not replaced"
         time.sleep(0.05)
-    return "the killed worker is not replaced"
+    assert f"Child process [{killed}] died" in server.log, server.log[-200:]
 
 
-def _adds_up(server: Server, least: int, most: int) -> str | None:
-    """Both workers report the sum of all. A response is counted just after it is sent."""
-    end = time.monotonic() + 60
-    while True:
+def _await_sum(server: Server, least: int, most: int) -> None:
+    """Until both workers report the sum of all. A response is counted just after it is sent."""
+    end, found = time.monotonic() + 60, set[int]()
+    while len(found) != 1 or not least <= min(found) <= most:
+        assert time.monotonic() < end, f"/metrics counts {sorted(found)} answers instead of {least} to {most}"
         name = 'gatewise_requests_total{model="texts",route="/predict",status="200"}'
         found = {_counted(server, name) for _ in range(6)}
-        if len(found) == 1 and least <= min(found) <= most:
-            return None
-        if time.monotonic() > end:
-            return f"/metrics counts {sorted(found)} answers instead of {least} to {most}"
 
 
 # schemathesis
 
 
 @ATTACKS.add("server-schema", 0, 20, **SERVER | {"unavailable": _without_schemathesis, "seconds": 1200.0})
-def _schema(rng: Rng, folder: Path) -> str | None:
+def _schema(rng: Rng, folder: Path) -> None:
     """The server answers as its OpenAPI description says.
 
     schemathesis, all phases, with valid and invalid requests
     """
-    server = shared("schema")
-    command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"]
-    command += ["--mode", "all", "--max-examples", "50", "--seed", rng.integers(2**31), "--no-color"]
+    with healthy("schema") as server:
+        _schemathesis(server.port, folder, int(rng.integers(2**31)))
+
+
+def _schemathesis(port: int, folder: Path, seed: int) -> None:
+    command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{port}/openapi.json"]
+    command += ["--mode", "all", "--max-examples", "50", "--seed", seed, "--no-color"]
     # A schema cannot say which tensors fit, that the type is checked before the method, or that no token is set.
     command += ["--exclude-checks", "positive_data_acceptance,unsupported_method,ignored_auth"]
     command += ["--request-timeout", "30", "--generation-database", "none", "--suppress-health-check", "all"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
-    problem = f"schemathesis: {done.stdout[-280:]}" if done.returncode else None
-    return first_problem([problem, unhealthy(server)])
+    assert done.returncode == 0, f"schemathesis: {done.stdout[-280:]}"

@@ -15,7 +15,7 @@ from gatewise.errors import InputError
 from gatewise.model.stream import Stream
 from trust.attack import Attacks
 from trust.attacks.answers import models
-from trust.attacks.server import SERVER, first_problem, shared, unhealthy
+from trust.attacks.server import SERVER, healthy, shared
 from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
 from trust.server import PATIENCE, TYPE, Server
 
@@ -25,21 +25,20 @@ STATES = [change_safetensors, change_weights, change_bytes]
 
 
 @ATTACKS.add("server-streams", 2, 2_000, prepare=partial(shared, "stream"), **SERVER)
-def _streams(rng: Rng, folder: object) -> str | None:
+def _streams(rng: Rng, folder: object) -> None:
     """A stream over HTTP gives the predictions of the library, whatever its cuts and other streams. A changed state or
     input is read as the library reads it, or refused with a reason, and later requests are answered as before.
 
     four clients, each with a series in random cuts whose state travels back and forth; changed states, states of
     another model, changed inputs and bodies, and clients that leave after the first bytes
     """
-    server = shared("stream")
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        problems = list(pool.map(partial(_client, server), rng.spawn(CLIENTS)))
-    return first_problem([*problems, unhealthy(server)])
+    with healthy("stream") as server, ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in pool.map(partial(_client, server), rng.spawn(CLIENTS)):
+            continue
 
 
-def _client(server: Server, rng: Rng) -> str | None:
-    """The requests of one client, until the first problem."""
+def _client(server: Server, rng: Rng) -> None:
+    """The requests of one client."""
     stream, state = models()["steps"].stream(), b""
     for _ in range(REQUESTS):
         kind = choice(rng, ["plain", "plain", "state", "other state", "inputs", "body", "leave"])
@@ -59,16 +58,13 @@ def _client(server: Server, rng: Rng) -> str | None:
                 sock.recv(int(rng.integers(1, 200)))
             continue
         status, reply = _answer(server, change_json(rng, raw) if kind == "body" else raw)
-        if status not in (200, 400, 404, 413) or (status != 200 and b'"message"' not in reply):
-            return f"{kind}: status {status}: {reply[:200]!r}"
+        shown = f"{kind}: status {status}: {reply[:200]!r}"
+        assert status == 200 or (status in (400, 404, 413) and b'"message"' in reply), shown
         if kind == "body":  # which may be a valid one of other numbers
             continue
-        problem = _wrong(wanted, given, raw, status, reply)
-        if problem:
-            return f"{kind}: {problem}"
+        _check(wanted, given, raw, status, reply, shown)
         if kind == "plain":
             stream, state = wanted, base64.b64decode(json.loads(reply.rstrip().rpartition(b"data: ")[2])["state"])
-    return None
 
 
 def _answer(server: Server, body: bytes) -> tuple[int, bytes]:
@@ -81,8 +77,8 @@ def _answer(server: Server, body: bytes) -> tuple[int, bytes]:
     return found
 
 
-def _wrong(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes) -> str | None:
-    """What is wrong with the answer to a body, compared with `stream` of the library, which reads its inputs."""
+def _check(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes, shown: str) -> None:
+    """The answer to a body is that of `stream` of the library, which reads its inputs."""
     wanted: list[tuple[int, list[float]]] = []
     refused = False
     try:
@@ -96,15 +92,13 @@ def _wrong(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes)
     except InputError:
         refused = True
     if status != 200:  # NumPy takes true among numbers for 1
-        return (
-            None
-            if refused or b"true" in body or b"false" in body
-            else f"status {status} of inputs that the library reads: {reply[:200]!r}"
-        )
+        assert refused or b"true" in body or b"false" in body, f"the library reads these inputs: {shown}"
+        return
     events = [block.rpartition(b"data: ") for block in reply.rstrip(b"\n").split(b"\n\n")]
     *kinds, last = [kind for kind, _, _ in events]
     data = [json.loads(one) for _, _, one in events[:-1]]
-    if any(kinds) or last != (b"event: error\n" if refused else b"event: state\n"):
-        return f"the last event is {last!r} after {len(kinds)} predictions, and the library makes {len(wanted)}"
+    right = not any(kinds) and last == (b"event: error\n" if refused else b"event: state\n")
+    assert right, f"{last!r} after {len(kinds)} predictions; the library makes {len(wanted)}: {shown}"
     same = [(one["steps"], list(one["probabilities"].values())) for one in data] == wanted
-    return None if same and np.isfinite([p for _, p in wanted] or 0).all() else "the predictions are not the library's"
+    assert same, f"the predictions are not the library's: {shown}"
+    assert np.isfinite([p for _, p in wanted] or 0).all(), shown

@@ -17,25 +17,21 @@ ATTACKS = Attacks()
 
 
 @ATTACKS.add("equal-wheels", 0, 3, seconds=1800.0, memory=0)
-def _attempt(rng: Rng, folder: Path) -> str | None:
+def _attempt(rng: Rng, folder: Path) -> None:
     """Two wheels built from one commit are equal byte for byte.
 
     two builds in different folders with random file times, permissions, umask, time zone, locale and number of jobs
     """
     first, second = (_build(folder / name, rng) for name in ("a", "another-folder"))
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as other:
-        if one.namelist() != other.namelist():
-            return f"other files or another order: {set(one.namelist()) ^ set(other.namelist())}"
-        different = [name for name in one.namelist() if one.read(name) != other.read(name)]
-        if different:
-            return f"different files: {different}"
+        names = one.namelist()
+        assert names == other.namelist(), f"other files or another order: {set(names) ^ set(other.namelist())}"
+        different = [name for name in names if one.read(name) != other.read(name)]
+        assert not different, f"different files: {different}"
         for a, b in zip(one.infolist(), other.infolist(), strict=True):
             of_one, of_other = ((info.date_time, f"mode {info.external_attr >> 16:o}") for info in (a, b))
-            if of_one != of_other:
-                return f"{a.filename}: {of_one} and {of_other}"
-    if (first.name, first.read_bytes()) != (second.name, second.read_bytes()):
-        return "equal files in wheels that differ"
-    return None
+            assert of_one == of_other, f"{a.filename}: {of_one} and {of_other}"
+    assert (first.name, first.read_bytes()) == (second.name, second.read_bytes()), "equal files in wheels that differ"
 
 
 def _build(folder: Path, rng: Rng) -> Path:

@@ -51,11 +51,9 @@ def run(target: Target, inputs: Iterator[bytes], folder: Path) -> int:
     failed = 0
     for raw in inputs:
         try:
-            failure = target.attempt(raw, folder)
+            target.attempt(raw, folder)
         except Exception:
-            failure = traceback.format_exc()
-        if failure is not None:
-            print(f"{failure}\ninput: {raw!r}")
+            print(f"{traceback.format_exc()}\ninput: {raw!r}")
             failed = 1
     return failed
 
@@ -89,15 +87,9 @@ def guided(name: str, seed: int, runs: int, folder: Path) -> None:
         (corpus / str(number)).write_bytes(raw)
     escaped = ("".join(f"\\x{byte:02x}" for byte in word) for word in (*target.words, b"0"))
     words.write_text("".join(f'"{word}"\n' for word in escaped))
-
-    def attempt(raw: bytes) -> None:
-        failure = target.attempt(raw, files)
-        if failure is not None:
-            raise AssertionError(failure)
-
     options = [f"-seed={seed}", f"-runs={runs}", f"-timeout={TIMEOUT}", f"-rss_limit_mb={MEMORY}"]
     options += [f"-max_len={LONGEST}", "-reload=0", f"-artifact_prefix={FOUND}/{name}-", f"-dict={words}"]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], attempt)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], lambda raw: target.attempt(raw, files))
     atheris.Fuzz()
 
 

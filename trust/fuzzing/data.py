@@ -20,7 +20,9 @@ from gatewise.data.cells import NUMBER
 from gatewise.data.read import read_series, read_table
 from gatewise.data.rows import Rows
 from gatewise.data.tables import Table, long_fields, open_table
-from trust.fuzzing.target import Target, refusal
+from gatewise.errors import GatewiseError
+from trust.attack import check_message
+from trust.fuzzing.target import Target
 
 Records = list[dict[str, Any]]
 
@@ -39,7 +41,7 @@ def _read_table(raw: bytes, folder: Path, name: str) -> tuple[Table, Records, li
     return table, rows, [line for line, row in found if isinstance(row, str)]
 
 
-def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
+def _other_reader(raw: bytes, folder: Path, name: str) -> None:
     """One of the readers that take their texts, labels and series from a table, chosen by the length of the input."""
     file = folder / name
     calls: list[Callable[[], Any]] = [
@@ -50,22 +52,27 @@ def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
         partial(read_series, file, time="time"),
         lambda: list(open_lines(file).rows(lambda: False)),
     ]
-    return refusal(calls[len(raw) % len(calls)])
+    _may_refuse(calls[len(raw) % len(calls)])
 
 
-def _compare_csv(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path, name: str) -> str | None:
+def _may_refuse(call: Callable[[], Any]) -> None:
+    """It reads what it is given, or refuses it in one line."""
+    try:
+        call()
+    except GatewiseError as error:
+        check_message(error)
+
+
+def _compare_csv(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path, name: str) -> None:
     table, rows, bad = value
     others = _csv_rows(raw, table)
-    if bad and others is not None:
-        return f"the lines {bad} are refused, but csv reads {others!r}"
-    if not bad:
+    if bad:
+        assert others is None, f"the lines {bad} are refused, but csv reads {others!r}"
+    else:
         found = [list(table.columns), *(list(row.values()) for row in rows)]
-        if others != found:
-            return f"csv reads {others!r}, not {found!r}"
-        wrong = _as_pandas(raw, table, found)
-        if wrong:
-            return wrong
-    return _other_reader(raw, folder, name)
+        assert others == found, f"csv reads {others!r}, not {found!r}"
+        _compare_pandas(raw, table, found)
+    _other_reader(raw, folder, name)
 
 
 def _csv_rows(raw: bytes, table: Table) -> list[list[str]] | None:
@@ -80,17 +87,17 @@ def _csv_rows(raw: bytes, table: Table) -> list[list[str]] | None:
     return rows if b"\0" not in raw and {len(row) for row in rows} == {len(table.columns)} else None
 
 
-def _as_pandas(raw: bytes, table: Table, found: list[list[str]]) -> str | None:
+def _compare_pandas(raw: bytes, table: Table, found: list[list[str]]) -> None:
     """pandas skips lines of spaces, and reads a quote within a field, an empty line and a carriage return as other
     programs do.
     """
     if any(mark in raw for mark in (b"\r", b"\n\n", b"\n ")) or raw[:1].isspace() or len(table.columns) < 2:
-        return None
+        return
     quoting = csv.QUOTE_NONE if "quotes are part" in table.note else csv.QUOTE_MINIMAL
     options: dict[str, Any] = {"header": None, "dtype": str, "na_filter": False, "quoting": quoting}
     frame = pd.read_csv(io.BytesIO(raw), sep=table.delimiter, **options)
     rows = frame.to_numpy().tolist()
-    return None if rows == found else f"pandas reads {rows!r}, not {found!r}"
+    assert rows == found, f"pandas reads {rows!r}, not {found!r}"
 
 
 _CSV = [
@@ -106,15 +113,14 @@ CSV = Target(partial(_read_table, name="input.csv"), lambda: _CSV, partial(_comp
 TSV = Target(partial(_read_table, name="input.tsv"), lambda: _CSV, partial(_compare_csv, name="input.tsv"), CSV_WORDS)
 
 
-def _compare_json_rows(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path) -> str | None:
+def _compare_json_rows(raw: bytes, value: tuple[Table, Records, list[int]], folder: Path) -> None:
     _, rows, bad = value
     text = raw.decode("utf-8-sig", "replace" if bad else "strict")
     if not bad:
         lines = text.strip("\ufeff \t\r\n").startswith("[") or [line for line in text.split("\n") if line.strip()]
         others = json.loads(text) if lines is True else [json.loads(line) for line in lines]
-        if repr(rows) != repr(others):
-            return f"json reads {others!r}, not {rows!r}"
-    return _other_reader(raw, folder, "input.json")
+        assert repr(rows) == repr(others), f"json reads {others!r}, not {rows!r}"
+    _other_reader(raw, folder, "input.json")
 
 
 JSON_ROWS = Target(
@@ -133,36 +139,34 @@ def _read_series(raw: bytes, folder: Path, name: str) -> Rows:
     return read_series(_written(raw, folder, name))
 
 
-def _compare_series(raw: bytes, rows: Rows, folder: Path) -> str | None:
+def _compare_series(raw: bytes, rows: Rows, folder: Path) -> None:
     """The form of the result, and of its labels."""
     for series in rows.inputs:
-        if series.dtype.kind != "f" or series.ndim != 2 or series.shape[1] != rows.inputs[0].shape[1]:
-            return f"a series of {series.shape} {series.dtype}"
-        if not series.size or np.isinf(series).any():
-            return f"a series that is empty or not finite: {series!r}"
-    if rows.labels is None:
-        return None
-    if len(rows.labels) != len(rows.inputs) or any(label == "" for label in rows.labels):
-        return f"{len(rows.inputs)} series with the labels {rows.labels!r}"
-    return refusal(rows.labelled) or refusal(partial(rows.labelled, "regression"))
+        right = series.dtype.kind == "f" and series.ndim == 2 and series.shape[1] == rows.inputs[0].shape[1]
+        assert right, f"a series of {series.shape} {series.dtype}"
+        assert series.size, "an empty series"
+        assert not np.isinf(series).any(), f"a series that is not finite: {series!r}"
+    if rows.labels is not None:
+        right = len(rows.labels) == len(rows.inputs) and not any(label == "" for label in rows.labels)
+        assert right, f"{len(rows.inputs)} series with the labels {rows.labels!r}"
+        _may_refuse(rows.labelled)
+        _may_refuse(partial(rows.labelled, "regression"))
 
 
-def _compare_ts(raw: bytes, rows: Rows, folder: Path) -> str | None:
+def _compare_ts(raw: bytes, rows: Rows, folder: Path) -> None:
     """Every field is a number of the file's grammar, with the value that Python's float gives it."""
     lines = [line.strip() for line in io.StringIO(raw.decode("utf-8-sig"), newline=None)]
     lines = [line for line in lines if line and line[0] not in "#%"]
     data = lines[next(n for n, line in enumerate(lines) if line.split()[0].lower() == "@data") + 1 :]
-    if len(data) != len(rows.inputs):
-        return f"{len(data)} lines of data and {len(rows.inputs)} series"
+    assert len(data) == len(rows.inputs), f"{len(data)} lines of data and {len(rows.inputs)} series"
     for line, series in zip(data, rows.inputs, strict=True):
         for channel, values in zip(line.split(":"), series.T, strict=False):
             fields = channel.split(",")
-            if not all(map(NUMBER.fullmatch, fields)):
-                return f"a field of {channel!r} is not a number"
+            assert all(map(NUMBER.fullmatch, fields)), f"a field of {channel!r} is not a number"
             others = np.array([float(field.replace("?", "nan")) for field in fields]).astype(np.float32)
-            if not np.array_equal(values, others, equal_nan=True):
-                return f"the channel {channel!r} is {values!r}, not {others!r}"
-    return _compare_series(raw, rows, folder)
+            same = np.array_equal(values, others, equal_nan=True)
+            assert same, f"the channel {channel!r} is {values!r}, not {others!r}"
+    _compare_series(raw, rows, folder)
 
 
 _NUMBERS = (b",", b":", b"?", b"nan", b"1e39", b"-0", b"1_0", b"\xd9\xa1", b"inf", b"\r", b" ", b"#", b"%")
@@ -211,7 +215,7 @@ def _npz(raw: bytes, folder: Path) -> Path:
     return _written(stream.getvalue(), folder, "input.npz")
 
 
-def _compare_npz(raw: bytes, rows: Rows, folder: Path) -> str | None:
+def _compare_npz(raw: bytes, rows: Rows, folder: Path) -> None:
     """The values are those that NumPy reads."""
     if rows.paths[0].endswith(".npy"):
         arrays = {"X": np.load(rows.paths[0], allow_pickle=False)}
@@ -221,9 +225,9 @@ def _compare_npz(raw: bytes, rows: Rows, folder: Path) -> str | None:
     name = next(name for name in ("X", "inputs", "values") if name in arrays)
     stored = arrays[name].astype(np.float32).ravel()
     values = np.concatenate([series.ravel() for series in rows.inputs])
-    if arrays[name].ndim < 3 and not np.array_equal(stored, values, equal_nan=True):
-        return f"the values are {values!r}, not {stored!r}"
-    return _compare_series(raw, rows, folder)
+    same = arrays[name].ndim >= 3 or np.array_equal(stored, values, equal_nan=True)
+    assert same, f"the values are {values!r}, not {stored!r}"
+    _compare_series(raw, rows, folder)
 
 
 def _npz_seeds() -> list[bytes]:

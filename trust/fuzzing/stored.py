@@ -31,14 +31,11 @@ def _read_json(raw: bytes, folder: Path) -> Any:
     return parse_json(raw, "input")
 
 
-def _compare_json(raw: bytes, value: Any, folder: Path) -> str | None:
-    other = json.loads(raw)
-    if repr(value) != repr(other):  # tells 1, 1.0 and True apart, and shows the order of keys
-        return f"json reads {other!r}, not {value!r}"
-    again = parse_json(json_bytes(value), "again")
-    if repr(again) != repr(value):
-        return f"written and read again: {again!r}, not {value!r}"
-    return None
+def _compare_json(raw: bytes, value: Any, folder: Path) -> None:
+    other, again = json.loads(raw), parse_json(json_bytes(value), "again")
+    # repr tells 1, 1.0 and True apart, and shows the order of keys.
+    assert repr(value) == repr(other), f"json reads {other!r}, not {value!r}"
+    assert repr(again) == repr(value), f"written and read again: {again!r}, not {value!r}"
 
 
 def _json_seeds() -> list[bytes]:
@@ -81,21 +78,19 @@ def _read_safetensors(raw: bytes, folder: Path) -> Any:
     return tensors_from_bytes(raw, _expected(raw))
 
 
-def _compare_safetensors(raw: bytes, value: Any, folder: Path) -> str | None:
+def _compare_safetensors(raw: bytes, value: Any, folder: Path) -> None:
     others = safetensors.numpy.load(raw)
     header, data = _header(raw), raw[8 + int.from_bytes(raw[:8], "little") :]
-    if not set(value) == set(others) == set(header):
-        return f"the tensors are {sorted(value)}, those of safetensors {sorted(others)}"
+    names = f"the tensors are {sorted(value)}, those of safetensors {sorted(others)}"
+    assert set(value) == set(others) == set(header), names
     for name, array in value.items():
         begin, end = header[name]["data_offsets"]
         dtype, shape = np.dtype(_CODES[header[name]["dtype"]]), tuple(header[name]["shape"])
         stored = np.frombuffer(data[begin:end], dtype).reshape(shape)
         for other in (others[name], stored):
-            if (array.dtype, array.shape, array.tobytes()) != (other.dtype, other.shape, other.tobytes()):
-                return f"{name} is {array!r}, not {other!r}"
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"{name} is not finite"
-    return None
+            same = (array.dtype, array.shape, array.tobytes()) == (other.dtype, other.shape, other.tobytes())
+            assert same, f"{name} is {array!r}, not {other!r}"
+        assert np.isfinite(array).all(), f"{name} is not finite"
 
 
 def _safetensors_seeds() -> list[bytes]:
@@ -128,22 +123,22 @@ def _read_tokenizer(raw: bytes, folder: Path) -> Any:
     return encoding_from({"kind": kind, **_LIMITS}, lambda name: raw)
 
 
-def _compare_tokenizer(raw: bytes, value: Any, folder: Path) -> str | None:
+def _compare_tokenizer(raw: bytes, value: Any, folder: Path) -> None:
     found = value.tokenize(_TEXT)
     ids = found.sequence.tolist()
-    if ids != value.encode(_TEXT).tolist() or len(ids) != len(found.names) or len(ids) != len(found.spans):
-        return "encode and tokenize differ"
-    if any(not 0 <= one < value.vocab_size for one in ids):
-        return f"the ids {ids} are not below {value.vocab_size}"
+    assert ids == value.encode(_TEXT).tolist(), "encode and tokenize differ"
+    assert len(ids) == len(found.names) == len(found.spans), "not a name and a place per id"
+    assert all(0 <= one < value.vocab_size for one in ids), f"the ids {ids} are not below {value.vocab_size}"
     config, files = value.to_files()
     again = encoding_from(config, files.__getitem__)
-    if again.to_files() != (config, files) or again.encode(_TEXT).tolist() != ids:
-        return "written and read again, it differs"
+    assert again.to_files() == (config, files), "written and read again, it has other files"
+    assert again.encode(_TEXT).tolist() == ids, "written and read again, it gives other ids"
     if isinstance(value, KerasEncoding):
-        return None if list(value.index) == json.loads(raw) else "other words than in the file"
+        assert list(value.index) == json.loads(raw), "other words than in the file"
+        return
     stored = json.loads(raw) | {"version": "1.0"}  # the version of the file, which is not looked at
     own = Tokenizer.from_str(json.dumps(stored)).encode(_TEXT, add_special_tokens=False).ids
-    return None if own == ids else f"the library gives the ids {own}, not {ids}"
+    assert own == ids, f"the library gives the ids {own}, not {ids}"
 
 
 def _tokenizer_seeds() -> list[bytes]:
