@@ -1,5 +1,5 @@
 """A server under load, as a task: each of many connections sends its next request after the last response, which gives
-the maximum throughput. The client is raw HTTP/1.1 on asyncio: about 30 µs of processor time per request.
+the maximum throughput. The client is raw HTTP/1.1 on asyncio: about 12 µs of processor time per request.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ import atexit
 import json
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uvloop
@@ -33,55 +31,22 @@ def after_the_last() -> ExitStack:
     return _RUNNING
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, one request at a time. done(connection, body): after a response; None for a lost connection."""
-
-    def __init__(self, done: Callable[[_Connection, bytes | None], None]) -> None:
-        self._done, self._buffer, self.number = done, b"", -1
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._done(self, None)
-
-    def send(self, number: int, request: bytes) -> None:
-        self.number = number
-        self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if found and len(body) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
-            assert head.startswith(b"HTTP/1.1 200"), self._buffer[:300]
-            self._buffer = b""
-            self._done(self, body)
-
-
 async def _answers(port: int, requests: Sequence[bytes], clients: int) -> dict[int, bytes]:
-    """The bodies of all responses by the number of the request. Raises ConnectionError for a lost connection."""
-    loop = asyncio.get_running_loop()
-    found, waiting, finished = dict[int, bytes](), deque(enumerate(requests)), loop.create_future()
+    """The bodies of all responses by the number of the request. Raises ExceptionGroup for a lost connection."""
+    waiting, found = iter(enumerate(requests)), dict[int, bytes]()
 
-    def done(connection: _Connection, body: bytes | None) -> None:
-        if finished.done():
-            return
-        if body is None:
-            finished.set_exception(ConnectionError("the server closed a connection before the last response"))
-            return
-        found[connection.number] = body
-        if waiting:
-            connection.send(*waiting.popleft())
-        elif len(found) == len(requests):
-            finished.set_result(None)
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number, request in waiting:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.1 200"), head
+            found[number] = await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+        writer.close()
 
-    opened = [await loop.create_connection(lambda: _Connection(done), "127.0.0.1", port) for _ in range(clients)]
-    connections = [connection for _, connection in opened]
-    for connection in connections[: len(waiting)]:
-        connection.send(*waiting.popleft())
-    await finished
-    for connection in connections:
-        connection.transport.close()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(client())
     return found
 
 

@@ -1,7 +1,5 @@
 """The targets hold for changed seeds, and find readers that are wrong. `make fuzz` guides them by coverage."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +9,12 @@ import pytest
 
 from gatewise.errors import DataError, ModelFileError
 from tests.kernels.batches import needs_native
-from trust.fuzzing.__main__ import mutated
+from trust.forked import finish
 from trust.fuzzing.registry import TARGETS, target_of
 from trust.fuzzing.target import Target
 
-ROOT = Path(__file__).resolve().parents[2]
 READERS = [name for name in TARGETS if name != "kernels"]
 RUNS = 60
-
-
-def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trust.fuzzing", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -31,15 +23,21 @@ def test_seeds_are_read_and_changed_ones_hold(name: str, tmp_path: Path) -> None
     target = target_of(name)
     for raw in target.seeds():
         target.compare(raw, target.read(raw, tmp_path), tmp_path)
-    for raw in mutated(target, 1, RUNS):
+    for raw in target.changed(1, RUNS):
         target.attempt(raw, tmp_path)
 
 
 @needs_native
-def test_the_kernels_hold() -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_the_kernels_hold(tmp_path: Path) -> None:
     """In a process of its own, which a wrong kernel could end."""
-    done = fuzz("kernels", "--mutate", "--runs", "1000")
-    assert (done.returncode, done.stdout) == (0, ""), done.stdout[-1000:] + done.stderr[-1000:]
+    target = target_of("kernels")
+
+    def work() -> None:
+        for raw in target.changed(1, 1000):
+            target.attempt(raw, tmp_path)
+
+    finish(work)
 
 
 WRONG: dict[str, Callable[[Any], Any]] = {

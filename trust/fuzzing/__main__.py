@@ -6,13 +6,9 @@ import argparse
 import os
 import sys
 import tempfile
-import traceback
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from trust.attack import MIB, ROOT
 from trust.run import limit_memory
@@ -31,41 +27,17 @@ def main() -> int:
     parser.add_argument("file", nargs="?", type=Path, help="try this input")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=int, default=20_000)
-    parser.add_argument("--mutate", action="store_true", help="change the seeds at random, without atheris")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        if options.file is None and not options.mutate:
-            child = os.fork()  # the fuzzer ends its process, before the folder could be removed
-            if not child:
-                guided(options.name, options.seed, options.runs, Path(folder))
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        target = _imported(options.name)
-        limit_memory(MEMORY * MIB)
-        inputs = iter([options.file.read_bytes()]) if options.file else mutated(target, options.seed, options.runs)
-        return run(target, inputs, Path(folder))
-
-
-def run(target: Target, inputs: Iterator[bytes], folder: Path) -> int:
-    """Try the inputs, and print those that fail. Returns the number of failures, at most 1."""
-    failed = 0
-    for raw in inputs:
-        try:
-            target.attempt(raw, folder)
-        except Exception:
-            print(f"{traceback.format_exc()}\ninput: {raw!r}")
-            failed = 1
-    return failed
-
-
-def mutated(target: Target, seed: int, runs: int) -> Iterator[bytes]:
-    """Seeds with one to three changes."""
-    rng, seeds = np.random.default_rng(seed), target.seeds()
-    for _ in range(runs):
-        raw = seeds[int(rng.integers(len(seeds)))]
-        for _ in range(int(rng.integers(1, 4))):
-            raw = target.change(rng, raw)
-        yield raw
+        if options.file is not None:
+            limit_memory(MEMORY * MIB)
+            _imported(options.name).attempt(options.file.read_bytes(), Path(folder))
+            return 0
+        child = os.fork()  # the fuzzer ends its process, before the folder could be removed
+        if not child:
+            guided(options.name, options.seed, options.runs, Path(folder))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def guided(name: str, seed: int, runs: int, folder: Path) -> None:
