@@ -16,17 +16,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gatewise as gw
 from benchmarks.machine import machine, now, revision
-from gatewise.data import Labelled, Splits, Unlabelled, imdb, imdb_texts, split
+from gatewise.data import Labelled, Unlabelled, imdb, imdb_texts, split
 from gatewise.kernels.threads import threads
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
@@ -38,40 +37,25 @@ from gatewise.types import Array
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 
 
-@dataclass(frozen=True, eq=False)
-class Reviews:
-    """path: the official archive of IMDB or its folder. part: fraction of the training reviews."""
+class Reviews(NamedTuple):
+    """texts: unlabelled, none of the test half."""
 
-    path: Path
-    part: float = 1.0
+    train: Labelled
+    test: Labelled
+    texts: Unlabelled
 
-    @cached_property
-    def splits(self) -> Splits:
-        return imdb(self.path, progress=False, download=False)
 
-    @cached_property
-    def train(self) -> Labelled:
-        """The train half, or whole films of it."""
-        whole = self.splits.train
-        if self.part >= 1:
-            return whole
-        films = np.unique(whole.groups)
-        kept = np.random.default_rng(0).permutation(films)[: max(2, int(self.part * len(films)))]
-        return whole.take(np.isin(whole.groups, kept))
-
-    @cached_property
-    def test(self) -> Labelled:
-        assert self.splits.test is not None, "the accuracy rows need the official archive, which has a test half"
-        return self.splits.test
-
-    @cached_property
-    def texts(self) -> Unlabelled:
-        """The unlabelled texts: nothing of the test half."""
-        found = imdb_texts(self.path, progress=False, download=False)
-        if self.part >= 1:
-            return found
-        texts = found.texts[:: round(1 / self.part)]
-        return Unlabelled(texts, f"every {round(1 / self.part)}th of {found.source}")
+def read(path: Path, quick: bool) -> Reviews:
+    """Of the official archive of IMDB or its folder. quick: of a twentieth of the films, and of the texts."""
+    splits, texts = imdb(path, progress=False, download=False), imdb_texts(path, progress=False, download=False)
+    train, test = splits.train, splits.test
+    assert test is not None, "the accuracy rows need the official archive, which has a test half"
+    if quick:
+        films = np.unique(train.groups)
+        chosen = np.random.default_rng(0).permutation(films)[: len(films) // 20]
+        train = train.take(np.isin(train.groups, chosen))
+        texts = Unlabelled(texts.texts[::20], f"every 20th of {texts.source}")
+    return Reviews(train, test, texts)
 
 
 @dataclass(frozen=True)
@@ -206,7 +190,7 @@ def main() -> None:
     parser.add_argument("--pretrained", type=Path, default=Path("build", "pretrained"), help="pretrained models")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the reviews; write nothing")
     options = parser.parse_args()
-    reviews = Reviews(options.data, 0.05 if options.quick else 1.0)
+    reviews = read(options.data, options.quick)
     folder = options.pretrained / ("quick" if options.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     versions = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "tokenizers")}
