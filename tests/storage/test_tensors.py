@@ -60,6 +60,7 @@ def test_round_trip_bit_for_bit() -> None:
         assert back[name].flags.writeable
     other = safetensors.numpy.load(raw)  # and it is a file that every other reader takes
     assert all(np.array_equal(other[name], tensors[name]) for name in tensors)
+    assert tensors_to_bytes(tensors) == safetensors.numpy.save(tensors)
 
 
 def test_a_transposed_array_keeps_its_meaning() -> None:

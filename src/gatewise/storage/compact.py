@@ -21,12 +21,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.storage.tensors import Form
 from gatewise.types import Array
-
-Form = tuple[tuple[int, ...], DTypeLike]
 
 STORAGE = ("float32", "float16", "int8")
 SCALE = ".scale"

@@ -1,28 +1,30 @@
 """Arrays to safetensors bytes and back, with exactly the expected names, shapes and dtypes.
 
-The safetensors library checks that a file is well formed. This module adds what it lacks: the expected content, a check
-for NaN, a header limit below 100 MB, correct saving of transposed arrays and a fixed order of the metadata.
+The format is 8 bytes with the length of the header, the header in JSON, and the data of the tensors without gaps. It
+is read and written here and not by the safetensors library, which has no wheel for Pyodide. Besides what the library
+checks, a file has the expected content, no NaN, and a header far below 100 MB; the order of the metadata is fixed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import DTypeLike
-from safetensors import SafetensorError
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.types import Array
 
+Form = tuple[tuple[int, ...], DTypeLike]
+
 MAX_HEADER = 1_000_000
 MAX_TENSORS = 256
-_TYPES = ("F64", "F32", "F16", "I64", "I32", "U16", "I8", "U8")  # of safetensors
+_TYPES = ("I64", "F64", "F32", "I32", "F16", "U16", "I8", "U8")  # in the order of their data in a file
 _SHA256 = b'"sha256":"'  # before the digest in the header; within a string, the quotation marks would be escaped
 _NO_DIGEST = b"0" * 64  # in its place while it is computed
 _CODES = {np.dtype(code.lower()[0] + str(int(code[1:]) // 8)).name: code for code in _TYPES}  # float32: F32
@@ -46,18 +48,20 @@ def tensors_to_bytes(
             raise InputError(f"tensor {quote(name)} has NaN or infinity")
     if checksum:
         metadata = {**(metadata or {}), "sha256": _NO_DIGEST.decode()}
-    # Not ascontiguousarray, which adds a dimension to a 0-d array.
-    plain = {name: np.require(tensors[name], requirements="C") for name in sorted(tensors)}
-    raw = safetensors.numpy.save(plain, dict(metadata) if metadata else None)
-    length = int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8 : 8 + length])
-    if "__metadata__" in header:
-        header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    header, data, end = dict[str, Any](), list[bytes](), 0
+    if metadata:
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    for name in sorted(tensors, key=lambda name: (_TYPES.index(_CODES[tensors[name].dtype.name]), name)):
+        tensor = tensors[name]
+        data.append(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes())
+        begin, end = end, end + tensor.nbytes
+        code = _CODES[tensor.dtype.name]
+        header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-len(text) % 8)  # the data starts at a multiple of eight
     if len(text) > MAX_HEADER:
         raise InputError(f"names and metadata take {len(text):,} bytes, more than {MAX_HEADER:,}")
-    parts = [len(text).to_bytes(8, "little"), text, raw[8 + length :]]
+    parts = [len(text).to_bytes(8, "little"), text, *data]
     if checksum:
         parts[1] = text.replace(_SHA256 + _NO_DIGEST, _SHA256 + _digest(parts), 1)
     return b"".join(parts)
@@ -80,9 +84,7 @@ def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
     return digest.hexdigest().encode()
 
 
-def tensors_from_bytes(
-    raw: bytes, expected: Mapping[str, tuple[tuple[int, ...], DTypeLike]], name: str = "model.safetensors"
-) -> dict[str, Array]:
+def tensors_from_bytes(raw: bytes, expected: Mapping[str, Form], name: str = "model.safetensors") -> dict[str, Array]:
     """The tensors in `raw`, the content of the file `name`, as new writable arrays. expected: shape and dtype of each.
 
     The header is compared with `expected`, and its offsets with the size of the file, before any data is read. Raises
@@ -107,14 +109,34 @@ def tensors_from_bytes(
             raise ModelFileError(
                 f"{name}: tensor {quote(key)} has shape {quote(entry['shape'])}, this model needs {shape}"
             )
-    try:
-        tensors: dict[str, Array] = safetensors.numpy.load(raw)  # it checks offsets and sizes
-    except (SafetensorError, ValueError) as error:
-        raise ModelFileError(f"{name}: the offsets of the header do not fit the data: {quote(error)}") from error
+    data = memoryview(raw)[8 + int.from_bytes(raw[:8], "little") :]
+    _check_offsets(header, expected, len(data), name)
+    tensors = dict[str, Array]()
+    for key, entry in header.items():
+        shape, dtype = expected[key][0], np.dtype(expected[key][1])
+        stored = np.frombuffer(data[slice(*entry["data_offsets"])], dtype.newbyteorder("<"))
+        tensors[key] = stored.astype(dtype).reshape(shape)  # a copy
     for key, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
     return tensors
+
+
+def _check_offsets(header: dict[str, Any], expected: Mapping[str, Form], size: int, name: str) -> None:
+    """Raise ModelFileError unless the tensors fill the `size` bytes of the data without a gap."""
+    places, last = list[tuple[int, int, str]](), 0
+    for key, entry in header.items():
+        offsets = entry["data_offsets"]
+        if not isinstance(offsets, list) or list(map(type, offsets)) != [int, int]:
+            raise ModelFileError(f"{name}: the header entry of {quote(key)} is malformed")
+        places.append((*offsets, key))
+    for begin, end, key in sorted(places):
+        shape, dtype = expected[key]
+        if begin != last or end != begin + math.prod(map(int, shape)) * np.dtype(dtype).itemsize:
+            raise ModelFileError(f"{name}: the offsets of the header do not fit the data: tensor {quote(key)}")
+        last = end
+    if last != size:
+        raise ModelFileError(f"{name}: the offsets of the header do not fit the data: {size:,} bytes, not {last:,}")
 
 
 def metadata_of(raw: bytes, name: str = "model.safetensors") -> dict[str, str]:
@@ -130,7 +152,7 @@ def _header(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     if length > MAX_HEADER:
         raise ModelFileError(f"{name}: a header of {length:,} bytes, more than the {MAX_HEADER:,} allowed")
     header = parse_json(raw[8 : 8 + length], name)
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or raw[8:9] != b"{":
         raise ModelFileError(f"{name}: the header must be an object")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
