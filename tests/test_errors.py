@@ -17,10 +17,6 @@ def test_quoted_text_is_short_and_printable(text: str) -> None:
         assert shown == f"'{text}'"
 
 
-def test_a_message_is_one_line() -> None:
-    assert str(DataError("reviews.csv:\n  row 3\thas no label")) == "reviews.csv: row 3 has no label"
-
-
 def test_the_family() -> None:
     raised = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
     assert len(raised) == 8
@@ -46,6 +42,7 @@ def test_a_message_is_printable_and_short_whatever_it_quotes(text: str) -> None:
     assert shown.encode("utf-8")
 
 
-def test_a_message_is_cut_at_500_characters() -> None:
+def test_a_message_is_one_line_of_500_characters() -> None:
+    assert str(DataError("reviews.csv:\n  row 3\thas no label")) == "reviews.csv: row 3 has no label"
     assert str(InputError("x" * 100_000)) == "x" * 500 + "…"
     assert str(InputError("a\x1b[31mb \x00")) == "a\N{REPLACEMENT CHARACTER}[31mb \N{REPLACEMENT CHARACTER}"

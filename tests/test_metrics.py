@@ -27,13 +27,6 @@ from tests.small_models import small_model
 LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
 
 
-def test_a_threshold_decides() -> None:
-    p = 1 / (1 + np.exp(-0.4))
-    logits = np.array([[0.4]])
-    assert Target(("no", "yes"), thresholds=(p - 0.01,)).labels(logits).tolist() == ["yes"]
-    assert Target(("no", "yes"), thresholds=(p + 0.01,)).labels(logits).tolist() == ["no"]
-
-
 @pytest.mark.parametrize("threshold", [0.5, 0.2])
 def test_two_classes_close_to_the_threshold_are_undecided(threshold: float) -> None:
     target = Target(("no", "yes"), thresholds=(threshold,))
@@ -50,7 +43,10 @@ def test_multilabel() -> None:
     assert Target(("a", "b"), "multilabel").outputs == 2
 
 
-def test_thresholds_of_three_classes_divide_the_probabilities() -> None:
+def test_thresholds_decide_and_those_of_three_classes_divide_the_probabilities() -> None:
+    half = 1 / (1 + np.exp(-0.4))
+    for threshold, label in ((half - 0.01, "yes"), (half + 0.01, "no")):
+        assert Target(("no", "yes"), thresholds=(threshold,)).labels(np.array([[0.4]])).tolist() == [label]
     p = np.array([[0.5, 0.4, 0.1], [0.7, 0.2, 0.1]])
     target = Target(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
     assert target.decide(p).tolist() == [1, 0]
@@ -119,32 +115,14 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
     assert counts in ({9: 2, 15: 1, 8: 1}, {10: 2, 15: 1, 8: 1})  # exp(log(0.6)) may lie a rounding above 9/15
 
 
-@pytest.mark.parametrize("k", [2, 4])
-def test_brier_score_and_log_loss_equal_scikit_learn(k: int) -> None:
-    log_p, truth = predictions(300, k, k)
-    found = Evaluation.of(log_p, truth, class_names(k), "made up")
-    assert found.loss == pytest.approx(reference.log_loss(truth, np.exp(log_p), labels=list(range(k))))
-    if k == 2:
-        assert found.brier == pytest.approx(reference.brier_score_loss(truth, np.exp(log_p)[:, 1]))
-    else:
-        one_hot = np.eye(k)[truth]
-        assert found.brier == pytest.approx(
-            0.5 * np.mean([np.sum((a - b) ** 2) for a, b in zip(np.exp(log_p), one_hot, strict=True)])
-        )
-    assert found.as_dict()["reliability"][14]["n"] == found.reliability[14].n
-
-
-def test_the_card_and_the_explanation_say_whether_a_model_is_calibrated() -> None:
+def test_the_card_says_whether_a_model_is_calibrated() -> None:
+    """The explanation: tests/cli/test_model_choice.py."""
     other = small_model(TokenEncoding.fit(["a good film", "a bad film"], min_count=1))
     report = CalibrationReport("network x 0.50, shift +0.10", "the validation set", 400, 0.5, 0.4, 0.08, 0.02)
     calibrated = dataclasses.replace(other, metadata=ModelMetadata(calibration=report))
     assert "are calibrated on the data named above only." in calibrated.card()
     assert "from 0.0800 to 0.0200" in calibrated.card()
     assert "are not calibrated." in other.card()
-    explanation = calibrated.explain("a good film", "cell-decomposition")
-    assert explanation.calibrated
-    assert "(calibrated)" in explanation.probability_note
-    assert not other.explain("a good film", "cell-decomposition").calibrated
 
 
 @pytest.mark.parametrize(("n", "k"), [(300, 2), (400, 5), (90, 12)])
@@ -159,6 +137,11 @@ def test_classification_scores_equal_scikit_learn(n: int, k: int) -> None:
     assert found.macro_f1 == pytest.approx(reference.f1_score(truth, predicted, average="macro"), abs=1e-12)
     areas = [reference.roc_auc_score(truth == c, p[:, c]) for c in range(k)]
     assert found.auc == pytest.approx(float(np.mean(areas)), abs=1e-12)
+    assert found.loss == pytest.approx(reference.log_loss(truth, p, labels=list(range(k))))
+    assert found.brier == pytest.approx(0.5 * np.square(p - np.eye(k)[truth]).sum(axis=1).mean())
+    if k == 2:
+        assert found.brier == pytest.approx(reference.brier_score_loss(truth, p[:, 1]))
+    assert found.as_dict()["reliability"][14]["n"] == found.reliability[14].n
 
 
 def test_classes_without_rows_and_without_predictions() -> None:

@@ -107,6 +107,32 @@ def test_series_of_one_channel_are_a_matrix_or_any_other_form() -> None:
         model.predict(fresh[:, 1:])
 
 
+def test_the_layout_of_aeon() -> None:
+    """aeon's (n, channels, time) against (n, time, channels): `layout=`, and a refusal when ambiguous."""
+    X, y = waves(64, 5, 20)
+    given: dict[str, Any] = {"recipe": "series", "convolutions__features": 0, "folds": 0, "epochs": 1, "units": 4}
+    both = np.stack([X, np.roll(X, 1, axis=0)], axis=1)  # (n, 2 channels, 20 steps)
+    time_first = both.swapaxes(1, 2)
+    assert_refused(r"may have channels first: pass layout=", train, both, y, **given)
+    model, same = train(time_first, y, **given), train(both, y, layout="channels-first", **given)
+    assert model.preprocessor.channels == 2
+    want = model.predict_proba(time_first)
+    np.testing.assert_array_equal(same.predict_proba(both, layout="channels-first"), want)
+    assert_refused("seems to have channels first", model.predict, both)
+    assert_refused("layout is for series", train, DATA.inputs, NAMES, layout="time-first")
+    estimator = LSTMSeriesClassifier(**given, layout="channels-first", random_state=0).fit(both, y)
+    np.testing.assert_array_equal(estimator.predict_proba(both), want)
+
+
+def test_without_a_seed_one_is_drawn_and_recorded() -> None:
+    """`seed=None` failed."""
+    data, tiny = made_reviews(64, 21), {"epochs": 1, "units": 4, "embedding_dim": 4, "batch_size": 32}
+    one, two = (train(data, seed=None, **tiny) for _ in range(2))
+    assert one.metadata.seed != two.metadata.seed
+    again = train(data, seed=one.metadata.seed, **tiny)
+    np.testing.assert_array_equal(again.predict_proba(data.inputs), one.predict_proba(data.inputs))
+
+
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(InputError, match="y must have one label for each of the 240 rows of X, got 239"):
         clone(SMALL).fit(DATA.inputs, NAMES[:-1])

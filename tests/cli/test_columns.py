@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.types import ColumnNames
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
-from tests.data.files import write
+from tests.data.files import write, write_folder
 from tests.refusals import assert_refused
 from tests.small_models import small_model
 
@@ -185,24 +186,16 @@ def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: P
         assert Path(name).read_text(encoding="utf-8").splitlines()[1].startswith(line)
 
 
-def write_films(root: Path, parts: dict[str, list[str]]) -> None:
-    for part, names in parts.items():
-        for name in names:
-            folder = root / part / name
-            folder.mkdir(parents=True, exist_ok=True)
-            for n in range(3):
-                (folder / f"{n}.txt").write_text(f"a {name} film {part} {n}")
-
-
 def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
-    write_films(tmp_path / "films", {"train": ["good", "bad"], "test": ["good", "bad"]})
+    for part, name in product(("train", "test"), ("good", "bad")):
+        write_folder(tmp_path / "films" / part / name, {f"{n}.txt": f"a {name} film {part} {n}" for n in range(3)})
     splits = read_folders(tmp_path / "films")
     assert splits.train.inputs[0] == "a bad film train 0"
     assert splits.test.inputs[0] == "a bad film test 0"
     found = run.json("data", tmp_path / "films")
     assert [found[part]["n"] for part in ("train", "test")] == [6, 6]
     assert found["note"] == "the folder test of 'films'"
-    write_films(tmp_path / "films", {"test": ["odd"]})
+    write(tmp_path / "films", "test/odd/0.txt", "an odd film")
     assert_refused("the class 'odd' is not in train/", read_folders, tmp_path / "films", error=DataError)
 
 

@@ -83,10 +83,6 @@ def test_without_its_packages_nothing_is_written(
 PAGE_TEXTS = ["it was a good film", "the end was bad"]
 
 
-def names_of(folder: Path) -> set[str]:
-    return {one.name for one in folder.iterdir()}
-
-
 def data_of(folder: Path) -> dict[str, Any]:
     """The data in index.html by name; JSON as what it holds."""
     blocks = re.findall(r'data-file="([^"]+)">([^<]*)<', (folder / "index.html").read_text(encoding="utf-8"))
@@ -102,7 +98,7 @@ def test_the_files_and_what_the_page_says_of_itself(run: Run, tokens_folder: Pat
     result = run("export-page", "-m", tokens_folder, *PAGE_TEXTS, "-o", tmp_path / "demo")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("saved index.html and lesson.html to ")
-    assert names_of(tmp_path / "demo") == {"index.html", "lesson.html", "export.json"}
+    assert {one.name for one in (tmp_path / "demo").iterdir()} == {"index.html", "lesson.html", "export.json"}
     model = data_of(tmp_path / "demo")["model.json"]
     assert model["made"]["command"] == f"gatewise export-page TEXT... --model {tokens_folder} --out demo"
     assert model["methods"] == ["prefix-difference", "cell-decomposition", "leave-one-out"]
@@ -150,14 +146,6 @@ def test_only_an_exported_page_is_replaced(run: Run, keras_folder: Path, tmp_pat
     kept = run("export-page", "-m", keras_folder, PAGE_TEXTS[1], "-o", out, "--overwrite")
     assert (kept.exit_code, (out / "notes.txt").read_text()) == (2, "mine")
     assert "'notes.txt', which is not part of the exported page" in kept.stderr
-    for other in (tmp_path / "file", tmp_path / "folder"):
-        if other.name == "file":
-            other.write_text("mine")
-        else:
-            other.mkdir()
-            (other / "x").write_text("mine")
-        assert run("export-page", "-m", keras_folder, PAGE_TEXTS[0], "-o", other, "--overwrite").exit_code == 2
-        assert other.exists()
 
 
 def test_the_report_of_a_compression(
@@ -186,16 +174,3 @@ def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tm
     assert "accuracy not measured" in result.stdout
     assert load(tmp_path / "small").architecture.vocab_size == 7
     assert "compressed" in run("info", "-m", tmp_path / "small").stdout
-
-
-def test_a_model_is_replaced_only_if_asked(
-    run: Run, keras_model: Model, keras_folder: Path, tokens_folder: Path, tmp_path: Path
-) -> None:
-    target = tmp_path / "m"
-    keras_model.save(target)
-    before = {path.name: path.read_bytes() for path in target.iterdir()}
-    for source in (tokens_folder, target):
-        assert "exists already; --overwrite replaces it" in refused(run, "compress", "-m", source, "-o", target)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
-    assert run("compress", "-m", tokens_folder, "-o", target, "--overwrite").exit_code == 0
-    assert load(target).metadata.compression is not None

@@ -26,11 +26,6 @@ def bundled_folder(keras_folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return place
 
 
-@pytest.fixture
-def no_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled, "FOLDER", tmp_path / "package" / "sentiment")
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -65,7 +60,7 @@ def test_the_bundled_model_is_read_only(run: Run, bundled_folder: Path, reviews_
     assert {file.name: file.read_bytes() for file in bundled_folder.iterdir()} == before
 
 
-def test_evaluate(run: Run, bundled_folder: Path, keras_folder: Path, reviews_csv: Path) -> None:
+def test_evaluate_and_info(run: Run, bundled_folder: Path, keras_folder: Path, reviews_csv: Path) -> None:
     reviews_csv.write_text("text,label\ngood,positive\nbad bad,negative\nthe end,negative\n")
     shown = run.json("evaluate", reviews_csv)
     assert shown["model"] == "sentiment (bundled)"
@@ -73,14 +68,12 @@ def test_evaluate(run: Run, bundled_folder: Path, keras_folder: Path, reviews_cs
     assert shown["loss"] == named["loss"]
     both = run.json("evaluate", "-m", keras_folder, reviews_csv, reviews_csv)
     assert both["n"] == 2 * named["n"]
-
-
-def test_info(run: Run, bundled_folder: Path) -> None:
     assert "bundled    sentiment" in run("info").stdout
     assert "sentiment (bundled)\nThis model classifies texts into 2 classes" in run("info", "-m", "bundled").stdout
 
 
-def test_without_a_bundled_model_the_error_says_how_to_make_it(run: Run, no_bundled_model: None) -> None:
+def test_without_a_bundled_model_the_error_says_how_to_make_it(run: Run, bundled_folder: Path) -> None:
+    shutil.rmtree(bundled_folder)
     for words in (["predict", "good"], ["explain", "good"], ["evaluate", "imdb"], ["info", "-m", "bundled"]):
         line = refused(run, *words)
         assert "the bundled model is missing; give a model folder, or make it: gatewise train" in line

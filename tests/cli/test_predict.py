@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -152,9 +153,14 @@ def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> 
     assert [(row["text"], row["n"]) for row in read_csv("json.csv")] == [("good", "2")]
 
 
+def predicting(folder: Path, **options: Any) -> subprocess.Popen[Any]:
+    """The command on its stdin."""
+    command = [sys.executable, "-m", "gatewise", "predict", "-m", str(folder), "-i", "-"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+
+
 def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) -> None:
-    command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
+    with predicting(keras_folder, text=True, bufsize=1) as child:
         texts = [f"{text}, {n}" for n, text in enumerate(TEXTS)]  # a comma in each line does not make a table
         for text, label in zip(texts, labels(keras_model, texts), strict=True):
             child.stdin.write(f"{text}\n")
@@ -193,8 +199,7 @@ def test_a_table_on_stdin_is_not_read_as_lines(run: Run, table: Path, keras_mode
 
 def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
     """The header alone may be a text, and is answered without waiting; the next line shows that it is none."""
-    command = [sys.executable, "-m", "gatewise", "predict", "-m", str(keras_folder), "-i", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with predicting(keras_folder, stderr=subprocess.PIPE) as child:
         child.stdin.write(b"review,n\n")
         child.stdin.flush()
         assert select.select([child.stdout], [], [], 60)[0], "no answer"

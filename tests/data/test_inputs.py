@@ -103,23 +103,6 @@ def test_what_could_be_misread_is_refused(case: str) -> None:
     assert "X" in found or "frame" in found
 
 
-def test_series_are_arrays_with_time_first() -> None:
-    rng = np.random.default_rng(1)
-    cube = rng.normal(size=(3, 5, 2))
-    assert [row.shape for row in convert_inputs(cube)] == [(5, 2)] * 3
-    np.testing.assert_array_equal(convert_inputs(cube)[1], cube[1].astype(np.float32))
-    assert convert_inputs(cube, layout="channels-first")[0].shape == (2, 5)
-    flat = convert_inputs(cube[:, :, 0])
-    np.testing.assert_array_equal(flat[2][:, 0], cube[2, :, 0].astype(np.float32))
-    frame = convert_inputs(pd.DataFrame(cube[:, :, 0]))
-    np.testing.assert_array_equal(np.array(frame), np.array(flat))
-    for lists in ([[1, 2], [3]], pa.array([[1.0, 2.0], [3.0]]), pl.Series([[1, 2], [3]]), [pd.Series([1, 2]), (3,)]):
-        found = convert_inputs(lists)
-        assert [row.tolist() for row in found] == [[[1], [2]], [[3]]]
-        assert {row.dtype for row in found} == {np.dtype(np.float32)}
-    assert_refused("row 0: series must be real numbers, got complex", convert_inputs, [np.ones(3) * 1j])
-
-
 def test_the_kind_expected_is_the_kind_checked() -> None:
     assert_refused("row 0 is a list, not a text", convert_inputs, [[1.0, 2.0]], kind="text")
     assert_refused("row 0 is a text", convert_inputs, TEXTS, kind="series")
@@ -228,26 +211,22 @@ def lists(series: list[Any]) -> list[Any]:
         ([np.array([[1, 2], [3, 4], [5, 6]]), np.array([[7, 8]])], [[[1, 2], [3, 4], [5, 6]], [[7, 8]]]),
         (np.array([[[1, 2], [3, 4], [5, 6]]]), [[[1, 2], [3, 4], [5, 6]]]),
         ([[[1, 2], [3, 4], [5, 6]]], [[[1, 2], [3, 4], [5, 6]]]),
-        (
-            [frame(a=[1, 2], b=[3.5, 4]), frame(a=[5], b=[6])],
-            [[[1, 3.5], [2, 4]], [[5, 6]]],
-        ),
+        ([frame(a=[1, 2], b=[3.5, 4]), frame(a=[5], b=[6])], [[[1, 3.5], [2, 4]], [[5, 6]]]),
         (frame(t0=[1, 2], t1=[3, 4], t2=[5, 6]), [[[1], [3], [5]], [[2], [4], [6]]]),
         (np.array([np.array([1.0, 2]), np.array([3.0])], dtype=object), [[[1], [2]], [[3]]]),
         (iter([[1, 2]]), [[[1], [2]]]),
+        (pa.array([[1.0, 2.0], [3.0]]), [[[1], [2]], [[3]]]),
+        (pl.Series([[1, 2], [3]]), [[[1], [2]], [[3]]]),
+        ([pd.Series([1, 2]), (3,)], [[[1], [2]], [[3]]]),
     ],
 )
 def test_every_form_becomes_steps_by_channels(given: Any, want: Any) -> None:
-    assert lists(series_of(given)) == want
+    assert lists(convert_inputs(given)) == want
 
 
 def test_missing_values_stay_missing() -> None:
     masked = np.ma.array([[1.0, 2, 3], [4, 5, 6]], mask=[[0, 1, 0], [0, 0, 0]])
-    for given in (
-        masked,
-        [[1.0, np.nan, 3], [4, 5, 6]],
-        frame(a=[1.0, 4], b=[np.nan, 5], c=[3.0, 6]),
-    ):
+    for given in (masked, [[1.0, np.nan, 3], [4, 5, 6]], frame(a=[1.0, 4], b=[np.nan, 5], c=[3.0, 6])):
         found = series_of(given)
         assert np.argwhere(np.isnan(found)).tolist() == [[0, 1, 0]]
     assert describe_series(found) == "1 channel, 3 steps, 1 of 6 values missing"

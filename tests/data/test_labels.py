@@ -17,19 +17,13 @@ from tests.refusals import assert_refused
 
 NAMES = ["good", "bad", "good"]
 
+# Others are converted as inputs are: test_inputs.py.
 CONTAINERS: dict[str, Callable[[], Any]] = {
     "list": lambda: NAMES,
-    "tuple": lambda: tuple(NAMES),
-    "generator": lambda: iter(NAMES),
-    "array": lambda: np.array(NAMES),
     "array (n, 1)": lambda: np.array(NAMES)[:, None],
     "lists of one": lambda: [[name] for name in NAMES],
     "spaces": lambda: [" good", "bad", "good "],
-    "Series": lambda: pd.Series(NAMES, index=[3, 1, 2]),
-    "categories": lambda: pd.Series(NAMES, dtype="category"),
     "frame": lambda: pd.DataFrame({"y": NAMES}),
-    "polars": lambda: pl.Series(NAMES),
-    "PyArrow": lambda: pa.chunked_array([NAMES]),
 }
 
 
@@ -61,9 +55,6 @@ def test_the_type_of_the_labels_is_kept(labels: Any, classes: tuple[str, ...], l
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "a set": (lambda: {"a", "b"}, "a set has no order"),
-    "a dict": (lambda: {"a": [1]}, "a dict with keys a"),
-    "a text": (lambda: "ab", "not one text"),
     "None": (lambda: ["a", None], "row 1 has no label (None)"),
     "NaN": (lambda: ["a", "b", float("nan")], "row 2 has no label (NaN)"),
     "NaN among numbers": (lambda: np.array([1.0, np.nan]), "row 1 has no label (NaN)"),
@@ -135,6 +126,7 @@ def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
     assert convert_labels(frame, task="multilabel").classes == ("sport", "news", "art")
     assert convert_labels([["a"], ["b"]], task="multilabel").labels.tolist() == [[1, 0], [0, 1]]
     assert_refused("multilabel needs a list of labels per row", convert_labels, ["a", "b"], task="multilabel")
+    assert_refused("labels: no row has a label", convert_labels, [[], []], "multilabel")
 
 
 @pytest.mark.parametrize("wrong", [2, 0.5, "yes", None, float("nan")])
@@ -174,10 +166,6 @@ def test_numbers_for_regression() -> None:
 )
 def test_what_is_no_number_is_refused(labels: Any, message: str) -> None:
     assert_refused(re.escape(message), convert_labels, labels, task="regression")
-
-
-def test_multilabel_needs_a_label() -> None:
-    assert_refused("labels: no row has a label", convert_labels, [[], []], "multilabel")
 
 
 TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
@@ -256,17 +244,6 @@ def test_kind_is_that_of_the_rows() -> None:
     assert labelled(TEXTS).kind == "text"
     assert Labelled(series(2, 0, 3), np.zeros(3, np.int64), ("a",)).kind == "series"
     assert labelled([]).kind == "text"
-
-
-def test_of_names_and_orders_the_classes() -> None:
-    data = Labelled.of(["x", "y", "z"], [10, 9, 10])
-    assert (data.classes, data.labels.tolist()) == (("9", "10"), [1, 0, 1])
-    one = Labelled.of([[1, 2, 3], [4.5]], ["b", "a"])
-    assert [(s.shape, s.dtype) for s in one.inputs if isinstance(s, np.ndarray)] == [
-        ((3, 1), np.float32),
-        ((1, 1), np.float32),
-    ]
-    assert (one.classes, one.labels.tolist()) == (("a", "b"), [1, 0])
 
 
 @pytest.mark.parametrize(

@@ -183,12 +183,9 @@ def test_a_bomb_is_cut_off(write: Write, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_refused("more than 5 files", imdb, write(gzip.compress(tar_of(FILES))), error=DataError)
 
 
-def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_without_reviews_or_with_a_link_is_refused(tmp_path: Path) -> None:
     assert_refused(r"nowhere\.tar\.gz': not found", imdb, tmp_path / "nowhere.tar.gz", error=DataError)
     assert_refused("no reviews in train/pos", imdb, tmp_path, error=DataError)
-
-
-def test_a_folder_with_a_link_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, FILES)
     (tmp_path / "test" / "neg" / "3_1.txt").symlink_to(tmp_path / "train" / "neg" / "0_2.txt")
     assert_refused(r"3_1\.txt': not a plain file", imdb, tmp_path, error=DataError)

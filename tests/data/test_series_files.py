@@ -46,11 +46,6 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
     assert data.groups[0] != data.groups[2]
 
 
-def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
-    assert_refused(r"none\.ts': not found", read_series, tmp_path / "none.ts", error=DataError)
-    assert_refused("not valid UTF-8 at byte 3", read_series, write(tmp_path, "x.ts", b"@a\n\xff"), error=DataError)
-
-
 def npz(tmp_path: Path, **arrays: object) -> Path:
     path = tmp_path / "made.npz"
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
@@ -234,6 +229,9 @@ def test_arff_univariate(tmp_path: Path) -> None:
     assert read_series(path).labels is None
     numbers = read_series(path, label="a2").labelled()
     assert (numbers.task, numbers.labels.tolist(), numbers.classes) == ("regression", [[3], [6]], ("a2",))
+    path = write(tmp_path, "c.arff", "@attribute a real\n@attribute b real\n@attribute y {u,v}\n@data\n1,2,u\n")
+    assert read_series(path, label="Y").labels == ["u"]
+    assert_refused(":4: no column 'z'; there are 'a', 'b', 'y'", read_series, path, label="z", error=DataError)
 
 
 def test_arff_multivariate(tmp_path: Path) -> None:
@@ -292,15 +290,10 @@ def test_label_numbers_of_a_table(tmp_path: Path) -> None:
         read_series(write(tmp_path, "b.csv", "y,t0\nx,1\n"), label="y").labelled("regression")
 
 
-def test_the_label_of_an_arff_file_is_there(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.arff", "@attribute a real\n@attribute b real\n@attribute y {u,v}\n@data\n1,2,u\n")
-    assert read_series(path, label="Y").labels == ["u"]
-    assert_refused(":4: no column 'z'; there are 'a', 'b', 'y'", read_series, path, label="z", error=DataError)
-
-
-def test_unknown_formats_are_named(tmp_path: Path) -> None:
+def test_files_that_are_not_there_or_of_no_format(tmp_path: Path) -> None:
+    assert_refused("not valid UTF-8 at byte 3", read_series, write(tmp_path, "x.ts", b"@a\n\xff"), error=DataError)
     assert_refused(r"the name must end in one of \.ts \.arff", read_series, tmp_path / "a.xyz", error=DataError)
-    for name in ("a.csv", "a.arff", "a.npy", "a.npz", "a.tsv", "a.parquet"):
+    for name in ("a.ts", "a.csv", "a.arff", "a.npy", "a.npz", "a.tsv", "a.parquet"):
         assert_refused(r"not found|cannot be read", read_series, tmp_path / name, error=GatewiseError)
 
 

@@ -90,12 +90,6 @@ def test_the_split_of_a_seed_never_changes() -> None:
     assert split(data, 0.8, 0)[1].tolist() == [6, 7, 15, 16]
 
 
-def test_a_part_is_never_empty() -> None:
-    data = Labelled(["a", "b", "c"], np.array([0, 1, 1]), ("a", "b"))
-    assert [len(part) for part in split(data, 0.9, 1)] == [2, 1]
-    assert [len(part) for part in split(data, 0.1, 1)] == [1, 2]
-
-
 def test_what_cannot_be_split_is_refused() -> None:
     data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
     joined = "all 3 rows must stay together: equal rows in different groups connect all 2 groups"

@@ -10,7 +10,7 @@ import pytest
 
 from gatewise.data import Unlabelled, imdb, imdb_texts, read_folder, read_table, read_texts
 from gatewise.data.columns import Columns, RowReader
-from gatewise.errors import DataError, DataWarning, InputError
+from gatewise.errors import DataError, DataWarning
 from tests.data.files import write, write_folder
 from tests.refusals import assert_refused
 
@@ -50,11 +50,6 @@ def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("content", [b"text\rx", b"text\r\rx\r", b"text\nx", b"\rtext\rx\n"])
 def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> None:
     assert read_texts([str(write(tmp_path, "reviews.csv", content))]).texts == ["x"]
-
-
-def test_a_name_that_is_none_of_a_table(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"must end in one of \.csv \.tsv \.tab \.jsonl \.ndjson \.json \.parquet"):
-        read(tmp_path, GOOD, "a.txt")
 
 
 def test_number_labels_are_in_the_order_of_numbers(tmp_path: Path) -> None:
@@ -111,6 +106,7 @@ REFUSED_JSON = {
     "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
     "two types": ('{"text": "a", "label": "x"}\n{"text": "b", "label": 7}', ":2: 'label' is a number (7), but "),
     "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
+    "no float": (f'{{"n": {10**400}, "body": "a"}}', ":1: no column 'text'; there are 'n', 'body'"),
 }
 
 
@@ -178,12 +174,12 @@ def test_a_long_field_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None
     assert csv.field_size_limit() == 131_072
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.csv': not found"):
-        read_table(tmp_path / "none.csv", text="text", label="label")
+def test_a_file_that_is_no_table(tmp_path: Path) -> None:
+    assert_refused(r"none\.csv': not found", read_table, tmp_path / "none.csv", error=DataError)
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder\.csv': cannot be read"):
-        read_table(tmp_path / "folder.csv", text="text", label="label")
+    assert_refused(r"folder\.csv': cannot be read", read_table, tmp_path / "folder.csv", error=DataError)
+    ends = r"must end in one of \.csv \.tsv \.tab \.jsonl \.ndjson \.json \.parquet"
+    assert_refused(ends, read, tmp_path, GOOD, "a.txt", error=DataError)
 
 
 def test_a_folder_a_class(tmp_path: Path) -> None:
@@ -241,23 +237,14 @@ def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
     assert_refused(r"a\.csv':3: 1 field, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)", read_table, path, error=DataError)
 
 
-def test_only_a_list_of_bad_rows_is_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"a\.csv': exists, and is not a list of bad rows: it is not overwritten"):
-        read_table(path, skip_bad_rows=path)
-    for _ in range(2):
-        with pytest.warns(UserWarning, match="1 bad row of 3"):
-            read_table(path, skip_bad_rows=tmp_path / "bad.csv")
-
-
-def test_a_list_of_bad_rows_is_no_input(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("file,line,reason\na,1,x\nb,2\nc,3,y\n", encoding="utf-8")
-    before = path.read_bytes()
-    with pytest.raises(InputError, match=r"a\.csv': the list of bad rows is an input"):
-        read_table(path, text="file", label="reason", skip_bad_rows=path)
-    assert path.read_bytes() == before
+def test_only_a_list_of_bad_rows_is_overwritten_and_it_is_no_input(tmp_path: Path) -> None:
+    for content, message in (
+        ("text,label\nx,a\ny\nz,b\n", "exists, and is not a list of bad rows: it is not overwritten"),
+        ("file,line,reason\na,1,x\nb,2\nc,3,y\n", "the list of bad rows is an input"),
+    ):
+        path = write(tmp_path, "a.csv", content)
+        assert_refused(rf"a\.csv': {message}", read_table, path, skip_bad_rows=path)
+        assert path.read_text() == content
 
 
 def test_the_list_of_an_earlier_run_stays_without_an_input(tmp_path: Path) -> None:
@@ -315,12 +302,6 @@ def test_a_json_file_without_a_good_record(tmp_path: Path, records: int) -> None
     path.write_text("no\n" * records, encoding="utf-8")
     assert_refused(r"a\.jsonl':1: record: not JSON at column 1", read_table, path, skip_bad_rows=out, error=DataError)
     assert not out.exists()
-
-
-def test_a_whole_number_that_is_no_float(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(f'{{"n": {10**400}, "review": "a film", "label": "x"}}\n', encoding="utf-8")
-    assert_refused(r":1: no column 'text'; there are 'n', 'review', 'label'", read_table, path, error=DataError)
 
 
 def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:

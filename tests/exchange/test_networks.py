@@ -80,21 +80,14 @@ def test_large_logits_are_compared(keras: ModuleType) -> None:
     assert network.layers[-1].activation is keras.activations.sigmoid, "it is as it was"
 
 
-def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
-    assert_refused("gate=", random_model(gate="binary").to_keras)
+def test_the_network_of_an_ensemble(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = gw.load()
     assert_refused("network_only=True", bundled.to_keras)
-
-
-def test_the_network_of_an_ensemble(keras: ModuleType) -> None:
-    bundled = gw.load()
     network, text = bundled.to_keras(network_only=True), "A film to see twice."
     logits = network.predict(padded(bundled, [text]), verbose=0)
     alone = replace(bundled, ensemble=bundled.ensemble.alone())
     assert np.abs(logits - alone.logits([text])).max() < 1e-4
-
-
-def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_refused("gate=", random_model(gate="binary").to_keras)
     monkeypatch.setitem(sys.modules, "keras", None)
     assert_refused("pip install keras", random_model().to_keras)
 
@@ -207,23 +200,12 @@ class Plain(torch.nn.Module):
         return found
 
 
-def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
-    """The module stays as it was."""
-    inner = Plain(2)
-    module = torch.nn.Sequential(inner).train()
-    inner.lstm.eval()
-    model = gw.from_torch(module, EXAMPLE, word_index=TOKENS, classes=["no", "yes"])
-    assert [module.training, inner.training, inner.lstm.training] == [True, True, False]
-    text = "word1 word2 word1"
-    with torch.no_grad():
-        logits = module.eval()(torch.from_numpy(model.preprocessor.encode_batch([text])[0][None]).long())
-    np.testing.assert_allclose(model.predict_proba([text]), logits.softmax(1).numpy(), atol=1e-5)
-
-
 def test_there_and_back() -> None:
     model = random_model(pooling="mean+max")
-    example = EXAMPLE, torch.tensor([4, 3])
-    again = gw.from_torch(model.to_torch(), example, word_index=TOKENS, classes=model.classes)
+    module, example = model.to_torch().train(), (EXAMPLE, torch.tensor([4, 3]))
+    part = next(module.children()).eval()
+    again = gw.from_torch(module, example, word_index=TOKENS, classes=model.classes)
+    assert [module.training, part.training] == [True, False], "it is as it was"
     inputs = random_inputs(model)
     np.testing.assert_array_equal(again.logits(inputs), model.logits(inputs))
 

@@ -156,10 +156,6 @@ def test_nothing_is_written_where_the_logits_differ(tmp_path: Path, monkeypatch:
     for error, message in ((2e-5, "not written: ONNX Runtime's logits differ by 2e-05"), (np.nan, "differ by nan")):
         monkeypatch.setattr(Ensemble, "logits", lambda *both, error=error: logits(*both) + error)
         assert_refused(message, model.to_onnx, tmp_path / "model.onnx", error=ExportError)
-    assert not list(tmp_path.iterdir())
-
-
-def test_binary_gates_are_refused(tmp_path: Path) -> None:
     assert_refused("gate='binary' cannot be exported", random_model(gate="binary").to_onnx, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -17,19 +17,15 @@ from tests.refusals import assert_refused
 pytestmark = needs_native
 
 
-def emptied() -> Callable[[], int]:
-    """The bytes that the arena keeps, which is empty now."""
+@pytest.fixture
+def empty_arena() -> Iterator[Callable[[], int]]:
+    """The bytes that the arena keeps, which is empty at first, and at the end."""
     extension = native._extension()
     extension.set_cache_limit(0)
     extension.set_cache_limit(1 << 30)
-    found: Callable[[], int] = extension.cached_bytes
-    return found
-
-
-@pytest.fixture
-def empty_arena() -> Iterator[Callable[[], int]]:
-    yield emptied()
-    emptied()
+    yield extension.cached_bytes
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
 
 
 def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[], int]) -> None:

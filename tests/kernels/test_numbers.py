@@ -76,10 +76,6 @@ def test_activations_are_right_relatively(name: str) -> None:
     sigmoid, tanh = native._extension().activate(name, x)
     assert np.max(np.abs(sigmoid * (1 + np.exp(-wide)) - 1)) < 2.2e-7  # two ulp are 2.4e-7 at most
     assert np.max(np.abs(tanh - np.tanh(wide)) / np.abs(np.where(wide == 0, 1, np.tanh(wide)))) < 2.2e-7
-
-
-@pytest.mark.parametrize("name", HERE)
-def test_activations_at_the_edges(name: str) -> None:
     x = np.array([np.inf, -np.inf, 3e38, -3e38, 88.5, -88.5, 0.0], np.float32)
     sigmoid, tanh = native._extension().activate(name, x)
     assert np.max(np.abs(sigmoid - [1, 0, 1, 0, 1, 0, 0.5])) < 1e-38

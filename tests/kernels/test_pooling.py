@@ -7,7 +7,6 @@ import pytest
 
 from gatewise.kernels import extension_for
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
-from gatewise.kernels.ragged import joined, starts_of
 from tests.kernels.batches import needs_native
 from tests.refusals import assert_refused
 
@@ -105,16 +104,3 @@ def test_the_native_kernel_runs_in_the_extension(monkeypatch: pytest.MonkeyPatch
     assert extension_for(values("float32"), values("float64")) is not None
     assert extension_for(values("float64")) is None
     assert extension_for(values("float32"), values("float64")[:, ::2]) is None
-
-
-def test_joined_sequences() -> None:
-    found, lengths = joined([[3, 1, 4], [], [1, 5], [9]])
-    assert (found.tolist(), lengths.tolist()) == ([3, 1, 4, 1, 5, 9], [3, 0, 2, 1])
-    assert starts_of(lengths).tolist() == [0, 3, 3, 5]
-    assert starts_of(np.zeros(0, dtype=np.int64)).tolist() == []
-    empty = np.zeros((0, 3), dtype=np.float32)  # keep their shape and dtype
-    for sequences in ([empty, empty], [[], empty]):
-        found, lengths = joined(sequences)
-        assert (found.shape, found.dtype, lengths.tolist()) == ((0, 3), np.float32, [0, 0])
-    for sequences in ([], [[], []]):
-        assert (joined(sequences)[0].shape, joined(sequences)[0].dtype) == ((0,), np.int64)

@@ -1,12 +1,13 @@
 """`Kernel.stepper`: one step at a time has the bits of `project` and `forward`."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.kernels import LSTMCall
-from gatewise.kernels.native import ISAS_BF16, Native, isas_bf16
+from gatewise.kernels.native import Native, isas_bf16
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, needs_native
 
@@ -19,7 +20,19 @@ def _given(units: int, inputs: int, seed: int = 0) -> tuple[Any, ...]:
     return tuple(rng.normal(0, 0.15, shape).astype(np.float32) for shape in shapes)
 
 
-def _check(kernel: Any, *, exact: bool) -> None:
+def _kernels() -> list[Any]:
+    """The reference, and native for each build. A product of one row may have other last bits than one of several."""
+    bf16 = [pytest.param(partial(Native, isa=isa, precision="bf16"), 0, id=f"{isa} bf16") for isa in isas_bf16()]
+    return [
+        pytest.param(Reference, 1e-6, id="reference"),
+        *(pytest.param(partial(Native, isa=isa), 0, id=isa) for isa in HERE),
+        *bf16,
+    ]
+
+
+@pytest.mark.parametrize(("make", "tolerance"), _kernels())
+def test_a_step_has_the_bits_of_forward(make: Any, tolerance: float) -> None:
+    kernel = make()
     for units, inputs in SIZES:
         for gate in ("sigmoid", "binary"):
             weight_ih, weight_hh, bias, x, h, c = _given(units, inputs)
@@ -32,24 +45,7 @@ def _check(kernel: Any, *, exact: bool) -> None:
             for row in x:
                 step(row, h, c)
                 rows.append([h.copy(), c.copy()])
-            np.testing.assert_allclose(rows, np.stack([run.h, run.c], 1), rtol=0, atol=0 if exact else 1e-6)
-
-
-def test_the_reference_takes_the_same_steps() -> None:
-    _check(Reference(), exact=False)  # a product of one row may have other last bits than one of several
-
-
-@needs_native
-@pytest.mark.parametrize("isa", HERE)
-def test_a_step_is_bit_equal_in_every_build(isa: str) -> None:
-    _check(Native(isa=isa), exact=True)
-
-
-@pytest.mark.parametrize("isa", ISAS_BF16)
-def test_a_step_is_bit_equal_in_bfloat16(isa: str) -> None:
-    if isa not in isas_bf16():
-        pytest.skip(f"no {isa} here")
-    _check(Native(isa=isa, precision="bf16"), exact=True)
+            np.testing.assert_allclose(rows, np.stack([run.h, run.c], 1), rtol=0, atol=tolerance)
 
 
 @needs_native

@@ -71,18 +71,6 @@ def test_results_have_the_order_of_the_tasks(count: str, monkeypatch: pytest.Mon
     assert sorted(ran) == ["a", "alone", "b", "c", "one", "one", "two", "two"]
 
 
-def test_both_tasks_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWISE_THREADS", "2")
-    meeting = threading.Barrier(2, timeout=50)  # broken, with an error, unless both come
-    caller = threading.get_ident()
-
-    def task() -> bool:
-        meeting.wait()
-        return threading.get_ident() == caller
-
-    assert threads.concurrently([task, task]) == [True, False]
-
-
 @pytest.mark.parametrize("count", ["1", "2"])
 @pytest.mark.parametrize("fails", ["first", "second", "both"])
 def test_an_error_of_either_task_is_raised_after_both_have_ended(

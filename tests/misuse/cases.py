@@ -1,7 +1,7 @@
 """What the misuse suite has in common: small models, data, and what a call says.
 
 A case is a short call that is refused, or warned about, in one line that names the mistake. Most end before a training
-starts. What is read right in spite of its form is in tests/test_never_misread.py and tests/data.
+starts. What is read right in spite of its form is in tests/data.
 """
 
 import contextlib

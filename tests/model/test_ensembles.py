@@ -35,7 +35,8 @@ def without(model: Model) -> Model:
 
 
 @pytest.mark.parametrize(("outputs", "kind"), [(1, "tokens"), (3, "tokens"), (1, "keras")])
-def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: int, kind: str) -> None:
+def test_it_adds_both(outputs: int, kind: str) -> None:
+    """That it comes back from its folder: test_hostile_model.py."""
     model = model_of(outputs, kind)
     alone, ngrams = without(model), model.ensemble.get("ngrams")
     added = np.zeros((len(TEXTS), outputs))
@@ -45,18 +46,7 @@ def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: in
         for phrase in {tuple(tokens[t : t + n]) for n in (1, 2, 3) for t in range(len(tokens) - n + 1)}:
             row += weight.get(phrase, 0)
     assert np.abs(added[:2]).min() > 0.1
-    logits = model.logits(TEXTS)
-    np.testing.assert_allclose(logits, alone.logits(TEXTS) + 0.5 * added, atol=1e-5)
-    model.save(tmp_path / "m")
-    again = load(tmp_path / "m")
-    assert (again.fingerprint, again.weights) == (model.fingerprint, {"LSTM": 1.0, "n-grams": 0.5})
-    assert not again.ensemble.get("ngrams").keys.flags.writeable
-    assert again.logits(TEXTS).tobytes() == logits.tobytes()
-    np.testing.assert_array_equal(again.ensemble.get("ngrams").keys, ngrams.keys)
-    assert (tmp_path / "m" / "ngrams.safetensors").is_file()
-    alone.save(tmp_path / "alone")
-    assert load(tmp_path / "alone").ensemble.get("ngrams") is None
-    assert not (tmp_path / "alone" / "ngrams.safetensors").exists()
+    np.testing.assert_allclose(model.logits(TEXTS), alone.logits(TEXTS) + 0.5 * added, atol=1e-5)
     assert f"| 1- to 3-grams | ({outputs},) | {len(ngrams) * outputs:,} |" in model.card()
 
 

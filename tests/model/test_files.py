@@ -11,31 +11,17 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.model.card import ModelMetadata
-from gatewise.model.model import Model, load
-from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.model.model import load
 from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.storage.folder import VERSION, load_folder
-from gatewise.text import TokenEncoding
+from tests.model.test_model import INPUTS, MODELS, TEXTS
 from tests.refusals import assert_refused
-from tests.small_models import small_model
-
-TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
 
 
-def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
-    if inputs == "channels":
-        series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
-        return small_model(SeriesPreprocessor.fit(series), ("a", "b", "c"), 2, units=9), series
-    shape: dict[str, Any] = {"embedding_dim": 10, "units": 9, "bidirectional": True, "pooling": "mean+max"}
-    metadata = ModelMetadata(recipe="x", seed=4)
-    return small_model(TokenEncoding.fit(TEXTS, min_count=1), given={"metadata": metadata}, **shape), TEXTS
-
-
-@pytest.mark.parametrize("inputs", ["tokens", "channels"])
+@pytest.mark.parametrize("name", ["tokens", "series"])
 @pytest.mark.parametrize("storage", ["float16", "int8", {"lstm.0.forward.weight_hh": "int8"}])
-def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, inputs: str, storage: Any) -> None:
-    model, items = model_of(inputs)
+def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, name: str, storage: Any) -> None:
+    model, items = MODELS[name], INPUTS[name]
     model.save(tmp_path / "whole")
     model.save(tmp_path / "small", storage=storage)
     again = load(tmp_path / "small")
@@ -43,20 +29,19 @@ def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, inputs: 
     assert again.ensemble.lstm.storage == table
     assert json.loads((tmp_path / "small" / "config.json").read_text())["members"][0]["storage"] == table
     rounded = Unpacked(pack(model.parameters, table), table)
-    for name, array in again.parameters.items():
+    for key, array in again.parameters.items():
         assert array.dtype == np.float32
         assert not array.flags.writeable
-        np.testing.assert_array_equal(array, rounded[name])
-    assert any((rounded[name] != model.parameters[name]).any() for name in table)
+        np.testing.assert_array_equal(array, rounded[key])
+    assert any((rounded[key] != model.parameters[key]).any() for key in table)
     np.testing.assert_allclose(again.logits(items), model.logits(items), atol=0.1)
     np.testing.assert_array_equal(again.logits(items), model.with_lstm(parameters=rounded).logits(items))
-    size = [(tmp_path / name / "lstm.safetensors").stat().st_size for name in ("whole", "small")]
+    size = [(tmp_path / folder / "lstm.safetensors").stat().st_size for folder in ("whole", "small")]
     assert size[1] < size[0]
 
 
 def test_it_stays_as_it_was_kept_and_can_be_kept_otherwise(tmp_path: Path) -> None:
-    model, _ = model_of()
-    model.save(tmp_path / "a", storage="int8")
+    MODELS["tokens"].save(tmp_path / "a", storage="int8")
     load(tmp_path / "a").save(tmp_path / "b")
     assert load_folder(tmp_path / "a").files == load_folder(tmp_path / "b").files
     load(tmp_path / "a").save(tmp_path / "c", storage="float32")
@@ -67,7 +52,7 @@ def test_it_stays_as_it_was_kept_and_can_be_kept_otherwise(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("storage", ["int4", "", {"embedding": "int8"}, {"embedding.weight": "zip"}])
 def test_a_storage_that_cannot_be_leaves_nothing_behind(tmp_path: Path, storage: Any) -> None:
-    assert_refused("storage", model_of()[0].save, tmp_path / "m", storage=storage)
+    assert_refused("storage", MODELS["tokens"].save, tmp_path / "m", storage=storage)
     assert list(tmp_path.iterdir()) == []
 
 

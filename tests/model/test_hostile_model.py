@@ -86,6 +86,9 @@ def test_the_good_one_loads(name: str, tmp_path: Path) -> None:
     model = load(save_folder(tmp_path / "model", FILES[name]))
     inputs = random_inputs(model)
     np.testing.assert_allclose(model.logits(inputs), MODELS[name].logits(inputs), atol=0.1)
+    assert model.weights == MODELS[name].weights
+    assert name in ("int8", "shared rows") or model.fingerprint == MODELS[name].fingerprint
+    assert not any(array.flags.writeable for one in model.ensemble.members for array in one.arrays().values())
     assert ("distinct_rows" in lstm(json.loads(FILES[name]["config.json"]))) == (name == "shared rows")
 
 

@@ -38,7 +38,7 @@ def _models() -> dict[str, Model]:
     return {
         "keras": small_model(keras, units=9, max_length=30, padding="pre"),
         "tokens": small_model(tokens, ("x", "y", "z"), 2, given={"metadata": metadata}, **both),
-        "series": small_model(scaling, ("<a>", "b|c", "d"), 3),
+        "series": small_model(scaling, ("<a>", "b|c", "d"), 3, units=9),
     }
 
 

@@ -229,19 +229,11 @@ def test_what_onnx_cannot_be_converted(tmp_path: Path) -> None:
         assert_refused(message, from_onnx, file, error=ModelFileError)
 
 
-UNITS, INPUTS = 3, 5
-
-
-def weights() -> Weights:
-    rng = np.random.default_rng(0)
-    shapes = (4 * UNITS, INPUTS), (4 * UNITS, UNITS), (4 * UNITS,)
-    w, u, b = (rng.normal(size=shape) for shape in shapes)
-    return Weights(w, u, b)
-
-
 def test_arrays_of_other_shapes_are_refused() -> None:
-    kernel, recurrent, bias = to_keras_arrays(weights())
-    W, R, B = to_onnx_arrays([weights()])
+    rng = np.random.default_rng(0)
+    weights = Weights(*(rng.normal(size=shape) for shape in ((12, 5), (12, 3), (12,))))
+    kernel, recurrent, bias = to_keras_arrays(weights)
+    W, R, B = to_onnx_arrays([weights])
     wrong = [
         ("kernel", lambda: from_keras_arrays(kernel[:, :-1], recurrent, bias)),
         ("recurrent_kernel", lambda: from_keras_arrays(kernel, recurrent.T, bias)),

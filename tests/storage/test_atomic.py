@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import subprocess
@@ -51,25 +52,12 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path, error: BaseException, mo
 
 def test_a_disk_that_takes_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write may take less than it was given (2 GB at most on Linux); the rest must follow."""
-    import gatewise.storage.atomic as atomic
 
-    class Slow:
-        def __init__(self, file: object) -> None:
-            self.file = file
+    class Slow(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
 
-        def __enter__(self) -> Slow:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.file.close()  # type: ignore[attr-defined]
-
-        def write(self, data: memoryview) -> int:
-            return self.file.write(data[:3])  # type: ignore[attr-defined, no-any-return]
-
-    def slow(handle: int, mode: str, buffering: int) -> Slow:
-        return Slow(os.fdopen(handle, mode, buffering))
-
-    monkeypatch.setattr(atomic, "open", slow, raising=False)
+    monkeypatch.setattr(atomic, "open", lambda handle, mode, buffering: Slow(handle, mode), raising=False)
     write_atomic(tmp_path / "state", b"0123456789")
     assert (tmp_path / "state").read_bytes() == b"0123456789"
 

@@ -12,37 +12,27 @@ from types import SimpleNamespace
 import pytest
 
 from gatewise.system import processes
-from gatewise.system.processes import (
-    available_processors,
-    call_after_fork,
-    event_loop,
-    is_alive,
-    one_listener,
-    processor_name,
-    trim_memory,
-    workers_unavailable,
-)
 
 
 def test_which_processes_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    assert is_alive(os.getpid())
-    assert is_alive(child.pid) == (os.name != "posix")
+    assert processes.is_alive(os.getpid())
+    assert processes.is_alive(child.pid) == (os.name != "posix")
     monkeypatch.setattr(processes, "os", SimpleNamespace(name="nt"))  # without kill: signal 0 is Ctrl-C on Windows
-    assert is_alive(child.pid)
+    assert processes.is_alive(child.pid)
 
 
 def test_without_fork_nothing_is_called_after_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "os", SimpleNamespace())
-    call_after_fork(lambda: pytest.fail("there is no fork"))
+    processes.call_after_fork(lambda: pytest.fail("there is no fork"))
 
 
 def test_a_c_library_without_malloc_trim(monkeypatch: pytest.MonkeyPatch) -> None:
-    trim_memory()
+    processes.trim_memory()
     monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
     processes._malloc_trim.cache_clear()
-    trim_memory()
+    processes.trim_memory()
     processes._malloc_trim.cache_clear()
 
 
@@ -51,9 +41,9 @@ def test_what_the_server_has_without_posix(monkeypatch: pytest.MonkeyPatch) -> N
     from gatewise.serve.settings import Settings
 
     if os.name == "posix":
-        assert (event_loop(), workers_unavailable()) == ("uvloop", "")
+        assert (processes.event_loop(), processes.workers_unavailable()) == ("uvloop", "")
     monkeypatch.setattr("gatewise.system.processes.os", SimpleNamespace(name="nt"))
-    assert event_loop() == "asyncio"
+    assert processes.event_loop() == "asyncio"
     assert Settings(("model",)).workers == 1
     with pytest.raises(InputError, match="--workers must be 1: this system cannot end a worker without losing its req"):
         Settings(("model",), workers=2)
@@ -63,9 +53,9 @@ def test_windows_gets_a_socket_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     """There SO_REUSEADDR would let another process take the connections."""
     set_: list[tuple[int, int, int]] = []
     sock = SimpleNamespace(setsockopt=lambda *option: set_.append(option))
-    one_listener(sock)  # type: ignore[arg-type]
+    processes.one_listener(sock)  # type: ignore[arg-type]
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
-    one_listener(sock)  # type: ignore[arg-type]
+    processes.one_listener(sock)  # type: ignore[arg-type]
     assert set_[-1] == (socket.SOL_SOCKET, -5, 1)
     if os.name == "posix":
         assert set_[0] == (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,12 +89,12 @@ def system(root: Path, kind: str, groups: str, mounted: str, limits: dict[str, s
 def test_processors_follow_affinity_and_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "_ROOT", tmp_path)  # no groups
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5}, raising=False)
-    assert available_processors() == 3
+    assert processes.available_processors() == 3
     system(tmp_path, "cgroup2", "0::/", "/", {".": "200000 100000"})
     processes._quota.cache_clear()
-    assert available_processors() == 2
+    assert processes.available_processors() == 2
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
-    assert available_processors() == 1, "affinity that changes after the import"
+    assert processes.available_processors() == 1, "affinity that changes after the import"
 
 
 @pytest.mark.parametrize("count", [6, None])
@@ -114,16 +104,16 @@ def test_without_affinity_all_of_the_machine(
     monkeypatch.setattr(processes, "_ROOT", tmp_path)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: count)
-    assert available_processors() == (count or 1)
+    assert processes.available_processors() == (count or 1)
 
 
 def test_the_name_of_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "_ROOT", tmp_path)
     monkeypatch.setattr("platform.processor", lambda: "arm")
-    assert processor_name() == "arm"
+    assert processes.processor_name() == "arm"
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("processor : 0\nmodel name\t: A processor : 2\n")
-    assert processor_name() == "A processor : 2"
+    assert processes.processor_name() == "A processor : 2"
 
 
 V1 = "3:cpuacct,cpu:/a/b\n2:memory:/elsewhere\n0::/a/b"
@@ -162,8 +152,8 @@ def test_a_quota_that_changes_is_seen_later(monkeypatch: pytest.MonkeyPatch, tmp
     system(tmp_path, "cgroup2", "0::/a", "/", {"a": "300000 100000"})
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    assert available_processors() == 3
+    assert processes.available_processors() == 3
     (tmp_path / "sys/fs/cgroup/it/a/cpu.max").write_text("500000 100000\n")
-    assert available_processors() == 3
+    assert processes.available_processors() == 3
     clock[0] += 2 * processes._SECONDS
-    assert available_processors() == 5
+    assert processes.available_processors() == 5

@@ -1,7 +1,6 @@
 """A tagger from the command line, and served."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 import gatewise as gw
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import refused
-from tests.serve.server import Server, ask, post, serving
+from tests.serve.server import ask, post, served
 from tests.tagging.conftest import made
 
 TEXT = "saw the cat x1 saw the Dog"
@@ -59,23 +58,17 @@ def test_the_commands(run: Run, tmp_path: Path, folder: Path, model: gw.Model) -
     assert "1 complete" in run("tune", train, "--recipe", "tagging", *search).stdout
 
 
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    with serving(folder) as found:
-        yield found
-
-
-def test_the_server(server: Server, model: gw.Model) -> None:
-    texts = [TEXT, "the cat"]
-    answer = post(server.port, "/predict", {"inputs": texts}).json()
+def test_the_server(model: gw.Model) -> None:
+    texts, tensor = [TEXT, "the cat"], {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
+    with served({"tagger": model}) as port:
+        answer = post(port, "/predict", {"inputs": texts}).json()
+        refusal = post(port, "/v2/models/tagger/infer", {"inputs": [tensor]})
+        assert ask(port, "GET", "/v2/models/tagger").json()["outputs"] == []
+        assert ask(port, "GET", "/openapi.json").status == 200
+    assert refusal.status == 400
+    assert "use /predict" in json.dumps(refusal.json())
     assert [one["labels"] for one in answer["predictions"]] == model.predict(texts).tolist()
     for one, p in zip(answer["predictions"], model.predict_proba(texts), strict=True):
         assert one["steps"] == len(one["labels"]) == len(p)
         for k, name in enumerate(model.classes):
             assert one["probabilities"][name] == pytest.approx(p[:, k].tolist(), abs=1e-6)
-    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
-    refusal = post(server.port, f"/v2/models/{answer['model']}/infer", {"inputs": [tensor]})
-    assert refusal.status == 400
-    assert "use /predict" in json.dumps(refusal.json())
-    assert ask(server.port, "GET", f"/v2/models/{answer['model']}").json()["outputs"] == []
-    assert ask(server.port, "GET", "/openapi.json").status == 200

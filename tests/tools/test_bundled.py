@@ -74,25 +74,18 @@ def reviews(n: int) -> tuple[list[str], np.ndarray]:
     return texts, labels
 
 
-def test_no_sentence_is_of_a_film_of_the_validation_part() -> None:
-    texts, labels = reviews(200)
-    of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
-    snippets = Labelled([f"Snippet {n}." for n in range(50)], np.arange(50) % 2, ("negative", "positive"))
-    training, validation = parts(of_film, snippets, seed=0)
-    held_out = set(validation.inputs) & set(texts)
-    assert len(held_out) == 20
-    numbers = {re.search(r"train (\d+)", text)[1] for text in held_out}  # type: ignore[index]
-    for text in training.inputs:
-        found = re.findall(r"(?:train|part) (\d+)", str(text))
-        assert not numbers & set(found)
-    assert f"{len(training) - 250 + len(validation):,} sentences" in training.source
-
-
-def test_no_sentence_of_the_checklist_is_trained_on() -> None:
+def test_no_sentence_of_the_validation_part_or_of_the_checklist_is_trained_on() -> None:
     texts, labels = reviews(200)
     texts = [f"{text} I loved this film. The plot is dull." for text in texts]
     tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
     assert any(content_key(example.text) in tested for example in crops(texts, labels, 1_000, np.random.default_rng(0)))
     of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
-    training, _ = parts(of_film, of_film.take(range(40)), seed=0)
+    snippets = Labelled([f"Snippet {n}." for n in range(50)], np.arange(50) % 2, ("negative", "positive"))
+    training, validation = parts(of_film, snippets, seed=0)
     assert not tested & {content_key(text) for text in training.inputs}
+    held_out = set(validation.inputs) & set(texts)
+    assert len(held_out) == 20
+    numbers = {re.search(r"train (\d+)", text)[1] for text in held_out}
+    for text in training.inputs:
+        assert not numbers & set(re.findall(r"(?:train|part) (\d+)", str(text)))
+    assert f"{len(training) - 250 + len(validation):,} sentences" in training.source

@@ -3,7 +3,10 @@
 import ctypes
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,49 +16,35 @@ from trust.attack import MIB, Attack
 from trust.results import PAGE, Part, append, last_run, next_try, page, read
 from trust.run import run
 
-
-def _draws(rng: np.random.Generator, folder: Path) -> str | None:
-    return "below a half" if rng.random() < 0.5 else None
-
-
-def _crash(rng: np.random.Generator, folder: Path) -> str | None:
-    return str(ctypes.string_at(0)) if rng.random() < 0.5 else None
-
-
-def _hang(rng: np.random.Generator, folder: Path) -> str | None:
-    return time.sleep(1000) if rng.random() < 0.5 else None
-
-
-def _memory(rng: np.random.Generator, folder: Path) -> str | None:
-    return bytearray(300 * MIB).hex() if rng.random() < 0.5 else None
-
-
-def _leave(rng: np.random.Generator, folder: Path) -> str | None:
-    return os._exit(7) if rng.random() < 0.5 else None
-
-
-FAILS = {
-    _draws: "below a half",
-    _crash: "died with signal SIGSEGV",
-    _hang: "no answer within 0.5 s",
-    _memory: "MemoryError at run.py",
-    _leave: "exit code 7",
+FAILS: dict[str, tuple[Callable[[], Any], str]] = {
+    "draws": (lambda: "below a half", "below a half"),
+    "crash": (lambda: ctypes.string_at(0), "died with signal SIGSEGV"),
+    "hang": (lambda: time.sleep(1000), "no answer within 0.5 s"),
+    "memory": (lambda: bytearray(300 * MIB).hex(), "MemoryError at run.py"),
+    "leave": (lambda: os._exit(7), "exit code 7"),
 }
+
+
+def attempt(name: str, rng: np.random.Generator, folder: Path) -> Any:
+    """It fails in half of the tries."""
+    return FAILS[name][0]() if rng.random() < 0.5 else None
+
+
 ATTACKS = {
-    attempt.__name__: Attack(attempt.__name__, "a promise", "a method", 1, 1, attempt, seconds=0.5, memory=100 * MIB)
-    for attempt in FAILS
+    name: Attack(name, "a promise", "a method", 1, 1, partial(attempt, name), seconds=0.5, memory=100 * MIB)
+    for name in FAILS
 }
 
 
-@pytest.mark.parametrize("attempt", FAILS)
-def test_the_tries_that_fail_are_those_of_their_seed_and_number(attempt: object) -> None:
-    found = {n: text for n, text in run(ATTACKS[attempt.__name__], 5, range(1, 4), __name__) if text is not None}
+@pytest.mark.parametrize("name", FAILS)
+def test_the_tries_that_fail_are_those_of_their_seed_and_number(name: str) -> None:
+    found = {n: text for n, text in run(ATTACKS[name], 5, range(1, 4), __name__) if text is not None}
     assert set(found) == {n for n in range(1, 4) if np.random.default_rng([5, n]).random() < 0.5} != set()
-    assert all(FAILS[attempt] in text for text in found.values())
+    assert all(FAILS[name][1] in text for text in found.values())
 
 
 def part(first: int, tries: int, seed: int = 4, failed: dict[str, str] | None = None) -> Part:
-    return Part("_draws", seed, first, tries, failed or {}, "abc", "2026-01-02", 3.5)
+    return Part("draws", seed, first, tries, failed or {}, "abc", "2026-01-02", 3.5)
 
 
 def test_a_run_continues_where_it_stopped_and_the_table_shows_it(tmp_path: Path) -> None:
@@ -64,11 +53,11 @@ def test_a_run_continues_where_it_stopped_and_the_table_shows_it(tmp_path: Path)
     for one in (part(0, 500, seed=3), part(0, 10), part(10, 20, failed={"12": "naïve"})):
         append(one, file)
     parts = read(file)
-    assert last_run(parts, "_draws") == parts[1:] == [part(0, 10), part(10, 20, failed={"12": "naïve"})]
-    assert next_try(parts, "_draws", 100, "abc", None) == (4, 30)
-    assert next_try(parts, "_draws", 100, "abc", 9) == (9, 0)
-    assert next_try(parts, "_draws", 100, "other commit", 4) == (4, 0)
-    shown = page("# T\n<!-- trust: results -->\nold\n<!-- end -->\n", parts, [ATTACKS["_draws"], ATTACKS["_crash"]])
+    assert last_run(parts, "draws") == parts[1:] == [part(0, 10), part(10, 20, failed={"12": "naïve"})]
+    assert next_try(parts, "draws", 100, "abc", None) == (4, 30)
+    assert next_try(parts, "draws", 100, "abc", 9) == (9, 0)
+    assert next_try(parts, "draws", 100, "other commit", 4) == (4, 0)
+    shown = page("# T\n<!-- trust: results -->\nold\n<!-- end -->\n", parts, [ATTACKS["draws"], ATTACKS["crash"]])
     assert "| a promise | a method | 30 | 1 failed, the first in try 12 | 2026-01-02, abc |" in shown
     assert "| a promise | a method | 0 | not run yet |" in shown
 
