@@ -382,9 +382,11 @@ AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
 def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> AnyEvaluation:
     """The evaluation of logits (n, outputs) against labels, as `Labelled` holds them, by the task of the target.
 
-    data: the data set in one line. Raises InputError for logits that are not finite, and for another number of labels
-    than steps.
+    data: the data set in one line. Raises InputError without a label, for logits that are not finite, and for another
+    number of labels than steps.
     """
+    if not len(truth):
+        raise InputError("cannot evaluate: the data set is empty")
     if truth.dtype == object:
         lengths = [len(labels) for labels in truth]
         for row, (one, length) in enumerate(zip(logits, lengths, strict=True) if logits.dtype == object else ()):

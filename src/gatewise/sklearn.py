@@ -82,8 +82,10 @@ def _init(*own: dict[str, Any]) -> Callable[..., None]:
     return __init__
 
 
-class _Fitted(BaseEstimator):  # type: ignore[misc]
-    """An estimator whose `model_` is pickled as the files of its folder, which skops can read too."""
+class _Rows(BaseEstimator):  # type: ignore[misc]
+    """An estimator of rows with numeric and categorical columns, whose `model_` is pickled as the files of its folder,
+    which skops can read too.
+    """
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), _VERSION: __version__}
@@ -105,10 +107,6 @@ class _Fitted(BaseEstimator):  # type: ignore[misc]
         if files is not None:
             precision = files.pop("precision")
             self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
-
-
-class _Rows(_Fitted):
-    """Rows with numeric and categorical columns."""
 
     @property
     def _columns(self) -> RowColumns:

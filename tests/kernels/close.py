@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.kernels.call import Forward
-from gatewise.kernels.interface import SavedActivations
+from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.types import Array
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

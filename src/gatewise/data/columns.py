@@ -1,15 +1,14 @@
 """`Columns`: what the columns of a table hold. `RowReader`: the rows of files as those columns, in bounded memory."""
 
-import csv
 import glob
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +25,11 @@ from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.target import words_of
 from gatewise.types import ColumnNames, Task
 
+if TYPE_CHECKING:
+    from gatewise.data.bad_rows import BadRowList
+
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
 _SHOWN = 5
-_LISTED = ("file", "line", "reason")  # of a bad row
 _BATCH = 256  # rows that are converted at once
 
 
@@ -186,63 +187,6 @@ def is_numbering(names: list[str]) -> bool:
     return any(names == [str(k + start) for k in range(len(names))] for start in (0, 1))
 
 
-class BadRowList:
-    """The CSV file `path` for the bad rows that are skipped, which replaces the list of an earlier run.
-
-    Raises InputError for a file that exists and is not such a list; DataError, as its methods, for one that cannot be
-    written, of which nothing stays.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file: IO[str] | None = None
-        begin = ",".join(_LISTED).encode()
-        with self._errors():
-            found = b""
-            if os.path.exists(path):
-                with open(path, "rb") as file:
-                    found = file.read(len(begin))
-        if found not in (b"", begin):
-            raise InputError(f"{quote(path, 200)}: exists, and is not a list of bad rows: it is not overwritten")
-
-    def check_other(self, path: str | Path, what: str) -> None:
-        """Raises InputError if `path`, which `what` names, is this file."""
-        there = os.path.exists(path) and self.path.exists()
-        if os.path.samefile(path, self.path) if there else os.path.realpath(path) == os.path.realpath(self.path):
-            raise InputError(f"{quote(self.path, 200)}: the list of bad rows is {what}")
-
-    def add(self, *row: object) -> None:
-        """Append file, line and reason of a row, if there is one. The header comes first, when this is called first."""
-        with self._errors():
-            if self._file is None:  # a file name may have bytes that are not UTF-8
-                self._file = open(self.path, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-                csv.writer(self._file).writerow(_LISTED)
-            if row:
-                csv.writer(self._file).writerow(row)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._errors():
-            if self._file is not None:
-                self._file.close()
-        self._file = None
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise DataError for a file that cannot be written, and remove what was written, unless it is a device."""
-        try:
-            yield
-        except OSError as error:
-            file, self._file = self._file, None
-            with suppress(OSError):
-                if file is not None:
-                    file.close()  # what cannot be written fails again
-            with suppress(OSError):
-                if file is not None and self.path.is_file():
-                    self.path.unlink()
-            raise DataError(f"{quote(self.path, 200)}: cannot be written: {error.strerror}") from None
-
-
 class TableRow(NamedTuple):
     """A row of a table: its cells as read, by column, or what is wrong with it; file, number: which file of the reader
     and which row of it; input: the text or the series.
@@ -293,7 +237,7 @@ class RowReader:
     paths: list[str]
     columns: Columns
     delimiter: str | None = None
-    skipped: BadRowList | None = None
+    skipped: "BadRowList | None" = None
     lines: Callable[[str], Table] | None = None
     fail_fast: bool = False
     live: bool = False
@@ -320,7 +264,11 @@ class RowReader:
         At the end of the block, bad rows are an error, or a warning with their number if they are skipped.
         """
         paths = table_paths(path)
-        skipped = None if skip_bad_rows is None else BadRowList(skip_bad_rows)
+        skipped = None
+        if skip_bad_rows is not None:
+            from gatewise.data.bad_rows import BadRowList  # most readings do without
+
+            skipped = BadRowList(skip_bad_rows)
         if skipped is not None:
             for one in paths:
                 skipped.check_other(one, "an input")

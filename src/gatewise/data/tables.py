@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from gatewise.data.frames import find_column
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
-from gatewise.storage.expansion import check_arrow, check_parquet, values_size
+from gatewise.storage.expansion import check_parquet, values_size
 from gatewise.storage.json_records import json_records
 from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 from gatewise.storage.strict_json import parse_json
@@ -329,6 +329,8 @@ def _open_conll(stream: Stream, universal: bool) -> Table:
 
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:
+    from gatewise.storage.arrow_buffers import check_arrow  # other tables do without
+
     pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
     parquet = required("pyarrow.parquet", "data", f"{stream.where}: {suffix[1:]}")
     compute = required("pyarrow.compute", "data", f"{stream.where}: {suffix[1:]}")

@@ -101,8 +101,6 @@ def evaluation_report(
     """From logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in tokens or
     steps (n). data: the data set in one line. history: numbers by epoch. Raises InputError for an empty data set.
     """
-    if not len(truth):
-        raise InputError("cannot evaluate: the data set is empty")
     evaluation, per_step = evaluate(target, logits, truth, data), truth.dtype == object
     places = [(row, step) for row, one in enumerate(truth) for step in (range(len(one)) if per_step else (None,))]
     starts = np.flatnonzero([not step for _, step in places])

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from gatewise.model.folder import read_folder
+from gatewise.model.folder import kind_of, read_folder
 from gatewise.model.model import Model
-from gatewise.storage.strict_json import parse_json
 from gatewise.types import Precision
 
 
@@ -22,8 +21,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = read_folder(path)
-    config = parse_json(folder.read("config.json"), "config.json")
-    if isinstance(config, dict) and config.get("kind") == "forecaster":
+    if kind_of(folder) == "forecaster":
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 
         return Forecaster.from_folder(folder, precision)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from gatewise.types import Array, Gate, Index, Lengths
+
+if TYPE_CHECKING:
+    from gatewise.kernels.saved_activations import SavedActivations
 
 T = TypeVar("T")
 
@@ -61,5 +64,5 @@ class Forward(NamedTuple):
     h: Any  # (N, H)
     h_T: Any  # (B, H)
     c_T: Any  # (B, H)
-    saved: Any = None  # `SavedActivations` of `gatewise.kernels.interface`
+    saved: SavedActivations | None = None
     c: Any = None  # (N, H)

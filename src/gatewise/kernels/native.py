@@ -29,7 +29,8 @@ from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Gate, Precision
 
 if TYPE_CHECKING:
-    from gatewise.kernels.interface import Backward, Projected, SavedActivations, Stepper
+    from gatewise.kernels.interface import Backward, Projected, Stepper
+    from gatewise.kernels.saved_activations import SavedActivations
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
@@ -102,7 +103,7 @@ class Native:
             raise InputError(str(error)) from error
         if not keep:
             return Forward(h, h_T, c_T)
-        from gatewise.kernels.interface import SavedActivations
+        from gatewise.kernels.saved_activations import SavedActivations  # a prediction keeps none
 
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
 

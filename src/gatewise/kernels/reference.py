@@ -13,13 +13,13 @@ from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.interface import (
     Backward,
     Projected,
-    SavedActivations,
     Stepper,
     check_backward,
     check_project,
     check_run,
 )
 from gatewise.kernels.ragged import starts_of
+from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.types import Array, Gate, Lengths
 
 

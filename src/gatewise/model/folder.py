@@ -37,6 +37,14 @@ def read_folder(path: str | Path | None) -> Folder:
     return load_folder(bundled.resolve(path))
 
 
+def kind_of(folder: Folder) -> Any:
+    """What the folder says that it holds: "model", "forecaster" or `gatewise.model.pretrained.KIND`; None for no
+    configuration. Raises ModelFileError for a config.json that is not JSON.
+    """
+    config = parse_json(folder.read(CONFIG), CONFIG)
+    return config.get("kind", "model") if isinstance(config, dict) else None
+
+
 def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:
     """config.json of a folder of this kind with these keys. Raises ModelFileError for another kind or format."""
     where = f"{folder.path}/{CONFIG}"

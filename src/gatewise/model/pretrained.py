@@ -13,10 +13,10 @@ from typing import Any
 
 from gatewise.errors import ModelFileError, counted
 from gatewise.model.card import markdown_table
-from gatewise.model.folder import HISTORY, config_of, errors_of
+from gatewise.model.folder import HISTORY, config_of, errors_of, kind_of
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage.fields import fields_from
-from gatewise.storage.folder import CONFIG, MAX_CONFIG, load_folder, save_folder
+from gatewise.storage.folder import CONFIG, Folder, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.text import encoding_from
@@ -142,19 +142,6 @@ class PretrainedLM:
         return "\n".join(["# A gatewise pretrained model", "", usage, "", *table, ""])
 
 
-def is_pretrained_lm(path: str | Path) -> bool:
-    """Whether the folder says that it is one of `gatewise pretrain`; `load_pretrained` checks it."""
-    try:
-        file = Path(path) / CONFIG
-        if not file.is_file():  # reading a FIFO would block
-            return False
-        with file.open("rb") as opened:
-            config = parse_json(opened.read(MAX_CONFIG + 1), CONFIG, max_bytes=MAX_CONFIG)
-    except (OSError, ValueError, ModelFileError):  # ValueError: the path contains a NUL
-        return False
-    return isinstance(config, dict) and config.get("kind") == KIND
-
-
 def load_pretrained(path: str | Path) -> PretrainedLM:
     """Open a folder that `gatewise pretrain` wrote. It is checked like a model folder, and nothing in it is executed.
     Raises ModelFileError naming the file and the reason.
@@ -162,12 +149,15 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
     >>> gw.load_pretrained("pretrained").units  # doctest: +SKIP
     256
     """
-    folder = load_folder(path)
+    return from_folder(load_folder(path))
+
+
+def from_folder(folder: Folder) -> PretrainedLM:
+    """The language model in a folder that was read. Raises ModelFileError as `load_pretrained`."""
     with errors_of(folder):
-        config = parse_json(folder.read(CONFIG), CONFIG)
-        if not isinstance(config, dict) or config.get("kind") != KIND:
-            raise ModelFileError(f"{path} is not a pretrained model: gatewise pretrain writes one")
-        config_of(folder, KIND, _KEYS)
+        if kind_of(folder) != KIND:
+            raise ModelFileError(f"{folder.path} is not a pretrained model: gatewise pretrain writes one")
+        config = config_of(folder, KIND, _KEYS)
         vocab_size, embedding_dim, units = sizes = [config[name] for name in ("vocab_size", "embedding_dim", "units")]
         if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
             raise ModelFileError(f"{CONFIG}: vocab_size, embedding_dim and units must be whole numbers")

@@ -17,7 +17,8 @@ from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.types import Activation, Array, Lengths
 
 if TYPE_CHECKING:
-    from gatewise.kernels.interface import Kernel, SavedActivations
+    from gatewise.kernels.interface import Kernel
+    from gatewise.kernels.saved_activations import SavedActivations
 
 
 class Ops:

@@ -43,16 +43,8 @@ def to_torch(module: LSTM) -> torch.nn.LSTM:
     >>> to_torch(LSTM(3, 5))
     LSTM(3, 5)
     """
-    if module.gate != "sigmoid":
-        raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
     made = torch.nn.LSTM(**_arguments(module))
-    with torch.no_grad():
-        for _, suffix in module.runs():
-            for name in ("weight_ih", "weight_hh"):
-                getattr(made, name + suffix).copy_(getattr(module, name + suffix))
-            if module.bias:
-                getattr(made, f"bias_ih{suffix}").copy_(getattr(module, f"bias{suffix}"))
-                getattr(made, f"bias_hh{suffix}").zero_()
+    made.load_state_dict(torch_state_dict(module))
     return made.train(module.training)
 
 
@@ -95,12 +87,8 @@ def _without_values(*, device: torch.device, **arguments: Any) -> LSTM:
 
 def to_arrays(module: LSTM) -> list[Weights]:
     """Copies of the weights of every layer and direction, in torch's order."""
-    arrays = []
-    for _, suffix in module.runs():
-        names = [f"weight_ih{suffix}", f"weight_hh{suffix}", *([f"bias{suffix}"] if module.bias else [])]
-        copies = [getattr(module, name).detach().cpu().numpy().copy() for name in names]
-        arrays.append(Weights(copies[0], copies[1], copies[2] if module.bias else None))
-    return arrays
+    arrays = [[tensor.detach().cpu().numpy().copy() for tensor in tensors] for tensors in module.all_weights]
+    return [Weights(one[0], one[1], one[2] if module.bias else None) for one in arrays]
 
 
 def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batch_first: bool = False) -> LSTM:

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, get
-from gatewise.kernels.interface import SavedActivations
+from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.nn import second_order
 from gatewise.types import Array, Gate
 

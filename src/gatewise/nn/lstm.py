@@ -254,12 +254,8 @@ class LSTM(torch.nn.Module):
                 raise InputError(f"{name} runs on the CPU only; the input is on '{data.device}'")
 
     def _fallback(self, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
-        weights = []
-        for _, suffix in self.runs():
-            weights += [getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")]
-            if self.bias:
-                bias = getattr(self, f"bias{suffix}")
-                weights += [bias, torch.zeros_like(bias)]
+        # After the bias, if there is one, the second one of torch.
+        weights = [tensor for one in self.all_weights for tensor in [*one, *(torch.zeros_like(b) for b in one[2:])]]
         bias, layers, dropout, training = self.bias, self.num_layers, self.dropout, self.training
         both, first = self.bidirectional, self.batch_first
         if batch_sizes is None:
