@@ -269,7 +269,6 @@ class RowReader:
             from gatewise.data.bad_rows import BadRowList  # most readings do without
 
             skipped = BadRowList(skip_bad_rows)
-        if skipped is not None:
             for one in paths:
                 skipped.check_other(one, "an input")
         reader = cls(paths, columns, delimiter, skipped, **options)
