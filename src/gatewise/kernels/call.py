@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from gatewise.types import Array, Gate, Index, Lengths
-
-if TYPE_CHECKING:
-    from gatewise.kernels.saved_activations import SavedActivations
 
 T = TypeVar("T")
 
@@ -64,5 +61,5 @@ class Forward(NamedTuple):
     h: Any  # (N, H)
     h_T: Any  # (B, H)
     c_T: Any  # (B, H)
-    saved: SavedActivations | None = None
+    saved: Any = None  # `gatewise.kernels.saved_activations.SavedActivations`
     c: Any = None  # (N, H)
