@@ -9,8 +9,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
 from gatewise.members.clamp import check_clamp
 from gatewise.network.architecture import Architecture
-from gatewise.types import Array
-from tests.explain.random_net import ALL, TOKENS, check_cell_equations, ensemble_of, example_of, steps_of, without_unit
+from tests.explain.random_net import ALL, TOKENS, check_cell_equations, ensemble_of, example_of, without_unit
 from tests.refusals import assert_refused
 
 LENGTH = 14
@@ -136,30 +135,6 @@ def test_steps_beyond_the_sequence_are_refused_without_counting_them() -> None:
             check_clamp(clamp, arch, LENGTH)
             continue
         assert_refused(f"from 1 to {LENGTH}", check_clamp, clamp, arch, LENGTH)
-
-
-def test_as_dict_has_both_sides() -> None:
-    found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
-    np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
-    before, after = found.probabilities()
-    assert (found.before.predicted, found.after.predicted) == (before.argmax(), after.argmax())
-    assert found.changes == ("forget gate = 0", "output gate of unit 3 at steps 3 to 4 = 1")
-    plain = found.as_dict()
-    assert plain["after"]["logits"] == found.after.logits.tolist()
-    assert plain["before"]["prefix_logits"] != plain["after"]["prefix_logits"]
-    assert len(found.before.prefix_logits) == len(found.after.prefix_logits) == LENGTH + 1
-
-
-def test_edited_words_equal_the_edited_text() -> None:
-    example, steps = traced("pads"), steps_of(LENGTH)
-    sequence = example.sequence
-    edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
-    names = [*steps[:5], "a", "b", *steps[6:]]
-    found = intervene(example, (), (edited, names), ["'w5' = 'a b'"])
-    np.testing.assert_array_equal(found.after.logits, Example(example.ensemble, edited, names).logits)
-    assert found.after.steps == names
-    assert found.after.pads == found.before.pads - 1
-    assert found.changes == ("'w5' = 'a b'",)
 
 
 def test_words_are_found_by_step_and_by_name() -> None:

@@ -27,14 +27,6 @@ def output(reply: Answer, name: str) -> Any:
     return np.array(found["data"], dtype=object if name == "label" else float).reshape(found["shape"])
 
 
-@pytest.mark.parametrize("wanted", [["label"], ["probabilities"], ["probabilities", "label"], []])
-def test_requested_outputs(port: int, wanted: list[str]) -> None:
-    request = {"inputs": [tensor()], "outputs": [{"name": name, "parameters": {"x": 1}} for name in wanted]}
-    answer = post(port, INFER, request).json()
-    assert [one["name"] for one in answer["outputs"]] == (wanted or ["label", "probabilities"])
-    assert "id" not in answer
-
-
 def test_nested_data(port: int, models: dict[str, Model]) -> None:
     nested = tensor(shape=[2, 1], data=[["a good film"], ["bad"]])
     assert output(post(port, INFER, {"inputs": [nested]}), "label").shape == (2,)

@@ -189,20 +189,6 @@ def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> No
     assert errors == ["PeerError: process 1: a row is bad", "InputError: a row is bad"]
 
 
-def test_rows_are_dealt_out_by_length() -> None:
-    base, changes = CASES["texts"]
-    training_data = prepare(made_texts(("negative", "positive")), recipe(base, **changes), 0)
-    sequences = [np.full(n, 2) for n in (5, 90, 10, 80, 70, 60, 1)]
-    training_data = replace(training_data, sequences=sequences, train=np.arange(7))
-    objective = SupervisedObjective(training_data, network_of(training_data), 0)
-    objective.batches = lambda epoch: [np.arange(7)]  # type: ignore[method-assign]
-    parts = []
-    for rank in range(3):
-        objective.start(rank, 3)
-        parts.append(objective.part(0)[1].tolist())
-    assert parts == [[1, 0, 6], [3, 2], [4, 5]]
-
-
 class Killer(Callback):
     """Ends the first process at its 20th step, unless torchrun has started it again."""
 

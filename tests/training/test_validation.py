@@ -98,15 +98,6 @@ def test_groups_that_nothing_reads_are_refused(options: dict[str, Any]) -> None:
         gw.train(data.inputs, data.labels, groups=np.arange(60) // 2, **options)
 
 
-@pytest.mark.parametrize("dtypes", [(float, int), (int, float)])
-def test_validation_labels_may_be_the_same_numbers_in_another_dtype(dtypes: tuple[type, type]) -> None:
-    """pandas makes whole numbers floats as soon as one is missing."""
-    data, held = made_reviews(60, 7), made_reviews(30, 8)
-    train_labels, labels = data.labels.astype(dtypes[0]), held.labels.astype(dtypes[1])
-    model = gw.train(data.inputs, train_labels, validation=(held.inputs, labels), **SMALL)
-    assert model.metadata.n_validation == 30
-
-
 TINY: dict[str, Any] = {"units": 3, "epochs": 1, "ngrams__order": 0}
 
 

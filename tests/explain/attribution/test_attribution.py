@@ -1,16 +1,21 @@
-"""Prefix differences add up to the logit; leave-one-out scores equal predicting the edited sequences."""
+"""Prefix differences add up to the logit; leave-one-out and deletion scores equal predicting the edited sequences."""
 
 import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import METHODS
+from gatewise.explain import METHODS, method_named
+from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, choose, measure, sample
+from gatewise.explain.attribution.method import attribute
+from gatewise.explain.example import predict_examples
 from gatewise.explain.explanation import explain_example
+from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
-from gatewise.target import Target
+from gatewise.target import Target, log_probabilities
 from gatewise.types import Faithfulness
+from tests.explain.attribution import test_ngrams
 from tests.explain.random_net import (
     ARCHITECTURES,
     ensemble_of,
@@ -93,3 +98,66 @@ def test_errors_of_explain() -> None:
         explanation_of("plain", "gradient")
     with pytest.raises(InputError, match="2 classes needs 1 outputs; the network has 4"):
         ensemble_of("four classes", target=Target(("x", "y")))
+
+
+LENGTHS = [14, 1, 27, 9]
+
+
+def net_of(name: str) -> Ensemble:
+    if name == "n-grams":
+        return test_ngrams.net_of(ARCHITECTURES["mean and max"], 10)[0]
+    return ensemble_of(name, unknown=2 if ARCHITECTURES[name].inputs == "tokens" else None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["pads", "four classes, bidirectional", "truncated middle", "series", "n-grams"])
+def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
+    net = net_of(name)
+    sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
+    found = measure(net, sequences, method_named(method))
+    assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
+    for n, sequence in enumerate(sequences):
+        [whole] = predict_examples(net, [sequence])
+        read = whole.read
+        [example] = predict_examples(net, [read])
+        [attribution] = attribute(method_named(method), [example])
+        p = np.exp(log_probabilities(example.logits[None]))[0]
+        predicted = int(p.argmax())
+        favours = attribution.scores if net.lstm.arch.outputs > 1 or predicted == 1 else -attribution.scores
+        for k, share in enumerate(SHARES):
+            first = sorted(range(len(read)), key=lambda t: -favours[t])[: max(1, round(share * len(read)))]
+            rest = [t for t in range(len(read)) if t not in first]
+            for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
+                after = np.exp(log_probabilities(net.logits([read[keep]])))[0][predicted]
+                assert got[n, k] == pytest.approx(p[predicted] - after, abs=1e-5)
+    assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
+    assert found.faithfulness.n == len(LENGTHS)
+
+
+def results(**each: list[float]) -> dict[str, DeletionScores]:
+    return {
+        name.replace("_", "-"): DeletionScores(np.array(values)[:, None], np.zeros((len(values), 1)))
+        for name, values in each.items()
+    }
+
+
+def test_the_first_method_as_good_as_the_best_is_chosen() -> None:
+    wide = [0.1, 0.9, 0.3, 0.7]
+    assert (
+        choose(results(prefix_difference=[0.2] * 4, cell_decomposition=wide, leave_one_out=[0.2, 0.8, 0.5, 0.6]))
+        == "cell-decomposition"
+    )
+    # As spread, but behind by the same amount everywhere: that is a difference.
+    assert choose(results(cell_decomposition=wide, leave_one_out=[x + 0.05 for x in wide])) == "leave-one-out"
+    assert choose(results(cell_decomposition=wide, leave_one_out=[x - 0.05 for x in wide])) == "cell-decomposition"
+
+
+def test_the_sample_is_small_and_the_same_each_time() -> None:
+    lengths = [300, 0, 20, 40, 900] * 50
+    rows = sample(lengths)
+    assert rows == sample(lengths)
+    assert len(set(rows)) == len(rows) <= 60
+    assert all(lengths[row] for row in rows)
+    assert sum(lengths[row] ** 2 for row in rows) <= 2_000_000
+    assert sample([5000]) == [0]
+    assert sample([0]) == []

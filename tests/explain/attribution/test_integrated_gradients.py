@@ -22,7 +22,6 @@ from tests.explain.random_net import (
     explained,
     parameters_of,
     sequence_of,
-    target_score,
 )
 from tests.network.oracle import padded_logits
 
@@ -48,15 +47,6 @@ def test_the_scores_add_up(name: str, length: int) -> None:
     assert abs(found.residual) < (0.02 * way if corners else 3e-5)
     assert np.abs(found.scores).max() > 3e-4
     assert not found.adds_up
-
-
-def test_the_base_value_is_the_prediction_for_the_baseline() -> None:
-    for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, bidirectional", 0)):
-        baseline = "unknown" if token else None
-        found = explanation_of(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
-        [logits] = ensemble_of(name).logits([np.full(LENGTH, token, dtype=np.int32)])
-        expected = float(target_score(logits, int(example_of(name).predicted)))
-        assert found.base_value == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])

@@ -124,17 +124,6 @@ def test_phrases_of_an_explanation() -> None:
     assert "phrases" not in alone
 
 
-def test_an_lstm_of_weight_0_has_no_part_and_is_said() -> None:
-    net, sequence = net_of(ARCHITECTURES["bidirectional"], 6)
-    example = Example(replace(net, weights=(0.0, 1.3)), sequence, steps_of(23))
-    for method in METHODS:
-        found = explain_example(example, method)
-        assert not found.parts[0].scores.any()
-        assert found.scores.any()
-        assert "weight 0" in found.lstm_note()
-        assert found.target_score == pytest.approx(float(target_score(logits_of(net, sequence), 0)), abs=1e-9)
-
-
 @pytest.mark.parametrize("name", SOME)
 def test_prefix_logits_with_ngrams(name: str) -> None:
     arch = ARCHITECTURES[name]

@@ -16,7 +16,7 @@ from gatewise.explain import serialize
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.render.html import compare_page, plain_table, report_page
-from gatewise.explain.render.script import read_page_file, script
+from gatewise.explain.render.script import read_page_file
 from gatewise.explain.score import score_text, sum_text
 from gatewise.model import bundled
 from gatewise.model.model import load
@@ -126,17 +126,6 @@ def test_one_explanation_adds_at_most_30_kb_to_a_notebook() -> None:
     found = model.explain(review)
     assert len(found.steps) > 240
     assert len(found._repr_html_().encode()) <= 30_000
-
-
-def test_the_script_is_the_pages_modules() -> None:
-    code = script("report.js")
-    for name in ("report", "explanation", "figure", "cell", "heatmap", "heatmappanel"):
-        assert code.count(f"const m_{name} = ") == 1
-    assert "m_figure" not in script("explanation.js")
-    assert "import(" not in code
-    assert not re.search(r"^(import|export) ", code, re.MULTILINE)
-    assert "</script" not in code.lower()
-    assert code.index("const m_dom") < code.index("const m_cell ") < code.index("const m_figure")
 
 
 def test_without_javascript_there_is_one_table() -> None:

@@ -179,13 +179,6 @@ def test_truncation_is_reported() -> None:
     assert "truncated" not in drawn(*opened("plain"))
 
 
-def test_series_are_shown_by_their_steps() -> None:
-    found, example = opened("series", [str(t) for t in range(LENGTH)])
-    shown = drawn(found, example)
-    assert ["step", "i", "f", "g", "o", "c", "h", "contribution"] in rows_of(shown)
-    assert "word" not in shown
-
-
 def test_the_shares_of_the_gates() -> None:
     found, example = opened("binary")
     share = example.gate_shares()["f"]

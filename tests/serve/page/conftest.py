@@ -18,12 +18,9 @@ from gatewise.forecast.forecaster import Forecaster
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture, Hidden, Layer
 from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
-from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import TINY, frame
 from tests.members.test_columns import shop_model
 from tests.serve.server import served
@@ -110,13 +107,6 @@ def stream_model() -> Model:
     return small_model(scaling, ("slow", "<b>fast</b>", "step"), 3, given=TRAINED, units=12, pooling="mean+max")
 
 
-def deep_model() -> Model:
-    """Layers of different sizes and directions, whose directions are multiplied at the top, and hidden layers."""
-    layers = Layer(9, "both"), Layer(4, "backward"), Layer(6, "both", "product")
-    arch = Architecture("tokens", WORDS.vocab_size, 5, layers, "mean", (Hidden(5, "relu"),))
-    return Model.of_network(arch, parameters_of(arch, 7), TextPreprocessor(WORDS), ("bad", "good"), OF_TEXTS, HISTORY)
-
-
 def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
@@ -161,7 +151,6 @@ MODELS: dict[str, Callable[[], Any]] = {
     "many": lambda: text_model(tuple(f"class {k}" for k in range(20))),
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),
-    "deep": deep_model,
     "columns": lambda: shop_model(TEXTS),
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.page.test_lesson import CHAPTERS
-from tests.serve.page.test_lesson_ways import COLLISIONS
+from tests.serve.page.test_lesson import CHAPTERS, COLLISIONS
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 

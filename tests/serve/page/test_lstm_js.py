@@ -16,10 +16,8 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Member
-from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model import bundled
 from gatewise.model.compress import compress
 from gatewise.model.model import Model
@@ -31,6 +29,7 @@ from gatewise.serve.lstm_file import lstm_file, unsupported
 from gatewise.serve.page_folder import local_view
 from gatewise.serve.view.view import View
 from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
+from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from tests.explain.random_net import ARCHITECTURES, parameters_of
 from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
@@ -119,20 +118,6 @@ def with_member(model: Model, member: Member, weight: float = 0.4) -> Model:
     return replace(model, ensemble=Ensemble((model.ensemble.lstm, member), (0.7, weight), shift, model.target))
 
 
-def ngrams(model: Model, scaled: bool, outputs: int) -> Ngrams:
-    """All n-grams of some texts, with random weights."""
-    sequences = model.preprocessor.encode_batch(texts()[:40])
-    rng, found = np.random.default_rng(8), keys_of(*joined(sequences, np.int64), 3)
-    keys = np.unique(np.concatenate([key for key, _ in found]))
-    scale = rng.random(len(keys)).astype(np.float32) if scaled else None
-    return Ngrams(3, keys, rng.standard_normal((len(keys), outputs)).astype(np.float32), scale)
-
-
-def with_ngrams(scaled: bool, **shape: Any) -> Model:
-    model = of_encoding(TokenEncoding.fit(texts(), 60), **shape)
-    return with_member(model, ngrams(model, scaled, model.target.outputs))
-
-
 def with_characters(scaled: bool, **shape: Any) -> Model:
     """N-grams of the characters of pieces of words."""
     encoding = SubwordEncoding.fit(texts(), 80)
@@ -160,8 +145,10 @@ MODELS: dict[str, Callable[[], Model]] = {
     "word index, pads at the end": lambda: of_index(StepRule(12, "post"), unknown=1),
     "word index, some steps": lambda: of_index(StepRule(9, masked=True), start=2, lower="all", filters="!,.;"),
     "Keras's words, pads in front": lambda: with_steps(of_architecture(ARCHITECTURES["mean"]), StepRule(15)),
-    "n-grams": lambda: with_ngrams(False, max_length=7, truncation="middle"),
-    "n-grams with a norm, three classes": lambda: with_ngrams(True, outputs=3, bidirectional=True, pooling="mean+max"),
+    "n-grams": lambda: random_model(linear="ngrams", max_length=7, truncation="middle"),
+    "n-grams with a norm, three classes": lambda: random_model(
+        linear="scaled ngrams", classes=3, bidirectional=True, pooling="mean+max"
+    ),
     "characters": lambda: with_characters(False, max_length=9),
     "characters with a norm, three classes": lambda: with_characters(True, outputs=3, pooling="mean"),
     "several labels": labels_model,
@@ -186,6 +173,8 @@ def requests_of(model: Model) -> list[dict[str, Any]]:
     inputs: list[Any] = [*texts()[3:130:14], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds", *FOREIGN]
     if model.architecture.inputs == "channels":
         inputs = series_of(model, (12, 9, 30, 47, 23, 10))
+    if getattr(model.preprocessor, "encoding", None) is TOKENS:
+        inputs = random_inputs(model)
     name, found = "text" if model.architecture.inputs == "tokens" else "series", list[dict[str, Any]]()
     for n, item in enumerate(inputs):
         steps = len(model.trace(np.array(item, dtype=np.float64) if name == "series" else item))

@@ -1,8 +1,19 @@
-"""What the page shows around its figure: waiting, errors, several models; paper, contrast, direction and layout."""
+"""What the page shows around its figure: waiting, errors, several models, paper, contrast. Answers that come late, for
+another text, method or class, are dropped, and what is selected is loaded.
+"""
 
 from itertools import pairwise
+from typing import Any
+from urllib.parse import urlencode
 
-from tests.serve.page.conftest import LINK, MODELS, TEXT, Visit, first_of, hold, known_model
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.network.architecture import Architecture
+from tests.explain.random_net import parameters_of
+from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
 
 
 def test_the_sum_of_the_scores_is_one_sentence_and_close_to_one_half_is_undecided(visit: Visit) -> None:
@@ -147,3 +158,139 @@ def test_headings_announcements_and_text_from_right_to_left(visit: Visit) -> Non
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("() => gatewise.store.get().w") == 1
+
+
+OTHER = "I was never bored, not a good film"  # as many words
+
+
+def two_numbers_model() -> Model:
+    arch = Architecture.stacked("channels", 1, 0, 6, pooling="mean", outputs=2)
+    preprocessor = SeriesPreprocessor((10.0,), (4.0,))
+    return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
+
+
+MODELS["two"] = two_numbers_model
+
+
+def change(page: Any, **state: Any) -> None:
+    page.evaluate("state => gatewise.store.set(state)", state)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lost: bool) -> None:
+    page, model = visit().open(LINK), known_model()
+    page.expected.append("ERR_FAILED")
+    held = hold(page, '"prediction"')
+    page.fill("#text", OTHER)
+    request = first_of(page, held)
+    if lost:
+        request.abort()
+        page.wait_for_selector("body.outdated")
+    unit = (page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") + 1) % 12
+    change(page, method="prefix-difference", u=unit, heatmap="f")
+    page.wait_for_timeout(300)  # for the answers that must not come
+    text, method, scores, units = page.evaluate(
+        "() => { const { data } = gatewise.store.get();"
+        " return [data.inputText, data.attribution.method, data.attribution.scores, [...data.unitOf.keys()]]; }"
+    )
+    assert (text, unit in units) == (TEXT, False)
+    np.testing.assert_allclose(scores, model.explain(TEXT, method).scores, atol=1e-5)
+    assert page.locator("#error").is_visible() == lost
+    page.unroute("**/explain")
+    if lost:
+        page.click("#error button")
+    page.settle()
+    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
+    found = page.evaluate(
+        "k => { const { data } = gatewise.store.get(); return [data.attribution.scores, data.unitOf.get(k).c]; }", unit
+    )
+    np.testing.assert_allclose(found[0], model.explain(OTHER, "prefix-difference").scores, atol=1e-5)
+    np.testing.assert_allclose(found[1], model.trace(OTHER).lstms[0].c[:, unit], atol=1e-5)
+
+
+def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
+    model = MODELS["many"]()
+    one, other = TEXTS[0], TEXTS[1]
+    page = visit("many").open("#" + urlencode({"t": one, "b": other}))
+
+    def expect(text: str) -> None:
+        k = int(model.predict_proba([text])[0].argmax())
+        p, q = model.predict_proba([text, other])[:, k]
+        page.wait_for_selector(f"#compare .status:has-text(': P(class {k}) = {p:.2f} → {q:.2f} (')")
+        heads = page.locator("#compare h3").all_inner_texts()
+        assert [head.rpartition(", ")[2] for head in heads] == [f"P(class {k}) = {x:.2f}" for x in (p, q)]
+
+    expect(one)
+    held = hold(page, other)
+    page.fill("#text", "a bad film")
+    first_of(page, held)
+    page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
+    assert page.inner_text("#compare .status") == "", "no numbers of two classes in one sentence"
+    page.unroute("**/explain")
+    expect("a bad film")
+
+
+def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visit) -> None:
+    page = visit("two").open("#" + urlencode({"t": "1\n2\n3", "b": "1\n5\n3", "target": "size"}))
+    series = [np.array([[1], [x], [3]], dtype=np.float32) for x in (2, 5)]
+    before, after = two_numbers_model().predict(series)[:, 1]
+    page.wait_for_selector("#compare .status:has-text('Marked: 1 step of')")
+    shown = page.inner_text("#compare .status").replace("\u2212", "-").split(": ")[1].split(" (")[0].split(" → ")
+    np.testing.assert_allclose([float(x) for x in shown], [before, after], rtol=1e-3)
+    assert page.locator("#compare .marked").all_inner_texts() == ["2", "2"], "the second step of both"
+
+
+HELD = """
+    const real = setTimeout;
+    const kept = run => { globalThis.write = run; return 1; };
+    globalThis.setTimeout = (run, wait, ...more) => wait === 300 ? kept(run) : real(run, wait, ...more);
+"""
+
+
+def test_a_link_opened_while_the_address_waits_to_be_written_is_followed(visit: Visit) -> None:
+    """The address is written 300 ms after a change: here between the new hash and its event."""
+    page = visit()
+    page.add_init_script(HELD)
+    page.open(LINK)
+    page.evaluate("() => { write(); gatewise.store.set({ s: 2 }); location.hash = 't=I+was+never+bored'; write(); }")
+    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+
+
+def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit: Visit) -> None:
+    """The comparison is open while there is a second text."""
+    page = visit().open(LINK)
+    page.goto(f"{page.home}/{LINK}&p=f&s=2&o=jump&b=a+bad+film")
+    page.wait_for_selector("#compare .pair:visible")
+    pressed = "() => document.querySelector('#comparebutton').getAttribute('aria-pressed')"
+    assert page.evaluate(pressed) == "true"
+    page.goto(f"{page.home}/#t=I+was+never+bored")
+    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+    page.settle()
+    names = ["heatmap", "s", "sort", "b"]
+    state = page.evaluate("names => names.map(name => gatewise.store.get()[name])", names)
+    assert state == ["c", 5, "effect", None]
+    assert page.get_attribute("#compare", "open") is None
+    page.goto(f"{page.home}/{LINK}&b=a+bad+film")
+    page.wait_for_selector("#compare .pair:visible")
+    page.click("#compare summary")
+    page.wait_for_function(f"() => ({pressed})() === 'false'")
+    assert page.evaluate("() => gatewise.store.get().b") is None
+    page.goto(f"{page.home}/{LINK}&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1")
+    page.wait_for_selector("#hint:has-text('this model lacks, and it is left out: gate z, layer 1, unit 12,')")
+    assert page.evaluate("() => gatewise.store.get().changes.length") == 1
+
+
+def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:
+    page = visit().open(LINK)
+    page.wait_for_function("() => location.hash.includes('model=')")
+    length = page.evaluate("() => history.length")
+    page.focus("#text")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("a bad film", delay=60)
+    page.wait_for_function("() => location.hash.includes('t=a+bad+film&')")
+    choose(page, "clear")
+    page.wait_for_function("() => !location.hash.includes('t=')")
+    assert page.evaluate("() => history.length") == length + 2
+    for text in ("a bad film", TEXT):
+        page.go_back()
+        page.wait_for_function("text => gatewise.store.get().text === text", arg=text)

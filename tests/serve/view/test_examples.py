@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gatewise.explain import Clamp
 from gatewise.explain.example import Example
 from gatewise.explain.opening import opening_of
 from gatewise.model.card import KeptExample
@@ -109,7 +108,3 @@ def test_marks_and_the_start_are_no_words() -> None:
     names[step], spans[step] = "<start>", (step, step)
     assert opening_of(Example(plain.ensemble, plain.sequence, names, spans)).step != step
     assert opening_of(Example(plain.ensemble, plain.sequence, ["."] * len(plain), spans)).step == step
-
-
-def test_the_default_clamp_is_one_of_the_library() -> None:
-    assert Clamp(DEFAULT_CHANGE["gate"], DEFAULT_CHANGE["value"], None, range(1)).hits(ALL["plain"], 0, "forward")

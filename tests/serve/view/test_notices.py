@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.serve.view.notices import text_notices
 from gatewise.serve.view.view import View
-from gatewise.text import KerasEncoding, TokenEncoding
 from tests.small_models import bundled_model
 
 FREQUENT = range(2, 152)
@@ -80,14 +78,3 @@ def test_a_text_far_shorter_than_the_training_texts() -> None:
 def test_a_series_has_no_notices() -> None:
     series = Read(item=np.zeros((3, 1)), names=["1", "2", "3"], rows=np.arange(3), read=np.zeros((3, 1)))
     assert text_notices(series, None, None, 500) == []
-
-
-def test_the_most_frequent_words_have_the_first_ids() -> None:
-    texts = ["the film was a film and the end", *(f"w{n}" for n in range(60))] * 2
-    tokens = TextPreprocessor(TokenEncoding.fit(texts, vocab_size=100, min_count=1))
-    frequent = tokens.frequent_ids(2)
-    assert set(tokens.encode("the film")[0]) == set(frequent)
-    assert tokens.frequent_ids(50) is None, "most words of a small vocabulary are frequent"
-    keras = TextPreprocessor(KerasEncoding.fit(texts, 60))
-    frequent = keras.frequent_ids(2)
-    assert set(keras.encode("the film")[0][1:]) == set(frequent)

@@ -339,27 +339,6 @@ def test_unit_summary_and_history() -> None:
             assert View(dataclasses.replace(trained, history_jsonl=line)).card
 
 
-@pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
-def test_ngrams_are_in_every_part(name: str) -> None:
-    model = MODELS[name]
-    alone = dataclasses.replace(model, ensemble=model.ensemble.with_member("ngrams", None))
-    found = ask(name, ["prediction", "prefix", "attribution"], method="cell-decomposition")
-    attribution = found["attribution"]
-    lstm, ngrams = attribution["members"]
-    assert [(one["name"], one["weight"]) for one in (lstm, ngrams)] == model.ensemble.weight_rows()
-    np.testing.assert_allclose(np.add(lstm["scores"], ngrams["scores"]), attribution["scores"], atol=1e-5)
-    assert ngrams["truncated_part"] == attribution["truncated_part"]
-    assert attribution["phrases"][0]["times"] >= 1
-    without = View(alone).explain({"text": TEXT, "include": ["prediction"]})
-    assert abs(without["prediction"]["score"] - found["prediction"]["score"]) > 0.05
-    assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
-    clamped = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
-    assert clamped["prefix"]["probability"][-1] == pytest.approx(clamped["prediction"]["probability"], abs=1e-5)
-    layers, counts = View(model).card["layers"], View(alone).card["parameters"]
-    assert layers[-1]["parameters"] == len(model.ensemble.get("ngrams")) * model.architecture.outputs
-    assert View(model).card["parameters"] == counts + layers[-1]["parameters"]
-
-
 def test_an_lstm_of_weight_0_is_named_in_every_answer() -> None:
     assert View(MODELS["LSTM 0"]).card["members"] == [
         {"name": "LSTM", "weight": 0.0},
