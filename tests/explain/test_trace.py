@@ -1,10 +1,10 @@
 """The trace is what ran, once, whatever reads it: the cell equations hold, prefix logits are those of each prefix."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from threading import Barrier
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,7 +18,6 @@ from gatewise.explain.serialize import heatmaps_json, unit_json, units_json
 from gatewise.kernels.reference import Reference
 from gatewise.members.contributions import has_contributions
 from gatewise.members.lstm import LSTM
-from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
@@ -164,51 +163,30 @@ def test_names_must_fit_and_a_sequence_have_steps() -> None:
 ONE_DIRECTION, BOTH = ["pads", "cut", "n-grams, cut", "series"], "both ways, two layers"
 
 
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str, int]]:
-    """How often the kernel runs a recurrence over steps, and how often a text is tokenised."""
-    calls = {"forward": 0, "steps": 0, "encode": 0}
-    lstms = Ops.lstms
-    encoder: Any = getattr(model.preprocessor, "encoding", model.preprocessor)  # of texts, or of series
-    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("encoded",)
-
-    def counting_lstms(self: Ops, given: Any, positions: Any = None) -> Any:
-        read = [call for name, call in given if not name.endswith(".pads")]
-        calls["forward"] += len(read)
-        calls["steps"] += sum(int(call.lengths.sum()) for call in read)
-        return lstms(self, given)
-
-    def counting(method: Any) -> Any:
-        def run(self: Any, inputs: Any) -> Any:
-            calls["encode"] += 1
-            return method(self, inputs)
-
-        return run
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Ops, "lstms", counting_lstms)
-        for name in methods:
-            patched.setattr(type(encoder), name, counting(getattr(type(encoder), name)))
-        yield calls
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", [*ONE_DIRECTION, BOTH])
-def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_forward_pass_for_explanation_and_trace(name: str, method: str) -> None:
     """Two directions add the prefixes, and leave-one-out the empty sequence and the edits, for series also of channels.
     Integrated gradients do not run through Ops.lstms alone.
     """
     model = MODELS[name]
-    with counted(monkeypatch, model) as calls:
+    encoder: Any = getattr(model.preprocessor, "encoding", model.preprocessor)  # of texts, or of series
+    encoding = ("encoded",) if encoder is model.preprocessor else ("encode", "encode_batch", "tokenize")
+    with ExitStack() as patched:
+        lstms, *encoded = (
+            patched.enter_context(patch.object(owner, part, autospec=True, side_effect=getattr(owner, part)))
+            for owner, part in ((Ops, "lstms"), *((type(encoder), part) for part in encoding))
+        )
         example = model.trace(given(name))
         explanation = model.explain(example, method)
         explanation_report(explanation, example)  # in the terminal
         report_page(explanation, example)
         example._repr_html_()
     passes = 1 + (name == BOTH) + (method == "leave-one-out") * (2 + (name == "series"))
-    assert calls["forward"] == passes * len(list(model.architecture.lstms()))
-    assert (calls["steps"] == len(example)) == (passes == 1)
-    assert calls["encode"] == 1
+    runs = [run for call in lstms.call_args_list for part, run in call.args[1] if not part.endswith(".pads")]
+    assert len(runs) == passes * len(list(model.architecture.lstms()))
+    assert (sum(int(run.lengths.sum()) for run in runs) == len(example)) == (passes == 1)
+    assert sum(one.call_count for one in encoded) == 1
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,21 @@
 """Fits of forecasters: patterns of series, what is known at each held-out window, members and weights, intervals."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan
+from gatewise.forecast.fit import Plan, candidates
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
 from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
 from gatewise.training.forecast_stack import combine, member_weights
-from gatewise.training.windows import TrainingWindows, fit_autoregression, window_recipe
+from gatewise.training.smoothing import fit_ets, fit_theta
+from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
 from gatewise.types import Array
 from tests.forecast.conftest import TINY, seasonal
 from tests.refusals import assert_refused
@@ -179,6 +181,17 @@ def test_held_out_forecasts_have_weights_of_other_windows() -> None:
     for one, of in ((first, residuals), (second, changed)):  # the later half has weights of the first
         weights = member_weights(of[:, :, :3], 0, 3)
         np.testing.assert_allclose(one[:, 3:], np.tensordot(weights, of[:, :, 3:], axes=1))
+
+
+def test_candidates_of_short_and_long_series() -> None:
+    short = candidates((), [np.ones((6, 1))], 1, True)
+    fits = [one.fit.func if isinstance(one.fit, partial) else one.fit for one in short]
+    assert set(fits) == {fit_naive, fit_ets, fit_theta, fit_autoregression}
+    assert {one.transform.length for one in short if one.fit is fit_autoregression} == {1, 2}  # three windows are left
+    long = candidates((24, 168), [np.ones((1000, 1))], 12, False)
+    assert long[0] == (fit_naive, Transform(False, 24, False, 1))
+    assert {one.transform.profile for one in long} == {1, 24, 168}
+    assert not any(one.transform.log for one in long)
 
 
 def test_nothing_sees_the_future() -> None:

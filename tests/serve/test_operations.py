@@ -11,6 +11,8 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -174,37 +176,29 @@ def test_models_are_exchanged_under_load(models: dict[str, Model], tmp_path: Pat
     assert abs(expected[0] - expected[1]) > 1e-3
     both[0].save(tmp_path / "model")
     with serving(tmp_path / "model", "--reload", "--workers", workers) as server:
-        done, answers, failed = threading.Event(), list[float](), list[BaseException]()
+        done, answers = threading.Event(), list[float]()
 
         def client() -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-            try:
+            with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
                 while not done.is_set():
                     connection.request("POST", "/predict", json.dumps({"text": text}), JSON)
                     [one] = json.loads(connection.getresponse().read())["predictions"]
                     answers.append(one["probabilities"][both[0].classes[0]])
-            except Exception as error:
-                failed.append(error)
-            finally:
-                connection.close()
 
-        threads = [threading.Thread(target=client) for _ in range(64)]
-        for thread in threads:
-            thread.start()
-        for n in range(1, 11):
-            both[n % 2].save(tmp_path / "model")
-            reply = None
-            if n % 3:
-                server.process.send_signal(signal.SIGHUP)
-            else:
-                reply = post(server.port, "/v2/repository/models/model/load", {})
-                assert (reply.status, reply.json()["state"]) == (200, "READY")
-            at = len(answers)
-            wait_for(lambda at=at, n=n: any(abs(one - expected[n % 2]) < 1e-5 for one in answers[at:]))
-        done.set()
-        for thread in threads:
-            thread.join()
-        assert not failed
+        with ThreadPoolExecutor(64) as pool, ExitStack() as end:
+            end.callback(done.set)
+            clients = [pool.submit(client) for _ in range(64)]
+            for n in range(1, 11):
+                both[n % 2].save(tmp_path / "model")
+                if n % 3:
+                    server.process.send_signal(signal.SIGHUP)
+                else:
+                    reply = post(server.port, "/v2/repository/models/model/load", {})
+                    assert (reply.status, reply.json()["state"]) == (200, "READY")
+                at = len(answers)
+                wait_for(lambda at=at, n=n: any(abs(one - expected[n % 2]) < 1e-5 for one in answers[at:]))
+        for one in clients:
+            one.result()  # none has failed
         distances = np.abs(np.subtract.outer(answers, expected)).min(axis=1)
         assert distances.max() < 1e-5
         shutil.rmtree(tmp_path / "model")

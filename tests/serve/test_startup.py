@@ -2,8 +2,6 @@
 
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +100,3 @@ def test_no_model_named() -> None:
         reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})
         assert reply.status == 200
         assert set(reply.json()["predictions"][0]["probabilities"]) == {"negative", "positive"}
-
-
-def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> None:
-    code = (
-        "import sys; sys.modules['uvloop'] = None\n"
-        "import importlib.util as u; real = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name == 'uvloop' else real(name, *rest)\n"
-        "import gatewise.cli as c; sys.argv = ['gatewise', 'serve', '-m', 'x']; c.main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "gatewise: gatewise serve needs uvloop: pip install 'gatewise[serve]'\n"

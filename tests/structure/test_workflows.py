@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 WORKFLOWS = sorted((Path(__file__).resolve().parents[2] / ".github" / "workflows").glob("*"))
+JOBS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"] for path in WORKFLOWS}
 
 
 def test_nothing_is_wrong() -> None:
@@ -20,24 +21,20 @@ def test_nothing_is_wrong() -> None:
 
 
 def test_every_job_has_a_time_limit() -> None:
-    for path in WORKFLOWS:
-        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
-        assert all(0 < job.get("timeout-minutes", 0) <= 60 for job in jobs.values()), path.name
+    for name, jobs in JOBS.items():
+        assert all(0 < job.get("timeout-minutes", 0) <= 60 for job in jobs.values()), name
 
 
 def test_wheels_and_tests_run_on_each_system() -> None:
-    jobs = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"] for path in WORKFLOWS}
-    built = jobs["wheels"]["wheels"]["strategy"]["matrix"]["os"]
-    tested = [job["runs-on"] for job in jobs["tests"].values()] + jobs["tests"]["tests"]["strategy"]["matrix"]["os"]
+    built = JOBS["wheels"]["wheels"]["strategy"]["matrix"]["os"]
+    tested = [job["runs-on"] for job in JOBS["tests"].values()] + JOBS["tests"]["tests"]["strategy"]["matrix"]["os"]
     for system in ("ubuntu", "macos", "windows"):
         assert any(one.startswith(system) for one in built)
         assert any(one.startswith(system) for one in tested)
 
 
 def test_nothing_is_published_without_its_bill_and_hash() -> None:
-    [path] = [path for path in WORKFLOWS if path.name == "wheels.yml"]
-    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
-    assert {"wheels", "sdist", "bills"} <= set(jobs["publish"]["needs"])
-    commands = "\n".join(step.get("run", "") for step in jobs["bills"]["steps"])
+    assert {"wheels", "sdist", "bills"} <= set(JOBS["wheels"]["publish"]["needs"])
+    commands = "\n".join(step.get("run", "") for step in JOBS["wheels"]["bills"]["steps"])
     assert "tools/sbom.py" in commands
     assert "sha256sum" in commands

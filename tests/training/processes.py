@@ -5,29 +5,22 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 
 def run_processes(words: Sequence[str], count: int = 2) -> list[subprocess.CompletedProcess[str]]:
     """Run `python WORDS...` so many times at once, each with its rank in the environment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    common = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
-    environment = {**os.environ, **common, "MASTER_PORT": str(port)}
-    running = [
-        subprocess.Popen(
-            [sys.executable, *words],
-            env={**environment, "RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    done = []
-    for process in running:
-        out, err = process.communicate(timeout=300)
-        done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    return done
+    given = {**os.environ, "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    given |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+    def run(rank: int) -> subprocess.CompletedProcess[str]:
+        environment = {**given, "RANK": str(rank)}
+        return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
 
 
 def run_function(name: str, *arguments: str) -> None:

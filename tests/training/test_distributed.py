@@ -1,6 +1,7 @@
 """Training in two processes gives the weights of one; errors, stops and deaths of one process reach the other."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,29 +16,27 @@ import pytest
 import gatewise as gw
 from gatewise import kernels
 from gatewise.errors import InputError
-from gatewise.network.architecture import initial_parameters
 from gatewise.network.autograd import RowGradient
 from gatewise.network.language_model import DIRECTIONS, LanguageModel
-from gatewise.network.trainable import Gradients, Network
-from gatewise.training import Callback, objective, recipe
+from gatewise.network.trainable import Gradients
+from gatewise.training import Callback
 from gatewise.training.callback import StepLog
 from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective
 from gatewise.training.pretrain import LanguageObjective, PretrainRecipe, _initial_parameters
 from gatewise.training.processes import GlooCommunicator, PeerError, current, process_group
-from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes
-from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, made_series, made_texts
+from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, Case, loop_of
 from tests.training.texts import made_reviews
 
+Results = list[dict[str, dict[str, Any]]]
 HERE = "tests.training.test_distributed"
 # 144 rows are trained on: the last batch of 13 has one row, and the second process none of it.
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "texts": ("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "grad_clip": 0.05, "batch_size": 13}),
-    "adversarial": ("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "adversarial": 0.02, "batch_size": 48}),
-    "tutorial": ("tutorial", {**TEXT, "max_length": 60, "batch_size": 13}),
-    "series": ("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "batch_size": 13}),
+CASES = {
+    "texts": Case("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "grad_clip": 0.05, "batch_size": 13}),
+    "adversarial": Case("fast", {**TEXT, **NO_DROPOUT, "ngrams__order": 0, "adversarial": 0.02, "batch_size": 48}),
+    "tutorial": Case("tutorial", {**TEXT, "max_length": 60, "batch_size": 13}),
+    "series": Case("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "batch_size": 13}),
 }
 SETTINGS: dict[str, Any] = {"units": 6, "embedding_dim": 5, "epochs": 4, "batch_size": 16, "verbose": 0}
 LM = PretrainRecipe(
@@ -48,18 +47,9 @@ PRETRAINING = {"pretraining": 8, "word embeddings": 0}  # units
 TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2), (0, 0)), "one": ((9, 2), (0, 3))}
 
 
-def network_of(training_data: TrainingData) -> Network:
-    start = initial_parameters(training_data.architecture, np.random.default_rng(1))
-    rows = objective.network_of(training_data, start).trainable_rows
-    return Network(training_data.architecture, start, trainable_rows=rows, kernel=kernels.get())
-
-
 def trained_steps(name: str) -> dict[str, Array]:
     """The weights after an epoch, and its loss."""
-    base, changes = CASES[name]
-    data = made_series(160) if base == "series" else made_texts(("negative", "positive"))
-    training_data = prepare(data, recipe(base, **changes), 0)
-    loop = Loop(SupervisedObjective(training_data, network_of(training_data), 0))
+    loop = loop_of(CASES[name])
     for step in range(loop.objective.steps_per_epoch):
         loop._step(step)
     return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
@@ -89,31 +79,19 @@ def gradients_of_rank(rank: int) -> Gradients:
 
 
 def in_each_process(folder: str) -> None:
-    """Everything that the tests below look at: results by name in FOLDER/RANK.npz."""
-    found: dict[str, Array] = {}
-
-    def keep(prefix: str, arrays: dict[str, Array]) -> None:
-        found.update({f"{prefix}|{name}": value for name, value in arrays.items()})
-
+    """Everything that the tests below look at: results by group and name in FOLDER/RANK."""
     with process_group() as communicator:
         assert isinstance(communicator, GlooCommunicator)
         rank = communicator.rank
-        for name in CASES:
-            keep(name, trained_steps(name))
-        for name, units in PRETRAINING.items():
-            keep(name, pretrained_steps(units))
+        found: dict[str, dict[str, Any]] = {name: trained_steps(name) for name in CASES}
+        found |= {name: pretrained_steps(units) for name, units in PRETRAINING.items()}
         shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
-        total, found_numbers = communicator.sum(gradients_of_rank(rank), shapes, (0.25, 0.75)[rank], 2.0 + rank, rank)
-        for name, gradient in total.items():
-            if isinstance(gradient, RowGradient):
-                keep("exchange", {f"{name}/rows": gradient.rows, f"{name}/values": gradient.values})
-            else:
-                keep("exchange", {name: gradient})
-        keep("exchange", {"numbers": np.array(found_numbers)})
+        total, numbers = communicator.sum(gradients_of_rank(rank), shapes, (0.25, 0.75)[rank], 2.0 + rank, rank)
+        found["exchange"] = {**total, "numbers": numbers}
         part = communicator.part(np.arange(7))
-        keep("rows", {"part": part, "whole": communicator.whole(part)})
-        keep("rows", {"one": communicator.whole(communicator.part(np.arange(3.0)[:1, None]))})
-        keep("rows", {"first": np.array(communicator.share(b"ab" if rank == 0 else b""))})
+        found["rows"] = {"part": part, "whole": communicator.whole(part)}
+        found["rows"]["one"] = communicator.whole(communicator.part(np.arange(3.0)[:1, None]))
+        found["rows"]["first"] = communicator.share(b"ab" if rank == 0 else b"")
         model = gw.train(made_reviews(200, 3), **SETTINGS, out=Path(folder, "model"))
         # Both processes return the model of the first one.
         communicator.check_equal({"logits": model.logits(["word1 fine dull"])}, "after training")
@@ -124,8 +102,8 @@ def in_each_process(folder: str) -> None:
                     raise InputError("a row is bad")
                 communicator.meet()
         except (InputError, PeerError) as error:
-            keep("error", {"text": np.array(f"{type(error).__name__}: {error}")})
-    np.savez(Path(folder, f"{rank}.npz"), **found)  # type: ignore[arg-type]
+            found["error"] = {"text": f"{type(error).__name__}: {error}"}
+    Path(folder, str(rank)).write_bytes(pickle.dumps(found))
 
 
 @pytest.fixture(scope="module")
@@ -136,21 +114,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path) -> list[dict[str, dict[str, Array]]]:
-    """What `in_each_process` found, by rank, group and name."""
-    every = []
-    for rank in range(2):
-        groups: dict[str, dict[str, Array]] = {}
-        with np.load(folder / f"{rank}.npz") as arrays:
-            for key in arrays:
-                group, _, name = key.partition("|")
-                groups.setdefault(group, {})[name] = arrays[key]
-        every.append(groups)
-    return every
+def results(folder: Path) -> Results:
+    """What `in_each_process` found, by rank."""
+    return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(2)]
 
 
 @pytest.mark.parametrize("name", [*CASES, *PRETRAINING])
-def test_two_processes_give_the_weights_of_one(results: list[dict[str, dict[str, Array]]], name: str) -> None:
+def test_two_processes_give_the_weights_of_one(results: Results, name: str) -> None:
     units = PRETRAINING.get(name)
     expected = trained_steps(name) if units is None else pretrained_steps(units)
     first, second = (one[name] for one in results)
@@ -162,7 +132,7 @@ def test_two_processes_give_the_weights_of_one(results: list[dict[str, dict[str,
         np.testing.assert_allclose(first[key] / scale, value / scale, rtol=0, atol=1e-6, err_msg=key)
 
 
-def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, dict[str, Array]]]) -> None:
+def test_gradients_are_summed_by_the_share_of_the_rows(results: Results) -> None:
     a, b = gradients_of_rank(0), gradients_of_rank(1)
     for found in (one["exchange"] for one in results):
         for name in ("weight", "bias"):
@@ -172,20 +142,20 @@ def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, d
             for weight, gradient in ((0.25, a[name]), (0.75, b[name])):
                 expected[gradient.rows] += weight * gradient.values
             table = np.zeros(shape)
-            table[found[f"{name}/rows"]] = found[f"{name}/values"]
+            table[found[name].rows] = found[name].values
             np.testing.assert_allclose(table, expected, rtol=1e-12)
             read = {*a[name].rows, *b[name].rows}  # type: ignore[union-attr]
-            assert found[f"{name}/rows"].tolist() == sorted(read)
-        assert found["numbers"].tolist() == [2 + 3, 1]
+            assert found[name].rows.tolist() == sorted(read)
+        assert found["numbers"] == [2 + 3, 1]
 
 
-def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> None:
+def test_rows_bytes_and_errors(results: Results) -> None:
     assert [one["rows"]["part"].tolist() for one in results] == [[0, 2, 4, 6], [1, 3, 5]]
     for one in results:
         assert one["rows"]["whole"].tolist() == list(range(7))
         assert one["rows"]["one"].tolist() == [[0.0]], "the second process has no row"
-        assert one["rows"]["first"].item() == b"ab"
-    errors = [str(one["error"]["text"]) for one in results]
+        assert one["rows"]["first"] == b"ab"
+    errors = [one["error"]["text"] for one in results]
     assert errors == ["PeerError: process 1: a row is bad", "InputError: a row is bad"]
 
 

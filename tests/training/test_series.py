@@ -14,11 +14,11 @@ from gatewise.members.convolutions import features_of
 from gatewise.network.series import amplitudes
 from gatewise.training import recipe, training_data
 from gatewise.training.members import convolutions
-from gatewise.training.members.convolutions import dilations_of, fit, fit_banks
+from gatewise.training.members.convolutions import dilations_of, fit_banks
 from gatewise.training.train import train
 from gatewise.training.training_data import plan_series, prepare
 from gatewise.types import Array
-from tests.training.callbacks import Recorder, run_of
+from tests.training.callbacks import Recorder
 
 TINY: dict[str, Any] = {"epochs": 2, "units": 3, "convolutions__features": 168}
 
@@ -64,21 +64,6 @@ def test_banks_read_channels_or_differences() -> None:
     assert 0.2 < ppv.mean() < 0.8  # thresholds are quantiles of what the convolutions give
 
 
-def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolutions, "MOST_ROWS", 40)
-    monkeypatch.setattr(convolutions, "FEATURES_OF_MANY", 252)
-    monkeypatch.setattr(convolutions, "ROWS_PER_CHUNK", 16)
-    rows, labels = waves(90, 13)
-    data = prepare(Labelled.of(rows, labels), recipe("series", convolutions__features=9_996, folds=0), 2)
-    model = fit(data, run_of(seed=2))
-    assert model is not None
-    assert model.held_out is not None
-    assert len(model.member) == 252  # type: ignore[arg-type]
-    assert (model.held_out.argmax(axis=1) == labels[data.validation]).mean() > 0.8
-    test, truth = waves(30, 14)
-    assert (model.logits(test).argmax(axis=1) == truth).mean() > 0.8
-
-
 def test_class_weights_reach_the_convolutions_and_leave_the_probabilities_calibrated() -> None:
     """The rare class has a bump of its own height; with class weights more of it is found."""
     rng = np.random.default_rng(11)
@@ -118,15 +103,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> gw.Model:
     return gw.load(path)
 
 
-def test_series_is_the_default_and_the_linear_model_pays(model: gw.Model) -> None:
-    rows, labels = two_channels(60, 4)
-    assert model.metadata.recipe == "series"
-    assert model.ensemble.get("convolutions") is not None
-    assert model.evaluate(Labelled.of(rows, labels)).accuracy > 0.85
-
-
-def test_small_data_are_cross_validated_and_the_card_says_so(model: gw.Model) -> None:
+def test_small_data_are_cross_validated_by_default_and_the_card_says_so(model: gw.Model) -> None:
     m = model.metadata
+    assert m.recipe == "series"
+    assert model.evaluate(Labelled.of(*two_channels(60, 4))).accuracy > 0.85
     assert m.validation.startswith("5-fold cross-validation")
     assert m.n_train == m.n_validation == 60
     names = [one.data for one in m.evaluations]
@@ -183,13 +163,18 @@ def test_epochs_follow_from_the_amount_of_data() -> None:
 
 
 def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too."""
+    """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too. They
+    have fewer features, of a chunk of rows at a time.
+    """
     for module in (convolutions, training_data):
         monkeypatch.setattr(module, "MOST_ROWS", 50)
+    monkeypatch.setattr(convolutions, "FEATURES_OF_MANY", 252)
+    monkeypatch.setattr(convolutions, "ROWS_PER_CHUNK", 16)
     assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0
     assert plan_series(recipe("series", convolutions__features=0), [10] * 51, 41, own_validation=False)[1] == 5
     rows, labels = two_channels(60, 3)
-    found = gw.train(rows, labels, **TINY)
+    found = gw.train(rows, labels, **TINY | {"convolutions__features": 9_996})
+    assert len(found.ensemble.get("convolutions")) == 252
     assert found.metadata.validation.startswith("20% of the training data")
     test, truth = two_channels(60, 4)
     assert found.evaluate(Labelled.of(test, truth)).accuracy > 0.85

@@ -31,25 +31,20 @@ TAGS = {
 
 
 class Reader(HTMLParser):
-    """Tags, attributes, and the text outside styles."""
+    """Tags, attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: list[tuple[str, str]] = []
         self.text = ""
-        self.styled = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
-        self.styled = tag == "style"
-
-    def handle_endtag(self, tag: str) -> None:
-        self.styled = False
 
     def handle_data(self, data: str) -> None:
-        self.text += "" if self.styled else data
+        self.text += data
 
 
 def read(page: str) -> Reader:

@@ -1,14 +1,14 @@
 """Nothing that a user or a stranger's model says is ever at work in the page, and everyone can use it."""
 
 import gzip
-import json
+import re
 import shlex
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.serve.page.conftest import HOSTILE, Visit, choose, findings
+from tests.serve.server import ask
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
 
@@ -44,8 +44,8 @@ def test_the_page_of_the_api_has_every_route_and_commands_that_work(visit: Visit
     page = visit("hostile")
     page.goto(f"{page.home}/docs")
     page.wait_for_selector("section")
-    with urllib.request.urlopen(f"{page.home}/openapi.json") as reply:
-        paths = json.load(reply)["paths"]
+    port = int(page.home.rpartition(":")[2])
+    paths = ask(port, "GET", "/openapi.json").json()["paths"]
     routes = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
     assert page.locator("section > h2").all_inner_texts() == routes
     assert "onerror=alert(1)>" in page.locator("main").text_content(), "a class name is text"
@@ -55,9 +55,9 @@ def test_the_page_of_the_api_has_every_route_and_commands_that_work(visit: Visit
     for command in commands:
         _, _, where, *rest = shlex.split(command)
         body = rest[rest.index("-d") + 1].encode() if "-d" in rest else None
-        url = f"http://{where}".replace("{name}", "hostile").replace("{version}", "1")
-        with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as reply:
-            assert reply.status == 200, command
+        path = where.partition(f":{port}")[2].replace("{name}", "hostile").replace("{version}", "1")
+        method = "GET" if body is None else "POST"
+        assert ask(port, method, path, body, {"Content-Type": "application/json"}).status == 200, command
 
 
 def test_a_hostile_link_is_checked_like_any_input(visit: Visit) -> None:
@@ -103,9 +103,7 @@ def test_a_visit_loads_little() -> None:
         if name in first:
             continue
         first.add(name)
-        for line in (PAGE / name).read_text(encoding="utf-8").splitlines():
-            if line.startswith("import ") and "./" in line:
-                waiting.append(line.split('"./')[1].split('"')[0])
+        waiting += re.findall(r'^import .*"\./(.*)"', (PAGE / name).read_text(encoding="utf-8"), re.MULTILINE)
     others = ("docs", "forecast", "explanation", "report", "lesson", "trainer")
     files = [
         path for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg") and path.stem not in others
