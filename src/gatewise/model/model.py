@@ -142,10 +142,7 @@ class Model(Predictor):
         """As `trace`, of an item that is known to be a text or series: a text of a table may be the name of a file."""
         from gatewise.explain.example import Example
 
-        if isinstance(self.preprocessor, TextPreprocessor):
-            [item] = self.preprocessor.rows([item])
-        else:
-            item = self.preprocessor.array(item)
+        item = self.preprocessor.row(item)
         return Example(self.explained, *self.preprocessor.encode(item), item=item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:

@@ -38,6 +38,7 @@ class TextPreprocessor:
     steps: StepRule | None = None
     columns: RowColumns = NO_ROW_COLUMNS
     channels: ClassVar[int] = 0
+    window: ClassVar[int] = 0
 
     @property
     def inputs(self) -> Inputs:
@@ -71,6 +72,11 @@ class TextPreprocessor:
 
         return rows_with_columns(rows, inputs, self.columns)
 
+    def row(self, item: Any) -> Any:
+        """One text, as `rows`."""
+        [found] = self.rows([item])
+        return found
+
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """Token ids (length,) of each of `rows`. Raises InputError naming the text."""
         texts = self.rows(inputs, layout, columns)
@@ -90,7 +96,7 @@ class TextPreprocessor:
 
     def encode(self, item: Any) -> Encoded:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
-        [item] = self.rows([item])
+        item = self.row(item)
         _check_text(item, 0)
         try:
             found = self._tokenized(item)
@@ -112,7 +118,7 @@ class TextPreprocessor:
         """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
         one after the other are the text in which a space separates them. Errors as `encode_batch`.
         """
-        [item] = self.rows([item])
+        item = self.row(item)
         _check_text(item, 0)
         ids = self.encoding.encode(item)
         ids = ids if step == 0 else ids[self.ids_before_text :]
@@ -125,7 +131,7 @@ class TextPreprocessor:
 
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step of the encoded text."""
-        return self._tokenized(*self.rows([item])).names
+        return self._tokenized(self.row(item)).names
 
     def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and token names of the text with other words at the given steps. An empty word deletes the token.

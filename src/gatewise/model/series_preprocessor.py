@@ -134,13 +134,13 @@ class SeriesPreprocessor:
         sequences = [self.encoded(np.asarray(series)) for series in rows]
         return sequences_with_columns(sequences, rows, self.columns) if self.columns else sequences
 
-    def array(self, item: Any) -> NDArray[Any]:
+    def row(self, item: Any) -> NDArray[Any]:
         """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
         return self._unmasked(one_series(item, self.channels))
 
     def encode(self, item: Any) -> Encoded:
-        """One series, from any form that `array` takes, with display names of its steps."""
-        series = self.array(item)
+        """One series, from any form that `row` takes, with display names of its steps."""
+        series = self.row(item)
         sequences = [self.encoded(np.asarray(series))]
         if self.columns:
             sequences = sequences_with_columns(sequences, [series], self.columns)
@@ -153,7 +153,7 @@ class SeriesPreprocessor:
         if type(item) is np.ndarray and item.dtype == np.float32 and item.ndim == 1 and np.isfinite(item).all():
             row = self.scaled(self._unmasked(item[None]))  # the checks of other forms take longer than the step
         else:
-            row = self.scaled(self.array([item]))
+            row = self.scaled(self.row([item]))
         if np.isnan(row).any():
             raise InputError(
                 f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "

@@ -61,10 +61,10 @@ class Stream:
                     f"a {kind} LSTM cannot be streamed: layer {number} starts at the last step, which a stream does "
                     "not know; train with bidirectional=False"
                 )
-        if (window := getattr(preprocessor, "window", 0)) > 1:
+        if preprocessor.window > 1:
             raise InputError(
-                f"a network that reads windows of {window} steps cannot be streamed: a new step changes the last "
-                "windows; train with windows=0"
+                f"a network that reads windows of {preprocessor.window} steps cannot be streamed: a new step changes "
+                "the last windows; train with windows=0"
             )
         steps = getattr(preprocessor, "steps", None)
         if lstm.arch.padding == "pre" or (isinstance(steps, StepRule) and steps.length):

@@ -116,8 +116,7 @@ def tensors_from_bytes(raw: bytes, expected: Mapping[str, Form], name: str = "mo
         shape, dtype = expected[key][0], np.dtype(expected[key][1])
         stored = np.frombuffer(data[slice(*entry["data_offsets"])], dtype.newbyteorder("<"))
         tensors[key] = stored.astype(dtype).reshape(shape)  # a copy
-    for key, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        if dtype.kind == "f" and not np.isfinite(tensors[key]).all():
             raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
     return tensors
 
