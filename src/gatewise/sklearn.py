@@ -289,7 +289,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             raise InputError(f"Unknown label type: continuous: y looks like regression: use {other}")
         classes, places = np.unique(column, return_inverse=True)
         names = tuple(str(one) for one in classes)
-        return found._replace(labels=places.astype(np.int64), classes=names), classes
+        return found._replace(labels=places.astype(np.intp), classes=names), classes
 
     def decision_function(self, X: Any) -> Array:
         """Logits (n, K), for two classes (n,), above 0 where classes_[1], or the label, is predicted."""

@@ -104,9 +104,9 @@ class Target:
     def decide(self, probabilities: Array) -> Array:
         """The decision for probabilities (n, K): class indices (n,) int64, or for "multilabel" 0 or 1 (n, K) int64."""
         if self.task == "multilabel":
-            return (probabilities >= np.array(self.thresholds or 0.5)).astype(np.int64)
+            return (probabilities >= np.array(self.thresholds or 0.5)).astype(np.intp)
         if len(self.thresholds) == 1:
-            return (probabilities[:, 1] >= self.thresholds[0]).astype(np.int64)
+            return (probabilities[:, 1] >= self.thresholds[0]).astype(np.intp)
         if self.thresholds:
             probabilities = probabilities / np.maximum(self.thresholds, 1e-300)
         return np.asarray(probabilities.argmax(axis=1))

@@ -12,8 +12,8 @@ Array = NDArray[Any]
 Index = NDArray[np.int32]
 """Row numbers, as the kernels read them."""
 
-Lengths = NDArray[np.int64]
-"""Steps of each sequence of a batch (B,)."""
+Lengths = NDArray[np.intp]
+"""Steps of each sequence of a batch (B,): int64, and int32 in Pyodide, whose NumPy counts with 32 bits."""
 
 Gate = Literal["sigmoid", "binary"]
 """Activation of the gates i, f and o: the logistic sigmoid, or exactly 0 or 1 (Li et al. 2018)."""

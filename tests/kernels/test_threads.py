@@ -311,3 +311,12 @@ assert not new(), "a thread was started: this test saw nothing"
         in_a_process(script)
     finally:
         resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+
+
+def test_a_pool_of_one_thread_is_the_thread_of_the_caller() -> None:
+    with threads.thread_pool(1) as run:
+        assert list(run(lambda n: (n, threading.get_ident()), range(2))) == [
+            (n, threading.get_ident()) for n in range(2)
+        ]
+    with threads.thread_pool(2) as run:
+        assert threading.get_ident() not in run(lambda n: threading.get_ident(), range(2))

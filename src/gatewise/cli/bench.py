@@ -100,7 +100,7 @@ def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, 
     import numpy as np
 
     lengths = np.clip(np.exp(rng.normal(5.2, 0.72, count)), 10, 1000) * min(1.0, (128 / units) ** 2)
-    lengths = np.maximum(1, lengths).astype(np.int64)
+    lengths = np.maximum(1, lengths).astype(np.intp)
     tokens = (10_000 * rng.random(int(lengths.sum())) ** 4).astype(np.int32)
     unique, index = np.unique(tokens, return_inverse=True)
     return {

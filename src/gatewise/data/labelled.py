@@ -72,7 +72,7 @@ class Labelled:
         if self.time is None:
             object.__setattr__(self, "time", np.zeros(0))
         shape = (n,) if self.task == "classification" else (n, k)
-        dtype: Any = np.float64 if self.task == "regression" else object if self.target.per_step else np.int64
+        dtype: Any = np.float64 if self.task == "regression" else object if self.target.per_step else np.intp
         for name, column, dims, kind in (
             ("labels", self.labels, shape, dtype),
             ("groups", self.groups, (n,), np.int64),
@@ -268,7 +268,7 @@ class Labelled:
                 raise InputError(f"{owner} has no class {quote(name)}; its classes are {known}")
             places.append(classes.index(name) if name in classes else same[0])
         if self.task == "classification":
-            return by_input(np.array(places, dtype=np.int64)[by_row(self.labels)], self.labels)
+            return by_input(np.array(places, dtype=np.intp)[by_row(self.labels)], self.labels)
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
         for column, labels in zip(places, self.labels.T, strict=True):
             out[:, column] |= labels  # two classes may be one of the model

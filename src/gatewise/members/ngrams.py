@@ -250,7 +250,8 @@ class Ngrams(Member):
             cut, end, _ = self.occurrences(values, lengths)
             closes = values[end] == CLOSES
             cut, there = cut[closes], step[end[closes]]
-            before = np.searchsorted(row * steps + at, cut * steps + there, "right") - np.searchsorted(row, cut)
+            until = np.searchsorted(row * np.int64(steps) + at, cut * np.int64(steps) + there, "right")
+            before = until - np.searchsorted(row, cut)
             sums, squares = (
                 one + more for one, more in zip((sums, squares), self._added(cut, there, before, steps), strict=True)
             )
@@ -373,9 +374,10 @@ def counted_ngrams(
     values, lengths, step = ngrams.read(sequences)
     row, end, _ = ngrams.occurrences(values, lengths)
     owner, known = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences]), max(len(ngrams.keys), 1)
-    both = np.sort(owner[step[end]] * known + row)  # np.unique is ten times as slow
+    both = owner[step[end]].astype(np.int64) * known + row  # np.unique is ten times as slow
+    both.sort()
     first = np.flatnonzero(np.diff(both, prepend=-1))
-    owner, row = np.divmod(both[first], known)
+    owner, row = (part.astype(np.intp, copy=False) for part in np.divmod(both[first], known))
     return owner, row, np.diff(first, append=len(both))
 
 

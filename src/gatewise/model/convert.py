@@ -206,7 +206,7 @@ def _encoding(words: Any, vocab_size: int) -> tuple[Encoding, int]:
 
 def _inputs(source: Source, scaling: Any, rng: np.random.Generator, length: int, count: int) -> tuple[Array, Array]:
     """Random inputs (B, T) or (B, T, C), padded at the end, and their lengths (B,)."""
-    lengths = np.full(count, length, dtype=np.int64)
+    lengths = np.full(count, length, dtype=np.intp)
     if source.masked:
         lengths[1:] = -np.sort(-rng.integers(1, length + 1, count - 1))  # in descending order, as packing wants them
     if source.tokens:

@@ -121,7 +121,7 @@ def _pad_states(
     while done < longest:
         count = min(PAD_CHUNK, longest - done)
         index = np.minimum(np.arange(done, done + count), inputs - 1).astype(np.int32)
-        chunk = np.array([count], dtype=np.int64)
+        chunk = np.array([count], dtype=np.intp)
         [run] = ops.lstms([(f"{name}.pads", LSTMCall(pre, index, chunk, weight_hh, h_T, c_T, gate=arch.gate))])
         h, c, done = [*h, run.h], [*c, run.c], done + count
         h_T, c_T = run.h_T, run.c_T

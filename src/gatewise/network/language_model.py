@@ -140,7 +140,7 @@ class LanguageModel(Trainable):
             return _window(ops, ops.take(x, places.astype(np.int64)), batch), states
         name = f"lstm.0.{direction}"
         pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (U, 4H)
-        lengths = np.full(batch, steps, dtype=np.int64)
+        lengths = np.full(batch, steps, dtype=np.intp)
         call = LSTMCall(pre, places, lengths, parameters[f"{name}.weight_hh"], *states)
         [found] = ops.lstms([(name, call)])
         return found.h, (array_of(found.h_T), array_of(found.c_T))

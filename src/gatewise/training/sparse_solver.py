@@ -14,12 +14,12 @@ does not depend on the threads.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from gatewise.kernels import native
+from gatewise.kernels.threads import thread_pool
 from gatewise.types import Array
 
 LinearLoss = Literal["logistic", "squared-hinge", "squared"]
@@ -123,8 +123,8 @@ def fit_linear(
         problem = _Problem(x, transposed, squared, factors, penalty)
         w[:, block] = _newton(problem, target, row_weight[:, block], _LOSSES[loss], max_iter, tol)
 
-    with ThreadPoolExecutor(threads) as pool:  # SciPy's sparse products release the GIL
-        list(pool.map(solve, range(0, columns, width)))
+    with thread_pool(threads) as run:  # SciPy's sparse products release the GIL
+        list(run(solve, range(0, columns, width)))
     return w[:-1], w[-1].astype(np.float64)
 
 
@@ -143,8 +143,8 @@ def _machines(x: Any, y: Array, weight: Array, l2: float, threads: int) -> tuple
         w[:, k], bias[k] = found
         return True
 
-    with ThreadPoolExecutor(threads) as pool:  # the extension releases the GIL
-        return (w, bias) if all(pool.map(solve, range(columns))) else None
+    with thread_pool(threads) as run:  # the extension releases the GIL
+        return (w, bias) if all(run(solve, range(columns))) else None
 
 
 def _newton(

@@ -395,7 +395,7 @@ def logit_shift(weights: Array, task: str) -> Array:
 
 def row_counts(labels: NDArray[Any]) -> Array:
     """How many rows of logits each of the labels (n, ...) is for: its steps, or 1."""
-    return np.array(list(map(len, labels))) if labels.dtype == object else np.ones(len(labels), dtype=np.int64)
+    return np.array(list(map(len, labels))) if labels.dtype == object else np.ones(len(labels), dtype=np.intp)
 
 
 def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:

@@ -35,7 +35,6 @@ ensemble the mean norm is as good as each text's own: docs/log.)
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,7 +44,7 @@ from numpy.typing import NDArray
 from gatewise.data.labelled import Unlabelled
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
-from gatewise.kernels.threads import one_blas_thread, threads
+from gatewise.kernels.threads import ThreadMap, one_blas_thread, thread_pool, threads
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.batch import truncate
 from gatewise.target import log_probabilities
@@ -224,13 +223,13 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
     matrix.data = idf[matrix.indices] * np.repeat(inverse, np.diff(matrix.indptr))
 
     start = np.random.default_rng(seed).standard_normal((len(keys), width), dtype=np.float32)
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        a, a_transposed = _product(matrix, pool), _product(matrix.T.tocsr(), pool)
-        basis = _orthonormal(a(start), pool)  # (n, width)
+    with one_blas_thread(), thread_pool(threads) as run:
+        a, a_transposed = _product(matrix, run), _product(matrix.T.tocsr(), run)
+        basis = _orthonormal(a(start), run)  # (n, width)
         for _ in range(POWER_ITERATIONS):
-            basis = _orthonormal(a_transposed(basis), pool)  # (K, width)
-            basis = _orthonormal(a(basis), pool)
-        v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, : size + 1])  # (K, C + 1)
+            basis = _orthonormal(a_transposed(basis), run)  # (K, width)
+            basis = _orthonormal(a(basis), run)
+        v = np.ascontiguousarray(_orthonormal(a_transposed(basis), run)[:, : size + 1])  # (K, C + 1)
         vectors = a(v)
     deviation = vectors.std(axis=0, dtype=np.float64)
     noise = deviation[size] if denoise and width > size else 0.0  # with all directions there is no next one
@@ -239,9 +238,9 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
     return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
 
 
-def _product(matrix: Any, pool: ThreadPoolExecutor) -> Callable[[Array], Array]:
+def _product(matrix: Any, run: ThreadMap) -> Callable[[Array], Array]:
     """The product of a sparse matrix CSR (rows, columns) float32 with dense ones (columns, C), in pieces of rows for
-    the pool. A row is one sum, so the result does not depend on the pieces.
+    the threads. A row is one sum, so the result does not depend on the pieces.
     """
     from scipy.sparse import csr_matrix  # the extra [train]
 
@@ -258,13 +257,13 @@ def _product(matrix: Any, pool: ThreadPoolExecutor) -> Callable[[Array], Array]:
         def multiply(piece: tuple[slice, Any]) -> None:
             out[piece[0]] = piece[1] @ values
 
-        list(pool.map(multiply, pieces))  # SciPy's sparse products release the GIL
+        list(run(multiply, pieces))  # SciPy's sparse products release the GIL
         return out
 
     return product
 
 
-def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
+def _orthonormal(y: Array, run: ThreadMap) -> Array:
     """U (n, w) of the singular value decomposition U S Rᵀ of y (n, w) float32, n >= w, largest first: from the
     eigenvectors of yᵀy in double precision. A column of U is 0 where the singular value is. y is overwritten.
     """
@@ -274,7 +273,7 @@ def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
         rows = rows.astype(np.float64)
         return np.asarray(rows.T @ rows)
 
-    squares, r = np.linalg.eigh(sum(pool.map(gram, pieces)))
+    squares, r = np.linalg.eigh(sum(run(gram, pieces)))
     squares, r = squares[::-1], r[:, ::-1]
     kept = squares > EPSILON * squares[0]
     r = np.where(kept, r, 0) / np.sqrt(np.where(kept, squares, 1))
@@ -283,5 +282,5 @@ def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
     def multiply(rows: Array) -> None:
         rows[:] = rows @ r
 
-    list(pool.map(multiply, pieces))
+    list(run(multiply, pieces))
     return y

@@ -222,7 +222,7 @@ def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     paths = [one.interval.path for one in pieces]
     bases, rows = np.stack([path.base for path in paths]), np.concatenate([path.x for path in paths])  # (S, D), (R, D)
     runs = np.array([len(one.alphas) for one in pieces])
-    steps = np.array([len(path.x) for path in paths], dtype=np.int64)
+    steps = np.array([len(path.x) for path in paths], dtype=np.intp)
     first = len(pieces) + starts_of(steps)
     index = np.concatenate(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]

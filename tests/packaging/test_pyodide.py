@@ -1,0 +1,138 @@
+"""The wheel without the native kernel in Pyodide, the CPython of browsers: it computes what this Python computes.
+
+GATEWISE_NODE_MODULES names a node_modules with pyodide (`npm install pyodide`). Other packages come from Pyodide's
+index and from PyPI. GATEWISE_PYODIDE_PACKAGES may name a folder with wheels in place of both: numpy, micropip, click,
+rich, markdown-it-py, mdurl, pygments, threadpoolctl. With scipy, the default recipe is trained too.
+"""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.packaging.building import build
+
+MODULES = os.environ.get("GATEWISE_NODE_MODULES")
+PACKAGES = os.environ.get("GATEWISE_PYODIDE_PACKAGES")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        MODULES is None or not (Path(MODULES) / "pyodide").exists(),
+        reason="GATEWISE_NODE_MODULES names no node_modules with pyodide",
+    ),
+]
+
+TEXTS = ["A film to see twice.", "Not good, and far too long!", "Cafe\u0301 <br /> 電影 flim", "bad " * 30]
+ROWS = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]
+LABELS = ["yes" if n % 3 else "no" for n in range(60)]
+# In Pyodide and here. Where SciPy is missing, the tutorial's network is trained, which needs its name alone.
+CODE = """
+import json, sys, types, warnings
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+import gatewise as gw
+without_scipy = find_spec("scipy") is None
+if without_scipy:
+    sys.modules["scipy"] = types.ModuleType("scipy")
+    sys.modules["scipy"].__spec__ = ModuleSpec("scipy", None)
+warnings.simplefilter("ignore")  # that the native kernel is missing
+found = {"platform": sys.platform, "tokenizers": find_spec("tokenizers") is not None}
+for name in ("sentiment", "tutorial"):
+    model = gw.load(name if name == "tutorial" else "bundled")
+    found[name] = model.predict_proba(texts).tolist()
+    explanations = [model.explain(text) for text in texts]
+    found[name + " scores"] = [one.scores.tolist() for one in explanations]
+options = {"units": 4, "embedding_dim": 4, "epochs": 2, "verbose": 0, "overwrite": True, "out": folder}
+recipes = [{"recipe": "tutorial", "max_length": 8}, {}][: 1 if without_scipy else 2]
+for recipe in recipes:
+    gw.train(rows, labels, **options, **recipe)
+    found[f"trained {recipe}"] = gw.load(folder).predict_proba(rows).tolist()
+answer = json.dumps(found)
+answer
+"""
+RUN = """
+async (loadPyodide, { local, packages, wheel, name, given, code }) => {
+    const py = await loadPyodide();
+    const names = local ? packages : ["numpy", "micropip", "scipy", "threadpoolctl"];
+    await py.loadPackage(names, { checkIntegrity: !local });
+    py.FS.writeFile(`/tmp/${name}`, wheel);
+    await py.pyimport("micropip").install(`emfs:/tmp/${name}`);
+    return py.runPython(code, { globals: py.toPy({ ...given, folder: "/tmp/model" }) });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = build("wheel", tmp_path_factory.mktemp("pure"), GATEWISE_PURE="1")
+    assert made.name.endswith("-py3-none-any.whl")
+    return made
+
+
+def in_node(root: Path, given: dict[str, Any]) -> str:
+    """The answer of `RUN` in Node."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node here: apt-get install nodejs")
+    (root / "given.json").write_text(json.dumps(given))
+    (root / "run.mjs").write_text(
+        'import { readFileSync } from "node:fs"; import { loadPyodide } from "pyodide";'
+        'const given = JSON.parse(readFileSync("given.json")), wheel = readFileSync(given.name);'
+        f"const answer = await ({RUN})(loadPyodide, {{ ...given, wheel }}); console.log(answer);"
+    )
+    done = subprocess.run([node, "run.mjs"], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout.splitlines()[-1]
+
+
+def in_chromium(root: Path, given: dict[str, Any]) -> str:
+    """The answer of `RUN` in a page."""
+    sync = pytest.importorskip("playwright.sync_api")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
+    (root / "page.html").write_text("<!doctype html>")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync.sync_playwright() as playwright:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(0)
+        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+        answer = page.evaluate(
+            f"""async (given) => {{
+                const {{ loadPyodide }} = await import("/node_modules/pyodide/pyodide.mjs");
+                const wheel = new Uint8Array(await (await fetch(given.name)).arrayBuffer());
+                return ({RUN})(loadPyodide, {{ ...given, wheel }});
+            }}""",
+            given,
+        )
+        browser.close()
+        server.shutdown()
+    return str(answer)
+
+
+@pytest.mark.parametrize("run", [in_node, in_chromium])
+def test_the_numbers_are_those_of_this_python(run: Any, wheel: Path, tmp_path: Path) -> None:
+    assert MODULES is not None
+    (tmp_path / "node_modules").symlink_to(Path(MODULES).resolve())
+    shutil.copy(wheel, tmp_path)
+    names = [shutil.copy(one, tmp_path) for one in Path(PACKAGES).glob("*.whl")] if PACKAGES else []
+    packages = [Path(name).name if run is in_node else f"/{Path(name).name}" for name in names]
+    data = {"texts": TEXTS, "rows": ROWS, "labels": LABELS}
+    given = {"local": bool(PACKAGES), "packages": packages, "name": wheel.name, "given": data, "code": CODE}
+    found = json.loads(run(tmp_path, given))
+    assert found.pop("platform") == "emscripten"
+    assert not found.pop("tokenizers")
+    here: dict[str, Any] = {**data, "folder": str(tmp_path / "model")}
+    exec(CODE, here)
+    wanted = json.loads(here["answer"])
+    assert found.keys() >= {"sentiment", "sentiment scores", "tutorial", "tutorial scores"}
+    for name, numbers in found.items():
+        for one, other in zip(numbers, wanted[name], strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5, err_msg=name)
