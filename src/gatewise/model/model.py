@@ -108,7 +108,7 @@ class Model(Predictor):
             self.metadata.best_epoch,
         )
 
-    @property
+    @cached_property
     def explained(self) -> Ensemble:
         """The ensemble as explanations run it: in float32, with the token of unknown words."""
         return self.ensemble.with_lstm(precision="float32", unknown=self.preprocessor.unknown)
