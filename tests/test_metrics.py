@@ -239,20 +239,17 @@ def test_predictions_by_threshold_change_what_is_counted_not_the_probabilities()
 TAGS = ("O", "B-X", "I-X", "B-Y", "I-Y", "E-Y", "S-Y")
 
 
-@pytest.mark.parametrize(
-    ("sequences", "wanted"),
-    [  # as conlleval and seqeval's default mode
+def test_entities_are_runs_of_one_type() -> None:
+    for sequences, wanted in (
         ([["B-X", "I-X", "O", "I-Y"]], [("X", 0, 1), ("Y", 3, 3)]),
         ([["I-X", "B-X", "I-Y", "I-Y"]], [("X", 0, 0), ("X", 1, 1), ("Y", 2, 3)]),
         ([["O", "B-X"], ["I-X", "O"]], [("X", 1, 1), ("X", 2, 2)]),
         ([["S-Y", "I-Y", "E-Y", "E-Y", "O"]], [("Y", 0, 0), ("Y", 1, 2), ("Y", 3, 3)]),
         ([["O", "O"]], []),
-    ],
-)
-def test_entities_are_runs_of_one_type(sequences: list[list[str]], wanted: list[tuple[str, int, int]]) -> None:
-    labels = np.array([TAGS.index(tag) for row in sequences for tag in row])
-    starts = np.cumsum([0, *map(len, sequences[:-1])])
-    assert entities_of(labels, starts, TAGS) == wanted
+    ):
+        labels = np.array([TAGS.index(tag) for row in sequences for tag in row])
+        starts = np.cumsum([0, *map(len, sequences[:-1])])
+        assert entities_of(labels, starts, TAGS) == wanted
 
 
 def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:

@@ -142,16 +142,13 @@ def test_what_does_not_fit_is_named() -> None:
     assert_refused("a recipe has no 'warm_stat'; did you mean 'warm_start'", LSTMTextClassifier, warm_stat=True)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
+def test_parameters_are_checked_before_the_data() -> None:
+    for parameters, message in (
         ({"units": 0}, "units must be"),
         ({"recipe": "quick"}, "no recipe is called 'quick'"),
         ({"ngrams__order": 9}, "ngrams.order must be"),
-    ],
-)
-def test_parameters_are_checked_before_the_data(parameters: dict[str, Any], message: str) -> None:
-    assert_refused(message, clone(SMALL).set_params(**parameters).fit, [object()], None)
+    ):
+        assert_refused(message, clone(SMALL).set_params(**parameters).fit, [object()], None)
 
 
 def test_every_field_of_a_recipe_is_a_parameter() -> None:

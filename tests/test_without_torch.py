@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 # An import of torch ends it, also where an ImportError would be caught.
 SCRIPT = """
@@ -91,17 +89,14 @@ TORCH = "MissingExtra gatewise.nn needs torch: pip install 'gatewise[torch]'"
 SCIPY = "MissingExtra training needs SciPy and threadpoolctl: pip install 'gatewise[train]'"
 
 
-@pytest.mark.parametrize(
-    ("words", "given", "printed"),
-    [
+def test_without_its_extra() -> None:
+    for words, given, printed in (
         (["gatewise.nn"], {}, ["PASSIVE", TORCH]),
         (["gatewise.nn"], {"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", TORCH]),
         (["gatewise.training", "scipy"], {}, [SCIPY]),
         (["gatewise.training", "threadpoolctl"], {}, [SCIPY]),
-    ],
-)
-def test_without_its_extra(words: list[str], given: dict[str, str], printed: list[str]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
-    command = [sys.executable, "-c", BLOCKED, *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == printed
+    ):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+        command = [sys.executable, "-c", BLOCKED, *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == printed

@@ -92,13 +92,10 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path, keras_fo
     assert sum(one["weight"] for one in found["members"]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
+def test_a_bad_table_is_one_line(run: Run, tmp_path: Path) -> None:
+    for rows, message in (
         (["1990-01,1", "1990-01,2"], "data.csv': the time 1990-01-01 occurs twice: name the column of the series"),
         (["1990-01,1", "1990-02,many"], "data.csv':3: 'passengers' must be a number, not 'many'"),
-    ],
-)
-def test_a_bad_table_is_one_line(run: Run, tmp_path: Path, rows: list[str], message: str) -> None:
-    file = table(tmp_path / "data.csv", rows)
-    assert message in refused(run, "forecast", file, "--time", "month", "--target", "passengers")
+    ):
+        file = table(tmp_path / "data.csv", rows)
+        assert message in refused(run, "forecast", file, "--time", "month", "--target", "passengers")

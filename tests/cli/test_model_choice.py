@@ -26,21 +26,18 @@ def bundled_folder(keras_folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return place
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_model: Model) -> None:
+    for words in (
         ["good"],
         ["it was good was it"],
         ["the film was bad", "good"],
         ["10/10", "and/or", "good.bad"],
         ["-m", "bundled", "good", "bad"],
-    ],
-)
-def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_model: Model, words: list[str]) -> None:
-    texts = [word for word in words if word not in ("-m", "bundled")]
-    result = run("predict", *words)
-    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == keras_model.predict(texts).tolist()
-    assert result.stderr == f"{MESSAGE}\n" * (words[0] != "-m")
+    ):
+        texts = [word for word in words if word not in ("-m", "bundled")]
+        result = run("predict", *words)
+        assert [line.split("\t")[0] for line in result.stdout.splitlines()] == keras_model.predict(texts).tolist()
+        assert result.stderr == f"{MESSAGE}\n" * (words[0] != "-m")
 
 
 def test_a_model_folder_prints_no_message(run: Run, bundled_folder: Path, tokens_folder: Path) -> None:

@@ -227,9 +227,8 @@ def test_the_ends_of_lines(text: str, lines: list[str]) -> None:
     assert split_lines(text) == lines
 
 
-@pytest.mark.parametrize(
-    ("begin", "header"),
-    [
+def test_tables() -> None:
+    for begin, header in (
         ("id,review,label\n1,good film,x\n", ["id", "review", "label"]),
         ("t,l\r\nthe film was good,pos\r\n", ["t", "l"]),
         ("text,label\n", ["text", "label"]),
@@ -239,15 +238,12 @@ def test_the_ends_of_lines(text: str, lines: list[str]) -> None:
         ('"id","my text"\n1,"two\nlines"\n2,c\n', ["id", "my text"]),
         ("id,n,review\n1,2,good\n3,4", ["id", "n", "review"]),
         ('1,the film was bad\n0,good\n1,"bad, bad"\n', ["1", "the film was bad"]),
-    ],
-)
-def test_tables(begin: str, header: list[str]) -> None:
-    assert table_header(begin) == header
+    ):
+        assert table_header(begin) == header
 
 
-@pytest.mark.parametrize(
-    "begin",
-    [
+def test_texts() -> None:
+    for begin in (
         "good, bad\nyes, no\nnot, at all\n",
         "the film was bad\na film seen twice\n",
         "good,cheap\n",
@@ -259,7 +255,5 @@ def test_tables(begin: str, header: list[str]) -> None:
         '"no, no", she said\nand, well, left\n',
         "He: yes; no\nshe: no; yes\n",
         "",
-    ],
-)
-def test_texts(begin: str) -> None:
-    assert table_header(begin) == []
+    ):
+        assert table_header(begin) == []

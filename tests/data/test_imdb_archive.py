@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from gatewise.data import Splits, embedded_reviews
-from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_index, keras_words
+from gatewise.text import keras_decode, keras_encode, keras_index, keras_words
 
 
 def test_the_labelled_reviews(reviews: Splits) -> None:
@@ -47,15 +47,6 @@ def test_the_review_that_the_tutorial_prints(reviews: Splits, published_index: d
         ["<start>", *(w if published_index.get(w, 10**9) + 3 < 10_000 else "<unk>" for w in words)]
     )
     assert keras_decode(keras_encode(text, published_index, None, start=None), published_index).split() == words
-
-
-def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[str, int]) -> None:
-    encoding = KerasEncoding(published_index)
-    assert encoding.vocab_size == 88_588
-    assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
-    texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
-    for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
-        np.testing.assert_array_equal(ids, keras_encode(text, published_index))
 
 
 def test_the_published_index_is_rebuilt_from_the_train_reviews(

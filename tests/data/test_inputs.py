@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import datasets
@@ -48,12 +49,6 @@ def test_containers_of_texts(case: str) -> None:
     found = convert_inputs(CONTAINERS[case]())
     assert found == TEXTS
     assert all(type(text) is str for text in found)
-
-
-def test_the_list_given_is_not_changed() -> None:
-    given = [np.str_("a"), "b"]
-    assert convert_inputs(given) is not given
-    assert type(given[0]) is np.str_
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -103,21 +98,21 @@ def test_what_could_be_misread_is_refused(case: str) -> None:
     assert "X" in found or "frame" in found
 
 
-def test_the_kind_expected_is_the_kind_checked() -> None:
+def test_the_kind_expected_is_the_kind_checked_and_the_list_given_is_not_changed() -> None:
+    given = [np.str_("a"), "b"]
+    assert convert_inputs(given) is not given
+    assert type(given[0]) is np.str_
     assert_refused("row 0 is a list, not a text", convert_inputs, [[1.0, 2.0]], kind="text")
     assert_refused("row 0 is a text", convert_inputs, TEXTS, kind="series")
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
+def test_two_columns_of_one_name_are_refused() -> None:
+    for frame in (
         pd.DataFrame([["a", "b"]], columns=["text", "text"]),
         pd.DataFrame({1: ["a"], "1": ["b"]}),
         pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]),
-    ],
-)
-def test_two_columns_of_one_name_are_refused(frame: Any) -> None:
-    assert_refused(r"it has two columns '(text|1)'", convert_inputs, frame)
+    ):
+        assert_refused(r"it has two columns '(text|1)'", convert_inputs, frame)
 
 
 def test_columns_named_as_the_attributes_of_other_frames() -> None:
@@ -202,9 +197,8 @@ def lists(series: list[Any]) -> list[Any]:
     return [s.tolist() for s in series]
 
 
-@pytest.mark.parametrize(
-    ("given", "want"),
-    [
+def test_every_form_becomes_steps_by_channels() -> None:
+    for given, want in (
         (np.array([[1, 2, 3], [4, 5, 7]]), [[[1], [2], [3]], [[4], [5], [7]]]),
         ([[1, 2, 3], [4, 5]], [[[1], [2], [3]], [[4], [5]]]),
         ([np.array([1.5, 2]), np.array([4.0])], [[[1.5], [2]], [[4]]]),
@@ -218,10 +212,8 @@ def lists(series: list[Any]) -> list[Any]:
         (pa.array([[1.0, 2.0], [3.0]]), [[[1], [2]], [[3]]]),
         (pl.Series([[1, 2], [3]]), [[[1], [2]], [[3]]]),
         ([pd.Series([1, 2]), (3,)], [[[1], [2]], [[3]]]),
-    ],
-)
-def test_every_form_becomes_steps_by_channels(given: Any, want: Any) -> None:
-    assert lists(convert_inputs(given)) == want
+    ):
+        assert lists(convert_inputs(given)) == want
 
 
 def test_missing_values_stay_missing() -> None:
@@ -245,15 +237,12 @@ def test_layout_transposes_arrays_but_not_frames() -> None:
         series_of(values, layout="time first")
 
 
-@pytest.mark.parametrize("shape", [(4, 1, 9), (4, 6, 100), (4, 5, 5)])
-def test_an_array_that_may_have_channels_first_is_refused(shape: tuple[int, ...]) -> None:
-    for given in (np.ones(shape), list(np.ones(shape))):
+def test_an_array_that_may_have_channels_first_is_refused() -> None:
+    for shape, as_list in product([(4, 1, 9), (4, 6, 100), (4, 5, 5)], (False, True)):
+        given = list(np.ones(shape)) if as_list else np.ones(shape)
         assert_refused("may have channels first: pass layout='time-first' for", series_of, given)
         assert series_of(given, layout="time-first")[0].shape == shape[1:]
-
-
-def test_lists_whose_second_dimension_varies_may_have_channels_first() -> None:
-    assert_refused("may have channels first", series_of, [np.ones((3, 2)), np.ones((3, 1))])
+    assert_refused("may have channels first", series_of, [np.ones((3, 2)), np.ones((3, 1))])  # the second varies
     assert len(series_of([np.ones((2, 3)), np.ones((4, 3))])) == 2
     assert series_of(np.ones((4, 9, 3)))[0].shape == (9, 3)
 
@@ -292,9 +281,8 @@ def test_a_model_takes_one_series() -> None:
         assert_refused(message, one_series, given, channels)
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
+def test_what_is_no_series_is_refused_with_its_place() -> None:
+    for given, message in (
         (np.ones((2, 3), dtype=complex), "series must be real numbers, got complex numbers"),
         ([[1, 2], [3, 1j]], "row 1: series must be real numbers, got complex numbers"),
         (np.ones((2, 3), dtype=bool), "got boolean values"),
@@ -313,10 +301,8 @@ def test_a_model_takes_one_series() -> None:
         ([frame(a=[1, 2], b=["x", "y"])], "column 'b' of the data frame holds"),
         ({"a": [1, 2]}, "not a dict"),
         ("text", "not a str"),
-    ],
-)
-def test_what_is_no_series_is_refused_with_its_place(given: Any, message: str) -> None:
-    assert_refused(message.replace("+", r"\+"), series_of, given)
+    ):
+        assert_refused(message.replace("+", r"\+"), series_of, given)
 
 
 def test_a_series_in_a_frame_of_each_library() -> None:

@@ -35,9 +35,8 @@ def test_containers_of_names(case: str) -> None:
     assert found[1:] == (("bad", "good"), "classification", "str")
 
 
-@pytest.mark.parametrize(
-    ("labels", "classes", "label_type"),
-    [
+def test_the_type_of_the_labels_is_kept() -> None:
+    for labels, classes, label_type in (
         ([10, 9, 10], ("9", "10"), "int"),
         (np.array([10, 9, 10], dtype=np.uint8), ("9", "10"), "int"),
         ([2.0, -1.0, 2.0], ("-1.0", "2.0"), "float"),
@@ -46,12 +45,10 @@ def test_containers_of_names(case: str) -> None:
         (np.array([[1], [0], [1]]), ("0", "1"), "int"),
         (["10", "9", "10"], ("9", "10"), "str"),
         (["nan", "None", "nan"], ("None", "nan"), "str"),  # these are words
-    ],
-)
-def test_the_type_of_the_labels_is_kept(labels: Any, classes: tuple[str, ...], label_type: str) -> None:
-    found = convert_labels(labels)
-    assert (found.classes, found.label_type) == (classes, label_type)
-    assert found.labels.tolist() == [classes.index(name) for name in (classes[1], classes[0], classes[1])]
+    ):
+        found = convert_labels(labels)
+        assert (found.classes, found.label_type) == (classes, label_type)
+        assert found.labels.tolist() == [classes.index(name) for name in (classes[1], classes[0], classes[1])]
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -98,22 +95,19 @@ def test_numbers_are_classes_where_the_task_says_so() -> None:
     assert len(convert_labels(list(range(21)) * 2).classes) == 21  # each twice: half of the rows
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
+def test_a_list_of_labels_per_row_is_multilabel() -> None:
+    for labels in (
         [["sport", "news"], [], ["art", "sport", "sport"]],
         [("news", "sport"), (), ("sport", "art")],
         [{"news", "sport"}, set(), {"art", "sport"}],
         pa.array([["sport", "news"], [], ["art", "sport"]]),
         pl.Series([["sport", "news"], [], ["art", "sport"]]),
         pd.Series([["sport", "news"], [], ["art", "sport"]]),
-    ],
-)
-def test_a_list_of_labels_per_row_is_multilabel(labels: Any) -> None:
-    found = convert_labels(labels)
-    assert found[1:] == (("art", "news", "sport"), "multilabel", "str")
-    assert found.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
-    assert found.labels.dtype == np.int64
+    ):
+        found = convert_labels(labels)
+        assert found[1:] == (("art", "news", "sport"), "multilabel", "str")
+        assert found.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
+        assert found.labels.dtype == np.int64
 
 
 def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
@@ -151,9 +145,8 @@ def test_numbers_for_regression() -> None:
     assert (several.classes, several.labels.tolist()) == (("price", "rent"), [[1, 3], [2, 4]])
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
+def test_what_is_no_number_is_refused() -> None:
+    for labels, message in (
         ([1.0, None], "row 1 is missing (None)"),
         ([1.0, np.nan], "row 1 is missing (NaN)"),
         ([1.0, np.inf], "row 1 is a number (inf); regression needs finite numbers"),
@@ -162,10 +155,8 @@ def test_numbers_for_regression() -> None:
         ([True, False], "row 0 is True; regression needs"),
         ([[1.0], [1.0, 2.0]], "row 1 has 2 numbers, but row 0 has 1"),
         ([1j], "row 0 is a number (1j)"),
-    ],
-)
-def test_what_is_no_number_is_refused(labels: Any, message: str) -> None:
-    assert_refused(re.escape(message), convert_labels, labels, task="regression")
+    ):
+        assert_refused(re.escape(message), convert_labels, labels, task="regression")
 
 
 TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
@@ -246,9 +237,8 @@ def test_kind_is_that_of_the_rows() -> None:
     assert labelled([]).kind == "text"
 
 
-@pytest.mark.parametrize(
-    ("labels", "classes", "groups", "message"),
-    [
+def test_columns_that_do_not_fit_are_refused() -> None:
+    for labels, classes, groups, message in (
         ([0, 2], ("a", "b"), [0, 1], "labels must be between 0 and 1"),
         ([0, -1], ("a", "b"), [0, 1], "labels must be between 0 and 1"),
         ([0], ("a", "b"), [0, 1], r"labels must be \(2,\) int64, got \(1,\) int64"),
@@ -256,9 +246,5 @@ def test_kind_is_that_of_the_rows() -> None:
         ([0, 1], ("a", "b"), [0], r"groups must be \(2,\)"),
         ([0, 1], ("a", "a"), [0, 1], "classes must be distinct"),
         ([0, 1], ("a", ""), [0, 1], "classes must be distinct names, none empty"),
-    ],
-)
-def test_columns_that_do_not_fit_are_refused(
-    labels: list[int], classes: tuple[str, ...], groups: list[int], message: str
-) -> None:
-    assert_refused(message, Labelled, ["x", "y"], np.array(labels), classes, np.array(groups), "here")
+    ):
+        assert_refused(message, Labelled, ["x", "y"], np.array(labels), classes, np.array(groups), "here")

@@ -100,9 +100,8 @@ def test_layout_of_arrays_in_files(tmp_path: Path) -> None:
 ONES = np.ones((2, 3, 1))
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
+def test_a_bad_npz_is_refused(tmp_path: Path) -> None:
+    for arrays, message in (
         ({"labels": [0, 1]}, "must have X, inputs, or values with lengths; it has 'labels'"),
         ({"labels": [0, 1], "values": np.ones((3, 1))}, "must have X, inputs, or values with lengths"),
         ({"labels": [0, 1], "X": ONES, "inputs": ONES}, "has both 'X' and 'inputs'"),
@@ -121,39 +120,29 @@ ONES = np.ones((2, 3, 1))
             {"y": np.array(["a", None], dtype=object), "X": ONES},
             r"made\.npz': 'y\.npy' holds Python objects: save numbers or strings",
         ),
-    ],
-)
-def test_a_bad_npz_is_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
-    assert_refused(message, read_series, npz(tmp_path, **arrays), error=DataError)
+    ):
+        assert_refused(message, read_series, npz(tmp_path, **arrays), error=DataError)
 
 
-def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
-    member = io.BytesIO()
-    np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 1)})
-    path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr("inputs.npy", member.getvalue() + b"\0" * 80)
-    assert_refused(r"'inputs\.npy' does not have the size that it declares", read_series, path, error=DataError)
-
-
-HEADERS = {
-    "an unhashable key": "{[]: 1}",
-    "many levels": "-" * 8000 + "1",
-    "many empty series": f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 0)}}\n",
-    "many empty series of channels": f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 3, 0)}}\n",
-}
-
-
-@pytest.mark.parametrize("case", HEADERS)
-def test_a_hostile_header_of_an_npy_file_is_one_line(tmp_path: Path, case: str) -> None:
-    header = HEADERS[case].encode()
-    path = tmp_path / "a.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(DataError, match=r"malformed header|row 0 is an empty series"):
-        read_series(path, layout="time-first")
+def test_a_hostile_header_of_an_npy_file_is_one_line(tmp_path: Path) -> None:
+    for text, message in (
+        ("{[]: 1}", "malformed header"),
+        ("-" * 8000 + "1", "malformed header"),
+        (f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 0)}}\n", "row 0 is an empty series"),
+        (f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 3, 0)}}\n", "row 0 is an empty series"),
+    ):
+        header, path = text.encode(), tmp_path / "a.npy"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        assert_refused(message, read_series, path, layout="time-first", error=DataError)
 
 
 def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 1)})
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as bundle:
+        bundle.writestr("inputs.npy", member.getvalue() + b"\0" * 80)
+    message = r"'inputs\.npy' does not have the size that it declares"
+    assert_refused(message, read_series, tmp_path / "bomb.npz", error=DataError)
     whole = npz(tmp_path, inputs=np.random.default_rng(3).normal(size=(2, 3, 1)), labels=[0, 1]).read_bytes()
     path = tmp_path / "cut.npz"
     for end in range(0, len(whole), 37):
@@ -196,22 +185,17 @@ def test_ucr_text(tmp_path: Path, separator: str) -> None:
 HINT = "; name their column with label (--label), if there is one"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "hint"),
-    [
+def test_a_column_of_labels_is_asked_for_where_there_may_be_one(tmp_path: Path) -> None:
+    for name, content, hint in (
         ("a.ts", "@data\n1,2\n3,4\n", ""),
         ("a.tsv", "NaN\t1\t2\n?\t3\t4\n", ""),
         ("a.csv", "s,t\n1,2\n3,4\n", HINT),
         ("a.csv", "s,t,label\n1,2,\n3,4,\n", ""),
         ("a.arff", "@relation x\n@attribute s numeric\n@attribute t numeric\n@data\n1,2\n3,4\n", HINT),
         ("a.arff", "@relation x\n@attribute s numeric\n@attribute c {u}\n@data\n1,?\n3,?\n", ""),
-    ],
-)
-def test_a_column_of_labels_is_asked_for_where_there_may_be_one(
-    tmp_path: Path, name: str, content: str, hint: str
-) -> None:
-    rows = read_series(write(tmp_path, name, content))
-    assert_refused(re.escape(f"{name}': the series have no labels{hint}") + "$", rows.labelled, error=DataError)
+    ):
+        rows = read_series(write(tmp_path, name, content))
+        assert_refused(re.escape(f"{name}': the series have no labels{hint}") + "$", rows.labelled, error=DataError)
 
 
 def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:

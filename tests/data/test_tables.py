@@ -30,9 +30,8 @@ def test_a_csv(tmp_path: Path) -> None:
     assert data.kind == "text"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_the_same_table_written_otherwise(tmp_path: Path) -> None:
+    for content in (
         GOOD,
         "\ufeff" + GOOD,
         GOOD.replace("\n", "\r\n"),
@@ -40,11 +39,9 @@ def test_a_csv(tmp_path: Path) -> None:
         GOOD.rstrip("\n"),
         "\n" + GOOD + "\n\n",
         GOOD.replace("dull", '"dull"'),
-    ],
-)
-def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
-    data = read(tmp_path, content)
-    assert (data.inputs, data.labels.tolist(), data.classes) == (["good film", "dull"], [1, 0], ("no", "yes"))
+    ):
+        data = read(tmp_path, content)
+        assert (data.inputs, data.labels.tolist(), data.classes) == (["good film", "dull"], [1, 0], ("no", "yes"))
 
 
 @pytest.mark.parametrize("content", [b"text\rx", b"text\r\rx\r", b"text\nx", b"\rtext\rx\n"])
@@ -346,20 +343,17 @@ def test_the_same_texts_have_the_same_fingerprint() -> None:
     assert one.fingerprint() == Unlabelled(["a", "bc"], "elsewhere").fingerprint() != other.fingerprint()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, content, says in (
         ("x.pdf", "x", "must end in one of"),
         ("x.csv", "body\n", "has no row"),
         ("x.csv", "body\n \n", "the text is empty"),
         ("x.csv", "other\na\n", "no column 'body'"),
         ("x.jsonl", '{"body": 3}\n', "is a number .3., not a text"),
         ("x.txt", "", "the text is empty"),
-    ],
-)
-def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: str, says: str) -> None:
-    (tmp_path / name).write_text(content)
-    assert_refused(says, read_texts, [str(tmp_path / name)], text="body", error=DataError)
+    ):
+        (tmp_path / name).write_text(content)
+        assert_refused(says, read_texts, [str(tmp_path / name)], text="body", error=DataError)
 
 
 def test_invalid_sources_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Labels per step: lists of words and labels, CoNLL files, tables, series."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +22,8 @@ def names(data: Labelled) -> list[list[str]]:
     return [[data.classes[k] for k in labels] for labels in data.labels]
 
 
-@pytest.mark.parametrize(
-    ("file", "content", "options", "texts", "labels"),
-    [
+def test_a_table_has_a_label_for_each_word(tmp_path: Path) -> None:
+    for file, content, options, texts, labels in (
         ("a.conll", CONLL, {}, ["EU rejects", "# Peter"], [["B-ORG", "O"], ["O", "B-PER"]]),
         ("a.conll", CONLL, {"label": "2"}, ["EU rejects", "# Peter"], [["NNP", "VBZ"], ["#", "NNP"]]),
         ("a.conll", "# id 7\nA\tx\nB c\ty\n", {}, ["A B\u00a0c"], [["x", "y"]]),
@@ -39,24 +37,19 @@ def names(data: Labelled) -> list[list[str]]:
             ["A b\u00a0c", "d"],
             [["x", "y"], ["x"]],
         ),
-    ],
-)
-def test_a_table_has_a_label_for_each_word(
-    tmp_path: Path, file: str, content: str, options: dict[str, Any], texts: list[str], labels: list[list[str]]
-) -> None:
-    (tmp_path / file).write_text(content, encoding="utf-8")
-    data = read_table(tmp_path / file, task="tagging", **options)
-    assert (data.inputs, names(data)) == (texts, labels)
-    assert data.target.per_step
-    assert data.target.named_task == "tagging"
-    if file.startswith("a.conll"):
-        assert names(read_table(tmp_path / file, **options)) == labels, "such a file has no other task"
-    assert all(len(words_of(text)) == len(row) for text, row in zip(data.inputs, data.labels, strict=True))
+    ):
+        (tmp_path / file).write_text(content, encoding="utf-8")
+        data = read_table(tmp_path / file, task="tagging", **options)
+        assert (data.inputs, names(data)) == (texts, labels)
+        assert data.target.per_step
+        assert data.target.named_task == "tagging"
+        if file.startswith("a.conll"):
+            assert names(read_table(tmp_path / file, **options)) == labels, "such a file has no other task"
+        assert all(len(words_of(text)) == len(row) for text, row in zip(data.inputs, data.labels, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
+def test_a_row_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    for file, content, message in (
         ("a.conll", "EU B\nrejects\n", "line 2 has 1 field, not 2"),
         ("a.conll", "EU\tB\n\nx\t\n", "line 3: field 2 is empty"),
         ("a.conll", "EU\nB\n", "no column 'label'"),
@@ -64,11 +57,9 @@ def test_a_table_has_a_label_for_each_word(
         ("a.csv", "text,label\na b,x\n", ":2: 1 label for 2 words"),
         ("a.jsonl", '{"text": ["a", ""], "label": ["x", "y"]}\n', "word 2 is empty"),
         ("a.jsonl", '{"text": ["a", "b"], "label": ["x", null]}\n', "'label' is empty"),
-    ],
-)
-def test_a_row_that_does_not_fit_is_named(tmp_path: Path, file: str, content: str, message: str) -> None:
-    (tmp_path / file).write_text(content, encoding="utf-8")
-    assert_refused(message, read_table, tmp_path / file, task="tagging", error=DataError)
+    ):
+        (tmp_path / file).write_text(content, encoding="utf-8")
+        assert_refused(message, read_table, tmp_path / file, task="tagging", error=DataError)
 
 
 def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
@@ -104,18 +95,15 @@ def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
     assert_refused("1 label for 3 steps", one.labelled, "tagging", error=DataError)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
+def test_labels_that_do_not_fit_are_named() -> None:
+    for labels, message in (
         ([["X"], ["X"]], "labels: row 0 has 1 label for 2 words"),
         (["X Y", "X"], r"row 0 is a text \('X Y'\), not a list of labels"),
         ([["X", None], ["X"]], "row 0, step 2 has no label"),
         ([["X", "Y"], [1]], "row 1, step 1 is a number"),
         ([["X", "Y"], []], "row 1 is .*, not a list of labels"),
-    ],
-)
-def test_labels_that_do_not_fit_are_named(labels: Any, message: str) -> None:
-    assert_refused(message, Labelled.of, [["a", "b"], ["c"]], labels, task="tagging")
+    ):
+        assert_refused(message, Labelled.of, [["a", "b"], ["c"]], labels, task="tagging")
 
 
 def test_splits_and_other_classes() -> None:

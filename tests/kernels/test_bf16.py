@@ -136,9 +136,8 @@ BOTH = ["amx_bf16", "avx512_bf16"]
 NO_AMX = "cannot run here on amx: it can on avx512"
 
 
-@pytest.mark.parametrize(
-    ("builds", "forced", "isa", "found"),
-    [
+def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for builds, forced, isa, found in (
         ([], None, None, "no AVX512_BF16"),
         (BOTH[1:], None, None, "avx512_bf16"),
         (BOTH[1:], None, "avx512", "avx512_bf16"),
@@ -149,21 +148,16 @@ NO_AMX = "cannot run here on amx: it can on avx512"
         (BOTH, "avx512", None, "avx512_bf16"),
         (BOTH, None, "avx2", "amx and avx512, not for 'avx2'"),
         (BOTH, "portable", None, "amx and avx512, not for 'portable'"),
-    ],
-)
-def test_the_best_that_is_here_unless_another_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, builds: list[str], forced: str | None, isa: str | None, found: str
-) -> None:
-    with_builds(monkeypatch, builds, forced)
-    if found in BOTH:
-        assert native.Native(precision="bf16", isa=isa)._isa == found
-        return
-    assert_refused(found, native.Native, precision="bf16", isa=isa, error=KernelUnavailable)
+    ):
+        with_builds(monkeypatch, builds, forced)
+        if found in BOTH:
+            assert native.Native(precision="bf16", isa=isa)._isa == found
+        else:
+            assert_refused(found, native.Native, precision="bf16", isa=isa, error=KernelUnavailable)
 
 
-@pytest.mark.parametrize(
-    ("builds", "pays", "forced", "want"),
-    [
+def test_auto_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for builds, pays, forced, want in (
         ([], True, None, "float32"),
         (["avx512_bf16"], True, None, "bf16"),
         (["avx512_bf16"], False, None, "float32"),
@@ -171,13 +165,9 @@ def test_the_best_that_is_here_unless_another_is_asked_for(
         (["amx_bf16", "avx512_bf16"], False, "avx512", "float32"),
         (["amx_bf16", "avx512_bf16"], True, "avx2", "float32"),
         (["avx512_bf16"], True, "amx", "float32"),
-    ],
-)
-def test_auto_is_the_faster_one(
-    monkeypatch: pytest.MonkeyPatch, builds: list[str], pays: bool, forced: str | None, want: str
-) -> None:
-    with_builds(monkeypatch, builds, forced, pays)
-    assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
+    ):
+        with_builds(monkeypatch, builds, forced, pays)
+        assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
 
 
 def test_a_precision_that_is_none_is_refused() -> None:

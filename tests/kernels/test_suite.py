@@ -38,11 +38,8 @@ def test_suite(make: Maker, check: str) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_suite_rejects(mutant: type[Mutant]) -> None:
+    """For its mutation: its base class passes."""
+    check = CHECKS[f"check_{MUTANTS[mutant]}"]
+    check(Mutant())
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        CHECKS[f"check_{MUTANTS[mutant]}"](mutant())
-
-
-@pytest.mark.parametrize("check", sorted(set(MUTANTS.values())))
-def test_the_unbroken_base_passes(check: str) -> None:
-    """Else a mutant could be rejected for its base class and not for its mutation."""
-    CHECKS[f"check_{check}"](Mutant())
+        check(mutant())

@@ -96,19 +96,16 @@ def test_two_members_of_one_kind_come_back_from_their_files() -> None:
     assert len({one.fingerprint() for one in (ensemble, *others)}) == 6
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_what_does_not_fit_together_is_refused() -> None:
+    for changes, message in (
         ({"members": (ngrams_of(1),), "weights": (1.0,)}, "exactly one LSTM"),
         ({"weights": (1.0, 1.0, np.nan)}, "3 finite weights"),
         ({"shift": np.array([0, np.inf, 0])}, "3 finite numbers"),
         ({"target": Target(("a", "b"))}, "needs 1 outputs; the network has 3"),
         ({"members": (lstm_of(), test_ngrams.some(1, 2)[0]), "weights": (1.0, 1.0)}, "2 logits, the model has 3"),
         ({"members": (lstm_of(), test_convolutions.some()), "weights": (1.0, 1.0)}, "convolutions need series"),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], message: str) -> None:
-    assert_refused(message, replace, ensemble_of(), **changes)
+    ):
+        assert_refused(message, replace, ensemble_of(), **changes)
 
 
 MEMBERS: dict[str, Member] = {

@@ -168,10 +168,10 @@ def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
 
 
 def test_shapes_fit_together() -> None:
-    with pytest.raises(InputError, match="3 channels, the windows have 2 columns"):
-        lstm_of(Architecture.stacked("channels", 3, 0, 3, outputs=4))
-    with pytest.raises(InputError, match=r"the weights must be \(12, 4\), not \(11, 4\)"):
-        Autoregression(Transform(False, 1, False, 6), SCALES, 4, np.zeros((11, 4)), np.zeros(4))
+    arch = Architecture.stacked("channels", 3, 0, 3, outputs=4)
+    assert_refused("3 channels, the windows have 2 columns", lstm_of, arch)
+    given = Transform(False, 1, False, 6), SCALES, 4, np.zeros((11, 4)), np.zeros(4)
+    assert_refused(r"the weights must be \(12, 4\), not \(11, 4\)", Autoregression, *given)
 
 
 def test_the_gates_are_those_of_the_plain_lstm() -> None:
@@ -212,22 +212,17 @@ def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:
     assert windows[0, -1].tolist() == [3, 1, 4]
 
 
-@pytest.mark.parametrize(
-    ("member", "change", "message"),
-    [
+def test_forged_arrays_are_refused() -> None:
+    for member, change, message in (
         (3, {"smoothing": np.full((3, 4), 1.5)}, "smoothing must lie between 0 and 1"),
-        (3, {"smoothing": np.full((3, 4), np.nan)}, "has NaN"),
         (3, {"period": np.array([0, 4, 1])}, "period must lie between 1 and the length"),
         (3, {"period": np.array([1, 400, 2])}, "period must lie between 1 and the length"),
         (4, {"smoothing": np.array([-0.1, 0.5, 0.2])}, "smoothing must lie between 0 and 1"),
-    ],
-)
-def test_forged_arrays_are_refused(member: int, change: dict[str, Any], message: str) -> None:
-    entry, _ = MEMBERS[member].to_file()
-    arrays: dict[str, Array] = {**MEMBERS[member].arrays(), **change}
-    entry = parse_json(json_bytes(entry), "config.json")
-    with pytest.raises((ModelFileError, InputError), match=message):
-        type(MEMBERS[member]).from_file(entry, tensors_to_bytes(arrays), INPUTS, 4, "x")
+    ):
+        arrays: dict[str, Array] = {**MEMBERS[member].arrays(), **change}
+        entry = parse_json(json_bytes(MEMBERS[member].to_file()[0]), "config.json")
+        given = entry, tensors_to_bytes(arrays), INPUTS, 4, "x"
+        assert_refused(message, type(MEMBERS[member]).from_file, *given, error=(ModelFileError, InputError))
 
 
 # rng = np.random.default_rng(3)

@@ -73,19 +73,16 @@ def test_the_same_in_any_company_and_order(name: str) -> None:
     assert len(set(np.round(together[:, 0], 4))) > 1, "answers must differ for this test to mean anything"
 
 
-@pytest.mark.parametrize(
-    ("name", "bad", "message"),
-    [
+def test_bad_input_is_named() -> None:
+    for name, bad, message in (
         ("keras", ["fine", "  \n"], "row 1 is empty"),
         ("keras", ["a\ud800b"], "row 0"),
         ("tokens", ["\u200b\x00"], "row 0"),
         ("tokens", [b"bytes"], "row 0 is a bytes, not a string"),
         ("series", [np.ones((2, 2))], "row 0 has 2 channels, but the model reads 3"),
         ("series", [np.ones((2, 3)), [[1, 2, np.inf]]], "row 1, step 0, channel 2: inf is not finite"),
-    ],
-)
-def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
-    assert_refused(message, MODELS[name].predict, bad)
+    ):
+        assert_refused(message, MODELS[name].predict, bad)
 
 
 def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters, parameter_shapes, summary
 from gatewise.network.autograd import VALUES, gradients
@@ -162,9 +162,8 @@ def test_start_values_are_those_of_keras() -> None:
     np.testing.assert_array_equal(start["lstm.0.forward.bias"], np.repeat([0, 1, 0, 0], 100))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_an_architecture_that_means_nothing_is_refused() -> None:
+    for change, message in (
         ({"layers": ()}, "layers must be at least 1"),
         ({"layers": (Layer(7),) * 33}, "at most 32 layers"),
         ({"hidden": (Hidden(7),) * 33}, "at most 32 layers"),
@@ -172,13 +171,8 @@ def test_start_values_are_those_of_keras() -> None:
         ({"layers": (Layer(7, "both"),)}, "one direction"),
         ({"pooling": "mean"}, "pooling 'last'"),
         ({"max_length": 0}, "a max_length above 0"),
-    ],
-)
-def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:
-    assert_refused(message, dataclasses.replace, UNMASKED, **change)
-
-
-def test_a_layer_that_means_nothing_is_refused() -> None:
+    ):
+        assert_refused(message, dataclasses.replace, UNMASKED, **change)
     for make in (lambda: Layer(0), lambda: Hidden(0), lambda: Architecture.stacked("tokens", 30, 5, 0)):
         assert_refused("units must be at least 1, not 0", make)
     assert_refused("merge 'sum' needs two directions, not 'backward' alone", Layer, 3, "backward", "sum")
@@ -193,17 +187,17 @@ def test_a_configuration_in_json_is_read_back(name: str) -> None:
 def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
     old = {"inputs": "channels", "vocab_size": 4, "embedding_dim": 0, "units": 6, "layers": 2, "bidirectional": True}
     assert Architecture.from_config(old, "config.json") == Architecture("channels", 4, 0, (Layer(6, "both"),) * 2)
+    read, where = Architecture.from_config, "config.json: architecture"
     for change, message in (
         ({"units": 0}, r"config.json: architecture: layers\[0\]: units must be at least 1, not 0"),
         ({"layers": 10**6}, "config.json: architecture: at most 32 layers"),
         ({"bidirectional": 1}, "bidirectional must be true or false"),
         ({"layers": [{"units": 6}]}, "layers must be a whole number"),
     ):
-        with pytest.raises(ModelFileError, match=message):
-            Architecture.from_config(old | change, "config.json: architecture")
+        assert_refused(message, read, old | change, where, error=ModelFileError)
 
 
 def test_ids_beyond_the_vocabulary_are_refused() -> None:
     assert_refused("from 0 to 29, found 3 to 30", Batch.of, [np.array([3, 30])], UNMASKED)
-    with pytest.raises(InputError, match=r"series 1: shape must be \(steps, 4\), not \(3, 2\)"):
-        Batch.of([np.ones((2, 4)), np.ones((3, 2))], ARCHITECTURES["series"])
+    other = [np.ones((2, 4)), np.ones((3, 2))]
+    assert_refused(r"series 1: shape must be \(steps, 4\), not \(3, 2\)", Batch.of, other, ARCHITECTURES["series"])

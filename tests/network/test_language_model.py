@@ -143,12 +143,6 @@ def test_the_likelihood_of_a_text_is_that_of_the_full_softmax(at_once: int, monk
         assert network.negative_log_likelihood(direction, text) == pytest.approx(float(right), rel=1e-9)
 
 
-def test_parameters_of_another_network_are_refused() -> None:
-    parameters = parameters_of(12)
-    del parameters["decoder.bias"]
-    assert_refused("not those of a language model", LanguageModel, parameters, get("reference"))
-
-
 def test_the_estimate_approaches_the_full_softmax() -> None:
     rng = np.random.default_rng(9)
     x, weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((400, 6), (37, 6), (37,)))
@@ -176,8 +170,9 @@ def test_the_sampler_follows_its_distribution() -> None:
     np.testing.assert_allclose(share, np.exp(sampler.log_expected), atol=0.03)
 
 
-@pytest.mark.parametrize(
-    ("counts", "samples"), [(np.zeros((2, 2), int), 3), (np.zeros(0, int), 3), (np.ones(3, int), 0)]
-)
-def test_an_empty_sampler_is_refused(counts: np.ndarray, samples: int) -> None:
-    assert_refused("sampler", Sampler, counts, samples)
+def test_an_empty_sampler_and_parameters_of_another_network_are_refused() -> None:
+    for counts, samples in ((np.zeros((2, 2), int), 3), (np.zeros(0, int), 3), (np.ones(3, int), 0)):
+        assert_refused("sampler", Sampler, counts, samples)
+    parameters = parameters_of(12)
+    del parameters["decoder.bias"]
+    assert_refused("not those of a language model", LanguageModel, parameters, get("reference"))

@@ -44,11 +44,13 @@ def relist(folder: Path, name: str, data: bytes) -> None:
     rewrite(folder, change)
 
 
-def test_comes_back_as_saved(folder: Path) -> None:
+def test_comes_back_as_saved(folder: Path, tmp_path: Path) -> None:
     loaded = load_folder(folder)
     assert loaded.files == small_files()
     assert loaded.read("README.md") == b"# A card\n"
     assert_refused(r"has no config\.yaml", loaded.read, "config.yaml", error=ModelFileError)
+    (tmp_path / "latest").symlink_to(folder)  # the user's own choice
+    assert load_folder(tmp_path / "latest").files == small_files()
 
 
 def test_fingerprint_tells_models_apart(folder: Path, tmp_path: Path) -> None:
@@ -250,11 +252,6 @@ def test_a_folder_that_is_replaced_while_its_names_are_read(folder: Path, monkey
 
     monkeypatch.setattr(OpenFolder, "entries", replaced)
     assert load_folder(folder).files == {"config.json": b"{}"}
-
-
-def test_a_link_to_a_folder_is_the_users_own_choice(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "latest").symlink_to(folder)
-    assert load_folder(tmp_path / "latest").files == small_files()
 
 
 AUDIT = """

@@ -39,13 +39,11 @@ def test_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> No
 def test_replaces_a_model_whole(folder: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "two renames":
         monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
-    save_folder(folder, NEW)
-    assert load_folder(folder).files == NEW
-    assert os.listdir(folder.parent) == ["model"]
-
-
-def test_a_damaged_model_may_be_replaced(folder: Path) -> None:
-    (folder / "README.md").write_bytes(b"other")
+    for files in (NEW, small_files()):
+        save_folder(folder, files)
+        assert load_folder(folder).files == files
+        assert os.listdir(folder.parent) == ["model"]
+    (folder / "README.md").write_bytes(b"other")  # a damaged model may be replaced
     (folder / "empty.txt").unlink()
     save_folder(folder, NEW)
     assert load_folder(folder).files == NEW

@@ -68,24 +68,21 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
     assert model.predict([]).tolist() == []
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences) -> None:
+    for options, message in (
         ({"recipe": "fast"}, "recipe fast: lstm.pooling is mean\\+max; a label per step needs pooling 'none'"),
         ({"tokenization": "words"}, "needs max_length 0, no other members"),
         ({"ngrams__order": 2}, "needs max_length 0, no other members"),
         ({"max_length": 5}, "needs max_length 0, no other members"),
         ({"unlabelled": ["a"]}, "does not use unlabelled texts"),
         ({"pretrained": "bundled"}, "cannot start a network of recipe tagging"),
-    ],
-)
-def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences, options: dict[str, Any], message: str) -> None:
-    assert_refused(message, gw.train, *sentences, task="tagging", verbose=0, **options)
-
-
-def test_other_tasks_need_pooling(sentences: Sentences) -> None:
-    with pytest.raises(InputError, match="only the task tagging, a label per step, has pooling 'none'"):
-        gw.train([" ".join(one) for one in sentences[0]], ["a", "b"] * 130, recipe="tagging", verbose=0)
+    ):
+        assert_refused(message, gw.train, *sentences, task="tagging", verbose=0, **options)
+    texts, message = (
+        [" ".join(one) for one in sentences[0]],
+        "only the task tagging, a label per step, has pooling 'none'",
+    )
+    assert_refused(message, gw.train, texts, ["a", "b"] * 130, recipe="tagging", verbose=0)
 
 
 def test_data_of_another_kind_is_refused(model: gw.Model, sentences: Sentences) -> None:
