@@ -203,6 +203,15 @@ def lowest() -> str:
     return "installed together and used"
 
 
+def pyodide() -> str:
+    """The wheel without the kernel in Pyodide, in Node and Chromium: a test."""
+    modules = os.environ.get("GATEWISE_NODE_MODULES")
+    if not shutil.which("node") or modules is None or not (Path(modules) / "pyodide").exists():
+        raise Skip("needs node, and GATEWISE_NODE_MODULES with pyodide of npm")
+    shown = printed(sys.executable, "-m", "pytest", "-q", ROOT / "tests/packaging/test_pyodide.py")
+    return f"predicted, explained and trained as in CPython: {shown.splitlines()[-1]}"
+
+
 def container() -> str:
     """The commands of the Dockerfile in a clean Debian, and the server that it starts."""
     if os.geteuid() or not shutil.which("debootstrap"):
@@ -235,7 +244,7 @@ def site() -> str:
 
 
 STEPS: tuple[Callable[[], str], ...] = (
-    *(version, workflows, files, builds, reproducible, wheels, metadata, extras, lowest, container, site),
+    *(version, workflows, files, builds, reproducible, wheels, metadata, extras, lowest, pyodide, container, site),
 )
 
 

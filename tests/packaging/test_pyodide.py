@@ -96,11 +96,12 @@ def in_node(root: Path, given: dict[str, Any]) -> str:
 def in_chromium(root: Path, given: dict[str, Any]) -> str:
     """The answer of `RUN` in a page."""
     sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or pytest.skip("no chromium here: apt-get install chromium")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
     (root / "page.html").write_text("<!doctype html>")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync.sync_playwright() as playwright:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(0)
         page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
