@@ -207,17 +207,12 @@ def test_nothing_sees_the_future() -> None:
         assert (first.actual != second.actual).any()
 
 
-def recurrence(n: int) -> Array:
-    """y_t = 1.6 y_{t-1} - 0.9 y_{t-2} + 0.5 x_{t-1} + 1, without noise; x is a random further column."""
-    x = np.random.default_rng(5).normal(size=n)
-    y = np.zeros(n)
-    for t in range(2, n):
-        y[t] = 1.6 * y[t - 1] - 0.9 * y[t - 2] + 0.5 * x[t - 1] + 1
-    return np.stack([y, x], axis=1)
-
-
 def test_an_autoregression_finds_a_linear_recurrence() -> None:
-    series = recurrence(150)
+    """y_t = 1.6 y_{t-1} - 0.9 y_{t-2} + 0.5 x_{t-1} + 1, without noise; x is a random further column."""
+    x, y = np.random.default_rng(5).normal(size=150), np.zeros(150)
+    for t in range(2, 150):
+        y[t] = 1.6 * y[t - 1] - 0.9 * y[t - 2] + 0.5 * x[t - 1] + 1
+    series = np.stack([y, x], axis=1)
     found = fit_autoregression([series[:140]], Transform(False, 1, False, 3), 1).logits([numbered(series[137:140], 0)])
     assert found[0, 0] == pytest.approx(series[140, 0], abs=0.05)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
 from gatewise.serve.view.view import View
 from gatewise.system.cancel import check_cancelled
-from tests.explain.random_net import parameters_of
+from tests.serve.conftest import HOSTILE
 from tests.serve.server import ask, connect, post, serving, wait_for
+from tests.small_models import small_model
 
 
 class Work:
@@ -113,9 +113,8 @@ SLOW = {
 
 @pytest.fixture
 def wide(models: dict[str, Model], tmp_path: Path) -> Path:
-    small = models["tokens"]
-    arch = replace(small.architecture, layers=(replace(small.architecture.top, units=256),))
-    Model.of_network(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
+    encoding: Any = models["tokens"].preprocessor.encoding  # type: ignore[union-attr]
+    small_model(encoding, HOSTILE, 5, units=256, bidirectional=True, pooling="mean+max").save(tmp_path / "wide")
     return tmp_path / "wide"
 
 

@@ -137,25 +137,16 @@ def test_a_request_that_ends_after_the_signal_ends_its_connection(folders: dict[
         half.close()
 
 
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self._path))
-
-
 def test_a_unix_socket(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("s") / "gatewise.sock"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))  # of a server that was killed
     with serving(folders["reviews"], "--uds", str(path)) as server:
-        connection = _Unix(path)
-        connection.request("POST", "/predict", b'{"text":"good"}', JSON)
-        assert connection.getresponse().status == 200
-        connection.close()
+        lines = ("POST /predict HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 15")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            sock.sendall("\r\n".join([*lines, "", '{"text":"good"}']).encode())
+            assert read_reply(sock).status == 200
         assert f"gatewise: serving reviews at unix:{path} (Ctrl-C ends it)" in server.log
         assert "Address already in use" in refused(folders["reviews"], "--uds", path.as_posix())
         server.process.terminate()

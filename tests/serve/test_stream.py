@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.network.architecture import Architecture
-from tests.explain.random_net import parameters_of
+from tests.serve.conftest import HOSTILE
 from tests.serve.server import Answer, Server, ask, connect, post, served, serving, wait_for
+from tests.small_models import small_model
 
 STEPS = np.random.default_rng(3).normal(0, 1, (600, 2)).round(3).tolist()
 
@@ -46,9 +46,7 @@ def test_a_stream_over_requests_is_that_of_the_library(port: int, models: dict[s
 
 
 def test_words(models: dict[str, Model]) -> None:
-    words = models["tokens"]
-    arch = Architecture.stacked("tokens", words.architecture.vocab_size, 5, 4, outputs=3)
-    one = Model.of_network(arch, parameters_of(arch, 6), words.preprocessor, words.classes)
+    one = small_model(models["tokens"].preprocessor.encoding, HOSTILE, 6, units=4)  # type: ignore[union-attr]
     with served({"words": one}) as port:
         *found, _ = events_of(post(port, "/stream", {"inputs": ["a good film", "seen", "twice"]}))
         shown = [list(data["probabilities"].values()) for _, data in found]

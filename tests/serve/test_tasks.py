@@ -9,9 +9,9 @@ import pytest
 from gatewise.data import with_columns
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.text import TokenEncoding
 from tests.members.test_columns import NAMES, shop_model
 from tests.serve.conftest import TEXTS
+from tests.serve.page.conftest import labels_model, number_model
 from tests.serve.server import ask, post, served
 from tests.small_models import small_model
 
@@ -23,15 +23,8 @@ OTHER = {"stars": None, "age": 31, "shop": "never", "town": ""}
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
     masked = SeriesPreprocessor((0.5, 1.0), (2.0, 3.0), mask=True)
-    tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
-    return {
-        "price": small_model(SeriesPreprocessor((0.5,), (2.0,)), ("price",), task="regression", units=5),
-        "two": small_model(masked, ("low", "high"), 2, task="regression", units=4),
-        "topics": small_model(
-            tokens, ("a", "b", "c"), 3, task="multilabel", units=4, given={"thresholds": (0.2, 0.9, 0.45)}
-        ),
-        "shop": shop_model(TEXTS),
-    }
+    two = small_model(masked, ("low", "high"), 2, task="regression", units=4)
+    return {"price": number_model(), "two": two, "topics": labels_model(), "shop": shop_model(TEXTS)}
 
 
 @pytest.fixture(scope="module")

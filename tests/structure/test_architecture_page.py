@@ -9,16 +9,16 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from source_tree import PACKAGE, ROOT
 
-from gatewise.cli import program
+from tests.cli.conftest import Run
 
 PAGE = ROOT / "docs" / "architecture.md"
 REQUESTS = ("Predict", "Train", "Explain", "Forecast")
@@ -70,29 +70,21 @@ def traced(run: Callable[[], object]) -> list[Step]:
     return list(calls)
 
 
-def command(*words: object) -> Callable[[], object]:
-    def run() -> None:
-        result = CliRunner().invoke(program, [str(word) for word in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-
-    return run
-
-
 def request_of(heading: str, folder: Path) -> Callable[[], object]:
     """The request of a section: the bundled model predicts and explains, others are trained on tiny tables."""
     if heading == "Predict":
-        return command("predict", "A film to see twice.")
+        return partial(Run(), "predict", "A film to see twice.")
     if heading == "Explain":
-        return command("explain", "A film to see twice.")
+        return partial(Run(), "explain", "A film to see twice.")
     if heading == "Forecast":
         months = [f"{2000 + n // 12}-{n % 12 + 1:02},{100 + n + 20 * (n % 12)}\n" for n in range(96)]
         (folder / "sales.csv").write_text("month,sold\n" + "".join(months), encoding="utf-8")
-        return command("forecast", folder / "sales.csv", "--time", "month", "--target", "sold", "--horizon", 12)
+        return partial(Run(), "forecast", folder / "sales.csv", "--time", "month", "--target", "sold", "--horizon", 12)
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
     table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")
     small = ("--epochs", 1, "--set", "units=4", "--set", "batch_size=8")
-    return command("train", table, "-o", folder / "trained", *small)
+    return partial(Run(), "train", table, "-o", folder / "trained", *small)
 
 
 @pytest.mark.parametrize("heading", REQUESTS)

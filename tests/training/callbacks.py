@@ -49,18 +49,6 @@ class InterruptAt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-class DieAt(Callback):
-    """Ends the run without a checkpoint, as `kill -9` does, after so many steps."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def on_step_end(self, step: StepLog) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyError("died")
-
-
 def assert_same(a: Model | PretrainedLM, b: Model | PretrainedLM) -> None:
     """Models of equal bits, whose epochs were equal but for the time that they took."""
     assert a.parameters.keys() == b.parameters.keys()

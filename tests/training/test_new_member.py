@@ -80,9 +80,8 @@ def made(n: int, seed: int) -> tuple[list[str], list[str]]:
     """Texts whose length is their class, as their words are not."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 30, n)
-    return [" ".join(rng.choice(["aa", "bb", "cc", "dd"], count)) for count in counts], np.where(
-        counts > 15, "long", "short"
-    ).tolist()
+    texts = [" ".join(rng.choice(["aa", "bb", "cc", "dd"], count)) for count in counts]
+    return texts, np.where(counts > 15, "long", "short").tolist()
 
 
 @pytest.mark.usefixtures("_length")

@@ -1,10 +1,12 @@
 """Progress in Python: when it is shown, callbacks, a notebook's cell, and the callback of TensorBoard."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,18 +21,6 @@ from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"recipe": "fast", "epochs": 2, "units": 3, "embedding_dim": 4, "ngrams__order": 0}
-
-
-class Closing(Recorder):
-    """Counts what the base class leaves empty."""
-
-    ended = closed = 0
-
-    def on_train_end(self, model: Any) -> None:
-        self.ended += 1
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 def test_auto_is_silent_where_nobody_watches_and_2_prints_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,17 +47,19 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_several_callbacks_are_told_and_closed() -> None:
-    both = [Closing(), Closing()]
+    both = [Mock(spec=Callback), Mock(spec=Callback)]
     model = gw.train(made_reviews(60, 3), callbacks=both, **SMALL)
     for one in both:
-        assert [row.epoch for row in one.epochs] == [1, 2]
-        assert len(one.steps) == 2 * one.run.steps_per_epoch
-        assert (one.ended, one.closed) == (1, 1)
+        [begin] = one.on_train_begin.call_args_list
+        assert [end.args[0].epoch for end in one.on_epoch_end.call_args_list] == [1, 2]
+        assert one.on_step_end.call_count == 2 * begin.args[0].steps_per_epoch
+        assert (one.on_train_end.call_count, one.close.call_count) == (1, 1)
     assert model.metadata.epochs == 2
-    stopped = [Closing(), Closing(interrupt_after=3)]
+    stopped = [Mock(spec=Callback), Mock(spec=Callback)]
+    stopped[1].on_step_end.side_effect = lambda step: signal.raise_signal(signal.SIGINT)
     with pytest.raises(Interrupted):
         gw.train(made_reviews(60, 3), callbacks=stopped, **SMALL)
-    assert [(one.ended, one.closed) for one in stopped] == [(0, 1), (0, 1)]
+    assert [(one.on_train_end.call_count, one.close.call_count) for one in stopped] == [(0, 1), (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +76,6 @@ def test_wrong_callbacks(options: dict[str, Any], message: str) -> None:
     assert_refused("^" + re.escape(message), gw.train, made_reviews(60, 3), **SMALL | options)
 
 
-class ZMQInteractiveShell:
-    """Named as the shell of a notebook's kernel."""
-
-
 def test_a_notebook_updates_one_output_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
@@ -97,7 +85,8 @@ def test_a_notebook_updates_one_output_in_place(monkeypatch: pytest.MonkeyPatch)
         shown.append(content["text/plain"])
         return SimpleNamespace(update=lambda content, raw: shown.append(content["text/plain"]))
 
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=ZMQInteractiveShell))
+    shell = type("ZMQInteractiveShell", (), {})  # as the shell of a notebook's kernel is called
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=shell))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
     model: Model = gw.train(made_reviews(60, 3), **SMALL)
     assert any("epoch 1/2, step " in one for one in shown)
@@ -110,20 +99,16 @@ def test_a_notebook_updates_one_output_in_place(monkeypatch: pytest.MonkeyPatch)
     assert len(shown) == count
 
 
-def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = accumulator.EventAccumulator(str(folder))
-    found.Reload()
-    tags = found.Tags()["tensors"]
-    util = pytest.importorskip("tensorboard.util.tensor_util")
-    return {tag: [(one.step, float(util.make_ndarray(one.tensor_proto))) for one in found.Tensors(tag)] for tag in tags}
-
-
 def test_tensorboard_has_the_history(tmp_path: Path) -> None:
     model = gw.train(made_reviews(80, 0), callbacks=TensorBoardCallback(tmp_path), **SMALL)
-    found = events(tmp_path)
+    found = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator").EventAccumulator(
+        str(tmp_path)
+    )
+    found.Reload()
+    number = pytest.importorskip("tensorboard.util.tensor_util").make_ndarray
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds"):
-        assert found[name] == [(row["epoch"], pytest.approx(row[name], rel=1e-5)) for row in model.history]
+        events = [(one.step, float(number(one.tensor_proto))) for one in found.Tensors(name)]
+        assert events == [(row["epoch"], pytest.approx(row[name], rel=1e-5)) for row in model.history]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.atomic import locked
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
-from gatewise.training import Interrupted, loop
+from gatewise.training import Callback, Interrupted, loop
 from gatewise.training.callback import EpochLog
 from gatewise.training.optim import Adam
 from gatewise.training.pretrain import pretrain
@@ -26,7 +27,7 @@ from gatewise.training.train import train
 from gatewise.types import Array
 from tests.kernels.batches import needs_native
 from tests.refusals import assert_refused
-from tests.training.callbacks import DieAt, InterruptAt, Recorder, assert_same
+from tests.training.callbacks import InterruptAt, Recorder, assert_same
 from tests.training.test_series import waves
 from tests.training.texts import (
     LANGUAGE_MODEL,
@@ -194,8 +195,10 @@ def test_a_checkpoint_is_due_within_an_epoch_too(
     """A run that dies in step 10 of its first epoch continues from step 9 if the last checkpoint is old enough."""
     data, uninterrupted = made_reviews(200, 34), train(made_reviews(200, 34), **OPTIONS)
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
+    died = Mock(spec=Callback)  # as by `kill -9`, without a checkpoint
+    died.on_step_end.side_effect = [*[None] * 9, KeyError("died")]
     with pytest.raises(KeyError):
-        train(data, out=tmp_path / "m", callbacks=DieAt(10), **OPTIONS)
+        train(data, out=tmp_path / "m", callbacks=died, **OPTIONS)
     recorder = Recorder()
     resumed = train(data, out=tmp_path / "m", resume=True, callbacks=recorder, **OPTIONS)
     assert (recorder.steps[0].epoch, recorder.steps[0].step) == (1, step + 1)

@@ -90,14 +90,9 @@ def test_class_weights_reach_the_convolutions_and_leave_the_probabilities_calibr
     assert cosine < 0.99, "the weights of the fit differ, not their scale alone"
 
 
-def two_channels(n: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
-    rows, labels = waves(n, seed, channels=2)
-    return rows, [f"w{label}" for label in labels]
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> gw.Model:
-    rows, labels = two_channels(60, 3)
+    rows, labels = waves(60, 3, 2)
     path = tmp_path_factory.mktemp("series") / "model"
     gw.train(rows, labels, out=path, **TINY)
     return gw.load(path)
@@ -106,7 +101,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> gw.Model:
 def test_small_data_are_cross_validated_by_default_and_the_card_says_so(model: gw.Model) -> None:
     m = model.metadata
     assert m.recipe == "series"
-    assert model.evaluate(Labelled.of(*two_channels(60, 4))).accuracy > 0.85
+    assert model.evaluate(Labelled.of(*waves(60, 4, 2))).accuracy > 0.85
     assert m.validation.startswith("5-fold cross-validation")
     assert m.n_train == m.n_validation == 60
     names = [one.data for one in m.evaluations]
@@ -129,7 +124,7 @@ def test_cross_validation_is_out_of_fold() -> None:
 
 
 def test_cross_validation_is_out_of_fold_without_convolutions() -> None:
-    rows, labels = two_channels(40, 3)
+    rows, labels = waves(40, 3, 2)
     changes = TINY | {"convolutions__features": 0, "epochs": 8}
     found = gw.train(rows, labels, threshold="f1", **changes)
     own = found.evaluate(Labelled.of(rows, labels)).loss  # all rows are training rows
@@ -138,7 +133,7 @@ def test_cross_validation_is_out_of_fold_without_convolutions() -> None:
 
 
 def test_large_data_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, labels = two_channels(60, 3)
+    rows, labels = waves(60, 3, 2)
     data = Labelled.of(rows, labels)
     steps = sum(len(row) for row in rows)
     folded = prepare(data, recipe("series"), 0)
@@ -151,17 +146,6 @@ def test_large_data_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held.recipe.optimisation.epochs == pytest.approx(30 * 60 / len(held.train), abs=1)
 
 
-def test_epochs_follow_from_the_amount_of_data() -> None:
-    series = recipe("series")
-    few, folds = plan_series(series, [50] * 20, 16, own_validation=False)
-    assert (few.optimisation.epochs, folds) == (250, 5)  # 500 steps of two batches
-    many, folds = plan_series(series, [1000] * 5000, 4000, own_validation=False)
-    assert (many.optimisation.epochs, folds) == (1, 0)
-    kept, folds = plan_series(recipe("series", epochs=3), [1000] * 5000, 4000, own_validation=False)
-    assert (kept.optimisation.epochs, folds) == (3, 0)
-    assert plan_series(series, [50] * 20, 16, own_validation=True)[1] == 0
-
-
 def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too. They
     have fewer features, of a chunk of rows at a time.
@@ -172,16 +156,16 @@ def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkey
     monkeypatch.setattr(convolutions, "ROWS_PER_CHUNK", 16)
     assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0
     assert plan_series(recipe("series", convolutions__features=0), [10] * 51, 41, own_validation=False)[1] == 5
-    rows, labels = two_channels(60, 3)
+    rows, labels = waves(60, 3, 2)
     found = gw.train(rows, labels, **TINY | {"convolutions__features": 9_996})
     assert len(found.ensemble.get("convolutions")) == 252
     assert found.metadata.validation.startswith("20% of the training data")
-    test, truth = two_channels(60, 4)
+    test, truth = waves(60, 4, 2)
     assert found.evaluate(Labelled.of(test, truth)).accuracy > 0.85
 
 
 def test_validation_data_of_their_own_are_not_trained_on() -> None:
-    (rows, labels), (others, other_labels) = two_channels(30, 3), two_channels(24, 8)
+    (rows, labels), (others, other_labels) = waves(30, 3, 2), waves(24, 8, 2)
     found = gw.train(rows, labels, validation=(others, other_labels), **TINY)
     assert (found.metadata.n_train, found.metadata.n_validation) == (30, 24)
     measured = found.evaluate(Labelled.of(others, other_labels))
@@ -216,11 +200,12 @@ def test_several_numbers() -> None:
     """In the unit of each, and one that is constant."""
     (rows, labels), (test, truth) = waves(45, 3), waves(30, 8)
     numbers, expected = (np.stack([100 + 20.0 * x, 0.5 * x, 7.25 + 0 * x], axis=1) for x in (labels, truth))
-    data = Labelled.of(rows, numbers, task="regression", classes=["speed", "half", "constant"])
+    data = Labelled.of(rows, numbers, task="regression")
     found = gw.train(data, **TINY)
     predicted = found.predict(test)
     assert (np.sqrt(np.mean((predicted - expected) ** 2, axis=0)) < [10, 0.25, 1e-3]).all()
-    assert found.evaluate(Labelled.of(test, expected, task="regression", classes=data.classes)).classes == data.classes
+    names = ("value 1", "value 2", "value 3")
+    assert found.evaluate(Labelled.of(test, expected, task="regression")).classes == found.classes == names
     assert abs(found.explain(test[0], "prefix-difference").residual) < 1e-2
 
 

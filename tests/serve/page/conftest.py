@@ -101,12 +101,6 @@ def series_model() -> Model:
     return small_model(scaling, ("slow", "fast", "step"), 9, given=TRAINED, **shape)
 
 
-def stream_model() -> Model:
-    """Series in one direction, which can be streamed."""
-    scaling = SeriesPreprocessor((0.0, 0.0), (0.5, 0.5))
-    return small_model(scaling, ("slow", "<b>fast</b>", "step"), 3, given=TRAINED, units=12, pooling="mean+max")
-
-
 def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
@@ -147,7 +141,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),
     "series": series_model,
     "number": number_model,
-    "stream": stream_model,
+    "stream": lambda: small_model(  # in one direction
+        SeriesPreprocessor((0.0, 0.0), (0.5, 0.5)), ("slow", "<b>fast</b>", "step"), given=TRAINED, pooling="mean+max"
+    ),
     "many": lambda: text_model(tuple(f"class {k}" for k in range(20))),
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),

@@ -170,7 +170,9 @@ def series_of(model: Model, lengths: tuple[int, ...]) -> list[Any]:
 
 def requests_of(model: Model) -> list[dict[str, Any]]:
     """Every part of an explanation with every change and method, for each layer."""
-    inputs: list[Any] = [*texts()[3:130:14], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds", *FOREIGN]
+    inputs: list[Any] = [*texts()[3:130:14], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds"]
+    inputs.append("Der Film ist nicht gut und die Geschichte war sehr lang.")
+    inputs.append("Ce film est une merveille, je ne suis pas déçu.")
     if model.architecture.inputs == "channels":
         inputs = series_of(model, (12, 9, 30, 47, 23, 10))
     if getattr(model.preprocessor, "encoding", None) is TOKENS:
@@ -178,19 +180,12 @@ def requests_of(model: Model) -> list[dict[str, Any]]:
     name, found = "text" if model.architecture.inputs == "tokens" else "series", list[dict[str, Any]]()
     for n, item in enumerate(inputs):
         steps = len(model.trace(np.array(item, dtype=np.float64) if name == "series" else item))
-        include = [*PARTS, "units"][: len(PARTS)]
-        asked = {name: item, "include": include, "changes": CHANGES[n % len(CHANGES)] if steps > 1 else []}
+        asked = {name: item, "include": PARTS, "changes": CHANGES[n % len(CHANGES)] if steps > 1 else []}
         asked["layer"] = n % len(model.architecture.layers)
         if n % 2 and model.target.task == "classification":
             asked["target"] = model.classes[0]
         found.append(asked | {"method": METHODS[n % 3] if steps < 40 else METHODS[0]})
     return found
-
-
-FOREIGN = [
-    "Der Film ist nicht gut und die Geschichte war sehr lang.",
-    "Ce film est une merveille, je ne suis pas déçu.",
-]
 
 
 def exported(model: Model, requests: list[dict[str, Any]]) -> dict[str, Any]:

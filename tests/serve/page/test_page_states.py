@@ -11,9 +11,8 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture
-from tests.explain.random_net import parameters_of
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
+from tests.small_models import small_model
 
 
 def test_the_sum_of_the_scores_is_one_sentence_and_close_to_one_half_is_undecided(visit: Visit) -> None:
@@ -164,9 +163,8 @@ OTHER = "I was never bored, not a good film"  # as many words
 
 
 def two_numbers_model() -> Model:
-    arch = Architecture.stacked("channels", 1, 0, 6, pooling="mean", outputs=2)
-    preprocessor = SeriesPreprocessor((10.0,), (4.0,))
-    return Model.of_network(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
+    scaling = SeriesPreprocessor((10.0,), (4.0,))
+    return small_model(scaling, ("price", "size"), 11, task="regression", pooling="mean")
 
 
 MODELS["two"] = two_numbers_model

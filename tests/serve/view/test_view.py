@@ -16,13 +16,12 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view as module
 from gatewise.serve.view.view import View, unit_json
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
-from tests.explain.random_net import parameters_of, target_score
+from tests.explain.random_net import target_score
 from tests.small_models import small_model
 
 TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]
@@ -270,8 +269,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     long = {"text": "good film " * 301, "include": ["attribution"]}
     found = View(MODELS["pads"]).explain({**long, "text": "good film " * 14})
     assert found["attribution"]["method"] == "leave-one-out"  # nothing was measured of this model
-    arch = Architecture.stacked("tokens", MODELS["pads"].architecture.vocab_size, 5, 9)
-    wide = Model.of_network(arch, parameters_of(arch, 6), MODELS["pads"].preprocessor, ("no", "yes"))
+    wide = small_model(MODELS["pads"].preprocessor.encoding, seed=6, units=9)  # type: ignore[union-attr]
     found = View(wide).explain(long)
     assert found["attribution"]["method"] == "prefix-difference"
     assert "Leave-one-out takes too long for 603 words" in found["warnings"][-1]["message"]
