@@ -37,7 +37,7 @@ def main() -> int:
     chosen = [case for case in cases(reviews) if _matches(case.name, options.only)]
     head: dict[str, Any] = {
         "date": now(),
-        "command": _command(sys.argv[1:]),
+        "command": _command(options),
         "commit": revision(),
         "machine": machine(),
         "data": reviews.source,
@@ -69,16 +69,10 @@ def main() -> int:
     return 0
 
 
-def _command(words: list[str]) -> str:
-    """The command as typed, without the folders of this machine: the name of --data alone, and no --peers."""
-    words = list(words)
-    if "--peers" in words:
-        at = words.index("--peers")
-        del words[at : at + 2]
-    if "--data" in words:
-        at = words.index("--data") + 1
-        words[at] = Path(words[at]).name
-    return " ".join(["python -m benchmarks", *words])
+def _command(options: argparse.Namespace) -> str:
+    """The command of a full run, without the folders of this machine: the name of --data alone, and no --peers."""
+    data = f" --data {Path(options.data).name}" if options.data else ""
+    return f"python -m benchmarks{data}{f' --rounds {options.rounds}' if options.rounds else ''}"
 
 
 def _matches(name: str, only: str | None) -> bool:

@@ -32,11 +32,7 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
     `benchmarks.checklist`.
     """
     rng = np.random.default_rng(seed)
-    train, validation = [], []
-    for data in (reviews, snippets):
-        rows, held_out = split(data, 1 - VALIDATION, seed, "group")
-        train.append(data.take(rows))
-        validation.append(data.take(held_out))
+    train, validation = halves(reviews, snippets, seed)
     texts, labels = [str(text) for text in train[0].inputs], train[0].labels
     tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
@@ -48,6 +44,16 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
         ),
         joined(validation, f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"),
     )
+
+
+def halves(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[list[Labelled], list[Labelled]]:
+    """The reviews and the snippets for training, and those of the validation set."""
+    train, validation = [], []
+    for data in (reviews, snippets):
+        rows, held_out = split(data, 1 - VALIDATION, seed, "group")
+        train.append(data.take(rows))
+        validation.append(data.take(held_out))
+    return train, validation
 
 
 def made_of(examples: Sequence[Example]) -> Labelled:

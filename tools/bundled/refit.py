@@ -26,7 +26,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import gatewise as gw
-from gatewise.data import imdb, imdb_texts, rotten_tomatoes, split
+from gatewise.data import imdb, imdb_texts, rotten_tomatoes
 from gatewise.data.labelled import content_key
 from gatewise.kernels import read_only
 from gatewise.metrics import Evaluation, evaluate
@@ -34,7 +34,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.text.tokens import TokenEncoding
 from gatewise.types import Array
-from tools.bundled.__main__ import VALIDATION, joined
+from tools.bundled.__main__ import halves, joined
 from tools.bundled.phrases import SURE, Reviews, Text, made_of, measured_texts
 from tools.bundled.sentences import short_texts
 
@@ -53,11 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     splits = imdb(options.data, progress=False, download=False)
     assert splits.test is not None
-    train, held_out = [], []
-    for data in (splits.train, rotten_tomatoes()):
-        rows, others = split(data, 1 - VALIDATION, SEED, "group")
-        train.append(data.take(rows))
-        held_out.append(data.take(others))
+    train, held_out = halves(splits.train, rotten_tomatoes(), SEED)
     known = set(map(str, splits.train.inputs))
     unlabelled = imdb_texts(options.data, progress=False, download=False).texts
     reviews, snippets = ([str(text) for text in part.inputs] for part in train)

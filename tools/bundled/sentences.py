@@ -13,14 +13,16 @@ and a negation changes little. Five kinds of texts teach it to read a sentence:
                     comparison, or two of opposite labels joined by "but" and the like, with the label that the rule
                     gives
 
-The clauses are cut from the reviews; the words that join them are this file's. The sentences of `benchmarks.checklist`
-are made apart from it.
+The clauses are cut from the reviews; the words that join them are those of sentences.toml. The sentences of
+`benchmarks.checklist` are made apart from it.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -42,19 +44,10 @@ NEGATOR = re.compile(
 )
 _RATING = re.compile(r"\b(?:10|ten|rat(?:e|ed|ing)|stars?|scored?|gave|give|grade|votes?)\b|/")
 _ADVERB = r"(?:very|really|so|quite|pretty|truly|just|absolutely|extremely|rather|simply|too)\s+"
-_BASE_FORM = {
-    "loved": "love",
-    "liked": "like",
-    "enjoyed": "enjoy",
-    "adored": "adore",
-    "admired": "admire",
-    "appreciated": "appreciate",
-    "hated": "hate",
-    "disliked": "dislike",
-    "detested": "detest",
-    "despised": "despise",
-}
-_NEGATIVE_VERBS = ("hated", "disliked", "detested", "despised")
+_GIVEN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_FORMS: dict[str, list[str]] = _GIVEN["forms"]
+_LIKING, _DISLIKING = (_GIVEN["verbs"][sentiment] for sentiment in ("positive", "negative"))
+_BASE_FORM: dict[str, str] = _LIKING | _DISLIKING
 # subject, copula or nothing, adverb or article, predicate, rest
 _PATTERNS: dict[str, re.Pattern[str]] = {
     "adjective": re.compile(rf"^(.+)\b(is|was|are|were) ((?:{_ADVERB})?)([a-z]+)()$", re.IGNORECASE),
@@ -67,39 +60,7 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-_POLARITY = {"better": 1.0, "worse": -1.0, **{verb: -1.0 if verb in _NEGATIVE_VERBS else 1.0 for verb in _BASE_FORM}}
-
-_NOT = ("not", "not", "not", "never", "not at all", "by no means", "hardly")
-_NOT_ADJECTIVE = (*_NOT, "far from", "anything but")
-_DID_NOT = ("did not", "did not", "didn't", "never", "could not")
-_ASSERT = ("There is no doubt that", "No one can deny that", "I have to say that", "I think that", "I cannot deny that")
-_DENY = (
-    *("I do not think that", "I can't say that", "No one would say that", "I would not say that"),
-    "Few people think that",
-)
-_CONTRASTS = (
-    *("{other}, but {main}.", "Although {other}, {main}.", "{main}, even though {other}.", "{other}. Still, {main}."),
-    "I expected that {other}. {main}.",
-)
-# Before the base form of a verb: the same label, or the other one.
-_KEEPS = (
-    *("It is hard not to", "You can't help but", "There is no way not to", "I never failed to", "Nobody can refuse to"),
-    *("Who does not", "How could anyone not", "Why would you not"),
-)
-_FLIPS = (
-    *("It is hard to", "There is no way to", "I failed to", "Nobody was able to", "I see no reason to"),
-    *("Who can", "How could anyone", "Why would you"),
-)
-_WISHES = (
-    *("If only all of them were as {} as this.", "I wish that more of them were this {}."),
-    *("Why aren't there more that are so {}?", "Why can't they all be this {}?", "Not many of them are this {}."),
-)
-_QUALITIES = (
-    *("heart", "depth", "imagination", "originality", "warmth", "intelligence", "tension", "humor", "grace", "energy"),
-)
-_WITH = ("{} is not without {}.", "{} has a lot of {}.", "{} does not lack {}.")
-_WITHOUT = ("{} is without {}.", "{} has no {}.", "{} lacks {}.", "There is no {1} in {0}.")
-_THAN = ("than the rest", "than I remembered", "than it sounds", "than in other films", "than the book", "than usual")
+_POLARITY = dict.fromkeys(("better", *_LIKING), 1.0) | dict.fromkeys(("worse", *_DISLIKING), -1.0)
 
 T = TypeVar("T")
 Kind = Literal["adjective", "noun", "comparative", "verb"]
@@ -141,11 +102,11 @@ class Clause(NamedTuple):
         """The clause with a negator before its predicate, or before its subject."""
         if self.kind == "verb":
             base = _BASE_FORM[self.predicate.lower()]
-            return f"{self.subject}{_one_of(_DID_NOT, rng)} {self.middle}{base}{self.rest}"
+            return f"{self.subject}{_one_of(_FORMS['did_not'], rng)} {self.middle}{base}{self.rest}"
         if self.kind == "adjective" and self.has_article and rng.random() < 0.2:
             return f"nothing in {self.subject}is {self.predicate}"
-        negator = _one_of(_NOT_ADJECTIVE if self.kind == "adjective" else _NOT, rng)
-        middle = "" if negator in _NOT_ADJECTIVE[-2:] else self.middle
+        negator = _one_of(_FORMS["not_adjective"] if self.kind == "adjective" else _FORMS["not"], rng)
+        middle = "" if negator in _FORMS["not_adjective"][-2:] else self.middle
         return f"{self.subject}{self.copula} {negator} {middle}{self.predicate}{self.rest}"
 
     def question(self, rng: np.random.Generator) -> Example:
@@ -157,7 +118,7 @@ class Clause(NamedTuple):
     def infinitive(self, rng: np.random.Generator) -> Example:
         """The verb after words that assert it or deny it."""
         flipped = bool(rng.integers(2))
-        start = _one_of(_FLIPS if flipped else _KEEPS, rng)
+        start = _one_of(_FORMS["flips"] if flipped else _FORMS["keeps"], rng)
         end = "?" if start.startswith(("Who", "How", "Why")) else "."
         text = f"{start} {_BASE_FORM[self.predicate.lower()]}{self.rest}{end}"
         return Example(text, 1 - self.label if flipped else self.label, self.review)
@@ -205,7 +166,9 @@ def short_texts(texts: Sequence[str], labels: NDArray[np.int64], rng: np.random.
     found += _sample([clause for clause in chosen if clause.kind != "verb"], rng, lambda clause: clause.question(rng))
     found += _sample(verbs, rng, lambda clause: clause.infinitive(rng))
     found += _sample(adjectives, rng, lambda clause: _wish(clause, rng))
-    found += _sample(parts, rng, lambda part: Example(f"{_one_of(_ASSERT, rng)} {part.text}.", part.label, part.review))
+    found += _sample(
+        parts, rng, lambda part: Example(f"{_one_of(_FORMS['assert'], rng)} {part.text}.", part.label, part.review)
+    )
     for population in (plain, negations):
         found += _sample(population, rng, lambda part: _denial(part, rng))
     found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _quality(clause, rng))
@@ -253,21 +216,20 @@ def _with_other_verb(clause: Clause, rng: np.random.Generator) -> Clause:
     """The clause with a verb of the same polarity, so that rare verbs are seen; other kinds as they are."""
     if clause.kind != "verb":
         return clause
-    verbs = [verb for verb in _BASE_FORM if (_POLARITY[verb] > 0) == (clause.label == 1)]
-    return clause._replace(predicate=_one_of(verbs, rng))
+    return clause._replace(predicate=_one_of(list(_LIKING if clause.label == 1 else _DISLIKING), rng))
 
 
 def _quality(clause: Clause, rng: np.random.Generator) -> Example:
     """Whether the clause's subject has a quality, in place of its predicate."""
     label = int(rng.integers(2))
-    form = _one_of(_WITH if label else _WITHOUT, rng).replace("{}", "{0}", 1).replace("{}", "{1}", 1)
-    return Example(form.format(clause.subject.strip(), _one_of(_QUALITIES, rng)), label, clause.review)
+    form = _one_of(_FORMS["with"] if label else _FORMS["without"], rng).replace("{}", "{0}", 1).replace("{}", "{1}", 1)
+    return Example(form.format(clause.subject.strip(), _one_of(_FORMS["qualities"], rng)), label, clause.review)
 
 
 def _comparison(clause: Clause, rng: np.random.Generator) -> Example:
     """Whether the clause's subject is better or worse than something, in place of its predicate."""
     label = int(rng.integers(2))
-    subject, than = clause.subject.strip(), _one_of(_THAN, rng)
+    subject, than = clause.subject.strip(), _one_of(_FORMS["than"], rng)
     forms = [
         f"{subject} is {_one_of(('', 'much ', 'far ', 'even '), rng)}{('worse', 'better')[label]} {than}.",
         f"I have rarely seen a {('worse', 'better')[label]} {subject.split()[-1]}.",
@@ -282,16 +244,16 @@ def _comparison(clause: Clause, rng: np.random.Generator) -> Example:
 def _wish(clause: Clause, rng: np.random.Generator) -> Example:
     """A wish for more of a quality; one for more of a fault is not said."""
     if clause.label == 1:
-        return Example(_one_of(_WISHES, rng).format(clause.predicate), 1, clause.review)
+        return Example(_one_of(_FORMS["wishes"], rng).format(clause.predicate), 1, clause.review)
     return Example(f"Why {clause.copula} {clause.subject}so {clause.predicate}?", 0, clause.review)
 
 
 def _denial(part: Example, rng: np.random.Generator) -> Example:
-    return Example(f"{_one_of(_DENY, rng)} {part.text}.", 1 - part.label, part.review)
+    return Example(f"{_one_of(_FORMS['deny'], rng)} {part.text}.", 1 - part.label, part.review)
 
 
 def _contrast(part: Example, other: str, rng: np.random.Generator) -> Example:
-    return Example(_one_of(_CONTRASTS, rng).format(main=part.text, other=other), part.label, part.review)
+    return Example(_one_of(_FORMS["contrasts"], rng).format(main=part.text, other=other), part.label, part.review)
 
 
 def _neutral(texts: Sequence[str], odds: dict[str, float], rng: np.random.Generator) -> list[Example]:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.exchange.random_models import WORDS
@@ -17,31 +18,11 @@ from trust.server import TYPE, Answer, Server, Silent, read
 
 REFUSED = frozenset({400, 404, 405, 408, 413, 415, 421, 422, 431})
 MAX_BODY = 200_000  # of the attacked server
-UNICODE = [
-    "a\u0301" * 500,
-    "\u202e doog \u202c",
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-    "\ufeffword1",
-    "word1\x00word2",
-    "\x85word3\x9b31m",
-    "\ufdfa" * 300,
-    "好电影" * 300,
-    "[PAD] [UNK] <pad>",
-    "<script>alert(1)</script>",
-    "\ud83d word1",
-    "\ude00\ud83d",
-    "",
-    " \t\n\u00a0\u3000",
-    "a" * 20_000,
-    "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7",
-    "סרט טוב film جيد 123",
-    "word1\x01\x02\x1b[2J\x7f \x1b]0;title\x07",
-    '"><img src=x onerror=alert(1)>',
-    "{{7*7}} ${7*7} #{7*7}",
-    "=cmd|'/c calc'!A1",
-    "../../../../etc/passwd",
-    "\"'\\\u2028\u2029</script><!--",
-]
+# Texts; headers that give the length {n} of a body in more than one way, or in none that is allowed; hosts, {port} the
+# server's and {next} the one after it; headers of a page of another site; and paths.
+HOSTILE = json.loads(Path(__file__).with_name("hostile.json").read_text(encoding="utf-8"))
+UNICODE: list[str] = [*HOSTILE["texts"], "a\u0301" * 500, "\ufdfa" * 300, "好电影" * 300, "a" * 20_000]
+PATHS: list[str] = [*HOSTILE["paths"], f"/model?{'&'.join(['model=texts'] * 500)}", f"/model?model={'a' * 3000}"]
 
 
 @dataclass(frozen=True)
@@ -108,44 +89,11 @@ def header_bomb(rng: Rng, server: Server) -> Case:
     return Case(f"header bomb of {size:,} bytes: {kind}", raw, [wanted], may_close=size > 15_000)
 
 
-# Headers that give the body's length in more than one way, or in none that is allowed. {n}: the right length.
-AMBIGUOUS = [
-    ["Content-Length: {n}", "Content-Length: {n}"],
-    ["Content-Length: {n}", "Content-Length: 5"],
-    ["Content-Length: 5", "Content-Length: {n}"],
-    ["Content-Length: {n}, {n}"],
-    ["Content-Length: {n}, 5"],
-    ["Content-Length: +{n}"],
-    ["Content-Length: -{n}"],
-    ["Content-Length: {n}.0"],
-    ["Content-Length: 0x{n}"],
-    ["Content-Length: {n} 5"],
-    ["Content-Length: 18446744073709551617"],
-    ["Content-Length: 999999999999999999999999999999"],
-    ["Content-Length: {n}", "Transfer-Encoding: chunked"],
-    ["Transfer-Encoding: chunked", "Content-Length: 5"],
-    ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
-    ["Transfer-Encoding: identity"],
-    ["Transfer-Encoding: gzip, chunked"],
-    ["Transfer-Encoding: chunked, gzip"],
-    ["Transfer-Encoding: chunked, chunked"],
-    ["Transfer-Encoding: xchunked"],
-    ["Transfer-Encoding: \x0bchunked"],
-    ["Transfer-Encoding : chunked"],
-    ["Content-Length : {n}"],
-    ["Content-Length\x00: {n}"],
-    ["Content_Length: {n}"],
-    ["X: 1\r\n Content-Length: {n}"],
-    ["X: 1\nContent-Length: {n}"],
-    ["X: 1\rContent-Length: {n}"],
-]
-
-
 def ambiguous_length(rng: Rng, server: Server) -> Case:
     """A request within the body of a request. It must never be answered."""
     inner = server.head("GET /v2 HTTP/1.1")
     body = json.dumps({"text": text(rng)}).encode()
-    lines = [line.replace("{n}", str(len(body))) for line in choice(rng, AMBIGUOUS)]
+    lines = [line.replace("{n}", str(len(body))) for line in choice(rng, HOSTILE["lengths"])]
     content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if rng.random() < 0.5 else body
     head = server.head("POST /predict HTTP/1.1", TYPE, *lines)
     hidden = inner if rng.random() < 0.7 else b""
@@ -196,77 +144,18 @@ def no_request_after(rng: Rng, server: Server) -> Case:
     return Case(f"{len(bodies)} requests, then {last[:30]!r}", raw, wanted, unfinished=True)
 
 
+def _here(server: Server, text: str) -> str:
+    return text.replace("{port}", str(server.port)).replace("{next}", str(server.port + 1))
+
+
 def wrong_host(rng: Rng, server: Server) -> Case:
-    body, port = predict_body(rng), server.port
-    hosts = [
-        "evil.example",
-        f"evil.example:{port}",
-        "127.0.0.1",
-        f"127.0.0.1:{port + 1}",
-        f"127.0.0.1.nip.io:{port}",
-        f"localhost.evil:{port}",
-        f"127.0.0.1:{port}@evil.example",
-        f"evil.example/127.0.0.1:{port}",
-        f"127.0.0.1:{port}, evil.example",
-        f"127.0.0.1:0{port}",
-        f"0.0.0.0:{port}",
-        "",
-        "\xff",
-    ]
-    wrong, right = f"Host: {choice(rng, hosts)}", f"Host: 127.0.0.1:{port}"
+    body = predict_body(rng)
+    wrong, right = f"Host: {_here(server, choice(rng, HOSTILE['hosts']))}", f"Host: 127.0.0.1:{server.port}"
     lines = choice(rng, [[], [wrong], [wrong], [wrong], [right, wrong], [wrong, right], [right, right]])
     if rng.random() < 0.3:
         lines.append(f"X-Forwarded-{right}")
     request = ["POST /predict HTTP/1.1", *lines, TYPE, f"Content-Length: {len(body)}", "", ""]
     return Case(f"Host: {lines}", "\r\n".join(request).encode("latin-1") + body, [Wanted(None, frozenset({400, 421}))])
-
-
-PATHS = [
-    "/../../../../etc/passwd",
-    "/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
-    "/..%2f..%2f..%2fetc%2fpasswd",
-    "/..%5c..%5cetc%5cpasswd",
-    "/..\\..\\etc\\passwd",
-    "/%252e%252e/etc/passwd",
-    "/main.js/../../security.py",
-    "/%2e/main.js",
-    "/./main.js",
-    "//etc/passwd",
-    "//127.0.0.1/v2",
-    "/main.js%00.html",
-    "/main.js;x",
-    "/MAIN.JS",
-    "/main.js/",
-    "/v2/models/..%2f..%2fetc",
-    "/v2/models/%2e%2e/ready",
-    "/v2/models/texts%00/ready",
-    "/units/-1",
-    "/units/99999999999999999999",
-    "/units/1e3",
-    "/units/\u0661",
-    "/%ff%fe",
-    "/%zz",
-    "/%",
-    "/\xff",
-    "http://evil.example/v2",
-    "http://127.0.0.1/v2",
-    "@evil.example/v2",
-    "v2",
-    "*",
-    "/v2?x=../../etc/passwd",
-    "/model?model=../../etc/passwd",
-    "/model?model=%00",
-    "/units/1?layer=%c0%ae",
-    "/model?" + "&".join(["model=texts"] * 500),
-    "/model?model=" + "a" * 3000,
-    "/model?model=<script>",
-    "/v2/models/%3Cscript%3E",
-    "/units/<script>",
-    "/units/1?layer=<script>",
-    "/units/1?direction=up",
-    "/run.py",
-    "/.git/config",
-]
 
 
 def path_traversal(rng: Rng, server: Server) -> Case:
@@ -415,22 +304,7 @@ def trailer_bomb(rng: Rng, server: Server) -> Case:
 def cross_site(rng: Rng, server: Server) -> Case:
     """Requests that a page of another site could make a browser send."""
     body = predict_body(rng)
-    lines = choice(
-        rng,
-        [
-            ["Origin: http://evil.example"],
-            ["Origin: null"],
-            [f"Origin: http://127.0.0.1:{server.port + 1}"],
-            [f"Origin: http://127.0.0.1:{server.port}.evil.example"],
-            ["Sec-Fetch-Site: cross-site"],
-            ["Sec-Fetch-Site: same-site"],
-            [TYPE.replace("application/json", "text/plain")],
-            [TYPE.replace("application/json", "application/x-www-form-urlencoded")],
-            [TYPE.replace("application/json", "multipart/form-data; boundary=a")],
-            [TYPE.replace("application/json", "application/json-seq")],
-            [TYPE, TYPE],
-        ],
-    )
+    lines = [_here(server, line) for line in choice(rng, HOSTILE["cross_site"])]
     typed = [] if any(line.startswith("Content-Type") for line in lines) else [TYPE]
     raw = server.head("POST /predict HTTP/1.1", *lines, *typed, f"Content-Length: {len(body)}") + body
     return Case(f"{lines}", raw, [Wanted(None, frozenset({400, 403, 415}))])

@@ -14,21 +14,16 @@ from onnx import helper, numpy_helper
 
 from gatewise.nn import from_onnx
 from gatewise.training import recipe, tune
+from tests.nn.test_convert import written
 from trust.fuzzing.target import Target
 from trust.mutate import Rng, change_bytes, change_json, choice
 
 
 def _onnx_seeds() -> list[bytes]:
     """A node of one direction, and one of two without a bias."""
-    rng, x = np.random.default_rng(3), helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["T", "B", 2])
-    found = []
-    for count, direction in ((1, "forward"), (2, "bidirectional")):
-        shapes = {"W": (count, 12, 2), "R": (count, 12, 3), **({"B": (1, 24)} if count == 1 else {})}
-        stored = [numpy_helper.from_array(rng.normal(size=s).astype(np.float32), name) for name, s in shapes.items()]
-        node = helper.make_node("LSTM", ["x", *shapes], ["y"], name="lstm", hidden_size=3, direction=direction)
-        out = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
-        found.append(helper.make_model(helper.make_graph([node], "g", [x], [out], stored)).SerializeToString())
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        return [written(file, directions, bias=directions == 1).read_bytes() for directions in (1, 2)]
 
 
 def _read_onnx(raw: bytes, folder: Path) -> Any:
