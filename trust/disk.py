@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.installed import printed
+
 PAGE = os.sysconf("SC_PAGE_SIZE")  # a tmpfs grows by whole pages
-_CLONE_NEWNS, _MS_REMOUNT, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 32, 16384, 1 << 18, 2
+_CLONE_NEWNS = 0x20000
 
 
 def enter_namespace() -> None:
     """Let no other process see what this one mounts from here on. Raises OSError where it is not permitted."""
-    _call("unshare", _CLONE_NEWNS)
-    _call("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:  # os.unshare is new in Python 3.12
+        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
+    printed("mount", "--make-rprivate", "/")
 
 
 @contextmanager
 def small_disk(path: Path, pages: int) -> Iterator[None]:
     """A disk of that size at a new folder, until the block ends."""
     path.mkdir()
-    _call("mount", b"tmpfs", os.fsencode(path), b"tmpfs", 0, b"size=%d" % (pages * PAGE))
+    printed("mount", "-t", "tmpfs", "-o", f"size={pages * PAGE}", "tmpfs", path)
     try:
         yield
     finally:
-        _call("umount2", os.fsencode(path), _MNT_DETACH)
+        printed("umount", "--lazy", path)
 
 
 def resize(path: Path, pages: int, files: int = 10_000) -> None:
     """Give a disk another size and another number of files and folders, not below what it holds."""
-    options = b"size=%d,nr_inodes=%d" % (pages * PAGE, files)
-    _call("mount", b"tmpfs", os.fsencode(path), b"tmpfs", _MS_REMOUNT, options)
+    printed("mount", "-o", f"remount,size={pages * PAGE},nr_inodes={files}", path)
 
 
 def used(path: Path) -> tuple[int, int]:
@@ -50,12 +51,8 @@ def unavailable() -> str:
         "folder = tempfile.TemporaryDirectory()\n"
         "with folder, disk.small_disk(pathlib.Path(folder.name) / 'disk', 8): pass"
     )
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    return f"a tmpfs cannot be mounted: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
-
-
-def _call(name: str, *arguments: int | bytes | None) -> None:
-    function = getattr(ctypes.CDLL(None, use_errno=True), name)
-    if function(*[ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]) != 0:
-        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+    try:
+        printed(sys.executable, "-c", code)
+    except RuntimeError as error:
+        return f"a tmpfs cannot be mounted: {str(error).splitlines()[-1]}"
+    return ""

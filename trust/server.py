@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import selectors
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 START = 120.0  # seconds until the server is ready
 PATIENCE = 40.0  # seconds for an answer: longer than every limit of the server, so that more is a hang
@@ -178,36 +178,35 @@ def children(pid: int) -> list[int]:
 
 def read(sock: socket.socket, seconds: float = PATIENCE) -> Iterator[Answer]:
     """The answers on a connection until the server closes it. Raises Silent where it does nothing for `seconds`."""
-    raw, closed = b"", False
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        while True:
-            answer, raw = _next(raw, closed)
-            if answer is not None:
+    sock.settimeout(seconds)
+    with sock.makefile("rb") as file:
+        try:
+            while answer := _next(file):
                 yield answer
-                continue
-            if closed:
-                return
-            if not selector.select(seconds):
-                raise Silent(f"no answer and no end within {seconds:g} s, after {raw[:100]!r}")
-            try:
-                part = sock.recv(2**20)
-            except ConnectionError:
-                part = b""
-            raw, closed = raw + part, not part
+        except TimeoutError:
+            raise Silent(f"no answer and no end within {seconds:g} s") from None
 
 
-def _next(raw: bytes, closed: bool) -> tuple[Answer | None, bytes]:
-    """The first whole answer, and the bytes after it; at the end also one that is not whole."""
-    head, found, body = raw.partition(b"\r\n\r\n")
-    if not found:
-        return (Answer(0, {}, raw, False), b"") if closed and raw else (None, raw)
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+def _next(file: BinaryIO) -> Answer | None:
+    """The next answer, also one that is not whole; None at the end."""
+    lines: list[bytes] = []
+    while not lines or lines[-1] not in (b"\r\n", b""):
+        lines.append(_until_closed(file.readline))
+    if not lines.pop():
+        return Answer(0, {}, b"".join(lines), False) if lines else None
+    first, *rest = (line.decode("latin-1").strip() for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
     version, status, *_ = first.split(" ")
     if version != "HTTP/1.1" or "content-length" not in headers:
-        raise ValueError(f"not a response of this server: {head[:200]!r}")
+        raise ValueError(f"not a response of this server: {lines!r}")
     length = int(headers["content-length"])
-    if len(body) < length and not closed:
-        return None, raw
-    return Answer(int(status), headers, body[:length], len(body) >= length), body[length:]
+    body = _until_closed(partial(file.read, length))
+    return Answer(int(status), headers, body, len(body) == length)
+
+
+def _until_closed(get: Callable[[], bytes]) -> bytes:
+    """What comes; nothing where the connection was lost."""
+    try:
+        return get()
+    except ConnectionError:
+        return b""

@@ -40,10 +40,6 @@ def trained(path: Path) -> dict[str, Any]:
     return {name: raw for name, raw in files.items() if name.endswith(".safetensors")} | {"config": config}
 
 
-def _text_table(path: Path) -> Content:
-    return path.read_bytes()
-
-
 def _tables(path: Path) -> Content:
     """The tables of a folder, and nothing else, by name."""
     return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith("_gatewise")}
@@ -108,13 +104,13 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
         "write a table",
         3,
         [
-            Command("predict -m model-{n} -i texts.csv --text text -o out.csv", _text_table),
-            Command("predict -m model-{n} -i texts.csv --text text -o out.jsonl.gz", _text_table),
+            Command("predict -m model-{n} -i texts.csv --text text -o out.csv", Path.read_bytes),
+            Command("predict -m model-{n} -i texts.csv --text text -o out.jsonl.gz", Path.read_bytes),
             Command("predict -m model-0 -i texts.csv --text text --rows-per-file 7 -o out/", _tables, shared=True),
             Command("predict -m model-{n} -i texts.csv --text text --rows-per-file 7 -o out/", _tables),
-            Command("evaluate -m model-{n} texts.csv --text text --label label -o out.csv", _text_table),
-            Command("explain -m model-{n} -i few.csv --text text -o out.jsonl", _text_table),
-            Command("forecast -m model-{n}f -i series.csv -o out.csv", _text_table),
+            Command("evaluate -m model-{n} texts.csv --text text --label label -o out.csv", Path.read_bytes),
+            Command("explain -m model-{n} -i few.csv --text text -o out.jsonl", Path.read_bytes),
+            Command("forecast -m model-{n}f -i series.csv -o out.csv", Path.read_bytes),
         ],
     ),
     "two-exports": (
@@ -122,7 +118,7 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
         2,
         [
             Command("compress -m model-{n} -o m", trained),
-            Command("export -m model-{n} -o out.onnx", _text_table),
+            Command("export -m model-{n} -o out.onnx", Path.read_bytes),
             Command("export-page -m model-{n} good bad -o page", _tables),
             Command("forecast series.csv --time month --target sold --horizon 2 --seed {n} --save m", trained),
         ],

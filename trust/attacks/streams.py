@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,11 +12,12 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.model.stream import Stream
+from tests.serve.server import post
 from trust.attack import Attacks
 from trust.attacks.answers import models
 from trust.attacks.server import SERVER, healthy, shared
 from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
-from trust.server import PATIENCE, TYPE, Server
+from trust.server import Server
 
 ATTACKS = Attacks()
 CLIENTS, REQUESTS = 4, 12
@@ -57,7 +57,8 @@ def _client(server: Server, rng: Rng) -> None:
                 sock.sendall(server.post("/stream", raw))
                 sock.recv(int(rng.integers(1, 200)))
             continue
-        status, reply = _answer(server, change_json(rng, raw) if kind == "body" else raw)
+        answer = post(server.port, "/stream", change_json(rng, raw) if kind == "body" else raw)
+        status, reply = answer.status, answer.body
         shown = f"{kind}: status {status}: {reply[:200]!r}"
         assert status == 200 or (status in (400, 404, 413) and b'"message"' in reply), shown
         if kind == "body":  # which may be a valid one of other numbers
@@ -65,16 +66,6 @@ def _client(server: Server, rng: Rng) -> None:
         _check(wanted, given, raw, status, reply, shown)
         if kind == "plain":
             stream, state = wanted, base64.b64decode(json.loads(reply.rstrip().rpartition(b"data: ")[2])["state"])
-
-
-def _answer(server: Server, body: bytes) -> tuple[int, bytes]:
-    name, _, value = TYPE.partition(": ")
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-    connection.request("POST", "/stream", body, {name: value})
-    reply = connection.getresponse()
-    found = reply.status, reply.read()
-    connection.close()
-    return found
 
 
 def _check(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes, shown: str) -> None:
