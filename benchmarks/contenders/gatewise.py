@@ -158,27 +158,16 @@ def layer(settings: Settings, arrays: Arrays) -> Task:
     """gatewise.nn.LSTM called like torch.nn.LSTM, with input product and autograd."""
     import torch
 
+    from benchmarks.contenders.pytorch import layer_task
     from gatewise import nn
 
     x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])
     lstm = nn.LSTM(1, dh.shape[1], batch_first=True)
-    parameters = {name: getattr(lstm, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias")}
+    named = {name: getattr(lstm, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias")}
     with torch.no_grad():
-        for name, parameter in parameters.items():
+        for name, parameter in named.items():
             parameter.copy_(torch.from_numpy(arrays[name]))
-
-    def forward_backward() -> Any:
-        lstm.zero_grad(set_to_none=True)
-        _, (h_n, _) = lstm(x)
-        torch.autograd.backward(h_n, dh[None])
-        return h_n[0]
-
-    def check() -> Arrays:
-        h = forward_backward()
-        return {"h_T": h.detach().numpy(), **{f"d {name}": one.grad.numpy() for name, one in parameters.items()}}
-
-    info = info_of() | {"settings": "gatewise.nn.LSTM, batch_first=True"}
-    return Task(lambda: seconds_of(forward_backward, warmup=1, repeats=settings["repeats"]), info, check)
+    return layer_task(lstm, named, x, dh, settings, info_of() | {"settings": "gatewise.nn.LSTM, batch_first=True"})
 
 
 def inference(settings: Settings, arrays: Arrays) -> Task:

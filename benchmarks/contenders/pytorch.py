@@ -116,6 +116,13 @@ def recurrence(settings: Settings, arrays: Arrays) -> Task:
         x = x.transpose(0, 1).contiguous()
     lstm: Any = torch.nn.LSTM(1, dh.shape[1], batch_first=first)
     named = _named(lstm, arrays, {})
+    return layer_task(lstm, named, x, dh, settings, _info(f"nn.LSTM(1, {dh.shape[1]}), batch_first={first}"))
+
+
+def layer_task(
+    lstm: Any, named: dict[str, Any], x: Tensor, dh: Tensor, settings: Settings, info: dict[str, str]
+) -> Task:
+    """Forward and backward of a layer that is called like torch.nn.LSTM. named: its parameters."""
 
     def forward_backward() -> Tensor:
         lstm.zero_grad(set_to_none=True)
@@ -127,8 +134,7 @@ def recurrence(settings: Settings, arrays: Arrays) -> Task:
         h = forward_backward()
         return {"h_T": h.detach().numpy(), **{f"d {name}": one.grad.numpy() for name, one in named.items()}}
 
-    run = partial(seconds_of, forward_backward, warmup=1, repeats=settings["repeats"])
-    return Task(run, _info(f"nn.LSTM(1, {dh.shape[1]}), batch_first={first}"), check)
+    return Task(partial(seconds_of, forward_backward, warmup=1, repeats=settings["repeats"]), info, check)
 
 
 def inference(settings: Settings, arrays: Arrays) -> Task:

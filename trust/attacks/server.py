@@ -105,17 +105,18 @@ def _requests(rng: Rng, folder: Path) -> None:
     with healthy("requests") as server, ThreadPoolExecutor(TOGETHER) as pool:
         cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
         cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
-        for case, answers in zip(cases, pool.map(partial(exchange, server), cases, cuts), strict=True):
-            check_case(case, answers)
+        found = pool.map(partial(exchange, server), cases, cuts)
+        for case in cases:
+            try:
+                check_case(case, next(found))
+            except Exception as error:
+                raise AssertionError(f"{error}, to {case.shown}") from error
 
 
 def check_case(case: Case, answers: list[Answer]) -> None:
     """The answers on the connection of a case."""
-    shown = f"{case.name}: {[answer.status for answer in answers]}"
-    try:
-        check_answers(case.wanted, answers)
-    except AssertionError as error:
-        raise AssertionError(f"{case.name}: {error}") from None
+    shown = [answer.status for answer in answers]
+    check_answers(case.wanted, answers)
     few, more = len(answers) < len(case.wanted), answers[len(case.wanted) :]
     assert not few or case.may_close, f"{len(answers)} answers instead of {len(case.wanted)}: {shown}"
     closed = few or case.unfinished or case.may_close or answers[-1].headers.get("connection") == "close"
@@ -162,7 +163,7 @@ def _load(server: Server, rng: Rng) -> None:
         elif kind < 0.97:
             case = choice(rng, CASES)(rng, server)
             failed = [one.status for one in exchange(server, case, []) if one.status >= 500 and one.status != 501]
-            assert not failed, f"{case.name}: {failed}"
+            assert not failed, f"{failed}, to {case.shown}"
         else:
             with server.connect() as sock:  # leaves before the answer
                 sock.sendall(server.post("/predict", predict_body(rng, longest=2000)))
