@@ -18,9 +18,8 @@ from typing import Any
 
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
-from benchmarks.equivalence import NotEquivalent
 from benchmarks.machine import MAX_OTHER_LOAD, machine, now, revision
-from benchmarks.measure import PAUSE, WorkerPool, measure
+from benchmarks.measure import PAUSE, NotEquivalent, WorkerPool, measure
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, format_value
 from benchmarks.targets import TARGETS, summary

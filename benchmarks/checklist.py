@@ -42,16 +42,15 @@ LONGER = ("misspelling", "comparison", "hedge", "tweet", "neutral")  # groups of
 
 @dataclass(frozen=True)
 class Category:
-    """Texts of one category and the sentiment of each: positive, negative or neutral."""
+    """rows: texts of one category with the sentiment of each: positive, negative or neutral."""
 
     name: str
-    sentences: tuple[str, ...]
-    sentiments: tuple[str, ...]
+    rows: Sequence[tuple[str, str]]
 
-    @classmethod
-    def of(cls, name: str, rows: Sequence[tuple[str, str]]) -> Category:
-        """From texts with their sentiments."""
-        return cls(name, tuple(text for text, _ in rows), tuple(sentiment for _, sentiment in rows))
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The texts."""
+        return tuple(text for text, _ in self.rows)
 
     def right(self, probability: Array) -> NDArray[np.bool_]:
         """Which predictions are right, from the probability of the positive class (n,)."""
@@ -66,7 +65,7 @@ class Category:
     @property
     def target(self) -> Array:
         """The probability of the positive class that each sentence asks for (n,): 1, 0 or 0.5."""
-        return np.array([TARGETS[sentiment] for sentiment in self.sentiments])
+        return np.array([TARGETS[sentiment] for _, sentiment in self.rows])
 
 
 def categories() -> list[Category]:
@@ -82,7 +81,7 @@ def categories() -> list[Category]:
                 sentences = list(_filled(template, words))
                 chosen = rng.permutation(len(sentences))[:share]
                 rows += [(_styled(sentences[n], name, rng), sentiment) for n in sorted(chosen)]
-        found.append(Category.of(name, rows))
+        found.append(Category(name, rows))
     return found
 
 
@@ -94,7 +93,7 @@ def short_texts() -> list[Category]:
     for row in rows:
         name = row["group"] if row["group"] in LONGER else "one to six words"
         of_name.setdefault(name, []).append((row["text"], row["sentiment"]))
-    return [Category.of(name, rows) for name, rows in of_name.items()]
+    return [Category(name, rows) for name, rows in of_name.items()]
 
 
 def _filled(template: str, choices: dict[str, tuple[str, ...]]) -> Iterator[str]:
@@ -152,7 +151,8 @@ def main() -> None:
         results.append(EvalResult(name, len(right), float(right.mean()), category.loss(probability)))
         wrong = np.flatnonzero(~right)
         for n in wrong[np.argsort(-np.abs(probability[wrong] - 0.5))][: options.failures]:
-            print(f"    {category.sentiments[n]:8} predicted {probability[n]:.2f} positive: {category.sentences[n]}")
+            text, sentiment = category.rows[n]
+            print(f"    {sentiment:8} predicted {probability[n]:.2f} positive: {text}")
     if options.save:
         others = [e for e in model.metadata.evaluations if not e.data.startswith("checklist: ")]
         kept = (*results[: len(made)], *others)

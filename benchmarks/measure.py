@@ -8,13 +8,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from benchmarks.case import LIBRARY, Case, Contender
 from benchmarks.contenders.base import Arrays, Unavailable
-from benchmarks.equivalence import max_relative_difference
 from benchmarks.machine import OtherLoad
 from benchmarks.worker import Worker, python_with
 
 PAUSE = 0.05  # seconds: threads that spin when idle sleep by then
+TOLERANCE = 1e-4  # float32 rounding over a thousand steps, relative to the largest number of each array
 VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender
 
 
@@ -39,6 +41,38 @@ class WorkerPool:
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
+
+
+class NotEquivalent(Exception):
+    """Two contenders compute different results; the message names them and the array."""
+
+
+def max_relative_difference(
+    reference: str, results: Mapping[str, Arrays], tolerances: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Each contender's largest difference from `reference` over all arrays, relative to each array's largest number.
+
+    Raises NotEquivalent for a difference above the tolerance, and for an array that is missing, has another shape or is
+    not finite.
+    """
+    expected, worst = results[reference], {}
+    for name, arrays in results.items():
+        tolerance = (tolerances or {}).get(name, TOLERANCE)
+        if missing := set(expected) ^ set(arrays):
+            raise NotEquivalent(f"{name} and {reference}: only one of them returns {', '.join(sorted(missing))}")
+        worst[name] = 0.0
+        for part, correct in expected.items():
+            array = arrays[part]
+            if array.shape != correct.shape:
+                raise NotEquivalent(f"{name}: {part} has shape {array.shape}, in {reference} {correct.shape}")
+            if not np.isfinite(array).all():
+                raise NotEquivalent(f"{name}: {part} is not finite")
+            error = float(np.abs(array.astype(np.float64) - correct).max(initial=0))
+            relative = error / max(float(np.abs(correct).max(initial=0)), 1e-30)
+            if not relative <= tolerance:
+                raise NotEquivalent(f"{name} and {reference} are not equivalent: {part} differs by {relative:.1e}")
+            worst[name] = max(worst[name], relative)
+    return worst
 
 
 def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callable[[str], None]) -> dict[str, Any]:

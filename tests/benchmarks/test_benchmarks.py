@@ -7,7 +7,7 @@ from benchmarks import tables
 from benchmarks.cases import cases
 from benchmarks.checklist import positive_probability
 from benchmarks.contenders.base import Arrays
-from benchmarks.equivalence import NotEquivalent, max_relative_difference
+from benchmarks.measure import NotEquivalent, max_relative_difference
 from benchmarks.reviews import Reviews
 from benchmarks.targets import TARGETS
 from gatewise.model import bundled

@@ -15,7 +15,7 @@ from trust.attack import ROOT, Attacks
 from trust.attacks.answers import predict, save_models
 from trust.attacks.commands import PRETRAIN, TRAIN, trained, write_texts
 from trust.attacks.requests import predict_body
-from trust.attacks.server import available_server
+from trust.attacks.server import SERVER
 from trust.mutate import Rng, choice
 from trust.server import serving
 
@@ -60,7 +60,7 @@ def _training(rng: Rng, folder: Path) -> None:
     assert "Traceback" not in printed
 
 
-@ATTACKS.add("clock-serving", 1, 200, unavailable=available_server, seconds=300, memory=0)
+@ATTACKS.add("clock-serving", 1, 200, **SERVER | {"seconds": 300.0})
 def _serving(rng: Rng, folder: Path) -> None:
     """A server whose clock jumps gives the right predictions, and no negative time in its metrics.
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tools.sanitize import ONE_THREAD, compile_extension
-from trust.attack import ROOT, Attack, Attacks
+from trust.attack import ROOT, Attack, Attacks, missing
 from trust.fuzzing.registry import PROMISES
 from trust.mutate import Rng
 
@@ -65,9 +65,8 @@ def _summary(report: str) -> str:
 
 
 def _unavailable(native: bool = False) -> str:
-    if not importlib.util.find_spec("atheris"):
-        return "atheris is not installed (make fuzz)"
-    return "clang++ is not installed" if native and not shutil.which("clang++") else ""
+    compiler = not native or shutil.which("clang++")
+    return missing("atheris") or ("" if compiler else "clang++ is not installed")
 
 
 SANITIZED = (

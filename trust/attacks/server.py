@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trust.attack import MIB, Attacks
+from trust.attack import MIB, Attacks, missing
 from trust.attacks.answers import check_answers, check_explanation, models, predict, save_models
 from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, text, valid
 from trust.mutate import Rng, choice
@@ -41,18 +40,8 @@ OPTIONS: dict[str, list[object]] = {
 }
 
 
-def available_server() -> str:
-    """Why no server can run here, or ""."""
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
-    return f"{missing[0]} is not installed" if missing else ""
-
-
-def _without_schemathesis() -> str:
-    there = importlib.util.find_spec("schemathesis")
-    return available_server() or ("" if there else "schemathesis is not installed")
-
-
-SERVER: dict[str, Any] = {"unavailable": available_server, "seconds": 120.0, "memory": 0}
+PARTS = ("fastapi", "uvicorn")
+SERVER: dict[str, Any] = {"unavailable": partial(missing, *PARTS), "seconds": 120.0, "memory": 0}
 
 
 def shared(name: str) -> Server:
@@ -383,7 +372,9 @@ def _await_sum(server: Server, least: int, most: int) -> None:
 # schemathesis
 
 
-@ATTACKS.add("server-schema", 0, 20, **SERVER | {"unavailable": _without_schemathesis, "seconds": 1200.0})
+@ATTACKS.add(
+    "server-schema", 0, 20, **SERVER | {"unavailable": partial(missing, *PARTS, "schemathesis"), "seconds": 1200.0}
+)
 def _schema(rng: Rng, folder: Path) -> None:
     """The server answers as its OpenAPI description says.
 
