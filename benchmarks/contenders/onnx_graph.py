@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.contenders.base import Arrays, Settings, padded, reviews_of
+from benchmarks.contenders.base import Arrays, Settings, batches_of, padded, reviews_of
 
 OPSET = 17
 
@@ -60,10 +60,8 @@ def graph(weights: Arrays, sequence_lens: bool) -> onnx.ModelProto:
 
 def batches(settings: Settings, arrays: Arrays, sequence_lens: bool) -> list[Arrays]:
     """The graph's input for each batch of `batch_size` reviews, in their order, post-padded to the longest of them."""
-    reviews, size = reviews_of(arrays), settings["batch_size"]
     out = []
-    for start in range(0, len(reviews), size):
-        taken = reviews[start : start + size]
+    for taken in batches_of(reviews_of(arrays), settings["batch_size"]):
         lengths = np.array([len(r) for r in taken], dtype=np.int32)
         batch: Arrays = {"ids": np.ascontiguousarray(padded(taken, int(lengths.max()), "post").T)}
         if sequence_lens:

@@ -3,8 +3,8 @@
     python -m benchmarks.own_data PART --peers VENV [--only NAME ...] [--seeds N] [--alone]
 
 PART is forecast, forecast_gain, series or text. VENV is a virtual environment with the packages whose files are the
-data (`*_sets.py`), and with the peers: statsforecast for forecasts, aeon for series; scikit-learn is here. The sets
-that are measured are replaced in results/own_data_PART.json. Nothing is chosen on a test part.
+data, and with the peers: statsforecast for forecasts, aeon for series; scikit-learn is here. The sets that are measured
+are replaced in results/own_data_PART.json. Nothing is chosen on a test part.
 """
 
 from __future__ import annotations

@@ -6,21 +6,21 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import ExitStack
 from functools import cache
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import gatewise as gw
 from gatewise.errors import GatewiseError
 from gatewise.exchange.hub import download
 from gatewise.storage.folder import MANIFEST, save_folder
-from tests.exchange.hub_server import Hub, _Handler
+from tests.exchange.hub_server import Hub, _Handler, hub_server
 from trust.attack import Attacks, check_message
 from trust.attacks.folders import Files, check_weights, forge, models, use_model, weights_file
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
+_RUNNING = ExitStack()  # the Hub of this process
 REPO = "someone/model"
 ELSEWHERE = ["../../evil", "/tmp/gatewise-evil", "..", "a/../../../evil", "evil\\..\\evil", "\x01", "e" * 300, ""]
 
@@ -49,9 +49,7 @@ def hub() -> _Hostile:
     from huggingface_hub import constants
 
     found = _Hostile()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Liar,), {"hub": found}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_address[1]}"
+    _, os.environ["HF_ENDPOINT"] = _RUNNING.enter_context(hub_server(found, _Liar))
     os.environ.pop("GATEWISE_OFFLINE", None)
     constants.HF_HUB_ETAG_TIMEOUT = 120  # a busy machine answers late
     models()

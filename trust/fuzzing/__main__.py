@@ -1,4 +1,8 @@
-"""Fuzz one target in this process, or try one input."""
+"""Fuzz one target in this process, or try one input.
+
+python -m trust.fuzzing json --seed 7 --runs 20000    guided by coverage, with atheris, as the attacks fuzz-*
+python -m trust.fuzzing json FILE    one input
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ LONGEST = 4096  # bytes of an input
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m trust.fuzzing", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trust.fuzzing", description=__doc__.splitlines()[0])
     parser.add_argument("name", metavar="TARGET", help="a name of trust/fuzzing/registry.py")
     parser.add_argument("file", nargs="?", type=Path, help="try this input")
     parser.add_argument("--seed", type=int, default=1)
