@@ -42,8 +42,7 @@ from gatewise.network.trainable import Network
 from gatewise.target import Target
 from gatewise.text import KerasEncoding
 from gatewise.training import recipe
-from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective
+from gatewise.training.supervised_loop import SupervisedLoop
 from gatewise.training.training_data import TrainingData
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `layer` imports torch
@@ -104,9 +103,8 @@ def step(settings: Settings, arrays: Arrays) -> Task:
         validation=every,
     )
     batches = [np.array(rows) for rows in batches_of(list(every), settings["batch_size"])]
-    objective = SupervisedObjective(training_data, network, 0)
-    objective.batches = lambda epoch: batches  # type: ignore[method-assign]
-    loop = Loop(objective)
+    loop = SupervisedLoop(training_data, network, 0)
+    loop.batches = lambda epoch: batches  # type: ignore[method-assign]
 
     def train() -> None:
         loop._step(loop.progress.step)

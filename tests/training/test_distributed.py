@@ -21,9 +21,8 @@ from gatewise.network.language_model import DIRECTIONS, LanguageModel
 from gatewise.network.trainable import Gradients
 from gatewise.training import Callback
 from gatewise.training.callback import StepLog
-from gatewise.training.loop import Loop
-from gatewise.training.pretrain import LanguageObjective, PretrainRecipe, _initial_parameters
-from gatewise.training.processes import GlooCommunicator, PeerError, current, process_group
+from gatewise.training.pretrain import LanguageLoop, PretrainRecipe, _initial_parameters
+from gatewise.training.processes import Communicator, GlooCommunicator, PeerError, current, process_group
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes
 from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, Case, loop_of
@@ -50,7 +49,7 @@ TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2
 def trained_steps(name: str) -> dict[str, Array]:
     """The weights after an epoch, and its loss."""
     loop = loop_of(CASES[name])
-    for step in range(loop.objective.steps_per_epoch):
+    for step in range(loop.steps_per_epoch):
         loop._step(step)
     return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
 
@@ -62,9 +61,9 @@ def pretrained_steps(units: int) -> dict[str, Array]:
     settings = replace(LM, units=units)
     start = _initial_parameters(100, settings, texts, np.random.default_rng(1))
     network = LanguageModel(start, kernels.get())
-    loop = Loop(LanguageObjective(network, settings, texts[:55], texts[55:], 0))
+    loop = LanguageLoop(network, settings, texts[:55], texts[55:], 0)
     assert loop.run(threading.Event())
-    states = {f"h/{one}": current().whole(loop.objective.carried[f"h/{one}"]) for one in DIRECTIONS}
+    states = {f"h/{one}": current().whole(loop.carried[f"h/{one}"]) for one in DIRECTIONS}
     perplexity = np.array(list(loop.progress.history[-1].perplexity.values()))
     return {**loop.result(), **states, "perplexity": perplexity}
 
@@ -217,8 +216,11 @@ def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not [line for line in second.stderr.splitlines() if line.startswith("gatewise: process")]
 
 
-def test_fewer_streams_than_processes() -> None:
+def test_fewer_streams_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [np.arange(2, 12, dtype=np.int32)] * 4
     network = LanguageModel(_initial_parameters(20, LM, texts, np.random.default_rng(1)), kernels.get())
+    two = Communicator()
+    two.size = 2
+    monkeypatch.setattr("gatewise.training.loop.current", lambda: two)
     with pytest.raises(InputError, match="1 stream of text for 2 processes"):
-        LanguageObjective(network, replace(LM, bptt=12), texts, [], 0).start(0, 2)
+        LanguageLoop(network, replace(LM, bptt=12), texts, [], 0)

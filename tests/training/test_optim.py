@@ -14,9 +14,8 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.autograd import RowGradient
 from gatewise.network.trainable import TABLE, Network
 from gatewise.training import recipe
-from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective, network_of
 from gatewise.training.optim import Adam, gradient_norm
+from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 from tests.kernels.batches import HERE, needs_native
@@ -241,20 +240,20 @@ def made_texts(classes: tuple[str, ...]) -> Labelled:
     return replace(data, inputs=texts)
 
 
-def loop_of(case: Case) -> Loop[SupervisedObjective]:
+def loop_of(case: Case) -> SupervisedLoop:
     data = made_series(160) if case.recipe == "series" else made_texts(case.classes)
     training_data = prepare(data, recipe(case.recipe, **case.changes), 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
     network = Network(training_data.architecture, start, trainable_rows=network_of(training_data, start).trainable_rows)
-    return Loop(SupervisedObjective(training_data, network, 0))
+    return SupervisedLoop(training_data, network, 0)
 
 
 class TorchTraining:
     """The same steps in float64: a plainly padded network with its whole embedding, torch.optim.Adam."""
 
-    def __init__(self, objective: SupervisedObjective) -> None:
-        self.data, self.objective = objective.training_data, objective
-        start = objective.network.arrays()
+    def __init__(self, loop: SupervisedLoop) -> None:
+        self.data, self.loop = loop.training_data, loop
+        start = loop.network.arrays()
         self.weights = {name: torch.from_numpy(a.astype(np.float64)).requires_grad_() for name, a in start.items()}
         settings = self.data.recipe.optimisation
         betas = 0.9, settings.beta_2
@@ -278,7 +277,7 @@ class TorchTraining:
         if settings.grad_clip:
             norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), settings.grad_clip)
             self.clipped += bool(norm > settings.grad_clip)
-        rate = self.objective.learning_rate(number)
+        rate = self.loop.learning_rate(number)
         for group in self.adam.param_groups:
             group["lr"] = rate * group["scale"]
             # torch adds epsilon to the corrected square root of v, Keras to the uncorrected one.
@@ -291,9 +290,9 @@ class TorchTraining:
 def test_whole_steps_equal_those_of_torch(name: str) -> None:
     """Weights to 1e-6 in float32, also of embedding rows that a batch does not read, once they are caught up."""
     loop = loop_of(CASES[name])
-    objective, progress = loop.objective, loop.progress
-    network, settings = objective.network, objective.training_data.recipe.optimisation
-    theirs, start, order = TorchTraining(objective), network.arrays(), objective.batches(0)
+    progress = loop.progress
+    network, settings = loop.network, loop.training_data.recipe.optimisation
+    theirs, start, order = TorchTraining(loop), network.arrays(), loop.batches(0)
     rates, small, behind = set(), 0, 0
     for number, rows in enumerate(order[:4]):
         before, correct = progress.loss_sum, progress.correct
@@ -304,11 +303,11 @@ def test_whole_steps_equal_those_of_torch(name: str) -> None:
         for gradient in network.gradients().values():
             values = gradient.values if isinstance(gradient, RowGradient) else gradient
             small += int(((np.abs(values) < 1e-6) & (values != 0)).sum())
-        rates.add(objective.learning_rate(number))
+        rates.add(loop.learning_rate(number))
         if number % 2 == 0:
             continue  # rows miss two steps
         late = network.arrays()
-        objective.optimizer.catch_up_all()
+        loop.optimizer.catch_up_all()
         found = network.arrays()
         if TABLE in late:
             behind += int((late[TABLE] != found[TABLE]).any(axis=1).sum())

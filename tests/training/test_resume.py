@@ -102,7 +102,7 @@ def test_a_seed_gives_equal_bits(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_interrupted_in_a_fold_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uninterrupted = cross_validated(seed=9)
     with monkeypatch.context() as context:
-        context.setattr("gatewise.training.members.lstm.Callback", lambda: InterruptAt(2, 1))
+        context.setattr("gatewise.training.loop.Callback", lambda: InterruptAt(2, 1))
         with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 3; .*resume"):
             cross_validated(seed=9, out=tmp_path / "m")
     resumed = cross_validated(seed=9, out=tmp_path / "m", resume=True)

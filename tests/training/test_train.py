@@ -18,7 +18,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import TrainingError
 from gatewise.explain import METHODS
 from gatewise.model.model import Model
-from gatewise.training import objective, recipe
+from gatewise.training import recipe, supervised_loop
 from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.stack import Stack, stack
 from gatewise.training.train import train
@@ -84,7 +84,7 @@ def test_patience_stops_early() -> None:
 def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = objective.loss_of, []
+    real, calls = supervised_loop.loss_of, []
 
     def broken(training_data: TrainingData, logits: Array, rows: np.ndarray) -> tuple[float, Array]:
         calls.append(len(rows))
@@ -95,7 +95,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkp
 
     data = made_reviews(200, 3)
     uninterrupted = train(data, epochs=1, **SMALL)
-    monkeypatch.setattr(objective, "loss_of", broken)
+    monkeypatch.setattr(supervised_loop, "loss_of", broken)
     with pytest.raises(TrainingError, match=rf"{what} is not finite at step 4, rows \d+, \d+.*, \.\.\.; a lower"):
         train(data, epochs=1, **SMALL)
     calls.clear()

@@ -1,7 +1,7 @@
 """The training loop: batches, loss, gradients, Adam; validations, checkpoints, callbacks.
 
-One loop trains classifiers, regressions, the LSTM of a forecaster and language models. What differs between them is an
-`Objective`: the batches, their loss, and the scores on the validation set.
+One loop trains classifiers, regressions, the LSTM of a forecaster and language models. Its subclasses have what differs
+between them: the batches, their loss, and the scores on the validation set.
 
 All random draws follow from the seed and the number of the step. A checkpoint therefore needs no state of a generator.
 
@@ -12,11 +12,12 @@ They take the same steps, so that their weights stay equal bit for bit. Each dra
 import math
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses th
 
 class Result(NamedTuple):
     """Of a step, for the part of the batch that this process takes: gradients of its mean loss, that loss, its share of
-    the batch's rows, rows that are predicted correctly, and what `Objective.carried` becomes. rows: of the whole batch,
+    the batch's rows, rows that are predicted correctly, and what `Loop.carried` becomes. rows: of the whole batch,
     by which errors name it. n: of its rows, or of their steps, by which losses are weighted.
     """
 
@@ -47,24 +48,21 @@ class Result(NamedTuple):
     n: int = 0
 
 
-class Objective(Protocol):
-    """What a loop minimises: the loss of a network over batches, with scores on a validation set.
+class Loop(ABC):
+    """Training of one network. `run` continues from `progress`; `result` has the weights.
 
-    network: what is trained, with `parameters`, `state` and `set_state`. optimizer: of its parameters, from `start` on.
-    steps: of the run; steps_per_epoch: after which a callback sees the next epoch; interval: from one validation to the
-    next. patience: validations without a new best after which the run ends, 0 for all steps. grad_clip: largest norm of
-    the gradient, 0 for any. has_accuracy: whether rows are predicted correctly or not.
+    network: what is trained, with `parameters`, `state` and `set_state`. folder: for checkpoints; None for none, and in
+    all processes but the first one. identity: of the run, see `gatewise.training.run.run_identity`.
+
+    A subclass sets, optimizer: of the parameters. steps: of the run; steps_per_epoch: after which a callback sees the
+    next epoch; interval: from one validation to the next. patience: validations without a new best after which the run
+    ends, 0 for all steps. grad_clip: largest norm of the gradient, 0 for any. has_accuracy: whether rows are predicted
+    correctly or not.
+
     best: the weights of the best validation; carried: arrays by name with which the next step begins, of this process's
     rows. Checkpoints hold both.
-
-    info: what the run is going to do. start: begin as process `rank` of `size`, with a new optimiser. learning_rate: of
-    a step, counted from 0. backward: loss and gradients of this process's part of the batch of a step, with the present
-    weights. outputs: predictions (n, ...) of the network with the weights `state`, for the validation rows that `part`
-    gives this process. last: whether the run ends with this validation. score: the row of the history for
-    the outputs of all these rows; it raises TrainingError for a loss that is not finite.
     """
 
-    network: Any
     optimizer: Adam
     steps: int
     steps_per_epoch: int
@@ -72,41 +70,46 @@ class Objective(Protocol):
     grad_clip: float
     patience: int = 0
     has_accuracy: bool = False
-    best: dict[str, Array]
-    carried: Mapping[str, Array]
-
-    def info(self) -> RunInfo: ...
-    def start(self, rank: int, size: int) -> None: ...
-    def learning_rate(self, step: int) -> float: ...
-    def backward(self, step: int) -> Result: ...
-    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array: ...
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog: ...
-
-
-O_co = TypeVar("O_co", bound=Objective, covariant=True)
-
-
-class Loop(Generic[O_co]):
-    """Training of one network. `run` continues from `progress`; `result` has the weights.
-
-    folder: for checkpoints; None for none, and in all processes but the first one. identity: of the run, see
-    `gatewise.training.run.run_identity`.
-    """
 
     def __init__(
-        self, objective: O_co, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
+        self, network: Any, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
     ) -> None:
-        self.objective, self.callback = objective, callback or Callback()
+        self.network, self.callback = network, callback or Callback()
         self.folder, self.identity = folder, identity
         self.communicator = current()
-        for array in objective.network.parameters.values():
+        for array in network.parameters.values():
             raw = self.communicator.share(array.tobytes())  # equal seeds give equal bits on equal machines only
             array[...] = np.frombuffer(raw, array.dtype).reshape(array.shape)
-        objective.start(self.communicator.rank, self.communicator.size)
+        self.best: dict[str, Array] = {}
+        self.carried: Mapping[str, Array] = {}
         self.progress = Progress()
         self._stop, self._stopped = threading.Event(), False  # of this process; of any
         self._started = 0.0, 0, 0.0  # the clock, the steps and the seconds when this process began the epoch
         self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
+
+    @abstractmethod
+    def info(self) -> RunInfo:
+        """What the run is going to do."""
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """Of a step, counted from 0."""
+
+    @abstractmethod
+    def backward(self, step: int) -> Result:
+        """Loss and gradients of this process's part of the batch of a step, with the present weights."""
+
+    @abstractmethod
+    def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
+        """Predictions (n, ...) of the network with the weights `state`, for the validation rows that `rows` gives this
+        process. last: whether the run ends with this validation.
+        """
+
+    @abstractmethod
+    def score(self, outputs: Array, state: dict[str, Array]) -> EpochLog:
+        """The row of the history for the outputs of all validation rows. Raises TrainingError for a loss that is not
+        finite.
+        """
 
     def restore(self, resume: bool) -> None:
         """Continue from the checkpoint in the folder if there is one and `resume` is set. The first process reads it
@@ -121,30 +124,30 @@ class Loop(Generic[O_co]):
         raw = self.communicator.share(raw)
         if not raw:
             return
-        objective, where = self.objective, self.folder or ""
-        self.progress, groups = parse_checkpoint(raw, where, self.identity, self._groups(), objective.optimizer)
-        objective.steps = self.progress.steps
-        objective.network.set_state(groups["weights"])
-        objective.best = groups["best"]
-        objective.carried = {name: self.communicator.part(array) for name, array in groups["carried"].items()}
+        where = self.folder or ""
+        self.progress, groups = parse_checkpoint(raw, where, self.identity, self._groups(), self.optimizer)
+        self.steps = self.progress.steps
+        self.network.set_state(groups["weights"])
+        self.best = groups["best"]
+        self.carried = {name: self.communicator.part(array) for name, array in groups["carried"].items()}
         self.callback.log(f"resuming after {self.progress.position}")
 
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
-        objective, progress = self.objective, self.progress
-        objective.steps = progress.steps = progress.steps or int(self.communicator.share(b"%d" % objective.steps))
-        self.callback.on_train_begin(replace(objective.info(), processes=self.communicator.size))
+        progress = self.progress
+        self.steps = progress.steps = progress.steps or int(self.communicator.share(b"%d" % self.steps))
+        self.callback.on_train_begin(replace(self.info(), processes=self.communicator.size))
         self._stop, self._saved = stop, time.perf_counter()
         self._started = time.perf_counter(), progress.step, progress.seconds
         try:
             while True:
-                validated = min(len(progress.history) * objective.interval, progress.steps)  # the last time
-                if validated == progress.steps or 0 < objective.patience <= len(progress.history) - progress.best_epoch:
+                validated = min(len(progress.history) * self.interval, progress.steps)  # the last time
+                if validated == progress.steps or 0 < self.patience <= len(progress.history) - progress.best_epoch:
                     return True
                 if self._stopped or (self.communicator.size == 1 and stop.is_set()):
                     self._checkpoint()
                     return False
-                if progress.step == min(validated + objective.interval, progress.steps):
+                if progress.step == min(validated + self.interval, progress.steps):
                     self._validate()
                     self._checkpoint()
                 else:
@@ -154,17 +157,17 @@ class Loop(Generic[O_co]):
 
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
-        self.objective.optimizer.catch_up_all()
-        state: dict[str, Array] = self.objective.network.state()
+        self.optimizer.catch_up_all()
+        state: dict[str, Array] = self.network.state()
         return state
 
     def result(self) -> dict[str, Array]:
         """The weights of the best validation, where there is one, else the present ones."""
-        return self.objective.best if self.progress.history and self.objective.best else self.state()
+        return self.best if self.progress.history and self.best else self.state()
 
     def _advance(self) -> None:
         """A step, its log, and a checkpoint where one is due."""
-        progress, steps = self.progress, self.objective.steps_per_epoch
+        progress, steps = self.progress, self.steps_per_epoch
         if progress.step % steps == 0:
             progress.seconds = 0.0
             self._started = time.perf_counter(), progress.step, 0.0
@@ -180,7 +183,7 @@ class Loop(Generic[O_co]):
                 step=done,
                 steps=steps,
                 loss=progress.loss,
-                accuracy=progress.correct / progress.loss_count if self.objective.has_accuracy else None,
+                accuracy=progress.correct / progress.loss_count if self.has_accuracy else None,
                 seconds=progress.seconds,
                 eta_seconds=elapsed / (progress.step - first) * (steps - done),
             )
@@ -191,11 +194,11 @@ class Loop(Generic[O_co]):
     @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
     def _step(self, step: int) -> None:
         """One step of the optimiser, and its loss and correct predictions before it."""
-        objective, progress, communicator = self.objective, self.progress, self.communicator
-        mine = objective.backward(step)
+        progress, communicator = self.progress, self.communicator
+        mine = self.backward(step)
         due = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
         numbers = mine.share * mine.loss, mine.correct, self._stop.is_set(), due
-        parameters = objective.network.parameters
+        parameters = self.network.parameters
         gradients, (loss, correct, stop, save) = communicator.sum(mine.gradients, parameters, mine.share, *numbers)
         norm = gradient_norm(gradients)
         for what, number in (("loss", loss), ("gradient", norm)):
@@ -203,9 +206,9 @@ class Loop(Generic[O_co]):
                 rows = ", ".join(map(str, mine.rows[:8])) + (", ..." if len(mine.rows) > 8 else "")
                 where = f"step {step + 1}" + (f", rows {rows}" if rows else "")
                 raise TrainingError(f"the {what} is not finite at {where}; a lower learning rate helps")
-        scale = min(1.0, objective.grad_clip / (norm + 1e-6)) if objective.grad_clip else 1.0  # as clip_grad_norm_
-        objective.optimizer.step(gradients, objective.learning_rate(step), scale)
-        objective.carried = mine.carried
+        scale = min(1.0, self.grad_clip / (norm + 1e-6)) if self.grad_clip else 1.0  # as clip_grad_norm_
+        self.optimizer.step(gradients, self.learning_rate(step), scale)
+        self.carried = mine.carried
         self._stopped, self._save = bool(stop), bool(save)
         count = mine.n or len(mine.rows) or 1
         progress.step = step + 1
@@ -217,9 +220,9 @@ class Loop(Generic[O_co]):
     def _validate(self) -> None:
         progress, state = self.progress, self.state()
         self.communicator.check_equal(state, f"after step {progress.step}")
-        outputs = self.objective.outputs(state, self.communicator.part, progress.step == progress.steps)
+        outputs = self.outputs(state, self.communicator.part, progress.step == progress.steps)
         outputs = self.communicator.whole(outputs)
-        row = self.objective.score(outputs, state, progress)
+        row = self.score(outputs, state)
         self.callback.on_epoch_end(row)
         progress.history.append(row)
         progress.loss_count = progress.correct = 0
@@ -229,20 +232,20 @@ class Loop(Generic[O_co]):
 
     def _groups(self) -> Groups:
         """What a checkpoint holds, beside progress and optimiser."""
-        carried = {name: self.communicator.whole(array) for name, array in self.objective.carried.items()}
-        return {"weights": self.state(), "best": self.objective.best, "carried": carried}
+        carried = {name: self.communicator.whole(array) for name, array in self.carried.items()}
+        return {"weights": self.state(), "best": self.best, "carried": carried}
 
     def _checkpoint(self) -> None:
         if self.communicator.size == 1 and self.folder is None:
             return
         groups = self._groups()
         if self.folder is not None:
-            write_checkpoint(self.folder, self.identity, self.progress, groups, self.objective.optimizer)
+            write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)
             self._saved = time.perf_counter()
 
     def _kept(self, error: TrainingError) -> str:
         """Write a checkpoint of the weights before a failed step, which has changed nothing: what the error adds."""
-        if isinstance(error, PeerError) and self.objective.carried:  # which the other process has a part of
+        if isinstance(error, PeerError) and self.carried:  # which the other process has a part of
             return ""
         try:
             self._checkpoint()

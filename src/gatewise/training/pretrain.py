@@ -27,10 +27,10 @@ from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values
-from gatewise.training.loop import Loop, Objective, Result
+from gatewise.training.loop import Loop, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
-from gatewise.training.run import Interrupted, Progress, RunFolder, checked_seed, interruptible, run_identity
+from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible, run_identity
 from gatewise.types import Array, Precision
 
 Tokens = NDArray[np.int32]
@@ -163,17 +163,17 @@ def pretrain(
             kernel = kernels.for_precision(recipe.kernel_precision)
             parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
 
-            def objective() -> LanguageObjective:
+            def loop_of(*given: Any) -> LanguageLoop:
                 dropout = {"dropout_word": recipe.dropout_word, "dropout_output": recipe.dropout_output}
                 network = LanguageModel(parameters, kernel, **dropout)
-                return LanguageObjective(network, recipe, train, validation, seed, data.source)
+                return LanguageLoop(network, recipe, train, validation, seed, data.source, *given)
 
             fingerprint = data.fingerprint()
             identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name)
-            loop = Loop(objective(), callback, folder.folder, identity)
+            loop = loop_of(callback, folder.folder, identity)
             loop.restore(folder.resume)
-            if not loop.objective.steps:
-                loop.objective.steps = _steps_that_fit(60 * recipe.minutes + start, objective)
+            if not loop.steps:
+                loop.steps = _steps_that_fit(60 * recipe.minutes + start, loop_of())
             with interruptible() as stop:
                 complete = loop.run(stop)
             if not complete:
@@ -185,10 +185,10 @@ def pretrain(
                 fingerprint=fingerprint,
                 n_train=len(train),
                 n_validation=held_out,
-                n_words=loop.objective.info().words,
+                n_words=loop.info().words,
                 seed=seed,
                 size=recipe.size,
-                epochs=round(progress.step / loop.objective.info().steps_per_epoch, 3),
+                epochs=round(progress.step / loop.info().steps_per_epoch, 3),
                 seconds=round(progress.seconds, 1),
                 perplexity=progress.history[-1].perplexity or {},
                 kernel=kernel.name,
@@ -232,9 +232,8 @@ class Streams:
         return line[: self.batch * (len(line) // self.batch)].reshape(self.batch, -1)[:, :width]
 
 
-class LanguageObjective(Objective):
-    """The objective of a language model on `texts`, each (length,) int32 tokens: sampled softmax, validation
-    perplexity.
+class LanguageLoop(Loop):
+    """Training of a language model on `texts`, each (length,) int32 tokens: sampled softmax, validation perplexity.
 
     A batch is a piece of each stream and direction. Each process reads a part of the streams, with their states.
     `steps` is 0 for a recipe with minutes, until it is set.
@@ -250,11 +249,19 @@ class LanguageObjective(Objective):
         validation: Sequence[Tokens],
         seed: int,
         source: str = "",
+        callback: Callback | None = None,
+        folder: Path | None = None,
+        identity: str = "",
     ) -> None:
-        self.network, self.recipe, self.validation, self.seed, self.source = network, recipe, validation, seed, source
-        self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
+        super().__init__(network, callback, folder, identity)
+        self.recipe, self.validation, self.seed, self.source = recipe, validation, seed, source
+        self.streams, size = Streams(texts, recipe.batch_size, recipe.bptt, seed), self.communicator.size
+        if self.streams.batch < size:
+            few = counted(self.streams.batch, "stream")
+            raise InputError(f"{few} of text for {size} processes: give more text or fewer processes")
         self.steps = max(1, round(recipe.epochs * self.streams.pieces)) if recipe.epochs else 0
-        self.grad_clip, self.best = recipe.grad_clip, {}
+        self.grad_clip, self.carried = recipe.grad_clip, self._initial_states()
+        self.optimizer = Adam(network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
         counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
         counts[PAD] += len(texts)  # the boundary, which is a target too
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
@@ -282,21 +289,14 @@ class LanguageObjective(Objective):
             words=sum(map(len, self.streams.texts)),
         )
 
-    def start(self, rank: int, size: int) -> None:
-        if self.streams.batch < size:
-            few = counted(self.streams.batch, "stream")
-            raise InputError(f"{few} of text for {size} processes: give more text or fewer processes")
-        self.rank, self.size = rank, size
-        self.carried = self._initial_states()
-        self.optimizer = Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
-
     def learning_rate(self, step: int) -> float:
         return one_cycle(self.recipe.learning_rate, step, self.steps, self.steps // 10)
 
     def backward(self, step: int) -> Result:
         epoch, at = divmod(step, self.streams.pieces)
+        rank, size = self.communicator.rank, self.communicator.size
         if epoch != self._epoch:
-            lines = (self.streams.epoch(epoch, one == "backward")[self.rank :: self.size] for one in DIRECTIONS)
+            lines = (self.streams.epoch(epoch, one == "backward")[rank::size] for one in DIRECTIONS)
             self._epoch, self._lines = epoch, dict(zip(DIRECTIONS, lines, strict=True))
         before = self.carried if at else self._initial_states()
         candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
@@ -304,7 +304,7 @@ class LanguageObjective(Objective):
         for n, direction in enumerate(DIRECTIONS):
             piece = self._lines[direction][:, at * self.recipe.bptt : (at + 1) * self.recipe.bptt + 1]
             tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
-            rng = np.random.default_rng([self.seed, 3 + n, step, *([self.rank] if self.rank else [])])
+            rng = np.random.default_rng([self.seed, 3 + n, step, *([rank] if rank else [])])
             pieces[direction] = Piece(tokens, targets, (before[f"h/{direction}"], before[f"c/{direction}"]), rng)
         read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
         self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
@@ -312,15 +312,16 @@ class LanguageObjective(Objective):
         carried = {f"{name}/{one}": states[one][n] for n, name in enumerate("hc") for one in DIRECTIONS}
         return Result(gradients, loss, len(self._lines["forward"]) / self.streams.batch, carried=carried)
 
-    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
+    def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         """Negative log-likelihood in each direction, and number of words, of each text (n, 3)."""
-        rows, found = np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE), []
-        for text in (self.validation[n] for n in part(rows)):
+        every, found = np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE), []
+        for text in (self.validation[n] for n in rows(every)):
             read = {"forward": text, "backward": np.ascontiguousarray(text[::-1])}
             found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
         return np.array(found, dtype=np.float64).reshape(-1, 3)
 
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
+    def score(self, outputs: Array, state: dict[str, Array]) -> EpochLog:
+        progress = self.progress
         *nats, words = (sum(column) for column in outputs.T.tolist())
         of_each = [min(n / words, 700.0) for n in nats if words]
         perplexity = {one: round(math.exp(n), 2) for one, n in zip(DIRECTIONS, of_each, strict=False)}
@@ -338,15 +339,13 @@ class LanguageObjective(Objective):
 
     def _initial_states(self) -> dict[str, Array]:
         """h and c of each direction, for the streams of this process (b, H)."""
-        streams = len(range(self.rank, self.streams.batch, self.size))
+        streams = len(range(self.communicator.rank, self.streams.batch, self.communicator.size))
         return {f"{name}/{one}": self.network.initial_state(streams) for one in DIRECTIONS for name in "hc"}
 
 
-def _steps_that_fit(end: float, objective: Callable[[], LanguageObjective]) -> int:
-    """The steps until `end`, by the time of a few steps of a new network."""
-    trial = objective()
-    trial.steps = TIMED_STEPS
-    loop, times = Loop(trial), []
+def _steps_that_fit(end: float, loop: LanguageLoop) -> int:
+    """The steps until `end`, by the time of a few steps of a loop that is thrown away."""
+    loop.steps, times = TIMED_STEPS, []
     for step in range(TIMED_STEPS):
         began = time.perf_counter()
         loop._step(step)

@@ -19,10 +19,9 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
-from gatewise.training.loop import Loop
-from gatewise.training.objective import SupervisedObjective, network_of
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
+from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
 from gatewise.types import Array
 
@@ -112,9 +111,9 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
         target_scaling=TargetScaling.fit(windows.y[:cut]),
     )
     parameters = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
-    loop = Loop(SupervisedObjective(training_data, network_of(training_data, parameters), seed))
+    loop = SupervisedLoop(training_data, network_of(training_data, parameters), seed)
     loop.run(Event())
-    parameters = loop.objective.parameters(loop.result())
+    parameters = loop.parameters(loop.result())
     for direction in arch.layers[0].directions:  # the standardisation becomes a part of the first layer
         name = f"lstm.0.{direction}"
         weight = parameters[f"{name}.weight_ih"] / np.array(scaler.std)

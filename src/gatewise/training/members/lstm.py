@@ -33,15 +33,13 @@ from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
-from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import EPSILON, Ridge, fit_standardised_glm
 from gatewise.training.fields import with_values
-from gatewise.training.loop import Loop
 from gatewise.training.members import Run
-from gatewise.training.objective import SupervisedObjective, network_of, scores_of
 from gatewise.training.processes import current
 from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
+from gatewise.training.supervised_loop import SupervisedLoop, network_of, scores_of
 from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
 
@@ -67,15 +65,13 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     identity = run_identity(asdict(data.recipe), run.seed, content, kernel)
     with interruptible() as stop:
         folds = _cross_validate(data, run, stop)
-        objective = SupervisedObjective(
-            data, network_of(data, initial_weights(data, run.pretrained, run.seed)), run.seed, folds
-        )
-        loop = Loop(objective, run.callback, run.checkpoints, identity)
+        network = network_of(data, initial_weights(data, run.pretrained, run.seed))
+        loop = SupervisedLoop(data, network, run.seed, folds, run.callback, run.checkpoints, identity)
         loop.restore(run.folder.resume)
         complete = loop.run(stop)
-    found = _fitted(data, objective, loop)
+    found = _fitted(data, loop)
     if not complete:
-        epochs = objective.steps // objective.steps_per_epoch
+        epochs = loop.steps // loop.steps_per_epoch
         message = f"stopped in epoch {len(loop.progress.history) + 1} of {epochs}"
         raise Interrupted(message, stop, member=found)
     return found
@@ -176,13 +172,13 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
     for number, held in enumerate(data.folds):
         train = np.setdiff1d(data.train, held)
         part = replace(data, recipe=recipe, train=train, validation=held, folds=())
-        objective = SupervisedObjective(part, network_of(part, initial_weights(part, run.pretrained, number)), number)
-        if not Loop(objective, Callback()).run(stop):
+        loop = SupervisedLoop(part, network_of(part, initial_weights(part, run.pretrained, number)), number)
+        if not loop.run(stop):
             return []
         if not logits:
-            shape = len(data.labels), objective.validation_logits[0].shape[1]
-            logits = [np.zeros(shape) for _ in objective.validation_logits]
-        for epoch, found in enumerate(objective.validation_logits):
+            shape = len(data.labels), loop.validation_logits[0].shape[1]
+            logits = [np.zeros(shape) for _ in loop.validation_logits]
+        for epoch, found in enumerate(loop.validation_logits):
             logits[epoch][held] = found
     if logits:
         loss = scores_of(data, logits[-1], data.validation)[0]
@@ -192,10 +188,10 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
     return logits
 
 
-def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[SupervisedObjective]) -> FittedMember:
+def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
     """The member of the best epoch, or of the present weights in the first one."""
     history, best_epoch = loop.progress.history, loop.progress.best_epoch
-    parameters, shift = objective.parameters(loop.result()), 0.0 if data.logit_shift is None else data.logit_shift
+    parameters, shift = loop.parameters(loop.result()), 0.0 if data.logit_shift is None else data.logit_shift
     parameters["dense.bias"] = (parameters["dense.bias"] - shift).astype(np.float32)
     # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
     precision = data.recipe.optimisation.precision
@@ -209,8 +205,8 @@ def _fitted(data: TrainingData, objective: SupervisedObjective, loop: Loop[Super
         return fitted
     best = history[best_epoch - 1]
     metadata["evaluations"] = _measured(data, "epoch", best.val_loss, best.val_accuracy, best.val_rmse)
-    if objective.out_of_fold:
-        return replace(fitted, held_out=objective.out_of_fold[best_epoch - 1] - shift)
+    if loop.out_of_fold:
+        return replace(fitted, held_out=loop.out_of_fold[best_epoch - 1] - shift)
     return fitted if current().rank else replace(fitted, held_out=lstm.logits(data.full(data.validation)))
 
 

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +37,9 @@ from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
 from gatewise.target import by_row, losses_of
-from gatewise.training.callback import EpochLog, RunInfo
-from gatewise.training.loop import Objective, Result
+from gatewise.training.callback import Callback, EpochLog, RunInfo
+from gatewise.training.loop import Loop, Result
 from gatewise.training.optim import Adam, one_cycle
-from gatewise.training.run import Progress
 from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
 
@@ -47,8 +47,8 @@ ANNEALED = 0.8  # of the epochs of a cross-validation; the best one is among tho
 MASKS = 0xD50  # separates the draws of the masks from others with the same seed
 
 
-class SupervisedObjective(Objective):
-    """The objective of a network on labelled sequences.
+class SupervisedLoop(Loop):
+    """Training of a network on labelled sequences.
 
     out_of_fold: logits (n, outputs) of all rows after each epoch, from the networks of a cross-validation: what the
     scores are then for, in place of the network's own logits.
@@ -57,17 +57,33 @@ class SupervisedObjective(Objective):
     network: Network
 
     def __init__(
-        self, training_data: TrainingData, network: Network, seed: int, out_of_fold: Sequence[Array] = ()
+        self,
+        training_data: TrainingData,
+        network: Network,
+        seed: int,
+        out_of_fold: Sequence[Array] = (),
+        callback: Callback | None = None,
+        folder: Path | None = None,
+        identity: str = "",
     ) -> None:
+        super().__init__(network, callback, folder, identity)
         recipe, settings = training_data.recipe, training_data.recipe.optimisation
-        self.training_data, self.network, self.seed, self.out_of_fold = training_data, network, seed, out_of_fold
+        self.training_data, self.seed, self.out_of_fold = training_data, seed, out_of_fold
         self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)
         self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
         self.grad_clip, self.patience = settings.grad_clip, recipe.validation.patience
         self.has_accuracy = training_data.data.task != "regression"
-        self.best, self.carried = network.state(), {}
+        self.best = network.state()
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self._epoch, self._batches = -1, list[NDArray[np.int64]]()
+        self.optimizer = Adam(
+            network.parameters,
+            frozenset({TABLE}) & network.parameters.keys(),
+            beta_2=settings.beta_2,
+            epsilon=1e-7,  # as in Keras
+            keras=True,
+            lr_scale={TABLE: settings.embedding_lr_scale},
+        )
 
     def info(self) -> RunInfo:
         training_data = self.training_data
@@ -81,18 +97,6 @@ class SupervisedObjective(Objective):
             validation_how=training_data.validation_how,
             architecture=training_data.architecture,
             task=training_data.data.task,
-        )
-
-    def start(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
-        settings, parameters = self.training_data.recipe.optimisation, self.network.parameters
-        self.optimizer = Adam(
-            parameters,
-            frozenset({TABLE}) & parameters.keys(),
-            beta_2=settings.beta_2,
-            epsilon=1e-7,  # as in Keras
-            keras=True,
-            lr_scale={TABLE: settings.embedding_lr_scale},
         )
 
     def learning_rate(self, step: int) -> float:
@@ -117,16 +121,18 @@ class SupervisedObjective(Objective):
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self.batches(epoch)
         rows = self._batches[at]
-        if self.size == 1:
+        size = self.communicator.size
+        if size == 1:
             return rows, rows
         lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
-        place = np.arange(len(rows)) % (2 * self.size)
-        owner = np.minimum(place, 2 * self.size - 1 - place)
-        return rows, rows[np.argsort(-lengths, kind="stable")[owner == self.rank]]
+        place = np.arange(len(rows)) % (2 * size)
+        owner = np.minimum(place, 2 * size - 1 - place)
+        return rows, rows[np.argsort(-lengths, kind="stable")[owner == self.communicator.rank]]
 
     def backward(self, step: int) -> Result:
         data, network, (rows, mine) = self.training_data, self.network, self.part(step)
-        network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([self.rank] if self.rank else [])])
+        rank = self.communicator.rank
+        network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
         network.zero_grad()
         if not len(mine):
             return Result(network.gradients(), 0.0, 0.0, rows=rows)
@@ -142,13 +148,14 @@ class SupervisedObjective(Objective):
         sizes = row_counts(data.labels[rows])
         return Result(network.gradients(), loss, len(logits) / sizes.sum(), correct, rows=rows, n=int(sizes.sum()))
 
-    def outputs(self, state: dict[str, Array], part: Callable[[Array], Array], last: bool) -> Array:
+    def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
         ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
-        sequences = [data.sequences[n] for n in part(data.validation[: 0 if self.out_of_fold else None])]
+        sequences = [data.sequences[n] for n in rows(data.validation[: 0 if self.out_of_fold else None])]
         return in_batches(forward, self.parameters(state), data.architecture, sequences, ops)
 
-    def score(self, outputs: Array, state: dict[str, Array], progress: Progress) -> EpochLog:
+    def score(self, outputs: Array, state: dict[str, Array]) -> EpochLog:
+        progress = self.progress
         epoch = len(progress.history) + 1
         logits = self.out_of_fold[epoch - 1] if self.out_of_fold else outputs
         self.validation_logits.append(logits)

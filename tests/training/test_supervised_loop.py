@@ -21,7 +21,7 @@ from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
-from gatewise.training.objective import adversarial_backward, loss_of, perturb, scores_of
+from gatewise.training.supervised_loop import adversarial_backward, loss_of, perturb, scores_of
 from gatewise.training.train import train
 from gatewise.training.training_data import TargetScaling, TrainingData
 from gatewise.types import Array, Task
