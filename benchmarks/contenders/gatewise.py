@@ -24,7 +24,6 @@ from benchmarks.contenders.base import (
     sgemm,
 )
 from gatewise import __version__, kernels
-from gatewise.data import Labelled
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
 from gatewise.kernels.call import LSTMCall
@@ -32,7 +31,6 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import one_blas_thread
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import RowGradient
 from gatewise.network.batch import Batch
@@ -40,10 +38,9 @@ from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
 from gatewise.network.trainable import Network
 from gatewise.target import Target
-from gatewise.text import KerasEncoding
 from gatewise.training import recipe
+from gatewise.training.network_data import NetworkData
 from gatewise.training.supervised_loop import SupervisedLoop
-from gatewise.training.training_data import TrainingData
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `layer` imports torch
 
@@ -91,13 +88,11 @@ def step(settings: Settings, arrays: Arrays) -> Task:
     reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
     every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
     network = Network(arch, parameters_of(arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout)
-    training_data = TrainingData(
-        data=Labelled.of(["a", "b"], [0, 1]),
+    training_data = NetworkData(
         recipe=chosen,
-        preprocessor=TextPreprocessor(KerasEncoding({"a": 1})),
         architecture=arch,
+        target=Target(("a", "b")),
         sequences=reviews,
-        full_sequences=reviews,
         labels=labels,
         train=every,
         validation=every,

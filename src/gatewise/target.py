@@ -268,6 +268,11 @@ def by_input(rows: Array, like: Sequence[Any] | Array) -> Array:
     return out
 
 
+def row_counts(labels: NDArray[Any]) -> Array:
+    """How many rows of logits each of the labels (n, ...) is for: its steps, or 1."""
+    return np.array(list(map(len, labels))) if labels.dtype == object else np.ones(len(labels), dtype=np.intp)
+
+
 def check_logits(logits: Array) -> None:
     """Raise InputError, naming the first input, unless all logits (n, outputs) are finite. Finite weights can overflow:
     a softmax of an infinite logit is NaN, which is no prediction.

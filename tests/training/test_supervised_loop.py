@@ -21,9 +21,9 @@ from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
+from gatewise.training.network_data import NetworkData, TargetScaling
 from gatewise.training.supervised_loop import adversarial_backward, loss_of, perturb, scores_of
 from gatewise.training.train import train
-from gatewise.training.training_data import TargetScaling, TrainingData
 from gatewise.types import Array, Task
 from tests.network.oracle import dense
 from tests.refusals import assert_refused
@@ -202,10 +202,10 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
         expected = (labels - scaling.mean) / scaling.scale
     shape = (10, 3) if weighted == "labels" and task == "multilabel" else (10,)
     weights = rng.uniform(0.2, 3, shape).astype(np.float32) if weighted else None
-    about = SimpleNamespace(task=task, classes=range(classes))
-    data: Any = SimpleNamespace(data=about, labels=labels, weights=weights, target_scaling=scaling)
+    about = SimpleNamespace(classes=range(classes))
+    data: Any = SimpleNamespace(target=about, task=task, labels=labels, weights=weights, target_scaling=scaling)
     data.soft_targets = p if soft else None
-    data.targets = partial(TrainingData.targets, data)
+    data.targets = partial(NetworkData.targets, data)
     z = rng.standard_normal((5, outputs))
     loss, gradient = loss_of(data, z, rows)
     losses, slopes = losses_of(z, expected[rows], task)

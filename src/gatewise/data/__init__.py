@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gatewise.data.batching import batches as batches
     from gatewise.data.labelled import Labelled as Labelled, Splits as Splits, Unlabelled as Unlabelled
     from gatewise.data.read import (
         read_folder as read_folder,
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     )
     from gatewise.data.row_columns import with_columns as with_columns
     from gatewise.data.rows import Rows as Rows
-    from gatewise.data.splits import batches as batches, split as split
+    from gatewise.data.splits import split as split
 
 _HOME = {
+    "batching": "batches",
     "labelled": "Labelled Splits Unlabelled",
     "read": "read_folder read_folders read_series read_table read_texts",
     "reviews": "embedded_reviews imdb imdb_texts rotten_tomatoes",
     "row_columns": "with_columns",
     "rows": "Rows",
-    "splits": "batches split",
+    "splits": "split",
 }
 __all__ = " ".join(_HOME.values()).split()
 

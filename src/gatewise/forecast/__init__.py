@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.model.folder import kind_of, read_folder
-from gatewise.model.model import Model
 from gatewise.types import Precision
 
 
@@ -25,4 +24,6 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 
         return Forecaster.from_folder(folder, precision)
+    from gatewise.model.model import Model  # a forecaster does without
+
     return Model.from_folder(folder, precision)

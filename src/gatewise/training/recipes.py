@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
-from gatewise.members.ngrams import MAX_ORDER
 from gatewise.network.architecture import Architecture
 from gatewise.training.fields import (
     Count,
@@ -43,7 +42,7 @@ FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
 MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which they are small
 RARE_WORDS = 150  # rows per class on average, below which words of one row tell classes apart
 Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
-Order = Annotated[int, f"from 0 to {MAX_ORDER}", lambda value: 0 <= value <= MAX_ORDER]
+Order = Annotated[int, "from 0 to 3", lambda value: 0 <= value <= 3]  # `gatewise.members.ngrams.MAX_ORDER`
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class ValidationRecipe:
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
     folds: Number = 0
     """Folds of a cross-validation in place of the validation set, for series of few time steps
-    (`gatewise.training.training_data.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
+    (`gatewise.training.network_data.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.training.dense_solver import Ridge
+from gatewise.training.network_data import TargetScaling
 from gatewise.training.stack import calibrated
-from gatewise.training.training_data import TargetScaling, TrainingData
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
 
 L2 = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))
@@ -40,7 +41,7 @@ class RidgeTargets:
     @classmethod
     def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> Self:
         """Of these rows."""
-        targets, task, shift = data.targets(rows), data.data.task, None
+        targets, task, shift = data.targets(rows), data.task, None
         # One ridge regression has one weight per row, not one per label.
         weight = counts = data.sample_weight(rows)
         if task == "classification" and data.class_weights is not None and data.weights is not None:

@@ -5,6 +5,8 @@ whole or not at all. A run that continues from it ends with the same bits as one
 machine with the same number of threads.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import platform
@@ -17,13 +19,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 
 from gatewise.errors import GatewiseError, InputError, ModelFileError, TrainingError, quote
 from gatewise.kernels.threads import one_blas_thread, threads
-from gatewise.model.model import Model
 from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import check_target
@@ -35,6 +36,9 @@ from gatewise.training.fields import field_of
 from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
 from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
 
 FILE = "checkpoint.safetensors"
 MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice

@@ -37,7 +37,8 @@ from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target, by_row
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm, loss_of
-from gatewise.training.training_data import TargetScaling, TrainingData, class_counts
+from gatewise.training.network_data import TargetScaling
+from gatewise.training.training_data import TrainingData, class_counts
 from gatewise.types import Array, Task
 
 SMALLEST = 0.005  # a weight, see above
@@ -228,7 +229,7 @@ def choose_thresholds(
     held-out logits are known. For more classes it is the macro F1, and the thresholds are in proportion to w^-a, with
     the class weights w, or balanced ones, and the best a of `POWERS`.
     """
-    target, classes = data.data.target, data.data.task == "classification"
+    target, classes = data.target, data.task == "classification"
     if target.task == "regression" or (threshold is None and classes and data.class_weights is None):
         return None
     if threshold is not None and not isinstance(threshold, str):
@@ -250,7 +251,7 @@ def cost_thresholds(weights: Array) -> tuple[float, ...]:
 
 def _best(data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback) -> tuple[float, ...]:
     """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
-    target = data.data.target
+    target = data.target
     k = len(target.classes)
     labels, sample_weight = by_row(data.labels[rows]), data.sample_weight(rows)
     weight = np.ones(len(labels)) if sample_weight is None else sample_weight

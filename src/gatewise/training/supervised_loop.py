@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise import kernels
-from gatewise.data.splits import batches
+from gatewise.data.batching import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.autograd import Variable
@@ -36,11 +36,11 @@ from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import by_row, losses_of
+from gatewise.target import by_row, losses_of, row_counts
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.loop import Loop, Result
+from gatewise.training.network_data import NetworkData
 from gatewise.training.optim import Adam, one_cycle
-from gatewise.training.training_data import TrainingData, row_counts
 from gatewise.types import Array
 
 ANNEALED = 0.8  # of the epochs of a cross-validation; the best one is among those that follow
@@ -58,7 +58,7 @@ class SupervisedLoop(Loop):
 
     def __init__(
         self,
-        training_data: TrainingData,
+        training_data: NetworkData,
         network: Network,
         seed: int,
         out_of_fold: Sequence[Array] = (),
@@ -72,7 +72,7 @@ class SupervisedLoop(Loop):
         self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)
         self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
         self.grad_clip, self.patience = settings.grad_clip, recipe.validation.patience
-        self.has_accuracy = training_data.data.task != "regression"
+        self.has_accuracy = training_data.task != "regression"
         self.best = network.state()
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self._epoch, self._batches = -1, list[NDArray[np.int64]]()
@@ -89,14 +89,14 @@ class SupervisedLoop(Loop):
         training_data = self.training_data
         return RunInfo(
             recipe=training_data.recipe,
-            source=training_data.data.source,
+            source=training_data.source,
             train=len(training_data.epoch_rows),
             validation=len(training_data.validation),
             kernel=kernels.for_precision(training_data.recipe.kernel_precision).name,
             steps_per_epoch=self.steps_per_epoch,
             validation_how=training_data.validation_how,
             architecture=training_data.architecture,
-            task=training_data.data.task,
+            task=training_data.task,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -186,7 +186,7 @@ class SupervisedLoop(Loop):
         return parameters if scaling is None else scaling.fold(parameters)
 
 
-def network_of(data: TrainingData, parameters: Mapping[str, Array]) -> Network:
+def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     """The network of the recipe, with these parameters by name."""
     rows = None  # of the embedding, that occur in training, and PAD
     if data.architecture.inputs == "tokens":
@@ -202,24 +202,24 @@ def network_of(data: TrainingData, parameters: Mapping[str, Array]) -> Network:
     )
 
 
-def _losses(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
     """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `losses_of`. The weights are
     (n, 1), of multi-label rows with class weights (n, K).
     """
-    losses, gradient = losses_of(logits.astype(np.float64), data.targets(rows), data.data.task)
+    losses, gradient = losses_of(logits.astype(np.float64), data.targets(rows), data.task)
     weight = np.ones(len(losses)) if data.weights is None else by_row(data.weights[rows]).astype(np.float64)
     return losses, gradient, weight.reshape(len(losses), -1)
 
 
-def loss_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
+def loss_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
     """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
     losses, gradient, weight = _losses(data, logits, rows)
     return float((weight * losses).mean()), weight * gradient / losses.size
 
 
-def correct_rows(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:
+def correct_rows(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> int:
     """How many rows, or steps, are predicted correctly, in all their labels; 0 for regression."""
-    task, labels = data.data.task, by_row(data.labels[rows])
+    task, labels = data.task, by_row(data.labels[rows])
     if task == "regression":
         return 0
     if task == "multilabel":
@@ -228,7 +228,7 @@ def correct_rows(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> 
     return int((predicted == labels).sum())
 
 
-def scores_of(data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:
+def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:
     """Loss, accuracy and RMSE of a model's logits (n, outputs) on these rows.
 
     The loss is what training minimises, a weighted mean where rows have weights. The accuracy is None for regression,

@@ -201,8 +201,8 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     found = stack(
         members,
         data.targets(rows),
-        task=data.data.task,
-        mean=data.data.task == "regression",
+        task=data.task,
+        mean=data.task == "regression",
         scaling=data.target_scaling,
         sample_weight=data.sample_weight(rows),
         calibrate=calibrates,
@@ -268,7 +268,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
         gatewise=__version__,
         recipe=data.recipe.name,
         seed=run.seed,
-        data=data.data.source,
+        data=data.source,
         columns=data.data.columns,
         fingerprint=data.fingerprint,
         n_train=len(data.train),
@@ -282,7 +282,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
         unlabelled=run.unlabelled,
         **lstm.metadata,
     )
-    ensemble = Ensemble.of(cast(LSTM, lstm.member), data.data.target)
+    ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)
     return Model(data.preprocessor, ensemble, metadata, lstm.history)
 
 

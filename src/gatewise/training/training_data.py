@@ -13,7 +13,7 @@ the data as they are. The weights act on what the parts learn, and on the decisi
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,83 +26,25 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
-from gatewise.target import by_input, by_row
+from gatewise.target import by_input, by_row, row_counts
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
+from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
-MAX_TIME_STEPS = 6_000_000
-"""Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
-cross-validation, then there are fewer epochs, unless `optimisation.epochs` is set."""
-MOST_ROWS = 3_000
-"""Series whose convolutions are cross-validated: their kernel matrix is decomposed in seconds. The network of more rows
-is not cross-validated either, as the stack reads the same rows of both."""
 
 
-@dataclass(frozen=True)
-class TargetScaling:
-    """Standardised targets of a regression: fits see numbers of mean 0 and variance 1, the model predicts in the unit.
-
-        y = mean + scale z        weight ← scale weight,  bias ← mean + scale bias
-
-    mean, scale (M,) float64 of M numbers; scale is 1 for a constant number.
-    """
-
-    mean: Array
-    scale: Array
-
-    @classmethod
-    def fit(cls, numbers: Array, sample_weight: Array | None = None) -> Self:
-        """From numbers (n, M) and their weights (n,)."""
-        mean = np.average(numbers, axis=0, weights=sample_weight)
-        scale = np.sqrt(np.average(np.square(numbers - mean), axis=0, weights=sample_weight))
-        # Rounding leaves a constant number with a deviation of some 1e-16 of its size.
-        constant = scale <= 1e-12 * np.abs(numbers).max(axis=0)
-        return cls(mean, np.where(constant, 1.0, scale))
-
-    def transform(self, numbers: Array) -> Array:
-        """z (n, M) from numbers (n, M)."""
-        return np.asarray((numbers - self.mean) / self.scale)
-
-    def fold(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """Parameters whose network predicts numbers, from those of a network that predicts z."""
-        weight, bias = parameters["dense.weight"], parameters["dense.bias"]  # (M, F), (M,)
-        return {
-            **parameters,
-            "dense.weight": (self.scale[:, None] * weight).astype(weight.dtype),
-            "dense.bias": (self.mean + self.scale * bias).astype(bias.dtype),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingData(NetworkData):
     """Encoded rows of the data, and pseudo-labelled rows after them."""
 
     data: Labelled
-    recipe: Recipe
     preprocessor: Preprocessor
-    architecture: Architecture
-    sequences: list[Array]
-    """Encoded and truncated inputs (n)."""
-    labels: NDArray[Any]
-    """Labels of all rows as in `Labelled`; of a pseudo-labelled row the most probable class."""
-    train: NDArray[np.int64]
-    """Row numbers of the training part."""
-    validation: NDArray[np.int64]
-    """Row numbers of the validation set."""
     full_sequences: list[Array]
     """Encoded inputs (n), not truncated."""
-    soft_targets: NDArray[np.float32] | None = None
-    """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
-    weights: NDArray[np.float32] | None = None
-    """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
-    where all are 1."""
-    target_scaling: TargetScaling | None = None
-    """Mean and deviation of the numbers over the training part; None but for regression."""
     class_weights: Array | None = None
     """Weights of the classes (K,), see `class_weights`; None without."""
     logit_shift: Array | None = None
@@ -113,38 +55,29 @@ class TrainingData:
     """Of the training data, without a separate validation set."""
     identity: str = ""
     """Of all that the run reads from the data: rows, weights, validation set."""
-    validation_how: str = ""
-    """How the validation set was cut, for the card."""
-    validation_name: str = "validation set"
-    """What the validation set is, for the card."""
     folds: tuple[NDArray[np.int64], ...] = ()
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
     own_validation: bool = False
     """Whether the validation set must not be trained on: it is separate, or later than the training part."""
-    excluded_tokens: Sequence[int] = ()
-    """Tokens that no n-gram may contain: the unknown one."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
         """The rows of an epoch: the training part and the pseudo-labelled rows."""
-        pseudo_labelled = () if self.soft_targets is None else (np.arange(len(self.data), len(self.labels)),)
-        return np.concatenate([self.train, *pseudo_labelled])
+        return np.append(self.train, np.arange(len(self.data), len(self.labels)))
+
+    @property
+    def validation_name(self) -> str:
+        """What the validation set is, for the card."""
+        return "cross-validation" if self.folds else "validation set"
+
+    @property
+    def excluded_tokens(self) -> Sequence[int]:
+        """Tokens that no n-gram may contain: the unknown one."""
+        return () if self.preprocessor.unknown is None else (self.preprocessor.unknown,)
 
     def full(self, rows: NDArray[np.int64]) -> list[Array]:
         """The full sequences of these rows."""
         return [self.full_sequences[n] for n in rows]
-
-    def targets(self, rows: NDArray[np.int64]) -> Array:
-        """What a linear model fits on these rows (n, outputs) float64, with a label per step on their steps (N,
-        outputs): probabilities, those of the second one of two classes, or standardised numbers.
-        """
-        labels, classes = self.labels[rows], len(self.data.classes)
-        if self.target_scaling is not None:
-            return self.target_scaling.transform(labels)
-        if self.data.task == "multilabel":
-            return labels.astype(np.float64)
-        p = np.eye(classes)[by_row(labels)] if self.soft_targets is None else self.soft_targets[rows]
-        return p[:, 1 if classes == 2 else 0 :].astype(np.float64)
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
         """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
@@ -233,6 +166,8 @@ def prepare(
         identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
     return TrainingData(
         data=rows,
+        target=rows.target,
+        source=rows.source,
         labels=rows.labels,
         train=train,
         validation=held_out,
@@ -245,7 +180,6 @@ def prepare(
         fingerprint=fingerprint,
         identity=identity,
         validation_how=how,
-        validation_name="cross-validation" if folds else "validation set",
         folds=folds,
         own_validation=own_validation,
     )
@@ -282,26 +216,7 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
         "architecture": arch,
         "sequences": sequences,
         "full_sequences": full_sequences,
-        "excluded_tokens": () if preprocessor.unknown is None else (preprocessor.unknown,),
     }
-
-
-def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:
-    """The recipe with its number of epochs, and the number of folds, 0 without cross-validation, for series of these
-    lengths (n,) of which `rows` are in the training part.
-    """
-    settings, folds, steps = recipe.optimisation, recipe.validation.folds, max(sum(lengths), 1)
-    # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
-    possible = not own_validation and (not recipe.convolutions.features or len(lengths) <= MOST_ROWS)
-
-    def epochs(rows: int) -> int:
-        return max(settings.epochs, -(-settings.min_steps // -(-rows // settings.batch_size)))
-
-    if folds > 1 and possible and steps * epochs(len(lengths)) * folds <= MAX_TIME_STEPS:
-        return with_values(recipe, {"epochs": epochs(len(lengths)), "min_steps": 0}), folds
-    # Epochs that are set stay.
-    most = MAX_TIME_STEPS * len(lengths) // (steps * rows) if settings.min_steps else epochs(rows)
-    return with_values(recipe, {"epochs": max(1, min(most, epochs(rows))), "min_steps": 0}), 0
 
 
 def _validation_how(data: Labelled, recipe: Recipe) -> str:
@@ -391,11 +306,6 @@ def logit_shift(weights: Array, task: str) -> Array:
     """What to subtract from the logits (outputs,) of a part that was fitted with class weights (K,)."""
     shift = np.log(weights)
     return np.asarray(shift[1:] - shift[0] if task == "classification" and len(shift) == 2 else shift)
-
-
-def row_counts(labels: NDArray[Any]) -> Array:
-    """How many rows of logits each of the labels (n, ...) is for: its steps, or 1."""
-    return np.array(list(map(len, labels))) if labels.dtype == object else np.ones(len(labels), dtype=np.intp)
 
 
 def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:

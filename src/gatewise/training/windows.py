@@ -8,21 +8,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.members.autoregression import Autoregression
 from gatewise.members.naive import Naive
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform
-from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
+from gatewise.target import Target
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
+from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
 from gatewise.training.supervised_loop import SupervisedLoop, network_of
-from gatewise.training.training_data import TargetScaling, TrainingData, plan_series
 from gatewise.types import Array
 
 LEAST_TRAINING_WINDOWS = 3  # of each series
@@ -96,27 +95,29 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     n = len(windows.y)
     arch = recipe.architecture("channels", windows.x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
-    scaler = SeriesPreprocessor.fit(list(windows.x[:cut].astype(np.float32)))
-    sequences = [truncate(scaler.scaled(window), arch) for window in windows.x.astype(np.float32)]
-    training_data = TrainingData(
-        Labelled(sequences, windows.y, tuple(map(str, range(steps))), np.arange(n), task="regression"),
-        plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
-        scaler,
-        arch,
-        sequences,
-        windows.y,
-        np.arange(cut),
-        np.arange(cut, n),
-        sequences,
+    x = windows.x.astype(np.float32)
+    known = np.ascontiguousarray(x[:cut].reshape(-1, x.shape[2]).T, dtype=np.float64)  # (C, cut T)
+    # The deviation of equal numbers can be above 0 by rounding.
+    mean, std = known.mean(axis=1), np.where(np.ptp(known, axis=1) == 0, 1.0, known.std(axis=1))
+    with np.errstate(over="ignore"):  # the network refuses infinite values
+        sequences = [truncate(((window - mean) / std).astype(np.float32), arch) for window in x]
+    data = NetworkData(
+        recipe=plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
+        architecture=arch,
+        target=Target(tuple(map(str, range(steps))), "regression"),
+        sequences=sequences,
+        labels=windows.y,
+        train=np.arange(cut),
+        validation=np.arange(cut, n),
         target_scaling=TargetScaling.fit(windows.y[:cut]),
     )
     parameters = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
-    loop = SupervisedLoop(training_data, network_of(training_data, parameters), seed)
+    loop = SupervisedLoop(data, network_of(data, parameters), seed)
     loop.run(Event())
     parameters = loop.parameters(loop.result())
     for direction in arch.layers[0].directions:  # the standardisation becomes a part of the first layer
         name = f"lstm.0.{direction}"
-        weight = parameters[f"{name}.weight_ih"] / np.array(scaler.std)
-        parameters[f"{name}.bias"] = (parameters[f"{name}.bias"] - weight @ np.array(scaler.mean)).astype(np.float32)
+        weight = parameters[f"{name}.weight_ih"] / std
+        parameters[f"{name}.bias"] = (parameters[f"{name}.bias"] - weight @ mean).astype(np.float32)
         parameters[f"{name}.weight_ih"] = weight.astype(np.float32)
     return WindowLSTM(arch, parameters, transform=windows.transform, scales=windows.scales)

@@ -50,21 +50,21 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     """Fit to these rows, without held-out logits."""
     from scipy.sparse import csr_matrix, hstack  # the extra [train]
 
-    sequences, outputs, scaling = data.full(rows), data.data.target.outputs, data.target_scaling
+    sequences, outputs, scaling = data.full(rows), data.target.outputs, data.target_scaling
     empty = described(data.preprocessor.columns, sequences, outputs)
     z, places = empty.read(sequences)
     size, width = len(empty.offset), places.shape[1]
     ends = np.arange(len(rows) + 1) * width
     indicators = csr_matrix((np.ones(places.size), places.ravel(), ends), shape=(len(rows), size))
     weight = data.data.sample_weight[rows]
-    if data.data.task == "classification" and data.weights is not None:
+    if data.task == "classification" and data.weights is not None:
         weight = np.asarray(data.weights[rows], dtype=np.float64)
     weight = weight / weight.mean()
     found, _ = fit_glm(  # the bias is that of the other members
         hstack([csr_matrix(z), indicators], format="csr"),
         data.targets(rows),
         L2,
-        task=data.data.task,
+        task=data.task,
         sample_weight=weight,
     )
     slope, offset = np.split(found, [z.shape[1]])

@@ -34,9 +34,10 @@ from gatewise.members.convolutions import Convolutions, features_of, steps_of, w
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
+from gatewise.training.network_data import MOST_ROWS
 from gatewise.training.ridge_targets import L2, RidgeTargets
 from gatewise.training.stack import FittedMember
-from gatewise.training.training_data import MOST_ROWS, TrainingData
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 MOST_DILATIONS = 32

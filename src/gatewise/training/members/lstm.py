@@ -33,6 +33,7 @@ from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
+from gatewise.target import row_counts
 from gatewise.training.dense_solver import EPSILON, Ridge, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
@@ -40,7 +41,7 @@ from gatewise.training.processes import current
 from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.supervised_loop import SupervisedLoop, network_of, scores_of
-from gatewise.training.training_data import TrainingData, row_counts
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     parameters |= pretrained_layers(pretrained, data.architecture.vocab_size)
     rows = data.train[:: -(-len(data.train) // MAX_ROWS)]
     sequences, targets = [data.sequences[n] for n in rows], data.targets(rows)
-    model = pretrained.classifier(data.data.target.named_task)
+    model = pretrained.classifier(data.target.named_task)
     if model is not None:
         weight, bias = (model.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
         states = _states(parameters, data, sequences, Ops())
@@ -97,7 +98,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
             return parameters
         ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
         states = _states(parameters, data, sequences, ops)
-        dense = fit_standardised_glm(states, targets, l2, task=data.data.task)
+        dense = fit_standardised_glm(states, targets, l2, task=data.task)
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
     }
@@ -132,9 +133,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
     rows = data.train if data.own_validation else np.union1d(data.train, validation)
     rows = rows[:: -(-len(rows) // MAX_FROZEN_ROWS)]
-    run.callback.log(
-        f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.data.source}; {data.validation_how}"
-    )
+    run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
     given = RidgeTargets.of(data, rows, leave_one_out_folds(data.data.take(rows)))
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
@@ -200,7 +199,7 @@ def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
     metadata: dict[str, Any] = {"epochs": len(history), "best_epoch": best_epoch, "kernel": kernel}
     fitted = FittedMember(lstm, np.zeros(lstm.outputs), metadata=metadata, history=loop.progress.history_lines)
     # A temperature alone calibrates a tagger: a shift towards the frequent class, "O", costs entities.
-    fitted = replace(fitted, shifts=not data.data.target.per_step)
+    fitted = replace(fitted, shifts=not data.target.per_step)
     if not best_epoch:
         return fitted
     best = history[best_epoch - 1]
@@ -215,10 +214,10 @@ def _measured(
 ) -> tuple[EvalResult]:
     """The scores of the LSTM alone on the validation set, for the card. chosen: what they chose."""
     scores = {} if rmse is None else {"RMSE": rmse}
-    if data.data.task == "multilabel" and accuracy is not None:
+    if data.task == "multilabel" and accuracy is not None:
         scores = {"subset accuracy": accuracy}
     n = len(data.validation)
-    if data.data.target.per_step and accuracy is not None:
+    if data.target.per_step and accuracy is not None:
         n, scores = int(row_counts(data.labels[data.validation]).sum()), {"step accuracy": accuracy}
         accuracy = None
     return (EvalResult(f"{data.validation_name}, used to choose the {chosen}", n, accuracy, loss, scores=scores),)

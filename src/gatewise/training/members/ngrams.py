@@ -302,7 +302,7 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     (`gatewise.training.members.lstm`); None if it has none, or one with a norm or of characters, which
     cannot be added to another.
     """
-    model = pretrained.classifier(data.data.task)
+    model = pretrained.classifier(data.task)
     ngrams = None if model is None else model.ensemble.get("ngrams")
     if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
@@ -343,7 +343,7 @@ class Comparison(NamedTuple):
 
 def selects(data: TrainingData) -> bool:
     """Whether held-out loss chooses the n-gram model: of classes, without soft labels."""
-    ngrams, classes = data.recipe.ngrams, data.data.task == "classification" and data.soft_targets is None
+    ngrams, classes = data.recipe.ngrams, data.task == "classification" and data.soft_targets is None
     return ngrams.order > 0 and ngrams.scaling != "nb" and classes
 
 
@@ -473,7 +473,7 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     weights: Array | None = data.data.sample_weight if scaling != "nb" and _has_rare_class(data) else data.weights
     each = None if weights is None else weights[part]
     options: dict[str, Any] = {
-        "task": data.data.task,
+        "task": data.task,
         "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),
         "threads": threads(),
     }
@@ -484,6 +484,6 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
 
 def _has_rare_class(data: TrainingData) -> bool:
     """Whether one of two classes with class weights has so few validation rows that they choose nothing well."""
-    if data.class_weights is None or len(data.data.classes) != 2:
+    if data.class_weights is None or len(data.target.classes) != 2:
         return False
     return int(np.bincount(data.labels[data.validation], minlength=2).min()) < RARE_ROWS
