@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan, candidates
+from gatewise.forecast.fit import Plan, candidates, clean, detect_season, detect_seasons, fit_effects
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
-from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
-from gatewise.training.forecast_stack import combine, member_weights
-from gatewise.training.smoothing import fit_ets, fit_theta
-from gatewise.training.windows import TrainingWindows, fit_autoregression, fit_naive, window_recipe
+from gatewise.training.windows import (
+    combine,
+    fit_autoregression,
+    fit_ets,
+    fit_naive,
+    fit_theta,
+    member_weights,
+    window_recipe,
+    windows_of,
+)
 from gatewise.types import Array
 from tests.forecast.conftest import TINY, seasonal
 from tests.refusals import assert_refused
@@ -219,9 +225,9 @@ def test_an_autoregression_finds_a_linear_recurrence() -> None:
 
 def test_windows_are_in_the_order_of_time_and_end_within_the_series() -> None:
     a, b = np.arange(20.0)[:, None], 100 + np.arange(14.0)[:, None]
-    windows = TrainingWindows.of([a, b], Transform(False, 1, False, 4), 2)
-    assert windows.x.shape == (15 + 9, 4, 1)
-    values = windows.y * windows.scales.std[0] + windows.scales.mean[0]  # right for the windows of a
+    x, y, scales = windows_of([a, b], Transform(False, 1, False, 4), 2)
+    assert x.shape == (15 + 9, 4, 1)
+    values = y * scales.std[0] + scales.mean[0]  # right for the windows of a
     assert values.max() > 18.9
 
 

@@ -29,7 +29,7 @@ from gatewise.members.windows import (
 from gatewise.network.architecture import Architecture
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.training.smoothing import fit_ets, fit_theta
+from gatewise.training.windows import fit_ets, fit_theta
 from gatewise.types import Array
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import seasonal
@@ -42,7 +42,7 @@ ALL = list(dict.fromkeys(one.transform for one in TRIED if one.transform.history
 @pytest.mark.parametrize("transform", ALL, ids=lambda t: t.describe())
 def test_decode_undoes_what_targets_did(transform: Transform) -> None:
     series = np.stack([seasonal(60), np.random.default_rng(1).normal(size=60)], axis=1)  # (n, 2): one exogenous column
-    scales = Scales(*(one[None] for one in transform.scales(series)))
+    scales = transform.scales([series])
     windows, future = series[None, : transform.history], series[None, transform.history : transform.history + 15, 0]
     x, base = transform.encode(windows, scales, 15)
     assert x.shape == (1, transform.length, 2)
@@ -53,7 +53,7 @@ def test_decode_undoes_what_targets_did(transform: Transform) -> None:
 def test_a_seasonal_base_is_the_seasonal_naive_forecast() -> None:
     series = seasonal(60)[:, None]
     transform = Transform(False, 12, False, 5)
-    scales = Scales(*(one[None] for one in transform.scales(series)))
+    scales = transform.scales([series])
     _, base = transform.encode(series[None], scales, 20)
     naive = np.r_[series[-12:, 0], series[-12:-4, 0]]
     np.testing.assert_allclose(transform.decode(np.zeros((1, 20)), base, scales)[0], naive, rtol=1e-9)
@@ -79,8 +79,8 @@ def test_logarithms_are_bounded() -> None:
 
 def test_small_differences_have_a_scale() -> None:
     series = np.array([[1e-149], [1e-149 + 2e-165], [1e-149]])  # the squares of the differences are 0
-    assert Transform(False, 1, False, 2).scales(series).std.tolist() == [1]
-    assert Transform(False, 1, False, 2).scales(1e-140 * np.eye(3)[:, :1]).std[0] == pytest.approx(4.7e-141, rel=0.01)
+    assert Transform(False, 1, False, 2).scales([series]).std.tolist() == [[1]]
+    assert Transform(False, 1, False, 2).scales([1e-140 * np.eye(3)[:, :1]]).std[0] == pytest.approx(4.7e-141, rel=0.01)
 
 
 INPUTS = Inputs("windows", 2)
@@ -189,7 +189,7 @@ def test_contributions_of_a_linear_forecast_are_exact() -> None:
     assert np.ptp(found[:, 1]) > 0
     transform, series = Transform(False, 1, True, 5, 12, 4), seasonal(48)[:, None]
     series = series + np.random.default_rng(0).normal(0, series.std() / 4, series.shape)
-    scales, window = Scales(*(one[None] for one in transform.scales(series))), numbered(series, 0)
+    scales, window = transform.scales([series]), numbered(series, 0)
     profile = Naive(transform, scales, 12)  # whose bounds the moved values cross
     forecast, base = roll_out(profile, np.stack([window, mean_window(window)]), 12)
     np.testing.assert_allclose(attributed(profile, window, 12).sum(axis=(0, 1)), forecast - base, atol=1e-6)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import InputError
 from gatewise.forecast.calendar import Calendar, on_calendar
-from gatewise.forecast.series import Roles
-
-MAX_HORIZON = 10_000  # values
+from gatewise.forecast.series import MAX_HORIZON, Roles
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ import numpy as np
 from gatewise._version import __version__
 from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote
-from gatewise.forecast.config import MAX_HORIZON, Config
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.series import Roles, SeriesSet, frame_like, future_values, series_set
+from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, future_values, series_set
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
@@ -100,16 +99,19 @@ class Forecaster:
 
     def __init__(
         self,
-        config: Config,
+        horizon: int,
+        seasons: tuple[int, ...],
         series: SeriesSet,
         ensemble: Ensemble,
         held_out: HeldOut,
         effects: Array,
         metadata: ModelMetadata,
+        notes: tuple[str, ...],
+        non_negative: bool,
     ) -> None:
-        self._config, self.series, self.ensemble, self.held_out = config, series, ensemble, held_out
-        self.effects, self.metadata = effects, metadata
-        self.names, self.horizon, self.seasons, self.notes = config.names, config.horizon, config.seasons, config.notes
+        self.horizon, self.seasons, self.names, self.series = horizon, seasons, series.names, series
+        self.ensemble, self.held_out, self.effects, self.metadata = ensemble, held_out, effects, metadata
+        self.notes, self._non_negative = notes, non_negative
         self._data: SeriesSet | None = None  # that it was fitted on, for `cross_validation`
         self._settings: dict[str, Any] = {}
         self._frame: type = object  # of the data
@@ -157,15 +159,11 @@ class Forecaster:
         chosen = window_recipe(recipe, changes)
         seasons, ensemble, held, effects, values, notes = fit(given, horizon, season, chosen, seed)
         kept = replace(given, values=values).last(_history(seasons, ensemble))
-        of_series = (given.names, given.roles, given.statics, given.calendar)
-        starts, lengths = tuple(map(show_time, kept.starts)), tuple(map(len, kept.values))
-        _, origins, steps = held.actual.shape
         non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
-        of_windows: Any = origins, steps, non_negative, tuple(notes[:_MOST_NOTES]), held.stride
-        config = Config(horizon, seasons, *of_series, starts, lengths, *of_windows)
         seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
         metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)
-        made = cls(config, kept, ensemble, held, effects, metadata)
+        found = ensemble, held, effects, metadata, tuple(notes[:_MOST_NOTES]), non_negative
+        made = cls(horizon, seasons, kept, *found)
         made._data, made._frame = given, type(data)
         made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
         return made
@@ -197,7 +195,7 @@ class Forecaster:
             forecasts += np.stack([one @ self.effects[k] for k, one in zip(numbers, known, strict=True)])
         elif future is not None:
             raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
-        least = 0.0 if self._config.non_negative else -np.inf
+        least = 0.0 if self._non_negative else -np.inf
         out: dict[str, dict[str, list[Any]]] = {}
         for place, (name, number) in enumerate(zip(series.names, numbers, strict=True)):
             mean = np.maximum(forecasts[place], least)
@@ -316,6 +314,24 @@ class Forecaster:
 
     def to_files(self) -> dict[str, bytes]:
         """The files of the folder by name."""
+        from gatewise.forecast.config import Config
+
+        series, (_, origins, steps) = self.series, self.held_out.actual.shape
+        about = Config(
+            self.horizon,
+            self.seasons,
+            self.names,
+            series.roles,
+            series.statics,
+            series.calendar,
+            tuple(map(show_time, series.starts)),
+            tuple(map(len, series.values)),
+            origins,
+            steps,
+            self._non_negative,
+            self.notes,
+            self.held_out.stride,
+        )
         ensemble, members = self.ensemble.to_files()
         config = {
             "format": FORMAT,
@@ -323,7 +339,7 @@ class Forecaster:
             "target": asdict(self.ensemble.target),
             **ensemble,
             "metadata": asdict(self.metadata),
-            "forecast": asdict(self._config),
+            "forecast": asdict(about),
         }
         tensors = {
             "values": np.concatenate(self.series.values),
@@ -343,6 +359,8 @@ class Forecaster:
 
     @classmethod
     def _of_folder(cls, folder: Folder, precision: Precision) -> Forecaster:
+        from gatewise.forecast.config import Config
+
         entry = config_of(folder, "forecaster", _KEYS)
         config = fields_from(Config, entry["forecast"], "config.json: forecast")
         target = fields_from(Target, entry["target"], "config.json: target")
@@ -373,7 +391,8 @@ class Forecaster:
         series.check_horizon(config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
-        found = cls(config, series, ensemble, HeldOut(**tensors, stride=config.stride), effects, metadata)
+        about = ensemble, HeldOut(**tensors, stride=config.stride), effects, metadata, config.notes, config.non_negative
+        found = cls(config.horizon, config.seasons, series, *about)
         with np.errstate(all="ignore"):
             scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
             if not all(score is None or np.isfinite(score) for score in scores):
@@ -397,7 +416,7 @@ class Forecaster:
         values = []
         for name, number, one in zip(given.names, numbers, given.values, strict=True):
             of = f"series {quote(name, 40)} has"
-            if self._config.non_negative and (one[:, 0] < 0).any():
+            if self._non_negative and (one[:, 0] < 0).any():
                 raise InputError(
                     f"{of} a value below 0, and had none in the fit: fit the forecaster again on these values"
                 )
@@ -406,7 +425,7 @@ class Forecaster:
                 raise InputError(f"{of} {count}; the forecaster reads the last {needed}: add earlier values")
             fixed = self.series.values[number][-1:, 1 + len(roles.past) :]  # the static columns are those of the fit
             values.append(np.concatenate([one, fixed.repeat(len(one), axis=0)], axis=1))
-        given = replace(given, values=values, statics=self._config.statics, roles=roles)
+        given = replace(given, values=values, statics=self.series.statics, roles=roles)
         values, _, _ = prepare(given, self.effects[numbers], next(iter(self.seasons), 1))
         return replace(given, values=values).last(_history(self.seasons, self.ensemble))
 

@@ -18,6 +18,7 @@ from gatewise.errors import DataError, InputError, counted, quote, required
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
 
+MAX_HORIZON = 10_000  # values of a forecast
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
 _MOST_CATEGORIES = 50  # of a static column of texts
 _OF_FORECASTS = re.compile(r"forecast|cutoff|(lo|hi)-[\d.]+")  # columns

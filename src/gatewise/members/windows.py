@@ -63,19 +63,19 @@ class Transform:
         """R, the values that a window needs."""
         return max(self.length + (self.season if self.season > 1 else 0), self.profile * self.cycles)
 
-    def scales(self, series: Array) -> Scales:
-        """Of one series with its exogenous columns (n, C)."""
-        z = np.array(series, dtype=np.float64)
-        if self.log:
-            z[:, 0] = np.log(z[:, 0])
-        std = z.std(axis=0)
-        # The mean of equal values may be rounded; squares of small differences may be 0.
-        constant = (z.min(axis=0) == z.max(axis=0)) | (std == 0)
-        return Scales(z.mean(axis=0), np.where(constant, 1.0, std))
-
-    def scales_of(self, series: Iterable[Array]) -> Scales:
-        """Of several series: (S, C) each."""
-        return Scales(*map(np.stack, zip(*map(self.scales, series), strict=True)))
+    def scales(self, series: Iterable[Array]) -> Scales:
+        """Of several series with their exogenous columns (n_s, C): (S, C) each."""
+        means, stds = [], []
+        for one in series:
+            z = np.array(one, dtype=np.float64)
+            if self.log:
+                z[:, 0] = np.log(z[:, 0])
+            std = z.std(axis=0)
+            # The mean of equal values may be rounded; squares of small differences may be 0.
+            constant = (z.min(axis=0) == z.max(axis=0)) | (std == 0)
+            means.append(z.mean(axis=0))
+            stds.append(np.where(constant, 1.0, std))
+        return Scales(np.stack(means), np.stack(stds))
 
     def encode(self, windows: Array, scales: Scales, horizon: int) -> tuple[Array, Array]:
         """Windows without the number (B, R, C) -> inputs (B, length, C) and the base (B, horizon) that predictions are

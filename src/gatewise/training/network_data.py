@@ -113,12 +113,11 @@ def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validatio
     settings, folds, steps = recipe.optimisation, recipe.validation.folds, max(sum(lengths), 1)
     # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
     possible = not own_validation and (not recipe.convolutions.features or len(lengths) <= MOST_ROWS)
-
-    def epochs(rows: int) -> int:
-        return max(settings.epochs, -(-settings.min_steps // -(-rows // settings.batch_size)))
-
-    if folds > 1 and possible and steps * epochs(len(lengths)) * folds <= MAX_TIME_STEPS:
-        return with_values(recipe, {"epochs": epochs(len(lengths)), "min_steps": 0}), folds
-    # Epochs that are set stay.
-    most = MAX_TIME_STEPS * len(lengths) // (steps * rows) if settings.min_steps else epochs(rows)
-    return with_values(recipe, {"epochs": max(1, min(most, epochs(rows))), "min_steps": 0}), 0
+    every, epochs = (
+        max(settings.epochs, -(-settings.min_steps // -(-n // settings.batch_size))) for n in (len(lengths), rows)
+    )
+    if folds > 1 and possible and steps * every * folds <= MAX_TIME_STEPS:
+        return with_values(recipe, {"epochs": every, "min_steps": 0}), folds
+    if settings.min_steps:  # epochs that are set stay
+        epochs = min(epochs, MAX_TIME_STEPS * len(lengths) // (steps * rows))
+    return with_values(recipe, {"epochs": max(1, epochs), "min_steps": 0}), 0

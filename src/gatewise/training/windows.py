@@ -1,18 +1,22 @@
-"""The fits of the members of a forecaster that learn from windows: the autoregression and the LSTM."""
+"""The fits of the members of a forecaster, and their weights from the errors in held-out windows.
+
+Exponential smoothing and Theta are fitted to all series, forms and trial parameters in one batch of recursions.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.autoregression import Autoregression
+from gatewise.members.ets import ETS, smooth_from_back, start_state
 from gatewise.members.naive import Naive
+from gatewise.members.theta import Theta
 from gatewise.members.window_lstm import WindowLSTM
-from gatewise.members.windows import Scales, Transform
+from gatewise.members.windows import Scales, Transform, WindowMember, roll_out
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.target import Target
@@ -28,50 +32,52 @@ LEAST_TRAINING_WINDOWS = 3  # of each series
 _MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
 _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
 _UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
+MAX_SMOOTHED = 600  # last values of a series that are smoothed
+MAX_PERIOD = 60  # of a season that is smoothed; the profile of a longer one is subtracted
+_FIRST, _MORE, _ROUNDS = 32, 12, 7  # trial parameters: of the first round, of each further one, and their rounds
+_LEAST_PHI = 0.8
+# Points (_FIRST, 4) spread evenly over the unit cube: an additive recurrence with the root of x**5 = x + 1.
+_SPREAD = (0.5 + np.arange(1, _FIRST + 1)[:, None] / 1.1673039782614187 ** np.arange(1, 5)) % 1
+_ROWS = 20_000  # of one batch
+_MOST_MEMBERS, _PICKS = 10, 5
+_FAR = 1e6  # relative error of a member that overflows
+_LEAST_WEIGHT = 0.01  # smaller ones are left out
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingWindows:
-    """Transformed windows of all series in the order of time: x (n, length, C), y (n, steps). scales: (S, C)."""
-
-    x: Array
-    y: Array
-    transform: Transform
-    scales: Scales
-
-    @classmethod
-    def of(cls, series: Sequence[Array], transform: Transform, steps: int) -> Self:
-        """Every window of the series (n_s, C) whose targets lie within them."""
-        scales = transform.scales_of(series)
-        parts, owners, ends = [], [], []
-        for number, one in enumerate(series):
-            n = len(one) - transform.history - steps + 1
-            starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
-            parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
-            owners += [number] * len(starts)
-            ends += (starts - n).tolist()  # 0 is the end of the series
-        order = np.argsort(ends, kind="stable")
-        part, owner = np.concatenate(parts)[order], np.array(owners)[order]
-        each = Scales(scales.mean[owner], scales.std[owner])
-        x, base = transform.encode(part[:, : transform.history], each, steps)
-        return cls(x, transform.targets(part[:, transform.history :, 0], base, each), transform, scales)
+def windows_of(series: Sequence[Array], transform: Transform, steps: int) -> tuple[Array, Array, Scales]:
+    """Every window of the series (n_s, C) whose targets lie within them, transformed, of all series in the order of
+    time: x (n, length, C), y (n, steps); and the scales of the series.
+    """
+    scales = transform.scales(series)
+    parts, owners, ends = [], [], []
+    for number, one in enumerate(series):
+        n = len(one) - transform.history - steps + 1
+        starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
+        parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
+        owners += [number] * len(starts)
+        ends += (starts - n).tolist()  # 0 is the end of the series
+    order = np.argsort(ends, kind="stable")
+    part, owner = np.concatenate(parts)[order], np.array(owners)[order]
+    each = Scales(scales.mean[owner], scales.std[owner])
+    x, base = transform.encode(part[:, : transform.history], each, steps)
+    return x, transform.targets(part[:, transform.history :, 0], base, each), scales
 
 
 def fit_naive(series: Sequence[Array], transform: Transform, steps: int, drift: bool = False) -> Naive:
     """The scales of the series."""
-    return Naive(transform, transform.scales_of(series), steps, drift)
+    return Naive(transform, transform.scales(series), steps, drift)
 
 
 def fit_autoregression(series: Sequence[Array], transform: Transform, steps: int) -> Autoregression:
     """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
-    windows = TrainingWindows.of(series, transform, steps)
-    x, y = windows.x.reshape(len(windows.x), -1), windows.y
+    x, y, scales = windows_of(series, transform, steps)
+    x = x.reshape(len(x), -1)
     mean, scale = x.mean(axis=0), float(x.std()) or 1.0
     z = (x - mean) / scale
     ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
     errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
     weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
-    return Autoregression(windows.transform, windows.scales, y.shape[1], weight / scale, bias - mean @ weight / scale)
+    return Autoregression(transform, scales, steps, weight / scale, bias - mean @ weight / scale)
 
 
 def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Recipe:
@@ -91,11 +97,10 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     """The best epoch of the LSTM of this recipe, without other members and without calibration. The series (n_s, C)
     must be long enough for an autoregression on the same windows.
     """
-    windows = TrainingWindows.of(series, transform, steps)
-    n = len(windows.y)
-    arch = recipe.architecture("channels", windows.x.shape[2], steps)
+    x, y, scales = windows_of(series, transform, steps)
+    n, arch = len(y), recipe.architecture("channels", x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
-    x = windows.x.astype(np.float32)
+    x = x.astype(np.float32)
     known = np.ascontiguousarray(x[:cut].reshape(-1, x.shape[2]).T, dtype=np.float64)  # (C, cut T)
     # The deviation of equal numbers can be above 0 by rounding.
     mean, std = known.mean(axis=1), np.where(np.ptp(known, axis=1) == 0, 1.0, known.std(axis=1))
@@ -106,10 +111,10 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
         architecture=arch,
         target=Target(tuple(map(str, range(steps))), "regression"),
         sequences=sequences,
-        labels=windows.y,
+        labels=y,
         train=np.arange(cut),
         validation=np.arange(cut, n),
-        target_scaling=TargetScaling.fit(windows.y[:cut]),
+        target_scaling=TargetScaling.fit(y[:cut]),
     )
     parameters = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
     loop = SupervisedLoop(data, network_of(data, parameters), seed)
@@ -120,4 +125,175 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
         weight = parameters[f"{name}.weight_ih"] / std
         parameters[f"{name}.bias"] = (parameters[f"{name}.bias"] - weight @ mean).astype(np.float32)
         parameters[f"{name}.weight_ih"] = weight.astype(np.float32)
-    return WindowLSTM(arch, parameters, transform=windows.transform, scales=windows.scales)
+    return WindowLSTM(arch, parameters, transform=transform, scales=scales)
+
+
+class Form(NamedTuple):
+    """A form of exponential smoothing: with a trend, damped, with a season."""
+
+    trend: bool
+    damped: bool
+    seasonal: bool
+
+    def smoothing(self, unit: Array) -> Array:
+        """Parameters (4, ...) from trial parameters in the unit cube (..., 4), within the usual bounds: beta at most
+        alpha, gamma at most 1 - alpha.
+        """
+        alpha, beta, gamma, phi = np.moveaxis(unit, -1, 0)
+        alpha = 0.0001 + 0.9998 * alpha
+        beta = alpha * beta**2 if self.trend else 0 * beta
+        gamma = (1 - alpha) * gamma if self.seasonal else 0 * gamma
+        return np.stack([alpha, beta, gamma, _LEAST_PHI + 0.18 * phi if self.damped else np.ones_like(phi)])
+
+    def parameters(self, period: int) -> int:
+        """The fitted numbers, with the first state, for the information criterion."""
+        return 3 + 2 * self.trend + self.damped + (period * self.seasonal)
+
+
+_TRENDS = ((False, False), (True, False), (True, True))
+FORMS = [Form(trend, damped, seasonal) for seasonal in (False, True) for trend, damped in _TRENDS]
+SIMPLE = FORMS[0]
+
+
+def transformed(series: list[Array], transform: Transform) -> tuple[Array, Scales]:
+    """The last `transform.length` values of the series (n_s, C), transformed (S, length), with NaN in front of shorter
+    ones, and the scales of the series.
+    """
+    scales = transform.scales(series)
+    padded = np.full((len(series), transform.history, series[0].shape[1]), np.nan)
+    for row, one in zip(padded, series, strict=True):
+        last = one[-len(row) :]
+        row[len(row) - len(last) :] = last
+    return transform.encode(padded, scales, 1)[0][:, :, 0], scales
+
+
+def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) -> ETS:
+    """The form with the smallest corrected information criterion (AICc) for each series, of the six with additive
+    errors; without a season where a series has less than two.
+    """
+    z, scales = transformed(series, transform)
+    count = (~np.isnan(z)).sum(axis=1)
+    best = np.full(len(z), np.inf)
+    smoothing, periods = np.zeros((len(z), 4)), np.ones(len(z), dtype=np.int64)
+    for form in FORMS:
+        length = period if form.seasonal else 1
+        if form.seasonal and not 1 < period <= MAX_PERIOD:
+            continue
+        usable = np.flatnonzero(count >= (2 * length if form.seasonal else 1))
+        if not len(usable):
+            continue
+        found, squares = _search(z[usable], form, length)
+        n, k = count[usable], form.parameters(length)
+        spare = n - k - 1
+        variance = np.maximum(squares / n, 1e-12)
+        criterion = np.where(spare > 0, n * np.log(variance) + 2 * k + 2 * k * (k + 1) / np.maximum(spare, 1), np.inf)
+        if form == SIMPLE:
+            criterion = np.where(np.isinf(criterion), 1e300, criterion)  # the one for very short series
+        better = criterion < best[usable]
+        rows = usable[better]
+        best[rows], smoothing[rows], periods[rows] = criterion[better], found[better], length
+    return ETS(transform, scales, steps, smoothing, periods)
+
+
+def fit_theta(series: list[Array], transform: Transform, steps: int) -> Theta:
+    """The alpha of simple exponential smoothing."""
+    z, scales = transformed(series, transform)
+    return Theta(transform, scales, steps, np.ascontiguousarray(_search(z, SIMPLE, 1)[0][:, 0]))
+
+
+def _search(z: Array, form: Form, period: int) -> tuple[Array, Array]:
+    """Parameters (S, 4) with the smallest sum of squared errors one step ahead, and that sum (S,), for values (S, T).
+
+    Points spread over the unit cube, then normal steps around the best point, which become smaller.
+    """
+    rng = np.random.default_rng(7)
+    unit = np.tile(_SPREAD, (len(z), 1, 1))  # (S, points, 4)
+    if form == SIMPLE:
+        unit[:, :, 0] = np.linspace(0, 1, _FIRST)
+    best, least = np.full((len(z), 4), 0.5), np.full(len(z), np.inf)
+    for turn in range(_ROUNDS):
+        if turn:
+            width = 0.25 * 0.5 ** (turn - 1)
+            unit = np.clip(best[:, None] + rng.normal(0, width, (len(z), _MORE, 4)), 0, 1)
+        squares = _squares(z, form.smoothing(unit), period)
+        at = squares.argmin(axis=1)
+        rows = np.arange(len(z))
+        better = squares[rows, at] < least
+        best[better], least[better] = unit[rows, at][better], squares[rows, at][better]
+    return np.ascontiguousarray(form.smoothing(best).T), least
+
+
+def _squares(z: Array, smoothing: Array, period: int) -> Array:
+    """Sums of squared errors (S, points) of values (S, T) with parameters (4, S, points)."""
+    points = smoothing.shape[2]
+    out = np.empty((len(z), points))
+    most = max(1, _ROWS // points)
+    for first in range(0, len(z), most):
+        part = z[first : first + most]
+        start = start_state(part, period)
+        repeated = type(start)(*(np.repeat(one, points, axis=-1) for one in start))
+        values = np.repeat(np.ascontiguousarray(part.T), points, axis=1)
+        with np.errstate(all="ignore"):
+            _, squares = smooth_from_back(values, smoothing[:, first : first + most].reshape(4, -1), repeated)
+        out[first : first + most] = np.nan_to_num(squares, nan=np.inf).reshape(len(part), points)
+    return out
+
+
+def residuals_of(members: Sequence[WindowMember], known: Array, actual: Array, scale: Array) -> Array:
+    """The errors (M, S, W, steps) of members, with their signs, relative to the scale (S,) of each series.
+
+    known (S W, R, C + 1): what the members read. actual (S, W, steps). NaN and infinite forecasts of a member that
+    overflows count as far away.
+    """
+    with np.errstate(all="ignore"):
+        found = np.stack([roll_out(one, known, actual.shape[2]).reshape(actual.shape) for one in members])
+        return np.nan_to_num(np.clip((found - actual) / scale[:, None, None], -_FAR, _FAR), nan=_FAR)
+
+
+def combine(residuals: Array, naive: int, lengths: float) -> tuple[Array, Array]:
+    """Weights (M,) of the members, and the residuals (S, W, steps) of the sum in the held-out windows with weights that
+    come from other windows: those of one half from the errors in the other half.
+
+    residuals (M, S, W, steps): see `residuals_of`; weights sum to 1, so that the residuals of a sum are the sum of
+    those of its members. naive: the member that is the seasonal naive forecast. lengths: how many windows would cover
+    the same values without an overlap. The best member alone gets the weight, if the weighted sum is worse by more than
+    the standard error of the difference, for which the windows count as many as fit next to each other.
+    """
+    _, count, origins, _ = residuals.shape
+    combined = np.empty(residuals.shape[1:])
+    half = np.arange(origins) < origins // 2
+    for part in (half, ~half):
+        other = ~part if (~part).any() else part
+        weights = member_weights(residuals[:, :, other], naive, lengths)
+        combined[:, part] = np.tensordot(weights, residuals[:, :, part], axes=1)
+    weights = member_weights(residuals, naive, lengths)
+    best = int(np.abs(residuals).mean(axis=(1, 2, 3)).argmin())
+    worse = np.abs(np.tensordot(weights, residuals, axes=1)) - np.abs(residuals[best])
+    worse = worse.mean(axis=2).ravel()  # per window
+    if worse.mean() > worse.std() / math.sqrt(min(len(worse), count * lengths)):
+        weights = np.eye(len(weights))[best]
+    return weights, combined
+
+
+def member_weights(residuals: Array, naive: int, lengths: float) -> Array:
+    """Weights (M,) from residuals (M, S, W, steps), the mean of two rules that fail in different places.
+
+    One is in proportion to 1 / error^4 of the ten best members (Bates & Granger 1969). The other adds, five times, the
+    member with which the sum has the smallest error (Caruana et al. 2004). Few windows tell little about the members:
+    the seasonal naive forecast gets a share of 1 / (1 + lengths), times the smallest error over its own.
+    """
+    errors = np.maximum(np.abs(residuals).mean(axis=(1, 2, 3)), 1e-9)
+    order = np.argsort(errors, kind="stable")
+    inverse = (errors.min() / errors) ** 4
+    inverse[order[_MOST_MEMBERS:]] = 0
+    picked, total = np.zeros(len(errors)), np.zeros(residuals.shape[1:])
+    near = order[: 2 * _MOST_MEMBERS]
+    for _ in range(_PICKS):
+        n = near[int(np.argmin([np.abs(total + residuals[n]).mean() for n in near]))]
+        picked[n] += 1 / _PICKS
+        total += residuals[n]
+    share = float(errors.min() / errors[naive]) / (1 + lengths)
+    weights = (1 - share) * (inverse / inverse.sum() + picked) / 2
+    weights[naive] += share
+    weights[weights < _LEAST_WEIGHT] = 0
+    return np.asarray(weights / weights.sum())
