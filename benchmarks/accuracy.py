@@ -31,7 +31,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
-from gatewise.training.stack import fit_weights
+from gatewise.training.dense_solver import fit_glm
 from gatewise.types import Array
 
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
@@ -152,7 +152,9 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
         }
         for name, logits in parts.items():
             targets = validation.labels[:, None].astype(np.float64)
-            weight, shift = fit_weights(logits(validation)[:, :, None], targets, np.ones(1), 1e-8, 1e-8)
+            weight, shift = fit_glm(
+                logits(validation)[:, :, None], targets, 1e-8, prior=np.ones(1), l2_shift=1e-8, lowest=0.0
+            )
             positive = (weight[0] * logits(test) + shift)[:, 0] > 0
             figures[name] = float((positive == (test.labels == 1)).mean())
     return figures

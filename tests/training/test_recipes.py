@@ -13,11 +13,10 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
-from gatewise.training.fields import Count, field_named, fields_of, meanings, values_of
+from gatewise.training.fields import Count, checked_seed, field_named, fields_of, meanings, values_of
 from gatewise.training.pretrain import PretrainRecipe
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import check_settings, match_pretrained, read_config
-from gatewise.training.run import checked_seed
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.refusals import assert_refused

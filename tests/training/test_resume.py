@@ -20,9 +20,9 @@ from gatewise.storage.atomic import locked
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training import Callback, Interrupted, loop
 from gatewise.training.callback import EpochLog
+from gatewise.training.loop import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
 from gatewise.training.pretrain import pretrain
-from gatewise.training.run import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.train import train
 from gatewise.types import Array
 from tests.kernels.batches import needs_native

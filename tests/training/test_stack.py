@@ -69,10 +69,12 @@ def test_shared_weights_are_the_optimum(task: Task, outputs: int, l2_shift: floa
     good, y = features_of(60, outputs, task, 7, outputs)
     x = np.stack([good, good + rng.standard_normal(good.shape), 3 - y + 0.1 * rng.standard_normal(y.shape)], axis=2)
     weight, prior, l2 = rng.uniform(0.2, 3, 60), np.array([1.0, 0.0, 0.5]), np.array([4.0, 1.0, 0.5])
+    error = np.square(x @ prior - y).mean(axis=1)
+    variance = np.average(error, weights=weight) if task == "regression" else 1.0
 
     def loss(w: Array, c: Array) -> float:
         penalty = l2 @ np.square(w - prior) + (l2_shift or 0.0) * np.square(c).sum()
-        return float(weight @ loss_of(x @ w + c, y, task)[0] + penalty / 2)
+        return float(weight @ loss_of(x @ w + c, y, task)[0] + variance * penalty / 2)
 
     w, c = fit_glm(x, y, l2, task=task, prior=prior, l2_shift=l2_shift, lowest=lowest, sample_weight=weight)
     assert (w[2] == 0) if lowest == 0 else (w[2] < 0)

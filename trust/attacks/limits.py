@@ -20,8 +20,8 @@ import gatewise as gw
 from gatewise.errors import GatewiseError
 from gatewise.kernels import get as get_kernel
 from gatewise.storage.folder import load_folder
+from gatewise.training.loop import write_checkpoint
 from gatewise.training.optim import Adam
-from gatewise.training.run import write_checkpoint
 from tests.exchange.random_models import random_inputs, random_model
 from tests.training.test_resume import OPTIONS
 from tests.training.texts import made_reviews

@@ -119,10 +119,11 @@ def train(given: Any) -> None:
     from gatewise.data.read import read_texts
     from gatewise.kernels import for_precision
     from gatewise.training.data_checks import warn_about_overlap
+    from gatewise.training.fields import checked_seed
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.recipes import match_pretrained, recipe_of_run
-    from gatewise.training.run import RunFolder, checked_seed
+    from gatewise.training.run import RunFolder
     from gatewise.training.train import train as run
 
     table, out, recipe = table_of(given), given.out, given.recipe

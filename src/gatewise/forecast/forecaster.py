@@ -147,7 +147,7 @@ class Forecaster:
         Raises InputError for irregular times, series that are too short, and a horizon beyond the year 9999.
         """
         from gatewise.forecast.fit import fit  # what a saved forecaster does not need
-        from gatewise.training.run import checked_seed
+        from gatewise.training.fields import checked_seed
         from gatewise.training.windows import window_recipe
 
         seed = checked_seed(seed, resume=False)

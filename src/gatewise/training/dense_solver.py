@@ -15,8 +15,11 @@ Rows with weights are multiplied by their roots. Where n is so large that Z does
 adds up ZᵀZ chunk by chunk.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +28,14 @@ from gatewise.kernels.threads import one_blas_thread
 from gatewise.target import losses_of
 from gatewise.types import Array, Task
 
+if TYPE_CHECKING:
+    from gatewise.training.network_data import TargetScaling
+    from gatewise.training.training_data import TrainingData
+
 MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
 TOLERANCE = 1e-5  # of the largest entry of the gradient, which is a sum over the rows
+PENALTIES = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))  # of a ridge regression
+SCALE, SCALE_L2 = 3.0, 0.5  # of logits from values of -1 to 1: what few rows are drawn towards, and how strongly
 EPSILON = 1e-6  # added to standard deviations: a constant feature must not divide by 0
 
 
@@ -45,12 +54,18 @@ def fit_glm(
 
     x (n, F), which may be sparse: weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which
     the outputs share. The loss is cross-entropy, for multi-label the sum over the labels, for regression half the
-    squared error. prior: what the weights are drawn towards, default 0. l2: one penalty, or one per row of the weights.
+    squared error; for numbers with shared weights it is divided by the variance, which is that of the prior's
+    prediction, so that a penalty means the same for every task. prior: what the weights are drawn towards, default 0.
+    l2: one penalty, or one per row of the weights.
     l2_shift: None for a shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
     """
     from scipy.optimize import minimize  # the extra [train]
 
     shared = x.ndim == 3
+    if shared and task == "regression":
+        error = np.square((0 if prior is None else x @ prior) - y).mean(axis=1)
+        variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
+        l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
     shape = (x.shape[2], 1) if shared else (x.shape[1], y.shape[1])
     x, y = x.reshape(-1, shape[0]) if shared else x, y.astype(np.float64)  # shared weights: a row per output
     x = x.astype(np.float64)
@@ -101,6 +116,17 @@ def loss_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:
     losses, gradient = losses_of(z, y, task)
     half = 0.5 if task == "regression" else 1.0
     return half * losses.sum(axis=1), half * gradient
+
+
+def calibrated(
+    values: Array, targets: Array, prior: Array, l2: float, *, task: Task, sample_weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """Weights (P,), at least 0, and shift (outputs,) that make logits of held-out values (n, outputs, P), and the
+    losses (n,) of these logits.
+    """
+    given: dict[str, Any] = {"task": task, "sample_weight": sample_weight}
+    weights, shift = fit_glm(values, targets, l2, prior=prior, l2_shift=l2, lowest=0.0, **given)
+    return weights, shift, loss_of(values @ weights + shift, targets, task)[0]
 
 
 class Ridge(NamedTuple):
@@ -169,3 +195,79 @@ def ridge_of_sums(total: Array, l2: float) -> tuple[Array, Array]:
     left[np.arange(size), np.arange(size)] += l2
     found = np.linalg.solve(left, total[:, size + 1 :] / size)
     return found[:-1], found[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeTargets:
+    """What a ridge regression of features fits, and how its values become logits: convolutions, frozen LSTM layers.
+
+    Classes are targets of -1 and 1. `Ridge` gives the values of the rows of each fold from a fit to the others, for
+    every penalty without refitting. The penalty with the lowest loss of these values is taken; a scale and a shift turn
+    them into logits (Platt 1999).
+
+    targets (n, outputs); y (n, outputs), the targets or for classes -1 and 1; weight (n,) of the rows; counts (n,),
+    weights without those of classes; the folds, row numbers: the rows of one fold are predicted from all others;
+    scaling and logit_shift: see `TrainingData`.
+    """
+
+    targets: Array
+    y: Array
+    weight: Array
+    counts: Array | None
+    folds: Sequence[NDArray[np.int64]]
+    task: Task
+    scaling: TargetScaling | None
+    logit_shift: Array | None
+
+    @classmethod
+    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> Self:
+        """Of these rows."""
+        targets, task, shift = data.targets(rows), data.task, None
+        # One ridge regression has one weight per row, not one per label.
+        weight = counts = data.sample_weight(rows)
+        if task == "classification" and data.class_weights is not None and data.weights is not None:
+            weight, shift = data.weights[rows], data.logit_shift
+        weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
+        y = targets if task == "regression" else 2.0 * targets - 1
+        return cls(targets, y, weight, counts, folds, task, data.target_scaling, shift)
+
+    @property
+    def root(self) -> Array:
+        """Roots (n,) of the weights."""
+        return np.asarray(np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9)))
+
+    @property
+    def held(self) -> NDArray[np.int64]:
+        """The rows of all folds (m,)."""
+        return np.concatenate(self.folds)
+
+    def loss(self, values: Array) -> float:
+        """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
+        truth, each = self.targets[self.held], self.weight[self.held]
+        if self.task == "regression":
+            losses = np.square(values - truth).mean(axis=1)
+        else:
+            prior = np.array([SCALE])
+            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, task=self.task, sample_weight=each)[2]
+        return float(np.average(losses, weights=each))
+
+    def best(self, ridge: Ridge) -> tuple[float, float, Array]:
+        """The lowest loss, its penalty, and its values (m, outputs) out of fold."""
+        values = [ridge.out_of_fold(self.y, l2, self.folds)[self.held] for l2 in PENALTIES]
+        losses = [self.loss(one) for one in values]
+        n = int(np.argmin(losses))
+        return losses[n], PENALTIES[n], values[n]
+
+    def calibration(self, values: Array) -> tuple[Array, Array]:
+        """Scale (1,) or (outputs,) and shift (outputs,) that turn values into logits, from those out of fold (m,
+        outputs); for a regression into numbers.
+        """
+        if self.scaling is not None:
+            return self.scaling.scale, self.scaling.mean
+        # What the shift is drawn towards.
+        against = np.zeros(values.shape[1]) if self.logit_shift is None else -self.logit_shift
+        parts = np.stack([values, np.broadcast_to(against, values.shape)], axis=2)
+        each = None if self.counts is None else self.counts[self.held]
+        options: dict[str, Any] = {"task": self.task, "sample_weight": each}
+        weights, shift, _ = calibrated(parts, self.targets[self.held], np.array([SCALE, 1.0]), SCALE_L2, **options)
+        return weights[:1], shift + weights[1] * against

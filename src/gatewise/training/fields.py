@@ -9,6 +9,7 @@ settings and is none of them.
 import ast
 import inspect
 import math
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -91,6 +92,20 @@ def field_of(name: str, hint: Any) -> Field:
     hint, *within = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
     choices = get_args(hint)  # of a Literal
     return Field(name, str if choices else hint, choices, *within)
+
+
+_Seed = Annotated[int, "from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63]
+
+
+def checked_seed(seed: Any, resume: bool) -> int:
+    """The seed as an int; None draws one. Raises InputError for any other value than a whole number from 0 to 2^63 - 1,
+    and for None where a run is to resume: it continues with the seed that it began with.
+    """
+    if seed is None:
+        if resume:
+            raise InputError("seed: to resume, pass the seed that the run began with, not None")
+        return secrets.randbelow(2**31)
+    return int(field_of("seed", _Seed).checked(seed))
 
 
 _FIELDS: dict[type[Any], dict[str, Field]] = {}

@@ -3,18 +3,22 @@
 One loop trains classifiers, regressions, the LSTM of a forecaster and language models. Its subclasses have what differs
 between them: the batches, their loss, and the scores on the validation set.
 
-All random draws follow from the seed and the number of the step. A checkpoint therefore needs no state of a generator.
+A checkpoint is everything that the rest of a run depends on, in one safetensors file without pickle. It is written
+whole or not at all. A run that continues from it ends with the same bits as one that was never stopped, on the same
+machine with the same number of threads. All random draws follow from the seed and the number of the step, so that it
+needs no state of a generator.
 
 Several processes (`gatewise.training.processes`) each take a part of the rows of a batch and of the validation set.
 They take the same steps, so that their weights stay equal bit for bit. Each draws the dropout masks of its own rows.
 """
 
+import json
 import math
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,15 +26,56 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, TrainingError
+from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.network.trainable import Gradients
+from gatewise.storage.atomic import read_regular, write_atomic
+from gatewise.storage.fields import fields_from
+from gatewise.storage.strict_json import parse_json
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.optim import Adam, gradient_norm
 from gatewise.training.processes import PeerError, current
-from gatewise.training.run import FILE, Groups, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.types import Array
 
+FILE = "checkpoint.safetensors"
+MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses that much work
+Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
+
+
+@dataclass
+class Progress:
+    """Where a run is. step: steps done, of `steps`; loss_sum over loss_count, correct: since the last validation;
+    seconds: since the start of the epoch; history: a row per validation.
+    """
+
+    step: int = 0
+    steps: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    correct: int = 0
+    seconds: float = 0.0
+    history: list[EpochLog] = field(default_factory=list)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss since the last validation."""
+        return self.loss_sum / self.loss_count
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, counted from 1; 0 before the first validation."""
+        return max((row.epoch for row in self.history if row.best), default=0)
+
+    @property
+    def position(self) -> str:
+        """Where the run is, in words."""
+        return f"step {self.step:,} of {self.steps:,}"
+
+    @property
+    def history_lines(self) -> str:
+        """The history as JSON lines, as a model folder stores it."""
+        return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
 
 
 class Result(NamedTuple):
@@ -252,3 +297,67 @@ class Loop(ABC):
         except InputError:  # weights or moments that are not finite either; an earlier checkpoint stays
             return ""
         return "" if self.folder is None else f"; {self.folder} holds the weights before it"
+
+
+def write_checkpoint(folder: Path, identity: str, progress: Progress, groups: Groups, optimizer: Adam) -> None:
+    """Write `folder`/checkpoint.safetensors: progress, arrays and Adam's state. identity: what only a run of the same
+    `run_identity` may continue.
+    """
+    tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
+    tensors |= optimizer.state()
+    metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
+    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
+
+
+def parse_checkpoint(
+    raw: bytes,
+    folder: Path | str,
+    identity: str,
+    groups: Groups,
+    optimizer: Adam,
+) -> tuple[Progress, dict[str, dict[str, Array]]]:
+    """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
+    is restored in place.
+
+    groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
+    for the checkpoint of another run, ModelFileError for a damaged one.
+    """
+    metadata = metadata_of(raw, FILE)
+    if metadata.get("identity") != identity:
+        was, now = _object(metadata.get("identity", "")), _object(identity)
+        differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+        raise TrainingError(
+            f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
+        )
+    progress = fields_from(Progress, _object(metadata.get("progress", "")), f"{FILE}: progress")
+    for name in ("step", "steps", "loss_count", "correct"):
+        if getattr(progress, name) < 0:
+            raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
+    expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
+    shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
+    tensors = tensors_from_bytes(raw, shapes, FILE)
+    if not 0 <= int(tensors["adam/step"]) < 2**31:
+        raise ModelFileError(f"{FILE}: adam/step is not a number of steps")
+    optimizer.load_state(tensors)
+    return progress, {
+        group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
+    }
+
+
+def read_verified(path: Path) -> bytes:
+    """The content of a file of a run folder. Raises ModelFileError for what is not a regular file, and where its
+    SHA-256 does not match.
+    """
+    raw = read_regular(path, MAX_BYTES)
+    try:
+        verify_checksum(raw, str(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
+    return raw
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = parse_json(text.encode(), FILE)
+    if not isinstance(found, dict):
+        raise ModelFileError(f"{FILE}: its metadata must be objects")
+    return found

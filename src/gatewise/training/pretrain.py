@@ -26,11 +26,11 @@ from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, EpochLog, RunInfo
-from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values
+from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values, checked_seed
 from gatewise.training.loop import Loop, Result
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
-from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible, run_identity
+from gatewise.training.run import Interrupted, RunFolder, interruptible, run_identity
 from gatewise.types import Array, Precision
 
 Tokens = NDArray[np.int32]
@@ -163,14 +163,14 @@ def pretrain(
             kernel = kernels.for_precision(recipe.kernel_precision)
             parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
 
-            def loop_of(*given: Any) -> LanguageLoop:
+            def loop_of(**options: Any) -> LanguageLoop:
                 dropout = {"dropout_word": recipe.dropout_word, "dropout_output": recipe.dropout_output}
                 network = LanguageModel(parameters, kernel, **dropout)
-                return LanguageLoop(network, recipe, train, validation, seed, data.source, *given)
+                return LanguageLoop(network, recipe, train, validation, seed, data.source, **options)
 
             fingerprint = data.fingerprint()
             identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name)
-            loop = loop_of(callback, folder.folder, identity)
+            loop = loop_of(callback=callback, folder=folder.folder, identity=identity)
             loop.restore(folder.resume)
             if not loop.steps:
                 loop.steps = _steps_that_fit(60 * recipe.minutes + start, loop_of())
@@ -236,7 +236,7 @@ class LanguageLoop(Loop):
     """Training of a language model on `texts`, each (length,) int32 tokens: sampled softmax, validation perplexity.
 
     A batch is a piece of each stream and direction. Each process reads a part of the streams, with their states.
-    `steps` is 0 for a recipe with minutes, until it is set.
+    options: of `Loop`. `steps` is 0 for a recipe with minutes, until it is set.
     """
 
     network: LanguageModel
@@ -249,11 +249,9 @@ class LanguageLoop(Loop):
         validation: Sequence[Tokens],
         seed: int,
         source: str = "",
-        callback: Callback | None = None,
-        folder: Path | None = None,
-        identity: str = "",
+        **options: Any,
     ) -> None:
-        super().__init__(network, callback, folder, identity)
+        super().__init__(network, **options)
         self.recipe, self.validation, self.seed, self.source = recipe, validation, seed, source
         self.streams, size = Streams(texts, recipe.batch_size, recipe.bptt, seed), self.communicator.size
         if self.streams.batch < size:

@@ -1,39 +1,27 @@
-"""The folder of a run with its lock and its checkpoint, the seed, and Ctrl-C.
-
-A checkpoint is everything that the rest of a run depends on, in one safetensors file without pickle. It is written
-whole or not at all. A run that continues from it ends with the same bits as one that was never stopped, on the same
-machine with the same number of threads.
-"""
+"""The folder of a run with its lock, what a run must have in common with the one that it continues, and Ctrl-C."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import secrets
 import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, InputError, ModelFileError, TrainingError, quote
+from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.kernels.threads import one_blas_thread, threads
-from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
-from gatewise.storage.fields import fields_from
+from gatewise.storage.atomic import LOCK, locked
 from gatewise.storage.folder import check_target
-from gatewise.storage.strict_json import parse_json
-from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.system.processes import STOP_SIGNALS
-from gatewise.training.callback import EpochLog
-from gatewise.training.fields import field_of
-from gatewise.training.optim import Adam
 from gatewise.training.processes import RESTARTS, current
 from gatewise.types import Array
 
@@ -62,20 +50,6 @@ class Interrupted(GatewiseError):
         super().__init__(message)
         self.stop, self.model, self.member = stop, model, member
         self.exit_code = 128 + stop.number
-
-
-_Seed = Annotated[int, "from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63]
-
-
-def checked_seed(seed: Any, resume: bool) -> int:
-    """The seed as an int; None draws one. Raises InputError for any other value than a whole number from 0 to 2^63 - 1,
-    and for None where a run is to resume: it continues with the seed that it began with.
-    """
-    if seed is None:
-        if resume:
-            raise InputError("seed: to resume, pass the seed that the run began with, not None")
-        return secrets.randbelow(2**31)
-    return int(field_of("seed", _Seed).checked(seed))
 
 
 @dataclass(frozen=True)
@@ -177,41 +151,6 @@ def interruptible() -> Iterator[StopEvent]:
             signal.signal(number, handler)
 
 
-@dataclass
-class Progress:
-    """Where a run is. step: steps done, of `steps`; loss_sum over loss_count, correct: since the last validation;
-    seconds: since the start of the epoch; history: a row per validation.
-    """
-
-    step: int = 0
-    steps: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    correct: int = 0
-    seconds: float = 0.0
-    history: list[EpochLog] = field(default_factory=list)
-
-    @property
-    def loss(self) -> float:
-        """Mean loss since the last validation."""
-        return self.loss_sum / self.loss_count
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch with the lowest validation loss, counted from 1; 0 before the first validation."""
-        return max((row.epoch for row in self.history if row.best), default=0)
-
-    @property
-    def position(self) -> str:
-        """Where the run is, in words."""
-        return f"step {self.step:,} of {self.steps:,}"
-
-    @property
-    def history_lines(self) -> str:
-        """The history as JSON lines, as a model folder stores it."""
-        return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
-
-
 def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str) -> str:
     """What must be equal for a run to continue bit for bit, as JSON: kernel, threads and machine are those of the first
     process. Raises TrainingError where recipe, seed, data or version of another process differ.
@@ -222,67 +161,3 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
     communicator.check_equal(values, "training")
     parts = {"kernel": kernel, "threads": threads(), "processes": communicator.size, "machine": platform.machine()}
     return communicator.share(json.dumps({**same, **parts}, sort_keys=True).encode()).decode()
-
-
-def write_checkpoint(folder: Path, identity: str, progress: Progress, groups: Groups, optimizer: Adam) -> None:
-    """Write `folder`/checkpoint.safetensors: progress, arrays and Adam's state. identity: what only a run of the same
-    `run_identity` may continue.
-    """
-    tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
-    tensors |= optimizer.state()
-    metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
-    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
-
-
-def parse_checkpoint(
-    raw: bytes,
-    folder: Path | str,
-    identity: str,
-    groups: Groups,
-    optimizer: Adam,
-) -> tuple[Progress, dict[str, dict[str, Array]]]:
-    """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
-    is restored in place.
-
-    groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
-    for the checkpoint of another run, ModelFileError for a damaged one.
-    """
-    metadata = metadata_of(raw, FILE)
-    if metadata.get("identity") != identity:
-        was, now = _object(metadata.get("identity", "")), _object(identity)
-        differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
-        raise TrainingError(
-            f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
-        )
-    progress = fields_from(Progress, _object(metadata.get("progress", "")), f"{FILE}: progress")
-    for name in ("step", "steps", "loss_count", "correct"):
-        if getattr(progress, name) < 0:
-            raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
-    expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
-    shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
-    tensors = tensors_from_bytes(raw, shapes, FILE)
-    if not 0 <= int(tensors["adam/step"]) < 2**31:
-        raise ModelFileError(f"{FILE}: adam/step is not a number of steps")
-    optimizer.load_state(tensors)
-    return progress, {
-        group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
-    }
-
-
-def read_verified(path: Path) -> bytes:
-    """The content of a file of a run folder. Raises ModelFileError for what is not a regular file, and where its
-    SHA-256 does not match.
-    """
-    raw = read_regular(path, MAX_BYTES)
-    try:
-        verify_checksum(raw, str(path))
-    except ModelFileError as error:
-        raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
-    return raw
-
-
-def _object(text: str) -> dict[str, Any]:
-    found = parse_json(text.encode(), FILE)
-    if not isinstance(found, dict):
-        raise ModelFileError(f"{FILE}: its metadata must be objects")
-    return found

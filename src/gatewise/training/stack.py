@@ -36,7 +36,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target, by_row
 from gatewise.training.callback import Callback
-from gatewise.training.dense_solver import fit_glm, loss_of
+from gatewise.training.dense_solver import fit_glm
 from gatewise.training.network_data import TargetScaling
 from gatewise.training.training_data import TrainingData, class_counts
 from gatewise.types import Array, Task
@@ -141,52 +141,18 @@ def stack(
         known = [one.held_out_train is not None for one in members]
         if train_targets is not None and sum(known) > 1 and adds.any():
             of_train = np.stack([one.held_out_train for one in members if one.held_out_train is not None], axis=2)
-            weights[known] = fit_weights(of_train, train_targets, weights[known], l2[known], L2, task=task)[0]
+            given: dict[str, Any] = {"prior": weights[known], "l2_shift": L2, "lowest": 0.0}
+            weights[known] = fit_glm(of_train, train_targets, l2[known], task=task, **given)[0]
         standardised = logits if scaling is None else scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
         l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) or adds.any() else None
         lowest = 0.0 if any(leads) else None
-        weights, shift = fit_weights(
-            standardised, targets, weights, l2, l2_shift, lowest=lowest, task=task, sample_weight=sample_weight
-        )
+        options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": lowest, "sample_weight": sample_weight}
+        weights, shift = fit_glm(standardised, targets, l2, task=task, prior=weights, **options)
         weights = np.where(np.abs(weights) < SMALLEST, 0.0, weights)
         if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
             shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
     combined = logits @ weights + shift
     return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
-
-
-def fit_weights(
-    logits: Array,
-    targets: Array,
-    prior: Array,
-    l2: float | Array,
-    l2_shift: float | None,
-    *,
-    lowest: float | None = 0.0,
-    task: Task = "classification",
-    sample_weight: Array | None = None,
-) -> tuple[Array, Array]:
-    """Weights (P,) and shift (outputs,) of P members' logits (n, outputs, P), see `fit_glm`.
-
-    A regression has the squared error over its variance, which is that of the prior's prediction, so that a penalty
-    means the same for every task. l2_shift: None for a shift of 0.
-    """
-    if task == "regression":
-        error = np.square(logits @ prior - targets).mean(axis=1)
-        variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
-        l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
-    options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": lowest, "sample_weight": sample_weight}
-    return fit_glm(logits, targets, l2, task=task, prior=prior, **options)
-
-
-def calibrated(
-    values: Array, targets: Array, prior: Array, l2: float, *, task: Task, sample_weight: Array | None
-) -> tuple[Array, Array, Array]:
-    """Weights (P,) and shift (outputs,) that make logits of held-out values (n, outputs, P), and the losses (n,) of
-    these logits. See `fit_weights`.
-    """
-    weights, shift = fit_weights(values, targets, prior, l2, l2, task=task, sample_weight=sample_weight)
-    return weights, shift, loss_of(values @ weights + shift, targets, task)[0]
 
 
 def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: Array) -> Array | None:

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
 from gatewise.target import by_row, losses_of, row_counts
-from gatewise.training.callback import Callback, EpochLog, RunInfo
+from gatewise.training.callback import EpochLog, RunInfo
 from gatewise.training.loop import Loop, Result
 from gatewise.training.network_data import NetworkData
 from gatewise.training.optim import Adam, one_cycle
@@ -51,7 +51,7 @@ class SupervisedLoop(Loop):
     """Training of a network on labelled sequences.
 
     out_of_fold: logits (n, outputs) of all rows after each epoch, from the networks of a cross-validation: what the
-    scores are then for, in place of the network's own logits.
+    scores are then for, in place of the network's own logits. options: of `Loop`.
     """
 
     network: Network
@@ -62,11 +62,9 @@ class SupervisedLoop(Loop):
         network: Network,
         seed: int,
         out_of_fold: Sequence[Array] = (),
-        callback: Callback | None = None,
-        folder: Path | None = None,
-        identity: str = "",
+        **options: Any,
     ) -> None:
-        super().__init__(network, callback, folder, identity)
+        super().__init__(network, **options)
         recipe, settings = training_data.recipe, training_data.recipe.optimisation
         self.training_data, self.seed, self.out_of_fold = training_data, seed, out_of_fold
         self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)

@@ -25,13 +25,13 @@ from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.data_checks import labelled_of, of_splits, unlabelled_of, validation_of, warn_about_data
-from gatewise.training.fields import named_values
+from gatewise.training.fields import checked_seed, named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.ngrams import choose_tokenization
 from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
-from gatewise.training.run import Interrupted, RunFolder, checked_seed
+from gatewise.training.run import Interrupted, RunFolder
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, Task

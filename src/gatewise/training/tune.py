@@ -25,11 +25,11 @@ from gatewise.model.model import Model
 from gatewise.system.files import lock
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.data_checks import labelled_of
-from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
+from gatewise.training.fields import Count, Positive, checked_seed, field_named, field_of, named_values, values_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, checked_seed, interruptible
+from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, interruptible
 from gatewise.training.train import train
 
 if TYPE_CHECKING:

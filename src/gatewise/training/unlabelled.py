@@ -48,12 +48,12 @@ from gatewise.kernels.threads import ThreadMap, one_blas_thread, thread_pool, th
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.batch import truncate
 from gatewise.target import log_probabilities
-from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.dense_solver import fit_glm, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
 from gatewise.training.processes import current
-from gatewise.training.stack import L2, FittedMember, fit_weights
+from gatewise.training.stack import L2, FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -170,7 +170,7 @@ def stacked_predictions(
         for name, classifier in classifiers.items():
             held_out[name][held] = classifier(fitted, held)
     logits, prior = np.stack(list(held_out.values()), axis=2), np.full(len(held_out), 1 / len(held_out))
-    weights, shift = fit_weights(logits, targets, prior, L2, L2)
+    weights, shift = fit_glm(logits, targets, L2, prior=prior, l2_shift=L2, lowest=0.0)
     rows = np.arange(len(train))
     logits = np.stack([classifier(rows, len(train) + query) for classifier in classifiers.values()], axis=2)
     parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))

@@ -32,10 +32,9 @@ from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.training.dense_solver import Ridge, ridge_of_sums, ridge_sums
+from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.network_data import MOST_ROWS
-from gatewise.training.ridge_targets import L2, RidgeTargets
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -181,7 +180,7 @@ def _fit_many(given: RidgeTargets, sequences: list[Array], features: int, seed: 
 
     for _ in added(np.setdiff1d(np.arange(n), held)):
         pass
-    fits = {l2: ridge_of_sums(sums, l2) for l2 in L2[2:-2:2]}
+    fits = {l2: ridge_of_sums(sums, l2) for l2 in PENALTIES[2:-2:2]}
     parts = [[z @ weight + bias for weight, bias in fits.values()] for z in added(held)]
     values = dict(zip(fits, map(np.concatenate, zip(*parts, strict=True)), strict=True))
     losses = {l2: given.loss(one) for l2, one in values.items()}

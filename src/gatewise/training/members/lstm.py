@@ -34,7 +34,7 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
 from gatewise.target import row_counts
-from gatewise.training.dense_solver import EPSILON, Ridge, fit_standardised_glm
+from gatewise.training.dense_solver import EPSILON, Ridge, RidgeTargets, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
 from gatewise.training.processes import current
@@ -67,7 +67,8 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     with interruptible() as stop:
         folds = _cross_validate(data, run, stop)
         network = network_of(data, initial_weights(data, run.pretrained, run.seed))
-        loop = SupervisedLoop(data, network, run.seed, folds, run.callback, run.checkpoints, identity)
+        options = {"callback": run.callback, "folder": run.checkpoints, "identity": identity}
+        loop = SupervisedLoop(data, network, run.seed, folds, **options)
         loop.restore(run.folder.resume)
         complete = loop.run(stop)
     found = _fitted(data, loop)
@@ -125,10 +126,8 @@ def pretrained_layers(pretrained: Pretrained, vocab_size: int) -> dict[str, Arra
 
 def _frozen(data: TrainingData, run: Run) -> FittedMember:
     """The layers of the pretrained model with a dense layer: a ridge regression on the standardised states, which are
-    computed once (`gatewise.training.ridge_targets`).
+    computed once (`gatewise.training.dense_solver`).
     """
-    from gatewise.training.ridge_targets import RidgeTargets  # here, as few runs have frozen layers
-
     assert run.pretrained is not None
     start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
     rows = data.train if data.own_validation else np.union1d(data.train, validation)

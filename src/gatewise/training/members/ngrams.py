@@ -74,11 +74,11 @@ from gatewise.members.ngrams import (
 )
 from gatewise.members.spelling import UNKNOWN, Spelling
 from gatewise.network.batch import chunks
-from gatewise.training.dense_solver import fit_standardised_glm
+from gatewise.training.dense_solver import calibrated, fit_standardised_glm
 from gatewise.training.members import Run
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
-from gatewise.training.stack import FittedMember, calibrated, stack
+from gatewise.training.stack import FittedMember, stack
 from gatewise.training.training_data import TrainingData, with_encoding
 from gatewise.types import Array, Task
 
