@@ -96,7 +96,10 @@ def test_parts_are_the_whole(run: Run, inputs: Path, keras_folder: Path) -> None
         result = run(*command(keras_folder, "--part", f"{part}/4"))
         assert result.exit_code == 0, result.stderr
         counts.append(len(list(Path("out").glob("part-*"))))
+        Path("out/.gatewise-0123456789abcdef.tmp").touch()  # as a process that is killed leaves it
     assert counts == [1, 3, 5, 5]  # blocks 0; 1, 0; 2, 0 of the three files; none
+    assert run(*command(keras_folder)).exit_code == 0
+    assert not list(Path("out").glob(".gatewise-*"))
     assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
     Path("out/part-00000-00002.csv").unlink()
     result = run(*command(keras_folder, "--part", "1/1"))  # another number of parts

@@ -329,6 +329,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a.csv", "id,t,u,c\na,31/01/2024,2,x\n", LONG, ":2: the time '31/01/2024' is neither a number nor a date"),
     ("a.csv", "id,t,u,c\na,1,x,x\n", LONG, ":2: 'u' must be a number, not 'x'; name a label or id column"),
     ("a.csv", "id,t,u,c\na,1,1_0,x\n", LONG, ":2: 'u' must be a number, not '1_0'"),
+    ("a.csv", "id,t,u,c\na,1,1\x1c,x\n", LONG, ":2: 'u' must be a number, not '1"),
+    ("a.csv", ";;;\n1;2;3;4\n", LONG, ":1: no column 'c'; there are '', '', '', ''"),
     ("a.csv", "id,t,u,c\na,1,inf,x\n", LONG, ":2: 'u' must be a finite number, not 'inf'"),
     ("a.csv", "id,t,u,c\n,1,2,x\n", LONG, ":2: 'id' is empty"),
     ("a.csv", "id,t,u,c\na,1,2\n", LONG, ":2: 3 fields, but the header has 4"),

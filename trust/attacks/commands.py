@@ -41,8 +41,8 @@ def trained(path: Path) -> dict[str, Any]:
 
 
 def _tables(path: Path) -> Content:
-    """The tables of a folder, and nothing else, by name."""
-    return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith("_gatewise")}
+    """The tables of a folder by name. A process that is killed leaves a scratch file, which the next run removes."""
+    return {one.name: one.read_bytes() for one in path.iterdir() if not one.name.startswith(("_gatewise", ".gatewise"))}
 
 
 def _model(path: Path) -> Content:
@@ -250,6 +250,7 @@ def _check_next(command: Command, folder: Path, content: Content) -> None:
     assert command.read(folder / command.out) == content, f"{command.typed}: the next run gives another result"
     names = {one.name for one in folder.iterdir()} - {command.out, "trials.jsonl"}
     left = [one for one in names if not re.fullmatch(r"\w+\.csv|model-\w+|\d+\.log", one)]
+    left += [one.name for one in folder.glob("*/.gatewise-*")]
     assert not left, f"{command.typed}: left: {left}"
 
 

@@ -28,7 +28,7 @@ from gatewise.cli.table_writer import WRITABLE, check_output, write_table, writt
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, reason
-from gatewise.storage.atomic import write_once
+from gatewise.storage.atomic import sweep, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN
 from gatewise.target import EXPLANATION, column_names, prediction_columns
 
@@ -103,6 +103,7 @@ class BulkPrediction:
         state |= {"format": suffix, "rows-per-file": rows_per_file}
         if check_folder(out) and not self.overwrite:
             _check_state(out, state)
+        sweep(out)  # also where all parts are there, and nothing is written
         names = map(_NAME.fullmatch, os.listdir(out) if out.is_dir() and not self.overwrite else [])
         parts = {(int(match[1]), int(match[2])) for match in names if match}
         there = {place for place in parts if sum(place) % shares == share}

@@ -13,7 +13,10 @@ from gatewise.data.times import Time, parse_time
 from gatewise.errors import InputError, quote
 from gatewise.target import join_words
 
-NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
+_SPACE = r"[^\S\x1c-\x1f]*"  # Python's float refuses the separators of ASCII
+NUMBER = re.compile(
+    _SPACE + r"([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)" + _SPACE, re.I
+)
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
 

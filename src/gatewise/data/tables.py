@@ -92,7 +92,7 @@ class Table:
         if option != "--text" and len(self.columns) > 1:
             values = {name: len(set(texts)) for name, texts in cells.items() if name != likely}
             varied = [name for name in values if values[name] > 1]
-            likely = min(varied, key=values.__getitem__) if varied else list(values)[-1]
+            likely = min(varied or list(values)[-1:], key=values.__getitem__, default="")  # "": all have one name
         return f"; choose one, for example {option} {shlex.quote(printable(likely))}" if likely else ""
 
 

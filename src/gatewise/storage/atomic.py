@@ -133,7 +133,7 @@ def scratch(parent: Path, folder: bool = False) -> Iterator[Path]:
     """A new, empty file or folder under a scratch name in `parent`, for a block that renames or removes it. Removed if
     the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
     """
-    _sweep(parent)
+    sweep(parent)
     with ExitStack() as stack:
         held = False
         while not held:
@@ -166,7 +166,7 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
     target = Path(os.path.abspath(path))
     file = target.parent / f".gatewise-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
     with ExitStack() as stack:
-        stack.callback(_sweep, target.parent)  # the last to run, also after an error
+        stack.callback(sweep, target.parent)  # the last to run, also after an error
         for tries_left in reversed(range(20)):
             try:
                 os.close(open_file(file, os.O_RDONLY | os.O_CREAT))
@@ -207,7 +207,7 @@ def _held(path: Path, strict: bool = False, shared: bool = False) -> Iterator[No
         os.close(handle)
 
 
-def _sweep(parent: Path) -> None:
+def sweep(parent: Path) -> None:
     """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
     with suppress(OSError):
         for name in os.listdir(parent) if renames_open_files() else ():
