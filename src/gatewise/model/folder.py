@@ -39,9 +39,10 @@ def read_folder(path: str | Path | None) -> Folder:
 
 def kind_of(folder: Folder) -> Any:
     """What the folder says that it holds: "model", "forecaster" or `gatewise.model.pretrained.KIND`; None for no
-    configuration. Raises ModelFileError for a config.json that is not JSON.
+    configuration. Raises ModelFileError that names its path for a config.json that is not JSON.
     """
-    config = parse_json(folder.read(CONFIG), CONFIG)
+    with errors_of(folder):
+        config = parse_json(folder.read(CONFIG), CONFIG)
     return config.get("kind", "model") if isinstance(config, dict) else None
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gatewise.errors import ModelFileError, counted
 from gatewise.model.card import markdown_table
@@ -99,6 +99,34 @@ class PretrainedLM:
         """Write the folder, completely or not at all. Raises ModelFileError naming the path and the reason."""
         save_folder(path, self.to_files())
 
+    @classmethod
+    def from_folder(cls, folder: Folder) -> Self:
+        """The language model in a folder that was read. Raises ModelFileError as `load_pretrained`."""
+        with errors_of(folder):
+            if kind_of(folder) != KIND:
+                raise ModelFileError(f"{folder.path} is not a pretrained model: gatewise pretrain writes one")
+            config = config_of(folder, KIND, _KEYS)
+            vocab_size, embedding_dim, units = sizes = [
+                config[name] for name in ("vocab_size", "embedding_dim", "units")
+            ]
+            if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
+                raise ModelFileError(f"{CONFIG}: vocab_size, embedding_dim and units must be whole numbers")
+            encoding = encoding_from(config["preprocessor"], folder.read)
+            if not isinstance(encoding, TokenEncoding) or encoding.vocab_size != vocab_size:
+                raise ModelFileError(f"the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
+            shapes = {name: (shape, "float32") for name, shape in language_model_shapes(*sizes).items()}
+            parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
+            for array in parameters.values():
+                array.flags.writeable = False
+            metadata = fields_from(PretrainedMetadata, config["metadata"], f"{CONFIG}: metadata")
+            history = folder.files.get(HISTORY, b"").decode()
+            lines = history.splitlines()
+            if len(lines) > _MAX_HISTORY:
+                raise ModelFileError(f"{HISTORY}: more than {_MAX_HISTORY:,} lines")
+            for number, line in enumerate(lines, start=1):
+                parse_json(line.encode(), f"{HISTORY}:{number}")
+            return cls(encoding, parameters, metadata, history)
+
     def to_files(self) -> dict[str, bytes]:
         """The files of the folder by name."""
         preprocessor, vocabulary = self.encoding.to_files()
@@ -149,30 +177,4 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
     >>> gw.load_pretrained("pretrained").units  # doctest: +SKIP
     256
     """
-    return from_folder(load_folder(path))
-
-
-def from_folder(folder: Folder) -> PretrainedLM:
-    """The language model in a folder that was read. Raises ModelFileError as `load_pretrained`."""
-    with errors_of(folder):
-        if kind_of(folder) != KIND:
-            raise ModelFileError(f"{folder.path} is not a pretrained model: gatewise pretrain writes one")
-        config = config_of(folder, KIND, _KEYS)
-        vocab_size, embedding_dim, units = sizes = [config[name] for name in ("vocab_size", "embedding_dim", "units")]
-        if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
-            raise ModelFileError(f"{CONFIG}: vocab_size, embedding_dim and units must be whole numbers")
-        encoding = encoding_from(config["preprocessor"], folder.read)
-        if not isinstance(encoding, TokenEncoding) or encoding.vocab_size != vocab_size:
-            raise ModelFileError(f"the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
-        shapes = {name: (shape, "float32") for name, shape in language_model_shapes(*sizes).items()}
-        parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
-        for array in parameters.values():
-            array.flags.writeable = False
-        metadata = fields_from(PretrainedMetadata, config["metadata"], f"{CONFIG}: metadata")
-        history = folder.files.get(HISTORY, b"").decode()
-        lines = history.splitlines()
-        if len(lines) > _MAX_HISTORY:
-            raise ModelFileError(f"{HISTORY}: more than {_MAX_HISTORY:,} lines")
-        for number, line in enumerate(lines, start=1):
-            parse_json(line.encode(), f"{HISTORY}:{number}")
-        return PretrainedLM(encoding, parameters, metadata, history)
+    return PretrainedLM.from_folder(load_folder(path))

@@ -16,7 +16,7 @@ from gatewise.errors import InputError
 from gatewise.model.folder import kind_of, read_folder
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
-from gatewise.model.pretrained import KIND, PretrainedLM, from_folder
+from gatewise.model.pretrained import KIND, PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, SubwordEncoding
 from gatewise.text.tokens import RESPELLING
@@ -84,7 +84,7 @@ def opened(pretrained: Any) -> PretrainedLM | Model:
     """The model, that of a folder, or "bundled". Raises as `Pretrained.of`."""
     if isinstance(pretrained, str | Path):
         folder = read_folder(None if str(pretrained) == BUNDLED else pretrained)
-        return from_folder(folder) if kind_of(folder) == KIND else Model.from_folder(folder)
+        return PretrainedLM.from_folder(folder) if kind_of(folder) == KIND else Model.from_folder(folder)
     if not isinstance(pretrained, PretrainedLM | Model):
         raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(pretrained).__name__}")
     return pretrained
