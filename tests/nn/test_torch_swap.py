@@ -269,6 +269,11 @@ def forget_bias(kind: Class) -> Any:
     return float(sum(biases).detach()[50:100].mean()) == 1  # type: ignore[union-attr]
 
 
+def float16_autocast(kind: Class) -> Any:
+    with torch.autocast("cpu", dtype=torch.float16):
+        return kind(3, 5)(X)[0].dtype
+
+
 DIFFERENCES: dict[str, tuple[Callable[[Class], Any], Any, Any]] = {
     "projections": (lambda kind: type(kind(3, 5, proj_size=2)).__name__, "LSTM", InputError),
     "one bias": (
@@ -284,7 +289,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Class], Any], Any, Any]] = {
     "initial values": (forget_bias, False, True),
     "isinstance": (lambda kind: isinstance(kind(3, 5), torch.nn.LSTM), True, False),
     "no steps": (lambda kind: tuple(kind(3, 5)(X[:0])[0].shape), RuntimeError, (0, 2, 5)),
-    "float16 autocast": (lambda kind: _float16_autocast(kind), RuntimeError, torch.float16),
+    "float16 autocast": (float16_autocast, RuntimeError, torch.float16),
     "TorchScript": (
         lambda kind: type(torch.jit.script(kind(3, 5))).__name__,
         "RecursiveScriptModule",
@@ -296,13 +301,8 @@ DIFFERENCES: dict[str, tuple[Callable[[Class], Any], Any, Any]] = {
 }
 
 
-def _float16_autocast(kind: Class) -> Any:
-    with torch.autocast("cpu", dtype=torch.float16):
-        return kind(3, 5)(X)[0].dtype
-
-
+@both
 @pytest.mark.parametrize("name", DIFFERENCES)
-@pytest.mark.parametrize("kind", [torch.nn.LSTM, LSTM], ids=["torch", "gatewise"])
 def test_differs(kind: Class, name: str) -> None:
     run, of_torch, of_ours = DIFFERENCES[name]
     wanted = of_ours if kind is LSTM else of_torch
