@@ -5,6 +5,7 @@ index and from PyPI. GATEWISE_PYODIDE_PACKAGES may name a folder with wheels in 
 rich, markdown-it-py, mdurl, pygments, threadpoolctl. With scipy, the default recipe is trained too.
 """
 
+import base64
 import functools
 import http.server
 import json
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.packaging.building import build
+from tests.packaging.building import ROOT, build
 
 MODULES = os.environ.get("GATEWISE_NODE_MODULES")
 PACKAGES = os.environ.get("GATEWISE_PYODIDE_PACKAGES")
@@ -35,10 +36,11 @@ ROWS = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]
 LABELS = ["yes" if n % 3 else "no" for n in range(60)]
 # In Pyodide and here. Where SciPy is missing, the tutorial's network is trained, which needs its name alone.
 CODE = """
-import json, sys, types, warnings
+import base64, io, json, sys, types, warnings, zipfile
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 import gatewise as gw
+from gatewise.explain.attribution import METHODS
 without_scipy = find_spec("scipy") is None
 if without_scipy:
     sys.modules["scipy"] = types.ModuleType("scipy")
@@ -50,6 +52,14 @@ for name in ("sentiment", "tutorial"):
     found[name] = model.predict_proba(texts).tolist()
     explanations = [model.explain(text) for text in texts]
     found[name + " scores"] = [one.scores.tolist() for one in explanations]
+zipfile.ZipFile(io.BytesIO(base64.b64decode(formats))).extractall(folder)
+expected = json.load(open(f"{folder}/expected.json"))
+for name, inputs in (("3-text", expected["texts"]), ("3-series", expected["series"])):
+    model = gw.load(f"{folder}/{name}")
+    found[name] = model.predict_proba(inputs).tolist()
+    for method in METHODS:
+        found[f"{name} {method}"] = [model.explain(one, method=method).scores.tolist() for one in inputs]
+folder += "/trained"
 options = {"units": 4, "embedding_dim": 4, "epochs": 2, "verbose": 0, "overwrite": True, "out": folder}
 recipes = [{"recipe": "tutorial", "max_length": 8}, {}][: 1 if without_scipy else 2]
 for recipe in recipes:
@@ -125,7 +135,9 @@ def test_the_numbers_are_those_of_this_python(run: Any, wheel: Path, tmp_path: P
     shutil.copy(wheel, tmp_path)
     names = [shutil.copy(one, tmp_path) for one in Path(PACKAGES).glob("*.whl")] if PACKAGES else []
     packages = [Path(name).name if run is in_node else f"/{Path(name).name}" for name in names]
-    data = {"texts": TEXTS, "rows": ROWS, "labels": LABELS}
+    archive = shutil.make_archive(str(tmp_path / "formats"), "zip", ROOT / "tests" / "model" / "formats")
+    formats = base64.b64encode(Path(archive).read_bytes()).decode()
+    data = {"texts": TEXTS, "rows": ROWS, "labels": LABELS, "formats": formats}
     given = {"local": bool(PACKAGES), "packages": packages, "name": wheel.name, "given": data, "code": CODE}
     found = json.loads(run(tmp_path, given))
     assert found.pop("platform") == "emscripten"
@@ -133,7 +145,7 @@ def test_the_numbers_are_those_of_this_python(run: Any, wheel: Path, tmp_path: P
     here: dict[str, Any] = {**data, "folder": str(tmp_path / "model")}
     exec(CODE, here)
     wanted = json.loads(here["answer"])
-    assert found.keys() >= {"sentiment", "sentiment scores", "tutorial", "tutorial scores"}
+    assert found.keys() >= {"sentiment", "sentiment scores", "tutorial", "3-series integrated-gradients"}
     for name, numbers in found.items():
         for one, other in zip(numbers, wanted[name], strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5, err_msg=name)
