@@ -261,11 +261,6 @@ def long(config: dict[str, Any]) -> list[Any]:
     ]
 
 
-def weighted(config: dict[str, Any], weight: object) -> list[Any]:
-    first, *others = config["members"]
-    return [{**first, "weight": weight}, *others]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -296,8 +291,8 @@ def weighted(config: dict[str, Any], weight: object) -> list[Any]:
             "must be a number above 0",
         ),
         (lambda c: {"forecast": {"roles": {**c["forecast"]["roles"], "time": "y"}}}, "named for two purposes"),
-        (lambda c: {"members": weighted(c, -0.5)}, "a regression with weights from 0"),
-        (lambda c: {"members": weighted(c, 1)}, "weight must be a number"),
+        (lambda c: {"members": [{**c["members"][0], "weight": -0.5}, *c["members"][1:]]}, "with weights from 0"),
+        (lambda c: {"members": [{**c["members"][0], "weight": 1}, *c["members"][1:]]}, "weight must be a number"),
         (lambda c: {"members": c["members"][1:]}, "exactly one LSTM"),
         (lambda c: {"members": [c["members"][0]] * 2}, "needs a file of its own"),
         (lambda c: {"target": {"classes": [f"step {n}" for n in range(5)]}}, "this model needs"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.serve.settings import Settings
+from tests.cli.conftest import Run
 from tests.serve.server import Server, post, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +73,7 @@ def test_the_servers_own_line(server: Server) -> None:
 
 def test_options_are_those_of_the_program() -> None:
     rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
-    done = subprocess.run([sys.executable, "-m", "gatewise", "serve", "--help"], capture_output=True, text=True)
-    assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", done.stdout)) - {"--help", "--model"}
+    assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", Run()("serve", "--help").stdout)) - {"--help", "--model"}
     defaults = Settings(("model",))
     for option, shown in rows.items():
         value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(option, option[2:].replace("-", "_")))

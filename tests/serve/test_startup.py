@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from gatewise.cli import program
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.lstm_file import lesson_files
+from tests.cli.conftest import Run
 from tests.serve.server import ask, post, serving
 
 
 def refused(*words: object) -> str:
-    given = [part for word in words for part in (("-m", str(word)) if isinstance(word, Path) else (str(word),))]
-    done = CliRunner().invoke(program, ["serve", *given], catch_exceptions=False)
+    given = [part for word in words for part in (("-m", word) if isinstance(word, Path) else (word,))]
+    done = Run()("serve", *given)
     assert done.exit_code == 2, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()

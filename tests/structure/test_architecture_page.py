@@ -28,16 +28,11 @@ _ITEM = re.compile(r"^\d+\. \[?`([\w./]+\.\w+)`(?:\]\([^)]*\))? `([\w.]+)`", re.
 Step = tuple[str, str]  # file from src/gatewise, function
 
 
-def section(page: str, heading: str) -> str:
-    """The text of a second-level section."""
+def steps(page: str, heading: str) -> list[Step]:
+    """The files and functions of a request, which is a second-level section, in the order of the page."""
     found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
     assert found is not None, f"docs/architecture.md has no section {heading!r}"
-    return found[1]
-
-
-def steps(page: str, heading: str) -> list[Step]:
-    """The files and functions of a request, in the order of the page."""
-    return _ITEM.findall(section(page, heading))
+    return _ITEM.findall(found[1])
 
 
 def out_of_order(described: list[Step], calls: list[Step]) -> list[str]:

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from source_tree import ROOT
 
-from gatewise.cli import program
+from tests.cli.conftest import Run
 
 PAGES = [
     ROOT / "docs" / f"{name}.md"
@@ -57,15 +56,6 @@ def parts_of(block: str) -> list[str | list[str]]:
     if "<<" in block or any(line.endswith("\\") or line.startswith("for ") for line in lines):
         return [block]
     return [line if (words := words_of(line)) is None else words for line in lines if line.strip()]
-
-
-def run_part(part: str | list[str], where: str) -> None:
-    if isinstance(part, list):
-        result = CliRunner().invoke(program, part, catch_exceptions=False)
-        assert result.exit_code == 0, f"{where}: {part}: {result.output}"
-        return
-    done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
 def blocks_of(page: Path) -> list[tuple[int, str, str]]:
@@ -105,7 +95,12 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
             if language == "python":
                 exec(compile("\n" * line + code, where, "exec"), names)
             for part in parts_of(code) if language == "bash" else []:
-                run_part(part, where)
+                if isinstance(part, list):
+                    result = Run()(*part)
+                    assert result.exit_code == 0, f"{where}: {part}: {result.output}"
+                    continue
+                done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")

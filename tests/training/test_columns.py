@@ -3,7 +3,7 @@
 import json
 import re
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ def test_columns_are_a_member_that_is_saved_and_predicts(model: Any, tmp_path: P
     assert "numeric: stars; categorical: shop" in one.card()
 
 
+table_of = partial(pa.Table.from_pandas, preserve_index=False)
+
+
 class ArrowOnly:
     """A data frame as that of a library that has no more than the Arrow interface, such as a DuckDB relation."""
 
@@ -93,10 +96,6 @@ class ArrowOnly:
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self._table.__arrow_c_stream__(requested_schema)
-
-
-def table_of(frame: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.from_pandas, table_of, ArrowOnly])

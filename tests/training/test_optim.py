@@ -27,8 +27,7 @@ from tests.training.texts import made_reviews
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """NumPy, then each instruction set of the extension."""
     run_on(monkeypatch, request.param)
-    name: str = request.param
-    return name
+    return str(request.param)
 
 
 def run_on(monkeypatch: pytest.MonkeyPatch, where: str) -> None:

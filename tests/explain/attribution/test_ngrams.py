@@ -49,14 +49,9 @@ def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[Ensemble, n
     return replace(net, weights=WEIGHTS), sequence
 
 
-def ngrams_of(net: Ensemble) -> Ngrams:
-    found: Ngrams = net.get("ngrams")
-    return found
-
-
 def logits_of(net: Ensemble, sequence: np.ndarray) -> np.ndarray:
     """Of the n-grams, with their weight."""
-    return np.asarray(WEIGHTS[1] * ngrams_of(net).logits([sequence])[0])
+    return np.asarray(WEIGHTS[1] * net.get("ngrams").logits([sequence])[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -87,9 +82,9 @@ def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None
         expected = added - np.array([target_score(one, predicted) for one in without])
         assert found.truncated_part == 0
     else:
-        every = ngrams_of(net).attribution(sequence)
+        every = net.get("ngrams").attribution(sequence)
         if method == "prefix-difference":
-            every = np.diff(ngrams_of(net).prefix_logits(sequence), axis=0)
+            every = np.diff(net.get("ngrams").prefix_logits(sequence), axis=0)
         each = WEIGHTS[1] * target_score(every, predicted)
         expected = each[rows]
         assert found.truncated_part == pytest.approx(float(each.sum() - expected.sum()), abs=1e-9)
@@ -171,7 +166,7 @@ def test_ngrams_of_replaced_words_are_counted_again() -> None:
 def test_ablation_includes_the_ngrams() -> None:
     arch = ARCHITECTURES["plain"]
     net, _ = net_of(arch, 13)
-    ngrams = ngrams_of(net)
+    ngrams = net.get("ngrams")
     heavy = Ngrams(ngrams.order, ngrams.keys, (40 * np.abs(ngrams.weight)).astype(np.float32))
     loud = explained(net.lstm.parameters, arch, unknown=1, other=heavy)  # the n-grams decide every prediction
     sequences = [sequence_of(arch, n, 14) for n in (20, 25, 30)]
@@ -184,7 +179,7 @@ def test_ablation_includes_the_ngrams() -> None:
 
 def test_the_note_on_ngrams_with_a_norm_does_not_speak_of_weights() -> None:
     net, sequence = net_of(ARCHITECTURES["plain"], 7)
-    ngrams = ngrams_of(net)
+    ngrams = net.get("ngrams")
     scaled = net.with_member("ngrams", replace(ngrams, scale=np.ones(len(ngrams), dtype=np.float32)))
     for method in ("prefix-difference", "integrated-gradients"):
         notes = [explain_example(Example(one, sequence), method).method_note for one in (net, scaled)]

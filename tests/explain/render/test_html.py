@@ -33,11 +33,12 @@ TAGS = {
 class Reader(HTMLParser):
     """Tags, attributes and text."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: list[tuple[str, str]] = []
         self.text = ""
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
@@ -47,18 +48,12 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    return reader
-
-
 @pytest.mark.parametrize("name", ["plain", "bidirectional, two layers, mean and max", "four classes"])
 def test_hostile_text_is_text(name: str) -> None:
     classes = ["<b>bad</b>", '"good"', "\x1b[2J", "\u202ex"][: 4 if name == "four classes" else 2]
     found, seen = opened(name, NASTY, classes)
     for page in (report_page(found, seen), compare_page([(found, seen), (found, seen)])):
-        reader = read(page)
+        reader = Reader(page)
         assert reader.tags <= TAGS
         assert not [name for name, _ in reader.attributes if name.startswith("on") or name in ("src", "srcset", "href")]
         assert page.count("<script") == page.count("</script>") == 2
@@ -66,7 +61,7 @@ def test_hostile_text_is_text(name: str) -> None:
         view = data["view"] if "view" in data else data["sides"][0]["view"]
         assert view["words"] == found.steps
         assert view["model"]["labels"] == classes
-        plain = read(page.split("<noscript>")[1].split("</noscript>")[0]).text
+        plain = Reader(page.split("<noscript>")[1].split("</noscript>")[0]).text
         assert "<script>alert(1)</script>" in plain
         assert all(ch.isprintable() or ch in "\n " for ch in plain)
         page.encode("utf-8")
@@ -103,7 +98,7 @@ def test_the_report_has_the_prefix_prediction_of_every_step(monkeypatch: pytest.
 def test_a_notebook_gets_a_frame_that_reaches_nothing() -> None:
     found, seen = opened("plain", NASTY)
     for shown in (found._repr_html_(), seen._repr_html_()):
-        reader = read(shown)
+        reader = Reader(shown)
         assert reader.tags <= TAGS | {"iframe", "details", "summary"}
         attributes = dict(reader.attributes)
         assert attributes["sandbox"] == "allow-scripts"
@@ -126,7 +121,7 @@ def test_one_explanation_adds_at_most_30_kb_to_a_notebook() -> None:
 def test_without_javascript_there_is_one_table() -> None:
     found, seen = opened("pads")
     shown = plain_table(found)
-    text = read(shown).text
+    text = Reader(shown).text
     weights = ", ".join(f"{part.name} {part.weight:.2f}" for part in found.parts)
     assert f"probability {found.probabilities.max():.4f}" in text
     assert text.index(f"Weights of the members: {weights}") < text.index(found.sums()[0][0])

@@ -160,21 +160,15 @@ MODELS: dict[str, Callable[[], Model]] = {
 }
 
 
-def series_of(model: Model, lengths: tuple[int, ...]) -> list[Any]:
-    """Series with missing values, as JSON."""
-    rng = np.random.default_rng(4)
-    found = [(3 * rng.standard_normal((length, model.channels))).round(3).tolist() for length in lengths]
-    found[1][2][0] = found[1][0][0] = None
-    return found
-
-
 def requests_of(model: Model) -> list[dict[str, Any]]:
     """Every part of an explanation with every change and method, for each layer."""
     inputs: list[Any] = [*texts()[3:130:14], f"{texts()[5]} 👩‍👩‍👧‍👦 zounds zounds"]
     inputs.append("Der Film ist nicht gut und die Geschichte war sehr lang.")
     inputs.append("Ce film est une merveille, je ne suis pas déçu.")
     if model.architecture.inputs == "channels":
-        inputs = series_of(model, (12, 9, 30, 47, 23, 10))
+        rng, lengths = np.random.default_rng(4), (12, 9, 30, 47, 23, 10)
+        inputs = [(3 * rng.standard_normal((length, model.channels))).round(3).tolist() for length in lengths]
+        inputs[1][2][0] = inputs[1][0][0] = None
     if getattr(model.preprocessor, "encoding", None) is TOKENS:
         inputs = random_inputs(model)
     name, found = "text" if model.architecture.inputs == "tokens" else "series", list[dict[str, Any]]()

@@ -9,7 +9,7 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.explain import METHODS, Clamp
+from gatewise.explain import METHODS
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
@@ -91,22 +91,6 @@ def test_the_parts_equal_the_library(name: str) -> None:
     assert set(found["units"]["order"]["jump"]) == set(range(len(effect)))
 
 
-@pytest.mark.parametrize("name", ["pads", "both ways, two layers", "cut"])
-def test_positions_are_in_utf16_units(name: str) -> None:
-    found = ask(name, [])["text"]
-    wide = TEXT.encode("utf-16-le")
-    tokens = found["tokens"]
-    words = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in zip(tokens["start"], tokens["end"], strict=True)]
-    steps = MODELS[name].trace(TEXT).steps
-    for n, (word, step) in enumerate(zip(words, steps, strict=True)):
-        assert (word or tokens["names"][str(n)]).casefold() == step.casefold()
-    left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["truncated"]]
-    every = MODELS[name].preprocessor.token_names(TEXT)
-    assert len(left) + len(words) == len(every) == found["steps"]
-    vocabulary = set(" ".join(TEXTS).replace(",", " ,").split())
-    assert {words[n] for n in tokens["unknown"]} == {w for w in words if w and w.casefold() not in vocabulary}
-
-
 def test_a_truncated_text_has_a_warning() -> None:
     words = len(MODELS["cut"].preprocessor.token_names(TEXT))
     want = f"Only 9 of {words} words are read: the first 3 and the last 6."
@@ -114,25 +98,6 @@ def test_a_truncated_text_has_a_warning() -> None:
     front = View(MODELS["pads"]).explain({"text": "film " * 40, "include": []})
     assert front["warnings"][0]["message"] == "Only 30 of 41 words are read: the last 30."
     assert ask("pads", [])["warnings"] == []
-
-
-@pytest.mark.parametrize("name", ["pads", "both ways, two layers", "series"])
-def test_changes_are_the_librarys_interventions(name: str) -> None:
-    model, item = MODELS[name], given(name)
-    changes = [{"gate": "f", "unit": 3, "from": 2, "to": 4, "value": 0.25}, {"gate": "h", "unit": 5, "value": 0}]
-    changes.append({"gate": "g", "value": -0.5, "unit": "all"})
-    found = ask(name, ["prediction", "prefix", "unit:3"], changes=changes)
-    clamps = [Clamp("f", 0.25, 3, range(2, 5)), Clamp("o", 0.0, 5, pads=True), Clamp("g", -0.5)]
-    want = model.intervene(item, clamps)
-    before, after = want.probabilities()
-    np.testing.assert_allclose(found["prediction"]["probabilities"], after, atol=1e-6)
-    np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
-    assert found["changed"]["before"]["probability"] != pytest.approx(found["prediction"]["probability"], abs=1e-4)
-    for shown, one in ((found["prefix"], want.after), (found["changed"]["before"]["prefix"], want.before)):
-        np.testing.assert_allclose(shown["score"], one.score(one.prefix_logits), atol=1e-5)
-    assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
-    np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
-    np.testing.assert_allclose(found["unit"]["g"], -0.5)
 
 
 def test_only_included_parts_are_there() -> None:
