@@ -146,14 +146,6 @@ def test_in_float64_it_is_exact() -> None:
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=1e-14)
 
 
-def test_a_unit_is_found_by_its_number() -> None:
-    example = example_of("bidirectional, two layers, mean and max")
-    gates, column = example.unit(8)
-    assert (gates.layer, gates.direction, column) == (1, "backward", 2)
-    for unit in (-1, 12):
-        assert_refused(f"unit must be from 0 to 11, not {unit}", example.unit, unit)
-
-
 def test_names_must_fit_and_a_sequence_have_steps() -> None:
     net = ensemble_of("plain")
     assert_refused("2 names for 3 steps", Example, net, np.array([1, 2, 3]), ["a", "b"])

@@ -85,14 +85,6 @@ async def hold(queue: BatchQueue, work: Work) -> asyncio.Task[Predictions]:
     return first
 
 
-@queued()
-async def test_what_arrives_together_runs_together(queue: BatchQueue, work: Work) -> None:
-    answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
-    assert [answer.values.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
-    assert work.batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
-    assert work.events == ["batch 6"]
-
-
 @pytest.mark.parametrize(
     ("changes", "tokens", "batches"),
     [

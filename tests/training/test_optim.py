@@ -181,16 +181,6 @@ def test_gradient_norm(dtype: Any, where: str) -> None:
         last[at] = 0.0
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_empty_arrays(shape: tuple[int, int], where: str) -> None:
-    rows, grad = np.arange(shape[0])[::-1].copy(), np.zeros(shape, np.float32)
-    adam_of(shape).step({"t": grad}, 1e-3)
-    adam = adam_of(shape, sparse=True)
-    for chosen in (rows[:0], rows, None):
-        adam.catch_up("t", chosen)
-        adam.step({"t": RowGradient(rows, grad)}, 1e-3)
-
-
 @needs_native
 def test_threads_that_come_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Far more threads than processors: most get none before the work is done, and their part does not run later."""
