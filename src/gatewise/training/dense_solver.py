@@ -18,7 +18,6 @@ adds up ZᵀZ chunk by chunk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -29,7 +28,6 @@ from gatewise.target import losses_of
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
-    from gatewise.training.network_data import TargetScaling
     from gatewise.training.training_data import TrainingData
 
 MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
@@ -197,7 +195,6 @@ def ridge_of_sums(total: Array, l2: float) -> tuple[Array, Array]:
     return found[:-1], found[-1]
 
 
-@dataclass(frozen=True, eq=False)
 class RidgeTargets:
     """What a ridge regression of features fits, and how its values become logits: convolutions, frozen LSTM layers.
 
@@ -205,41 +202,22 @@ class RidgeTargets:
     every penalty without refitting. The penalty with the lowest loss of these values is taken; a scale and a shift turn
     them into logits (Platt 1999).
 
-    targets (n, outputs); y (n, outputs), the targets or for classes -1 and 1; weight (n,) of the rows; counts (n,),
-    weights without those of classes; the folds, row numbers: the rows of one fold are predicted from all others;
-    scaling and logit_shift: see `TrainingData`.
+    targets (n, outputs); y (n, outputs), the targets or for classes -1 and 1; weight (n,) of the rows, root (n,) of
+    mean square 1; counts (n,), weights without those of classes; the folds, row numbers: the rows of one fold are
+    predicted from all others; held (m,), the rows of all folds; scaling and logit_shift: see `TrainingData`.
     """
 
-    targets: Array
-    y: Array
-    weight: Array
-    counts: Array | None
-    folds: Sequence[NDArray[np.int64]]
-    task: Task
-    scaling: TargetScaling | None
-    logit_shift: Array | None
-
-    @classmethod
-    def of(cls, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> Self:
-        """Of these rows."""
-        targets, task, shift = data.targets(rows), data.task, None
+    def __init__(self, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> None:
+        self.targets, self.task, self.scaling = data.targets(rows), data.task, data.target_scaling
+        self.folds, self.held = folds, np.concatenate(folds)
+        self.y = self.targets if self.task == "regression" else 2.0 * self.targets - 1
         # One ridge regression has one weight per row, not one per label.
-        weight = counts = data.sample_weight(rows)
-        if task == "classification" and data.class_weights is not None and data.weights is not None:
-            weight, shift = data.weights[rows], data.logit_shift
-        weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
-        y = targets if task == "regression" else 2.0 * targets - 1
-        return cls(targets, y, weight, counts, folds, task, data.target_scaling, shift)
-
-    @property
-    def root(self) -> Array:
-        """Roots (n,) of the weights."""
-        return np.asarray(np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9)))
-
-    @property
-    def held(self) -> NDArray[np.int64]:
-        """The rows of all folds (m,)."""
-        return np.concatenate(self.folds)
+        weight = self.counts = data.sample_weight(rows)
+        self.logit_shift: Array | None = None
+        if self.task == "classification" and data.class_weights is not None and data.weights is not None:
+            weight, self.logit_shift = data.weights[rows], data.logit_shift
+        self.weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
+        self.root = np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9))
 
     def loss(self, values: Array) -> float:
         """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""

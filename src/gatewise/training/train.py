@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -171,7 +170,7 @@ def train(
             if more is not None:
                 from gatewise.training.unlabelled import learn_unlabelled
 
-                training_data = learn_unlabelled(training_data, more, run, partial(_teach, run=run))
+                training_data = learn_unlabelled(training_data, more, run, _teach)
             model, found = _fit(training_data, run)
             if found is not None:
                 model = _measure(model, training_data, found, threshold, examples, run)

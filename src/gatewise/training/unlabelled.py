@@ -67,7 +67,7 @@ MAX_SOFT_LABELS = 10_000  # unlabelled texts that stacking labels: more take lon
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
 Probabilities = NDArray[np.float64]  # (m, K)
-Teach = Callable[[TrainingData, list[Array]], Probabilities | None]
+Teach = Callable[[TrainingData, list[Array], Run], Probabilities | None]
 """Trains an ensemble and predicts the soft labels of full sequences; None in all processes but the first."""
 
 
@@ -98,7 +98,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
         if run.checkpoints is not None:
             run.checkpoints = run.checkpoints / "teacher"
             run.checkpoints.mkdir(exist_ok=True)
-        found = teach(data, [sequences[n] for n in query])
+        found = teach(data, [sequences[n] for n in query], run)
         run.checkpoints = run.folder.folder
     run.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
     raw = current().share(b"" if found is None else found.astype(np.float32).tobytes())

@@ -145,10 +145,6 @@ class Form(NamedTuple):
         gamma = (1 - alpha) * gamma if self.seasonal else 0 * gamma
         return np.stack([alpha, beta, gamma, _LEAST_PHI + 0.18 * phi if self.damped else np.ones_like(phi)])
 
-    def parameters(self, period: int) -> int:
-        """The fitted numbers, with the first state, for the information criterion."""
-        return 3 + 2 * self.trend + self.damped + (period * self.seasonal)
-
 
 _TRENDS = ((False, False), (True, False), (True, True))
 FORMS = [Form(trend, damped, seasonal) for seasonal in (False, True) for trend, damped in _TRENDS]
@@ -183,7 +179,8 @@ def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) 
         if not len(usable):
             continue
         found, squares = _search(z[usable], form, length)
-        n, k = count[usable], form.parameters(length)
+        n = count[usable]
+        k = 3 + 2 * form.trend + form.damped + length * form.seasonal  # the fitted numbers, with the first state
         spare = n - k - 1
         variance = np.maximum(squares / n, 1e-12)
         criterion = np.where(spare > 0, n * np.log(variance) + 2 * k + 2 * k * (k + 1) / np.maximum(spare, 1), np.inf)

@@ -64,7 +64,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    given, window = RidgeTargets.of(training_data, rows, folds), _window(training_data)
+    given, window = RidgeTargets(training_data, rows, folds), _window(training_data)
     size = training_data.preprocessor.inputs.unread or training_data.preprocessor.inputs.size
     sequences = [steps_of(one, size // window, window) for one in training_data.full(rows)]
     fit_some = _fit_few if len(rows) <= MOST_ROWS else _fit_many

@@ -133,7 +133,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     rows = data.train if data.own_validation else np.union1d(data.train, validation)
     rows = rows[:: -(-len(rows) // MAX_FROZEN_ROWS)]
     run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
-    given = RidgeTargets.of(data, rows, leave_one_out_folds(data.data.take(rows)))
+    given = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(rows)))
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
     kernel = kernels.for_precision(data.recipe.kernel_precision)
