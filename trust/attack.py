@@ -14,15 +14,15 @@ from gatewise.errors import GatewiseError
 
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[1]
-Attempt = Callable[[np.random.Generator, Path], str | None]
+Attempt = Callable[[np.random.Generator, Path], None]
 
 
 @dataclass(frozen=True)
 class Attack:
-    """attempt(rng, folder): one try in an empty folder. It fails with an exception, as a test does, or with a text that
-    says what happened. short, full: number of tries in `make test` and in `make trust`; short is 0 where a test of its
-    own takes the place. prepare: runs once per process, before the limits are set. unavailable: why the attack cannot
-    run here, or "". seconds: limit of a try. memory: address space in bytes that a try may add; 0 for no limit.
+    """attempt(rng, folder): one try in an empty folder; it fails with an exception, as a test does. short, full: number
+    of tries in `make test` and in `make trust`; short is 0 where a test of its own takes the place. prepare: runs once
+    per process, before the limits are set. unavailable: why the attack cannot run here, or "". seconds: limit of a try.
+    memory: address space in bytes that a try may add; 0 for no limit.
     """
 
     name: str

@@ -111,18 +111,16 @@ def _serve(pipe: Connection[Any, Any], errors: str, module: str, name: str, seed
 
 def attempt(attack: Attack, seed: int, number: int) -> str | None:
     """One try: None, or what failed in one line."""
-    folder = Path(tempfile.mkdtemp(prefix="trust-"))
+    folder, failure = Path(tempfile.mkdtemp(prefix="trust-")), ""
     try:
-        failure = attack.attempt(generator(seed, number), folder)
+        attack.attempt(generator(seed, number), folder)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)[-4:]
         where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
         failure = f"{type(error).__name__} at {where}: {error}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if failure is None:
-        return None
-    return " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE]
+    return " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE] or None
 
 
 def limit_memory(memory: int) -> None:

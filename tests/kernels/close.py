@@ -14,10 +14,12 @@ BACKWARD = ("dpre", "dweight_hh", "dh0", "dc0")
 
 
 def assert_close(got: Any, wanted: Array, tolerance: float, what: str) -> None:
-    """Same shape, all finite, and nowhere further off than `tolerance` times the largest number wanted."""
+    """Same shape, all finite, and nowhere further off than `tolerance` times the largest number wanted, or times 1e-30
+    where all are smaller, of which float32 keeps few digits.
+    """
     assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
     assert np.isfinite(got).all(), f"{what}: not finite"
-    limit = tolerance * np.abs(wanted).max(initial=0)
+    limit = tolerance * np.abs(wanted).max(initial=1e-30)
     off = np.abs(got.astype(np.float64) - wanted).max(initial=0)
     assert off <= limit, f"{what}: off by {off:.3g}, allowed {limit:.3g}"
 
