@@ -18,11 +18,11 @@ class Read(SimpleNamespace):
         return len(self.rows)
 
 
-def read(ids: list[int], text: str = "", marks: int = 0) -> Any:
-    """What `text_notices` reads of an example: words with these ids, then punctuation marks."""
-    names = ["word"] * len(ids) + ["."] * marks
+def read(ids: list[int], text: str = "", marks: int = 0, pads: int = 0) -> Any:
+    """What `text_notices` reads of an example: words with these ids, punctuation marks, and steps without a word."""
+    names = ["word"] * len(ids) + ["."] * marks + ["<pad>"] * pads
     rows = np.arange(len(names))
-    return Read(item=text or " ".join(names), names=names, rows=rows, read=np.array(ids + [3] * marks)[rows])
+    return Read(item=text or " ".join(names), names=names, rows=rows, read=np.array(ids + [3] * marks + [0] * pads))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ def read(ids: list[int], text: str = "", marks: int = 0) -> Any:
     ],
 )
 def test_unknown_words(ids: list[int], expected: list[str]) -> None:
-    assert [one["code"] for one in text_notices(read(ids, marks=3), 1, FREQUENT, 0)] == expected
+    for pads in (0, 90):
+        assert [one["code"] for one in text_notices(read(ids, marks=3, pads=pads), 1, FREQUENT, 0)] == expected
 
 
 @pytest.mark.parametrize("name", ["tutorial", "bundled"])

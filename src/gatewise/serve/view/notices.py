@@ -9,6 +9,7 @@ from gatewise.types import Array
 UNKNOWN = 0.5  # share of unknown words from which the prediction rests on the minority
 FREQUENT = 150  # so many most frequent words make up about half of a running text
 SHORT = 10  # times shorter than the median training text
+_NO_WORDS = ("<start>", "<pad>")
 # Frequent words without which hardly a sentence of these languages does: German, French, Spanish, Italian, English.
 _FUNCTION_WORDS = """
 der die das und ist nicht ein eine mit von den dem des im zu sich auf für auch es ich aber war wie sehr dass wenn nur
@@ -31,7 +32,7 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
     if unknown is None or not isinstance(example.item, str):
         return []
     names = [example.names[row].casefold() for row in example.rows]
-    is_word = [any(ch.isalpha() for ch in name) and name != "<start>" for name in names]
+    is_word = [any(ch.isalpha() for ch in name) and name not in _NO_WORDS for name in names]
     words: Array = example.read[is_word]  # (W,) ids
     count, missing = len(words), int((words == unknown).sum())
     found: list[Json] = []
