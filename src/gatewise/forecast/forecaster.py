@@ -316,22 +316,11 @@ class Forecaster:
         """The files of the folder by name."""
         from gatewise.forecast.config import Config
 
-        series, (_, origins, steps) = self.series, self.held_out.actual.shape
-        about = Config(
-            self.horizon,
-            self.seasons,
-            self.names,
-            series.roles,
-            series.statics,
-            series.calendar,
-            tuple(map(show_time, series.starts)),
-            tuple(map(len, series.values)),
-            origins,
-            steps,
-            self._non_negative,
-            self.notes,
-            self.held_out.stride,
-        )
+        series, held = self.series, self.held_out
+        of_series = (self.names, series.roles, series.statics, series.calendar)
+        starts, lengths = tuple(map(show_time, series.starts)), tuple(map(len, series.values))
+        of_windows: Any = *held.actual.shape[1:], self._non_negative, self.notes, held.stride
+        about = Config(self.horizon, self.seasons, *of_series, starts, lengths, *of_windows)
         ensemble, members = self.ensemble.to_files()
         config = {
             "format": FORMAT,
