@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "NaT": (lambda: ["a", pd.NaT], "row 1 has no label (NaT)"),
     "an empty text": (lambda: ["a", "  "], "row 1 has no label (an empty text)"),
     "bytes": (lambda: [b"a", b"b"], "row 0 is bytes; labels are texts, numbers or True and False"),
+    "a set": (lambda: {"a", "b"}, "a set has no order"),
     "a date": (lambda: [pd.Timestamp("2020-01-01")], "row 0 is a Timestamp"),
     "infinity": (lambda: [1.0, np.inf], "row 1 is a number (inf)"),
     "texts and numbers": (lambda: ["a", "b", 1], "labels: row 2 is a number (1), but row 0 is a text ('a')"),

@@ -59,6 +59,7 @@ def test_number_labels_are_in_the_order_of_numbers(tmp_path: Path) -> None:
 
 REFUSED = {
     "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
+    "numbers": ("u,v,w\n1,2,3\n", ":1: no column 'text'; there are 'u', 'v', 'w'; the cells are numbers: add --series"),
     "doubled column": ("text,label,text\nx,y,z\n", ":1: there are 2 columns 'text'"),
     "short row": ("text,label\nx,y\nz\n", ":3: 1 field, but the header has 2"),
     "long row": ('text,label\n"x\ny",y\nz,a,b\n', ":4: 3 fields, but the header has 2"),
@@ -103,7 +104,7 @@ REFUSED_JSON = {
     "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
     "two types": ('{"text": "a", "label": "x"}\n{"text": "b", "label": 7}', ":2: 'label' is a number (7), but "),
     "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
-    "no float": (f'{{"n": {10**400}, "body": "a"}}', ":1: no column 'text'; there are 'n', 'body'"),
+    "no float": (f'{{"n": {10**400}, "body": "a b", "c": 1}}', ":1: no column 'text'; there are 'n', 'body', 'c'"),
 }
 
 
