@@ -12,7 +12,7 @@ from gatewise.forecast.fit import Plan, candidates, clean, detect_season, detect
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
 from gatewise.members.windows import Transform, numbered
-from gatewise.training.windows import (
+from gatewise.training.forecast_members import (
     combine,
     fit_autoregression,
     fit_ets,

@@ -29,7 +29,7 @@ from gatewise.members.windows import (
 from gatewise.network.architecture import Architecture
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.training.windows import fit_ets, fit_theta
+from gatewise.training.forecast_members import fit_ets, fit_theta
 from gatewise.types import Array
 from tests.explain.random_net import parameters_of
 from tests.forecast.conftest import seasonal

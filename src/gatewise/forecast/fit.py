@@ -17,8 +17,7 @@ from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.windows import Transform, WindowMember, around_average, numbered, seasonal_profile
 from gatewise.target import Target
-from gatewise.training.recipes import Recipe
-from gatewise.training.windows import (
+from gatewise.training.forecast_members import (
     LEAST_TRAINING_WINDOWS,
     MAX_SMOOTHED,
     combine,
@@ -29,6 +28,7 @@ from gatewise.training.windows import (
     fit_window_lstm,
     residuals_of,
 )
+from gatewise.training.recipes import Recipe
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # predicted at once without a season

@@ -148,7 +148,7 @@ class Forecaster:
         """
         from gatewise.forecast.fit import fit  # what a saved forecaster does not need
         from gatewise.training.fields import checked_seed
-        from gatewise.training.windows import window_recipe
+        from gatewise.training.forecast_members import window_recipe
 
         seed = checked_seed(seed, resume=False)
         given = series_set(data, id=id, time=time, target=target, future=future, past=past, static=static)

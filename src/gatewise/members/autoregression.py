@@ -1,4 +1,4 @@
-"""The linear autoregression, a member of forecasters. Its fit is `gatewise.training.windows`."""
+"""The linear autoregression, a member of forecasters. Its fit is `gatewise.training.forecast_members`."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

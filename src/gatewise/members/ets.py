@@ -91,7 +91,7 @@ def extrapolate(state: State, smoothing: Array, count: int, steps: int) -> Array
 @dataclass(frozen=True, eq=False)
 class ETS(StatisticalMember):
     """smoothing (S, 4): alpha, beta, gamma and phi of each series; without a trend beta is 0, without a season gamma.
-    period (S,): of the season, 1 for none. Both are fitted (`gatewise.training.windows`).
+    period (S,): of the season, 1 for none. Both are fitted (`gatewise.training.forecast_members`).
     """
 
     smoothing: Array

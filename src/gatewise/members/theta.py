@@ -14,7 +14,7 @@ from gatewise.types import Array
 class Theta(StatisticalMember):
     """Simple exponential smoothing with half the slope of the linear trend as drift (Hyndman & Billah 2003).
 
-    smoothing (S,): alpha of each series, fitted (`gatewise.training.windows`).
+    smoothing (S,): alpha of each series, fitted (`gatewise.training.forecast_members`).
     """
 
     smoothing: Array

@@ -1,4 +1,4 @@
-"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. Its fit is `gatewise.training.windows`."""
+"""The LSTM of a forecaster: an `LSTM` that reads transformed windows. `gatewise.training.forecast_members` fits it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
