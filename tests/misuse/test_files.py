@@ -21,9 +21,10 @@ from tests.misuse.cases import NAMES, fail_with, of_texts
 ABSENT = "is the name of a file that does not exist"
 FILE_NAMES = ["reviews.xlsx", "reviews.csv", "reviews.pkl", "manual.md", "model.h5", "a.parquet", "b.JSONL", "s.npz"]
 FILE_NAMES += ["c.csv.gz", "x.ts", "notes.txt", "page.html", "archive.zip", "data/reviews", "./reviews", "../reviews"]
-FILE_NAMES += ["~/reviews", "/no/such/file", "C:\\data\\reviews", "data\\reviews.sav"]
+FILE_NAMES += ["~/reviews", "/no/such/file", "C:\\data\\reviews", "data\\reviews.sav", "a.json", "a.tsv", "a.feather"]
+FILE_NAMES += ["a.arrow", "a.arff", "a.npy", "a.csv.zst", "a.docx", "a.sqlite", "A.CSV"]
 NO_NAMES = ["10/10", "10/10.", "he/she", "U.S./U.K.", "and/or", "U.S.A.", "3.5", "www.example.org", "e.g.", "Meh."]
-NO_NAMES += ["good...bad"]
+NO_NAMES += ["good...bad", "24/7", "km/h", "No.1", "a. b", "Mr.Smith", "1/2 of it", "5/5!"]
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)

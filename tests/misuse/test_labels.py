@@ -18,37 +18,39 @@ from tests.misuse.cases import KINDS, TEXTS, WAVES, Case, N, data, fail_with, so
 
 NFD = unicodedata.normalize("NFD", "é")
 NEAR = "classes that are nearly equal: "
+UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202c\u2060\u2061\ufeff"  # characters that readers do not see
+SPACES = "\t\n\u00a0\u2003\u2007\u2009\u2028\u202f\u3000"
+EQUAL = ["Pos pos", "YES yes", "fine ﬁne", "A1 Ａ１", "Straße STRASSE", "Ⅳ IV", "x² x2", "Σ ς", "№5 No5", "K \u212a"]
+MISSING = ["NA", "N/A", "n/a", "nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "NaT", "?"]
+NUMBERS = [
+    "{},5",
+    "{},114",
+    "1{},5 €",
+    "{}%",
+    "${}.50",
+    "£{}",
+    "{} kg",
+    "{}'000",
+    "{} 000",
+    "{}\u202f000",
+    "-{},5",
+    "~{}",
+]
+DATES = ["2024-01-{:02}", "2024/01/{:02}", "2024.01.{:02}", "{}.1.2024", "1/{}/2024", "{:02}-01-2024", "1/{}/24"]
+DATES += ["2024-01-{:02}T10:00", "2024-01-{:02} 10:00:00", "2024-01-{:02}T10:00Z", "20{:02}-Q1", "20{:02}Q3", "{}/2024"]
 LABELS: dict[str, Case] = {
     "case": (data(TEXTS, some("Pos", "pos", "neg")), NEAR + "'Pos' (20 rows) and 'pos' (20 rows)"),
     "NFC and NFD": (data(TEXTS, some("é", NFD, "a")), NEAR + r"'e\u0301' (20 rows) and '\xe9' (20 rows)"),
-    "a zero-width space": (data(TEXTS, some("pos", "pos\u200b", "neg")), NEAR + r"'pos' (20 rows) and 'pos\u200b'"),
-    "a byte order mark": (data(TEXTS, some("pos", "\ufeffpos", "neg")), NEAR),
+    **{f"{one!a} inside": (data(TEXTS, some("pos", f"po{one}s", "neg")), NEAR) for one in UNSEEN},
+    **{f"{one!a} as space": (data(TEXTS, some("very good", f"very{one}good", "bad")), NEAR) for one in SPACES},
     "two spaces": (data(TEXTS, some("very good", "very  good", "bad")), NEAR),
-    "a no-break space": (data(TEXTS, some("very good", "very\u00a0good", "bad")), NEAR),
-    "full width": (data(TEXTS, some("A1", "Ａ１", "b")), NEAR),
-    "a ligature": (data(TEXTS, some("fine", "ﬁne", "bad")), NEAR),
+    **{pair: (data(TEXTS, some(*pair.split(), "other")), NEAR) for pair in EQUAL},
     "three of them": (data(TEXTS, some("a", "A", "b", "B", "c", "C")), "'A' (10 rows) and 'a' (10 rows); 'B' (10"),
-    "NA": (data(TEXTS, some("NA", "a", "b")), "'NA' (20 rows) may be a missing value, and is read as a class"),
-    "N/A": (data(TEXTS, some("n/a", "a", "b")), "'n/a' (20 rows) may be a missing value"),
-    "nan": (data(TEXTS, some("nan", "a", "b")), "'nan' (20 rows) may be a missing value"),
-    "a question mark": (data(TEXTS, some("?", "a", "b")), "'?' (20 rows) may be a missing value"),
-    "#N/A of a spreadsheet": (data(TEXTS, some("#N/A", "a", "b")), "'#N/A' (20 rows) may be a missing value"),
-    "<NA>": (data(TEXTS, some("<NA>", "a")), "'<NA>' (30 rows) may be a missing value"),
-    "a decimal comma": (
-        data(TEXTS, [f"{n},{n % 10}" for n in range(N)]),
-        "60 classes look like numbers, as '0,0': if they are, give numbers with a decimal point",
-    ),
-    "thousands": (data(TEXTS, [f"{n + 1},114" for n in range(N)]), "60 classes look like numbers, as '1,114'"),
-    "percent": (data(TEXTS, [f"{n}%" for n in range(N)]), "60 classes look like numbers, as '0%'"),
-    "dollars": (data(TEXTS, [f"${n}.50" for n in range(N)]), "60 classes look like numbers, as '$0.50'"),
-    "euros": (data(TEXTS, [f"{n},50 €" for n in range(N)]), "60 classes look like numbers"),
-    "kilograms": (data(TEXTS, [f"{n} kg" for n in range(N)]), "60 classes look like numbers, as '0 kg'"),
-    "Swiss thousands": (data(TEXTS, [f"{n + 1}'000" for n in range(N)]), "60 classes look like numbers"),
-    "ISO dates": (data(TEXTS, [f"2024-01-{n % 28 + 1:02}" for n in range(N)]), "28 classes look like dates"),
-    "German dates": (data(TEXTS, [f"{n % 28 + 1}.1.2024" for n in range(N)]), "28 classes look like dates"),
-    "American dates": (data(TEXTS, [f"1/{n % 28 + 1}/2024" for n in range(N)]), "28 classes look like dates"),
-    "times": (data(TEXTS, [f"2024-01-01 00:{n:02}" for n in range(N)]), "60 classes look like dates"),
-    "quarters": (data(TEXTS, [f"{2000 + n}-Q1" for n in range(N)]), "60 classes look like dates, as '2000-Q1'"),
+    **{one: (data(TEXTS, some(one, "a", "b")), f"'{one}' (20 rows) may be a missing value, and") for one in MISSING},
+    **{
+        one: (data(TEXTS, [one.format(n + 1) for n in range(N)]), "60 classes look like numbers, as") for one in NUMBERS
+    },
+    **{one: (data(TEXTS, [one.format(n % 28 + 1) for n in range(N)]), "28 classes look like dates") for one in DATES},
     "near-equal labels of several": (
         lambda: convert_labels([["Pos", "x"], ["pos"], ["x"]]),
         NEAR + "'Pos' (1 row) and 'pos' (1 row)",
@@ -89,7 +91,7 @@ def test_labels_that_are_classes(case: str) -> None:
 
 
 BIG = 2**53
-NUMBERS: dict[str, tuple[Any, Any]] = {
+LARGE: dict[str, tuple[Any, Any]] = {
     "uint64 beside a small one": (np.array([1, 2**63 + 1], dtype=np.uint64), np.uint64),
     "uint64 above 2^53": (np.array([BIG + 1, BIG + 3], dtype=np.uint64), np.int64),
     "int64 above 2^53": (np.array([BIG + 1, -BIG - 3]), np.int64),
@@ -98,9 +100,9 @@ NUMBERS: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", NUMBERS)
+@pytest.mark.parametrize("case", LARGE)
 def test_large_whole_numbers_stay_what_they_are(case: str) -> None:
-    labels, kind = NUMBERS[case]
+    labels, kind = LARGE[case]
     found = Labelled.of(TEXTS[:2], labels).target
     assert found.class_labels.dtype == kind
     assert sorted(map(int, found.class_labels.tolist())) == sorted(map(int, labels))
