@@ -37,12 +37,7 @@ ARROW = {name: pa.Table.from_pandas(with_column(name), preserve_index=False) for
 COLUMN, TURNED = pd.Series(TEXTS), pd.Series(NAMES, index=range(N)[::-1])
 LATER = pd.Series(range(N), index=range(5, N + 5))
 FRAMES: dict[str, Case] = {
-    **{
-        f"a column {name!r} among series": (data(with_column(name), KINDS), STEP.format(name))
-        for name in "label|Labels| class |Classes|target|Target|id|ID|index|Index|Unnamed: 0|__index_level_0__|".split(
-            "|"
-        )
-    },
+    **{f"a column {name!r} among series": (data(with_column(name), KINDS), STEP.format(name)) for name in COLUMNS},
     **{f"{name!r} in polars": (data(pl.DataFrame(with_column(name)), KINDS), STEP.format(name)) for name in ARROW},
     **{f"{name!r} in an Arrow table": (data(table, KINDS), STEP.format(name)) for name, table in ARROW.items()},
     "the column of the labels by its own name": (
