@@ -163,7 +163,7 @@ def _compare_ts(raw: bytes, rows: Rows, folder: Path) -> None:
         for channel, values in zip(line.split(":"), series.T, strict=False):
             fields = channel.split(",")
             assert all(map(NUMBER.fullmatch, fields)), f"a field of {channel!r} is not a number"
-            others = np.array([float(field.replace("?", "nan")) for field in fields]).astype(np.float32)
+            others = np.array([float(field.replace("?", "nan")) for field in fields])
             same = np.array_equal(values, others, equal_nan=True)
             assert same, f"the channel {channel!r} is {values!r}, not {others!r}"
     _compare_series(raw, rows, folder)
