@@ -58,8 +58,8 @@ def _check(wanted: Wanted, answer: Answer, shown: str) -> None:
         _check_predictions(wanted.body, answer, shown)
         return
     refused = wanted.statuses
-    if wanted.body is not None and not refused and _is_unreadable(wanted.body):
-        refused = frozenset({400})
+    if wanted.body is not None and _is_unreadable(wanted.body):
+        refused |= {400}
     assert answer.status in refused, f"unexpected {shown}"
     error = answer.json()["error"]
     reason = error if isinstance(error, str) else error["message"]

@@ -62,7 +62,8 @@ def _training(rng: Rng, folder: Path) -> None:
 
 @ATTACKS.add("clock-serving", 1, 200, **SERVER | {"seconds": 300.0})
 def _serving(rng: Rng, folder: Path) -> None:
-    """A server whose clock jumps gives the right predictions, and no negative time in its metrics.
+    """A server whose clock jumps gives the right predictions, or 504 to a request that has waited too long by that
+    clock, and no negative time in its metrics.
 
     the same jumps while up to 60 requests are answered
     """
@@ -70,7 +71,7 @@ def _serving(rng: Rng, folder: Path) -> None:
     bodies = [predict_body(rng) for _ in range(int(rng.integers(5, 60)))]
     with serving(*save_models(folder), program=program) as server:
         for body in bodies:
-            predict(server, body)
+            predict(server, body, 504)
         metrics = re.sub(r"^#.*$", "", server.get("/metrics").body.decode(), flags=re.MULTILINE)
         negative = re.search(r"^gatewise_.* (-\S+|nan)$", metrics, re.MULTILINE | re.IGNORECASE)
         assert negative is None, f"/metrics: {negative[0]}"
