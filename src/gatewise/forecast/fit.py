@@ -318,7 +318,7 @@ def _peak(series: list[Array], top: int, least: float) -> int:
         d = one - one.mean()
         power = float(d @ d) or 1.0
         r += [float(d[k:] @ d[:-k]) / power / len(series) for k in range(1, top)]
-    # Noise makes many local maxima beside one of a long period. Over a period the autocorrelation has the mean 0, so
+    # Noise makes many local maxima next to one of a long period. Over a period the autocorrelation has the mean 0, so
     # that it falls to 0 or below between two peaks.
     falls = [*np.flatnonzero(r <= 0).tolist(), len(r)]
     lags = [a + 2 + int(r[a + 1 : b].argmax()) for a, b in pairwise(falls) if b > a + 1]

@@ -92,7 +92,7 @@ def _kind(character: str) -> str:
 
 
 def _plain_kind(character: str) -> str:
-    """The class of a character in pipeline 1, which knows no scripts."""
+    """The class of a character in pipeline 1, where scripts make no difference."""
     if character == "_":
         return "0"
     return {"L": "a", "M": "m", "N": "0"}.get(unicodedata.category(character)[0], character)
