@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan, candidates, clean, detect_season, detect_seasons, fit_effects
+from gatewise.forecast.fit import Plan, candidates
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
+from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
 from gatewise.training.forecast_members import (
     combine,

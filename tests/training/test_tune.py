@@ -15,7 +15,8 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, recipe
-from gatewise.training.tune import Trial, TrialFile, TuneResult, check_search, default_search, tune, validation_loss
+from gatewise.training.trial_file import TrialFile
+from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.refusals import assert_refused
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
@@ -66,7 +67,7 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(
         tune(other, trials=3, search=SEARCH, recipe="fast", storage=file, **FIXED)
     assert file.read_bytes().startswith(before)
     with monkeypatch.context() as patched:
-        patched.setattr("gatewise.training.tune.lock", Mock(side_effect=OSError("no locks")))
+        patched.setattr("gatewise.training.trial_file.lock", Mock(side_effect=OSError("no locks")))
         with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks\): start no second search"):
             TrialFile(file).append_logs([])
     # Another search that began at the same time: the first one has the file.

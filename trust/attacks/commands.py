@@ -125,8 +125,8 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
     ),
 }
 PARTS: list[tuple[str, ...]] = [
-    ("storage/atomic", "system/files", "training/tune"),
-    ("cli", "storage", "training/run", "training/tune"),
+    ("storage/atomic", "system/files", "training/trial_file"),
+    ("cli", "storage", "training/run", "training/trial_file"),
     ("cli", "storage", "training"),
 ]
 SIGNALS = [signal.SIGSTOP, signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
