@@ -9,6 +9,7 @@ from pathlib import Path
 import gatewise as gw
 from gatewise import __version__
 from gatewise.cli import COMMANDS
+from gatewise.training import RECIPES
 from tests.cli.conftest import Run
 
 SET = "gatewise tune --set lstm.u"
@@ -35,7 +36,11 @@ def test_version_and_help(run: Run) -> None:
         assert run(name, "--help").stdout.startswith(f"Usage: gatewise {name} [OPTIONS]")
         assert re.search(rf"^  {name} +[A-Z].*(\n {{9}}.*)?\.$", run("--help").stdout, re.MULTILINE)  # whole
         assert re.search(rf"^  gatewise {name}", run(name, "--help").stdout, re.MULTILINE)  # an example
-    assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout
+    train = run("train", "--help").stdout
+    assert "  gatewise train imdb --recipe tutorial  " in train
+    recipes = re.search(r"Training recipe:(.*?)Default:", train, re.DOTALL)
+    assert recipes
+    assert set(RECIPES) - {"forecast"} <= set(re.split(r"[\s,.]+", recipes[1]))
 
 
 def test_a_shell_completes_commands_recipes_and_fields() -> None:

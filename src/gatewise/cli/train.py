@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, many-classes, series, tagging, finetune, frozen, few-shot or best. Default: fast "
-    "for texts (many classes of few rows: many-classes), series for time series, tagging for --task tagging, finetune "
-    "with --pretrained (few rows: frozen, with --unlabelled or changed fields few-shot)."
+    "Training recipe: tutorial, fast, lstm (the LSTM alone), many-classes, series, tagging, finetune, frozen, few-shot "
+    "or best. Default: fast for texts (many classes of few rows: many-classes), series for time series, tagging for "
+    "--task tagging, finetune with --pretrained (few rows: frozen, with --unlabelled or changed fields few-shot)."
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
@@ -110,7 +110,7 @@ def train(given: Any) -> None:
     gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
     gatewise train reviews.csv --pretrained bundled                  start from the bundled sentiment model
     gatewise train reviews.csv --config fast.toml --set patience=2   any option, any field of the recipe
-    gatewise train imdb --set ngrams.order=0                         the LSTM without the n-gram model
+    gatewise train reviews.csv --recipe lstm                         the LSTM alone
     gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
     gatewise train names.conll --task tagging                        a label for each word
