@@ -24,10 +24,3 @@ def test_sigmoid_is_exact_at_both_ends_and_keeps_the_dtype() -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [0, np.exp(-30.0), 0.5, 1, 1], rtol=1e-6, atol=0)
     assert np.isnan(sigmoid(np.array([np.nan]))).all()
-
-
-@pytest.mark.parametrize("gate", ["sigmoid", "binary"])
-def test_applied_gates(gate: Gate) -> None:
-    gates = np.array([[0.2, 0.7, 0.5, 0.51, -0.3, 0.9, 0.6, 0.5]])  # two units: i i f f g g o o
-    wanted = gates if gate == "sigmoid" else [[0, 1, 0, 1, -0.3, 0.9, 1, 0]]
-    np.testing.assert_array_equal(applied_gates(gates, gate), wanted)

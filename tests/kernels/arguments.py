@@ -12,6 +12,13 @@ def zeros(*shape: int, dtype: type = np.float32) -> Any:
     return np.zeros(shape, dtype)
 
 
+def unaligned(array: Any) -> Any:
+    """The same numbers at an odd address, as a part of a file may have them."""
+    raw = np.zeros(array.nbytes + 1, np.uint8)
+    raw[1:] = np.frombuffer(array.tobytes(), np.uint8)
+    return raw[1:].view(array.dtype).reshape(array.shape)
+
+
 def fitting(
     lengths: Sequence[int] = (5, 0, 10),
     units: int = 4,

@@ -121,8 +121,11 @@ def case(batch: int, units: int, reverse: bool = False, gate: Gate = "sigmoid", 
 
 
 def grid() -> list[Case]:
-    """Every batch size with every number of units, forwards and backwards, both gates, with and without an index."""
-    return [case(*one) for one in product(BATCHES, UNITS, (False, True), GATES, (False, True))]
+    """Every batch size with every number of units, forwards and backwards, both gates, with and without an index; and
+    more sequences than run side by side: groups and chunks of the native kernel end at 64 and 128 rows.
+    """
+    every = [case(*one) for one in product(BATCHES, UNITS, (False, True), GATES, (False, True))]
+    return every + [case(batch, 21, indexed=True) for batch in (64, 65, 150)]
 
 
 def some() -> list[Case]:

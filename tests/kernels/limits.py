@@ -14,6 +14,7 @@ from gatewise.kernels.call import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
+from tests.kernels.arguments import unaligned
 from tests.kernels.cases import Case, case, draw, rows_of, some, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 from tests.refusals import assert_refused
@@ -183,9 +184,16 @@ def check_wrong_arguments(kernel: Kernel) -> None:
         wrong.append(("held index", {"held": (bad, values)}))
     for bad in (values[:, :-1], values.astype(other)):
         wrong.append(("held", {"held": (held, bad)}))
+    mask = np.ones_like(good["h0"])
+    masks = (mask[:, :-1], mask[:-1], mask.astype(other), np.asfortranarray(mask))
+    wrong += [("mask", {"mask": bad}) for bad in masks]
+    for name in ("index", "lengths", "weight_hh", "pre"):
+        wrong.append((f"{name}.* contiguous|{name} must be C-contiguous and aligned", {name: unaligned(good[name])}))
     for name, changed in wrong:
         assert_refused(name, lambda c=changed: kernel.forward(LSTMCall(**{"gate": "sigmoid", **good, **c})))
     saved, given = saved_of(one.forward(kernel, dtype)), one.gradients(dtype)
+    for bad in masks:
+        assert_refused("mask", kernel.backward, replace(saved.copy(), mask=bad), **given)
     for name, array in given.items():
         for bad in (array[:-1], array.astype(other), np.asfortranarray(array)):
             assert_refused(name, kernel.backward, saved.copy(), **{**given, name: bad})

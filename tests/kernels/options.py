@@ -13,7 +13,6 @@ from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw, picked, some, without_index
 from tests.kernels.close import FORWARD, TOLERANCE, assert_close, saved_of
-from tests.refusals import assert_refused
 
 UNITS = (1, 7, 16, 37)
 
@@ -131,16 +130,6 @@ def check_mask(kernel: Kernel) -> None:
             rows = one.index if one.index is not None else np.arange(int(one.lengths.sum()))
             np.add.at(dpre, rows, np.concatenate([part["dpre"] for part in wanted]))
             assert_close(back.dpre, dpre, TOLERANCE[dtype], f"{one} {dtype} masked: dpre")
-
-
-def check_mask_arguments(kernel: Kernel) -> None:
-    """A mask of another shape or type is refused, by forward, and by backward on changed saved activations."""
-    one = some()[0]
-    fits = np.ones_like(one.h0, dtype="float32")
-    for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
-        saved = replace(saved_of(one.forward(kernel, "float32")), mask=wrong)
-        assert_refused("mask", one.forward, kernel, "float32", mask=wrong)
-        assert_refused("mask", kernel.backward, saved, **one.gradients("float32"))
 
 
 def _mask(one: Case) -> Array:

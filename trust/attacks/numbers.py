@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.kernels import LSTMCall, native, unavailable_reason
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
+from gatewise.types import Precision
 from tests.kernels.batches import alone, both, given, same_bits
 from tests.kernels.close import BACKWARD, FORWARD, assert_same, saved_of
 from trust.attack import Attacks
@@ -18,6 +19,8 @@ from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
 LEAST = 1e-30  # of numbers that are all smaller, float32 keeps few digits
+BUILDS: list[tuple[str, Precision]] = [(name, "float32") for name in native.isas()]
+BUILDS += [(name, "bf16") for name in native.isas_bf16()]
 
 
 def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +37,8 @@ def _kernel(rng: Rng, threads: int) -> Native:
 
 
 def _arrays(rng: Rng, longest: int) -> dict[str, Any]:
-    batch, units = int(rng.integers(1, 24)), int(rng.integers(1, 140))
+    # Groups and chunks of the kernel end at 64 and 128 sequences.
+    batch, units = int(rng.integers(1, 160 if longest == 9 else 24)), int(rng.integers(1, 140))
     rows = choice(rng, [None, 1, 6, 50])
     arrays = given(units, int(rng.integers(2**31)), batch, longest, rows)
     if longest > 1000:  # one long sequence among short ones
@@ -109,8 +113,8 @@ def _equal_bits(rng: Rng, folder: Path) -> None:
     random batches, instruction sets and thread counts, compared bit for bit
     """
     arrays = _arrays(rng, choice(rng, [9, 40, 200]))
-    isa = choice(rng, native.isas())
-    one, several = Native(isa=isa, threads=1), Native(isa=isa, threads=int(rng.integers(2, 5)))
+    isa, precision = choice(rng, BUILDS)
+    one, several = (Native(isa=isa, threads=n, precision=precision) for n in (1, int(rng.integers(2, 5))))
     first = both(one, arrays)
     assert same_bits(first, both(one, arrays), names=""), "a second call differs"
     many = both(several, arrays)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gatewise.kernels import native
-from tests.kernels.arguments import fitting
+from tests.kernels.arguments import fitting, unaligned
 from trust.fuzzing.target import Target
 from trust.mutate import Rng
 
@@ -130,9 +130,7 @@ def _change_array(a: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:
         case 6:
             return c.of([a.T, a[::-1], a[::2], a[:0]]) if a.ndim else a
         case 7 if a.dtype != object:  # not aligned to its numbers
-            raw = np.zeros(a.nbytes + 1, np.uint8)
-            raw[1:] = np.frombuffer(a.tobytes(), np.uint8)
-            return raw[1:].view(a.dtype).reshape(a.shape)
+            return unaligned(a)
         case 8:
             a = a.copy()
             a.flags.writeable = False
