@@ -120,8 +120,9 @@ def _equal_bits(rng: Rng, folder: Path) -> None:
     many = both(several, arrays)
     assert same_bits(first, many), "the number of threads changes more than the gradient of weight_hh"
     assert same_bits(many, both(several, arrays), names=""), "a second call with several threads differs"
-    b = int(rng.integers(len(arrays["lengths"])))
-    own, steps = alone(arrays, b)
-    run = one.forward(LSTMCall(**own))
-    same = np.array_equal(run.h, first[0].h[steps]) and np.array_equal(run.c_T[0], first[0].c_T[b])
-    assert same, "a sequence alone differs from the same sequence in a batch"
+    batch = len(arrays["lengths"])
+    for b in range(int(rng.integers(min(batch, 9))), batch, 9):
+        own, steps = alone(arrays, b)
+        run = one.forward(LSTMCall(**own))
+        same = np.array_equal(run.h, first[0].h[steps]) and np.array_equal(run.c_T[0], first[0].c_T[b])
+        assert same, "a sequence alone differs from the same sequence in a batch"
