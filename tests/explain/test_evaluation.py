@@ -14,6 +14,7 @@ from gatewise.explain.render.evaluation import evaluation_page, evaluation_table
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.target import Target, log_probabilities
 from tests.explain.random_net import printed
+from tests.refusals import assert_refused
 
 HOSTILE = "<script>alert(1)</script> \x1b[2J [red]x[/red] \u202e"
 HISTORY = "".join(
@@ -171,5 +172,4 @@ def test_numbers_of_a_history_that_no_chart_can_show_are_left_out() -> None:
 def test_errors() -> None:
     with pytest.raises(InputError, match="the data set is empty"):
         evaluation_report(Target(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
-    with pytest.raises(InputError, match=r"history.jsonl, line 2: not JSON"):
-        read_history("{}\n{oops")
+    assert_refused(r"history.jsonl, line 2: not JSON", read_history, "{}\n{oops")

@@ -89,6 +89,7 @@ def test_the_good_one_loads(name: str, tmp_path: Path) -> None:
     assert model.weights == MODELS[name].weights
     assert name in ("int8", "shared rows") or model.fingerprint == MODELS[name].fingerprint
     assert not any(array.flags.writeable for one in model.ensemble.members for array in one.arrays().values())
+    assert ("| 1- to 3-grams | (1,) |" in model.card()) == (name == "n-grams")
     assert ("distinct_rows" in lstm(json.loads(FILES[name]["config.json"]))) == (name == "shared rows")
 
 

@@ -18,6 +18,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution.faithfulness import measure_sample
+from gatewise.members.ngrams import Ngrams
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -162,6 +163,25 @@ def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
     assert_refused("a series has no words", MODELS["series"].intervene, INPUTS["series"][3], words={0: "x"})
     held = MODELS["series"].intervene(INPUTS["series"][3], [Clamp("f", 0.0)])
     assert (held.after.lstms[0].f == 0).all()
+
+
+def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> None:
+    """Finite weights can add up to infinity: the label would be made of NaN."""
+    plain, fine, over = MODELS["tokens"], TEXTS[0], "zounds"
+    ngrams = Ngrams(1, np.array([2]), np.array([[2.5, -2.5, 0.5]], dtype=np.float32))  # of a word that is unknown
+    parts: Any = (plain.architecture, plain.parameters, plain.preprocessor, plain.classes)
+    Model.of_network(*parts, members=[(ngrams, 1.7e308)]).save(tmp_path / "m")
+    model = gw.load(tmp_path / "m")
+    for call in (model.predict, model.predict_proba, model.logits, model.decision_function):
+        call([fine])
+        assert_refused("row 1: the model overflows: a logit is not finite", call, [fine, over])
+    assert_refused("row 0: the model overflows", model.evaluate, [over], ["x"])
+    dense = {name: plain.parameters[name].copy() for name in ("dense.weight", "dense.bias")}
+    dense["dense.bias"][:] = 3.4e38
+    dense["dense.weight"][:] = 3.4e38 * np.array([[1], [-1], [1]])  # one of them adds to the bias
+    model = plain.with_lstm(parameters={**plain.parameters, **dense})
+    model = replace(model, ensemble=replace(model.ensemble, weights=(1e300,)))
+    assert_refused("the model overflows", model.explain, fine)
 
 
 RNG = np.random.default_rng(11)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
 from gatewise import kernels
 from gatewise.errors import InputError, KernelUnavailable
@@ -112,23 +112,6 @@ def test_packed(one: dict[str, Any], enforce_sorted: bool, data: st.DataObject) 
     sequences = [torch.randn(length, one["inputs"], dtype=dtype) for length in lengths]
     x = pack_sequence(sequences, enforce_sorted=enforce_sorted)
     same(ours, theirs, x, states_of(ours, batch, dtype) if one["given_states"] else None, TOLERANCE[dtype])
-
-
-def test_ragged_is_packed() -> None:
-    """Rows and lengths give what a PackedSequence gives, in the order of the rows; empty ones keep their states."""
-    ours, theirs = pair(num_layers=2, bidirectional=True)
-    lengths = torch.tensor([2, 5, 0, 1])
-    rows = torch.randn(8, 3, dtype=torch.float64)
-    states = states_of(ours, 4, torch.float64)
-    output, (h_n, c_n) = ours(rows, states, lengths=lengths)
-    full = torch.tensor([0, 1, 3])
-    packed = pack_sequence(list(rows.split([2, 5, 1])), enforce_sorted=False)
-    wanted, last = theirs(packed, (states[0][:, full], states[1][:, full]))
-    padded, _ = pad_packed_sequence(wanted, batch_first=True)
-    close(output, torch.cat([padded[0, :2], padded[1], padded[2, :1]]), 1e-10, "output")
-    for name, got, want, start in zip(("h_n", "c_n"), (h_n, c_n), last, states, strict=True):
-        close(got[:, full], want, 1e-10, name)
-        assert torch.equal(got[:, 2], start[:, 2])
 
 
 def test_no_steps_and_no_sequences() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
 from gatewise.text import SpaceEncoding, SubwordEncoding, TokenEncoding, encoding_from
 from gatewise.text.spaces import shapes_of
+from tests.refusals import assert_refused
 
 TEXTS = [
     f"{prefix}{stem}{ending} {stem}{other}, {ending}!"
@@ -73,8 +74,7 @@ def test_the_files_are_read_back_and_a_smaller_vocabulary_makes_smaller_pieces()
     assert "".join(small.tokenize("rethinking").names) == "rethinking"
     limited = SubwordEncoding.fit(TEXTS, vocab_size=60)
     assert limited.vocab_size == 60
-    with pytest.raises(InputError, match="vocab_size must be 3 to 60"):
-        limited.truncate_vocab(61)
+    assert_refused("vocab_size must be 3 to 60", limited.truncate_vocab, 61)
 
 
 def test_rare_characters_are_unknown() -> None:
@@ -115,8 +115,7 @@ def test_a_changed_file_is_refused(change: Any) -> None:
 def test_words_and_subwords_do_not_read_each_others_files() -> None:
     words, pieces = TokenEncoding.fit(TEXTS).to_files(), fitted().to_files()
     for config, files in ((words[0], pieces[1]), (pieces[0], words[1])):
-        with pytest.raises(ModelFileError, match=r"^tokenizer\.json: "):
-            encoding_from(config, files.__getitem__)
+        assert_refused(r"^tokenizer\.json: ", encoding_from, config, files.__getitem__, error=ModelFileError)
 
 
 SENTENCES = ["The cat saw Anna in the garden .", "the cat saw 1999 dogs .", "Zounded Pleaded 2001 dogs barked"]
@@ -148,7 +147,5 @@ def test_it_is_saved_and_checked() -> None:
     again = encoding_from(config, files.__getitem__)
     assert (config["kind"], encoding.vocab_size, again.vocab_size) == ("spaces", 9, 9)
     assert all((again.encode(text) == encoding.encode(text)).all() for text in SENTENCES)
-    with pytest.raises(ModelFileError, match=r"vocabulary\.json"):
-        encoding_from(config, lambda _: b'["a", 1]')
-    with pytest.raises(InputError, match=r"row 1: .* lone surrogate"):
-        encoding.encode_batch(["a", "\ud800"])
+    assert_refused(r"vocabulary\.json", encoding_from, config, lambda _: b'["a", 1]', error=ModelFileError)
+    assert_refused(r"row 1: .* lone surrogate", encoding.encode_batch, ["a", "\ud800"])

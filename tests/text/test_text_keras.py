@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.errors import InputError
 from gatewise.text import keras_decode, keras_encode, keras_index, keras_words, pad_sequences
+from tests.refusals import assert_refused
 
 FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
@@ -33,8 +33,7 @@ def test_index_ranks_by_count_and_ties_by_first_appearance() -> None:
 
 
 def test_one_text_instead_of_a_list_is_refused() -> None:
-    with pytest.raises(InputError, match="not one text"):
-        keras_index("a review")
+    assert_refused("not one text", keras_index, "a review")
 
 
 @pytest.mark.parametrize(
@@ -79,8 +78,7 @@ def test_words_that_the_index_lacks_are_unknown() -> None:
 def test_decode_names_the_special_ids_and_refuses_the_rest() -> None:
     assert keras_decode(np.array([0, 1, 2, 3, 4]), {"good": 1}) == "<pad> <start> <unk> <unused> good"
     assert keras_decode([0, 1], {"good": 1}, index_from=0) == "<pad> good"
-    with pytest.raises(InputError, match="id 5 at position 1 is not in the index"):
-        keras_decode([4, 5], {"good": 1})
+    assert_refused("id 5 at position 1 is not in the index", keras_decode, [4, 5], {"good": 1})
 
 
 steps = st.lists(st.integers(-5, 99), max_size=6)
@@ -133,5 +131,4 @@ def test_pad_sequences_to_nothing() -> None:
     ],
 )
 def test_pad_sequences_refuses(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        pad_sequences(**arguments)  # type: ignore[arg-type]
+    assert_refused(message, pad_sequences, **arguments)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatewise.data import embedded_reviews
-from gatewise.errors import InputError, MissingExtra
+from gatewise.errors import MissingExtra
 from gatewise.exchange.web import web_files
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.text import KerasEncoding, SubwordEncoding, TokenEncoding, encoding_from
@@ -17,6 +17,7 @@ from gatewise.text.tokenizer import TokenizerEncoding
 from gatewise.text.tokens import build
 from gatewise.text.word_tokenizer import WordTokenizer
 from tests.exchange.random_models import random_model
+from tests.refusals import assert_refused
 
 TEXTS = ["A good film, isn’t it? Cafe\u0301 <br/> !!!", "ไทย 電影 goood flim", "İ and ß, naïve"]
 WORDS = {word: id for id, word in enumerate(["[PAD]", "[UNK]", "film", "good", "'", "é", "i̇", "影", "the"])}
@@ -111,8 +112,7 @@ def test_a_long_text_takes_time_linear_in_its_length(text: str) -> None:
 
 
 def test_a_lone_surrogate_is_refused(no_library: None) -> None:
-    with pytest.raises(InputError, match="lone surrogate"):
-        TokenEncoding.fit(TEXTS).encode("a \ud800 film")
+    assert_refused("lone surrogate", TokenEncoding.fit(TEXTS).encode, "a \ud800 film")
 
 
 @pytest.mark.parametrize("respelling", [False, True])

@@ -24,6 +24,7 @@ from tests.explain.random_net import (
     sequence_of,
 )
 from tests.network.oracle import padded_logits
+from tests.refusals import assert_refused
 
 LENGTH = 14
 UNKNOWN = 2
@@ -107,10 +108,8 @@ def test_errors_are_one_line() -> None:
         explanation_of("series", IntegratedGradients(baseline="pad"))
     with pytest.raises(InputError, match="no row for an unknown word"):
         IntegratedGradients(baseline="unknown").attribute([example_of("plain")])
-    with pytest.raises(InputError, match="at least 1 point"):
-        IntegratedGradients(points=0)
-    with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
-        IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
+    assert_refused("at least 1 point", IntegratedGradients, points=0)
+    assert_refused("a baseline is unknown, pad, zero, mean, not 'zeor'", IntegratedGradients, baseline="zeor")
     with pytest.raises(InputError, match="has no clamps: remove them"):
         IntegratedGradients().attribute([example_of("plain", clamps=[Clamp("f", 1.0)])])
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.target import Target
 from gatewise.types import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, example_of, names_of, printed
+from tests.refusals import assert_refused
 
 LENGTH = 14
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else
@@ -131,8 +131,7 @@ def test_the_unit_shown_has_the_largest_effect() -> None:
     shown = " ".join(drawn(found, example, unit=other).split())
     assert f"unit {other} (of 0 to 11)" in shown
     assert f": effect on the logit, {sums[other]:+.3f}, the sum" in shown
-    with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
-        drawn(found, example, unit=12)
+    assert_refused("unit must be from 0 to 11, not 12", drawn, found, example, unit=12)
 
 
 def test_prediction_and_attribution_are_shown() -> None:
