@@ -31,7 +31,7 @@ import gatewise as gw
 from gatewise import kernels
 
 assert kernels.unavailable_reason("native") is None, kernels.unavailable_reason("native")
-command = [sys.executable, "-m", "gatewise", "predict", "A film to see twice."]
+command = [sys.executable, "-m", "gatewise", "predict", "A warm, funny and honest film."]
 shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
 assert shown.startswith("positive"), shown
 texts = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]

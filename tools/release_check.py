@@ -228,7 +228,7 @@ def container() -> str:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     for command in re.findall(r"^RUN (.*)$", text, re.MULTILINE):
         printed(*inside, command)
-    shown = printed(*inside, "cd / && gatewise predict 'A film to see twice.' && gatewise serve --help")
+    shown = printed(*inside, "cd / && gatewise predict 'A warm, funny and honest film.' && gatewise serve --help")
     return f"the RUN lines of the Dockerfile in Debian stable; predicted {shown.split()[0]}"
 
 

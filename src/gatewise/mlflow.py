@@ -2,7 +2,7 @@
 
     info = log_model(model, "sentiment", registered_model_name="sentiment")
     mlflow.pyfunc.load_model(info.model_uri).predict(frame)  # a frame of labels and probabilities
-    load_model(info.model_uri).explain("A film to see twice.")  # the gatewise.Model
+    load_model(info.model_uri).explain("A warm, funny and honest film.")  # the gatewise.Model
 
 An MLflow model holds the model folder as `Model.save` writes it: MLflow loads it with this module, and unpickles
 nothing.

@@ -379,7 +379,7 @@ class LSTMTextRegressor(_Texts, _Regressor):
 class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts):  # type: ignore[misc]
     """Texts as features: the pooled states of the LSTM of a model, see `gatewise.model.Model.transform`.
 
-    >>> LSTMTextEncoder().fit_transform(["A film to see twice.", "Two dull hours."]).shape  # of the bundled model
+    >>> LSTMTextEncoder().fit_transform(["A warm, funny and honest film.", "Two dull hours."]).shape  # bundled
     (2, 2048)
 
     pretrained: "bundled", a model of texts, a language model of `gatewise.pretrain`, or the folder of one. Nothing is

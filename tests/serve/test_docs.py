@@ -51,7 +51,7 @@ def test_the_client_in_python(server: Server) -> None:
 
 def test_what_the_answer_looks_like(server: Server) -> None:
     shown, _ = blocks("json")  # of a forecast: see test_forecast
-    found = post(server.port, "/predict", {"text": "A film to see twice."}).json()
+    found = post(server.port, "/predict", {"text": "A warm, funny and honest film."}).json()
     example = json.loads(shown)
     assert list(found) == list(example)
     assert list(found["predictions"][0]) == list(example["predictions"][0])

@@ -68,9 +68,9 @@ def traced(run: Callable[[], object]) -> list[Step]:
 def request_of(heading: str, folder: Path) -> Callable[[], object]:
     """The request of a section: the bundled model predicts and explains, others are trained on tiny tables."""
     if heading == "Predict":
-        return partial(Run(), "predict", "A film to see twice.")
+        return partial(Run(), "predict", "A warm, funny and honest film.")
     if heading == "Explain":
-        return partial(Run(), "explain", "A film to see twice.")
+        return partial(Run(), "explain", "A warm, funny and honest film.")
     if heading == "Forecast":
         months = [f"{2000 + n // 12}-{n % 12 + 1:02},{100 + n + 20 * (n % 12)}\n" for n in range(96)]
         (folder / "sales.csv").write_text("month,sold\n" + "".join(months), encoding="utf-8")

@@ -97,8 +97,8 @@ def explain(given: Any) -> None:
     """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 
     \b
-    gatewise explain "A film to see twice."
-    gatewise explain -m models/imdb-tutorial "A film to see twice."
+    gatewise explain "A warm, funny and honest film."
+    gatewise explain -m models/imdb-tutorial "A warm, funny and honest film."
     gatewise explain -m models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain -m models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain -m models/news -i new.csv --text body --row 12 --target sport --against politics

@@ -28,7 +28,7 @@ def export_page(given: Any) -> None:
 
     \b
     gatewise export-page -m tutorial -o demo
-    gatewise export-page "A film to see twice." "A waste of an evening." -o demo
+    gatewise export-page "A warm, funny and honest film." "A waste of an evening." -o demo
     gatewise export-page -m models/imdb-fast -i reviews.csv --text review --limit 12 -o demo
     """
     from gatewise.serve.page_folder import page_files

@@ -60,8 +60,8 @@ def predict(given: Any) -> None:
     """Predict labels: prints one line per input with label, tab, probability, or writes a table.
 
     \b
-    gatewise predict "A film to see twice."
-    gatewise predict -m models/imdb-fast "A film to see twice." "A waste of an evening."
+    gatewise predict "A warm, funny and honest film."
+    gatewise predict -m models/imdb-fast "A warm, funny and honest film." "A waste of an evening."
     gatewise predict -m models/reviews-fast -i new.csv -o out.csv
     gatewise predict -m models/reviews-fast -i 'in/*.parquet' -o out/ --part 3/16
     gatewise predict -m models/imdb-fast -i - < reviews.txt

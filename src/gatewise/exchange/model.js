@@ -4,7 +4,7 @@
 //     import { Tokenizer } from "@huggingface/tokenizers"; // for texts
 //     import { loadModel } from "./model.js";
 //     const model = await loadModel({ ort, Tokenizer });
-//     const [{ label, probabilities }] = await model.predict(["A film to see twice."]);
+//     const [{ label, probabilities }] = await model.predict(["A warm, funny and honest film."]);
 
 const FOLDER = new URL("./", import.meta.url);
 

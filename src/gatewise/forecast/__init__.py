@@ -12,7 +12,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     "hf://owner/name" or "hf://owner/name@revision"; None opens the bundled sentiment model.
 
     >>> model = gw.load()  # the bundled sentiment model
-    >>> print(*model.predict(["A film to see twice.", "Two dull hours."]))
+    >>> print(*model.predict(["A warm, funny and honest film.", "Two dull hours."]))
     positive negative
 
     Returns a `Model` or a `Forecaster`. Nothing in the folder is executed and every byte is checked first. The

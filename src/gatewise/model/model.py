@@ -2,7 +2,7 @@
 
 >>> import gatewise as gw
 >>> model = gw.load("models/tutorial")  # doctest: +SKIP
->>> model.predict(["A film to see twice."])  # doctest: +SKIP
+>>> model.predict(["A warm, funny and honest film."])  # doctest: +SKIP
 array(['positive'], dtype='<U8')
 
 Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does

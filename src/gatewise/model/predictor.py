@@ -132,7 +132,7 @@ class Predictor:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger (n,) object, an
         array (T, K) for each input.
 
-        >>> gw.load().predict_proba(["A film to see twice."]).shape
+        >>> gw.load().predict_proba(["A warm, funny and honest film."]).shape
         (1, 2)
 
         They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
@@ -145,7 +145,7 @@ class Predictor:
         """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
         step, for regression numbers, (n, M) if there are several.
 
-        >>> gw.load().predict(["A film to see twice."]).tolist()
+        >>> gw.load().predict(["A warm, funny and honest film."]).tolist()
         ['positive']
 
         inputs: what `gatewise.train` takes: a list or another container of n texts (see
@@ -167,7 +167,7 @@ class Predictor:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
         `TaggingEvaluation`, by task.
 
-        >>> gw.load().evaluate(["A film to see twice.", "Two dull hours."], ["positive", "negative"]).accuracy
+        >>> gw.load().evaluate(["A warm, funny and honest film.", "Two dull hours."], ["positive", "negative"]).accuracy
         1.0
 
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises

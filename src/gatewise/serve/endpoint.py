@@ -22,7 +22,7 @@ from gatewise.serve.view.view import View
 from gatewise.target import by_input
 from gatewise.types import Array
 
-EXAMPLE_TEXT = "A film to see twice."
+EXAMPLE_TEXT = "A warm, funny and honest film."
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
 _CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)

@@ -36,7 +36,7 @@ from gatewise.serve.view.view import View, unit_json
 
 MAX_INPUTS = 100
 _METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js
-_TEXT = "A film to see twice."
+_TEXT = "A warm, funny and honest film."
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w./]+)">\n?')
 _ICON = re.compile(r'<link rel="icon" href="([\w./]+)" type="image/svg\+xml">')
 _PRELOAD = re.compile(r'<link rel="preload" [^>]*>\n?')
