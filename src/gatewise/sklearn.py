@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise._version import __version__
-from gatewise.data.frames import check_index, frame_names, is_frame
+from gatewise.data.frames import check_index, check_names, frame_names, is_frame
 from gatewise.data.inputs import convert_inputs, series_of
 from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
-from gatewise.data.row_columns import check_names, converted, refuse_unread, rows_with_columns, without_columns
+from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import DataWarning, InputError, MissingExtra, counted
 from gatewise.model.model import Model

@@ -29,7 +29,7 @@ from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, reason
 from gatewise.storage.atomic import sweep, write_once
-from gatewise.storage.streams import COMPRESSED, STDIN
+from gatewise.storage.streams import COMPRESSED, STDIN, unreadable
 from gatewise.target import EXPLANATION, column_names, prediction_columns
 
 if TYPE_CHECKING:
@@ -214,8 +214,7 @@ def _digest(path: str) -> dict[str, str]:
         with open(path, "rb") as file:
             return {"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     except OSError as error:
-        found = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(path, 200)}: {found}") from None
+        raise unreadable(path, error) from None
 
 
 def _suffix_of(path: str) -> str:

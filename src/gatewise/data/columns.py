@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.cells import NUMBER, Cells
-from gatewise.data.frames import joined_texts
+from gatewise.data.frames import check_names, joined_texts
 from gatewise.data.inputs import LARGEST
-from gatewise.data.row_columns import check_names, with_columns
+from gatewise.data.row_columns import with_columns
 from gatewise.data.rows import Rows
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
@@ -311,16 +311,13 @@ class RowReader:
                 self.skipped.add()  # not before the input, without which the list of an earlier run stays
             read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))
             while chunk := list(islice(read, 1 if self.live else _BATCH)):
-                good = [one for one in chunk if not isinstance(one.values, str)]
-                cells = Cells([one.values for one in good])
+                unread = {n: one.values for n, one in enumerate(chunk) if isinstance(one.values, str)}
+                cells = Cells([{} if n in unread else one.values for n, one in enumerate(chunk)], unread)
                 found = columns.convert(cells)
-                wrong = {good[n].number: reason for n, reason in cells.problems.items()}
-                for one in chunk:
-                    reason = one.values if isinstance(one.values, str) else wrong.get(one.number)
-                    if reason is not None:
-                        self._bad(path, one._replace(values=reason))
-                kept = [n for n in range(len(good)) if n not in cells.problems]
-                records = [good[n] for n in kept]
+                for n, reason in sorted(cells.problems.items()):
+                    self._bad(path, chunk[n]._replace(values=reason))
+                kept = [n for n in range(len(chunk)) if n not in cells.problems]
+                records = [chunk[n] for n in kept]
                 self.n += len(kept)
                 if kept:
                     places = [(one.table, one.line) for one in records]

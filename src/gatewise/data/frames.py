@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote, required
+from gatewise.types import RowColumns
 
 
 def find_column(name: str, columns: Sequence[str]) -> str:
@@ -34,6 +35,16 @@ def find_column(name: str, columns: Sequence[str]) -> str:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
+
+
+def check_names(names: RowColumns, others: Mapping[str, Sequence[str]]) -> None:
+    """Raise InputError for a column that is named twice. others: further columns by what they are."""
+    seen: dict[str, str] = {}
+    for what, some in {"numeric": names.numeric, "categorical": names.categorical, **others}.items():
+        for name in some:
+            if name in seen:
+                raise InputError(f"the column {quote(name)} is named as {seen[name]} and as {what}: name another one")
+            seen[name] = what
 
 
 def joined_texts(columns: Mapping[str, Sequence[Any]], problems: dict[int, str]) -> list[str | None]:

@@ -13,7 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import check_index, described, find_column, frame_columns, frame_names, is_frame, texts_of
+from gatewise.data.frames import (
+    check_index,
+    check_names,
+    described,
+    find_column,
+    frame_columns,
+    frame_names,
+    is_frame,
+    texts_of,
+)
 from gatewise.data.inputs import convert_inputs, describe_series
 from gatewise.data.labels import (
     ConvertedLabels,
@@ -21,7 +30,7 @@ from gatewise.data.labels import (
     convert_labels,
     number_of,
 )
-from gatewise.data.row_columns import check_names, converted, of_column, rows_with_columns, without_columns
+from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import DataWarning, InputError, counted, quote

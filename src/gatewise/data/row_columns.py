@@ -157,13 +157,3 @@ def _category(value: Any) -> str:
     name = str(value).strip()
     whole = _WHOLE.fullmatch(name)
     return whole[1] if whole else name
-
-
-def check_names(names: RowColumns, others: Mapping[str, Sequence[str]]) -> None:
-    """Raise InputError for a column that is named twice. others: further columns by what they are."""
-    seen: dict[str, str] = {}
-    for what, some in {"numeric": names.numeric, "categorical": names.categorical, **others}.items():
-        for name in some:
-            if name in seen:
-                raise InputError(f"the column {quote(name)} is named as {seen[name]} and as {what}: name another one")
-            seen[name] = what

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 from gatewise.data.frames import find_column
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
-from gatewise.storage.expansion import check_parquet, values_size
 from gatewise.storage.json_records import json_records
 from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 from gatewise.storage.strict_json import parse_json
@@ -330,24 +329,25 @@ def _open_conll(stream: Stream, universal: bool) -> Table:
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:
     from gatewise.storage.arrow_buffers import check_arrow  # other tables do without
+    from gatewise.storage.expansion import Expansion, check_parquet, values_size
 
     pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
     parquet = required("pyarrow.parquet", "data", f"{stream.where}: {suffix[1:]}")
     compute = required("pyarrow.compute", "data", f"{stream.where}: {suffix[1:]}")
-    file = pyarrow.PythonFile(stream.raw, "r")
+    file, expansion = pyarrow.PythonFile(stream.raw, "r"), Expansion(stream.size, stream.where)
     try:
         if suffix == ".parquet":
             opened: Any = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-            largest = check_parquet(opened.metadata, stream.expansion)
+            largest = check_parquet(opened.metadata, expansion)
             schema = opened.schema_arrow
-            batches = opened.iter_batches(batch_size=stream.expansion.rows(largest, _BATCH))
+            batches = opened.iter_batches(batch_size=expansion.rows(largest, _BATCH))
         elif stream.peek()[:6] == b"ARROW1":
-            check_arrow(stream.raw, stream.expansion)
+            check_arrow(stream.raw, expansion)
             opened = pyarrow.ipc.open_file(file)
             schema = opened.schema
             batches = (opened.get_batch(number) for number in range(opened.num_record_batches))
         else:
-            check_arrow(stream.raw, stream.expansion)
+            check_arrow(stream.raw, expansion)
             opened = pyarrow.ipc.open_stream(file)
             schema, batches = opened.schema, iter(opened)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -358,7 +358,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
         number = 0
         try:
             for batch in batches:
-                stream.expansion.add(sum(values_size(one, compute) for one in batch.columns), batch.num_rows)
+                expansion.add(sum(values_size(one, compute) for one in batch.columns), batch.num_rows)
                 for start in range(0, batch.num_rows, _BATCH):
                     part = batch.slice(start, _BATCH)
                     columns: list[list[Any]] = []  # converted where a row of the part is read

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from gatewise.errors import DataError, quote, required
-from gatewise.storage.expansion import Expanded, Expansion
 from gatewise.system.files import is_address, open_at_once
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
@@ -58,16 +57,19 @@ class Stream:
             raise unreadable(source, error) from None
         compression = COMPRESSED.get(Path(source).suffix.lower(), "")
         try:
-            self.expansion = Expansion(self.size, self.where)
             marks = tuple(mark for mark, (name, _) in _SIGNATURES.items() if name == compression)
             if compression and self.size and not self._file.peek(8).startswith(marks):
                 raise DataError(f"{self.where}: not {compression}")
-            if compression == "gzip":
-                self.raw = io.BufferedReader(Expanded(gzip.GzipFile(fileobj=self._file), self.expansion), _PEEK)
-            elif compression:
-                pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
-                inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
-                self.raw = io.BufferedReader(Expanded(inner, self.expansion), _PEEK)
+            if compression:
+                from gatewise.storage.expansion import Expanded, Expansion  # other files do without
+
+                inner: Any
+                if compression == "gzip":
+                    inner = gzip.GzipFile(fileobj=self._file)
+                else:
+                    pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
+                    inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
+                self.raw = io.BufferedReader(Expanded(inner, Expansion(self.size, self.where)), _PEEK)
         except BaseException:
             self.close()
             raise
