@@ -65,7 +65,7 @@ def measured_data(given: Any, model: Any) -> Any:
     """The rows of --data, on which the model and its compressed copy are measured; None without it."""
     if given.data is None:
         return None
-    labelled = read_data(given.data, table_of(given).of(model))
+    labelled = read_data(given.data, table_of(given, model))
     warn_of_training_data(model, labelled)
     print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
     return labelled

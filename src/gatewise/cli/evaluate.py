@@ -40,7 +40,7 @@ def evaluate(given: Any) -> None:
     """
     check_ending("--html", given.html, ".html")
     model, name = options.open_model(given.model, given.precision), options.model_name(given.model)
-    table = table_of(given).of(model, one_class=True)
+    table = table_of(given, model)
     if given.out is not None and any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
         raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
     splits = read_source(given.sources, given.data, table)
@@ -54,7 +54,7 @@ def evaluate(given: Any) -> None:
     if given.out is not None:
         from gatewise.cli.bulk import BulkPrediction
 
-        with table.rows(model, given.sources, labelled=True) as reader:
+        with table.rows(given.sources, labelled=True) as reader:
             bulk = BulkPrediction(model, reader, overwrite=given.overwrite)
             bulk.logits = lambda rows: logits()[bulk.n : bulk.n + len(rows)]
             words = bulk.to_file(Path(given.out))

@@ -194,7 +194,7 @@ def _write(model: Model, given: Any, method: Any) -> None:
     def explanation(one: Any) -> Explanation:
         return model.explain(model.example(one), method, target=given.target, against=given.against)
 
-    with table_of(given).of(model).rows(model, given.files) as reader:
+    with table_of(given, model).rows(given.files) as reader:
         bulk = BulkPrediction(model, reader, overwrite=given.overwrite, explain=explanation)
         words = bulk.to_file(Path(given.out))
     options.report_model(given.model)
@@ -216,7 +216,7 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
     from gatewise.explain.render.terminal import unit_report, units_report
 
     options.report_model(given.model)
-    labelled = read_data(given.data, table_of(given).of(model))
+    labelled = read_data(given.data, table_of(given, model))
     if len(labelled) > given.limit:
         labelled = labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[: given.limit]))
     report, unit = model.units, given.unit

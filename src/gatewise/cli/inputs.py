@@ -32,7 +32,7 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
     if not texts:
         from gatewise.cli.sources import table_of
 
-        with table_of(given).of(model).rows(model, given.files, getattr(given, "lines", False)) as reader:
+        with table_of(given, model).rows(given.files, getattr(given, "lines", False)) as reader:
             yield (row.input for row in reader)
         return
     for text in texts:

@@ -107,7 +107,7 @@ def _write(model: Model, given: Any) -> dict[str, Any]:
     from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
     from gatewise.cli.sources import table_of
 
-    table, out, every = table_of(given).of(model), given.out, given.probabilities == "all"
+    table, out, every = table_of(given, model), given.out, given.probabilities == "all"
     for_folder = [name for name in ("part", "rows_per_file", "format", "ray") if getattr(given, name) is not None]
     folder = out.endswith("/") or os.path.isdir(out)
     if for_folder and not folder:
@@ -124,7 +124,7 @@ def _write(model: Model, given: Any) -> dict[str, Any]:
         n, words = predict_with_ray(model, given, table)
         result = {"n": n}
     else:
-        with table.rows(model, given.files, given.lines) as reader:
+        with table.rows(given.files, given.lines) as reader:
             bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
             if folder:
                 identity = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.data.columns import RowReader
     from gatewise.model.model import Model
-    from gatewise.types import ColumnNames, RowColumns
+    from gatewise.types import ColumnNames
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 _OF_TABLES = tuple(name for name in COLUMNS if name not in ("task", "series"))
@@ -38,8 +38,9 @@ def is_series(source: str) -> bool:
 class TableOptions:
     """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
 
-    series: the table holds series instead of texts; None: if its name or first line says so. one_class: all rows may
-    have one class, because the classes are those of a model. columns: those of a model, where no option names others.
+    series: the table holds series instead of texts; False: if its name or first line says so. model: that the data is
+    for. Its columns are read where no option names others, and all rows may have one class, since the classes are its
+    own.
     """
 
     text: Sequence[str] = ()
@@ -56,17 +57,11 @@ class TableOptions:
     delimiter: str | None = None
     skip_bad_rows: str | None = None
     layout: str | None = None
-    one_class: bool = False
-    columns: ColumnNames | None = None
-
-    def of(self, model: Model, one_class: bool = False) -> TableOptions:
-        """With what the model knows: its kind, its task and its columns."""
-        known: dict[str, Any] = {"task": model.task, "columns": model.metadata.columns, "one_class": one_class}
-        return replace(self, series=self.series or model.channels > 0, **known)
+    model: Model | None = None
 
     @contextmanager
     def rows(
-        self, model: Model, files: Sequence[str], lines: bool = False, labelled: bool = False
+        self, files: Sequence[str], lines: bool = False, labelled: bool = False
     ) -> Iterator[RowReader | SeriesReader]:
         """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like. labelled:
         those with labels, as `read` has them.
@@ -76,6 +71,8 @@ class TableOptions:
         from gatewise.cli.text_lines import open_lines
         from gatewise.data.columns import Columns, RowReader, table_paths
 
+        model = self.model
+        assert model is not None
         if not files:
             raise InputError("give texts, or files with -i (-i - for stdin)")
         if model.channels:
@@ -92,11 +89,17 @@ class TableOptions:
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        own = ("label_separator", "time") if labelled else ()
-        named: Any = asdict(self._row) | ({"label": self.labels} if labelled else {})
-        columns = Columns(self.texts, task=model.task, **named, **{name: getattr(self, name) for name in own})
+        named: Any = asdict(model.metadata.columns.row)
+        if labelled:
+            named |= {"label": self.labels, "label_separator": self.label_separator, "time": self.time}
+        columns = Columns(self.texts, task=model.task, **named)
         with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
+
+    @property
+    def columns(self) -> ColumnNames | None:
+        """The columns of the model."""
+        return None if self.model is None else self.model.metadata.columns
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -115,17 +118,11 @@ class TableOptions:
         if self.series or is_series(sources[0]):
             return self._series(sources)
         refuse(self, ("id", "layout"), "series: add --series")
-        same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows", "one_class")
+        same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows")
         more: Any = {name: getattr(self, name) for name in same}
-        return read_table(sources, text=self.texts, label=self.labels, **asdict(self._row), **more)
-
-    @property
-    def _row(self) -> RowColumns:
-        """The numeric and categorical columns, in the same way."""
-        from gatewise.types import RowColumns  # here, as it imports NumPy
-
-        own = RowColumns(tuple(self.numeric), tuple(self.categorical))
-        return self.columns.row if self.columns and not own else own
+        for name in ("numeric", "categorical"):  # no command has these options and a model
+            more[name] = getattr(self.columns or self, name)
+        return read_table(sources, text=self.texts, label=self.labels, one_class=self.model is not None, **more)
 
     def _series(self, sources: Sequence[str]) -> Labelled:
         of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
@@ -148,9 +145,12 @@ class TableOptions:
         return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
 
 
-def table_of(given: Any) -> TableOptions:
-    """The options of `columns` that a command has."""
-    return TableOptions(**{name: getattr(given, name) for name in COLUMNS if hasattr(given, name)})
+def table_of(given: Any, model: Model | None = None) -> TableOptions:
+    """The options of `columns` that a command has; for the data of a model with its kind and its task."""
+    found = TableOptions(**{name: getattr(given, name) for name in COLUMNS if hasattr(given, name)})
+    if model is None:
+        return found
+    return replace(found, model=model, task=model.task, series=found.series or model.channels > 0)
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:
@@ -178,7 +178,7 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions,
             raise InputError(f"{quote(sources[0])}: a folder is read alone")
         if is_split_folder(sources[0]):
             return read_folders(sources[0])
-        return Splits(read_folder(sources[0], options.one_class), None, "")
+        return Splits(read_folder(sources[0], options.model is not None), None, "")
     for one in sources:
         if one != "-" and not Path(one).suffix and not Path(one).exists():
             raise DataError(f"{quote(one)}: neither imdb nor a file")
@@ -187,13 +187,13 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions,
 
 def read_data(data: str, options: TableOptions) -> Labelled:
     """Data on which a model is measured, the test half where it has one: as `read_source`, where `data` may also be
-    the IMDB archive, its folder, or `embedded`, and all rows may have one class.
+    the IMDB archive, its folder, or `embedded`.
     """
     reviews = Path(data) / "train" / "urls_pos.txt"
     if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
         splits = read_source(["imdb"], data, options)
     else:
-        splits = read_source([data], None, replace(options, one_class=True))
+        splits = read_source([data], None, options)
     return splits.test or splits.train
 
 

@@ -171,7 +171,8 @@ def train(given: Any) -> None:
     names = ("pretrained", "unlabelled", "out", "seed", "class_weight", "threshold", "validation", "keep_examples")
     typed = options.command_line(
         *("train", *given.sources, "--recipe", chosen.name),
-        **data_options(given, table),
+        data=given.data,
+        **vars(table),
         **{name: getattr(given, name) or None for name in names},
         set=settings_of(changes),
     )
@@ -262,11 +263,6 @@ def parsed_threshold(given: str | None) -> float | str | None:
     if not 0 <= threshold <= 1:
         raise InputError(f"--threshold must be f1 or a probability from 0 to 1, not {quote(given)}")
     return threshold
-
-
-def data_options(given: Any, table: TableOptions) -> dict[str, Any]:
-    """The options that say what the data are, for a command on a model card."""
-    return {"data": given.data, **vars(table) | {"columns": None}}
 
 
 def changed_fields(given: Any, table: TableOptions) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gatewise.cli import options
 from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import print_json
 from gatewise.cli.sources import read_source, table_of
-from gatewise.cli.train import changed_fields, data_options, settings_of, training_options
+from gatewise.cli.train import changed_fields, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def tune(given: Any) -> None:
     train = read_source(given.sources, given.data, table).train
     start = None if given.pretrained is None else Pretrained.of(given.pretrained)
     recipe_of_run(given.recipe, changes, train, pretrained=start, groups=bool(table.group))
-    shown = {**data_options(given, table), "pretrained": given.pretrained, "seed": given.seed or None}
+    shown = {"data": given.data, **vars(table), "pretrained": given.pretrained, "seed": given.seed or None}
     searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
     result = run(
         train,
