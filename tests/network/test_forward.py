@@ -2,8 +2,8 @@
 channels included, also with gates of 0 or 1; float32 in the native kernel against float64.
 """
 
-import dataclasses
 import json
+from dataclasses import asdict, replace
 from typing import get_args
 
 import numpy as np
@@ -18,58 +18,27 @@ from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
 from gatewise.types import Activation
+from tests.explain.random_net import ALL
 from tests.network.oracle import padded_logits, random_sequences
 from tests.refusals import assert_refused
 
-# Architectures that no recipe trains.
-TWO = Hidden(6, "relu"), Hidden(3, "tanh")
-SHAPES = {
-    "sizes": Architecture("tokens", 30, 5, (Layer(7), Layer(4), Layer(6))),
-    "sizes-both-ways": Architecture("channels", 4, 0, (Layer(5, "both"), Layer(3), Layer(4, "both")), "mean+max"),
-    "backward": Architecture("tokens", 30, 5, (Layer(7, "backward"),)),
-    "backward-step": Architecture("tokens", 30, 5, (Layer(7, "backward"),), "step"),
+UNMASKED = Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre")
+STEPS = Architecture("channels", 4, 0, (Layer(5), Layer(3)), "none", (Hidden(6, "relu"),), outputs=2, max_length=9)
+MORE = {
+    "pads, long": replace(UNMASKED, max_length=700),  # the state converges before the pads end
+    "pads, two layers, long": replace(UNMASKED, layers=UNMASKED.layers * 2, max_length=300),
+    "pads, binary": replace(UNMASKED, gate="binary"),
+    "backward, step": Architecture("tokens", 30, 5, (Layer(7, "backward"),), "step"),
     "step": Architecture("channels", 4, 0, (Layer(5), Layer(3)), "step", outputs=2),
-    "step-both-ways": Architecture("tokens", 30, 5, (Layer(7, "both"),), "step"),
-    "sum-last": Architecture("tokens", 30, 5, (Layer(7, "both", "sum"),)),
-    "mean-mean": Architecture("tokens", 30, 5, (Layer(7, "both", "mean"),), "mean"),
-    "product-below": Architecture("tokens", 30, 5, (Layer(7, "both", "product"), Layer(4)), "max"),
-    "product-last": Architecture("tokens", 30, 5, (Layer(7, "both", "product"),)),
-    "sum-max": Architecture("tokens", 30, 5, (Layer(7, "both", "sum"),), "mean+max"),
-    "hidden": Architecture("tokens", 30, 5, (Layer(7),), hidden=TWO, outputs=3),
-    "hidden-pads": Architecture("tokens", 30, 5, (Layer(7), Layer(4)), hidden=TWO[:1], max_length=40, padding="pre"),
-    "hidden-both-ways": Architecture("channels", 4, 0, (Layer(5, "both"),), "mean+max", hidden=TWO[1:]),
+    "product of the directions, last": Architecture("tokens", 30, 5, (Layer(7, "both", "product"),)),
     **{
-        f"hidden-{name}": Architecture("channels", 4, 0, (Layer(5),), "mean", (Hidden(6, name, 0.3),))
+        f"hidden {name}": Architecture("channels", 4, 0, (Layer(5),), "mean", (Hidden(6, name, 0.3),))
         for name in get_args(Activation)
     },
-    "each-step": Architecture("tokens", 30, 5, (Layer(7, "both"),), "none", outputs=4),
-    "each-step-hidden": Architecture("channels", 4, 0, (Layer(5), Layer(3)), "none", TWO, outputs=2, max_length=9),
+    "each step": Architecture("tokens", 30, 5, (Layer(7, "both"),), "none", outputs=4),
+    "each step, hidden": STEPS,
 }
-
-
-UNMASKED = Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre")
-ARCHITECTURES = {
-    "unmasked": UNMASKED,
-    "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state converges before the pads end
-    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=UNMASKED.layers * 2, max_length=300),
-    "unmasked-truncated": dataclasses.replace(UNMASKED, max_length=9),
-    "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
-    "masked": Architecture.stacked("tokens", 30, 5, 7),
-    "masked-mean": Architecture.stacked("tokens", 30, 5, 7, pooling="mean"),
-    "masked-both-ways": Architecture.stacked("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", outputs=3),
-    "masked-both-ways-last": Architecture.stacked("tokens", 30, 5, 7, bidirectional=True, layers=2),
-    "masked-truncated-front": Architecture.stacked("tokens", 30, 5, 7, max_length=9, bidirectional=True),
-    "masked-truncated-middle": Architecture.stacked(
-        "tokens", 30, 5, 7, max_length=10, truncation="middle", pooling="max"
-    ),
-    "series": Architecture.stacked("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
-    "series-two-layers": Architecture.stacked("channels", 4, 0, 6, layers=2, pooling="mean+max"),
-    **SHAPES,
-    "binary": Architecture.stacked("tokens", 30, 5, 7, gate="binary"),
-    "binary-unmasked": dataclasses.replace(UNMASKED, gate="binary"),
-    "binary-both-ways": Architecture.stacked("tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean"),
-    "binary-ties": Architecture.stacked("tokens", 30, 5, 7, gate="binary", pooling="mean+max"),
-}
+ARCHITECTURES = {**ALL, **MORE}
 LENGTHS = [3, 1, 17, 40, 8]
 
 
@@ -115,11 +84,11 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str, monkeypatch:
     np.testing.assert_array_equal(table["dense.weight"], rounded["dense.weight"])
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_batches_of_similar_lengths_keep_the_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pooling "none" the rows are the steps of the sequences; an empty sequence has none."""
     monkeypatch.setattr("gatewise.network.forward.STEPS_PER_BATCH", 20)
-    arch, rng = SHAPES[name], np.random.default_rng(11)
+    arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
     parameters = _random_parameters(arch, rng)
     sequences = random_sequences(arch, [3, 0, 17, 30, 8], rng)
     wanted = [forward(Ops(Reference()), parameters, arch, Batch.of([one], arch)) for one in sequences]
@@ -127,11 +96,11 @@ def test_batches_of_similar_lengths_keep_the_order(name: str, monkeypatch: pytes
         found = in_batches(run, parameters, arch, sequences, Ops(Reference()))
         alone = [in_batches(run, parameters, arch, [one], Ops(Reference())) for one in sequences]
         np.testing.assert_allclose(found, np.concatenate(kept or alone), rtol=0, atol=1e-12)
-    assert len(found) == (3 + 0 + 9 + 9 + 8 if arch.max_length == 9 else 58 if arch.pooling == "none" else 5)
+    assert len(found) == (5 if arch.pooling != "none" else 3 + 0 + 9 + 9 + 8 if arch.max_length == 9 else 58)
 
 
 def test_an_empty_sequence_reads_as_no_evidence() -> None:
-    arch, rng = ARCHITECTURES["masked-both-ways"], np.random.default_rng(9)
+    arch, rng = ALL["four classes, bidirectional"], np.random.default_rng(9)
     parameters = _random_parameters(arch, rng)
     batch = Batch.of([np.zeros(0, dtype=np.int64), np.array([4, 5])], arch)
     logits = forward(Ops(Reference()), parameters, arch, batch)
@@ -172,16 +141,16 @@ def test_an_architecture_that_means_nothing_is_refused() -> None:
         ({"pooling": "mean"}, "pooling 'last'"),
         ({"max_length": 0}, "a max_length above 0"),
     ):
-        assert_refused(message, dataclasses.replace, UNMASKED, **change)
+        assert_refused(message, replace, UNMASKED, **change)
     for make in (lambda: Layer(0), lambda: Hidden(0), lambda: Architecture.stacked("tokens", 30, 5, 0)):
         assert_refused("units must be at least 1, not 0", make)
     assert_refused("merge 'sum' needs two directions, not 'backward' alone", Layer, 3, "backward", "sum")
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_configuration_in_json_is_read_back(name: str) -> None:
-    entry = json.loads(json.dumps(dataclasses.asdict(SHAPES[name])))
-    assert Architecture.from_config(entry, "config.json") == SHAPES[name]
+    entry = json.loads(json.dumps(asdict(ARCHITECTURES[name])))
+    assert Architecture.from_config(entry, "config.json") == ARCHITECTURES[name]
 
 
 def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
@@ -200,4 +169,4 @@ def test_a_configuration_of_equal_layers_is_read_as_before() -> None:
 def test_ids_beyond_the_vocabulary_are_refused() -> None:
     assert_refused("from 0 to 29, found 3 to 30", Batch.of, [np.array([3, 30])], UNMASKED)
     other = [np.ones((2, 4)), np.ones((3, 2))]
-    assert_refused(r"series 1: shape must be \(steps, 4\), not \(3, 2\)", Batch.of, other, ARCHITECTURES["series"])
+    assert_refused(r"series 1: shape must be \(steps, 4\), not \(3, 2\)", Batch.of, other, MORE["step"])
