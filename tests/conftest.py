@@ -68,17 +68,13 @@ def reviews(aclimdb: Path) -> Splits:
 @pytest.fixture(scope="session")
 def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """Keras on torch, with its settings file in a folder of its own."""
-    home = os.environ.get("KERAS_HOME")
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    os.environ["KERAS_HOME"] = str(tmp_path_factory.mktemp("keras"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = pytest.importorskip("keras")
-    yield module
-    if home is None:
-        del os.environ["KERAS_HOME"]
-    else:
-        os.environ["KERAS_HOME"] = home
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = pytest.importorskip("keras")
+        yield module
 
 
 @pytest.fixture

@@ -23,12 +23,15 @@ def small_model(
     **shape: Any,
 ) -> Model:
     """reads: the encoding of its texts, or the preprocessor of its series; given: more of `Model.of_network`; shape: of
-    its network, which has 6 units and embeddings of 5 numbers unless it says otherwise.
+    its network, which has 6 units and embeddings of 5 numbers unless it says otherwise; `layers` may be a tuple.
     """
     preprocessor = reads if isinstance(reads, SeriesPreprocessor) else TextPreprocessor(reads)
     inputs, size, *_ = preprocessor.inputs
-    plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "units": 6, "outputs": Target(classes, task).outputs}
-    arch = Architecture.stacked(inputs, size, **{**plain, **shape})
+    plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "outputs": Target(classes, task).outputs}
+    make: Any = Architecture
+    if not isinstance(shape.get("layers"), tuple):
+        make, plain["units"] = Architecture.stacked, 6
+    arch = make(inputs, size, **{**plain, **shape})
     return Model.of_network(arch, parameters_of(arch, seed), preprocessor, classes, task=task, **given or {})
 
 

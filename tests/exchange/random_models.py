@@ -10,11 +10,13 @@ from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
+from gatewise.network.architecture import Hidden, Layer
+from gatewise.target import Target
 from gatewise.text import TokenEncoding
 from gatewise.types import Activation
 from tests.members.ngram_keys import random_pieces, random_spelled
 from tests.members.test_convolutions import some
+from tests.small_models import small_model
 
 WORDS = [f"word{n}" for n in range(28)]
 TOKENS = TokenEncoding.fit([" ".join(WORDS)], min_count=1)  # 30 entries, padding and unknown included
@@ -45,21 +47,12 @@ def random_model(
     or "convolutions", with weights and a shift. mask: of missing values. options: of `Architecture`, and of `Model`:
     task, thresholds.
     """
-    rng = np.random.default_rng(seed)
-    target = {name: options.pop(name) for name in ("task", "thresholds", "label_type") if name in options}
-    outputs = 1 if classes == 2 and "task" not in target else classes
-    series = options.pop("inputs", "tokens") == "channels"
-    channels = CHANNELS + mask
-    start = ("channels", channels, 0) if series else ("tokens", TOKENS.vocab_size, 5)
-    make: Any = Architecture if isinstance(options.get("layers"), tuple) else Architecture.stacked
-    units = {} if make is Architecture else {"units": 6}
-    arch = make(*start, **{**units, "outputs": outputs, **options})
-    parameters = initial_parameters(arch, rng)
-    parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
-    preprocessor: Any = TextPreprocessor(TOKENS)
-    if series:
-        preprocessor = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask)
+    rng, task = np.random.default_rng(seed), options.pop("task", "classification")
+    given = {name: options.pop(name) for name in ("thresholds", "label_type") if name in options}
     names = names or tuple(f"class {n}" for n in range(classes))
+    outputs = Target(names, task).outputs
+    series = options.pop("inputs", "tokens") == "channels"
+    reads = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask) if series else TOKENS
     members: list[tuple[Member, float]] = []
     if "character" in linear:
         pieces = random_pieces(rng, TOKENS.vocab_size)
@@ -67,8 +60,8 @@ def random_model(
     elif "ngrams" in linear:
         members.append((random_ngrams(rng, outputs, "scaled" in linear), 0.75))
     if linear == "convolutions":
-        members.append((some(channels, outputs), 0.75))
-    model = Model.of_network(arch, parameters, preprocessor, names, members=members, **target)
+        members.append((some(CHANNELS + mask, outputs), 0.75))
+    model = small_model(reads, names, seed, task=task, given=given | {"members": members}, **options)
     if not members:
         return model
     changes: dict[str, Any] = {"weights": (0.5, 0.75), "shift": np.linspace(-0.2, 0.3, outputs)}

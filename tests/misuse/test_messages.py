@@ -2,10 +2,6 @@
 
 import csv
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,18 +138,3 @@ def test_a_nul_is_not_written_to_a_csv(run: Run, tmp_path: Path) -> None:
     assert "column 'text' has a NUL character, which .csv cannot hold" in shown.output
     assert not out.exists()
     assert run("predict", "-i", source, "-o", tmp_path / "out.jsonl").exit_code == 0
-
-
-def test_a_pure_install_under_warnings_as_errors(tmp_path: Path) -> None:
-    """The warning about the missing extension ended in a traceback."""
-    package = Path(gw.__file__).parent
-    ignore = shutil.ignore_patterns("_native*", "page", "__pycache__")
-    shutil.copytree(package, tmp_path / "gatewise", ignore=ignore)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "error", "GATEWISE_OFFLINE": "1"}
-    # Without the finder of an editable install, which has the extension.
-    here = "import sys; sys.meta_path = [found for found in sys.meta_path if isinstance(found, type)]"
-    code = f"{here}; sys.argv = ['gatewise', 'predict', 'a good film']; from gatewise.cli import main; main()"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "gatewise: warning: the native kernel cannot run here" in done.stderr

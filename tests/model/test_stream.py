@@ -19,8 +19,10 @@ from gatewise.storage.tensors import metadata_of, tensors_to_bytes
 from gatewise.text import KerasEncoding
 from gatewise.text.index import IndexEncoding
 from gatewise.text.tokens import TokenEncoding
+from gatewise.types import Task
 from tests.kernels.batches import needs_native
 from tests.refusals import assert_refused
+from tests.small_models import small_model
 
 WORDS = [f"word{n}" for n in range(300)]
 TOKENS = TokenEncoding.of_words(["", "", *WORDS])
@@ -35,23 +37,20 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def _model(kind: str, seed: int = 0, task: str = "classification", **shape: Any) -> Model:
-    preprocessor: Any
-    if kind in ("tokens", "keras"):
-        preprocessor = TextPreprocessor(TOKENS if kind == "tokens" else KERAS)
-        inputs: Any = ("tokens", preprocessor.inputs.size, 12)
-    else:
-        channels = 6 if kind == "six" else 1
-        rng = np.random.default_rng(seed)
-        scaling = tuple(rng.normal(0, 3, channels).tolist()), tuple(rng.uniform(0.1, 4, channels).tolist())
-        preprocessor = SeriesPreprocessor(*scaling, mask=kind == "masked")
-        inputs = ("channels", preprocessor.inputs.size, 0)
+READS = {
+    "tokens": TOKENS,
+    "keras": KERAS,
+    "one": SeriesPreprocessor((2.5,), (1.5,)),
+    "six": SeriesPreprocessor((-2.0, 3.5, 0.5, -4.0, 1.0, 2.0), (0.5, 3.0, 2.0, 1.5, 4.0, 0.25)),
+    "masked": SeriesPreprocessor((-1.5,), (2.5,), mask=True),
+}
+
+
+def _model(kind: str, seed: int = 0, task: Task = "classification", **shape: Any) -> Model:
     layers = tuple(Layer(units) if isinstance(units, int) else units for units in shape.pop("layers", [9]))
-    arch = Architecture(*inputs, layers, **shape)
-    names = ["no", "yes"] if arch.outputs == 1 else [f"class {n}" for n in range(arch.outputs)]
-    made = initial_parameters(arch, np.random.default_rng(seed))
-    parameters = {name: 3 * array for name, array in made.items()}
-    return Model.of_network(arch, parameters, preprocessor, names, task=task)  # type: ignore[arg-type]
+    outputs = shape.get("outputs", 1)
+    names = ("no", "yes") if outputs == 1 else tuple(f"class {n}" for n in range(outputs))
+    return small_model(READS[kind], names, seed, task=task, layers=layers, **shape)
 
 
 def _items(model: Model, count: int, rng: np.random.Generator) -> list[Any]:
@@ -191,9 +190,7 @@ def test_what_cannot_be_streamed_is_refused_by_name() -> None:
     assert_refused(r"n-grams cannot be streamed.*network_only=True", both.stream)
     alone = both.stream(network_only=True).push("word1 word2").logits
     assert np.array_equal(alone, plain.logits(["word1 word2"])[0])
-    unused = Model.of_network(
-        plain.architecture, plain.parameters, plain.preprocessor, plain.classes, members=[(ngrams, 0.0)]
-    )
+    unused = replace(both, ensemble=replace(both.ensemble, weights=(1.0, 0.0)))
     assert np.array_equal(unused.stream().push("word1 word2").logits, alone)
 
 

@@ -150,7 +150,7 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(
     assert "not installed" in reason, "`gatewise info` must be able to show the reason"
     path_of_model, _, texts = model
     command = [str(python), "-m", "gatewise", "predict", "-m", str(path_of_model), *texts]
-    environment = {**os.environ, "PYTHONPATH": str(home)}
+    environment = {**os.environ, "PYTHONPATH": str(home), "PYTHONWARNINGS": "error"}  # no traceback in its place
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, len(texts))
     [line] = done.stderr.splitlines()
