@@ -39,6 +39,27 @@ OTHER_SHAPES: dict[str, dict[str, Any]] = {
     "hidden, pads": {"layers": (Layer(7),), "hidden": (Hidden(4, "relu"),), "padding": "pre", "max_length": 20},
 }
 
+CASES: dict[str, dict[str, Any]] = {
+    "last": {},
+    "two layers, both directions": {"layers": 2, "bidirectional": True, "classes": 3},
+    "mean": {"pooling": "mean", "layers": 3},
+    "max": {"pooling": "max", "bidirectional": True, "task": "multilabel", "classes": 3},
+    "mean+max": {"pooling": "mean+max", "bidirectional": True, "classes": 4, "thresholds": (0.1, 0.2, 0.3, 0.4)},
+    "pads in front": {"padding": "pre", "max_length": 20, "layers": 2},
+    "pads and middle": {"padding": "pre", "max_length": 20, "truncation": "middle", "linear": "ngrams"},
+    "truncated": {"max_length": 8, "bidirectional": True, "linear": "ngrams"},
+    "truncated in the middle": {"max_length": 8, "truncation": "middle", "pooling": "max", "linear": "scaled ngrams"},
+    "n-grams": {"linear": "ngrams", "classes": 3},
+    "scaled n-grams": {"linear": "scaled ngrams", "task": "regression"},
+    "character n-grams": {"linear": "character ngrams", "pooling": "max", "max_length": 8},
+    "scaled character n-grams": {"linear": "scaled character ngrams", "classes": 3},
+    "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
+    "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
+    "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},
+    **OTHER_SHAPES,
+    "regression of series": {"inputs": "channels", "task": "regression", "max_length": 12, "linear": "convolutions"},
+}
+
 
 def random_model(
     seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, names: tuple[str, ...] = (), **options: Any

@@ -20,7 +20,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
 from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.types import Array
-from tests.exchange.random_models import OTHER_SHAPES, random_inputs, random_model
+from tests.exchange.random_models import CASES, random_inputs, random_model
 from tests.refusals import assert_refused
 
 onnx = pytest.importorskip("onnx")
@@ -39,28 +39,6 @@ def run(path: Path, model: Model, inputs: list[Any], fill: float = 0, more: int 
     names = [output.name for output in session.get_outputs()]
     found = session.run(None, {"series" if series else "tokens": padded, "lengths": lengths})
     return dict(zip(names, found, strict=True))
-
-
-CASES: dict[str, dict[str, Any]] = {
-    "last": {},
-    "two layers, both directions": {"layers": 2, "bidirectional": True, "classes": 3},
-    "mean": {"pooling": "mean", "layers": 3},
-    "max": {"pooling": "max", "bidirectional": True, "task": "multilabel", "classes": 3},
-    "mean+max": {"pooling": "mean+max", "bidirectional": True, "classes": 4, "thresholds": (0.1, 0.2, 0.3, 0.4)},
-    "pads in front": {"padding": "pre", "max_length": 20, "layers": 2},
-    "pads and middle": {"padding": "pre", "max_length": 20, "truncation": "middle"},
-    "truncated": {"max_length": 8, "bidirectional": True, "linear": "ngrams"},
-    "truncated in the middle": {"max_length": 8, "truncation": "middle", "pooling": "max", "linear": "scaled ngrams"},
-    "n-grams": {"linear": "ngrams", "classes": 3},
-    "scaled n-grams": {"linear": "scaled ngrams", "task": "regression"},
-    "character n-grams": {"linear": "character ngrams"},
-    "scaled character n-grams": {"linear": "scaled character ngrams", "classes": 3},
-    "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
-    "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
-    "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},
-    **OTHER_SHAPES,
-    "regression of series": {"inputs": "channels", "task": "regression", "max_length": 12, "linear": "convolutions"},
-}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -94,19 +94,11 @@ def test_predictions_in_words_and_as_data() -> None:
     p = np.array([0.25, 0.6, 0.7])
     assert prediction_text(LABELS, LABELS.decide(p[None])[0]) == "a, c"
     assert prediction_text(LABELS, np.zeros(3, dtype=np.int64)) == "no label"
-    assert prediction_dict(LABELS, LABELS.decide(p[None])[0], p)["prediction"] == ["a", "c"]
+    found = prediction_dict(LABELS, LABELS.decide(p[None])[0], p)
+    assert found == {"prediction": ["a", "c"], "probabilities": {"a": 0.25, "b": 0.6, "c": 0.7}}
     assert prediction_text(NUMBERS, np.array([12345.6, -0.00123])) == "price 12,346, size -0.00123"
     assert prediction_text(Target(("price",), task="regression"), np.array([3.2])) == "3.2"
     assert prediction_dict(NUMBERS, np.array([1.5, 2.0]), None) == {"prediction": {"price": 1.5, "size": 2.0}}
-
-
-def test_json_of_the_tasks() -> None:
-    number = explanation_of(example_of(NUMBERS), "prefix-difference").as_dict()
-    assert "probabilities" not in number
-    assert number["prediction"]["price"] == pytest.approx(number["target_score"])
-    labels = explanation_of(example_of(LABELS), "prefix-difference", 1).as_dict()
-    assert list(labels["probabilities"]) == ["a", "b", "c"]
-    assert sum(labels["probabilities"].values()) != pytest.approx(1)
 
 
 def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:

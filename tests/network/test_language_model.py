@@ -8,10 +8,8 @@ from torch import Tensor
 from gatewise.kernels import get
 from gatewise.network import language_model, sampled
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.autograd import Table, Variable
 from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, Piece
-from gatewise.network.sampled import Sampler, sampled_softmax
-from gatewise.target import log_probabilities
+from gatewise.network.sampled import Sampler
 from gatewise.types import Array
 from tests.network.oracle import dense, torch_lstm
 from tests.refusals import assert_refused
@@ -141,24 +139,6 @@ def test_the_likelihood_of_a_text_is_that_of_the_full_softmax(at_once: int, monk
         logits = h @ v[f"decoder.{direction}.weight"].T @ v["embedding.weight"].T + v["decoder.bias"]
         right = torch.nn.functional.cross_entropy(logits, torch.from_numpy(tokens[1:]).long(), reduction="sum")
         assert network.negative_log_likelihood(direction, text) == pytest.approx(float(right), rel=1e-9)
-
-
-def test_the_estimate_approaches_the_full_softmax() -> None:
-    rng = np.random.default_rng(9)
-    x, weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((400, 6), (37, 6), (37,)))
-    targets, counts = rng.integers(0, 37, 400), rng.integers(1, 500, 37)
-    full = -log_probabilities(x @ weight.T + bias)[np.arange(400), targets].mean()
-
-    def estimate(sampler: Sampler, seed: int) -> float:
-        candidates = sampler.sample(np.random.default_rng(seed))
-        arguments = Variable(x), Table(weight), Variable(bias)
-        return sampled_softmax(*arguments, targets, candidates, sampler.log_expected, get())
-
-    errors = []
-    for samples in (4, 200):
-        sampler = Sampler(counts, samples)
-        errors.append(abs(np.mean([estimate(sampler, seed) for seed in range(40)]) - full))
-    assert errors[1] < 0.1 < 1 < errors[0]
 
 
 def test_the_sampler_follows_its_distribution() -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.text import KerasEncoding, TokenEncoding, encoding_from
 from gatewise.text.tokens import build
@@ -247,16 +246,3 @@ def test_a_model_keeps_the_pipeline_that_it_was_trained_with() -> None:
     changed["pre_tokenizer"]["pattern"] = {"Regex": "(a+)+$"}
     with pytest.raises(ModelFileError, match="'pre_tokenizer' is not what gatewise writes"):
         TokenEncoding.from_files(config, lambda name: json.dumps(changed).encode())
-
-
-def test_sentences_without_spaces_are_learned() -> None:
-    """New sentences, none of which was in the training data: as whole tokens all of them would be unknown."""
-    good, bad = "อร่อย", "แย่มาก"
-    filler = ["อาหาร", "ร้านนี้", "วันนี้", "ราคา", "เพื่อน", "บ้าน", "เดินทาง", "กาแฟ"]
-    rng = np.random.default_rng(7)
-    labels = rng.integers(0, 2, 320)
-    texts = ["".join(rng.permutation([bad if y else good, *rng.choice(filler, 5)])) for y in labels]
-    model = gw.train(texts[:240], labels[:240], units=4, embedding_dim=4, epochs=1, validation__split="row")
-    assert np.mean(model.predict(texts[240:]) == labels[240:]) > 0.95
-    assert model.ensemble.get("ngrams") is not None
-    assert "".join(model.preprocessor.token_names(texts[240])) == texts[240]
