@@ -18,12 +18,12 @@ from typing import Any
 
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
-from benchmarks.machine import MAX_OTHER_LOAD, machine, now, revision
+from benchmarks.machine import MAX_OTHER_LOAD, ROOT, machine, now, revision
 from benchmarks.measure import PAUSE, NotEquivalent, WorkerPool, measure
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, format_value
 from benchmarks.targets import TARGETS, summary
-from benchmarks.worker import ROOT, WorkerFailed
+from benchmarks.worker import WorkerFailed
 
 QUICK_ROUNDS = 3
 MAX_LOAD = 0.5  # load average at the start
@@ -34,9 +34,11 @@ def main() -> int:
     began = time.perf_counter()
     reviews = read(options.data)
     chosen = [case for case in cases(reviews) if _matches(case.name, options.only)]
+    # Without the folders of this machine: the name of --data alone, and no --peers.
+    data = f" --data {Path(options.data).name}" if options.data else ""
     head: dict[str, Any] = {
         "date": now(),
-        "command": _command(options),
+        "command": f"python -m benchmarks{data}{f' --rounds {options.rounds}' if options.rounds else ''}",
         "commit": revision(),
         "machine": machine(),
         "data": reviews.source,
@@ -66,12 +68,6 @@ def main() -> int:
     if not options.quick and not options.only:
         (RESULTS / "full.json").write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def _command(options: argparse.Namespace) -> str:
-    """The command of a full run, without the folders of this machine: the name of --data alone, and no --peers."""
-    data = f" --data {Path(options.data).name}" if options.data else ""
-    return f"python -m benchmarks{data}{f' --rounds {options.rounds}' if options.rounds else ''}"
 
 
 def _matches(name: str, only: str | None) -> bool:

@@ -14,14 +14,12 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 import gatewise as gw
 from benchmarks.machine import machine, now, revision
@@ -32,7 +30,6 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
 from gatewise.training.dense_solver import fit_glm
-from gatewise.types import Array
 
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 
@@ -95,36 +92,28 @@ class Row:
 
 
 class Baseline(Row):
-    """Logistic regression over word n-grams."""
+    """scikit-learn's logistic regression over word n-grams: "tfidf" (1,2), or "nb-lr" (1,3), binary and scaled by the
+    log-count ratio (Wang & Manning 2012).
+    """
 
     def run(self, reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
-        start = time.perf_counter()
-        accuracy = linear(reviews.train, reviews.test, self.name)
-        return {"accuracy": accuracy, "seconds": round(time.perf_counter() - start, 1)}
+        start, (train, test, _) = time.perf_counter(), reviews
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
 
-
-def linear(train: Labelled, test: Labelled, kind: str) -> float:
-    """Accuracy of scikit-learn's logistic regression over word n-grams: "tfidf" (1,2), or "nb-lr" (1,3), binary and
-    scaled by the log-count ratio (Wang & Manning 2012).
-    """
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    token = r"(?u)\b\w+(?:'\w+)?\b|[^\w\s]"  # gatewise's tokens: words and punctuation marks
-    if kind == "tfidf":
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=token)
+        options = {"min_df": 2, "token_pattern": r"(?u)\b\w+(?:'\w+)?\b|[^\w\s]"}  # gatewise's tokens: words and marks
+        if self.name == "tfidf":
+            vectorizer, c = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **options), 10.0
+        else:
+            vectorizer, c = CountVectorizer(ngram_range=(1, 3), binary=True, dtype=np.float64, **options), 1.0
         x, z = vectorizer.fit_transform(train.inputs), vectorizer.transform(test.inputs)
-        c = 10.0
-    else:
-        counts = CountVectorizer(ngram_range=(1, 3), binary=True, min_df=2, token_pattern=token)
-        x, z = counts.fit_transform(train.inputs).astype(np.float64), counts.transform(test.inputs).astype(np.float64)
-        p, q = (1 + np.asarray(x[train.labels == k].sum(axis=0)).ravel() for k in (1, 0))
-        ratio = np.log(p / p.sum()) - np.log(q / q.sum())
-        x, z = x.multiply(ratio).tocsr(), z.multiply(ratio).tocsr()
-        c = 1.0
-    model = LogisticRegression(C=c, max_iter=1000, solver="liblinear", dual=True, random_state=0, tol=1e-3)
-    correct: NDArray[np.bool_] = model.fit(x, train.labels).predict(z) == test.labels
-    return float(correct.mean())
+        if self.name == "nb-lr":
+            p, q = (1 + np.asarray(x[train.labels == k].sum(axis=0)).ravel() for k in (1, 0))
+            ratio = np.log(p / p.sum()) - np.log(q / q.sum())
+            x, z = x.multiply(ratio).tocsr(), z.multiply(ratio).tocsr()
+        model = LogisticRegression(C=c, max_iter=1000, solver="liblinear", dual=True, random_state=0, tol=1e-3)
+        accuracy = float((model.fit(x, train.labels).predict(z) == test.labels).mean())
+        return {"accuracy": accuracy, "seconds": round(time.perf_counter() - start, 1)}
 
 
 def pretrained_for(reviews: Reviews, seed: int, folder: Path, size: str, epochs: float) -> PretrainedLM:
@@ -146,16 +135,12 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
     figures: dict[str, Any] = {name: getattr(result, name) for name in ("accuracy", "loss", "calibration_error")}
     lstm, ngrams = model.ensemble.lstm, model.ensemble.get("ngrams")
     if ngrams is not None:
-        parts: dict[str, Callable[[Labelled], Array]] = {
-            "network_accuracy": lambda data: lstm.logits(model.preprocessor.encode_batch(data.inputs)),
-            "ngrams_accuracy": lambda data: ngrams.logits(model.preprocessor.encode_batch(data.inputs)),
-        }
-        for name, logits in parts.items():
-            targets = validation.labels[:, None].astype(np.float64)
-            weight, shift = fit_glm(
-                logits(validation)[:, :, None], targets, 1e-8, prior=np.ones(1), l2_shift=1e-8, lowest=0.0
-            )
-            positive = (weight[0] * logits(test) + shift)[:, 0] > 0
+        held_out, tested = (model.preprocessor.encode_batch(data.inputs) for data in (validation, test))
+        targets = validation.labels[:, None].astype(np.float64)
+        for name, member in (("network_accuracy", lstm), ("ngrams_accuracy", ngrams)):
+            x = member.logits(held_out)[:, :, None]
+            weight, shift = fit_glm(x, targets, 1e-8, prior=np.ones(1), l2_shift=1e-8, lowest=0.0)
+            positive = (weight[0] * member.logits(tested) + shift)[:, 0] > 0
             figures[name] = float((positive == (test.labels == 1)).mean())
     return figures
 

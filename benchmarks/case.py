@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.contenders.base import Arrays
-
-Settings = dict[str, Any]
+from benchmarks.contenders.base import Arrays, Settings
 
 # Modules of benchmarks/contenders/ and the library that each needs; None: runs in gatewise's own environment.
 LIBRARY: dict[str, str | None] = {
@@ -64,11 +62,7 @@ class Case:
 
 
 BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps
-
-
-def one_and_two_threads() -> tuple[Contender, ...]:
-    """gatewise on one thread and on two."""
-    return tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, {"threads": n}) for n in (1, 2))
+ONE_AND_TWO_THREADS = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, {"threads": n}) for n in (1, 2))
 
 
 def gatewise(threads: int, *, variants: tuple[str, ...] = (), **settings: Any) -> tuple[Contender, ...]:

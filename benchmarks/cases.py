@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise, one_and_two_threads
+from benchmarks.case import BF16_TOLERANCE, ONE_AND_TWO_THREADS, Case, Contender, gatewise
 from benchmarks.contenders.base import Arrays, padded
+from benchmarks.machine import ROOT
 from benchmarks.reviews import LENGTH, VOCAB_SIZE, Reviews, weights
-from benchmarks.worker import ROOT
 
 BATCH = 64
 H = 100  # of the kernel alone
@@ -199,7 +199,7 @@ def _gatewise_alone(reviews: Reviews) -> list[Case]:
             "thread_scaling_step",
             "training step of the tutorial recipe with one and with two threads",
             "step",
-            one_and_two_threads(),
+            ONE_AND_TWO_THREADS,
             _step_settings(2, "pre") | {"vocab_size": reviews.vocab_size},
             arrays,
             rounds=21,
@@ -208,7 +208,7 @@ def _gatewise_alone(reviews: Reviews) -> list[Case]:
             "thread_scaling_kernel",
             "recurrence, H 128, 64 sequences of 200 steps, with one and with two threads",
             "recurrence",
-            one_and_two_threads(),
+            ONE_AND_TWO_THREADS,
             {"repeats": 3},
             recurrence_arrays(128, BATCH, 200),
             rounds=21,

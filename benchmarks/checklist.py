@@ -80,7 +80,9 @@ def categories() -> list[Category]:
             for template in templates:
                 sentences = list(_filled(template, words))
                 chosen = rng.permutation(len(sentences))[:share]
-                rows += [(_styled(sentences[n], name, rng), sentiment) for n in sorted(chosen)]
+                for n in sorted(chosen):
+                    text = sentences[n].upper() if name == "capitals" else sentences[n]
+                    rows.append((_misspelt(text, rng) if name == "typos" else text, sentiment))
         found.append(Category(name, rows))
     return found
 
@@ -107,12 +109,6 @@ def _filled(template: str, choices: dict[str, tuple[str, ...]]) -> Iterator[str]
             literal + (next(remaining) if name else "") for literal, name, _, _ in string.Formatter().parse(template)
         )
         yield re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
-
-
-def _styled(text: str, category: str, rng: np.random.Generator) -> str:
-    if category == "capitals":
-        return text.upper()
-    return _misspelt(text, rng) if category == "typos" else text
 
 
 def _misspelt(text: str, rng: np.random.Generator) -> str:

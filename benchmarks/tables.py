@@ -14,14 +14,12 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import ROWS
-from benchmarks.machine import MAX_OTHER_LOAD
+from benchmarks.machine import MAX_OTHER_LOAD, ROOT
 from benchmarks.targets import TARGETS, Target, summary
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "docs/accuracy.md", "docs/benchmarks.md", "docs/kernels.md")
 _MARKED = re.compile(

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.contenders.base import Arrays, Task, Unavailable
+from benchmarks.machine import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 # Removed from the caller's environment, because they would configure a contender without being recorded.
 _THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "TF_", "GATEWISE_", "XLA_", "KERAS_", "ORT_")
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GATEWISE_THREADS")

@@ -1,6 +1,6 @@
 """Use an installed gatewise, as somebody would who has nothing else of it.
 
-    python tools/installed.py --here           the gatewise of the environment that runs this
+    python tools/installed.py                  the gatewise of the environment that runs this
     python tools/installed.py --lowest         the lowest version of every dependency and of the extras `EXTRAS`
 
 It imports gatewise, checks that the native kernel is present, predicts with the bundled model and trains an epoch. The
@@ -22,21 +22,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
-USE = """
-import platform
+# Begins each of the scripts.
+REVIEWS = """
 import subprocess
 import sys
+from pathlib import Path
 
 import gatewise as gw
+
+texts = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(300)]
+labels = ["yes" if n % 3 else "no" for n in range(300)]
+small = {"epochs": 1, "units": 4, "verbose": 0}
+"""
+
+USE = """
+import platform
+
 from gatewise import kernels
 
 assert kernels.unavailable_reason("native") is None, kernels.unavailable_reason("native")
 command = [sys.executable, "-m", "gatewise", "predict", "A warm, funny and honest film."]
 shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
 assert shown.startswith("positive"), shown
-texts = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]
-labels = ["yes" if n % 3 else "no" for n in range(60)]
-model = gw.train(texts, labels, epochs=1, units=4, verbose=0, out="model", overwrite=True)
+model = gw.train(texts, labels, **small, out="model", overwrite=True)
 assert (gw.load("model").predict_proba(texts) == model.predict_proba(texts)).all()
 assert model.explain(texts[0])
 print(f"{platform.python_version()}: gatewise {gw.__version__} in {gw.__file__}, {shown.strip()}")
@@ -47,61 +55,48 @@ EXTRA_USES = {
     "data": """
 import pyarrow as pa
 import pyarrow.parquet
-import gatewise as gw
 table = pa.table({"text": ["a good film", "a bad film"]})
 pyarrow.parquet.write_table(table, "rows.parquet")
 assert len(gw.load("model").predict(table["text"])) == 2
 """,
     "forecast": """
 import numpy as np
-import gatewise as gw
-times = np.arange("2024-01", "2027-01", dtype="datetime64[M]")
 import pandas as pd
-series = pd.Series(np.sin(np.arange(36.0)), index=times.astype("datetime64[s]"))
+series = pd.Series(np.sin(np.arange(36.0)), index=pd.date_range("2024-01", periods=36, freq="MS"))
 assert len(gw.Forecaster.fit(series, horizon=3, epochs=1, units=4).predict()) == 3
 """,
     "onnx": """
-import gatewise as gw
 print("exported with an error of", gw.load("model").to_onnx("model.onnx").max_error)
 """,
     "sklearn": """
 from gatewise.sklearn import LSTMTextClassifier
-texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 > 0 for n in range(300)]
 assert LSTMTextClassifier(epochs=1, units=4).fit(texts, labels).predict(texts).shape == (300,)
 """,
     "tune": """
-import csv, subprocess, sys
-rows = [(f"{'good' if n % 3 else 'bad'} film {n}", n % 3 > 0) for n in range(300)]
-with open("rows.csv", "w", newline="") as file:
-    csv.writer(file).writerows([("text", "label"), *rows])
+rows = "".join(f"{text},{label}\\n" for text, label in zip(texts, labels))
+Path("rows.csv").write_text(f"text,label\\n{rows}")
 options = "--text text --label label --trials 2 --set epochs=1 --set units=4 -o tuned".split()
 subprocess.run([sys.executable, "-m", "gatewise", "tune", "rows.csv", *options], check=True, stdout=subprocess.DEVNULL)
 """,
     "tensorboard": """
-from pathlib import Path
-import gatewise as gw
 from gatewise.training.progress import TensorBoardCallback
-texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
-gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=TensorBoardCallback("runs"))
+gw.train(texts, labels, **small, callbacks=TensorBoardCallback("runs"))
 assert list(Path("runs").rglob("events.out.tfevents.*"))
 """,
     "mlflow": """
 import os
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # newer versions write to a database by default
 import mlflow
-import gatewise as gw
 from gatewise.mlflow import MLflowCallback, load_model
 mlflow.set_tracking_uri("file:mlruns")
-texts, labels = [f"{'good' if n % 3 else 'bad'} film {n}" for n in range(300)], [n % 3 for n in range(300)]
-gw.train(texts, labels, epochs=1, units=4, verbose=0, callbacks=MLflowCallback())
+gw.train(texts, labels, **small, callbacks=MLflowCallback())
 [run] = mlflow.search_runs(output_format="list")
 print(load_model(f"runs:/{run.info.run_id}/model").predict(["good film"]), "by the logged model")
 """,
     "serve": """
-import json, subprocess, sys, urllib.request
-server = subprocess.Popen(
-    [sys.executable, "-m", "gatewise", "serve", "-m", "model", "--port", "0"], stderr=subprocess.PIPE, text=True
-)
+import json, urllib.request
+command = [sys.executable, "-m", "gatewise", "serve", "-m", "model", "--port", "0"]
+server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 try:
     url = next(line.split(" at ")[1].split()[0] for line in server.stderr if " at http" in line)
     print(json.load(urllib.request.urlopen(url + "/v2/models/model"))["name"], "is served")
@@ -132,7 +127,7 @@ def environment(python: str, home: Path) -> Path:
 
 def use(python: Path, folder: Path, code: str = USE) -> str:
     """Use gatewise outside the tree; what it prints."""
-    shown = printed(python, "-W", "ignore", "-c", code, cwd=folder)
+    shown = printed(python, "-W", "ignore", "-c", REVIEWS + code, cwd=folder)
     assert str(ROOT / "src") not in shown, f"that is the tree's own package: {shown}"
     return shown.strip()
 
@@ -165,9 +160,7 @@ def lowest_versions(folder: Path, source: Path = ROOT) -> None:
 def main() -> None:
     """Exits with 1 where a step fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--here", action="store_true")
-    which.add_argument("--lowest", action="store_true")
+    parser.add_argument("--lowest", action="store_true", help="install the lowest versions and use them")
     with tempfile.TemporaryDirectory() as folder:
         if parser.parse_args().lowest:
             lowest_versions(Path(folder))

@@ -26,7 +26,11 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         looks: dict[str, Any] = {"color_scheme": "light", "reduced_motion": "reduce"}
         take_lesson(browser.new_page(viewport={"width": 1280, "height": 720}, **looks), address)
-        take_page(browser.new_page(viewport={"width": 1280, "height": 1050}, **looks), address)
+        page = browser.new_page(viewport={"width": 1280, "height": 1050}, **looks)
+        page.goto(f"{address}/#t={quote_plus(TEXT)}")
+        page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
+        page.wait_for_timeout(2000)
+        page.screenshot(path=PAGE)
     for path in (LESSON, PAGE):
         if (size_of_file := path.stat().st_size) > MAX_BYTES:
             sys.exit(f"{path} has {size_of_file:,} bytes, more than {MAX_BYTES:,}")
@@ -42,13 +46,6 @@ def take_lesson(page: Any, address: str) -> None:
     page.wait_for_timeout(1000)
     page.evaluate("() => document.activeElement.blur()")
     page.screenshot(path=LESSON)
-
-
-def take_page(page: Any, address: str) -> None:
-    page.goto(f"{address}/#t={quote_plus(TEXT)}")
-    page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
-    page.wait_for_timeout(2000)
-    page.screenshot(path=PAGE)
 
 
 if __name__ == "__main__":

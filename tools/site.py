@@ -36,10 +36,8 @@ class Examples(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = _EXAMPLE.sub(self._block, f"{obj.docstring.value}\n")
-
-    def _block(self, found: re.Match[str]) -> str:
-        return f"```pycon\n{found[0].replace('  # doctest: +SKIP', '')}```\n"
+            text = f"{obj.docstring.value}\n".replace("  # doctest: +SKIP", "")
+            obj.docstring.value = _EXAMPLE.sub(r"```pycon\n\g<0>```\n", text)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

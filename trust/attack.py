@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import GatewiseError
+from gatewise.kernels import unavailable_reason
 
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +23,7 @@ Attempt = Callable[[np.random.Generator, Path], None]
 class Attack:
     """attempt(rng, folder): one try in an empty folder; it fails with an exception, as a test does. short, full: number
     of tries in `make test` and in `make trust`; short is 0 where a test of its own takes the place. prepare: runs once
-    per process, before the limits are set. unavailable: why the attack cannot run here, or "". seconds: limit of a try.
+    per process, before the limits are set. unavailable: why the attack cannot run here, if so. seconds: limit of a try.
     memory: address space in bytes that a try may add; 0 for no limit.
     """
 
@@ -32,7 +34,7 @@ class Attack:
     full: int
     attempt: Attempt
     prepare: Callable[[], object] = bool
-    unavailable: Callable[[], str] = str
+    unavailable: Callable[[], str | None] = str
     seconds: float = 60.0
     memory: int = 1024 * MIB
 
@@ -51,15 +53,13 @@ class Attacks(dict[str, Attack]):
         return added
 
 
+without_native = partial(unavailable_reason, "native")  # why an attack on the kernel cannot run here
+
+
 def missing(*modules: str) -> str:
     """Why an attack that needs these modules cannot run here, or ""."""
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     return f"{absent[0]} is not installed" if absent else ""
-
-
-def generator(seed: int, number: int) -> np.random.Generator:
-    """The generator of a try."""
-    return np.random.default_rng([seed, number])
 
 
 def check_message(error: GatewiseError) -> None:

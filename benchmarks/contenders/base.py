@@ -70,6 +70,15 @@ def padded(reviews: list[NDArray[np.int32]], steps: int, side: str) -> NDArray[n
     return out
 
 
+def inference_task(logits: Callable[[], list[NDArray[np.float32]]], settings: Settings, info: dict[str, str]) -> Task:
+    """Logits of all reviews. logits(): those of each batch (B, 1)."""
+    return Task(
+        lambda: seconds_of(logits, repeats=settings["repeats"]),
+        info,
+        lambda: {"logits": np.concatenate(logits())[:, 0]},
+    )
+
+
 def seconds_of_steps(step: Callable[[], Any], settings: Settings) -> float:
     """Seconds of `steps` consecutive training steps, each on the next batch, after `warmup_steps` that do not count;
     with `per_step`, the mean per step.

@@ -17,6 +17,7 @@ from benchmarks.contenders.base import (
     Task,
     Unavailable,
     batches_of,
+    inference_task,
     random_matrix,
     reviews_of,
     seconds_of,
@@ -167,23 +168,15 @@ def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
     ensemble, reviews = _ensemble(settings, arrays), reviews_of(arrays)
 
-    def logits() -> Any:  # (n, 1)
-        return ensemble.logits(reviews)
-
-    info = info_of(", Ensemble.logits")
-    return Task(lambda: seconds_of(logits, repeats=settings["repeats"]), info, lambda: {"logits": logits()[:, 0]})
+    return inference_task(lambda: [ensemble.logits(reviews)], settings, info_of(", Ensemble.logits"))
 
 
 def forward_only(settings: Settings, arrays: Arrays) -> Task:
     """Logits by the forward pass alone, on a prepared batch."""
     lstm, ops = _ensemble(settings, arrays).lstm, Ops(_kernel())
     batch = Batch.of(reviews_of(arrays), lstm.arch)
-
-    def logits() -> Any:  # (n, 1)
-        return forward(ops, lstm.parameters, lstm.arch, batch)
-
     info = info_of(", network.forward on a prepared batch")
-    return Task(lambda: seconds_of(logits, repeats=settings["repeats"]), info, lambda: {"logits": logits()[:, 0]})
+    return inference_task(lambda: [forward(ops, lstm.parameters, lstm.arch, batch)], settings, info)
 
 
 def _ensemble(settings: Settings, arrays: Arrays) -> Ensemble:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.contenders.base import Arrays, Settings, Task, random_matrix, seconds_of, sgemm
+from benchmarks.contenders.base import Arrays, Settings, Task, inference_task, random_matrix, sgemm
 from benchmarks.contenders.onnx_graph import OPSET, batches, graph
 
 
@@ -39,11 +38,8 @@ def inference(settings: Settings, arrays: Arrays) -> Task:
     def logits() -> list[NDArray[np.float32]]:
         return [opened.run(None, feed)[0] for feed in feeds]
 
-    return Task(
-        partial(seconds_of, logits, repeats=settings["repeats"]),
-        _info(f"graph optimisation all, {'with' if with_lengths else 'without'} sequence_lens"),
-        lambda: {"logits": np.concatenate(logits())[:, 0]},
-    )
+    info = _info(f"graph optimisation all, {'with' if with_lengths else 'without'} sequence_lens")
+    return inference_task(logits, settings, info)
 
 
 def product(settings: Settings, arrays: Arrays) -> Task:

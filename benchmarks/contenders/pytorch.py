@@ -10,7 +10,6 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
@@ -143,14 +142,10 @@ def inference(settings: Settings, arrays: Arrays) -> Task:
     network, batches = Classifier(arrays, first).eval(), _batches(settings, arrays)
 
     @torch.inference_mode()
-    def logits() -> list[Tensor]:
-        return [network(batch) for batch in batches]
+    def logits() -> list[Any]:
+        return [network(batch)[:, None].numpy() for batch in batches]
 
-    return Task(
-        partial(seconds_of, logits, repeats=settings["repeats"]),
-        _info(f"nn.LSTM, post-padded, batch_first={first}, inference_mode"),
-        lambda: {"logits": np.concatenate([part.numpy() for part in logits()])},
-    )
+    return base.inference_task(logits, settings, _info(f"nn.LSTM, post-padded, batch_first={first}, inference_mode"))
 
 
 def product(settings: Settings, arrays: Arrays) -> Task:

@@ -14,9 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, now, revision
+from benchmarks.machine import ROOT, machine, now, revision
 from benchmarks.own_data import forecast, forecast_gain, series, text
-from benchmarks.worker import ROOT
 
 PARTS: dict[str, Any] = {"forecast": forecast, "forecast_gain": forecast_gain, "series": series, "text": text}
 

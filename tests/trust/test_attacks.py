@@ -9,12 +9,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
-from trust.attack import generator
 from trust.attacks import commands, limits
 from trust.registry import ATTACKS
 
@@ -25,7 +25,7 @@ def failures(name: str, tries: int, folder: Path) -> str:
     for number in range(tries):
         (folder / str(number)).mkdir()
         try:
-            ATTACKS[name].attempt(generator(1, number), folder / str(number))
+            ATTACKS[name].attempt(np.random.default_rng([1, number]), folder / str(number))
         except Exception as error:
             found.append(str(error))
     return "\n".join(found)
@@ -73,7 +73,7 @@ def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(commands, "SIGNALS", [signal.SIGCONT])  # which changes nothing
     monkeypatch.setattr(commands.Child, "wait_for", lambda *_: None)
     with pytest.raises(AssertionError, match="replaced the other's without --overwrite"):
-        commands._attempt([explain], generator(1, 0), tmp_path)  # a try without an earlier output
+        commands._attempt([explain], np.random.default_rng([1, 0]), tmp_path)  # a try without an earlier output
 
 
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:

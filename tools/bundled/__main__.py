@@ -21,7 +21,7 @@ from benchmarks.checklist import categories
 from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.labelled import content_key
 from gatewise.data.reviews import CLASSES
-from tools.bundled.sentences import Example, crops, short_texts
+from tools.bundled.sentences import crops, short_texts
 
 VALIDATION = 0.1
 CROPS = 7_500  # more short texts than reviews cost accuracy on reviews
@@ -37,9 +37,10 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
     tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
     made = [example for example in made if content_key(example.text) not in tested]
+    sentences = Labelled([one.text for one in made], np.array([one.label for one in made], np.int64), CLASSES)
     return (
         joined(
-            [*train, made_of(made)],
+            [*train, sentences],
             f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)",
         ),
         joined(validation, f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"),
@@ -54,12 +55,6 @@ def halves(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[list[Label
         train.append(data.take(rows))
         validation.append(data.take(held_out))
     return train, validation
-
-
-def made_of(examples: Sequence[Example]) -> Labelled:
-    """The examples as data."""
-    labels = np.array([example.label for example in examples], dtype=np.int64)
-    return Labelled([example.text for example in examples], labels, CLASSES)
 
 
 def joined(parts: Sequence[Labelled], source: str) -> Labelled:

@@ -74,7 +74,13 @@ def main() -> None:
     found = evaluate(model.target, model.logits(validation.inputs), validation.labels, name)
     assert isinstance(found, Evaluation)
     print(found)
-    model = calibrated_on(model.with_evaluation(found), found)
+    report = model.metadata.calibration
+    assert report is not None
+    assert found.calibration_error is not None
+    method = f"{report.method}; then the dense layer of the LSTM was fitted again to short texts, in their sum"
+    report = replace(report, method=method, loss_after=found.loss, calibration_error_after=found.calibration_error)
+    model = model.with_evaluation(found)
+    model = replace(model, metadata=replace(model.metadata, calibration=report))
     model.with_evaluation(model.evaluate(splits.test)).save(options.model)
 
 
@@ -156,16 +162,6 @@ def fitted(states: Array, z: Array, y: Array, c: Array) -> Array:
     start, options = np.zeros(states.shape[1] + 1), {"maxiter": STEPS, "maxcor": 20}
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
     return np.append(scale * found[:-1], found[-1:])
-
-
-def calibrated_on(model: Model, found: Evaluation) -> Model:
-    """The model whose card has the calibration after the fit."""
-    report = model.metadata.calibration
-    assert report is not None
-    assert found.calibration_error is not None
-    method = f"{report.method}; then the dense layer of the LSTM was fitted again to short texts, in their sum"
-    report = replace(report, method=method, loss_after=found.loss, calibration_error_after=found.calibration_error)
-    return replace(model, metadata=replace(model.metadata, calibration=report))
 
 
 if __name__ == "__main__":

@@ -160,15 +160,13 @@ def short_texts(texts: Sequence[str], labels: NDArray[np.int64], rng: np.random.
     plain = [Example(clause.text, clause.label, clause.review) for clause in chosen]
     negations = [Example(clause.negated(rng), 1 - clause.label, clause.review) for clause in chosen]
     parts = plain + negations
-    found = [Example(f"{part.text}.", part.label, part.review) for part in parts]
+    found = [part._replace(text=f"{part.text}.") for part in parts]
     verbs = [clause for clause in chosen if clause.kind == "verb"]
     adjectives = [clause for clause in chosen if clause.kind == "adjective"]
     found += _sample([clause for clause in chosen if clause.kind != "verb"], rng, lambda clause: clause.question(rng))
     found += _sample(verbs, rng, lambda clause: clause.infinitive(rng))
     found += _sample(adjectives, rng, lambda clause: _wish(clause, rng))
-    found += _sample(
-        parts, rng, lambda part: Example(f"{_one_of(_FORMS['assert'], rng)} {part.text}.", part.label, part.review)
-    )
+    found += _sample(parts, rng, lambda part: part._replace(text=f"{_one_of(_FORMS['assert'], rng)} {part.text}."))
     for population in (plain, negations):
         found += _sample(population, rng, lambda part: _denial(part, rng))
     found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _quality(clause, rng))
@@ -249,11 +247,11 @@ def _wish(clause: Clause, rng: np.random.Generator) -> Example:
 
 
 def _denial(part: Example, rng: np.random.Generator) -> Example:
-    return Example(f"{_one_of(_FORMS['deny'], rng)} {part.text}.", 1 - part.label, part.review)
+    return part._replace(text=f"{_one_of(_FORMS['deny'], rng)} {part.text}.", label=1 - part.label)
 
 
 def _contrast(part: Example, other: str, rng: np.random.Generator) -> Example:
-    return Example(_one_of(_FORMS["contrasts"], rng).format(main=part.text, other=other), part.label, part.review)
+    return part._replace(text=_one_of(_FORMS["contrasts"], rng).format(main=part.text, other=other))
 
 
 def _neutral(texts: Sequence[str], odds: dict[str, float], rng: np.random.Generator) -> list[Example]:

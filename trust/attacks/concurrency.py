@@ -14,12 +14,12 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.errors import ModelFileError
-from gatewise.kernels import LSTMCall, unavailable_reason
+from gatewise.kernels import LSTMCall
 from gatewise.kernels.native import Native
 from gatewise.model.model import Model
 from tests.exchange.random_models import random_inputs, random_model
 from tests.kernels.batches import given
-from trust.attack import Attacks
+from trust.attack import Attacks, without_native
 from trust.attacks.limits import old_and_new
 from trust.forked import DONE, Child
 from trust.mutate import Rng, choice
@@ -101,7 +101,7 @@ def _data_loader(rng: Rng, folder: Path) -> None:
     assert not wrong, f"{len(wrong)} predictions differ"
 
 
-@ATTACKS.add("changing-arrays", 10, 2_000, unavailable=lambda: unavailable_reason("native") or "")
+@ATTACKS.add("changing-arrays", 10, 2_000, unavailable=without_native)
 def _changing_arrays(rng: Rng, folder: Path) -> None:
     """Arrays that another thread changes during a call never crash the process.
 

@@ -231,11 +231,6 @@ def _read_only(rng: Rng, folder: Path) -> None:
 
 
 @cache
-def _inputs() -> list[Any]:
-    return random_inputs(old_and_new()[1], 200, longest=300)
-
-
-@cache
 def _expected() -> bytes:
     """Its predictions, from a child process: this process must not have threads when it forks. It loads the kernel, so
     that the memory runs out in a call and not in the loader of shared libraries, after which the reference kernel runs.
@@ -248,7 +243,8 @@ def _expected() -> bytes:
 
 
 def _predictions(model: Any) -> bytes:
-    return bytes(np.asarray(model.predict_proba(_inputs())).tobytes())
+    inputs = random_inputs(old_and_new()[1], 200, longest=300)
+    return bytes(np.asarray(model.predict_proba(inputs)).tobytes())
 
 
 def _use_with_memory(model: Path, errors: Path, extra: int) -> None:
@@ -274,10 +270,6 @@ def _end_with_memory(folder: Path, extra: int) -> tuple[int, str]:
     return code, f"{message}{(folder / 'errors').read_text(errors='replace')}"
 
 
-def _without_proc() -> str:
-    return "" if Path("/proc/self/status").exists() else "needs /proc"
-
-
 def _prepare_memory() -> None:
     """The predictions. Raises RuntimeError where the limit does not hold, so that no try would lack memory."""
     _expected()
@@ -286,7 +278,10 @@ def _prepare_memory() -> None:
             raise RuntimeError("RLIMIT_DATA does not limit the memory")
 
 
-@ATTACKS.add("little-memory", 10, 2_000, prepare=_prepare_memory, unavailable=_without_proc, memory=0)
+NO_PROC = "" if Path("/proc/self/status").exists() else "needs /proc"
+
+
+@ATTACKS.add("little-memory", 10, 2_000, prepare=_prepare_memory, unavailable=lambda: NO_PROC, memory=0)
 def _little_memory(rng: Rng, folder: Path) -> None:
     """With too little memory, loading and predicting give the right result or a MemoryError, or the tokenizers library
     aborts the process with a message.

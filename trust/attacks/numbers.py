@@ -8,13 +8,13 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from gatewise.kernels import LSTMCall, native, unavailable_reason
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from gatewise.types import Precision
 from tests.kernels.batches import alone, both, given, same_bits
 from tests.kernels.close import BACKWARD, FORWARD, assert_same, saved_of
-from trust.attack import Attacks
+from trust.attack import Attacks, without_native
 from trust.mutate import Rng, choice
 
 ATTACKS = Attacks()
@@ -26,14 +26,6 @@ BUILDS += [(name, "bf16") for name in native.isas_bf16()]
 def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
     floats = ("pre", "weight_hh", "h0", "c0")
     return {name: array.astype(np.float64) if name in floats else array for name, array in arrays.items()}
-
-
-def _native() -> str:
-    return unavailable_reason("native") or ""
-
-
-def _kernel(rng: Rng, threads: int) -> Native:
-    return Native(isa=choice(rng, native.isas()), threads=threads)
 
 
 def _arrays(rng: Rng, longest: int) -> dict[str, Any]:
@@ -48,7 +40,7 @@ def _arrays(rng: Rng, longest: int) -> dict[str, Any]:
     return arrays
 
 
-@ATTACKS.add("numbers", 15, 5_000, unavailable=_native)
+@ATTACKS.add("numbers", 15, 5_000, unavailable=without_native)
 def _against_float64(rng: Rng, folder: Path) -> None:
     """The native kernel's results and gradients are those of the float64 reference to 1e-5 and 2e-5 of the largest
     number, up to 10,000 steps. Float32 stores a gate within 6e-8 of 1 as 1: gradients that vanish for that reason are
@@ -61,7 +53,8 @@ def _against_float64(rng: Rng, folder: Path) -> None:
     scale = float(10 ** rng.uniform(-38, 30)) if rng.random() < 0.5 else 1.0  # from subnormal to saturated
     at = rng.random(arrays["pre"].shape) < choice(rng, [0.0, 0.1, 1.0])
     arrays["pre"] = np.where(at, arrays["pre"] * scale, arrays["pre"]).astype(np.float32)
-    kernel = _kernel(rng, int(rng.integers(1, 5)))
+    threads = int(rng.integers(1, 5))
+    kernel = Native(isa=choice(rng, native.isas()), threads=threads)
     reference = Reference()
     run, exact = kernel.forward(LSTMCall(**arrays)), reference.forward(LSTMCall(**_wide(arrays)))
     shapes = [run.h.shape, run.h_T.shape, run.c_T.shape]
@@ -105,7 +98,7 @@ def _against_digits(rng: Rng, folder: Path) -> None:
             assert off <= 1e-12 * most, f"{name}: off by {mpmath.nstr(off, 3)}"
 
 
-@ATTACKS.add("equal-bits", 40, 5_000, unavailable=_native)
+@ATTACKS.add("equal-bits", 40, 5_000, unavailable=without_native)
 def _equal_bits(rng: Rng, folder: Path) -> None:
     """Results do not depend on the number of threads or the rest of the batch, and two calls are equal bit for bit; of
     the gradients, only that of weight_hh depends on the number of threads.

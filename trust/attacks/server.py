@@ -30,6 +30,8 @@ READ_TIMEOUT = 1
 TOGETHER = 8  # connections of one try
 MEMORY = 400 * MIB  # of the server, which has about 100 when it starts
 SERVERS: dict[str, Server] = {}  # of this process, by attack
+FIRST_MEMORY: dict[int, int] = {}  # bytes of a server after its first try, by process
+REFUSED_BEFORE: dict[int, int] = {}  # answers 429 of a server in earlier tries, by process
 OPTIONS: dict[str, list[object]] = {
     "requests": ["--read-timeout", READ_TIMEOUT, "--keep-alive", 2, "--max-body", MAX_BODY, "--queue", 2000],
     "hours": ["--read-timeout", 2, "--keep-alive", 4],
@@ -38,9 +40,8 @@ OPTIONS: dict[str, list[object]] = {
     "schema": ["--queue-timeout", 60],
     "stream": ["--read-timeout", 1, "--max-body", MAX_BODY],
 }
-
-
 PARTS = ("fastapi", "uvicorn")
+BODY = b'{"text":"word1 word2 word3","id":"healthy"}'
 SERVER: dict[str, Any] = {"unavailable": partial(missing, *PARTS), "seconds": 120.0, "memory": 0}
 
 
@@ -55,9 +56,6 @@ def shared(name: str) -> Server:
             shutil.rmtree(folder)  # this process may be killed
         predict(server, BODY)
     return server
-
-
-BODY = b'{"text":"word1 word2 word3","id":"healthy"}'
 
 
 @contextmanager
@@ -77,9 +75,6 @@ def healthy(name: str) -> Iterator[Server]:
     except Exception:
         server.stop()
         raise
-
-
-# Hostile requests
 
 
 @ATTACKS.add("server-requests", 8, 5_000, prepare=partial(shared, "requests"), **SERVER)
@@ -116,11 +111,8 @@ def check_case(case: Case, answers: list[Answer]) -> None:
         assert statuses in ([400], [408]), f"an answer too many: {shown}"
 
 
-# Hours under load
-
 CLIENTS, EACH = 16, 25  # requests of one try
 PATHS = ("/model", "/metrics", "/units/1", "/openapi.json", "/", "/v2/models/texts")
-FIRST_MEMORY: dict[int, int] = {}  # bytes of a server after its first try
 
 
 @ATTACKS.add("server-hours", 1, 1_500, prepare=partial(shared, "hours"), **SERVER | {"seconds": 600.0})
@@ -158,9 +150,6 @@ def _load(server: Server, rng: Rng) -> None:
                 sock.sendall(server.post("/predict", predict_body(rng, longest=2000)))
 
 
-# Slow clients
-
-
 @ATTACKS.add("server-slow", 1, 200, prepare=partial(shared, "slow"), **SERVER)
 def _slow(rng: Rng, folder: Path) -> None:
     """Clients that send or read too slowly are disconnected; others are answered meanwhile.
@@ -183,8 +172,11 @@ def _slow(rng: Rng, folder: Path) -> None:
             time.sleep(pause)
         if readers:
             time.sleep(READ_TIMEOUT + 2.5)
-        for sock in readers:
-            _check_cut(sock)
+        for sock in readers:  # what one is sent is whole but for the last answer
+            answers = list(read(sock, 20))
+            assert len(answers) < 400, "the server waited for a client that did not read"
+            wrong = [answer.status for answer in answers[:-1] if answer.status != 200 or not answer.complete]
+            assert not wrong, f"a slow reader got {wrong}"
 
 
 def _sender(rng: Rng, server: Server) -> tuple[socket.socket, bytes]:
@@ -232,17 +224,6 @@ def _reader(server: Server) -> socket.socket:
     return sock
 
 
-def _check_cut(sock: socket.socket) -> None:
-    """The end of a client that did not read. What it is sent is whole but for the last answer."""
-    answers = list(read(sock, 20))
-    assert len(answers) < 400, "the server waited for a client that did not read"
-    wrong = [answer.status for answer in answers[:-1] if answer.status != 200 or not answer.complete]
-    assert not wrong, f"a slow reader got {wrong}"
-
-
-# More requests than the server can answer
-
-
 @ATTACKS.add("server-overload", 1, 500, prepare=partial(shared, "overload"), **SERVER)
 def _overload(rng: Rng, folder: Path) -> None:
     """More requests than the queue holds get the right prediction or 429 with Retry-After, and the metrics count them.
@@ -261,9 +242,6 @@ def _overload(rng: Rng, folder: Path) -> None:
         REFUSED_BEFORE[server.process.pid] = counted
 
 
-REFUSED_BEFORE: dict[int, int] = {}  # answers 429 of a server in earlier tries
-
-
 def _slow_body(rng: Rng) -> bytes:
     asked = json.loads(predict_body(rng, longest=300))
     return json.dumps(asked | {"model": "slow"}).encode()
@@ -273,9 +251,6 @@ def _counted(server: Server, name: str) -> int:
     """A counter of /metrics; 0 where it is not there yet."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", server.get("/metrics").body.decode(), re.MULTILINE)
     return int(float(found[1])) if found else 0
-
-
-# SIGTERM
 
 
 @ATTACKS.add("server-drain", 1, 300, prepare=models, **SERVER)
@@ -308,9 +283,6 @@ def _drain(rng: Rng, folder: Path) -> None:
         code = server.process.wait(30)
         assert code == 0, f"exit code {code}: {server.log[-200:]}"
         assert "Traceback" not in server.log
-
-
-# A killed worker
 
 
 @ATTACKS.add("server-workers", 1, 300, prepare=models, **SERVER)
@@ -369,9 +341,6 @@ def _await_sum(server: Server, least: int, most: int) -> None:
         found = {_counted(server, name) for _ in range(6)}
 
 
-# schemathesis
-
-
 @ATTACKS.add(
     "server-schema", 0, 20, **SERVER | {"unavailable": partial(missing, *PARTS, "schemathesis"), "seconds": 1200.0}
 )
@@ -380,15 +349,12 @@ def _schema(rng: Rng, folder: Path) -> None:
 
     schemathesis, all phases, with valid and invalid requests
     """
-    with healthy("schema") as server:
-        _schemathesis(server.port, folder, int(rng.integers(2**31)))
-
-
-def _schemathesis(port: int, folder: Path, seed: int) -> None:
-    command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{port}/openapi.json"]
-    command += ["--mode", "all", "--max-examples", "50", "--seed", seed, "--no-color"]
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run"]
+    command += ["--mode", "all", "--max-examples", "50", "--seed", str(rng.integers(2**31)), "--no-color"]
     # A schema cannot say which tensors fit, that the type is checked before the method, or that no token is set.
     command += ["--exclude-checks", "positive_data_acceptance,unsupported_method,ignored_auth"]
     command += ["--request-timeout", "30", "--generation-database", "none", "--suppress-health-check", "all"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, f"schemathesis: {done.stdout[-280:]}"
+    with healthy("schema") as server:
+        command.append(f"http://127.0.0.1:{server.port}/openapi.json")
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        assert done.returncode == 0, f"schemathesis: {done.stdout[-280:]}"

@@ -33,8 +33,7 @@ def _streams(rng: Rng, folder: object) -> None:
     another model, changed inputs and bodies, and clients that leave after the first bytes
     """
     with healthy("stream") as server, ThreadPoolExecutor(CLIENTS) as pool:
-        for _ in pool.map(partial(_client, server), rng.spawn(CLIENTS)):
-            continue
+        list(pool.map(partial(_client, server), rng.spawn(CLIENTS)))
 
 
 def _client(server: Server, rng: Rng) -> None:

@@ -25,8 +25,6 @@ NUMBERS = [0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, -(2**31), 2**32, 2**40, 2**58 
 NUMBERS += [2**63 - 1, -(2**63), 2**63]
 DTYPES = ["f4", "f8", "f2", "i4", "i8", "i2", "u1", "u8", "?", "c8", ">f4", "O"]
 OPTIONAL = ("packed", "add_to", "base", "index")
-
-
 NAMES = [*fitting(), "activate", "lanes", "set_cache_limit"]
 
 
@@ -120,7 +118,10 @@ def _change_array(a: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:
             return changed
         case 2:  # shorter or longer along an axis
             axis = c.below(max(1, a.ndim))
-            return a if a.ndim == 0 else np.ascontiguousarray(np.resize(a, _other_shape(a.shape, axis, c)))
+            if a.ndim == 0:
+                return a
+            size = c.of([a.shape[axis] + 1, max(0, a.shape[axis] - 1), 0, 1, 2 * a.shape[axis]])
+            return np.ascontiguousarray(np.resize(a, (*a.shape[:axis], size, *a.shape[axis + 1 :])))
         case 3:
             return a.reshape(-1) if a.ndim > 1 else a[:, None]
         case 4:
@@ -141,11 +142,6 @@ def _change_array(a: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:
             return np.broadcast_to(a.flat[0] if a.size else a.dtype.type(0), a.shape)
         case _:
             return c.of([a.tolist(), a.tobytes(), bytearray(a.tobytes())]) if a.size else []
-
-
-def _other_shape(shape: tuple[int, ...], axis: int, c: Choices) -> tuple[int, ...]:
-    size = c.of([shape[axis] + 1, max(0, shape[axis] - 1), 0, 1, 2 * shape[axis]])
-    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _call(raw: bytes, folder: Path) -> Any:
