@@ -11,19 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.base import (
-    Arrays,
-    Settings,
-    Task,
-    Unavailable,
-    batches_of,
-    inference_task,
-    random_matrix,
-    reviews_of,
-    seconds_of,
-    seconds_of_steps,
-    sgemm,
-)
+from benchmarks.contenders import base
+from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable
 from gatewise import __version__, kernels
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
@@ -86,7 +75,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
     """
     info, arch = info_of(), architecture(settings, arrays)
     chosen = recipe("tutorial", padding=settings["padding"], batch_size=settings["batch_size"])
-    reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
+    reviews, labels = base.reviews_of(arrays), arrays["labels"].astype(np.int64)
     every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
     network = Network(arch, parameters_of(arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout)
     training_data = NetworkData(
@@ -98,7 +87,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
         train=every,
         validation=every,
     )
-    batches = [np.array(rows) for rows in batches_of(list(every), settings["batch_size"])]
+    batches = [np.array(rows) for rows in base.batches_of(list(every), settings["batch_size"])]
     loop = SupervisedLoop(training_data, network, 0)
     loop.batches = lambda epoch: batches  # type: ignore[method-assign]
 
@@ -119,7 +108,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
 
     def run() -> float:
         with one_blas_thread():
-            return seconds_of_steps(train, settings)
+            return base.seconds_of_steps(train, settings)
 
     return Task(run, info, check)
 
@@ -145,7 +134,7 @@ def recurrence(settings: Settings, arrays: Arrays) -> Task:
         gradients = {"d weight_hh": back.dweight_hh, "d weight_ih": back.dpre.T @ x}
         return {"h_T": out.h_T, **gradients, "d bias": back.dpre.sum(axis=0, dtype=np.float64)}
 
-    return Task(lambda: seconds_of(forward_backward, warmup=1, repeats=settings["repeats"]), info_of(), check)
+    return Task(lambda: base.seconds_of(forward_backward, warmup=1, repeats=settings["repeats"]), info_of(), check)
 
 
 def layer(settings: Settings, arrays: Arrays) -> Task:
@@ -166,17 +155,17 @@ def layer(settings: Settings, arrays: Arrays) -> Task:
 
 def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
-    ensemble, reviews = _ensemble(settings, arrays), reviews_of(arrays)
+    ensemble, reviews = _ensemble(settings, arrays), base.reviews_of(arrays)
 
-    return inference_task(lambda: [ensemble.logits(reviews)], settings, info_of(", Ensemble.logits"))
+    return base.inference_task(lambda: [ensemble.logits(reviews)], settings, info_of(", Ensemble.logits"))
 
 
 def forward_only(settings: Settings, arrays: Arrays) -> Task:
     """Logits by the forward pass alone, on a prepared batch."""
     lstm, ops = _ensemble(settings, arrays).lstm, Ops(_kernel())
-    batch = Batch.of(reviews_of(arrays), lstm.arch)
+    batch = Batch.of(base.reviews_of(arrays), lstm.arch)
     info = info_of(", network.forward on a prepared batch")
-    return inference_task(lambda: [forward(ops, lstm.parameters, lstm.arch, batch)], settings, info)
+    return base.inference_task(lambda: [forward(ops, lstm.parameters, lstm.arch, batch)], settings, info)
 
 
 def _ensemble(settings: Settings, arrays: Arrays) -> Ensemble:
@@ -190,10 +179,8 @@ def numpy_product(settings: Settings, arrays: Arrays) -> Task:
     """NumPy's matrix product (OpenBLAS), for the machine's sgemm rate."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     out = np.empty((int(settings["size"]),) * 2, np.float32)
-    versions = {"numpy": np.__version__}
-    return sgemm(
-        settings, random_matrix, lambda a, b: np.matmul(a, b, out=out), f"numpy.matmul ({blas['name']})", versions
-    )
+    name, versions = f"numpy.matmul ({blas['name']})", {"numpy": np.__version__}
+    return base.sgemm(settings, base.random_matrix, lambda a, b: np.matmul(a, b, out=out), name, versions)
 
 
 TASKS = {

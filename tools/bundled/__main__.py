@@ -38,13 +38,9 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
     made = [example for example in made if content_key(example.text) not in tested]
     sentences = Labelled([one.text for one in made], np.array([one.label for one in made], np.int64), CLASSES)
-    return (
-        joined(
-            [*train, sentences],
-            f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)",
-        ),
-        joined(validation, f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"),
-    )
+    source = f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)"
+    others = f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"
+    return joined([*train, sentences], source), joined(validation, others)
 
 
 def halves(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[list[Labelled], list[Labelled]]:

@@ -242,7 +242,7 @@ def explain_example(
     as_measured = chosen.name in METHODS and chosen == method_named(chosen.name) and not example.lstm.clamps
     [found] = attribute(chosen, [example], channels=True)
     score, predicted = example.score, example.predicted
-    rule_notes = [] if chosen.rule is None else [member.note(chosen.rule) for member, _ in ensemble.others]
+    rule_notes = [member.note(chosen.rule) for member, _ in ensemble.others]
     columns = [
         ColumnScore(name, value, weight * float(score(added)))
         for member, weight in ensemble.others

@@ -10,13 +10,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.onnx.graph import array_of, load
-from gatewise.network.weight_layouts import (
-    Weights,
-    from_keras_layer,
-    from_onnx_arrays,
-    onnx_direction,
-    to_keras_arrays,
-)
+from gatewise.network.weight_layouts import Weights, from_keras_layer, from_onnx_arrays, onnx_direction, to_keras_arrays
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
 

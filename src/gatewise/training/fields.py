@@ -2,8 +2,8 @@
 
 A field's type stands in its annotation, a number's range too, in words and as a predicate; its meaning stands in the
 docstring below it. A field that is a dataclass itself is a group: its fields are called `group.field`, in Python
-keyword arguments `group__field`, or by the bare name where no other group has it. A field of type `str` names the
-settings and is none of them.
+keyword arguments `group__field`, or by the bare name: no two groups of the same settings have one field name. A field
+of type `str` names the settings and is none of them.
 """
 
 import ast
@@ -126,18 +126,14 @@ def fields_of(settings: type[Any]) -> Mapping[str, Field]:
 
 
 def field_named(settings: type[Any], name: str, others: Iterable[str] = ()) -> Field:
-    """The field that `name` means: `group.field`, `group__field`, or a bare name that one group alone has.
-
-    Raises InputError for an unknown or ambiguous name, with the nearest of the fields and `others`.
+    """The field that `name` means: `group.field`, `group__field`, or its bare name. Raises InputError for an unknown
+    name, with the nearest of the fields and `others`.
     """
     known, path = fields_of(settings), name.replace("__", ".")
-    bare = [(one.rpartition(".")[2], one) for one in known]
-    found = [path] if path in known else [one for last, one in bare if last == path]
-    if len(found) == 1:
-        return known[found[0]]
-    if found:
-        raise InputError(f"a recipe has more than one {quote(name)}: {', '.join(found)}")
-    nearest = did_you_mean(path, [*known, *(last for last, _ in bare), *others])
+    bare = {one.rpartition(".")[2]: field for one, field in known.items()}
+    if (field := known.get(path) or bare.get(path)) is not None:
+        return field
+    nearest = did_you_mean(path, [*known, *bare, *others])
     raise InputError(f"a recipe has no {quote(name)}{nearest or '; gatewise info --recipe fast lists its fields'}")
 
 

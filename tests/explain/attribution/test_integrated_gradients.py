@@ -15,14 +15,7 @@ from gatewise.explain.explanation import explain_example
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from tests.explain import random_net
-from tests.explain.random_net import (
-    ARCHITECTURES,
-    ensemble_of,
-    example_of,
-    explained,
-    parameters_of,
-    sequence_of,
-)
+from tests.explain.random_net import ARCHITECTURES, ensemble_of, example_of, explained, parameters_of, sequence_of
 from tests.network.oracle import padded_logits
 from tests.refusals import assert_refused
 

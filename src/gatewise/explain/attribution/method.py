@@ -50,15 +50,13 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Method:
-    """An attribution method. name: see `METHODS`. adds_up: whether its residual is rounding only.
-
-    rule: how the logits of the other members are divided, see above; None: the method explains the model as a whole,
-    and its scores are those of all members.
+    """An attribution method. name: see `METHODS`. adds_up: whether its residual is rounding only. rule: how the logits
+    of the other members are divided, see above.
     """
 
     name: ClassVar[str]
     adds_up: ClassVar[bool] = False
-    rule: ClassVar[Rule | None] = None
+    rule: ClassVar[Rule]
 
     def note(self, ensemble: Ensemble) -> str:
         """One sentence that defines the scores; it claims no cause."""
@@ -83,12 +81,10 @@ def attribute(method: Method, examples: Sequence[Example], channels: bool = Fals
     """
     if not examples:
         return []
-    if method.rule is None or examples[0].ensemble.lstm_weight:
+    if examples[0].ensemble.lstm_weight:
         found = method.attribute(examples, channels)
     else:
         found = [Attribution(np.zeros(len(example)), 0.0) for example in examples]
-    if method.rule is None:
-        return found
     return [_with_others(method.rule, *both) for both in zip(found, examples, strict=True)]
 
 
