@@ -1,4 +1,4 @@
-"""`EvaluationReport`: an evaluation with the rows behind it, for the terminal, JSON and the HTML report.
+"""`EvaluationReport`: an evaluation with the rows that it counts, for the terminal, JSON and the HTML report.
 
 It adds the predictions that are most confident and wrong (for numbers the largest errors), the score by length of the
 input, and the training history.

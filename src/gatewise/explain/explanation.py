@@ -26,7 +26,7 @@ _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
 
 
 class PhraseScore(NamedTuple):
-    """A part of a sequence that a member knows by name, such as an n-gram. words: at its first occurrence; step: the
+    """A part of a sequence that has a name in a member, such as an n-gram. words: at its first occurrence; step: the
     first of them, from 0, before truncation; times: how often it occurs; score: what it adds to the target score, once.
     """
 

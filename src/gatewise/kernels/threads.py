@@ -104,7 +104,7 @@ def one_blas_thread() -> Iterator[None]:
     """NumPy's matrix products with one thread inside the block, in all threads of the process. Blocks may overlap:
     leaving the last one restores the number of threads from before the first.
 
-    Threads of OpenBLAS spin while they wait for each other: beside one busy process on two cores, products of some
+    Threads of OpenBLAS spin while they wait for each other: next to one busy process on two cores, products of some
     hundred columns take ten times as long with two threads as with one. Also, results do not depend on the number of
     processors. A caller that wants threads shares out pieces of the work itself.
     """

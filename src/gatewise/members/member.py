@@ -109,7 +109,7 @@ class Member(ABC):
         return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
     def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
-        """The parts of the sequence that the member knows by name, such as n-grams, in the order of their first
+        """The parts of the sequence that have a name in the member, such as n-grams, in the order of their first
         occurrence: its steps, what the part adds to the logits (outputs,), and how many times it occurs.
         """
         return []

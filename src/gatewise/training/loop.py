@@ -276,7 +276,7 @@ class Loop(ABC):
         progress.seconds = before + time.perf_counter() - began
 
     def _groups(self) -> Groups:
-        """What a checkpoint holds, beside progress and optimiser."""
+        """What a checkpoint holds besides progress and optimiser."""
         carried = {name: self.communicator.whole(array) for name, array in self.carried.items()}
         return {"weights": self.state(), "best": self.best, "carried": carried}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """What the steps of a run share, beside the data."""
+    """What the steps of a run share besides the data."""
 
     seed: int
     callback: Callback

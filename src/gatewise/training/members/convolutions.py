@@ -45,7 +45,7 @@ FEATURES_OF_MANY = 2_520  # 84 x 30, of more than MOST_ROWS rows
 ROWS_PER_CHUNK = 512
 MOST_STEPS = 4_096  # of a series, whose convolutions give thresholds
 FLOORS = (0.01, 0.1)  # added to the deviation of a feature: how little the rare ones are scaled up
-WEIGHT_L2 = 1.0  # penalty of every member's weight beside convolutions
+WEIGHT_L2 = 1.0  # penalty of every member's weight next to convolutions
 GOLDEN = (1 + math.sqrt(5)) / 2
 
 

@@ -104,7 +104,7 @@ LEAST_ROWS = 500  # of a choice of tokens: below, a standard error says little
 MOST_WORDS = 500_000  # of all texts
 ROUNDING = 1e-6  # of the losses of equal candidates
 LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comments: docs/log/accuracy.md
-NETWORK_L2 = 20.0  # penalty of other members beside chosen n-grams
+NETWORK_L2 = 20.0  # penalty of other members next to chosen n-grams
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
