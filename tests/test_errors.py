@@ -19,7 +19,7 @@ def test_quoted_text_is_short_and_printable(text: str) -> None:
 
 def test_the_family() -> None:
     raised = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
-    assert len(raised) == 8
+    assert len(raised) == 9
     assert all(issubclass(error, GatewiseError) for error in raised if error is not errors.DataWarning)
     assert issubclass(errors.DataWarning, UserWarning)
     assert issubclass(InputError, ValueError)

@@ -2,6 +2,7 @@
 
     GatewiseError               one line that says what is wrong and where; the CLI prints it, exit code 2
     ├── InputError              an invalid argument, text, array or option (also a ValueError)
+    │   └── FutureValuesError   a forecast lacks values of columns that are known in advance
     ├── DataError               a data set: missing, truncated, wrong checksum, an invalid row
     ├── ModelFileError          a model folder: missing file, changed byte, unknown key, other format version
     ├── KernelUnavailable       a requested kernel or instruction set that cannot run here
@@ -33,6 +34,12 @@ class GatewiseError(Exception):
 
 class InputError(GatewiseError, ValueError):
     """An invalid argument, text, array or option."""
+
+
+class FutureValuesError(InputError):
+    """A forecast lacks values of columns that are known in advance, or has two of one time. The message quotes names of
+    the fit alone, nothing of what was given.
+    """
 
 
 class DataError(GatewiseError):

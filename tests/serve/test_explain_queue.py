@@ -6,22 +6,21 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.serve import app
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.schemas import ExplainRequest
 from gatewise.serve.settings import Settings
-from gatewise.serve.state import State
 from gatewise.serve.view.view import View
 from gatewise.system.cancel import check_cancelled
 from tests.serve.conftest import HOSTILE
-from tests.serve.server import ask, connect, post, serving, wait_for
+from tests.serve.server import ask, connect, post, served, serving, wait_for
 from tests.small_models import small_model
 
 
@@ -65,7 +64,7 @@ def test_the_number_of_waiting_computations_is_limited() -> None:
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:
-    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",))), Work()
+    work = Work()
     compute: Callable[..., dict[str, Any]] = View.explain
 
     def blocked(view: View, request: Any) -> dict[str, Any]:
@@ -73,21 +72,16 @@ def test_a_slow_part_delays_no_prediction(
 
     monkeypatch.setattr(View, "explain", blocked)
 
-    async def asked(include: list[str]) -> bytes:
-        body = json.dumps({"text": "good film", "include": include}).encode()
-        return bytes((await app.answer_explain(state, {}, body)).body)
+    def asked(port: int, include: list[str]) -> Any:
+        return post(port, "/explain", {"text": "good film", "include": include}).json()
 
-    async def both() -> None:
-        waiting = asyncio.create_task(asked(slow))
+    with served({"tokens": models["tokens"]}) as port, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asked, port, slow)
         for include in (["prediction"], ["prediction", "prefix"], ["units", "unit:top"], ["heatmap:c"]):
-            found = json.loads(await asyncio.wait_for(asked(include), 20))
-            assert "prediction" in found or "units" in found or "heatmaps" in found
+            assert {"prediction", "units", "heatmaps"} & set(asked(port, include))
         assert not waiting.done()
         work.released.set()
-        assert json.loads(await waiting) == {"finished": 7}
-
-    asyncio.run(both())
-    state.close()
+        assert waiting.result() == {"finished": 7}
 
 
 def test_what_is_slow(models: dict[str, Model]) -> None:

@@ -14,7 +14,7 @@ from gatewise.data.cells import Cells
 from gatewise.data.frames import find_column, frame_columns, is_frame, is_missing
 from gatewise.data.tables import open_table
 from gatewise.data.times import Time, comparable, instant, show_time, written_form
-from gatewise.errors import DataError, InputError, counted, quote, required
+from gatewise.errors import DataError, FutureValuesError, InputError, counted, quote, required
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
 
@@ -273,7 +273,7 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
     """(horizon, F) for each series: the values of the columns that are known in advance, after its last value.
 
     given: a frame with these columns, times and names; None: the rows of the data after the last value. Raises
-    InputError for a time that is not there.
+    FutureValuesError for a time that is not there, and InputError for a frame that is not valid.
     """
     roles, out = series.roles, []
     if given is not None:
@@ -281,7 +281,7 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
             raise InputError("future must be a data frame with the times and the columns that are known in advance")
         table = _table_of(given, roles.time)
         if roles.id not in table and len(series.names) > 1:
-            raise InputError(f"future has no column {quote(roles.id, 40)}, which names the series")
+            raise FutureValuesError(f"future has no column {quote(roles.id, 40)}, which names the series")
         cells = _cells(table, roles)
         times, columns = cells.times(roles.time), _numbers(cells, roles.future)
         groups, times = _groups(cells, roles, series.names[0]), on_calendar(times, series.calendar)
@@ -297,14 +297,14 @@ def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:
             places = series.calendar.steps_from(wanted[0], horizon, [times[row] for row in rows])
             for place, row in zip(places, rows, strict=True):
                 if place >= 0 and found.setdefault(place, row) != row:
-                    raise InputError(f"future has two rows{which} at {show_time(times[row])}: leave one out")
+                    raise FutureValuesError(f"future has two rows{which} at {show_time(times[row])}: leave one out")
             known[list(found)] = numbers[list(found.values())]
         missing = np.isnan(known).any(axis=1)
         if missing.any():
             names, at = " and ".join(map(quote, roles.future)), show_time(wanted[int(missing.argmax())])
             if given is not None:
-                raise InputError(f"future has no values{which} at {at}, which the forecast needs")
-            raise InputError(
+                raise FutureValuesError(f"future has no values{which} at {at}, which the forecast needs")
+            raise FutureValuesError(
                 f"the future values of {names}{which} end before {at}: pass future=, a frame with these columns "
                 "and times, or add such rows without a target to the data"
             )

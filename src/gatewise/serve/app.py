@@ -5,9 +5,9 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
@@ -16,15 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from gatewise._version import __version__
-from gatewise.errors import GatewiseError, InputError
+from gatewise.errors import GatewiseError
 from gatewise.serve import open_inference, schemas
 from gatewise.serve.batch_queue import ExplainQueue
-from gatewise.serve.endpoint import ModelEndpoint, to_json
+from gatewise.serve.endpoint import Endpoint, ModelEndpoint, to_json
 from gatewise.serve.forecasts import ForecastEndpoint
-from gatewise.serve.http_error import HTTPError, http_error
-from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
+from gatewise.serve.http_error import HTTPError
+from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors
 from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnected_of
-from gatewise.serve.state import Endpoint, Kind, State
+from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose, read_static_files
 from gatewise.serve.stream import stream_events
 from gatewise.serve.view.view import unit_json
@@ -51,8 +51,8 @@ def create_app(state: State, port: int, running: Callable[[], AbstractContextMan
     app.include_router(_open_inference_routes(state))
     _add_page(app)
     app.openapi = description(app.openapi, state)  # type: ignore[method-assign]
-    for kind in (HTTPException, RequestValidationError, HTTPError, InputError, Exception):
-        app.add_exception_handler(kind, _failed)
+    for kind in (HTTPException, RequestValidationError, Exception):  # for which FastAPI has responses of its own
+        app.add_exception_handler(kind, _raise)
     settings = state.settings
     direct = {"/predict": partial(answer_predict, state)}
     secured = SecurityMiddleware(app, state, settings.hosts(port), direct, query_parameters)
@@ -81,14 +81,6 @@ async def answer_predict(state: State, scope: Scope, body: bytes) -> bytes:
     inputs, field = endpoint.inputs_of(request)
     found = await endpoint.predict(inputs, field, disconnected_of(scope))
     return to_json(endpoint.response(found, request.id))
-
-
-async def answer_explain(state: State, scope: Scope, body: bytes) -> Response:
-    """POST /explain. Slow parts have a thread of their own, so that they delay no prediction."""
-    request = schemas.validated(schemas.ExplainRequest, schemas.parse(body))
-    endpoint = _named(state, scope, request.model, ModelEndpoint)
-    queue = state.attributions if endpoint.view.is_slow(request) else state.explanations
-    return await _computed(queue, endpoint, scope, partial(endpoint.view.explain, request))
 
 
 async def _computed(queue: ExplainQueue, endpoint: Endpoint, scope: Scope, compute: Callable[[], Any]) -> Response:
@@ -120,7 +112,11 @@ def _routes(state: State) -> APIRouter:
     @api.post("/explain", response_model=schemas.PageData, openapi_extra=body_of(schemas.ExplainRequest))
     async def explain(request: Request) -> Response:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
-        return await answer_explain(state, request.scope, await request.body())
+        asked = schemas.validated(schemas.ExplainRequest, schemas.parse(await request.body()))
+        endpoint = _named(state, request.scope, asked.model, ModelEndpoint)
+        # Slow parts have a thread of their own, so that they delay no prediction.
+        queue = state.attributions if endpoint.view.is_slow(asked) else state.explanations
+        return await _computed(queue, endpoint, request.scope, partial(endpoint.view.explain, asked))
 
     @api.post("/forecast", response_model=schemas.ForecastResponse, openapi_extra=body_of(schemas.ForecastRequest))
     async def forecast(request: Request) -> Response:
@@ -152,11 +148,9 @@ def _routes(state: State) -> APIRouter:
     async def model_card(request: Request, model: _ModelName = None) -> Response:
         """The model card. served: the model's name; models: every served model and what it reads."""
         models = [{"name": one.name, "inputs": one.input_kind} for one in state.endpoints.values()]
-        endpoint = _named(state, request.scope, model, state.kind(model))
+        endpoint = _named(state, request.scope, model, Endpoint)
         served = {"served": endpoint.name, "models": models}
-        if isinstance(endpoint, ForecastEndpoint):
-            return _Json(endpoint.view() | served)
-        return await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.view.card | served)
+        return await _computed(state.explanations, endpoint, request.scope, lambda: endpoint.card() | served)
 
     @api.get("/units/{unit}", response_model=schemas.PageData)
     async def unit_summary(request: Request, unit: _Unit, layer: _Layer = None, model: _ModelName = None) -> Response:
@@ -209,7 +203,7 @@ def _open_inference_routes(state: State) -> APIRouter:
     @v2.post("/repository/models/{name}/load", response_model=dict[str, str])
     async def load(request: Request, name: str) -> Response:
         """Load all models again, if --reload allows it."""
-        _named(state, request.scope, name, state.kind(name))
+        _named(state, request.scope, name, Endpoint)
         if not state.settings.reload:
             raise HTTPError(403, "no_reload", "the server does not load models again: see --reload", "name")
         try:
@@ -219,8 +213,9 @@ def _open_inference_routes(state: State) -> APIRouter:
         state.reload_others()
         return _Json(_in_repository(name, state))
 
-    for version in ("", "/versions/{version}"):
-        _add_model(v2, state, f"/models/{{name}}{version}")
+    models_api = _model_routes(state)
+    v2.include_router(models_api, prefix="/models/{name}")
+    v2.include_router(models_api, prefix="/models/{name}/versions/{version}", dependencies=[Depends(_check_version)])
     return v2
 
 
@@ -230,35 +225,40 @@ def _in_repository(name: str, state: State) -> dict[str, str]:
     return {"name": name, **known}
 
 
-def _add_model(v2: APIRouter, state: State, path: str) -> None:
-    parameters = path_parameters(path)
+async def _check_version(version: str) -> None:
+    if version != open_inference.VERSION:
+        message = f"the only version of a model is {open_inference.VERSION}"
+        raise HTTPError(404, "no_such_version", message, "version")
 
-    def endpoint_of(request: Request) -> ModelEndpoint:
-        if request.path_params.get("version", open_inference.VERSION) != open_inference.VERSION:
-            message = f"the only version of a model is {open_inference.VERSION}"
-            raise HTTPError(404, "no_such_version", message, "version")
-        return _named(state, request.scope, request.path_params["name"], ModelEndpoint)
 
-    @v2.get(path, response_model=schemas.ModelMetadata, openapi_extra=parameters)
-    async def metadata(request: Request) -> Response:
+def _model_routes(state: State) -> APIRouter:
+    """The routes of one model."""
+    api = APIRouter()
+
+    async def endpoint_of(request: Request, name: str) -> ModelEndpoint:
+        return _named(state, request.scope, name, ModelEndpoint)
+
+    Named = Annotated[ModelEndpoint, Depends(endpoint_of)]
+
+    @api.get("", response_model=schemas.ModelMetadata)
+    async def metadata(endpoint: Named) -> Response:
         """The tensors of a model."""
-        return _Json(open_inference.model_metadata(endpoint_of(request)))
+        return _Json(open_inference.model_metadata(endpoint))
 
-    @v2.get(f"{path}/ready", response_model=dict[str, str | bool], openapi_extra=parameters)
-    async def model_ready(request: Request) -> Response:
+    @api.get("/ready", response_model=dict[str, str | bool])
+    async def model_ready(endpoint: Named) -> Response:
         """Whether the model is ready."""
-        return _Json({"name": endpoint_of(request).name, "ready": state.ready}, 200 if state.ready else 503)
+        return _Json({"name": endpoint.name, "ready": state.ready}, 200 if state.ready else 503)
 
-    extra = parameters | body_of(schemas.InferRequest)
-
-    @v2.post(f"{path}/infer", response_model=schemas.InferResponse, openapi_extra=extra)
-    async def infer(request: Request) -> Response:
+    @api.post("/infer", response_model=schemas.InferResponse, openapi_extra=body_of(schemas.InferRequest))
+    async def infer(request: Request, endpoint: Named) -> Response:
         """Labels and probabilities of a tensor of texts or series."""
-        endpoint = endpoint_of(request)
         length = dict(request.scope["headers"]).get(b"inference-header-content-length")
         asked, inputs = open_inference.read_request(endpoint, await request.body(), length)
         found = await endpoint.predict(inputs, f"{open_inference.DATA}[{{}}]", disconnected_of(request.scope))
         return _Json(open_inference.response(endpoint, found, asked))
+
+    return api
 
 
 class _Json(Response):
@@ -283,8 +283,6 @@ def _add_page(app: FastAPI) -> None:
     app.router.default = page
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """The response to an exception; the security middleware logs where it was raised if it is the server's."""
-    failure = http_error(error)
-    headers = {name.decode(): value.decode() for name, value in failure.headers}
-    return Response(failure.body(request.scope["path"]), failure.status, headers, "application/json")
+async def _raise(request: Request, error: Exception) -> NoReturn:
+    """Leave an error to the security middleware, which answers all of them."""
+    raise error

@@ -39,7 +39,20 @@ class Predictions:
     steps: list[int]
 
 
-class ModelEndpoint:
+@dataclass(eq=False)
+class Endpoint:
+    """What is served under a name. rejected: called with the reason when a request is not computed."""
+
+    name: str
+    rejected: Callable[[str], None]
+    input_kind = ""
+
+    def card(self) -> dict[str, Any]:
+        """What GET /model answers of it."""
+        raise NotImplementedError
+
+
+class ModelEndpoint(Endpoint):
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
 
     input_kind: "text" or "series"; input_kinds: its plural. example: an input as JSON; example_row: its columns.
@@ -48,7 +61,7 @@ class ModelEndpoint:
     def __init__(
         self, name: str, model: Model, settings: Settings, short: Executor, long: Executor, metrics: Metrics
     ) -> None:
-        self.name = name
+        super().__init__(name, partial(metrics.rejected, name))
         self.model = model
         self.view = View(model)
         self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
@@ -57,7 +70,6 @@ class ModelEndpoint:
         series = [[0.5] * model.channels, [-0.5] * model.channels]
         self.example: Any = EXAMPLE_TEXT if self.input_kind == "text" else series
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
-        self.rejected = partial(metrics.rejected, name)
         batch = partial(metrics.batch, name)
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
         self._most_inputs = min(settings.max_inputs, settings.queue)  # of a request, all of which may have to wait
@@ -112,6 +124,10 @@ class ModelEndpoint:
         one = " or one number" if channels == 1 else ""
         steps = f"a list of time steps, each a list of {channels} numbers{one}; null is a missing one"
         raise RequestError(field, f"{field} must be {steps}")
+
+    def card(self) -> dict[str, Any]:
+        """The model as the page shows it."""
+        return self.view.card
 
     def predict_example(self) -> Predictions:
         """The prediction of `example`."""

@@ -5,22 +5,23 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewise.data.times import show_time
-from gatewise.errors import InputError, printable, quote, required
+from gatewise.errors import FutureValuesError, InputError, printable, quote, required
+from gatewise.serve.endpoint import Endpoint
 from gatewise.serve.schemas import ForecastRequest, RequestError, Table
 
 _MOST_NUMBERS = 100_000  # series times steps of one response
 _MOST_COLUMNS = 100
 _MOST_MOVED = 2_000_000  # values of windows that the attributions of one response move, in about 10 seconds
-_OWN_NAMES = ("the future values of ", "future has ")  # messages of `future_values`
 
 
-class ForecastEndpoint:
+class ForecastEndpoint(Endpoint):
     """A `gatewise.forecast.Forecaster`, which `gatewise.load` gives, under a name. input_kind: "forecast"."""
 
     input_kind = "forecast"
 
     def __init__(self, name: str, forecaster: Any, rejected: Callable[[str], None]) -> None:
-        self.name, self.forecaster, self.rejected = name, forecaster, rejected
+        super().__init__(name, rejected)
+        self.forecaster = forecaster
 
     def answer(self, request: ForecastRequest) -> dict[str, Any]:
         """The response to /forecast. Raises RequestError that names the field."""
@@ -39,6 +40,8 @@ class ForecastEndpoint:
         try:
             future = None if request.future is None else _frame(request.future)
             forecasts = found.by_series(horizon, future=future, data=given, level=request.level)
+        except FutureValuesError as error:  # what it quotes is the server's own
+            raise RequestError("future", str(error).replace("'", ""), "input") from None
         except InputError as error:
             field = "future" if series.roles.future or request.future is not None else "horizon"
             raise self._refused(field, error) from None
@@ -62,19 +65,17 @@ class ForecastEndpoint:
 
     def _refused(self, field: str, error: InputError) -> RequestError:
         """The error of the library. A column that it begins with, after the row, is the server's own, and loses its
-        quotation marks: what is quoted is not sent back. So do those of a message with names of the forecaster alone.
+        quotation marks: what is quoted is not sent back.
         """
         message, roles = str(error), self.forecaster.series.roles
         row, _, rest = message.partition(": ")
         for name in (roles.id, roles.time, roles.target, *roles.past, *roles.future):
             if row.startswith("row ") and rest.startswith(quote(name, 80)):
                 message = f"{row}: {printable(name)}{rest.removeprefix(quote(name, 80))}"
-        if message.startswith(_OWN_NAMES):
-            message = message.replace("'", "")
         return RequestError(field, message, "input")
 
-    def view(self) -> dict[str, Any]:
-        """The forecaster as the page shows it, for GET /model."""
+    def card(self) -> dict[str, Any]:
+        """The forecaster as the page shows it."""
         found, roles = self.forecaster, self.forecaster.series.roles
         about = {"api": 1, **found.about(), **{name: getattr(roles, name) for name in ("time", "target", "future")}}
         return {**about, "future_rows": self._future_rows() if roles.future else {}, "report": found.report()}

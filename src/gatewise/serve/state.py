@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model, load
 from gatewise.serve.batch_queue import ExplainQueue
-from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.endpoint import Endpoint, ModelEndpoint
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
@@ -24,7 +24,6 @@ _MAX_EXPLANATIONS = 64
 _MAX_ATTRIBUTIONS = 16
 _ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
 
-Endpoint = ModelEndpoint | ForecastEndpoint
 Kind = TypeVar("Kind", bound=Endpoint)
 
 
@@ -109,13 +108,8 @@ class State:
         """The served models, or the served forecasters."""
         return [one for one in self.endpoints.values() if isinstance(one, kind)]
 
-    def kind(self, name: str | None) -> type[Endpoint]:
-        """What is served under that name, or first for None; a model for an unknown name."""
-        found = self.endpoints.get(next(iter(self.endpoints)) if name is None else name)
-        return ForecastEndpoint if isinstance(found, ForecastEndpoint) else ModelEndpoint
-
     def endpoint(self, name: str | None, kind: type[Kind]) -> Kind:
-        """The model or forecaster of that name, the first one for None. Raises HTTPError (404)."""
+        """What is served under that name, the first one of that kind for None. Raises HTTPError (404)."""
         found = next((one for one in self.of_kind(kind) if name in (None, one.name)), None)
         if found is not None:
             return found
