@@ -1,6 +1,6 @@
 """Small models of every kind, and one server of them all for the tests that leave it as it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.serve.settings import Settings
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.cli.conftest import Run
 from tests.serve.server import Server, ask, serving
 from tests.small_models import small_model
 
@@ -52,6 +54,20 @@ def server(folders: dict[str, Path]) -> Iterator[Server]:
     """All three models; `reviews` is the default."""
     with serving(*folders.values()) as found:
         yield found
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """settings_of(words): what `gatewise serve` with these options gives to the server."""
+    found: list[Settings] = []
+    monkeypatch.setattr("gatewise.serve.run.run", lambda settings: found.append(settings) or 0)
+
+    def of(*words: str) -> Settings:
+        done = Run()("serve", *words)
+        assert done.exit_code == 0, done.stderr
+        return found.pop()
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
 from trust.server import Answer, Server, read, serving
 
-__all__ = ["Answer", "Server", "ask", "connect", "post", "read_reply", "served", "serving", "wait_for"]
+__all__ = ["Answer", "Server", "serving"]  # of trust
 
 
 @contextmanager
@@ -55,11 +55,26 @@ def post(port: int, path: str, body: Any, **headers: str) -> Answer:
     return ask(port, "POST", path, raw, given)
 
 
+def head(port: int, path: str, *lines: str) -> bytes:
+    """The first line and the headers of a request that sends JSON."""
+    given = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json", *lines]
+    return "\r\n".join(given).encode() + b"\r\n\r\n"
+
+
 def connect(port: int, send: bytes = b"") -> socket.socket:
     """A bare connection on which these bytes were sent."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
     sock.sendall(send)
     return sock
+
+
+def refuses(port: int) -> bool:
+    """Whether nothing listens at the port."""
+    try:
+        connect(port).close()
+    except ConnectionError:
+        return True
+    return False
 
 
 def read_reply(sock: socket.socket, timeout: float = 30) -> Answer:

@@ -7,13 +7,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gatewise.serve.settings import Settings
 from tests.cli.conftest import Run
-from tests.serve.server import Server, post, serving
+from tests.serve.server import Server, post
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -99,8 +100,8 @@ def test_every_error_of_the_source_is_explained() -> None:
         assert any(f"`{code}`" in codes for codes in where), (status, code)
 
 
-def test_the_containers_and_the_services_commands(folders: dict[str, Path]) -> None:
-    """With their own flags, on another port, and the token that the page gives through the environment."""
+def test_the_containers_and_the_services_commands(server: Server, settings_of: Callable[..., Settings]) -> None:
+    """With their own flags, and the token that the page gives through the environment."""
     docker, (unit,) = (ROOT / "Dockerfile").read_text(encoding="utf-8"), blocks("ini")
     cmd, check = (json.loads(line.partition("CMD ")[2]) for line in sorted(docker.splitlines()) if "CMD [" in line)
     service = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])  # type: ignore[index]
@@ -108,8 +109,9 @@ def test_the_containers_and_the_services_commands(folders: dict[str, Path]) -> N
         assert Path(words[0]).name == "gatewise"
         assert words[1] == "serve"
         assert (words[2], Path(words[3]).name) == ("-m", "reviews")
-        with serving(folders["reviews"], *words[4:], *more, "--workers", 1) as server:
-            code = check[2].replace(":8000", f":{server.port}")
-            assert check[:2] == ["python", "-c"]
-            assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
-    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=60).returncode != 0
+        assert settings_of(*words[2:], *more).port == 8000
+    assert check[:2] == ["python", "-c"]
+    for port, is_healthy in ((server.port, True), (1, False)):
+        code = check[2].replace(":8000", f":{port}")
+        done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=60)
+        assert (done.returncode == 0) == is_healthy

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from gatewise.serve.settings import Settings
 from gatewise.serve.view.view import View
 from gatewise.system.cancel import check_cancelled
 from tests.serve.conftest import HOSTILE
-from tests.serve.server import ask, connect, post, served, serving, wait_for
+from tests.serve.server import ask, connect, head, post, served, wait_for
 from tests.small_models import small_model
 
 
@@ -105,27 +104,28 @@ SLOW = {
 }
 
 
-@pytest.fixture
-def wide(models: dict[str, Model], tmp_path: Path) -> Path:
+QUICK = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
+
+
+@pytest.fixture(scope="module")
+def wide(models: dict[str, Model]) -> Model:
     encoding: Any = models["tokens"].preprocessor.encoding  # type: ignore[union-attr]
-    small_model(encoding, HOSTILE, 5, units=256, bidirectional=True, pooling="mean+max").save(tmp_path / "wide")
-    return tmp_path / "wide"
+    return small_model(encoding, HOSTILE, 5, units=256, bidirectional=True, pooling="mean+max")
 
 
-def test_an_attribution_ends_when_its_client_disconnects(wide: Path) -> None:
-    with serving(wide) as server:
-        with connect(server.port, server.post("/explain", json.dumps(SLOW).encode())):
-            assert post(server.port, "/explain", {"text": "good"}).status == 200  # the attribution has begun
+def test_an_attribution_ends_when_its_client_disconnects(wide: Model) -> None:
+    with served({"wide": wide}) as port:
+        body = json.dumps(SLOW).encode()
+        with connect(port, head(port, "/explain", f"Content-Length: {len(body)}") + body):
+            assert post(port, "/explain", {"text": "good"}).status == 200  # the attribution has begun
         count = b'gatewise_rejected_total{model="wide",reason="disconnected"} 1.0'
-        wait_for(lambda: count in ask(server.port, "GET", "/metrics").body)
-        quick = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
-        assert post(server.port, "/explain", quick).status == 200
+        wait_for(lambda: count in ask(port, "GET", "/metrics").body)
+        assert post(port, "/explain", QUICK).status == 200
 
 
-def test_a_server_answers_after_an_attribution_that_took_too_long(wide: Path) -> None:
-    with serving(wide, "--queue-timeout", 0.2) as server:
-        reply = post(server.port, "/explain", SLOW)
+def test_a_server_answers_after_an_attribution_that_took_too_long(wide: Model) -> None:
+    with served({"wide": wide}, queue_timeout=0.2) as port:
+        reply = post(port, "/explain", SLOW)
         assert (reply.status, reply.error["code"]) == (504, "timeout")
         assert reply.error["message"] == "the explanation was not ready after 0.6 s and was stopped"
-        quick = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
-        wait_for(lambda: post(server.port, "/explain", quick).status == 200)
+        wait_for(lambda: post(port, "/explain", QUICK).status == 200)

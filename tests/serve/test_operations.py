@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.model import bundled
 from gatewise.model.model import Model
+from gatewise.serve.lstm_file import lesson_files
 from gatewise.serve.settings import Settings
-from tests.serve.server import Answer, Server, ask, connect, post, read_reply, serving, wait_for
+from tests.serve.server import Answer, Server, ask, connect, post, read_reply, refuses, serving, wait_for
 from tests.serve.test_startup import refused
 
 TOKEN, SCRAPER, SITE = "correct-horse-battery", "scraper-4711", "https://app.example.org"
@@ -31,8 +32,8 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def operated(folders: dict[str, Path]) -> Iterator[Server]:
-    words = ("--access-log", "--token", TOKEN, "--metrics-token", SCRAPER, "--cors", SITE, "--max-body", 100_000)
-    with serving(folders["reviews"], folders["gestures"], *words) as found:
+    words = ("--token", TOKEN, "--metrics-token", SCRAPER, "--cors", SITE, "--max-body", 100_000)
+    with serving(folders["reviews"], folders["gestures"], *words, "--access-log", "--lesson") as found:
         yield found
 
 
@@ -106,10 +107,24 @@ def test_pages_of_a_named_site_may_predict(operated: Server) -> None:
         assert (refused.status, "access-control-allow-origin" in refused.headers) == (403, False)
 
 
+def test_the_lesson(operated: Server) -> None:
+    if reason := bundled.missing(bundled.TUTORIAL):
+        pytest.skip(reason)
+    assert f"the lesson is at http://127.0.0.1:{operated.port}/lesson.html\n" in operated.log
+    for path, kind in (("lesson.html", "text/html"), ("lesson/main.js", "text/javascript")):
+        reply = authorised(operated, "GET", f"/{path}")
+        assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (200, kind)
+    for name, raw in lesson_files().items():
+        assert authorised(operated, "GET", f"/{name}").body == raw
+
+
 def test_a_draining_server_takes_requests_and_closes_connections(folders: dict[str, Path]) -> None:
-    """64 clients that keep their connections lose no answer: each is told to close before the listener goes."""
-    with serving(folders["reviews"], "--drain-seconds", 4) as server:
+    """64 clients that keep their connections lose no answer: each is told to close before the listener goes. A request
+    that ends after the listener has gone is answered, too.
+    """
+    with serving(folders["reviews"], "--drain-seconds", 4, "--read-timeout", 300) as server:
         request = b"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % server.port
+        half = connect(server.port, request[:-2])
         socks = [connect(server.port, request) for _ in range(64)]
         assert {read_reply(sock).headers.get("connection") for sock in socks} == {None}
         server.process.send_signal(signal.SIGTERM)
@@ -121,20 +136,12 @@ def test_a_draining_server_takes_requests_and_closes_connections(folders: dict[s
             assert (reply.status, reply.headers["connection"]) == (503, "close")
             assert read_reply(sock).status == 0, "closed"
             sock.close()
-        assert server.process.wait(60) == 0
-
-
-def test_a_request_that_ends_after_the_signal_ends_its_connection(folders: dict[str, Path]) -> None:
-    with serving(folders["reviews"]) as server:
-        half = connect(server.port, b"GET /v2/health/live HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % server.port)
-        assert ask(server.port, "GET", "/v2/health/live").status == 200  # the half is read, too
-        server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        wait_for(lambda: refuses(server.port))
         half.sendall(b"\r\n")
-        assert read_reply(half).status == 200
-        assert read_reply(half, 10).status == 0, "closed"
-        assert server.process.wait(10) == 0
+        assert read_reply(half).status == 503
+        assert read_reply(half).status == 0, "closed"
         half.close()
+        assert server.process.wait(60) == 0
 
 
 def test_a_unix_socket(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -18,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from gatewise.serve import run
 from gatewise.serve.settings import Settings
 from gatewise.text import TokenEncoding
-from tests.serve.server import Server, ask, connect, read_reply, serving, wait_for
+from tests.serve.server import Server, ask, connect, read_reply, refuses, serving, wait_for
 from tests.small_models import small_model
 from trust.server import children
 
@@ -35,14 +35,6 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(server: Server, words: int) -> bytes:
     return server.post("/predict", json.dumps({"text": "film " * words}).encode())
-
-
-def refuses(port: int) -> bool:
-    try:
-        connect(port).close()
-    except ConnectionError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("workers", [1, 2])

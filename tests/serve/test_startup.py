@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,8 @@ import pytest
 
 from gatewise.model import bundled
 from gatewise.model.model import Model
-from gatewise.serve.lstm_file import lesson_files
+from gatewise.serve.settings import Settings
 from tests.cli.conftest import Run
-from tests.serve.server import ask, post, serving
 
 
 def refused(*words: object) -> str:
@@ -54,18 +54,18 @@ def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> No
     assert "lstm.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
 
 
-def test_the_lesson(folders: dict[str, Path]) -> None:
-    if reason := bundled.missing(bundled.TUTORIAL):
-        pytest.skip(reason)
-    for words, served in ((("--lesson",), "tutorial"), ((folders["reviews"], "--lesson"), "reviews")):
-        with serving(*words) as server:
-            assert f"the lesson is at http://127.0.0.1:{server.port}/lesson.html\n" in server.log
-            assert ask(server.port, "GET", "/v2/models").json()["models"] == [served]
-            for path, kind in (("lesson.html", "text/html"), ("lesson/main.js", "text/javascript")):
-                reply = ask(server.port, "GET", f"/{path}")
-                assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (200, kind)
-            for name, raw in lesson_files().items():
-                assert ask(server.port, "GET", f"/{name}").body == raw
+@pytest.mark.parametrize(
+    ("words", "served"),
+    [
+        ((), bundled.folder()),
+        (("--lesson",), bundled.folder(bundled.TUTORIAL)),
+        (("-m", "models/reviews", "--lesson"), Path("models/reviews")),
+    ],
+)
+def test_without_a_model_a_bundled_one_is_served(
+    settings_of: Callable[..., Settings], words: tuple[str, ...], served: Path
+) -> None:
+    assert settings_of(*words).models == (str(served),)
 
 
 def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -88,14 +88,3 @@ def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
 )
 def test_invalid_options_are_rejected(folders: dict[str, Path], words: list[str], message: str) -> None:
     assert message in refused(folders["reviews"], *words)
-
-
-def test_no_model_named() -> None:
-    """The bundled model is served; where the source tree has none, the error says how to make it."""
-    if bundled.missing():
-        assert "the bundled model is missing" in refused()
-        return
-    with serving() as server:
-        reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})
-        assert reply.status == 200
-        assert set(reply.json()["predictions"][0]["probabilities"]) == {"negative", "positive"}

@@ -49,6 +49,8 @@ def create_app(state: State, port: int, running: Callable[[], AbstractContextMan
     app = FastAPI(**names, **docs, lifespan=lifespan, redirect_slashes=False)
     app.include_router(_routes(state))
     app.include_router(_open_inference_routes(state))
+    app.include_router(_model_routes(state, "/v2/models/{name}"))
+    app.include_router(_model_routes(state, "/v2/models/{name}/versions/{version}", Depends(_check_version)))
     _add_page(app)
     app.openapi = description(app.openapi, state)  # type: ignore[method-assign]
     for kind in (HTTPException, RequestValidationError, Exception):  # for which FastAPI has responses of its own
@@ -213,9 +215,6 @@ def _open_inference_routes(state: State) -> APIRouter:
         state.reload_others()
         return _Json(_in_repository(name, state))
 
-    models_api = _model_routes(state)
-    v2.include_router(models_api, prefix="/models/{name}")
-    v2.include_router(models_api, prefix="/models/{name}/versions/{version}", dependencies=[Depends(_check_version)])
     return v2
 
 
@@ -231,9 +230,9 @@ async def _check_version(version: str) -> None:
         raise HTTPError(404, "no_such_version", message, "version")
 
 
-def _model_routes(state: State) -> APIRouter:
-    """The routes of one model."""
-    api = APIRouter()
+def _model_routes(state: State, path: str, *checks: Any) -> APIRouter:
+    """The routes of one model in the Open Inference Protocol. checks: dependencies of FastAPI."""
+    api = APIRouter(prefix=path, responses=errors(schemas.InferErrorResponse), dependencies=checks)
 
     async def endpoint_of(request: Request, name: str) -> ModelEndpoint:
         return _named(state, request.scope, name, ModelEndpoint)
