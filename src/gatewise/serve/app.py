@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
+from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
@@ -22,7 +22,7 @@ from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import Endpoint, ModelEndpoint, to_json
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError
-from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors
+from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
 from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnected_of
 from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose, read_static_files
@@ -49,8 +49,6 @@ def create_app(state: State, port: int, running: Callable[[], AbstractContextMan
     app = FastAPI(**names, **docs, lifespan=lifespan, redirect_slashes=False)
     app.include_router(_routes(state))
     app.include_router(_open_inference_routes(state))
-    app.include_router(_model_routes(state, "/v2/models/{name}"))
-    app.include_router(_model_routes(state, "/v2/models/{name}/versions/{version}", Depends(_check_version)))
     _add_page(app)
     app.openapi = description(app.openapi, state)  # type: ignore[method-assign]
     for kind in (HTTPException, RequestValidationError, Exception):  # for which FastAPI has responses of its own
@@ -215,6 +213,8 @@ def _open_inference_routes(state: State) -> APIRouter:
         state.reload_others()
         return _Json(_in_repository(name, state))
 
+    for version in ("", "/versions/{version}"):
+        _add_model(v2, state, f"/models/{{name}}{version}")
     return v2
 
 
@@ -224,40 +224,35 @@ def _in_repository(name: str, state: State) -> dict[str, str]:
     return {"name": name, **known}
 
 
-async def _check_version(version: str) -> None:
-    if version != open_inference.VERSION:
-        message = f"the only version of a model is {open_inference.VERSION}"
-        raise HTTPError(404, "no_such_version", message, "version")
+def _add_model(v2: APIRouter, state: State, path: str) -> None:
+    parameters = path_parameters(path)
 
+    def endpoint_of(request: Request) -> ModelEndpoint:
+        if request.path_params.get("version", open_inference.VERSION) != open_inference.VERSION:
+            message = f"the only version of a model is {open_inference.VERSION}"
+            raise HTTPError(404, "no_such_version", message, "version")
+        return _named(state, request.scope, request.path_params["name"], ModelEndpoint)
 
-def _model_routes(state: State, path: str, *checks: Any) -> APIRouter:
-    """The routes of one model in the Open Inference Protocol. checks: dependencies of FastAPI."""
-    api = APIRouter(prefix=path, responses=errors(schemas.InferErrorResponse), dependencies=checks)
-
-    async def endpoint_of(request: Request, name: str) -> ModelEndpoint:
-        return _named(state, request.scope, name, ModelEndpoint)
-
-    Named = Annotated[ModelEndpoint, Depends(endpoint_of)]
-
-    @api.get("", response_model=schemas.ModelMetadata)
-    async def metadata(endpoint: Named) -> Response:
+    @v2.get(path, response_model=schemas.ModelMetadata, openapi_extra=parameters)
+    async def metadata(request: Request) -> Response:
         """The tensors of a model."""
-        return _Json(open_inference.model_metadata(endpoint))
+        return _Json(open_inference.model_metadata(endpoint_of(request)))
 
-    @api.get("/ready", response_model=dict[str, str | bool])
-    async def model_ready(endpoint: Named) -> Response:
+    @v2.get(f"{path}/ready", response_model=dict[str, str | bool], openapi_extra=parameters)
+    async def model_ready(request: Request) -> Response:
         """Whether the model is ready."""
-        return _Json({"name": endpoint.name, "ready": state.ready}, 200 if state.ready else 503)
+        return _Json({"name": endpoint_of(request).name, "ready": state.ready}, 200 if state.ready else 503)
 
-    @api.post("/infer", response_model=schemas.InferResponse, openapi_extra=body_of(schemas.InferRequest))
-    async def infer(request: Request, endpoint: Named) -> Response:
+    extra = parameters | body_of(schemas.InferRequest)
+
+    @v2.post(f"{path}/infer", response_model=schemas.InferResponse, openapi_extra=extra)
+    async def infer(request: Request) -> Response:
         """Labels and probabilities of a tensor of texts or series."""
+        endpoint = endpoint_of(request)
         length = dict(request.scope["headers"]).get(b"inference-header-content-length")
         asked, inputs = open_inference.read_request(endpoint, await request.body(), length)
         found = await endpoint.predict(inputs, f"{open_inference.DATA}[{{}}]", disconnected_of(request.scope))
         return _Json(open_inference.response(endpoint, found, asked))
-
-    return api
 
 
 class _Json(Response):

@@ -60,6 +60,12 @@ def body_of(model: type[BaseModel]) -> Schema:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def path_parameters(path: str) -> Schema:
+    """The parameters of a path."""
+    about = {"in": "path", "required": True, "schema": {"type": "string"}}
+    return {"parameters": [{"name": name, **about} for name in ("name", "version") if f"{{{name}}}" in path]}
+
+
 def description(generate: Callable[[], Schema], state: State) -> Callable[[], Schema]:
     """A function that returns FastAPI's schema with what it lacks: the request models, the server, the security, and
     examples of the models that are served when it is called.
