@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.network.architecture import Architecture
@@ -89,12 +88,6 @@ def _binary_lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) 
         h = o * c.tanh()
         out.append(h)
     return torch.stack(out)
-
-
-def random_sequences(arch: Architecture, lengths: Sequence[int], rng: np.random.Generator) -> list[NDArray]:
-    if arch.inputs == "channels":
-        return [rng.standard_normal((n, arch.vocab_size)).astype(np.float32) for n in lengths]
-    return [rng.integers(1, arch.vocab_size, n) for n in lengths]
 
 
 def dense(gradients: Gradients, parameters: dict[str, Array]) -> dict[str, Array]:

@@ -17,9 +17,9 @@ from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import features, forward, in_batches
 from gatewise.network.ops import Ops
-from gatewise.types import Activation
-from tests.explain.random_net import ALL
-from tests.network.oracle import padded_logits, random_sequences
+from gatewise.types import Activation, Array
+from tests.explain.random_net import ALL, parameters_of, sequence_of
+from tests.network.oracle import padded_logits
 from tests.refusals import assert_refused
 
 UNMASKED = Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre")
@@ -39,19 +39,19 @@ MORE = {
     "each step, hidden": STEPS,
 }
 ARCHITECTURES = {**ALL, **MORE}
-LENGTHS = [3, 1, 17, 40, 8]
 
 
-def _random_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    return {name: rng.standard_normal(shape) * 0.3 for name, shape in parameter_shapes(arch).items()}
+def given(arch: Architecture, *lengths: int) -> tuple[dict[str, Array], list[Array]]:
+    """Parameters so small that no tanh is 1 in float32 where it is below 1 in float64, and sequences."""
+    parameters = {name: array / 2 for name, array in parameters_of(arch, 11, "float64").items()}
+    return parameters, [sequence_of(arch, length, 11) for length in lengths]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_logits_and_gradients_equal_a_plainly_padded_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The native kernel runs both directions one after the other, and at the same time."""
     arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
-    parameters = _random_parameters(arch, rng)
-    sequences = random_sequences(arch, LENGTHS, rng)
+    parameters, sequences = given(arch, 3, 1, 17, 40, 8)
     weights = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
     series = [torch.tensor(one).double().requires_grad_() for one in sequences] if arch.inputs == "channels" else []
     wanted = padded_logits(arch, weights, series or sequences)
@@ -88,9 +88,8 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str, monkeypatch:
 def test_batches_of_similar_lengths_keep_the_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pooling "none" the rows are the steps of the sequences; an empty sequence has none."""
     monkeypatch.setattr("gatewise.network.forward.STEPS_PER_BATCH", 20)
-    arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
-    parameters = _random_parameters(arch, rng)
-    sequences = random_sequences(arch, [3, 0, 17, 30, 8], rng)
+    arch = ARCHITECTURES[name]
+    parameters, sequences = given(arch, 3, 0, 17, 30, 8)
     wanted = [forward(Ops(Reference()), parameters, arch, Batch.of([one], arch)) for one in sequences]
     for run, kept in ((forward, wanted), (features, None)):
         found = in_batches(run, parameters, arch, sequences, Ops(Reference()))
@@ -100,8 +99,8 @@ def test_batches_of_similar_lengths_keep_the_order(name: str, monkeypatch: pytes
 
 
 def test_an_empty_sequence_reads_as_no_evidence() -> None:
-    arch, rng = ALL["four classes, bidirectional"], np.random.default_rng(9)
-    parameters = _random_parameters(arch, rng)
+    arch = ALL["four classes, bidirectional"]
+    parameters = parameters_of(arch, 9, "float64")
     batch = Batch.of([np.zeros(0, dtype=np.int64), np.array([4, 5])], arch)
     logits = forward(Ops(Reference()), parameters, arch, batch)
     np.testing.assert_array_equal(logits[0], parameters["dense.bias"])

@@ -14,7 +14,8 @@ from gatewise.network.batch import Batch
 from gatewise.network.dropout import _PIECE, Dropout
 from gatewise.network.trainable import TABLE, Network
 from gatewise.types import Array
-from tests.network.oracle import dense, random_sequences
+from tests.explain.random_net import sequence_of
+from tests.network.oracle import dense
 
 ARCHITECTURES = {
     "pads": Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre"),
@@ -29,7 +30,7 @@ def parameters_of(arch: Architecture) -> dict[str, Array]:
 
 
 def batch_of(arch: Architecture, seed: int) -> Batch:
-    return Batch.of(random_sequences(arch, [3, 1, 17, 8], np.random.default_rng(seed)), arch)
+    return Batch.of([sequence_of(arch, length, seed) for length in (3, 1, 17, 8)], arch)
 
 
 def squares(logits: Array) -> tuple[float, Array]:

@@ -42,18 +42,6 @@ def _blocks(array: Array, order: Sequence[int]) -> Array:
     return np.concatenate([blocks[k] for k in order])
 
 
-def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None = None) -> Weights:
-    """From the arrays of `keras.layers.LSTM.get_weights()`. Raises InputError naming the array that does not fit."""
-    if kernel.ndim != 2:
-        raise InputError(f"kernel: expected (D, 4H), got {kernel.shape}")
-    units = recurrent_kernel.shape[0] if recurrent_kernel.ndim == 2 else 0
-    _expect("recurrent_kernel", recurrent_kernel, (units, 4 * units))
-    _expect("kernel", kernel, (kernel.shape[0], 4 * units))
-    if bias is not None:
-        _expect("bias", bias, (4 * units,))
-    return Weights(kernel.T.copy(), recurrent_kernel.T.copy(), None if bias is None else bias.copy())
-
-
 def from_keras_layer(layer: Any) -> list[Weights]:
     """The weights of each direction of a built Keras layer, LSTM or Bidirectional(LSTM) with merge_mode "concat":
     float64, or else float32. Raises InputError for another layer, and for settings that gatewise does not compute.
@@ -91,7 +79,9 @@ def keras_directions(layer: Any) -> tuple[str, bool, list[Weights]]:
             if settings.get(setting) != value:
                 raise InputError(f"layer {name}: gatewise computes {setting}={value!r} only")
         arrays = [np.asarray(array) for array in half.get_weights()]
-        found.append(from_keras_arrays(*(one.astype(np.result_type(one.dtype, np.float32)) for one in arrays)))
+        arrays = [one.astype(np.result_type(one.dtype, np.float32)) for one in arrays]
+        kernel, recurrent_kernel, *bias = arrays
+        found.append(Weights(kernel.T.copy(), recurrent_kernel.T.copy(), bias[0] if bias else None))
     return merge, len(halves) == 1 and layer.go_backwards, found
 
 

@@ -85,21 +85,15 @@ def to_arrays(module: LSTM) -> list[Weights]:
     return [Weights(one[0], one[1], one[2] if module.bias else None) for one in arrays]
 
 
-def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batch_first: bool = False) -> LSTM:
-    """An `LSTM` from the weights of every layer and direction, in torch's order. Raises InputError if they disagree."""
-    directions = 2 if bidirectional else 1
-    if not weights or len(weights) % directions:
-        raise InputError(
-            f"{len(weights)} sets of weights are not a whole number of layers with {directions} direction(s)"
-        )
+def from_arrays(weights: Sequence[Weights], *, batch_first: bool = False) -> LSTM:
+    """An `LSTM` of one layer from the weights of its one or two directions. Raises InputError if they disagree."""
     first = weights[0]
     made = _without_values(
         input_size=first.weight_ih.shape[1],
         hidden_size=first.weight_hh.shape[1],
-        num_layers=len(weights) // directions,
         bias=first.bias is not None,
         batch_first=batch_first,
-        bidirectional=bidirectional,
+        bidirectional=len(weights) == 2,
         device=torch.get_default_device(),
         dtype=torch.from_numpy(first.weight_ih).dtype,
     )
@@ -128,8 +122,7 @@ def from_keras(layer: Any) -> LSTM:
     Raises InputError for settings without a counterpart: another activation, go_backwards, another merge_mode than
     "concat".
     """
-    weights = from_keras_layer(layer)
-    return from_arrays(weights, bidirectional=len(weights) == 2, batch_first=True)
+    return from_arrays(from_keras_layer(layer), batch_first=True)
 
 
 def to_keras(module: LSTM, layer: Any) -> None:
@@ -190,7 +183,7 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
         raise ModelFileError(f"{where}: hidden_size is {units[0]}, and R is for {R.shape[2]} units")
     if len(weights) != directions:
         raise ModelFileError(f"{where}: W and R have {len(weights)} directions, the node has {directions}")
-    return from_arrays(weights, bidirectional=directions == 2)
+    return from_arrays(weights)
 
 
 def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:

@@ -199,14 +199,14 @@ class TokenEncoding:
             )
         return encoding
 
-    def extended(self, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2) -> TokenEncoding:
-        """A copy with further words, at most `vocab_size`, after its own: those that occur in the texts at least
-        `min_count` times. Itself where there are none. Ids of its own words stay. Subwords need none.
+    def extended(self, texts: Iterable[str]) -> TokenEncoding:
+        """A copy with further words after its own: the most frequent ones of the texts, as `fit` finds them. Itself
+        where there are none. Ids of its own words stay. Subwords need none.
         """
         own = self.tokenizer.get_vocab()
         if self.kind != "tokens":
             return self
-        found = type(self).fit(texts, vocab_size, min_count, self.max_characters).tokenizer.get_vocab()
+        found = type(self).fit(texts, max_characters=self.max_characters).tokenizer.get_vocab()
         further = [word for word in sorted(found, key=found.__getitem__) if word not in own]
         words = own | {word: row for row, word in enumerate(further, len(own))}
         return TokenEncoding(build(words, None, self.pipeline), self.max_characters, self.max_tokens, self.pipeline)
