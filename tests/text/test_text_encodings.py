@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gatewise.errors import ModelFileError
 from gatewise.text import KerasEncoding, TokenEncoding, encoding_from
-from gatewise.text.tokens import build
 from tests.refusals import assert_refused
 
 TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
@@ -140,7 +139,7 @@ def test_caps_are_errors_and_never_a_silent_cut() -> None:
     encoding = TokenEncoding.fit(["good film"], min_count=1, max_characters=20)
     assert len(encoding.encode("good film good film ")) == 4
     assert_refused("21 characters; the limit is 20", encoding.encode, "good film good film  ")
-    short = TokenEncoding(encoding.tokenizer, max_tokens=3)
+    short = TokenEncoding(encoding.ids, max_tokens=3)
     assert_refused("row 1: the text has 4 tokens; the limit is 3", short.encode_batch, ["good good film", "a b c d"])
     assert_refused("row 1: the text has 21 characters", TokenEncoding.fit, ["good", "a" * 21], max_characters=20)
 
@@ -234,7 +233,7 @@ def test_tokens_and_spans(text: str, tokens: list[str]) -> None:
 def test_a_model_keeps_the_pipeline_that_it_was_trained_with() -> None:
     """Pipeline 1 read such a text as one token. It is stored, read back and cut with it."""
     text = "ง่ายมาก ดี"
-    old = TokenEncoding(build({"[PAD]": 0, "[UNK]": 1, "ง่ายมาก": 2, "ดี": 3}, pipeline=1), pipeline=1)
+    old = TokenEncoding({"[PAD]": 0, "[UNK]": 1, "ง่ายมาก": 2, "ดี": 3}, pipeline=1)
     config, files = old.to_files()
     assert config["pipeline"] == 1
     again = TokenEncoding.from_files(config, files.__getitem__)

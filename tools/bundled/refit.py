@@ -113,7 +113,7 @@ def reviews_of(model: Model, reviews: Sequence[str]) -> list[Text]:
 def _rare(model: Model, rng: np.random.Generator) -> list[str]:
     """One to eight words in a random order: unknown, rare and some frequent ones."""
     preprocessor: Any = model.preprocessor
-    vocabulary = preprocessor.encoding.tokenizer.get_vocab()
+    vocabulary = preprocessor.encoding.ids
     words = [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word.isalpha()]
     found = []
     for _ in range(RARE):

@@ -20,7 +20,6 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage.compact import pack
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.text import IndexEncoding, KerasEncoding
-from gatewise.text.tokens import merges_of
 from gatewise.types import Array
 
 FORMAT = 2
@@ -122,7 +121,6 @@ def _words(model: Model) -> dict[str, Array]:
     elif isinstance(encoding, KerasEncoding):
         found["vocabulary"] = list(encoding.index)
     else:
-        rows = encoding.tokenizer.get_vocab()
-        found["vocabulary"] = sorted(rows, key=rows.__getitem__)
-        found["merges"] = [" ".join(merge) for merge in merges_of(encoding.tokenizer) or []]
+        found["vocabulary"] = list(encoding.ids)
+        found["merges"] = [" ".join(merge) for merge in getattr(encoding, "merges", ())]
     return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in found.items()}

@@ -1,4 +1,4 @@
-"""Text to token ids: exactly as Keras, words and punctuation marks on Hugging Face tokenizers, or words at spaces."""
+"""Text to token ids: exactly as Keras, words and punctuation marks, pieces of words, or words at spaces."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

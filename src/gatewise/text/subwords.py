@@ -6,23 +6,58 @@ that was never seen consists of pieces that were, so words with many forms, miss
 learnt.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Self
+from itertools import islice
+from typing import Any, ClassVar, Self
 
-from gatewise.errors import required
+from gatewise.errors import ModelFileError, required
 from gatewise.text.encoding import checked_texts
-from gatewise.text.tokens import INSIDE, PAD, UNKNOWN, TokenEncoding, build, joined, merges_of
+from gatewise.text.tokenizer import LibraryEncoding
+from gatewise.text.tokens import PAD, PIPELINE, UNKNOWN
+from gatewise.text.word_tokenizer import normalized
 
 MERGES = 2_000  # few pieces, each of them frequent: docs/log/accuracy.md
+INSIDE = "##"  # before a piece that does not start its word
+
+Merge = tuple[str, str]
 
 
-class SubwordEncoding(TokenEncoding):
+class SubwordEncoding(LibraryEncoding):
     """Pieces of words to ids: 0 padding, 1 unknown, then the characters, then the pieces by merge. Build one with
-    `fit`.
+    `fit`. merges: the pairs of pieces that are joined, the first ones first. Raises MissingExtra without the tokenizers
+    library.
     """
 
     kind = "subwords"
+    _model: ClassVar[dict[str, Any]] = {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": UNKNOWN,
+        "continuing_subword_prefix": INSIDE,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": {},
+        "merges": [],
+    }
+
+    def __init__(
+        self,
+        ids: dict[str, int],
+        merges: list[Merge],
+        max_characters: int = 1_000_000,
+        max_tokens: int = 200_000,
+        pipeline: int = PIPELINE,
+    ) -> None:
+        required("tokenizers", None, "an encoding of pieces of words")
+        from tokenizers import Tokenizer
+
+        super().__init__(ids, max_characters, max_tokens, pipeline)
+        self.merges = merges
+        self.tokenizer = Tokenizer.from_str(self._json())
 
     @classmethod
     def fit(
@@ -31,14 +66,13 @@ class SubwordEncoding(TokenEncoding):
         """The characters that occur at least `min_count` times, and up to `MERGES` merges of pairs that do; at most
         `vocab_size` entries. Equal texts give equal merges.
         """
-        required("tokenizers", None, "an encoding of pieces of words")
+        tokenizer = cls({PAD: 0, UNKNOWN: 1}, []).tokenizer
         from tokenizers.trainers import BpeTrainer
 
         texts = list(checked_texts(texts, max_characters))
-        tokenizer: Any = build({PAD: 0, UNKNOWN: 1}, [])
         counts = Counter[str]()
         for text in texts:
-            counts.update(tokenizer.normalizer.normalize_str(text))
+            counts.update(normalized(text))
         every = sorted(character for character in counts if not character.isspace())
         characters = [character for character in every if counts[character] >= min_count]
         # The trainer numbers pieces in the order of a hash table with a random key, and breaks ties by number. Given as
@@ -51,19 +85,59 @@ class SubwordEncoding(TokenEncoding):
             continuing_subword_prefix=INSIDE,
         )
         tokenizer.train_from_iterator(texts, trainer)
-        merges = merges_of(tokenizer) or []
-        vocabulary = dict.fromkeys([PAD, UNKNOWN, *characters, *(INSIDE + character for character in characters)])
-        vocabulary |= dict.fromkeys(joined(*merge) for merge in merges)
-        tokenizer = build({piece: row for row, piece in enumerate(vocabulary)}, merges)
-        fitted = cls(tokenizer, max_characters)
+        merges = [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
+        pieces = [PAD, UNKNOWN, *characters, *(INSIDE + character for character in characters)]
+        pieces += [_joined(*merge) for merge in merges]
+        ids = {piece: id for id, piece in enumerate(dict.fromkeys(pieces))}
+        fitted = cls(ids, merges, max_characters)
         return fitted.truncate_vocab(vocab_size) if vocab_size < fitted.vocab_size else fitted
+
+    def extended(self, texts: Iterable[str]) -> Self:
+        """Itself: new words consist of the pieces that it has."""
+        return self
+
+    def truncate_vocab(self, vocab_size: int) -> Self:
+        """A copy with the first `vocab_size` entries: the last merges go, so that words fall into more pieces.
+
+        Raises InputError for less than 3 and for more than there are.
+        """
+        kept = self._first_ids(vocab_size)
+        merges = [merge for merge in self.merges if {*merge, _joined(*merge)} <= kept.keys()]
+        return type(self)(kept, merges, self.max_characters, self.max_tokens, self.pipeline)
 
     def pieces(self) -> list[str]:
         """Each entry as it is spelled, with a space in front where it starts a word; "" for padding and unknown."""
-        rows = self.tokenizer.get_vocab()
-        ranked = sorted(rows, key=rows.__getitem__)[self._n_special :]
         spelled = (
             one.removeprefix(INSIDE) if len(one) > len(INSIDE) and one.startswith(INSIDE) else " " + one
-            for one in ranked
+            for one in islice(self.ids, self._n_special, None)
         )
         return [""] * self._n_special + list(spelled)
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return {"vocab": self.ids, "merges": self.merges}
+
+    @classmethod
+    def _from_model(cls, ids: dict[str, int], model: dict[str, Any], limits: dict[str, Any]) -> Self:
+        found = model.get("merges")
+        if not isinstance(found, list) or not all(_is_merge(merge, ids) for merge in found):
+            raise ModelFileError(f"{cls.file}: a merge is not two pieces of the vocabulary that make a third one")
+        merges = [(left, right) for left, right in found]
+        if len(set(merges)) != len(merges):
+            raise ModelFileError(f"{cls.file}: a merge occurs twice")
+        model |= {"vocab": {}, "merges": []}
+        return cls(ids, merges, **limits)
+
+
+def _joined(left: str, right: str) -> str:
+    """The piece that a merge makes of two."""
+    return left + right.removeprefix(INSIDE)
+
+
+def _is_merge(merge: Any, ids: dict[str, int]) -> bool:
+    return (
+        isinstance(merge, list)
+        and len(merge) == 2
+        and all(isinstance(piece, str) and piece in ids for piece in merge)
+        and merge[1].startswith(INSIDE)
+        and _joined(*merge) in ids
+    )

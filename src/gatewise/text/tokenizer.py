@@ -1,13 +1,20 @@
-"""The encoding of a tokenizer.json of Hugging Face tokenizers, as it came with an imported network."""
+"""Encodings on the library Hugging Face tokenizers: a tokenizer.json as it came with an imported network."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.tokens import TokenEncoding
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
 # Steps whose time is linear in the text. A regular expression of a stranger might never end, and a Replace or a
 # Precompiled normalizer rewrites the text by data that no one sees.
 _STEPS = """
@@ -16,7 +23,25 @@ _STEPS = """
 """
 
 
-class TokenizerEncoding(TokenEncoding):
+class LibraryEncoding(TokenEncoding):
+    """Text to ids by a tokenizer of the library, a batch on all cores."""
+
+    tokenizer: Tokenizer
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _ids_and_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        return found.ids, found.offsets
+
+    def _ids_of_each(self, texts: Iterator[str]) -> Iterator[list[int]]:
+        while chunk := list(islice(texts, _CHUNK)):
+            for found in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
+                yield found.ids
+
+
+class TokenizerEncoding(LibraryEncoding):
     """The ids of a tokenizer, without its special tokens. vocab_size: the rows of the embedding, at least the size of
     the vocabulary. Raises InputError for a file that is not a tokenizer, and for steps that are not read.
     """
@@ -41,8 +66,8 @@ class TokenizerEncoding(TokenEncoding):
             raise InputError(f"the tokenizer has {size:,} tokens, and the embedding has {vocab_size:,} rows")
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        super().__init__(tokenizer)
-        self.raw, self.vocab_size = raw, vocab_size
+        super().__init__(tokenizer.get_vocab())
+        self.tokenizer, self.raw, self.vocab_size = tokenizer, raw, vocab_size
         unknown = stored["model"].get("unk_token")
         self.unknown = tokenizer.token_to_id(unknown) if unknown else None  # type: ignore[assignment]
 

@@ -1,21 +1,18 @@
-"""The tokens of words without the tokenizers library, where it cannot be installed, as in Pyodide.
+"""The tokens of a text, in Python.
 
-`WordTokenizer` gives the ids and offsets of the library for the pipeline of `gatewise.text.tokens`; a test compares
-them. Texts are read one by one and in Python, which takes several times as long as the library. Characters that are
-newer than the Unicode version of the running Python (`unicodedata.unidata_version`) may be read as punctuation.
+A text is normalised and then divided by one regular expression. The result is that of the tokenizers library for the
+tokenizer.json that `gatewise.text.tokens` writes: a test compares ids and spans. Characters that are newer than the
+Unicode version of the running Python (`unicodedata.unidata_version`) may be read as punctuation.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Self
 
 
 def _ranges(text: str) -> list[int]:
@@ -50,10 +47,9 @@ _KEPT_FORMATS = _ranges("890-891 8e2 110cd 13430-1343f")
 
 _MOST_KEPT = 20_000
 _BREAK = re.compile(r"<[bB][rR][\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*/?>")
-# Of a text in which a character stands for its class: a letter, m mark, 0 number or _, and A, M, N the same of scripts
-# without spaces, X their other characters; punctuation stands for itself.
-_TOKEN = r"[am0AMN]{1,100}(?:'[amAM]{1,20}){0,3}|([^am0AMN ])\1{0,99}"
-_UNSPACED_TOKEN = r"[AMNX][mM]{0,8}|[am0]{1,100}(?:'[amAM]{1,20}){0,3}|([^am0AMN ])\1{0,99}"
+# Of an ASCII text in lower case, and of a text in which a character stands for its class: a letter, m mark, 0 number or
+# _, and A, M, N the same of scripts without spaces, X their other characters; punctuation stands for itself.
+_TOKEN = re.compile(r"[a-z0-9_]{1,100}(?:'[a-zAM]{1,20}){0,3}|([^\w ])\1{0,99}|[AMNX][mM]{0,8}", re.ASCII)
 
 
 class _PerCharacter(dict[int, str]):
@@ -99,8 +95,8 @@ def _plain_kind(character: str) -> str:
 
 
 _NORMAL = _PerCharacter(_normal)
-_PLAIN = _PerCharacter(_plain_kind), re.compile(_TOKEN)
-_CLASSES = _PerCharacter(_kind), re.compile(_UNSPACED_TOKEN)
+_PLAIN_KINDS = _PerCharacter(_plain_kind)
+_KINDS = _PerCharacter(_kind)
 
 
 def _composed(text: str) -> tuple[str, Sequence[int]]:
@@ -142,78 +138,33 @@ def _joined(first: str, second: str) -> str:
     return found if len(found) == 1 and not _within(ord(found), _AFTER_UNICODE_9) else ""
 
 
-class Words:
-    """The tokens of a text, as the library's `Encoding`. ids: of each."""
-
-    def __init__(self, text: str, ids: dict[str, int], unknown: int, pipeline: int) -> None:
-        spaced = _BREAK.sub(lambda found: " " * len(found[0]), text)
-        self._composed, self._places = _composed(spaced)
-        self._normal = self._composed.translate(_NORMAL)
-        kinds, token = _PLAIN if pipeline == 1 else _CLASSES
-        self._spans = [match.span() for match in token.finditer(self._normal.translate(kinds))]
-        self.tokens = [self._normal[start:end] for start, end in self._spans]
-        self.ids = [ids.get(token, unknown) for token in self.tokens]
-
-    @property
-    def offsets(self) -> list[tuple[int, int]]:
-        """Start and end of each token, in code points of the text. As in the library, the marks that NFC joins to the
-        last letter are left out.
-        """
-        places = self._places
-        if not self._composed.isascii() or len(self._normal) != len(self._composed):
-            lengths = (len(_NORMAL[ord(character)]) for character in self._composed)
-            places = [place for place, length in zip(places, lengths, strict=True) for _ in range(length)]
-        return [(places[start], places[end - 1] + 1) for start, end in self._spans]
+def normalized(text: str) -> str:
+    """The text as its tokens are spelled: composed, in lower case, without control characters and <br />."""
+    return _composed(_BREAK.sub(" ", text))[0].translate(_NORMAL)
 
 
-class WordTokenizer:
-    """The methods of the library's `Tokenizer` that an encoding of words calls. content: of tokenizer.json, but for the
-    vocabulary.
+def _matches(normal: str, pipeline: int) -> Iterator[re.Match[str]]:
+    """The places of the tokens in a normalised text."""
+    kinds = _PLAIN_KINDS if pipeline == 1 else _KINDS
+    return _TOKEN.finditer(normal if normal.isascii() else normal.translate(kinds))
+
+
+def tokens_of(text: str, pipeline: int) -> list[str]:
+    """The tokens of a text, as they are spelled in the vocabulary. pipeline: see `gatewise.text.tokens`."""
+    normal = normalized(text)
+    if normal.isascii():
+        return [match[0] for match in _matches(normal, pipeline)]
+    return [normal[match.start() : match.end()] for match in _matches(normal, pipeline)]
+
+
+def spans_of(text: str, pipeline: int) -> list[tuple[int, int]]:
+    """Start and end of each token of `tokens_of`, in code points of the text, without the marks that NFC joins to its
+    last letter.
     """
-
-    def __init__(self, content: Mapping[str, Any], vocabulary: Mapping[str, int], pipeline: int) -> None:
-        self._content, self._pipeline = content, pipeline
-        self._ids = dict(sorted(vocabulary.items(), key=itemgetter(1)))
-        self._unknown = self._ids.get(content["model"]["unk_token"], 0)
-
-    @property
-    def normalizer(self) -> Self:
-        """Itself: it has `normalize_str`."""
-        return self
-
-    def normalize_str(self, text: str) -> str:
-        """The text as its tokens are spelled."""
-        return _composed(_BREAK.sub(" ", text))[0].translate(_NORMAL)
-
-    def encode(self, text: str, add_special_tokens: bool = False) -> Words:
-        """The tokens of a text. There are no special ones."""
-        return Words(text, self._ids, self._unknown, self._pipeline)
-
-    def encode_batch(self, texts: Iterable[str], add_special_tokens: bool = False) -> list[Words]:
-        """`encode` of each text."""
-        return [self.encode(text) for text in texts]
-
-    encode_batch_fast = encode_batch
-
-    def frequent(self, texts: Iterable[str], most: int, min_count: int) -> list[str]:
-        """The tokens that occur at least `min_count` times, at most `most`, by count, ties by code point."""
-        counts = Counter(token for text in texts for token in self.encode(text).tokens)
-        ranked = sorted((-count, token) for token, count in counts.items() if count >= min_count)
-        return [token for _, token in ranked[:most]]
-
-    def get_vocab(self) -> dict[str, int]:
-        """The ids of the words."""
-        return dict(self._ids)
-
-    def get_vocab_size(self) -> int:
-        """The number of words."""
-        return len(self._ids)
-
-    def token_to_id(self, token: str) -> int | None:
-        """The id of a word, None of an unknown one."""
-        return self._ids.get(token)
-
-    def to_str(self) -> str:
-        """The content of tokenizer.json."""
-        content = {**self._content, "model": {**self._content["model"], "vocab": self._ids}}
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    spaced = _BREAK.sub(lambda found: " " * len(found[0]), text)
+    composed, places = _composed(spaced)
+    normal = composed.translate(_NORMAL)
+    if not composed.isascii() or len(normal) != len(composed):
+        lengths = (len(_NORMAL[ord(character)]) for character in composed)
+        places = [place for place, length in zip(places, lengths, strict=True) for _ in range(length)]
+    return [(places[match.start()], places[match.end() - 1] + 1) for match in _matches(normal, pipeline)]
