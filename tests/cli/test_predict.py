@@ -59,14 +59,6 @@ def test_control_characters_in_class_names_are_replaced(run: Run, tokens_folder:
     assert all(ch.isprintable() or ch in "\t\n" for ch in shown)
 
 
-def test_series(
-    run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray]
-) -> None:
-    rows = series_model.predict_proba(series)
-    lines = [f"{series_model.classes[row.argmax()]}\t{row.max():.4f}" for row in rows]
-    assert run("predict", "-m", series_folder, "-i", series_file).stdout.splitlines() == lines
-
-
 FORMATS = ("jsonl", "json", "parquet")
 
 

@@ -164,13 +164,14 @@ def test_each_label_of_multilabel_rows_is_split_near_the_fraction() -> None:
     assert abs(none[held].sum() - 0.25 * none.sum()) <= 2
 
 
-@pytest.mark.parametrize("ordered", [True, False])
-def test_by_time_the_last_rows_are_held_out(ordered: bool) -> None:
+@pytest.mark.parametrize("given", ["nothing", "times", "times of the data"])
+def test_by_time_the_last_rows_are_held_out(given: str) -> None:
     rng = np.random.default_rng(23)
     times = np.arange("2020-01-01", "2020-04-10", dtype="datetime64[D]")  # 100 days
-    order = np.arange(100) if ordered else rng.permutation(100)
-    data = Labelled.of(["one text"] * 100, rng.integers(0, 2, 100))
-    first, last = split(data, 0.8, 0, "time", None if ordered else list(times[order]))
+    order = np.arange(100) if given == "nothing" else rng.permutation(100)
+    own = list(times[order])
+    data = Labelled.of(["one text"] * 100, rng.integers(0, 2, 100), times=own if given == "times of the data" else None)
+    first, last = split(data, 0.8, 0, "time", own if given == "times" else None)
     assert len(last) == 20
     assert times[order][first].max() < times[order][last].min()
 

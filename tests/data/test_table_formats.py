@@ -17,20 +17,14 @@ from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
 from gatewise.cli.table_writer import write_table
-from gatewise.data import Labelled, read_table, tables
+from gatewise.data import read_table, tables
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, MissingExtra
 from gatewise.storage import json_records
-from tests.data.files import write
+from tests.data.files import read, write
 from tests.refusals import assert_refused
 
 GOOD = "text,label\ngood film,pos\ndull,neg\n"
-
-
-def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Labelled:
-    return read_table(write(tmp_path, name, content))
-
-
 ROWS = [("a good film", "pos"), ("dull; too long", "neg"), ('he said "no"', "neg"), ("line one\nline two", "pos")]
 
 

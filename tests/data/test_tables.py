@@ -11,14 +11,10 @@ import pytest
 from gatewise.data import Unlabelled, imdb, imdb_texts, read_folder, read_table, read_texts
 from gatewise.data.columns import Columns, RowReader
 from gatewise.errors import DataError, DataWarning
-from tests.data.files import write, write_folder
+from tests.data.files import read, write, write_folder
 from tests.refusals import assert_refused
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
-
-
-def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv"):  # type: ignore[no-untyped-def]
-    return read_table(write(tmp_path, name, content), text="text", label="label")
 
 
 def test_a_csv(tmp_path: Path) -> None:
@@ -50,7 +46,6 @@ def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> 
 
 
 def test_number_labels_are_in_the_order_of_numbers(tmp_path: Path) -> None:
-    assert read(tmp_path, "text,label\na,10\nb,9\nc,-1\n").classes == ("-1", "9", "10")
     lines = "".join(json.dumps({"text": "x", "label": label}) + "\n" for label in (10, 9, -1))
     assert read(tmp_path, lines, "a.jsonl").classes == ("-1", "9", "10")
     both = '{"text": "x", "label": true}\n{"text": "y", "label": false}'
@@ -344,7 +339,10 @@ def test_the_same_texts_have_the_same_fingerprint() -> None:
     assert one.fingerprint() == Unlabelled(["a", "bc"], "elsewhere").fingerprint() != other.fingerprint()
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_sources_that_cannot_be_read(tmp_path: Path) -> None:
+    assert_refused(r"no \.txt file", read_texts, [str(tmp_path)], error=DataError)
+    assert_refused("not found", read_texts, [str(tmp_path / "no.txt")], error=DataError)
+    assert_refused("at least one source", read_texts, [])
     for name, content, says in (
         ("x.pdf", "x", "must end in one of"),
         ("x.csv", "body\n", "has no row"),
@@ -355,9 +353,3 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(content)
         assert_refused(says, read_texts, [str(tmp_path / name)], text="body", error=DataError)
-
-
-def test_invalid_sources_are_refused(tmp_path: Path) -> None:
-    assert_refused("at least one source", read_texts, [])
-    assert_refused("not found", read_texts, [str(tmp_path / "no.txt")], error=DataError)
-    assert_refused(r"no \.txt file", read_texts, [str(tmp_path)], error=DataError)
