@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.inputs import batches
 from gatewise.cli.output import SEPARATOR
-from gatewise.cli.table_writer import WRITABLE, check_output, write_table, written_format
+from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, reason
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
     from gatewise.types import Array
 
-JSON_LINES = (".jsonl", ".ndjson")
 ROWS_PER_FILE = 100_000
 STATE = "_gatewise.json"
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))

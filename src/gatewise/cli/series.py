@@ -21,12 +21,8 @@ class SeriesTable(NamedTuple):
     """The column of an output that comes from a file of series: their names, or their numbers."""
 
     columns: tuple[str, ...]
+    keys: tuple[str, ...]
     schema: None = None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The same as `columns`."""
-        return self.columns
 
     def column(self, name: str, option: str) -> str:
         """The column `name` as it is written. Raises InputError."""
@@ -56,7 +52,7 @@ class SeriesReader:
             rows = self.read(path)
             check_series(self.model, rows)
             key = self.id or rows.names.id or "series"
-            self.table = SeriesTable((key,))
+            self.table = SeriesTable((key,), (key,))
             for number, series in enumerate(rows.inputs):
                 if self.chosen is None or self.chosen(file, number):
                     name = rows.ids[number] if rows.ids else number + 1

@@ -28,11 +28,11 @@ from gatewise.storage.atomic import scratch
 from gatewise.storage.streams import STDIN
 from gatewise.system.files import sync_folder
 
-_JSON = (".jsonl", ".ndjson")
+JSON_LINES = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
 _COMPARED_AT_ONCE = {str, int, float, type(None)}  # types of values in a list
 _FORMULA = re.compile(rf"(?!{NUMBER.pattern}$)[=+\-@\t\r]", re.I)
-WRITABLE = (*DELIMITERS, *_JSON, ".parquet")
+WRITABLE = (*DELIMITERS, *JSON_LINES, ".parquet")
 
 
 def written_format(path: str | Path) -> tuple[str, bool]:
@@ -124,7 +124,7 @@ class TableWriter:
         if self.suffix in DELIMITERS:
             cells = [[self._text(name, row.get(name), _cell) for name in self.columns] for row in rows]
             self.file.write(self._csv(cells))
-        elif self.suffix in _JSON:
+        elif self.suffix in JSON_LINES:
             found = [{str(name): self._text(name, row[name], _jsonable) for name in row} for row in rows]
             lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found]
             self.file.write("".join(lines).encode("utf-8", "surrogatepass"))

@@ -157,13 +157,6 @@ class Rows:
         found = convert_labels(labels, task, columns, name, lambda row: f"{self.where(row)}: {label}", table=True)
         return found._replace(label_type=self.label_type or found.label_type)
 
-    def by_series(self) -> dict[str, list[int]]:
-        """The numbers of the rows of each series, which are steps, by the name of the series."""
-        found: dict[str, list[int]] = {}
-        for row in range(len(self.inputs)):
-            found.setdefault("" if self.ids is None else self.ids[row], []).append(row)
-        return found
-
     def series(self) -> Rows:
         """The series whose steps these rows are, in the order of their times. Raises DataError with the line for two
         rows of one time and series, times of different kinds, and a label that changes.
@@ -171,6 +164,7 @@ class Rows:
         assert self.times is not None
         times, moments, labels = self.times, list[Any](), self.labels
         firsts, inputs, steps = [], [], list[Any]()
+        by_series: dict[str, list[int]] = {}  # rows
         for row, time in enumerate(times):
             if not comparable(time, times[0]):
                 shown = f"{show_time(time)} and {show_time(times[0])}"
@@ -179,7 +173,8 @@ class Rows:
                 moments.append(instant(time))
             except InputError as error:
                 self.fail(row, str(error))
-        for name, rows in self.by_series().items():
+            by_series.setdefault("" if self.ids is None else self.ids[row], []).append(row)
+        for name, rows in by_series.items():
             ordered = sorted(rows, key=moments.__getitem__)
             for before, after in pairwise(ordered):
                 if moments[before] == moments[after]:
