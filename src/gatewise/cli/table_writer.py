@@ -13,12 +13,12 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gatewise.cli.output import check_overwrite
 from gatewise.data.cells import NUMBER
@@ -122,24 +122,43 @@ class TableWriter:
         and JSON Lines; in Parquet a value that the type of the column, chosen by the first rows, would change.
         """
         if self.suffix in DELIMITERS:
-            cells = [[self._text(name, row.get(name), _cell) for name in self.columns] for row in rows]
-            self.file.write(self._csv(cells))
+            self.file.write(self._csv([[self._cell(name, row.get(name)) for name in self.columns] for row in rows]))
         elif self.suffix in JSON_LINES:
-            found = [{str(name): self._text(name, row[name], _jsonable) for name in row} for row in rows]
+            found = [{str(name): self._jsonable(name, row[name]) for name in row} for row in rows]
             lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found]
             self.file.write("".join(lines).encode("utf-8", "surrogatepass"))
         elif rows:
             self._write_batch(rows)
 
-    def _text(self, name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
-        """A value of a column for a text format."""
-        try:
-            return convert(value)
-        except _Unwritable as error:
-            raise DataError(
-                f"{quote(self.out, 200)}: column {quote(name)} has {error}, which {self.suffix} cannot hold: "
-                "write .parquet instead, or leave the column out"
-            ) from None
+    def _cell(self, name: str, value: Any) -> str:
+        """A value of a column in a CSV field."""
+        if isinstance(value, str):
+            if "\0" in value:  # readers of CSV end there, or refuse it
+                self._refuse(name, "a NUL character")
+            return value
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        if isinstance(value, bytes):
+            self._refuse(name, "bytes")
+        if isinstance(value, bool | list | tuple | dict):
+            return json.dumps(self._jsonable(name, value), ensure_ascii=False)
+        return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
+
+    def _jsonable(self, name: str, value: Any) -> Any:
+        """A value of a column for JSON."""
+        if isinstance(value, dict):
+            return {str(key): self._jsonable(name, one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._jsonable(name, one) for one in value]
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        return value if value is None or isinstance(value, str | bool | int) else self._cell(name, value)
+
+    def _refuse(self, name: str, what: str) -> NoReturn:
+        raise DataError(
+            f"{quote(self.out, 200)}: column {quote(name)} has {what}, which {self.suffix} cannot hold: "
+            "write .parquet instead, or leave the column out"
+        )
 
     def finish(self) -> None:
         """Write what ends the file."""
@@ -216,35 +235,6 @@ class TableWriter:
             f"{quote(self.out, 200)}: column {quote(field.name)} has values of another type than in the first rows "
             f"({printable(found, 150)}): write .jsonl instead"
         )
-
-
-class _Unwritable(ValueError):
-    """A value that a text format cannot hold, as a noun."""
-
-
-def _cell(value: Any) -> str:
-    """A value in a CSV field. Raises _Unwritable."""
-    if isinstance(value, str):
-        if "\0" in value:  # readers of CSV end there, or refuse it
-            raise _Unwritable("a NUL character")
-        return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bytes):
-        raise _Unwritable("bytes")
-    if isinstance(value, bool | list | tuple | dict):
-        return json.dumps(_jsonable(value), ensure_ascii=False)
-    return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _jsonable(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | bool | int) else _cell(value)
 
 
 def _same(written: Any, given: Any) -> bool:
