@@ -16,6 +16,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.text import TokenEncoding
 from tests.cli.conftest import TEXTS, Run, read_csv
 from tests.cli.test_bad_input import refused
+from tests.data.files import write
 from tests.small_models import small_model
 
 
@@ -166,8 +167,7 @@ def tables(tmp_path: Path) -> dict[str, list[str]]:
     rng = np.random.default_rng(2)
     rows = [[*(f"{x:.3f}" for x in rng.normal(0, 2, 6)), f"{rng.normal(9, 3):.3f}"] for _ in range(12)]
     rows[3][2] = ""
-    number = tmp_path / "number.csv"
-    number.write_text("".join(f"{','.join(row)}\n" for row in [[*"uvwxyz", "price"], *rows]))
+    number = write(tmp_path, "number.csv", "".join(f"{','.join(row)}\n" for row in [[*"uvwxyz", "price"], *rows]))
     labels = tmp_path / "labels.csv"
     labels.write_text("text,label\n" + "".join(f"{text},{'a|c' if n % 2 else 'b'}\n" for n, text in enumerate(TEXTS)))
     many = tmp_path / "many.csv"
@@ -236,8 +236,7 @@ def test_many_numbers_as_classes_are_evaluated_as_the_model_was_trained(
     model = gw.load(folders["many"])
     target = replace(model.target, classes=tuple(map(str, range(30))), label_type="int")
     replace(model, ensemble=replace(model.ensemble, target=target)).save(tmp_path / "model")
-    table = tmp_path / "new.csv"
-    table.write_text("text,label\n" + "".join(f"a good film {k},{k}\n" for k in range(30)))
+    table = write(tmp_path, "new.csv", "text,label\n" + "".join(f"a good film {k},{k}\n" for k in range(30)))
     result = run("evaluate", "-m", tmp_path / "model", table, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["n"] == 30

@@ -11,6 +11,7 @@ import gatewise as gw
 from gatewise.cli.options import command_line
 from gatewise.cli.tune import parsed_search
 from tests.cli.conftest import Run, Series
+from tests.data.files import write
 from tests.refusals import assert_refused
 from tests.training.texts import made_corpus
 
@@ -110,8 +111,7 @@ def test_series_and_the_folder_by_default(
 
 
 def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    held = tmp_path / "held.csv"
-    held.write_text(reviews_csv.read_text(encoding="utf-8"), encoding="utf-8")
+    held = write(tmp_path, "held.csv", reviews_csv.read_text(encoding="utf-8"))
     target = tmp_path / "m"
     with pytest.warns(gw.errors.DataWarning, match="validation set are equal to training rows"):
         result = run(
@@ -152,8 +152,7 @@ def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(made_corpus(200, 3)) + "\n")
+    path = write(tmp_path, "corpus.txt", "\n".join(made_corpus(200, 3)) + "\n")
     return path
 
 

@@ -137,8 +137,7 @@ def test_stdin_is_csv_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_text_columns(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("title,body,label\nT,B,a\n,only a body,b\n", encoding="utf-8")
+    path = write(tmp_path, "a.csv", "title,body,label\nT,B,a\n,only a body,b\n")
     assert read_table(path, text=["title", "body"]).inputs == ["T\nB", "\nonly a body"]
     path.write_text("title,body,label\nT,B,a\n, ,b\n", encoding="utf-8")
     assert_refused(r"a\.csv':3: the text is empty", read_table, path, text=["title", "body"], error=DataError)
@@ -177,8 +176,7 @@ def test_the_types_of_columns_of_one_name(tmp_path: Path) -> None:
 
 
 def test_regression_from_tables(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,price,rent\nx,1.5,2\ny,-3e2,0\n", encoding="utf-8")
+    path = write(tmp_path, "a.csv", "text,price,rent\nx,1.5,2\ny,-3e2,0\n")
     one = read_table(path, label="price", task="regression")
     assert (one.task, one.classes, one.labels.tolist()) == ("regression", ("price",), [[1.5], [-300]])
     two = read_table(path, label=["rent", "price"], task="regression")
@@ -192,8 +190,7 @@ def test_regression_from_tables(tmp_path: Path) -> None:
 
 
 def test_multilabel_from_tables(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,topics\nx,news; sport\ny,\nz,art\n", encoding="utf-8")
+    path = write(tmp_path, "a.csv", "text,topics\nx,news; sport\ny,\nz,art\n")
     data = read_table(path, label="topics", label_separator=";")
     assert (data.task, data.classes) == ("multilabel", ("art", "news", "sport"))
     assert data.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
@@ -205,8 +202,7 @@ def test_multilabel_from_tables(tmp_path: Path) -> None:
     path.write_text("text,news,sport\nx,1,0\ny,2,0\n", encoding="utf-8")
     with pytest.raises(DataError, match=":3: 'news' must be 0 or 1, not '2'"):
         read_table(path, label=["sport", "news"], task="multilabel")
-    lists = tmp_path / "a.jsonl"
-    lists.write_text('{"text": "x", "label": ["b", "a"]}\n{"text": "y", "label": []}', encoding="utf-8")
+    lists = write(tmp_path, "a.jsonl", '{"text": "x", "label": ["b", "a"]}\n{"text": "y", "label": []}')
     assert read_table(lists).labels.tolist() == [[1, 1], [0, 0]]
 
 

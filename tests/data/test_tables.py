@@ -298,17 +298,14 @@ def test_a_json_file_without_a_good_record(tmp_path: Path, records: int) -> None
 
 
 def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\n" + "x\n" * 1_500, encoding="utf-8")
+    path = write(tmp_path, "a.csv", "text,label\n" + "x\n" * 1_500)
     assert_refused("1,000 bad rows", read_table, path, error=DataError)
 
 
 def test_each_kind_of_source(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "f", {"b/two.txt": "zwei", "a.txt": "eins", ".hidden.txt": "no", "note.md": "no"})
-    table = tmp_path / "t.csv"
-    table.write_text('body,n\n"drei, mit Komma",1\nvier,2\n')
-    lines = tmp_path / "l.txt"
-    lines.write_text("fünf\n\nsechs\n", encoding="utf-8")
+    table = write(tmp_path, "t.csv", 'body,n\n"drei, mit Komma",1\nvier,2\n')
+    lines = write(tmp_path, "l.txt", "fünf\n\nsechs\n")
     found = read_texts([str(folder), str(table), str(lines)], text="body")
     assert found.texts == ["eins", "zwei", "drei, mit Komma", "vier", "fünf", "sechs"]
     assert found.source == "2 files of the folder 'f'; 2 rows of 't.csv'; 2 lines of 'l.txt'"
