@@ -116,22 +116,19 @@ class TableOptions:
         from gatewise.data.read import read_table
 
         if self.series or is_series(sources[0]):
-            return self._series(sources)
+            of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
+            refuse(self, of_texts, "texts, and these are series")
+            if "-" in sources:
+                raise InputError(NO_SERIES_ON_STDIN)
+            if len(sources) > 1 or len(self.label) > 1:
+                raise InputError("series are read from one file, with one label column")
+            return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
         refuse(self, ("id", "layout"), "series: add --series")
         same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows")
         more: Any = {name: getattr(self, name) for name in same}
         for name in ("numeric", "categorical"):  # no command has these options and a model
             more[name] = getattr(self.columns or self, name)
         return read_table(sources, text=self.texts, label=self.labels, one_class=self.model is not None, **more)
-
-    def _series(self, sources: Sequence[str]) -> Labelled:
-        of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
-        refuse(self, of_texts, "texts, and these are series")
-        if "-" in sources:
-            raise InputError(NO_SERIES_ON_STDIN)
-        if len(sources) > 1 or len(self.label) > 1:
-            raise InputError("series are read from one file, with one label column")
-        return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
 
     def read_series(self, path: str) -> Rows:
         """The series of a file."""
