@@ -101,7 +101,6 @@ def test_it_has_the_kernel_and_needs_no_torch(python: Path, tmp_path: Path) -> N
     out = run([python, "-W", "error", "-c", code], cwd=tmp_path)
     assert str(ROOT) not in out, "that is the tree's own package"
     assert out.split()[1:] == ["native", "None", "None"]
-    assert "train" in run([python.parent / "gatewise", "--help"], cwd=tmp_path)
 
 
 def test_predictions_without_torch(
