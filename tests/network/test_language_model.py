@@ -12,7 +12,6 @@ from gatewise.network.language_model import DIRECTIONS, WINDOW, LanguageModel, P
 from gatewise.network.sampled import Sampler
 from gatewise.types import Array
 from tests.network.oracle import dense, torch_lstm
-from tests.refusals import assert_refused
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
 CANDIDATES = np.array([0, 3, 4, 11, 29])
@@ -148,11 +147,3 @@ def test_the_sampler_follows_its_distribution() -> None:
     assert all((np.diff(one) > 0).all() for one in drawn)
     share = np.array([np.mean([word in one for one in drawn]) for word in range(4)])
     np.testing.assert_allclose(share, np.exp(sampler.log_expected), atol=0.03)
-
-
-def test_an_empty_sampler_and_parameters_of_another_network_are_refused() -> None:
-    for counts, samples in ((np.zeros((2, 2), int), 3), (np.zeros(0, int), 3), (np.ones(3, int), 0)):
-        assert_refused("sampler", Sampler, counts, samples)
-    parameters = parameters_of(12)
-    del parameters["decoder.bias"]
-    assert_refused("not those of a language model", LanguageModel, parameters, get("reference"))

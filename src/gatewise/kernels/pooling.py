@@ -2,8 +2,8 @@
 
 x (N, H) has the steps of B sequences of `lengths` (B,) one after the other, see `gatewise.kernels.ragged`. Float32
 runs in the C++ extension on all permitted threads where `kernels.get` chooses the native kernel and the arrays are
-contiguous; otherwise NumPy computes the same, up to the order of a sum. Arrays and lengths that do not fit raise
-InputError.
+contiguous; otherwise NumPy computes the same, up to the order of a sum. All arrays have one dtype. `Batch` makes
+the lengths; the extension checks whatever selects memory.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.kernels import extension_for
-from gatewise.kernels.ragged import starts_of, total_steps
+from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.threads import threads
 from gatewise.types import Array, Lengths
 
@@ -25,13 +24,8 @@ def segment_reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Ar
     """The sum or the maximum over each sequence (B, H), 0 for an empty one."""
     extension = extension_for(x)
     if extension is not None:
-        try:
-            reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
-        except (TypeError, ValueError) as error:  # it checks the arrays itself; this names what does not fit
-            _check(x, lengths)
-            raise InputError(f"pooling: {error}") from error
+        reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
         return reduced
-    _check(x, lengths)
     over = np.add if how == "sum" else np.maximum
     starts, full = starts_of(lengths), np.flatnonzero(lengths)
     out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
@@ -47,10 +41,9 @@ def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> A
     """Row b of grad (B, H) for every step of sequence b: (N, H), the gradient of x from that of its sum. add_to (N, H):
     it is added to this array, which is returned.
     """
-    steps = _check(None, lengths, grad, add_to)
     extension = extension_for(grad, grad if add_to is None else add_to)
     if extension is not None:
-        out: Array = extension.repeat_rows(threads(), grad, lengths, steps, add_to)
+        out: Array = extension.repeat_rows(threads(), grad, lengths, int(lengths.sum()), add_to)
         return out
     whole = np.repeat(grad, lengths, axis=0)
     return whole if add_to is None else np.add(add_to, whole, out=add_to)
@@ -60,9 +53,6 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
     """The gradient (N, H) of x from `grad` (B, H), that of its maximum `largest` (B, H) over each sequence; equal
     maxima share it. add_to: as in `repeat_rows`.
     """
-    _check(x, lengths, grad, add_to)
-    if largest.shape != grad.shape:
-        raise InputError(f"pooling: the maximum is {largest.shape} and its gradient {grad.shape}")
     extension = extension_for(x, largest, grad, x if add_to is None else add_to)
     if extension is not None:
         out: Array = extension.max_backward(threads(), x, largest, grad, lengths, add_to)
@@ -75,14 +65,3 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
     whole = np.zeros_like(x) if add_to is None else add_to
     whole[step, unit] += share[maximum]
     return whole
-
-
-def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to: Array | None = None) -> int:
-    """The number N of steps. Raises InputError unless x and add_to are (N, H) and grad (B, H), of one dtype."""
-    steps = total_steps(lengths)
-    given = [(name, a) for name, a in (("x", x), ("grad", grad), ("add_to", add_to)) if a is not None]
-    for name, array in given:
-        rows = len(lengths) if name == "grad" else steps
-        if array.ndim != 2 or array.shape != (rows, given[0][1].shape[-1]) or array.dtype != given[0][1].dtype:
-            raise InputError(f"pooling: {name} is {array.shape} {array.dtype}; the lengths have {rows} rows for it")
-    return steps

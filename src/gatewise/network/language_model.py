@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
-from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, sum_of
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
@@ -57,10 +55,6 @@ class LanguageModel(Trainable):
     ) -> None:
         self.vocab_size = len(parameters[TABLE])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
-        if {name: array.shape for name, array in parameters.items()} != language_model_shapes(
-            self.vocab_size, parameters[TABLE].shape[1], self.units
-        ):
-            raise InputError("the parameters are not those of a language model")
         self.kernel = kernel
         self.dropout = {"word": dropout_word, "output": dropout_output}
         self.parameters = {name: np.array(array, order="C") for name, array in parameters.items()}

@@ -9,7 +9,6 @@ expected count is subtracted from its logit, which makes the result an estimate 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
 from gatewise.kernels.interface import Kernel
 from gatewise.network.autograd import Table, Variable
 
@@ -23,8 +22,6 @@ class Sampler:
     """
 
     def __init__(self, counts: NDArray[np.int64], samples: int) -> None:
-        if samples < 1 or counts.ndim != 1 or not len(counts):
-            raise InputError(f"a sampler needs counts (V,) and at least 1 sample, not {counts.shape} and {samples}")
         weight = np.maximum(counts, 1).astype(np.float64) ** 0.75
         probability = weight / weight.sum()
         self._cumulative = np.cumsum(probability)
