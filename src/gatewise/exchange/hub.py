@@ -75,17 +75,18 @@ class _Files:
             found = self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True)
             return _checked(name, Path(found), size, digest)
         file = self.snapshot / name
-        if not file.exists():
-            url = self.hub.hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
-            headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
-            opener = urllib.request.build_opener(_Redirects)
-            with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
-                length = int(response.headers.get("Content-Length") or 0)
-                content = b"" if length > size else response.read(size + 1)
-            _check(name, max(length, len(content)), size, content, digest)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(file, content)
-        return _checked(name, file, size, digest)
+        if file.exists():
+            return _checked(name, file, size, digest)
+        url = self.hub.hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
+        headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
+        opener = urllib.request.build_opener(_Redirects)
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
+            length = int(response.headers.get("Content-Length") or 0)
+            content: bytes = b"" if length > size else response.read(size + 1)
+        _check(name, max(length, len(content)), size, content, digest)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, content)
+        return content
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

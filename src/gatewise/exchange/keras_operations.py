@@ -62,12 +62,9 @@ class KerasSource(Source):
         try:
             return self.keras.Model(network.inputs, network.outputs)
         except (AttributeError, ValueError, TypeError):
-            name, why = (
-                quote(network.name),
-                "a subclass of keras.Model, or one that is not built, has no graph of layers",
-            )
+            why = "a subclass of keras.Model, or one that is not built, has no graph of layers"
             raise InputError(
-                f"the Keras model {name} cannot be read: {why}; build it with keras.Model(in, out)"
+                f"the Keras model {quote(network.name)} cannot be read: {why}; build it with keras.Model(in, out)"
             ) from None
 
     def _layers(self, network: Any) -> list[Any]:

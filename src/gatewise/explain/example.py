@@ -314,5 +314,5 @@ def activations_of(examples: Sequence[Example]) -> Iterator[Activations]:
     """The activations of each example: of one example its own, of several those of batched runs, which are not kept."""
     if len(examples) == 1:
         yield examples[0].activations
-    elif examples:
+    else:
         yield from examples[0].lstm.activations(example.read for example in examples)

@@ -35,19 +35,14 @@ def opening_of(example: Example, layer: int = -1) -> Opening:
     if contributions is None:
         step, unit = np.unravel_index((np.abs(changes) * words[:, None]).argmax(), changes.shape)
         return Opening(int(step), int(unit), None, float(changes[step, unit]))
-    step = int((np.abs(_prefix_changes(example, contributions)) * words).argmax())
+    prefix_changes = contributions.sum(axis=1)  # of a long text, for two directions
+    arch, units = example.lstm.arch, max(512, *(layer.units for layer in example.lstm.arch.layers))
+    if example.step is None and (arch.unidirectional or len(example) * units <= _MOST):
+        prefix_changes = np.diff(example.lstm_prefix_logits @ example.lstm_score.weights)
+    step = int((np.abs(prefix_changes) * words).argmax())
     sizes, large = np.abs(contributions[step]), np.abs(changes[step]) >= _LARGE
     unit = int((sizes * large if (sizes * large).any() else sizes).argmax())
     return Opening(step, unit, float(contributions[step, unit]), float(changes[step, unit]))
-
-
-def _prefix_changes(example: Example, contributions: Array) -> Array:
-    """The change of the LSTM's score at each step (T,). Of a long text, for two directions, the sum of the units'."""
-    arch = example.lstm.arch
-    units = max(512, *(layer.units for layer in arch.layers))
-    if example.step is None and (arch.unidirectional or len(example) * units <= _MOST):
-        return np.diff(example.lstm_prefix_logits @ example.lstm_score.weights)
-    return np.asarray(contributions.sum(axis=1))
 
 
 def _words(example: Example) -> Array:

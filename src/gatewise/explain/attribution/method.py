@@ -76,11 +76,9 @@ class Method:
 
 
 def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-    """The attribution of each example's target score, all members included; all examples are of one model. An LSTM of
-    weight 0 has the part 0, and the method does not run.
+    """The attribution of the target score of each of one or more examples of one model, all members included. An LSTM
+    of weight 0 has the part 0, and the method does not run.
     """
-    if not examples:
-        return []
     if examples[0].ensemble.lstm_weight:
         found = method.attribute(examples, channels)
     else:
