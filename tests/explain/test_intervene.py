@@ -11,8 +11,6 @@ from gatewise.network.architecture import Architecture
 from tests.explain.random_net import ALL, TOKENS, check_cell_equations, ensemble_of, example_of, without_unit
 from tests.refusals import assert_refused
 
-LENGTH = 14
-
 
 def traced(name: str, *clamps: Clamp) -> Example:
     return example_of(ALL[name], clamps=clamps)

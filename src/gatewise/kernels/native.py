@@ -209,10 +209,6 @@ def squared_hinge(
     if extension is None:
         return None
     w = np.zeros(features)
-    if starts.dtype != np.int32 or len(starts) != len(sign) + 1 or len(cost) != len(sign):
-        raise InputError("squared hinge: starts must be (n + 1,) int32, sign and cost (n,)")
-    if len(columns) != len(values) or (len(columns) and not 0 <= columns.min() <= columns.max() < features):
-        raise InputError("squared hinge: columns must be below the number of features, one for each value")
     bias: float = extension.fit_squared_hinge(starts, columns, values, sign, cost, max_passes, tol, w)
     return w, bias
 
