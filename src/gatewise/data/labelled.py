@@ -24,12 +24,7 @@ from gatewise.data.frames import (
     texts_of,
 )
 from gatewise.data.inputs import convert_inputs, describe_series
-from gatewise.data.labels import (
-    ConvertedLabels,
-    convert_groups,
-    convert_labels,
-    number_of,
-)
+from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels, number_of
 from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
-from gatewise.data.suspects import suspect_classes
+from gatewise.data.suspects import DECIMAL, suspect_classes
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.target import by_input
 from gatewise.types import LabelType, Task
 
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _REGRESSION = "this looks like regression: pass task='regression' (--task regression)"
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.I)
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
@@ -146,7 +145,7 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 def number_of(name: str) -> Decimal | None:
     """The exact number that a label is, 1 for "1" and "1.0"; None for a text."""
-    return Decimal(name) if _DECIMAL.fullmatch(name) else None
+    return Decimal(name) if DECIMAL.fullmatch(name) else None
 
 
 def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.intp]:

@@ -21,7 +21,7 @@ _NUMBER = re.compile(
     r"\s?(%|[^\w\s]|[a-z]{1,3})?",
     re.I,
 )
-_PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
 # A year, a month and perhaps a day; a day, a month and a year; a quarter. Not 10-19, which may be ages.
 _DATE = re.compile(
     r"([0-9]{4}[-/.][0-9]{1,2}([-/.][0-9]{1,2})?|([0-9]{1,2}[-/.])?[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}([-/.])[0-9]{1,2}\4[0-9]{2})"
@@ -72,8 +72,8 @@ def suspect_classes(names: Sequence[str], count: Counter[str], name: str) -> lis
         (_DATE, "dates", "numbers such as days, with task='regression' (--task regression)"),
         (_NUMBER, "numbers", "numbers with a decimal point and no other mark, with task='regression'"),
     ):
-        like = [one for one in names if form.fullmatch(one) and not _PLAIN.fullmatch(one)]
-        plain = sum(_PLAIN.fullmatch(one) is not None for one in names) if kind == "numbers" else 0
+        like = [one for one in names if form.fullmatch(one) and not DECIMAL.fullmatch(one)]
+        plain = sum(DECIMAL.fullmatch(one) is not None for one in names) if kind == "numbers" else 0
         if like and 10 * (len(like) + plain) >= 9 * len(names):
             found.append(
                 f"{name}: {len(names):,} classes look like {kind}, as {quote(like[0], 30)}: if they are, give {how}"
