@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.members.windows import StatisticalMember
 from gatewise.types import Array
 
@@ -14,19 +13,13 @@ from gatewise.types import Array
 class Autoregression(StatisticalMember):
     """Predicts all steps at once (direct forecasts).
 
-    weight (length C, steps), bias (steps,): from the transformed window. scales: (S, C) of the S series. Raises
-    InputError for other shapes.
+    weight (length C, steps), bias (steps,): from the transformed window. scales: (S, C) of the S series.
     """
 
     weight: Array
     bias: Array
     kind: ClassVar[str] = "autoregression"
     noun: ClassVar[str] = "autoregression"
-
-    def __post_init__(self) -> None:
-        needed = (self.transform.length * self.scales.mean.shape[1], self.steps)
-        if self.weight.shape != needed:
-            raise InputError(f"autoregression: the weights must be {needed}, not {self.weight.shape}")
 
     @staticmethod
     def shapes(series: int, inputs: int, steps: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class ETS(StatisticalMember):
     kind: ClassVar[str] = "ets"
     noun: ClassVar[str] = "ETS"
 
-    def __post_init__(self) -> None:
+    def check_arrays(self) -> None:
         check_smoothing(self.smoothing)
         if not ((self.period >= 1) & (self.period <= self.transform.length)).all():
             raise InputError("period must lie between 1 and the length of the windows")

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from gatewise.errors import InputError
 from gatewise.members.windows import StatisticalMember
 from gatewise.types import Array
 
@@ -20,10 +19,6 @@ class Naive(StatisticalMember):
     drift: bool = False
     kind: ClassVar[str] = "naive"
     options: ClassVar[tuple[str, ...]] = ("drift",)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.drift, bool):
-            raise InputError("config.json: drift must be true or false")
 
     @property
     def noun(self) -> str:  # type: ignore[override]

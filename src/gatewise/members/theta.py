@@ -23,7 +23,7 @@ class Theta(StatisticalMember):
     kind: ClassVar[str] = "theta"
     noun: ClassVar[str] = "Theta"
 
-    def __post_init__(self) -> None:
+    def check_arrays(self) -> None:
         check_smoothing(self.smoothing)
 
     @staticmethod

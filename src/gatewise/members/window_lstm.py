@@ -24,14 +24,6 @@ class WindowLSTM(WindowMember, LSTM):
     kind: ClassVar[str] = "window_lstm"
     linear: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.arch.channels != self.scales.mean.shape[1]:
-            size = self.scales.mean.shape[1]
-            raise InputError(
-                f"the LSTM reads {self.arch.vocab_size} {self.arch.inputs}, the windows have {size} columns"
-            )
-
     @property
     def network(self) -> LSTM:
         """The LSTM on transformed windows (length, C) float32: standardised values relative to the base."""
@@ -57,4 +49,6 @@ class WindowLSTM(WindowMember, LSTM):
         arch = Architecture.from_config(entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         transform, scales, arrays = read_windows(entry, raw, inputs, file, lambda _: forms)
+        if arch.channels != inputs.size:
+            raise InputError(f"the LSTM reads {arch.vocab_size} {arch.inputs}, the windows have {inputs.size} columns")
         return cls(arch, arrays, transform=transform, scales=scales)

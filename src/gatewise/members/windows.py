@@ -190,7 +190,7 @@ class WindowMember(Member):
 @dataclass(frozen=True, eq=False)
 class StatisticalMember(WindowMember):
     """A member without a network. steps: the values that it predicts. A subclass adds fields: the arrays `shapes`, and
-    `options` of config.json.
+    `options` of config.json, true or false.
     """
 
     transform: Transform
@@ -209,6 +209,9 @@ class StatisticalMember(WindowMember):
         """The arrays by name, with shapes and dtypes. inputs: numbers of a transformed window."""
         return {}
 
+    def check_arrays(self) -> None:
+        """Raise InputError for arrays of a file that no fit gives."""
+
     def entry(self) -> dict[str, Any]:
         return {**super().entry(), **{name: getattr(self, name) for name in self.options}}
 
@@ -221,7 +224,13 @@ class StatisticalMember(WindowMember):
         transform, scales, arrays = read_windows(
             entry, raw, inputs, file, lambda one: cls.shapes(entry["series"], one.length * inputs.size, outputs)
         )
-        return cls(transform, scales, outputs, **{name: entry[name] for name in cls.options}, **arrays)
+        options = {name: entry[name] for name in cls.options}
+        for name, option in options.items():
+            if not isinstance(option, bool):
+                raise InputError(f"config.json: {name} must be true or false")
+        found = cls(transform, scales, outputs, **options, **arrays)
+        found.check_arrays()
+        return found
 
 
 def read_windows(
