@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.own_data.forecast import cutoffs, forecast_of
 from benchmarks.own_data.forecast_sets import Set, sets
-from gatewise.training.forecast_members import combine
+from gatewise.forecast.fit import combine
 from gatewise.types import Array
 
 __all__ = ["line", "measured", "sets", "summary"]

@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatewise.forecast.fit import Plan, candidates
+from gatewise.forecast.fit import Plan, candidates, combine, member_weights
 from gatewise.forecast.forecaster import Forecaster
-from gatewise.forecast.held_out import HeldOut, naive_scale, student_quantile
+from gatewise.forecast.held_out import HeldOut, naive_scale, widening
 from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
 from gatewise.members.windows import Transform, numbered
 from gatewise.training.forecast_members import (
-    combine,
     fit_autoregression,
     fit_ets,
     fit_naive,
     fit_theta,
-    member_weights,
     window_recipe,
     windows_of,
 )
@@ -86,7 +84,8 @@ def together(*errors: Array, level: float = 50.0) -> HeldOut:
 @pytest.mark.parametrize("freedom", [1, 2.5, 7, 300])
 def test_quantiles_of_student(freedom: float) -> None:
     for level in (0.5, 0.8, 0.99):
-        assert student_quantile(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-4)
+        wanted = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2)
+        assert widening(level, freedom) == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("level", [50.0, 0.0])

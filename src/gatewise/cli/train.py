@@ -117,7 +117,6 @@ def train(given: Any) -> None:
     torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
     """
     from gatewise.data.read import read_texts
-    from gatewise.kernels import for_precision
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.fields import checked_seed
     from gatewise.training.processes import current
@@ -144,7 +143,7 @@ def train(given: Any) -> None:
     # A file may hold series for all that its name says.
     kind, tagging = "series" if table.series or is_series(source) else None, table.task == "tagging"
     chosen = recipe_of_run(recipe, changes, None, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
-    for_precision(chosen.kernel_precision)
+    chosen.kernel()
     if start is not None:
         match_pretrained(chosen, start)
     if out is not None:

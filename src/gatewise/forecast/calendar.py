@@ -55,7 +55,6 @@ class Calendar:
 
     def times(self, start: Time, first: int, stop: int) -> list[Time]:
         """The times that lie `first` to `stop` - 1 steps after `start`. Raises InputError after the year 9999."""
-        why = f"the time {counted(stop - 1, 'step')} of {self.describe()} after {show_time(start)} {OUTSIDE}"
         if not isinstance(start, datetime):
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
             base, exact = Decimal(repr(start)), Decimal(repr(self.count))
@@ -73,7 +72,8 @@ class Calendar:
             if found and found[-1].year > 9999:
                 raise OverflowError
         except (OverflowError, ValueError) as error:
-            raise InputError(why) from error
+            last = f"the time {counted(stop - 1, 'step')} of {self.describe()} after {show_time(start)}"
+            raise InputError(f"{last} {OUTSIDE}") from error
         clocks = (one.to_pydatetime() for one in found)
         if not self.zone:
             return list(clocks)

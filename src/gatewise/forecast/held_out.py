@@ -99,7 +99,7 @@ class HeldOut:
         sizes, ratios, relative = self._sizes(series, bool((forecast > 0).all()))
         if self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1:
             ratios = self._joined
-        quantile = float(np.quantile(ratios, level)) * self._widening(level) if len(ratios) else 0.0
+        quantile = float(np.quantile(ratios, level)) * widening(level, self._independent) if len(ratios) else 0.0
         steps = np.arange(len(forecast))
         inside = np.minimum(steps, self.steps - 1)
         half = quantile * sizes[inside] * np.sqrt((steps + 1) / (inside + 1))
@@ -113,7 +113,7 @@ class HeldOut:
             as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
             found.append(
                 f"{counted(windows, 'held-out window')}{as_fewer} for a level of {100 * level:g}%, which needs {need}: "
-                f"the intervals are {self._widening(level):.2g} times as wide as the errors in them"
+                f"the intervals are {widening(level, independent):.2g} times as wide as the errors in them"
             )
         if horizon > self.steps:
             found.append(
@@ -132,9 +132,6 @@ class HeldOut:
         """As how many windows without an overlap those of all series count."""
         return min(self.windows, max(2.0, _PER_LENGTH * self.windows * self.stride / self.steps))
 
-    def _widening(self, level: float) -> float:
-        return student_quantile(level, self._independent) / NormalDist().inv_cdf((1 + level) / 2)
-
     def _sizes(self, series: int, relative: bool = True) -> tuple[Array, Array, bool]:
         """The size of the errors of a series at each step, which does not fall (steps,); the errors over their mean
         size in a row, none where they are rounding; and whether both are relative to the forecast: where `relative` is
@@ -151,12 +148,15 @@ class HeldOut:
 
 
 @lru_cache(100)
-def student_quantile(level: float, freedom: float) -> float:
-    """The number that a variable with Student's distribution lies within, to either side of 0, in a share `level`."""
+def widening(level: float, freedom: float) -> float:
+    """How many times as wide as that of a normal variable an interval is that a variable with Student's distribution
+    lies within, to either side of 0, in a share `level`.
+    """
     width = math.pi / 2 / 20_000
     end = width * np.arange(1, 20_001)  # x = sqrt(freedom) tan(angle) has a density of cos(angle)^(freedom - 1)
     mass = np.cumsum(np.cos(end - width / 2) ** (freedom - 1))
-    return math.sqrt(freedom) * math.tan(float(np.interp(level, mass / mass[-1], end)))
+    quantile = math.sqrt(freedom) * math.tan(float(np.interp(level, mass / mass[-1], end)))
+    return quantile / NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _rising(sizes: Array) -> Array:

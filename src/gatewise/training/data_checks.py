@@ -1,30 +1,22 @@
-"""The arguments of `gatewise.train` as data, and warnings about data that trains, but not as its owner may expect.
+"""Warnings about data that trains, but not as its owner may expect: `DataWarning`s with a number each.
 
-The warnings are `DataWarning`s with a number each, so that `warnings.filterwarnings("ignore",
-category=gw.errors.DataWarning)` turns them off.
+`warnings.filterwarnings("ignore", category=gw.errors.DataWarning)` turns them off.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import described, is_frame
-from gatewise.data.inputs import convert_inputs
-from gatewise.data.labelled import Labelled, Unlabelled, several
-from gatewise.data.labels import convert_groups
-from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
-from gatewise.data.times import seconds_of
-from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.data.labelled import Labelled
+from gatewise.errors import DataWarning, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.training_data import TrainingData, class_counts
-from gatewise.types import ColumnNames
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -32,84 +24,6 @@ if TYPE_CHECKING:
 FEW_ROWS = 50
 IMBALANCE = 20  # rows of the largest class per row of the smallest
 MANY_CHARACTERS = 10  # of a text that ought to have more than one token
-
-
-def labelled_of(
-    data: Any, labels: Any, columns: Mapping[str, Any], *, groups: Any = None, times: Any = None, **given: Any
-) -> Labelled:
-    """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
-    `Labelled.from_frame`; with `groups` and `times` in place of its own. columns: text, label, numeric and categorical,
-    None where not given. Raises InputError for what stands in the data already.
-    """
-    named = {name: one for name, one in columns.items() if one is not None}
-    if labels is None and is_frame(data):
-        if given.pop("layout") is not None:
-            raise InputError("layout is for arrays, and this is a data frame")
-        single = {"weight": given.pop("sample_weight"), "group": groups, "time": times}
-        for name, one in single.items():
-            if one is not None and not isinstance(one, str):
-                raise InputError(f"{name}s of a data frame: name their column")
-        return Labelled.from_frame(data, **named, **given, **single)
-    if wrong := [name for name in named if name in ("text", "label") or isinstance(data, Labelled)]:
-        raise InputError(
-            f"{wrong[0]} names a column of a data frame that has the labels, and this is {described(data)}"
-        )
-    if not isinstance(data, Labelled):
-        if labels is None:
-            raise InputError("labels are missing: one for each text or series")
-        of_row: dict[str, Any] = {name: several(one) for name, one in named.items()}
-        names = ColumnNames(**of_row)
-        if names.row and is_frame(data):
-            data = rows_with_columns(convert_inputs(without_columns(data, names.row)), data, names.row)
-        made = Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
-        refuse_unread(made.inputs, names.row)
-        return made
-    for name, value in {"labels": labels, **given}.items():
-        if value is not None:
-            raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
-    for name, values in (("groups", groups), ("times", times)):
-        if values is not None and len(values) != len(data):
-            raise InputError(f"there are {len(data):,} inputs but {len(values):,} {name}")
-    found: Labelled = data if groups is None else replace(data, groups=convert_groups(groups))
-    return found if times is None else replace(found, time=seconds_of(times, lambda row: f"times: row {row}"))
-
-
-def of_splits(data: Any, validation: Any) -> tuple[Any, Any]:
-    """The training part of data frames by the name of their split, such as a datasets.DatasetDict, and their validation
-    part where no other one is given; other data as they are.
-    """
-    if not isinstance(data, Mapping) or not is_frame(data.get("train")):
-        return data, validation
-    return data["train"], data.get("validation") if validation is None else validation
-
-
-def validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
-    """A separate validation set as Labelled, with the task and the columns of the training data; warns of rows that
-    both have.
-    """
-    own = data.columns
-    if own.label and is_frame(validation):
-        row: dict[str, Any] = asdict(own.row)
-        validation = Labelled.from_frame(validation, text=own.text, label=own.label, task=data.task, **row)
-    if not isinstance(validation, Labelled):
-        if not isinstance(validation, tuple | list) or len(validation) != 2:
-            raise InputError("validation must be (inputs, labels) or Labelled")
-        names = None if data.task == "classification" else data.classes
-        (inputs, labels), source = validation, "the validation set given"
-        given: dict[str, Any] = {"task": data.task, "classes": names, "layout": layout}
-        validation = Labelled.of(inputs, labels, source, columns=ColumnNames(**asdict(own.row)), **given)
-    found: Labelled = validation
-    warn_about_overlap(data, found, "validation")
-    return found
-
-
-def unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
-    """Unlabelled texts. Raises InputError where the data have weights."""
-    if (data.sample_weight != 1).any():
-        raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
-    if data.columns.row:
-        raise InputError(f"{data.source}: unlabelled texts have no columns {data.columns.row}: leave one of them out")
-    return unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
 
 
 def warn_about_data(

@@ -17,7 +17,7 @@ adds up ZᵀZ chunk by chunk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -208,6 +208,7 @@ class RidgeTargets:
     """
 
     def __init__(self, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> None:
+        self.data, self.rows = data, rows
         self.targets, self.task, self.scaling = data.targets(rows), data.task, data.target_scaling
         self.folds, self.held = folds, np.concatenate(folds)
         self.y = self.targets if self.task == "regression" else 2.0 * self.targets - 1
@@ -249,3 +250,15 @@ class RidgeTargets:
         options: dict[str, Any] = {"task": self.task, "sample_weight": each}
         weights, shift, _ = calibrated(parts, self.targets[self.held], np.array([SCALE, 1.0]), SCALE_L2, **options)
         return weights[:1], shift + weights[1] * against
+
+    def held_out(self, logits: Array, predict: Callable[[list[Array]], Array]) -> Array:
+        """Logits (n, outputs) of the validation rows: of the fitted ones the logits (m, outputs) out of fold, of the
+        others those that `predict` gives for their full sequences.
+        """
+        validation, out_of_fold = self.data.validation, np.full(self.targets.shape, np.nan)
+        out_of_fold[self.held] = logits
+        fitted = np.isin(validation, self.rows)
+        held_out = np.zeros((len(validation), self.targets.shape[1]))
+        held_out[fitted] = out_of_fold[np.searchsorted(self.rows, validation[fitted])]
+        held_out[~fitted] = predict(self.data.full(validation[~fitted]))
+        return held_out

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data.labelled import Unlabelled
 from gatewise.errors import InputError, counted, did_you_mean, quote
-from gatewise.kernels import fastest_precision
+from gatewise.kernels import fastest_precision, for_precision
+from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import read_only
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import initial_value, language_model_shapes
@@ -79,10 +79,9 @@ class PretrainRecipe:
         if (self.minutes > 0) == (self.epochs > 0):
             raise InputError("pretraining needs either minutes or epochs, above 0")
 
-    @property
-    def kernel_precision(self) -> Precision:
-        """The precision of the kernel's products on this machine."""
-        return fastest_precision() if self.precision == "auto" else self.precision
+    def kernel(self) -> Kernel:
+        """The kernel of the precision. Raises KernelUnavailable."""
+        return for_precision(fastest_precision() if self.precision == "auto" else self.precision)
 
 
 SIZES: dict[str, PretrainRecipe] = {
@@ -160,7 +159,7 @@ def pretrain(
             order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
             held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
             validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
-            kernel = kernels.for_precision(recipe.kernel_precision)
+            kernel = recipe.kernel()
             parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
 
             def loop_of(**options: Any) -> LanguageLoop:

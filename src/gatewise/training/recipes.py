@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
-from gatewise.kernels import fastest_precision
+from gatewise.kernels import fastest_precision, for_precision
 from gatewise.network.architecture import Architecture
 from gatewise.training.fields import (
     Count,
@@ -35,6 +35,7 @@ from gatewise.types import Gate, Precision, Task
 
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
+    from gatewise.kernels.interface import Kernel
     from gatewise.training.pretrained import Pretrained
 
 FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
@@ -148,7 +149,7 @@ class ValidationRecipe:
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
     folds: Number = 0
     """Folds of a cross-validation in place of the validation set, for series of few time steps
-    (`gatewise.training.network_data.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
+    (`gatewise.training.supervised_loop.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
 
 
 @dataclass(frozen=True)
@@ -228,11 +229,6 @@ class Recipe:
         return not self.optimisation.epochs and not self.optimisation.min_steps
 
     @property
-    def cross_validates_texts(self) -> bool:
-        """Whether the members of texts with classes have held-out logits of all rows by themselves."""
-        return self.frozen and self.validation.folds > 0 and self.ngrams.scaling != "nb"
-
-    @property
     def uses_lsa(self) -> bool:
         """Whether unlabelled texts add an LSA classifier to the n-gram model."""
         return self.unlabelled.lsa_components > 0 and self.ngrams.order > 0
@@ -242,11 +238,10 @@ class Recipe:
         """Whether the recipe learns from unlabelled texts."""
         return self.unlabelled.student_epochs > 0 or self.uses_lsa
 
-    @property
-    def kernel_precision(self) -> Precision:
-        """The precision of the kernel's products on this machine."""
+    def kernel(self) -> Kernel:
+        """The kernel of the precision. Raises KernelUnavailable."""
         precision = self.optimisation.precision
-        return fastest_precision() if precision == "auto" else precision
+        return for_precision(fastest_precision() if precision == "auto" else precision)
 
     @property
     def dropout(self) -> dict[str, float]:

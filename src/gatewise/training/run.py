@@ -23,15 +23,11 @@ from gatewise.storage.atomic import LOCK, locked
 from gatewise.storage.folder import check_target
 from gatewise.system.processes import STOP_SIGNALS
 from gatewise.training.processes import RESTARTS, current
-from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
 
-FILE = "checkpoint.safetensors"
-MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
 RESUME_HINT = "; continue with --resume"
-Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
 
 class StopEvent(threading.Event):

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gatewise.kernels import native
-from gatewise.kernels.threads import thread_pool
+from gatewise.kernels.threads import thread_pool, threads
 from gatewise.types import Array
 
 LinearLoss = Literal["logistic", "squared-hinge", "squared"]
@@ -88,7 +88,6 @@ def fit_linear(
     loss: LinearLoss,
     *,
     scale: Array | None = None,
-    threads: int = 1,
     max_iter: int = 50,
     tol: float = 0.01,
 ) -> tuple[Array, Array]:
@@ -101,7 +100,7 @@ def fit_linear(
     from scipy.sparse import csr_matrix, hstack  # the extra [train]
 
     if loss == "squared-hinge" and scale is None:
-        found = _machines(x, y, weight, l2, threads)
+        found = _machines(x, y, weight, l2)
         if found is not None:
             return found
     (n, features), columns = x.shape, y.shape[1]
@@ -110,7 +109,7 @@ def fit_linear(
     squared = transposed.power(2)
     penalty = np.full((features + 1, 1), l2, dtype=np.float32)
     penalty[-1] = l2 if loss == "squared-hinge" else 0.0
-    width = max(1, min(-(-columns // threads), BLOCK_FLOATS // max(1, features)))
+    width = max(1, min(-(-columns // threads()), BLOCK_FLOATS // max(1, features)))
     w = np.zeros((features + 1, columns), dtype=np.float32)
     row_weight = np.broadcast_to(weight.reshape(n, -1), y.shape).astype(np.float32)
 
@@ -123,12 +122,12 @@ def fit_linear(
         problem = _Problem(x, transposed, squared, factors, penalty)
         w[:, block] = _newton(problem, target, row_weight[:, block], _LOSSES[loss], max_iter, tol)
 
-    with thread_pool(threads) as run:  # SciPy's sparse products release the GIL
+    with thread_pool(threads()) as run:  # SciPy's sparse products release the GIL
         list(run(solve, range(0, columns, width)))
     return w[:-1], w[-1].astype(np.float64)
 
 
-def _machines(x: Any, y: Array, weight: Array, l2: float, threads: int) -> tuple[Array, Array] | None:
+def _machines(x: Any, y: Array, weight: Array, l2: float) -> tuple[Array, Array] | None:
     """Support vector machines, one per column of y, by dual coordinate descent; None without the C++ extension."""
     columns = y.shape[1]
     starts, indices, values = x.indptr.astype(np.int32), x.indices.astype(np.int32), x.data.astype(np.float32)
@@ -143,7 +142,7 @@ def _machines(x: Any, y: Array, weight: Array, l2: float, threads: int) -> tuple
         w[:, k], bias[k] = found
         return True
 
-    with thread_pool(threads) as run:  # the extension releases the GIL
+    with thread_pool(threads()) as run:  # the extension releases the GIL
         return (w, bias) if all(run(solve, range(columns))) else None
 
 

@@ -8,7 +8,6 @@ from gatewise.data.labelled import Labelled
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError
 from gatewise.explain.evaluation import excerpt_of
-from gatewise.kernels.threads import threads
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures, Scaling
 
@@ -50,7 +49,7 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
         for train, held_out in folds:
             rows = train[used[train]]
             for scaling in _SCALINGS:
-                fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows, threads=threads())
+                fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows)
                 logits[held_out] += PRIOR[scaling] / len(_SCALINGS) * features.logits(fitted, held_out)
         probabilities = data.target.probabilities(logits)
         own, best = probabilities[np.arange(len(data)), data.labels], probabilities.argmax(axis=1)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gatewise._version import __version__
-from gatewise.data.labelled import Unlabelled
+from gatewise.data.frames import described, is_frame
+from gatewise.data.inputs import convert_inputs
+from gatewise.data.labelled import Labelled, Unlabelled, several
+from gatewise.data.labels import convert_groups
+from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
+from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
@@ -23,7 +28,7 @@ from gatewise.model.model import Model
 from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.data_checks import labelled_of, of_splits, unlabelled_of, validation_of, warn_about_data
+from gatewise.training.data_checks import warn_about_data, warn_about_overlap
 from gatewise.training.fields import checked_seed, named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.ngrams import choose_tokenization
@@ -33,7 +38,7 @@ from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import Interrupted, RunFolder
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
-from gatewise.types import Array, Task
+from gatewise.types import Array, ColumnNames, Task
 
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
@@ -128,7 +133,8 @@ def train(
     folder in use, Interrupted after Ctrl-C.
     """
     own = {"task": task, "sample_weight": sample_weight, "layout": layout}
-    data, validation = of_splits(data, validation)
+    if isinstance(data, Mapping) and is_frame(data.get("train")):  # frames by split, such as a datasets.DatasetDict
+        data, validation = data["train"], data.get("validation") if validation is None else validation
     columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
     labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
     if threshold is not None:
@@ -153,10 +159,10 @@ def train(
     if labelled.target.per_step and current().size > 1:
         raise InputError("a tagger is trained in one process: the steps of its rows are not divided among several")
     folder = RunFolder.of(out, resume, overwrite)
-    more = None if unlabelled is None else unlabelled_of(unlabelled, labelled)
+    more = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)
     rows = np.flatnonzero(labelled.sample_weight > 0)
     labelled = labelled if len(rows) == len(labelled) else labelled.take(rows)
-    separate = None if validation is None else validation_of(validation, labelled, layout)
+    separate = None if validation is None else _validation_of(validation, labelled, layout)
 
     reader = None if start is None else start.preprocessor
     training_data = prepare(labelled, recipe, seed, reader, validation=separate, class_weight=class_weight)
@@ -180,6 +186,75 @@ def train(
                 model = _shared(model)
         callback.on_train_end(model)
     return model
+
+
+def labelled_of(
+    data: Any, labels: Any, columns: Mapping[str, Any], *, groups: Any = None, times: Any = None, **given: Any
+) -> Labelled:
+    """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
+    `Labelled.from_frame`; with `groups` and `times` in place of its own. columns: text, label, numeric and categorical,
+    None where not given. Raises InputError for what stands in the data already.
+    """
+    named = {name: one for name, one in columns.items() if one is not None}
+    if labels is None and is_frame(data):
+        if given.pop("layout") is not None:
+            raise InputError("layout is for arrays, and this is a data frame")
+        single = {"weight": given.pop("sample_weight"), "group": groups, "time": times}
+        for name, one in single.items():
+            if one is not None and not isinstance(one, str):
+                raise InputError(f"{name}s of a data frame: name their column")
+        return Labelled.from_frame(data, **named, **given, **single)
+    if wrong := [name for name in named if name in ("text", "label") or isinstance(data, Labelled)]:
+        raise InputError(
+            f"{wrong[0]} names a column of a data frame that has the labels, and this is {described(data)}"
+        )
+    if not isinstance(data, Labelled):
+        if labels is None:
+            raise InputError("labels are missing: one for each text or series")
+        of_row: dict[str, Any] = {name: several(one) for name, one in named.items()}
+        names = ColumnNames(**of_row)
+        if names.row and is_frame(data):
+            data = rows_with_columns(convert_inputs(without_columns(data, names.row)), data, names.row)
+        made = Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
+        refuse_unread(made.inputs, names.row)
+        return made
+    for name, value in {"labels": labels, **given}.items():
+        if value is not None:
+            raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
+    for name, values in (("groups", groups), ("times", times)):
+        if values is not None and len(values) != len(data):
+            raise InputError(f"there are {len(data):,} inputs but {len(values):,} {name}")
+    found: Labelled = data if groups is None else replace(data, groups=convert_groups(groups))
+    return found if times is None else replace(found, time=seconds_of(times, lambda row: f"times: row {row}"))
+
+
+def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
+    """A separate validation set as Labelled, with the task and the columns of the training data; warns of rows that
+    both have.
+    """
+    own = data.columns
+    if own.label and is_frame(validation):
+        row: dict[str, Any] = asdict(own.row)
+        validation = Labelled.from_frame(validation, text=own.text, label=own.label, task=data.task, **row)
+    if not isinstance(validation, Labelled):
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise InputError("validation must be (inputs, labels) or Labelled")
+        names = None if data.task == "classification" else data.classes
+        (inputs, labels), source = validation, "the validation set given"
+        given: dict[str, Any] = {"task": data.task, "classes": names, "layout": layout}
+        validation = Labelled.of(inputs, labels, source, columns=ColumnNames(**asdict(own.row)), **given)
+    found: Labelled = validation
+    warn_about_overlap(data, found, "validation")
+    return found
+
+
+def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
+    """Unlabelled texts. Raises InputError where the data have weights."""
+    if (data.sample_weight != 1).any():
+        raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
+    if data.columns.row:
+        raise InputError(f"{data.source}: unlabelled texts have no columns {data.columns.row}: leave one of them out")
+    return unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
 
 
 def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
@@ -257,7 +332,7 @@ def _teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None
     teacher, found = _fit(data, run)
     if found is None:
         return None
-    teacher = teacher.with_lstm(precision=data.recipe.kernel_precision)
+    teacher = teacher.with_lstm(kernel=data.recipe.kernel())
     return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(sequences))), dtype=np.float64)
 
 

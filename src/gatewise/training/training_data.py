@@ -30,8 +30,8 @@ from gatewise.network.batch import truncate
 from gatewise.target import by_input, by_row, row_counts
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
-from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
+from gatewise.training.supervised_loop import NetworkData, TargetScaling, plan_series
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
@@ -64,6 +64,11 @@ class TrainingData(NetworkData):
     def epoch_rows(self) -> NDArray[np.int64]:
         """The rows of an epoch: the training part and the pseudo-labelled rows."""
         return np.append(self.train, np.arange(len(self.data), len(self.labels)))
+
+    @property
+    def fitted_rows(self) -> NDArray[np.int64]:
+        """The labelled rows that the fit of a member may read: not a validation set that is separate or later."""
+        return self.train if self.own_validation else np.union1d(self.train, self.validation)
 
     @property
     def validation_name(self) -> str:
@@ -128,7 +133,9 @@ def prepare(
             raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
     folds: tuple[NDArray[np.int64], ...] = ()
     own_validation = validation is not None or recipe.validation.split == "time"
-    if recipe.cross_validates_texts and data.kind == "text" and data.task == "classification" and not own_validation:
+    classes_of_texts = data.kind == "text" and data.task == "classification" and not own_validation
+    if classes_of_texts and recipe.frozen and recipe.validation.folds and recipe.ngrams.scaling != "nb":
+        # All members have held-out logits of all rows by themselves.
         folds = tuple(held for _, held in cross_validation_folds(rows, recipe.validation.folds, seed))
         train = held_out = np.arange(len(rows))
     if preprocessor is None:

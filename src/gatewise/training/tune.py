@@ -21,13 +21,12 @@ from gatewise.data.labelled import Labelled, Unlabelled
 from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.data_checks import labelled_of
 from gatewise.training.fields import Count, Positive, checked_seed, field_named, field_of, named_values, values_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, interruptible
-from gatewise.training.train import train
+from gatewise.training.train import labelled_of, train
 from gatewise.training.trial_file import TrialFile
 
 if TYPE_CHECKING:

@@ -161,7 +161,7 @@ def stacked_predictions(
 
     def by_ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
         features = NgramFeatures.of([texts[row] for row in rows], recipe.order, MIN_DF, data.excluded_tokens)
-        found = features.fit(targets[rows], l2=recipe.l2, threads=threads())
+        found = features.fit(targets[rows], l2=recipe.l2)
         return found.logits([texts[row] for row in query])
 
     classifiers = {"n-grams": by_ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": by_ngrams}
@@ -190,7 +190,7 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
     if not len(features.keys):
         return None
     denoise = recipe.unlabelled.teacher == "stacking"  # which is for few labels
-    lsa = fit_lsa(features, recipe.unlabelled.lsa_components, denoise=denoise, seed=run.seed, threads=threads())
+    lsa = fit_lsa(features, recipe.unlabelled.lsa_components, denoise=denoise, seed=run.seed)
     seconds, components = time.perf_counter() - start, counted(lsa.components.shape[1], "component")
     run.callback.log(f"LSA: {components} of {counted(len(texts), 'text')} in {seconds:.1f} s")
     return lsa
@@ -205,13 +205,12 @@ def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     return FittedMember(ngrams, bias.astype(np.float64))
 
 
-def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False, seed: int, threads: int = 1) -> LSA:
+def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False, seed: int) -> LSA:
     """LSA of n texts by their n-grams, of which there is at least one; the matrix is overwritten. Equal arguments give
     equal bits.
 
     n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
-    variance is 0. denoise: whether there is D. threads: of the matrix products; the result does not depend on their
-    number.
+    variance is 0. denoise: whether there is D. The result does not depend on the number of threads.
     """
     keys, matrix, n = features.keys, features.matrix, features.matrix.shape[0]
     size, width = (min(n_components + more, len(keys), n) for more in (0, OVERSAMPLING))
@@ -223,7 +222,7 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
     matrix.data = idf[matrix.indices] * np.repeat(inverse, np.diff(matrix.indptr))
 
     start = np.random.default_rng(seed).standard_normal((len(keys), width), dtype=np.float32)
-    with one_blas_thread(), thread_pool(threads) as run:
+    with one_blas_thread(), thread_pool(threads()) as run:
         a, a_transposed = _product(matrix, run), _product(matrix.T.tocsr(), run)
         basis = _orthonormal(a(start), run)  # (n, width)
         for _ in range(POWER_ITERATIONS):

@@ -31,7 +31,7 @@ L2, FOLDS = 1.0, 5
 
 def fit(data: TrainingData, run: Run) -> FittedMember:
     """The member of the columns."""
-    rows = data.train if data.own_validation else np.union1d(data.train, data.validation)
+    rows = data.fitted_rows
     found = _fit(data, rows)
     held_out, of_train = np.zeros((len(data.labels), found.member.outputs)), None
     if data.own_validation:

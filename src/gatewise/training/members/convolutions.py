@@ -34,8 +34,8 @@ from gatewise.members.convolutions import Convolutions, features_of, steps_of, w
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
-from gatewise.training.network_data import MOST_ROWS
 from gatewise.training.stack import FittedMember
+from gatewise.training.supervised_loop import MOST_ROWS
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -56,10 +56,9 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     data, start = training_data.data, time.perf_counter()
     if data.kind != "series":
         return None
-    own, validation = training_data.own_validation, training_data.validation
-    rows = training_data.train if own else np.arange(len(data))
+    own, rows = training_data.own_validation, training_data.fitted_rows
     if len(rows) > MOST_ROWS and not own:
-        folds = [validation]
+        folds = [training_data.validation]
     else:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
@@ -74,12 +73,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     member = Convolutions(best.banks, best.mean.astype(np.float32), folded, window)
     found = FittedMember(member, scale * best.bias + shift)
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
-    if own:
-        held_out = found.logits(training_data.full(validation))
-    else:
-        out_of_fold = np.full(given.targets.shape, np.nan)
-        out_of_fold[given.held] = scale * best.values + shift
-        held_out = out_of_fold[validation]
+    held_out = given.held_out(scale * best.values + shift, found.logits)
     return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
 
 

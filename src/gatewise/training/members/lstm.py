@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise import kernels
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.errors import counted
 from gatewise.members.lstm import LSTM
@@ -62,7 +61,7 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
         content += hashlib.sha256(data.soft_targets.tobytes()).hexdigest()
     if run.pretrained is not None:
         content += run.pretrained.fingerprint()
-    kernel = kernels.for_precision(data.recipe.kernel_precision).name
+    kernel = data.recipe.kernel().name
     identity = run_identity(asdict(data.recipe), run.seed, content, kernel)
     with interruptible() as stop:
         folds = _cross_validate(data, run, stop)
@@ -97,7 +96,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
         l2 = data.recipe.lstm.probe_l2
         if not l2:
             return parameters
-        ops = Ops(kernels.for_precision(data.recipe.kernel_precision))
+        ops = Ops(data.recipe.kernel())
         states = _states(parameters, data, sequences, ops)
         dense = fit_standardised_glm(states, targets, l2, task=data.task)
     return parameters | {
@@ -129,14 +128,13 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     computed once (`gatewise.training.dense_solver`).
     """
     assert run.pretrained is not None
-    start, validation, arch, model = time.perf_counter(), data.validation, data.architecture, run.pretrained.model
-    rows = data.train if data.own_validation else np.union1d(data.train, validation)
-    rows = rows[:: -(-len(rows) // MAX_FROZEN_ROWS)]
+    start, arch, model = time.perf_counter(), data.architecture, run.pretrained.model
+    rows = data.fitted_rows[:: -(-len(data.fitted_rows) // MAX_FROZEN_ROWS)]
     run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
     given = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(rows)))
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
-    kernel = kernels.for_precision(data.recipe.kernel_precision)
+    kernel = data.recipe.kernel()
     states = _states(parameters, data, [data.sequences[n] for n in rows], Ops(kernel))
     mean, deviation = states.mean(axis=0), states.std(axis=0) + EPSILON
     z = (states - mean) / deviation
@@ -148,12 +146,8 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     parameters["dense.weight"] = np.ascontiguousarray(dense.T, dtype=np.float32)
     parameters["dense.bias"] = (scale * bias + shift - mean @ dense).astype(np.float32)
     lstm = LSTM(arch, parameters, {} if model is None else model.ensemble.lstm.storage)
-    out_of_fold, held_out = np.zeros(values.shape), np.zeros((len(validation), lstm.outputs))
-    out_of_fold[given.held] = scale * values + shift
-    fitted = np.isin(validation, rows)
-    held_out[fitted] = out_of_fold[np.searchsorted(rows, validation[fitted])]
-    held_out[~fitted] = lstm.logits(data.full(validation[~fitted]))
-    loss, accuracy, rmse = scores_of(data, held_out, validation)
+    held_out = given.held_out(scale * values + shift, lstm.logits)
+    loss, accuracy, rmse = scores_of(data, held_out, data.validation)
     what = f"{counted(len(mean), 'state')} of frozen layers, ridge regression with penalty {l2:.3g}"
     seconds = time.perf_counter() - start
     run.callback.log(f"LSTM: {what}, {data.validation_name} loss {loss:.4f}; fitted in {seconds:.1f} s")
@@ -194,7 +188,7 @@ def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
     # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
     precision = data.recipe.optimisation.precision
     lstm = LSTM(data.architecture, parameters, precision="float32" if precision == "auto" else precision)
-    kernel = kernels.for_precision(data.recipe.kernel_precision).name
+    kernel = data.recipe.kernel().name
     metadata: dict[str, Any] = {"epochs": len(history), "best_epoch": best_epoch, "kernel": kernel}
     fitted = FittedMember(lstm, np.zeros(lstm.outputs), metadata=metadata, history=loop.progress.history_lines)
     # A temperature alone calibrates a tagger: a shift towards the frequent class, "O", costs entities.

@@ -61,7 +61,6 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
-from gatewise.kernels.threads import threads
 from gatewise.members.ngrams import (
     BITS,
     CHARACTER_BITS,
@@ -215,7 +214,6 @@ class NgramFeatures:
         rows: NDArray[np.int64] | None = None,
         task: Task = "classification",
         l2: float | None = None,
-        threads: int = 1,
         max_iter: int = 100,
         tol: float = 0.01,
     ) -> FittedMember:
@@ -239,7 +237,7 @@ class NgramFeatures:
             loss: Literal["logistic", "squared"] = "squared" if task == "regression" else "logistic"
             weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
-            w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, threads=threads, max_iter=max_iter, tol=tol)
+            w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, max_iter=max_iter, tol=tol)
             return FittedMember(self._member(w * r), bias)
         small = scaling == "idf" or has_small_classes(y.shape[1], len(y))
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
@@ -249,7 +247,7 @@ class NgramFeatures:
         scale *= (1 + np.log((1 + len(y)) / (1 + df))).astype(np.float32)
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
-        w, bias = fit_linear(x, targets, weight, l2, "squared-hinge", threads=threads, tol=tol)
+        w, bias = fit_linear(x, targets, weight, l2, "squared-hinge", tol=tol)
         return FittedMember(self._member(w * scale[:, None], scale), bias)
 
     def _member(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> Ngrams:
@@ -448,9 +446,7 @@ def _select(data: TrainingData, run: Run) -> FittedMember | None:
     if best is None:
         return None
     rows, start = best.rows, time.perf_counter()
-    # A separate validation set, and rows that are later in time, are not trained on.
-    every = np.searchsorted(rows, np.sort(data.train)) if data.own_validation else np.arange(len(rows))
-    found = _fit_rows(data, best.candidate, rows, every)
+    found = _fit_rows(data, best.candidate, rows, np.searchsorted(rows, np.sort(data.fitted_rows)))
     ngrams, seconds = _scaled(found.member, best.weight), best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
     held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
@@ -475,7 +471,6 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     options: dict[str, Any] = {
         "task": data.task,
         "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),
-        "threads": threads(),
     }
     found = features.fit(data.targets(part), each, scaling, rows=at, **options)
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
