@@ -76,7 +76,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
     chosen = recipe("tutorial", padding=settings["padding"], batch_size=settings["batch_size"])
     reviews, labels = base.reviews_of(arrays), arrays["labels"].astype(np.int64)
     every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
-    network = Network(arch, parameters_of(arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout)
+    network = Network(arch, parameters_of(arch, arrays), trainable_rows=trainable_rows)
     training_data = NetworkData(
         recipe=chosen,
         architecture=arch,

@@ -243,25 +243,6 @@ class Recipe:
         precision = self.optimisation.precision
         return for_precision(fastest_precision() if precision == "auto" else precision)
 
-    @property
-    def dropout(self) -> dict[str, float]:
-        """Dropout probability by place, as `gatewise.network.trainable.Network` takes it."""
-        lstm = self.lstm
-        found = {"word": lstm.dropout_word, "embedding": lstm.dropout_embedding, "output": lstm.dropout_output}
-        return found | {"noise": self.series.noise}
-
-
-def _built_in() -> dict[str, Recipe]:
-    """The recipes of recipes.toml by name. A section has the form of `read_config`; `recipe` names the one before it
-    that it changes.
-    """
-    found = dict[str, Recipe]()
-    sections = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
-    for name, section in sections.items():
-        base = found.get(section.pop("recipe", ""), Recipe(name))
-        found[name] = replace(with_values(base, _by_path(section)), name=name)
-    return found
-
 
 def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a TOML table and of its groups, by field or `group.field`."""
@@ -271,7 +252,12 @@ def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-RECIPES = _built_in()
+RECIPES: dict[str, Recipe] = {}
+"""The recipes of recipes.toml by name. A section has the form of `read_config`; `recipe` names an earlier one, which it
+changes."""
+for _name, _section in tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8")).items():
+    _base = RECIPES.get(_section.pop("recipe", ""), Recipe(_name))
+    RECIPES[_name] = replace(with_values(_base, _by_path(_section)), name=_name)
 
 
 def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:

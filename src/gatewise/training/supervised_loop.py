@@ -295,17 +295,24 @@ class SupervisedLoop(Loop):
 
 def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     """The network of the recipe, with these parameters by name."""
+    recipe = data.recipe
     rows = None  # of the embedding, that occur in training, and PAD
     if data.architecture.inputs == "tokens":
         tokens = np.concatenate([data.sequences[n] for n in data.epoch_rows])
         rows = unique_tokens(tokens, data.architecture.vocab_size, with_pad=True)[0]
+    dropout = {
+        "word": recipe.lstm.dropout_word,
+        "embedding": recipe.lstm.dropout_embedding,
+        "output": recipe.lstm.dropout_output,
+        "noise": recipe.series.noise,
+    }
     return Network(
         data.architecture,
         parameters,
         trainable_rows=rows,
-        dropout=data.recipe.dropout,
-        direction_loss=data.recipe.optimisation.direction_loss,
-        kernel=data.recipe.kernel(),
+        dropout=dropout,
+        direction_loss=recipe.optimisation.direction_loss,
+        kernel=recipe.kernel(),
     )
 
 
