@@ -52,6 +52,9 @@ def classifier() -> Model:
         ("series", {}, TEXT, "recipe series is for series, and these are texts"),
         ("forecast", {}, TEXT, "recipe forecast is for series, and these are texts"),
         ("fast", {}, {**TEXT, "groups": True, "validation": True}, "groups cut a validation set"),
+        ("fast", {"split": "row"}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by row"),
+        ("tutorial", {}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by row"),
+        ("fast", {"split": "time"}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by ti"),
     ],
 )
 def test_a_changed_field_that_nothing_reads_is_refused(

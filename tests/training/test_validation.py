@@ -91,13 +91,6 @@ def test_a_class_of_one_row_is_said() -> None:
     assert model.classes == ("negative", "odd", "positive")
 
 
-@pytest.mark.parametrize("options", [{"split": "row"}, {"recipe": "tutorial"}, {"split": "time", "times": range(60)}])
-def test_groups_that_nothing_reads_are_refused(options: dict[str, Any]) -> None:
-    data = made_reviews(60, 7)
-    with pytest.raises(InputError, match=r"groups are for a split by group, and this one is by (row|time)"):
-        gw.train(data.inputs, data.labels, groups=np.arange(60) // 2, **options)
-
-
 TINY: dict[str, Any] = {"units": 3, "epochs": 1, "ngrams__order": 0}
 
 

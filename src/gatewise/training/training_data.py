@@ -47,8 +47,6 @@ class TrainingData(NetworkData):
     """Encoded inputs (n), not truncated."""
     class_weights: Array | None = None
     """Weights of the classes (K,), see `class_weights`; None without."""
-    logit_shift: Array | None = None
-    """What class weights have added to the logits (outputs,); None without."""
     balanced: bool = False
     """Whether the class weights are "balanced"."""
     fingerprint: str = ""
@@ -64,6 +62,14 @@ class TrainingData(NetworkData):
     def epoch_rows(self) -> NDArray[np.int64]:
         """The rows of an epoch: the training part and the pseudo-labelled rows."""
         return np.append(self.train, np.arange(len(self.data), len(self.labels)))
+
+    @property
+    def logit_shift(self) -> Array | None:
+        """What class weights add to the logits (outputs,), to subtract after a fit; None without."""
+        if self.class_weights is None:
+            return None
+        shift = np.log(self.class_weights)
+        return np.asarray(shift[1:] - shift[0] if self.task == "classification" and len(shift) == 2 else shift)
 
     @property
     def fitted_rows(self) -> NDArray[np.int64]:
@@ -182,7 +188,6 @@ def prepare(
         weights=weights,
         target_scaling=scaling,
         class_weights=of_classes,
-        logit_shift=None if of_classes is None else logit_shift(of_classes, data.task),
         balanced=isinstance(class_weight, str),
         fingerprint=fingerprint,
         identity=identity,
@@ -307,12 +312,6 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise InputError("class_weight: the weights must be finite and above 0")
     return weights
-
-
-def logit_shift(weights: Array, task: str) -> Array:
-    """What to subtract from the logits (outputs,) of a part that was fitted with class weights (K,)."""
-    shift = np.log(weights)
-    return np.asarray(shift[1:] - shift[0] if task == "classification" and len(shift) == 2 else shift)
 
 
 def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:

@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
-from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember
@@ -63,7 +62,8 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    given, window = RidgeTargets(training_data, rows, folds), _window(training_data)
+    given = RidgeTargets(training_data, rows, folds)
+    window = max(1, getattr(training_data.preprocessor, "window", 0))  # steps of a series in a row of a sequence
     size = training_data.preprocessor.inputs.unread or training_data.preprocessor.inputs.size
     sequences = [steps_of(one, size // window, window) for one in training_data.full(rows)]
     fit_some = _fit_few if len(rows) <= MOST_ROWS else _fit_many
@@ -75,11 +75,6 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
     held_out = given.held_out(scale * best.values + shift, found.logits)
     return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
-
-
-def _window(data: TrainingData) -> int:
-    """Steps of a series in a row of a sequence."""
-    return max(1, data.preprocessor.window) if isinstance(data.preprocessor, SeriesPreprocessor) else 1
 
 
 def dilations_of(length: int, per_kernel: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
