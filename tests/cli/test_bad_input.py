@@ -146,10 +146,7 @@ REFUSED = [
     (f"train {CSV} --validation none.csv", "none.csv"),
     (f"train {CSV} --validation {{csv}} --group sentiment", "from the data, and one is given"),
     (f"train {CSV} --unlabelled {{lines}}", "does not use unlabelled texts"),
-    (
-        f"train {CSV} --group sentiment --set validation.split=row",
-        "groups are for a split by group, and this one is",
-    ),
+    (f"train {CSV} --group sentiment --set validation.split=row", "groups are for a split by group, and this one is"),
     (f"tune {CSV} --group sentiment --set validation.split=row", "groups are for a split by group, and this one is"),
     (f"tune {CSV} --trials 1 --search units=0,4", "search: lstm.units must be at least 1"),
     (f"train {CSV} -o {{tmp}}", "contains files and is not a gatewise model"),

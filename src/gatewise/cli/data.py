@@ -24,9 +24,7 @@ LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 @command()
 @options.sources_argument
 @options.data_option
-@columns(
-    *("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows"),
-)
+@columns("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
 @flag("--check", help=_CHECK)
 @options.json_option
 def data(given: Any) -> None:

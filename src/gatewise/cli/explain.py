@@ -80,13 +80,7 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
 @option("--ablate", metavar="UNITS", multiple=True, group=_CHANGES, help="Ablate these units (set h to 0), as in 3,17.")
 @option("--hold-memory", metavar="UNITS", multiple=True, group=_CHANGES, help="Hold the memory c of these units.")
 @option("--layer", metavar="N", type=click.IntRange(1), group=_CHANGES, help=_LAYER)
-@option(
-    "--direction",
-    metavar="forward|backward",
-    type=_DIRECTIONS,
-    group=_CHANGES,
-    help=_DIRECTION,
-)
+@option("--direction", metavar="forward|backward", type=_DIRECTIONS, group=_CHANGES, help=_DIRECTION)
 @option("--replace", metavar="OLD=NEW", multiple=True, group=_CHANGES, help=_REPLACE)
 @option("--data", metavar="PATH|embedded", group="Units", help=_DATA)
 @option(

@@ -81,10 +81,7 @@ def split(
 
 
 def hold_out(
-    labelled: Labelled,
-    fraction: float,
-    seed: int,
-    by: Literal["group", "row", "time"] = "group",
+    labelled: Labelled, fraction: float, seed: int, by: Literal["group", "row", "time"] = "group"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of a training set and a validation set, the second with about `fraction` of the rows (see `split`).
 
