@@ -8,16 +8,18 @@ from typing import Any
 
 from benchmarks.contenders.base import Arrays, Settings
 
-# Modules of benchmarks/contenders/ and the library that each needs; None: runs in gatewise's own environment.
-LIBRARY: dict[str, str | None] = {
-    "gatewise": None,
-    "server": None,
+# Modules of benchmarks/contenders/ and the library that each needs; others run in gatewise's own environment.
+LIBRARY = {
     "pytorch": "torch",
     "tensorflow": "tensorflow",
     "onnx_runtime": "onnxruntime",
     "onnx_server": "onnxruntime",
     "openvino": "openvino",
 }
+
+
+TOLERANCE = 1e-4  # float32 rounding over a thousand steps, relative to the largest number of each array
+BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Contender:
     settings: Settings = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     variants: tuple[Settings, ...] = ({},)
-    tolerance: float = 1e-4
+    tolerance: float = TOLERANCE
     arrays: Arrays = field(default_factory=dict)
 
 
@@ -61,7 +63,6 @@ class Case:
     unit: str = ""
 
 
-BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps
 ONE_AND_TWO_THREADS = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, {"threads": n}) for n in (1, 2))
 
 
@@ -69,7 +70,7 @@ def gatewise(threads: int, *, variants: tuple[str, ...] = (), **settings: Any) -
     """gatewise with its defaults, and once for each instruction set or "bf16" of `variants`."""
     contenders = [Contender("gatewise", "gatewise", threads, settings)]
     for name in variants:
-        variable, tolerance = ("GATEWISE_KERNEL", BF16_TOLERANCE) if name == "bf16" else ("GATEWISE_ISA", 1e-4)
+        variable, tolerance = ("GATEWISE_KERNEL", BF16_TOLERANCE) if name == "bf16" else ("GATEWISE_ISA", TOLERANCE)
         environment = {variable: name}
         contenders.append(
             Contender(f"gatewise {name}", "gatewise", threads, settings, environment, tolerance=tolerance)

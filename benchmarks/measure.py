@@ -16,7 +16,6 @@ from benchmarks.machine import OtherLoad
 from benchmarks.worker import Worker, python_with
 
 PAUSE = 0.05  # seconds: threads that spin when idle sleep by then
-TOLERANCE = 1e-4  # float32 rounding over a thousand steps, relative to the largest number of each array
 VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender
 
 
@@ -33,7 +32,7 @@ class WorkerPool:
         variables = sorted(f"{name}={value}" for name, value in extra.items())
         key = contender.module, contender.name, str(contender.threads), *variables
         if key not in self._workers:
-            python = python_with(LIBRARY[contender.module], self._peers)
+            python = python_with(LIBRARY.get(contender.module), self._peers)
             self._workers[key] = Worker(contender.name, contender.module, python, contender.threads, extra)
         return self._workers[key]
 
@@ -48,7 +47,7 @@ class NotEquivalent(Exception):
 
 
 def max_relative_difference(
-    reference: str, results: Mapping[str, Arrays], tolerances: Mapping[str, float] | None = None
+    reference: str, results: Mapping[str, Arrays], tolerances: Mapping[str, float]
 ) -> dict[str, float]:
     """Each contender's largest difference from `reference` over all arrays, relative to each array's largest number.
 
@@ -57,7 +56,6 @@ def max_relative_difference(
     """
     expected, worst = results[reference], {}
     for name, arrays in results.items():
-        tolerance = (tolerances or {}).get(name, TOLERANCE)
         if missing := set(expected) ^ set(arrays):
             raise NotEquivalent(f"{name} and {reference}: only one of them returns {', '.join(sorted(missing))}")
         worst[name] = 0.0
@@ -69,7 +67,7 @@ def max_relative_difference(
                 raise NotEquivalent(f"{name}: {part} is not finite")
             error = float(np.abs(array.astype(np.float64) - correct).max(initial=0))
             relative = error / max(float(np.abs(correct).max(initial=0)), 1e-30)
-            if not relative <= tolerance:
+            if not relative <= tolerances[name]:
                 raise NotEquivalent(f"{name} and {reference} are not equivalent: {part} differs by {relative:.1e}")
             worst[name] = max(worst[name], relative)
     return worst

@@ -33,9 +33,7 @@ class Part:
 
 
 def read(file: Path = FILE) -> list[Part]:
-    """All parts; none if there is no file."""
-    if not file.exists():
-        return []
+    """All parts."""
     return [Part(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
