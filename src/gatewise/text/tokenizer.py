@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.storage.strict_json import parse_json
+from gatewise.text.encoding import checked_texts
 from gatewise.text.tokens import TokenEncoding
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ _STEPS = """
 
 
 class LibraryEncoding(TokenEncoding):
-    """Text to ids by a tokenizer of the library, a batch on all cores."""
+    """Texts to ids by a tokenizer of the library."""
 
     tokenizer: Tokenizer
 
@@ -35,10 +39,13 @@ class LibraryEncoding(TokenEncoding):
         found = self.tokenizer.encode(text, add_special_tokens=False)
         return found.ids, found.offsets
 
-    def _ids_of_each(self, texts: Iterator[str]) -> Iterator[list[int]]:
-        while chunk := list(islice(texts, _CHUNK)):
-            for found in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-                yield found.ids
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """`encode` of each text, on all cores. The InputError names the row, from 0."""
+        checked, out = checked_texts(texts, self.max_characters), list[NDArray[np.int32]]()
+        while chunk := list(islice(checked, _CHUNK)):
+            found = self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
+            out += [self._limited(one.ids, row) for row, one in enumerate(found, len(out))]
+        return out
 
 
 class TokenizerEncoding(LibraryEncoding):

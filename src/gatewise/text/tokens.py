@@ -14,7 +14,7 @@ import json
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, ClassVar, Self
@@ -181,8 +181,8 @@ class TokenEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the row, from 0."""
-        found = self._ids_of_each(checked_texts(texts, self.max_characters))
-        return [self._limited(ids, row) for row, ids in enumerate(found)]
+        checked = checked_texts(texts, self.max_characters)
+        return [self._limited(self._ids(text), row) for row, text in enumerate(checked)]
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
@@ -204,9 +204,6 @@ class TokenEncoding:
 
     def _ids_and_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         return self._ids(text), spans_of(text, self.pipeline)
-
-    def _ids_of_each(self, texts: Iterator[str]) -> Iterator[list[int]]:
-        return map(self._ids, texts)
 
     def _limited(self, ids: list[int], row: int | None = None) -> NDArray[np.int32]:
         if len(ids) > self.max_tokens:

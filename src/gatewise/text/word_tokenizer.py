@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
@@ -95,8 +95,8 @@ def _plain_kind(character: str) -> str:
 
 
 _NORMAL = _PerCharacter(_normal)
-_PLAIN_KINDS = _PerCharacter(_plain_kind)
-_KINDS = _PerCharacter(_kind)
+_SCRIPT_KINDS = _PerCharacter(_kind)
+_KINDS = {1: _PerCharacter(_plain_kind), 2: _SCRIPT_KINDS, 3: _SCRIPT_KINDS}  # by pipeline
 
 
 def _composed(text: str) -> tuple[str, Sequence[int]]:
@@ -143,18 +143,13 @@ def normalized(text: str) -> str:
     return _composed(_BREAK.sub(" ", text))[0].translate(_NORMAL)
 
 
-def _matches(normal: str, pipeline: int) -> Iterator[re.Match[str]]:
-    """The places of the tokens in a normalised text."""
-    kinds = _PLAIN_KINDS if pipeline == 1 else _KINDS
-    return _TOKEN.finditer(normal if normal.isascii() else normal.translate(kinds))
-
-
 def tokens_of(text: str, pipeline: int) -> list[str]:
     """The tokens of a text, as they are spelled in the vocabulary. pipeline: see `gatewise.text.tokens`."""
     normal = normalized(text)
     if normal.isascii():
-        return [match[0] for match in _matches(normal, pipeline)]
-    return [normal[match.start() : match.end()] for match in _matches(normal, pipeline)]
+        return [match[0] for match in _TOKEN.finditer(normal)]
+    kinds = normal.translate(_KINDS[pipeline])
+    return [normal[match.start() : match.end()] for match in _TOKEN.finditer(kinds)]
 
 
 def spans_of(text: str, pipeline: int) -> list[tuple[int, int]]:
@@ -167,4 +162,5 @@ def spans_of(text: str, pipeline: int) -> list[tuple[int, int]]:
     if not composed.isascii() or len(normal) != len(composed):
         lengths = (len(_NORMAL[ord(character)]) for character in composed)
         places = [place for place, length in zip(places, lengths, strict=True) for _ in range(length)]
-    return [(places[match.start()], places[match.end() - 1] + 1) for match in _matches(normal, pipeline)]
+    kinds = normal if normal.isascii() else normal.translate(_KINDS[pipeline])
+    return [(places[match.start()], places[match.end() - 1] + 1) for match in _TOKEN.finditer(kinds)]
