@@ -211,6 +211,21 @@ class Watched:
         self.settle()
         return self
 
+    def state(self, path: str) -> Any:
+        """What `path` leads to in the state of the page, as "data.prefix"."""
+        return self.page.evaluate(f"() => gatewise.store.get().{path}")
+
+    def until(self, path: str) -> None:
+        """Wait until it leads to something, as "data.changed"."""
+        self.page.wait_for_function(f"() => gatewise.store.get().{path}")
+
+    def change(self, **state: Any) -> None:
+        """Set parts of the state."""
+        self.page.evaluate("state => gatewise.store.set(state)", state)
+
+    def open_panels(self, which: str = "main > details") -> None:
+        self.page.locator(which).evaluate_all("all => all.forEach(one => { one.open = true; })")
+
     def settle(self) -> None:
         """Wait until no request is open and the attribution of the current text is there and painted."""
         self.page.wait_for_function(

@@ -20,14 +20,12 @@ from tests.serve.page.conftest import (
     Watched,
     choose,
     known_model,
-    number_model,
     series_model,
     text_model,
 )
 from tests.serve.page.test_page import number
 
 INPUTS = ["I was never bored, not a bad film", "The jokes are flat, a bad film", f"good {HOSTILE[0]} {HOSTILE[3]}"]
-SHOWN = "() => { const { prediction, prefix, attribution } = gatewise.store.get().data;"
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +60,21 @@ def test_a_page_is_one_file_that_loads_nothing(texts: str, watch: Visit, name: s
     assert name != "lesson.html" or len(page.content().encode()) <= 1_000_000
 
 
-@pytest.mark.parametrize("make", [lambda: load("tutorial"), known_model], ids=["tutorial", "words and marks"])
-def test_a_model_is_computed_in_the_page(static: Callable[..., str], watch: Visit, make: Callable[[], Model]) -> None:
-    """Other texts, clamps and edits, and all numbers as of the library."""
-    model, given, text = make(), ["A film to see twice.", "A waste of an evening."], "It was not a good film"
+def test_a_model_is_computed_in_the_page(static: Callable[..., str], watch: Visit) -> None:
+    """Other texts, clamps and methods, and every panel. The numbers of more models: test_lstm_js."""
+    model, given, text = load("tutorial"), ["A film to see twice.", "A waste of an evening."], "It was not a good film"
     page = open_file(watch(static(model, given)))
     assert page.input_value("#text") == given[0]
     page.fill("#text", text)
     page.settle()
-    found = page.evaluate(f"{SHOWN} return [prediction.score, prefix.score, attribution.scores]; }}")
     example = model.trace(text)
-    np.testing.assert_allclose(found[0], example.target_score, atol=1e-5)
-    np.testing.assert_allclose(found[1], example.prefix_logits[:, 0], atol=1e-5)
-    np.testing.assert_allclose(found[2], model.explain(example, "prefix-difference").scores, atol=1e-5)
-    page.evaluate("() => gatewise.store.set({ changes: [{ gate: 'f', unit: 'all', from: 2, to: 2, value: 0 }] })")
-    page.wait_for_function("() => gatewise.store.get().data.changed")
+    np.testing.assert_allclose(page.state("data.prediction.score"), example.target_score, atol=1e-5)
+    page.change(changes=[{"gate": "f", "unit": "all", "from": 2, "to": 2, "value": 0}])
+    page.until("data.changed")
     after = intervene(example, [Clamp("f", 0.0, None, range(2, 3))]).after
-    np.testing.assert_allclose(page.evaluate(f"{SHOWN} return prediction.score; }}"), after.target_score, atol=1e-5)
-    page.evaluate("() => gatewise.store.set({ method: 'leave-one-out' })")
-    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'leave-one-out'")
+    np.testing.assert_allclose(page.state("data.prediction.score"), after.target_score, atol=1e-5)
+    page.change(method="leave-one-out")
+    page.until("data.attribution.method === 'leave-one-out'")
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_selector(".map canvas")
     for panel in ("unitpanel", "training", "card"):
@@ -101,10 +95,8 @@ def test_a_link_of_a_served_page_and_two_texts(texts: str, watch: Visit) -> None
     page.wait_for_selector("#compare .status:has-text('Marked')")
 
 
-@pytest.mark.parametrize("make", [series_model, number_model])
-def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Model]) -> None:
-    model = make()
-    rng = np.random.default_rng(3)
+def test_series(static: Callable[..., str], watch: Visit) -> None:
+    model, rng = series_model(), np.random.default_rng(3)
     inputs = [rng.normal(0, 1, (9, model.channels)).astype(np.float32) for _ in range(2)]
     inputs[1][2, 0] = np.nan
     page = open_file(watch(static(model, inputs)))
@@ -112,9 +104,9 @@ def test_series(static: Callable[..., str], watch: Visit, make: Callable[[], Mod
     page.settle()
     assert page.locator("#line rect.band").count() == 9
     for layer in range(len(model.architecture.layers)):
-        page.evaluate("n => gatewise.store.set({ layer: n, u: 3 })", layer)
+        page.change(layer=layer, u=3)
         page.settle()
-        found = page.evaluate("() => gatewise.store.get().data.unitOf.get(3)")
+        found = page.state("data.unitOf.get(3)")
         gates, column = model.trace(inputs[1]).layer(layer)[0], 3
         np.testing.assert_allclose(found["c"], gates.c[:, column], atol=1e-5)
 

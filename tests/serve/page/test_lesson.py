@@ -121,8 +121,17 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
     assert page.locator(".card b").all_inner_texts()[:6] == ["1", "778", "128", "74", "12", "630"]
 
 
-def test_a_word_and_a_gate_by_keyboard(visit: Visit) -> None:
-    page = open_lesson(visit, "memory")
+def test_a_link_holds_chapter_and_text_and_a_word_and_a_gate_are_changed_by_keyboard(visit: Visit) -> None:
+    page = open_lesson(visit, "gates&t=I+was+never%20bored%20%26%20glad")
+    assert page.input_value("#bar input") == "I was never bored & glad"
+    page.click("nav a[href='#memory']")
+    page.fill("#bar input", "a+b = 100%")
+    page.wait_for_function("() => location.hash === '#memory&t=a%2Bb%20%3D%20100%25'")
+    page.reload()
+    page.wait_for_function("() => globalThis.lesson?.state.chapter === 'memory'")
+    assert page.evaluate("() => lesson.text()") == "a+b = 100%"
+    page.fill("#bar input", DEFAULT)
+    settle(page)
     page.focus(".word[aria-checked=true]")
     page.keyboard.press("ArrowRight")
     settle(page)
@@ -134,29 +143,15 @@ def test_a_word_and_a_gate_by_keyboard(visit: Visit) -> None:
     assert page.get_attribute(".handle[aria-label^='Forget gate']", "aria-valuetext") == "0.00"
 
 
-def test_a_model_that_does_not_load_is_said(visit: Visit) -> None:
+def test_a_missing_model_is_said_and_the_lesson_starts_before_the_embeddings_of_rare_words(visit: Visit) -> None:
+    held: list[Any] = []
     page = visit("text")
     page.expected += ["404"]
     page.route("**/tutorial.lstm", lambda route: route.fulfill(status=404))
     page.goto(f"{page.home}/lesson.html")
     page.wait_for_selector("[role=alert]")
     assert "tutorial.lstm is missing: the server answered 404" in page.inner_text("[role=alert]")
-
-
-def test_a_link_holds_the_chapter_and_the_text(visit: Visit) -> None:
-    page = open_lesson(visit, "gates&t=I+was+never%20bored%20%26%20glad")
-    assert page.input_value("#bar input") == "I was never bored & glad"
-    page.click("nav a[href='#memory']")
-    page.fill("#bar input", "a+b = 100%")
-    page.wait_for_function("() => location.hash === '#memory&t=a%2Bb%20%3D%20100%25'")
-    page.reload()
-    page.wait_for_function("() => globalThis.lesson?.state.chapter === 'memory'")
-    assert page.evaluate("() => lesson.text()") == "a+b = 100%"
-
-
-def test_it_starts_before_the_embeddings_of_rare_words_are_there(visit: Visit) -> None:
-    held: list[Any] = []
-    page = visit("text")
+    page.unroute("**/tutorial.lstm")
     page.route("**/tutorial-rest.lstm", lambda route: held.append(route))
     page.goto(f"{page.home}/lesson.html")
     page.wait_for_function("() => globalThis.lesson?.state.chapter")

@@ -1,4 +1,4 @@
-"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node and in Chromium."""
+"""The model in JavaScript has the ids, states, predictions and attributions of gatewise, in Node."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from tests.explain.random_net import ARCHITECTURES, parameters_of
 from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
-from tests.serve.page.conftest import HOSTILE, Visit, known_model, labels_model, number_model, tagger
+from tests.serve.page.conftest import HOSTILE, known_model, labels_model, number_model, tagger
 from tests.small_models import bundled_model, small_model
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
@@ -47,8 +47,8 @@ CHANGES: list[list[dict[str, Any]]] = [
     [{"gate": "h", "unit": 2, "value": 0}],
 ]
 
-# A list of {file: a model as base64, view, requests}; it runs in Node and in the browser.
-EXPLAIN = """({ parseModel, createExplain }, given) => given.map(({ file, view, requests }) => {
+# file: a model as base64.
+EXPLAIN = """({ file, view, requests }) => {
     const explain = createExplain(parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer), view);
     return requests.map((request) => {
         try {
@@ -57,7 +57,7 @@ EXPLAIN = """({ parseModel, createExplain }, given) => given.map(({ file, view, 
             return { error: error.message };
         }
     });
-})"""
+}"""
 
 
 def texts() -> list[str]:
@@ -182,37 +182,34 @@ def requests_of(model: Model) -> list[dict[str, Any]]:
     return found
 
 
-def exported(model: Model, requests: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page has of a model, and requests."""
-    file = base64.b64encode(lstm_file(model)).decode()
-    return {"file": file, "view": local_view(View(model)), "requests": requests}
+def file_of(model: Model) -> str:
+    return base64.b64encode(lstm_file(model)).decode()
 
 
 def in_node(tmp_path: Path, function: str, given: Any) -> Any:
-    """What a function of the modules of the page and of `given` returns in Node."""
+    """What a function of `given`, which calls the modules of the page, returns in Node."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node here: apt-get install nodejs")
     (tmp_path / "given.json").write_text(json.dumps(given))
-    paths = {name: json.dumps((PAGE / "model" / f"{name}.js").as_uri()) for name in MODULES}
-    modules = "".join(f"import * as {name} from {path};\n" for name, path in paths.items())
-    (tmp_path / "run.mjs").write_text(
-        f"import {{ readFileSync }} from 'node:fs';\n{modules}"
-        f"const given = JSON.parse(readFileSync({json.dumps(str(tmp_path / 'given.json'))}));\n"
-        "const plain = (_, value) => (ArrayBuffer.isView(value) ? [...value] : value);\n"
-        f"const modules = {{ {', '.join(f'...{name}' for name in MODULES)} }};\n"
-        f"console.log(JSON.stringify(({function})(modules, given), plain));\n"
-    )
-    done = subprocess.run([node, str(tmp_path / "run.mjs")], capture_output=True, text=True)
+    folder = (PAGE / "model").as_uri()
+    code = f"""
+        import {{ readFileSync }} from "node:fs";
+        import {{ parseModel }} from "{folder}/lstm.js";
+        import {{ createExplain }} from "{folder}/answers.js";
+        const plain = (_, value) => (ArrayBuffer.isView(value) ? [...value] : value);
+        console.log(JSON.stringify(({function})(JSON.parse(readFileSync("given.json"))), plain));
+    """
+    command = [node, "--input-type=module", "--eval", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
 
-MODULES = ("lstm", "answers")
-
-
-def compare(model: Model, requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> None:
-    """Each answer is that of the server."""
+def compare(model: Model, requests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Each answer of the page is that of the server."""
+    given = {"file": file_of(model), "view": local_view(View(model)), "requests": requests}
+    answers = in_node(tmp_path, EXPLAIN, given)
     for request, answer in zip(requests, answers, strict=True):
         try:
             wanted = json.loads(json.dumps(View(model).explain(request)))
@@ -252,20 +249,12 @@ def assert_alike(found: Any, wanted: Any, where: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_answers_of_the_page_are_those_of_the_server(name: str, tmp_path: Path) -> None:
     model = MODELS[name]()
-    requests = requests_of(model)
-    [answers] = in_node(tmp_path, EXPLAIN, [exported(model, requests)])
-    compare(model, requests, answers)
+    compare(model, requests_of(model), tmp_path)
 
 
-def test_two_hundred_texts(tmp_path: Path, visit: Visit) -> None:
-    """In Node and in Chromium."""
-    model = tutorial()
+def test_two_hundred_texts(tmp_path: Path) -> None:
     requests = [{"text": text, "include": ["prediction", "prefix:all", "units"]} for text in texts()]
-    given = [exported(model, requests)]
-    compare(model, requests, in_node(tmp_path, EXPLAIN, given)[0])
-    modules = ", ".join(f"...await import('./model/{name}.js')" for name in MODULES)
-    code = f"async (given) => ({EXPLAIN})({{ {modules} }}, given)"
-    compare(model, requests, visit().open().evaluate(code, given)[0])
+    compare(tutorial(), requests, tmp_path)
 
 
 FITS: dict[str, Any] = {
@@ -292,8 +281,7 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
     every = [text for text in [*known, misspelt] if text.strip()]
     encoding = fit([*every[:-1], *every[:-1]], 400)
     model = of_encoding(encoding)
-    given = [{"file": base64.b64encode(lstm_file(model)).decode(), "texts": every}]
-    [found] = in_node(tmp_path, ENCODE, given)
+    found = in_node(tmp_path, ENCODE, {"file": file_of(model), "texts": every})
     for text, (ids, spans) in zip(every, found, strict=True):
         wanted = encoding.tokenize(text)
         wide = np.cumsum([0, *(1 + (ord(ch) > 0xFFFF) for ch in text)])  # UTF-16 units, as in JavaScript
@@ -304,13 +292,13 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
             assert spans == [[int(wide[a]), int(wide[b])] for a, b in wanted.spans], repr(text)
 
 
-ENCODE = """({ parseModel }, given) => given.map(({ file, texts }) => {
+ENCODE = """({ file, texts }) => {
     const model = parseModel(Uint8Array.from(atob(file), (ch) => ch.charCodeAt(0)).buffer);
     return texts.map((text) => {
         const { steps, ids } = model.encode(text);
         return [[...ids], steps.map(({ start, end }) => [start, end])];
     });
-})"""
+}"""
 
 
 def test_the_tutorials_model_is_small_and_its_words_have_their_ids_of_keras() -> None:

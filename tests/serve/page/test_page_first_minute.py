@@ -20,11 +20,11 @@ def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit) -> None:
                 slider.dispatch_event("pointerdown")
             slider.fill(value)
             page.settle()
-        changes = page.evaluate("() => gatewise.store.get().changes")
+        changes = page.state("changes")
         assert changes == [{"gate": "f", "unit": shown, "from": word, "to": word, "value": 0.05}], start
         assert f"unit {shown}" in page.inner_text("#unit")
         slider.press("Delete")
-        assert page.evaluate("() => gatewise.store.get().changes") == []
+        assert page.state("changes") == []
 
 
 SLOW_FETCH = """
@@ -128,7 +128,7 @@ def test_an_old_prediction_is_marked_after_an_error(visit: Visit) -> None:
         page.fill("#text", text)
         page.wait_for_selector("body.outdated")
         shown = page.inner_text("#error")
-        at = page.evaluate("() => gatewise.store.get().data.at.toTimeString().slice(0, 5)")
+        at = page.state("data.at.toTimeString().slice(0, 5)")
         assert reason in shown
         assert f" Below: the text as of {at}." in shown
         assert page.inner_text("#prediction .heading") == "Earlier prediction:"
@@ -178,7 +178,7 @@ def test_panels_opened_without_the_server_recover_and_show_unit_training_and_car
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 8")
     # With its modules there, but not the server.
     page.route("**/*", lambda route: route.abort())
-    page.evaluate("() => gatewise.store.set({ u: 7, b: 'a bad film' })")
+    page.change(u=7, b="a bad film")
     for part in ("unitpanel", "compare"):
         page.wait_for_function(UNREACHABLE, arg=part)
     page.unroute("**/*")
@@ -191,8 +191,9 @@ def test_panels_opened_without_the_server_recover_and_show_unit_training_and_car
 
 
 def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:
+    page = visit().open(f"{LINK}&s=3")
     for width, height in ((1280, 720), (1920, 1080)):
-        page = visit(width=width, height=height).open(f"{LINK}&s=3")
+        page.set_viewport_size({"width": width, "height": height})
         choose(page, "presentbutton")
         page.wait_for_selector("body.present")
         page.wait_for_function("() => document.documentElement.scrollHeight <= innerHeight")
@@ -209,7 +210,7 @@ def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:
         assert names == ["1 Read", "2 Forget", "3 Input", "4 Keep", "5 Write", "6 Output", "7 Pass on"]
         page.click("#steps [role=tab] >> nth=3")
         page.keyboard.press("ArrowRight")
-        assert page.evaluate("() => gatewise.store.get().s") == 5
+        assert page.state("s") == 5
         page.click("#leavebutton")
         page.wait_for_selector("#menubutton", state="visible")
         assert page.evaluate("() => document.activeElement.id") == "menubutton"
@@ -252,7 +253,7 @@ def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
 
 def test_wrong_examples_are_a_group_and_a_short_text_has_a_notice(visit: Visit) -> None:
     page = visit("bundled").open()
-    line = page.evaluate("() => gatewise.store.get().data.prefix.probability")
+    line = page.state("data.prefix.probability")
     assert min(line) < 0.2, "the first example has a visible turn"
     assert line[-1] > 0.9
     assert "correct" in page.inner_text("#prediction .changenote")

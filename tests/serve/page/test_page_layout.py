@@ -38,7 +38,7 @@ def test_the_first_screen(visit: Visit, axe: str, width: int, height: int, schem
         assert cell["width"] >= 760
         assert line["x"] + line["width"] <= prediction["x"] < change["x"]
         assert steps["x"] >= cell["x"] + cell["width"]
-    page.evaluate("() => { for (const one of document.querySelectorAll('main > details')) one.open = true; }")
+    page.open_panels()
     page.wait_for_selector("#compare .words .word")
     page.wait_for_selector("#unitpanel h3")
     page.wait_for_selector("#card table")
@@ -54,8 +54,8 @@ def test_zoomed_by_200_and_by_400_percent_nothing_scrolls_sideways(visit: Visit,
     """Of a window of 1280 px, which zoom makes narrower. Axe finds nothing in the panels."""
     for model, link in (("text", LINK), ("series", SERIES)):
         page = visit(model, width=320, height=640, device_scale_factor=4, bypass_csp=True).open(f"{link}&x=f*:0")
-        page.evaluate("() => { for (const one of document.querySelectorAll('main details')) one.open = true; }")
-        page.evaluate("() => gatewise.store.set({ b: gatewise.store.get().text })")
+        page.open_panels("main details")
+        page.change(b=page.state("text"))
         for part in ("#training svg", "#card table", "#compare .word"):
             page.wait_for_selector(part)
         page.locator("#heatmap").scroll_into_view_if_needed()
@@ -66,7 +66,7 @@ def test_zoomed_by_200_and_by_400_percent_nothing_scrolls_sideways(visit: Visit,
         slider = page.locator("#interventions input")
         slider.scroll_into_view_if_needed()
         slider.press("End")
-        page.wait_for_function("() => gatewise.store.get().changes.some(one => one.value === 1)")
+        page.until("changes.some(one => one.value === 1)")
 
 
 def test_the_editor_breaks_its_lines_where_the_words_do(visit: Visit) -> None:
@@ -90,10 +90,10 @@ def test_the_editor_breaks_its_lines_where_the_words_do(visit: Visit) -> None:
         row = [page.locator(f"#words [data-word='{n}']").bounding_box()["y"] for n in (3, 4)]
         assert row[0] == row[1], "a mark stands at its word"
     press_word(page, 3)
-    assert page.evaluate("() => gatewise.store.get().w") == 3
+    assert page.state("w") == 3
     assert page.evaluate("() => document.querySelector('#text').selectionStart") > 10
     page.keyboard.press("Home")
-    assert page.evaluate("() => gatewise.store.get().w") == 0
+    assert page.state("w") == 0
     page.keyboard.type("Not ")
     assert page.input_value("#text").startswith("Not It was")
     page.keyboard.press("Control+z")  # the browser's own
@@ -112,9 +112,9 @@ def test_a_tap_on_a_word_opens_no_keyboard(visit: Visit) -> None:
     page.locator("#interventions input").scroll_into_view_if_needed()
     box = page.locator("#interventions input").bounding_box()
     page.touchscreen.tap(box["x"] + 4, box["y"] + box["height"] / 2)
-    page.wait_for_function("() => gatewise.store.get().data.changed")
+    page.until("data.changed")
     page.tap("#steps [role=tab] >> nth=1")
-    assert page.evaluate("() => gatewise.store.get().s") == 2
+    assert page.state("s") == 2
 
 
 def test_every_number_beside_a_change_belongs_to_it(visit: Visit) -> None:
@@ -154,13 +154,13 @@ def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit)
     assert page.locator(".formula").text_content() == "xt of the next layer = ht"
     page.select_option("[aria-label='What to change']", "h")
     page.click("#interventions button:has-text('Ablate unit 3')")
-    page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 1")
+    page.until("data.changed?.applied.length === 1")
     assert "unit 3 of layer 1 ablated" in page.inner_text("#changes .chips")
-    assert page.evaluate("() => gatewise.store.get().data.changed.applied") == ["output gate of unit 3 in layer 1 = 0"]
-    page.wait_for_function("() => gatewise.store.get().data.unitOf.get(3)?.h.every((h) => h === 0)")
+    assert page.state("data.changed.applied") == ["output gate of unit 3 in layer 1 = 0"]
+    page.until("data.unitOf.get(3)?.h.every((h) => h === 0)")
     assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Restore unit 3"
     page.wait_for_function("() => location.hash.includes('x=h3l0')")
-    page.evaluate("() => gatewise.store.set({ layer: 1 })")
+    page.change(layer=1)
     page.wait_for_selector("#interventions button:has-text('Ablate unit 3')")
     assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Ablate unit 3"
 
@@ -168,13 +168,13 @@ def test_a_lower_layer_passes_h_up_and_its_units_are_ablated_there(visit: Visit)
 def test_the_cell_is_large_and_no_text_of_a_presented_one_is_small(visit: Visit) -> None:
     page = visit(width=390, height=900).open(f"{UNIT}&x=f3:1")
     for width in (390, 820, 1280, 1440, 1920):
-        page.evaluate("() => gatewise.store.set({ present: false })")
+        page.change(present=False)
         page.set_viewport_size({"width": width, "height": 900})
         shape = "0 0 800 420" if width > 760 else "0 0 420 460"
         page.wait_for_function(f"shape => ({SHAPE})() === shape", arg=shape)
         if width >= 1280:
             assert page.locator("#cell svg").bounding_box()["width"] >= 760
-        page.evaluate("() => gatewise.store.set({ present: true })")
+        page.change(present=True)
         page.wait_for_selector("body.present")
         sizes = page.evaluate(
             "() => { const cell = document.querySelector('#cell svg'), scale = cell.getScreenCTM().a;"
@@ -193,9 +193,9 @@ def test_the_cell_is_large_and_no_text_of_a_presented_one_is_small(visit: Visit)
 def test_the_heat_map_of_many_units(visit: Visit) -> None:
     page = visit("bundled").open("#t=It+was+not+bad.&w=2")
     page.locator("#heatmap").scroll_into_view_if_needed()
-    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
+    page.until("data.heatmaps.has('c')")
     page.settle()
-    order = page.evaluate("() => gatewise.store.get().data.units.order.effect")
+    order = page.state("data.units.order.effect")
     assert len(order) > 460, "more than the map has pixels"
 
     def unit_at(key: str) -> int:
@@ -210,15 +210,14 @@ def test_the_heat_map_of_many_units(visit: Visit) -> None:
 
     assert [unit_at("Control+Home"), unit_at("Control+End")] == [order[0], order[31]]
     assert not scrolls()
-    last = "() => gatewise.store.set({ u: gatewise.store.get().data.units.order.effect.at(-1) })"
-    page.evaluate(last)
+    page.change(u=order[-1])
     page.settle()
     assert [unit_at("Control+End"), unit_at("ArrowUp")] == [order[-1], order[31]], "32 units, and the selected one"
-    page.evaluate("() => gatewise.store.set({ u: null })")
+    page.change(u=None)
     page.select_option("[aria-label='Units of the heat map']", "all")
     page.wait_for_function("() => document.querySelector('.map').scrollHeight > 1000")
     assert page.evaluate("() => document.querySelector('.map').scrollTop") == 0
-    page.evaluate(last)
+    page.change(u=order[-1])
     page.settle()
     page.wait_for_function("() => location.hash.includes('all=1')")
     assert unit_at("Control+End") == order[-1]

@@ -15,38 +15,39 @@ from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, 
 from tests.small_models import small_model
 
 
+def replace(page: Any, part: str, **fields: Any) -> None:
+    """Replace fields of a part of the server's answer."""
+    page.evaluate(
+        "([part, fields]) => { const { data } = gatewise.store.get();"
+        " gatewise.store.set({ data: { ...data, [part]: { ...data[part], ...fields } } }); }",
+        [part, fields],
+    )
+
+
 def test_the_sum_of_the_scores_is_one_sentence_and_close_to_one_half_is_undecided(visit: Visit) -> None:
     page, model = visit().open(f"{LINK}&m=prefix-difference"), known_model()
     page.click("#details summary >> nth=0")
     found = model.explain(TEXT, "prefix-difference")
     terms = [f"{x:+.2f}".replace("-", "\u2212") for x in (found.target_score, found.base_value, found.scores.sum())]
     assert page.inner_text("#details .sum") == "Logit of good {} = base value {}, words {}".format(*terms)
-    page.evaluate(
-        "() => { const { data } = gatewise.store.get();"
-        " const attribution = { ...data.attribution, adds_up: false, residual: 0.02 };"
-        " gatewise.store.set({ data: { ...data, attribution } }); }"
-    )
+    replace(page, "attribution", adds_up=False, residual=0.02)
     assert page.inner_text("#details .sum").endswith(", residual +0.02")
+    good = {"label": "good", "target": "good", "favours": True}
     for probability, label in ((0.53, "undecided"), (0.56, "good")):
-        page.evaluate(
-            "prediction => { const { data } = gatewise.store.get();"
-            " gatewise.store.set({ data: { ...data, prediction: { ...data.prediction, ...prediction } } }); }",
-            {"label": "good", "target": "good", "favours": True}
-            | {"probability": probability, "undecided": label == "undecided"},
-        )
+        replace(page, "prediction", **good, probability=probability, undecided=label == "undecided")
         assert page.inner_text("#prediction .label") == label
         assert page.inner_text("#prediction .probability") == f"{probability:.2f}"
     held = hold(page, '"attribution"')
     page.fill("#text", "a bad film")
-    page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
+    page.until("data.inputText === 'a bad film'")
     assert not page.locator("#details .sum").is_visible(), "it belongs to an earlier text"
     first_of(page, held).continue_()
     page.settle()
     assert page.locator("#details .sum").is_visible()
 
 
-def test_every_request_shows_the_busy_bar(visit: Visit) -> None:
-    page = visit().open(f"{LINK}&u=5")
+def test_every_request_shows_the_busy_bar_and_its_animations_rest(visit: Visit) -> None:
+    page = visit(reduced_motion="no-preference").open(f"{LINK}&u=5")
     for path, act in (
         ("explain", "() => gatewise.store.set({ text: 'a bad film' })"),
         ("units/6?layer=0", "() => gatewise.store.set({ u: 6 })"),
@@ -57,6 +58,13 @@ def test_every_request_shows_the_busy_bar(visit: Visit) -> None:
         page.evaluate(act)
         page.wait_for_selector("body.behind", state="attached" if path == "explain" else "detached")
         page.wait_for_selector("#busy", state="visible")
+        if path == "explain":  # every animation rests after five seconds
+            timings = page.evaluate(
+                "() => document.getAnimations().map(one => [one.animationName ?? 'transition',"
+                " one.effect.getComputedTiming().endTime])"
+            )
+            assert {"flow", "fill", "fade"} <= {name for name, _ in timings}
+            assert max(end for _, end in timings) <= 5000, timings
         page.unroute(f"**/{path}")  # which lets the held request go
     page.wait_for_selector("#busy", state="hidden")
     assert page.locator("body.behind").count() == 0
@@ -95,21 +103,6 @@ def test_the_model_can_be_chosen(visit: Visit) -> None:
     assert page.input_value("#models") == "text"
 
 
-def test_every_animation_rests_after_five_seconds(visit: Visit) -> None:
-    page = visit(reduced_motion="no-preference").open(LINK)
-    page.route("**/explain", lambda route: None)
-    page.fill("#text", "a bad film")
-    page.wait_for_selector("#busy", state="visible")
-    timings = page.evaluate(
-        "() => document.getAnimations().map(one => [one.animationName ?? 'transition',"
-        " one.effect.getComputedTiming().endTime])"
-    )
-    assert {"flow", "fill", "fade"} <= {name for name, _ in timings}
-    assert max(end for _, end in timings) <= 5000, timings
-    page.unroute("**/explain")
-    page.settle()
-
-
 def test_paper_has_the_figure_and_forced_colours_the_signs_and_lines(visit: Visit) -> None:
     page = visit(scheme="dark").open(LINK)
     page.emulate_media(media="print", color_scheme="dark")
@@ -119,7 +112,7 @@ def test_paper_has_the_figure_and_forced_colours_the_signs_and_lines(visit: Visi
         assert page.locator(part).is_visible()
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
     page.emulate_media(media="screen", color_scheme="light", forced_colors="active")
-    page.evaluate("() => gatewise.store.set({ colourScale: 'relative' })")
+    page.change(colourScale="relative")
     style = "([part, name]) => getComputedStyle(document.querySelector(part))[name]"
 
     def get(part: str, name: str) -> str:
@@ -156,7 +149,7 @@ def test_headings_announcements_and_text_from_right_to_left(visit: Visit) -> Non
     page.focus(".words [tabindex='0']")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate("() => gatewise.store.get().w") == 1
+    assert page.state("w") == 1
 
 
 OTHER = "I was never bored, not a good film"  # as many words
@@ -170,10 +163,6 @@ def two_numbers_model() -> Model:
 MODELS["two"] = two_numbers_model
 
 
-def change(page: Any, **state: Any) -> None:
-    page.evaluate("state => gatewise.store.set(state)", state)
-
-
 @pytest.mark.parametrize("lost", [False, True])
 def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lost: bool) -> None:
     page, model = visit().open(LINK), known_model()
@@ -185,25 +174,21 @@ def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lo
         request.abort()
         page.wait_for_selector("body.outdated")
     unit = (page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") + 1) % 12
-    change(page, method="prefix-difference", u=unit, heatmap="f")
+    page.change(method="prefix-difference", u=unit, heatmap="f")
     page.wait_for_timeout(300)  # for the answers that must not come
-    text, method, scores, units = page.evaluate(
-        "() => { const { data } = gatewise.store.get();"
-        " return [data.inputText, data.attribution.method, data.attribution.scores, [...data.unitOf.keys()]]; }"
-    )
-    assert (text, unit in units) == (TEXT, False)
-    np.testing.assert_allclose(scores, model.explain(TEXT, method).scores, atol=1e-5)
+    assert (page.state("data.inputText"), page.state(f"data.unitOf.has({unit})")) == (TEXT, False)
+    shown = page.state("data.attribution")
+    np.testing.assert_allclose(shown["scores"], model.explain(TEXT, shown["method"]).scores, atol=1e-5)
     assert page.locator("#error").is_visible() == lost
     page.unroute("**/explain")
     if lost:
         page.click("#error button")
     page.settle()
-    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
-    found = page.evaluate(
-        "k => { const { data } = gatewise.store.get(); return [data.attribution.scores, data.unitOf.get(k).c]; }", unit
-    )
-    np.testing.assert_allclose(found[0], model.explain(OTHER, "prefix-difference").scores, atol=1e-5)
-    np.testing.assert_allclose(found[1], model.trace(OTHER).lstms[0].c[:, unit], atol=1e-5)
+    page.until("data.attribution.method === 'prefix-difference'")
+    expected = model.explain(OTHER, "prefix-difference").scores
+    np.testing.assert_allclose(page.state("data.attribution.scores"), expected, atol=1e-5)
+    expected = model.trace(OTHER).lstms[0].c[:, unit]
+    np.testing.assert_allclose(page.state(f"data.unitOf.get({unit}).c"), expected, atol=1e-5)
 
 
 def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
@@ -222,7 +207,7 @@ def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
     held = hold(page, other)
     page.fill("#text", "a bad film")
     first_of(page, held)
-    page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
+    page.until("data.inputText === 'a bad film'")
     assert page.inner_text("#compare .status") == "", "no numbers of two classes in one sentence"
     page.unroute("**/explain")
     expect("a bad film")
@@ -251,7 +236,7 @@ def test_a_link_opened_while_the_address_waits_to_be_written_is_followed(visit: 
     page.add_init_script(HELD)
     page.open(LINK)
     page.evaluate("() => { write(); gatewise.store.set({ s: 2 }); location.hash = 't=I+was+never+bored'; write(); }")
-    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+    page.until("text === 'I was never bored'")
 
 
 def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit: Visit) -> None:
@@ -262,20 +247,19 @@ def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit:
     pressed = "() => document.querySelector('#comparebutton').getAttribute('aria-pressed')"
     assert page.evaluate(pressed) == "true"
     page.goto(f"{page.home}/#t=I+was+never+bored")
-    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+    page.until("text === 'I was never bored'")
     page.settle()
     names = ["heatmap", "s", "sort", "b"]
-    state = page.evaluate("names => names.map(name => gatewise.store.get()[name])", names)
-    assert state == ["c", 5, "effect", None]
+    assert [page.state(name) for name in names] == ["c", 5, "effect", None]
     assert page.get_attribute("#compare", "open") is None
     page.goto(f"{page.home}/{LINK}&b=a+bad+film")
     page.wait_for_selector("#compare .pair:visible")
     page.click("#compare summary")
     page.wait_for_function(f"() => ({pressed})() === 'false'")
-    assert page.evaluate("() => gatewise.store.get().b") is None
+    assert page.state("b") is None
     page.goto(f"{page.home}/{LINK}&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1")
     page.wait_for_selector("#hint:has-text('this model lacks, and it is left out: gate z, layer 1, unit 12,')")
-    assert page.evaluate("() => gatewise.store.get().changes.length") == 1
+    assert page.state("changes.length") == 1
 
 
 def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:

@@ -26,7 +26,7 @@ def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     assert page.input_value("#text") == "1\n?\n2.5\n4"
     page.wait_for_selector("#line path.channel", state="attached")
     assert page.eval_on_selector("#line path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
-    page.evaluate("() => document.querySelector('#training').open = true")
+    page.open_panels("#training")
     page.fill("#text", "1\n2\nnan\n3.5\n2")
     page.settle()
     other = float(model.predict([np.array([[1], [2], [np.nan], [3.5], [2]])])[0])
@@ -47,7 +47,7 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     shown = page.inner_text("#prediction .others")
     assert [name for name in best if name in shown] == best
     assert not page.is_visible("#examples"), "no film sentences for a model of other classes"
-    page.evaluate("() => { document.querySelector('#details').open = true; }")
+    page.open_panels("#details")
     page.select_option("select[aria-label='Class to compare with']", best[1])
     page.settle()
     logits = model.trace(TEXTS[1]).logits
@@ -62,7 +62,7 @@ def test_several_labels_are_listed(visit: Visit) -> None:
     model = MODELS["labels"]()
     assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
     assert page.inner_text("#prediction .probability") == ""
-    page.evaluate("() => { document.querySelector('#details').open = true; }")
+    page.open_panels("#details")
     page.select_option("select[aria-label='Class to explain']", "c")
     page.wait_for_function("() => document.querySelector('#details .sum').textContent.startsWith('Logit of c ')")
     assert not page.is_visible("select[aria-label='Class to compare with']")
@@ -81,7 +81,7 @@ def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -
     other = (first + 3) % len(words)
     press_word(page, other)
     page.click(f"text=Explain the label of “{words[other]}”")
-    page.wait_for_function(f"() => gatewise.store.get().data.prediction.step === {other}")
+    page.until(f"data.prediction.step === {other}")
     page.settle()
     assert page.inner_text("#prediction .heading") == f"Prediction for “{words[other]}”:"
     best = float(p[other].max())
@@ -104,7 +104,7 @@ def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
         page.settle()
     explained = shop_model(TEXTS).explain(with_columns(TEXTS[1], row), "leave-one-out")
     assert page.inner_text("#prediction .label") == explained.prediction
-    page.wait_for_function("name => gatewise.store.get().data.attribution.columns[2].value === name", arg="B")
+    page.until("data.attribution.columns[2].value === 'B'")
     parts = [number(part) for part in page.locator("#columns .number").all_inner_texts()]
     assert parts == pytest.approx([one.score for one in explained.columns], abs=0.006)
 
@@ -133,13 +133,3 @@ def test_a_series_is_streamed_and_goes_on_where_it_was_paused(visit: Visit) -> N
     assert shown[-1] == f"{expected.max():.2f}"
     page.fill("#text", "1 2\n3 4")
     assert page.inner_text(STATUS) == "No step yet."
-
-
-def test_a_model_that_cannot_be_streamed_says_why(visit: Visit) -> None:
-    page = visit("series").open(SERIES)
-    page.expected.append("400")
-    page.click("#stream summary")
-    page.click(PLAY)
-    page.wait_for_selector("#stream .error")
-    assert "bidirectional LSTM cannot be streamed" in page.inner_text("#stream .error")
-    assert not visit("text").open().is_visible("#stream")

@@ -10,7 +10,7 @@ from tests.serve.page.conftest import LINK, TEXTS, Visit, choose, press_word, se
 def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     page = visit().open(LINK)
     press_word(page, 5)
-    page.evaluate("() => gatewise.store.set({u: 4, s: 3, heatmap: 'f', sort: 'jump'})")
+    page.change(u=4, s=3, heatmap="f", sort="jump")
     page.select_option("[aria-label='What to change']", "o")
     page.select_option("[aria-label='Where to change it']", "unit word")
     page.focus("input[aria-label='Clamp the output gate o']")
@@ -68,19 +68,19 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     assert page.evaluate("() => document.activeElement.dataset.word") == "0"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("() => gatewise.store.get().w") == 2
+    assert page.state("w") == 2
     page.focus("[aria-label='Clamp the input gate i']")
     page.keyboard.press("Home")
-    page.wait_for_function("() => gatewise.store.get().data.changed")
+    page.until("data.changed")
     page.keyboard.press("Delete")
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.focus("[aria-label='Gate or state of the heat map']")
     page.keyboard.press("f")
-    assert page.evaluate("() => gatewise.store.get().heatmap") == "f"
+    assert page.state("heatmap") == "f"
     page.focus("text=sort units by >> select")
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("() => gatewise.store.get().sort") == "index"
-    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('f')")
+    assert page.state("sort") == "index"
+    page.until("data.heatmaps.has('f')")
     page.focus(".map")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
@@ -123,7 +123,7 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     page.mouse.down()
     page.mouse.move(at[1], box["y"] + 60)
     page.mouse.up()
-    assert page.evaluate("() => gatewise.store.get().range") == {"from": 9, "to": 14}
+    assert page.state("range") == {"from": 9, "to": 14}
     where = page.locator("[aria-label='Where to change it']")
     assert where.evaluate("one => one.selectedOptions[0].textContent") == "all units at steps 10–15"
     page.select_option("#unit select >> nth=0", "0")
@@ -135,5 +135,9 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     )
     np.testing.assert_allclose(c, model.trace(rows).lstms[k // 7].c[:, k % 7], atol=1e-5)  # of the first layer
     page.expected.append("400 (Bad Request)")
+    page.click("#stream summary")
+    page.click("#stream button.primary")
+    page.wait_for_selector("#stream .error")
+    assert "bidirectional LSTM cannot be streamed" in page.inner_text("#stream .error")
     page.fill("#text", "1 2\n3")
     page.wait_for_selector("#error:has-text('Line 2: expected 2 numbers per line')")
