@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable
@@ -12,62 +11,33 @@ from typing import Any
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.serve.batch_queue import ExplainQueue
-from gatewise.serve.http_error import HTTPError
 from gatewise.serve.schemas import ExplainRequest
 from gatewise.serve.settings import Settings
+from gatewise.serve.state import State
 from gatewise.serve.view.view import View
-from gatewise.system.cancel import check_cancelled
 from tests.serve.conftest import HOSTILE
 from tests.serve.server import ask, connect, head, post, served, wait_for
 from tests.small_models import small_model
 
 
-class Work:
-    """Runs until it is cancelled or released, and notes how it ended."""
-
-    def __init__(self) -> None:
-        self.started, self.released = threading.Event(), threading.Event()
-        self.finished = 0
-
-    def __call__(self) -> int:
-        self.started.set()
-        while not self.released.wait(0.005):
-            check_cancelled()
-        self.finished += 1
-        return 7
-
-
-def test_the_number_of_waiting_computations_is_limited() -> None:
-    events: list[str] = []
-    works = [Work(), Work(), Work()]
-
-    async def crowd() -> list[int]:
-        queue = ExplainQueue("gatewise-test", Settings(("m",)), 2, 20.0)
-        first = asyncio.create_task(queue.explain(works[0], events.append, lambda: False))
-        await asyncio.to_thread(works[0].started.wait, 20)
-        others = [asyncio.create_task(queue.explain(one, events.append, lambda: False)) for one in works[1:]]
-        await asyncio.sleep(0)
-        with pytest.raises(HTTPError) as caught:
-            await queue.explain(Work(), events.append, lambda: False)
-        assert (caught.value.status, dict(caught.value.headers)[b"retry-after"]) == (429, b"1")
-        for one in works:
-            one.released.set()
-        return await asyncio.gather(first, *others)
-
-    assert asyncio.run(crowd()) == [7, 7, 7]
-    assert events == ["queue_full"]
+def test_how_many_explanations_wait_and_how_long(models: dict[str, Model]) -> None:
+    """They run one at a time; test_batch_queue tests what a full queue and a timeout do."""
+    state = State({"reviews": models["reviews"]}, Settings(("reviews",), queue_timeout=7.0))
+    queues = (state.explanations, state.attributions)
+    limits = [(one.limits.queue, one.limits.queue_timeout, one.limits.max_batch) for one in queues]
+    state.close()
+    assert limits == [(64, 7.0, 1), (16, 21.0, 1)]
 
 
 @pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"]])
 def test_a_slow_part_delays_no_prediction(
     models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
 ) -> None:
-    work = Work()
+    released = threading.Event()
     compute: Callable[..., dict[str, Any]] = View.explain
 
     def blocked(view: View, request: Any) -> dict[str, Any]:
-        return {"finished": work()} if request.include == slow else compute(view, request)
+        return {"finished": released.wait(60)} if request.include == slow else compute(view, request)
 
     monkeypatch.setattr(View, "explain", blocked)
 
@@ -79,8 +49,8 @@ def test_a_slow_part_delays_no_prediction(
         for include in (["prediction"], ["prediction", "prefix"], ["units", "unit:top"], ["heatmap:c"]):
             assert {"prediction", "units", "heatmaps"} & set(asked(port, include))
         assert not waiting.done()
-        work.released.set()
-        assert waiting.result() == {"finished": 7}
+        released.set()
+        assert waiting.result() == {"finished": True}
 
 
 def test_what_is_slow(models: dict[str, Model]) -> None:

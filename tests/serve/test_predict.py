@@ -60,6 +60,7 @@ def test_series(port: int, models: dict[str, Model]) -> None:
         ({"text": [SECRET]}, "bad_field", "text"),
         ({"inputs": "good"}, "bad_field", "inputs"),
         ({"inputs": ["good", 7]}, "bad_field", "inputs[1]"),
+        ({"inputs": ["good", [[1, 2]]]}, "bad_field", "inputs[1]"),
         ({"inputs": []}, "empty", "inputs"),
         ({"text": "good", "inputs": ["good"]}, "bad_field", "text"),
         ({"series": [[1, 2]]}, "bad_field", "text"),

@@ -2,15 +2,15 @@
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.threads import MOST_THREADS
+from gatewise.model.model import Model
 from gatewise.serve.settings import _MOST_THREADS, Settings
-from tests.serve.server import Answer, Server, ask, connect, post, read_reply, serving
+from tests.serve.server import Answer, ask, connect, post, read_reply, served
 
 TOKEN = "correct-horse-battery"
 PATHS = ["/", "/index.html", "/model", "/units/1", "/metrics", "/openapi.json", "/v2", "/v2/models/reviews", "/none"]
@@ -139,10 +139,9 @@ def test_requests_with_two_meanings(port: int, head: str) -> None:
         ({"Content-Length": "2000000"}, "body"),
     ],
 )
-@pytest.mark.parametrize("path", ["/predict", "/explain"])
-def test_cross_site_requests_are_rejected(port: int, headers: dict[str, str], field: str | None, path: str) -> None:
+def test_cross_site_requests_are_rejected(port: int, headers: dict[str, str], field: str | None) -> None:
     given = {"Content-Type": "application/json"} | {k: v.format(port=port) for k, v in headers.items()}
-    reply = ask(port, "POST", path, BODY, given)
+    reply = ask(port, "POST", "/predict", BODY, given)
     statuses = {None: 200, "host": 421, "body": 413, "origin": 403, "sec-fetch-site": 403}
     assert reply.status == statuses.get(field, 415)
     assert field is None or reply.error["field"] == field
@@ -157,13 +156,12 @@ def test_only_protocol_clients_may_omit_the_content_type(port: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(folders: dict[str, Path]) -> Iterator[Server]:
-    words = ("--host", "0.0.0.0", "--token", TOKEN, "--allow-host", "models.example", "--allow-host", "Proxy:80")
-    with serving(folders["reviews"], *words) as found:
-        yield found
+def guarded(models: dict[str, Model]) -> Iterator[int]:
+    with served(models, host="0.0.0.0", token=TOKEN, allow_hosts=("models.example", "Proxy:80")) as port:
+        yield port
 
 
-def test_the_token(guarded: Server) -> None:
+def test_the_token(guarded: int) -> None:
     def basic(words: str) -> str:
         return "Basic " + base64.b64encode(words.encode()).decode()
 
@@ -173,46 +171,45 @@ def test_the_token(guarded: Server) -> None:
         headers = {"Content-Type": "application/json", "Authorization": authorization}
         given = {name: value for name, value in headers.items() if value is not None}
         status = 200 if authorization in right else 401
-        assert ask(guarded.port, "POST", "/predict", BODY, given).status == status, authorization
+        assert ask(guarded, "POST", "/predict", BODY, given).status == status, authorization
 
 
-def test_every_route_that_takes_a_body_needs_the_token_and_this_site(guarded: Server) -> None:
+def test_every_route_that_takes_a_body_needs_the_token_and_this_site(guarded: int) -> None:
     token = {"Authorization": f"Bearer {TOKEN}"}
-    routes = ask(guarded.port, "GET", "/openapi.json", headers=token).json()["paths"]
+    routes = ask(guarded, "GET", "/openapi.json", headers=token).json()["paths"]
     posted = [path.format(name="reviews", version=1) for path, methods in routes.items() if "post" in methods]
     assert {"/predict", "/explain", "/stream", "/forecast"} < set(posted)
     for path in posted:
-        assert post(guarded.port, path, {}).status == 401, path
-        assert post(guarded.port, path, {}, **token, Origin="https://evil.example").status == 403, path
-        assert post(guarded.port, path, {}, **token, Content_Type="text/plain").status == 415, path
+        assert post(guarded, path, {}).status == 401, path
+        assert post(guarded, path, {}, **token, Origin="https://evil.example").status == 403, path
+        assert post(guarded, path, {}, **token, Content_Type="text/plain").status == 415, path
 
 
-def test_only_health_needs_no_token(guarded: Server) -> None:
+def test_only_health_needs_no_token(guarded: int) -> None:
     for path in PATHS:
-        reply = ask(guarded.port, "GET", path)
+        reply = ask(guarded, "GET", path)
         assert reply.status == 401, path
         assert reply.headers["www-authenticate"].startswith("Basic ")
         assert TOKEN.encode() not in reply.body
-        with_token = ask(guarded.port, "GET", path, None, {"Authorization": f"Bearer {TOKEN}"})
+        with_token = ask(guarded, "GET", path, None, {"Authorization": f"Bearer {TOKEN}"})
         assert with_token.status != 401
         assert TOKEN.encode() not in with_token.body
     for path in ("/v2/health/live", "/v2/health/ready"):
-        assert ask(guarded.port, "GET", path).status == 200
-    assert TOKEN not in guarded.log
+        assert ask(guarded, "GET", path).status == 200
 
 
-def test_head_and_the_description_of_a_server_with_a_token(guarded: Server) -> None:
+def test_head_and_the_description_of_a_server_with_a_token(guarded: int) -> None:
     token = {"Authorization": f"Bearer {TOKEN}"}
-    assert ask(guarded.port, "HEAD", "/model").status == 401
-    assert ask(guarded.port, "HEAD", "/model", headers=token).status == 200
-    described = ask(guarded.port, "GET", "/openapi.json", headers=token).json()
+    assert ask(guarded, "HEAD", "/model").status == 401
+    assert ask(guarded, "HEAD", "/model", headers=token).status == 200
+    described = ask(guarded, "GET", "/openapi.json", headers=token).json()
     assert described["security"] == [{"bearer": []}, {"basic": []}]
 
 
-def test_allowed_hosts(guarded: Server) -> None:
+def test_allowed_hosts(guarded: int) -> None:
     hosts = {"models.example": 200, "proxy:80": 200, "models.example:1": 421, "x.models.example": 421}
     for name, status in hosts.items():
-        assert raw(guarded.port, f"GET /v2/health/live HTTP/1.1\r\nHost: {name}").status == status
+        assert raw(guarded, f"GET /v2/health/live HTTP/1.1\r\nHost: {name}").status == status
 
 
 def test_invalid_settings_are_rejected() -> None:

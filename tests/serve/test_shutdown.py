@@ -3,7 +3,6 @@ requests on one connection are answered in their order, also by the refusal of w
 """
 
 import json
-import re
 import signal
 import threading
 import time
@@ -18,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from gatewise.serve import run
 from gatewise.serve.settings import Settings
 from gatewise.text import TokenEncoding
-from tests.serve.server import Server, ask, connect, read_reply, refuses, serving, wait_for
+from tests.serve.server import Server, connect, read_reply, refuses, serving, wait_for
 from tests.small_models import small_model
 from trust.server import children
 
@@ -66,20 +65,6 @@ def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
         server.process.wait()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         assert refuses(server.port)
-
-
-def test_disconnected_clients_are_not_computed(slow: Path) -> None:
-    with serving(slow, "--max-batch", 1, "--queue-timeout", 600) as server:
-        socks = [connect(server.port, predict(server, 1000)) for _ in range(40)]
-        stays = connect(server.port, predict(server, 7))
-        server.wait_until_read()
-        for sock in socks:
-            sock.close()
-        assert read_reply(stays, 300).json()["predictions"][0]["steps"] == 7
-        stays.close()
-        metrics = ask(server.port, "GET", "/metrics").body.decode()
-        (disconnected,) = re.findall(r'gatewise_rejected_total\{model="slow",reason="disconnected"\} (\S+)', metrics)
-        assert float(disconnected) > 10
 
 
 @pytest.mark.parametrize("is_ready", [False, True])

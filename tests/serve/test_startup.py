@@ -68,6 +68,11 @@ def test_without_a_model_a_bundled_one_is_served(
     assert settings_of(*words).models == (str(served),)
 
 
+def test_an_option_that_is_given_twice_adds_up(settings_of: Callable[..., Settings]) -> None:
+    words = ("--allow-host", "models.example", "--allow-host", "proxy:80")
+    assert settings_of(*words).allow_hosts == ("models.example", "proxy:80")
+
+
 def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(folders["reviews"], tmp_path / "reviews")
     assert "a model 'reviews' is already served" in refused(folders["reviews"], tmp_path / "reviews", "--port", 0)

@@ -6,7 +6,7 @@ model reads is checked by its endpoint.
 
 import re
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, ValidationError
@@ -19,9 +19,8 @@ from gatewise.storage.strict_json import parse_json
 from gatewise.types import Array, RowColumns
 
 MAX_CHANGES = 32
-Heatmap = Literal["i", "f", "g", "o", "c", "h"]
 _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
-_PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[{''.join(get_args(Heatmap))}])$"
+_PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgoch])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]
 Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
@@ -51,11 +50,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class RequestError(InputError):
     """An invalid request. field: the path of the error, as in changes[0].value; `body` is all of the request. code: one
-    word for a program. message, which is also str(error): one line for a person, without anything from the request.
+    word for a program. message: one line for a person, without anything from the request.
     """
 
     def __init__(self, field: str, message: str, code: str = "bad_field") -> None:
-        self.field, self.code, self.message = field, code, " ".join(message.split())
+        self.field, self.code = field, code
         super().__init__(message)
 
 
