@@ -111,10 +111,7 @@ def test_what_keras_cannot_be_converted(layers: Any) -> None:
     ours, one = LSTM(3, 5), layers.LSTM(5)
     other = [layers.LSTM(4, go_backwards=True), layers.LSTM(5, go_backwards=True, use_bias=False)]
     wrong: list[tuple[str, Callable[[], Any]]] = [
-        (
-            "weight_ih of layer 0_reverse",
-            lambda: from_keras(built(layers.Bidirectional(one, backward_layer=other[0]))),
-        ),
+        ("weight_ih of layer 0_reverse", lambda: from_keras(built(layers.Bidirectional(one, backward_layer=other[0])))),
         ("bias of layer 0_reverse", lambda: from_keras(built(layers.Bidirectional(one, backward_layer=other[1])))),
         ("activation='tanh' only", lambda: from_keras(built(layers.LSTM(5, activation="relu")))),
         ("recurrent_activation", lambda: from_keras(built(layers.LSTM(5, recurrent_activation="hard_sigmoid")))),
