@@ -9,6 +9,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.threads import MOST_THREADS
 from gatewise.model.model import Model
+from gatewise.serve import open_inference
 from gatewise.serve.settings import _MOST_THREADS, Settings
 from tests.serve.server import Answer, ask, connect, post, read_reply, served
 
@@ -153,6 +154,22 @@ def test_only_protocol_clients_may_omit_the_content_type(port: int) -> None:
     for header in ({"Origin": f"http://127.0.0.1:{port}"}, {"Sec-Fetch-Site": "same-origin"}):
         assert ask(port, "POST", path, body, header).status == 415
     assert ask(port, "POST", "/predict", BODY).status == 415
+
+
+def test_a_failure_of_the_server_says_where_and_nothing_else(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message of an exception may hold a user's text."""
+
+    def fails(endpoint: Any) -> None:
+        raise RuntimeError("sesame")
+
+    monkeypatch.setattr(open_inference, "model_metadata", fails)
+    with served({"reviews": models["reviews"]}) as port:
+        reply = ask(port, "GET", "/v2/models/reviews")
+    assert (reply.status, reply.json()) == (500, {"error": "the server failed; its log says where"})
+    assert "GET /v2/models/{name} failed: RuntimeError at test_security.py:" in caplog.text
+    assert "sesame" not in caplog.text
 
 
 @pytest.fixture(scope="module")
