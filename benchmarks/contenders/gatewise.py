@@ -29,7 +29,8 @@ from gatewise.network.ops import Ops
 from gatewise.network.trainable import Network
 from gatewise.target import Target
 from gatewise.training import recipe
-from gatewise.training.supervised_loop import NetworkData, SupervisedLoop
+from gatewise.training.network_data import NetworkData
+from gatewise.training.supervised_loop import SupervisedLoop
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `layer` imports torch
 

@@ -12,10 +12,10 @@ from gatewise.explain import serialize
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
 from gatewise.network.series import amplitudes
-from gatewise.training import recipe, supervised_loop
+from gatewise.training import network_data, recipe
 from gatewise.training.members import convolutions
 from gatewise.training.members.convolutions import dilations_of, fit_banks
-from gatewise.training.supervised_loop import plan_series
+from gatewise.training.network_data import plan_series
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
@@ -140,7 +140,7 @@ def test_large_data_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     folded = prepare(data, recipe("series"), 0)
     assert sorted(np.concatenate(folded.folds).tolist()) == list(range(60))
     assert folded.train.tolist() == folded.validation.tolist() == list(range(60))
-    monkeypatch.setattr(supervised_loop, "MAX_TIME_STEPS", steps * 30)
+    monkeypatch.setattr(network_data, "MAX_TIME_STEPS", steps * 30)
     held = prepare(data, recipe("series"), 0)
     assert held.folds == ()
     assert 0 < len(held.validation) < 20
@@ -151,7 +151,7 @@ def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkey
     """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation set too. They
     have fewer features, of a chunk of rows at a time.
     """
-    for module in (convolutions, supervised_loop):
+    for module in (convolutions, network_data):
         monkeypatch.setattr(module, "MOST_ROWS", 50)
     monkeypatch.setattr(convolutions, "FEATURES_OF_MANY", 252)
     monkeypatch.setattr(convolutions, "ROWS_PER_CHUNK", 16)

@@ -9,8 +9,8 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from gatewise.members.ngrams import Ngrams
 from gatewise.training.dense_solver import Ridge, fit_glm, fit_standardised_glm, loss_of, ridge_of_sums, ridge_sums
+from gatewise.training.network_data import TargetScaling
 from gatewise.training.stack import FittedMember, stack
-from gatewise.training.supervised_loop import TargetScaling
 from gatewise.types import Array, Task
 from tests.refusals import assert_refused
 

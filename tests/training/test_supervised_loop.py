@@ -21,14 +21,8 @@ from gatewise.network.ops import array_of
 from gatewise.network.trainable import LossOf, Network
 from gatewise.target import losses_of
 from gatewise.training import recipe
-from gatewise.training.supervised_loop import (
-    NetworkData,
-    TargetScaling,
-    adversarial_backward,
-    loss_of,
-    perturb,
-    scores_of,
-)
+from gatewise.training.network_data import NetworkData, TargetScaling
+from gatewise.training.supervised_loop import adversarial_backward, loss_of, perturb, scores_of
 from gatewise.training.train import train
 from gatewise.types import Array, Task
 from tests.network.oracle import dense

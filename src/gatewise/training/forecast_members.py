@@ -22,9 +22,10 @@ from gatewise.network.batch import truncate
 from gatewise.target import Target
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
+from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import Recipe, check_settings
 from gatewise.training.recipes import recipe as named
-from gatewise.training.supervised_loop import NetworkData, SupervisedLoop, TargetScaling, network_of, plan_series
+from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.types import Array
 
 LEAST_TRAINING_WINDOWS = 3  # of each series

@@ -37,7 +37,7 @@ from gatewise.metrics import precision_recall_f1
 from gatewise.target import Target, by_row
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm
-from gatewise.training.supervised_loop import TargetScaling
+from gatewise.training.network_data import TargetScaling
 from gatewise.training.training_data import TrainingData, class_counts
 from gatewise.types import Array, Task
 

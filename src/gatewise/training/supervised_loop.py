@@ -1,4 +1,4 @@
-"""Training of a network on labelled sequences: the data, the batches of an epoch, the loss by task, the scores.
+"""What a network learns from labelled sequences: the batches of an epoch, the loss by task, validation scores.
 
     classification   cross-entropy of the softmax; with two classes binary cross-entropy of the one logit
     multi-label      binary cross-entropy of each label, the mean over the labels
@@ -20,9 +20,9 @@ embeddings do not evade it.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,130 +30,20 @@ from numpy.typing import NDArray
 from gatewise.data.batching import batches
 from gatewise.errors import TrainingError
 from gatewise.kernels.pooling import segment_reduce
-from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import Target, by_row, losses_of, row_counts
+from gatewise.target import by_row, losses_of, row_counts
 from gatewise.training.callback import EpochLog, RunInfo
-from gatewise.training.fields import with_values
 from gatewise.training.loop import Loop, Result
+from gatewise.training.network_data import NetworkData
 from gatewise.training.optim import Adam, one_cycle
-from gatewise.training.recipes import Recipe
-from gatewise.types import Array, Task
+from gatewise.types import Array
 
 ANNEALED = 0.8  # of the epochs of a cross-validation; the best one is among those that follow
 MASKS = 0xD50  # separates the draws of the masks from others with the same seed
-MAX_TIME_STEPS = 6_000_000
-"""Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
-cross-validation, then there are fewer epochs, unless `optimisation.epochs` is set."""
-MOST_ROWS = 3_000
-"""Series whose convolutions are cross-validated: their kernel matrix is decomposed in seconds. The network of more rows
-is not cross-validated either, as the stack reads the same rows of both."""
-
-
-@dataclass(frozen=True)
-class TargetScaling:
-    """Standardised targets of a regression: fits see numbers of mean 0 and variance 1, the model predicts in the unit.
-
-        y = mean + scale z        weight ← scale weight,  bias ← mean + scale bias
-
-    mean, scale (M,) float64 of M numbers; scale is 1 for a constant number.
-    """
-
-    mean: Array
-    scale: Array
-
-    @classmethod
-    def fit(cls, numbers: Array, sample_weight: Array | None = None) -> Self:
-        """From numbers (n, M) and their weights (n,)."""
-        mean = np.average(numbers, axis=0, weights=sample_weight)
-        scale = np.sqrt(np.average(np.square(numbers - mean), axis=0, weights=sample_weight))
-        # Rounding leaves a constant number with a deviation of some 1e-16 of its size.
-        constant = scale <= 1e-12 * np.abs(numbers).max(axis=0)
-        return cls(mean, np.where(constant, 1.0, scale))
-
-    def transform(self, numbers: Array) -> Array:
-        """z (n, M) from numbers (n, M)."""
-        return np.asarray((numbers - self.mean) / self.scale)
-
-    def fold(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """Parameters whose network predicts numbers, from those of a network that predicts z."""
-        weight, bias = parameters["dense.weight"], parameters["dense.bias"]  # (M, F), (M,)
-        return {
-            **parameters,
-            "dense.weight": (self.scale[:, None] * weight).astype(weight.dtype),
-            "dense.bias": (self.mean + self.scale * bias).astype(bias.dtype),
-        }
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class NetworkData:
-    """n sequences with labels."""
-
-    recipe: Recipe
-    architecture: Architecture
-    target: Target
-    sequences: list[Array]
-    """Encoded and truncated inputs (n)."""
-    labels: NDArray[Any]
-    """Labels of all rows as in `Labelled`; of a pseudo-labelled row the most probable class."""
-    train: NDArray[np.int64]
-    """Row numbers of the training part."""
-    validation: NDArray[np.int64]
-    """Row numbers of the validation set."""
-    source: str = ""
-    """The data, in a line."""
-    soft_targets: NDArray[np.float32] | None = None
-    """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
-    weights: NDArray[np.float32] | None = None
-    """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
-    where all are 1."""
-    target_scaling: TargetScaling | None = None
-    """Mean and deviation of the numbers over the training part; None but for regression."""
-    validation_how: str = ""
-    """How the validation set was cut, for the card."""
-
-    @property
-    def task(self) -> Task:
-        """What is predicted."""
-        return self.target.task
-
-    @property
-    def epoch_rows(self) -> NDArray[np.int64]:
-        """The rows of an epoch."""
-        return self.train
-
-    def targets(self, rows: NDArray[np.int64]) -> Array:
-        """What a fit to these rows predicts (n, outputs) float64, with a label per step on their steps (N, outputs):
-        probabilities, those of the second one of two classes, or standardised numbers.
-        """
-        labels, classes = self.labels[rows], len(self.target.classes)
-        if self.target_scaling is not None:
-            return self.target_scaling.transform(labels)
-        if self.task == "multilabel":
-            return labels.astype(np.float64)
-        p = np.eye(classes)[by_row(labels)] if self.soft_targets is None else self.soft_targets[rows]
-        return p[:, 1 if classes == 2 else 0 :].astype(np.float64)
-
-
-def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:
-    """The recipe with its number of epochs, and the number of folds, 0 without cross-validation, for series of these
-    lengths (n,) of which `rows` are in the training part.
-    """
-    settings, folds, steps = recipe.optimisation, recipe.validation.folds, max(sum(lengths), 1)
-    # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
-    possible = not own_validation and (not recipe.convolutions.features or len(lengths) <= MOST_ROWS)
-    every, epochs = (
-        max(settings.epochs, -(-settings.min_steps // -(-n // settings.batch_size))) for n in (len(lengths), rows)
-    )
-    if folds > 1 and possible and steps * every * folds <= MAX_TIME_STEPS:
-        return with_values(recipe, {"epochs": every, "min_steps": 0}), folds
-    if settings.min_steps:  # epochs that are set stay
-        epochs = min(epochs, MAX_TIME_STEPS * len(lengths) // (steps * rows))
-    return with_values(recipe, {"epochs": max(1, epochs), "min_steps": 0}), 0
 
 
 class SupervisedLoop(Loop):

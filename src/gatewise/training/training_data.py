@@ -30,8 +30,8 @@ from gatewise.network.batch import truncate
 from gatewise.target import by_input, by_row, row_counts
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
+from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
-from gatewise.training.supervised_loop import NetworkData, TargetScaling, plan_series
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]

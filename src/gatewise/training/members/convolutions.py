@@ -33,8 +33,8 @@ from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
 from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
+from gatewise.training.network_data import MOST_ROWS
 from gatewise.training.stack import FittedMember
-from gatewise.training.supervised_loop import MOST_ROWS
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
