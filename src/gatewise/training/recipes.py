@@ -149,7 +149,7 @@ class ValidationRecipe:
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
     folds: Number = 0
     """Folds of a cross-validation in place of the validation set, for series of few time steps
-    (`gatewise.training.supervised_loop.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
+    (`gatewise.training.network_data.MAX_TIME_STEPS`). 0: none, as with a `fraction` that is set."""
 
 
 @dataclass(frozen=True)
