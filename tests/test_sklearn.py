@@ -295,6 +295,8 @@ def test_from_a_base_with_texts_without_labels() -> None:
     assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled
     assert fitted.predict_proba(data.inputs[:4]).shape == (4, 2)
+    ruled = clone(model.set_params(rules=[("fine", 1), ("dull", 0)])).fit(data.inputs, data.labels).model_
+    assert [report.rule for report in ruled.metadata.rules] == ["fine -> 1", "dull -> 0"]
 
 
 def test_an_encoder_makes_features_of_texts(tmp_path: Any) -> None:

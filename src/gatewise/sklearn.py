@@ -57,10 +57,10 @@ __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", 
 
 _VERSION, _FILES = "_gatewise_version", "_gatewise_files"  # in a pickle
 _COLUMNS = {"numeric": None, "categorical": None}
-_TEXTS = {"pretrained": None, "unlabelled": None, "text": None, **_COLUMNS}
+_TEXTS = {"pretrained": None, "unlabelled": None, "rules": None, "text": None, **_COLUMNS}
 _SERIES = {"layout": None, **_COLUMNS}
 _CLASSES = {"class_weight": None, "threshold": None}
-_PASSED = ("recipe", "pretrained", "unlabelled", "class_weight", "threshold", "callbacks", "verbose")  # to `train`
+_TO_TRAIN = ("recipe", "pretrained", "unlabelled", "rules", "class_weight", "threshold", "callbacks", "verbose")
 _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
 
 
@@ -150,7 +150,7 @@ class _Estimator(_Rows):
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
         steps = step_names(without_columns(X, self._columns), rows, y)
         data = _labelled(rows, self._labels(y, reset=True), sample_weight, steps, self._columns)
-        options = {name: getattr(self, name) for name in _PASSED if hasattr(self, name)}
+        options = {name: getattr(self, name) for name in _TO_TRAIN if hasattr(self, name)}
         options |= {"groups": groups, "seed": self._seed()} | changes
         if validation is not None:
             if not isinstance(validation, tuple | list) or len(validation) != 2:

@@ -105,3 +105,23 @@ class Faithfulness:
     comprehensiveness: float
     sufficiency: float
     n: int
+
+
+@dataclass(frozen=True)
+class RuleReport:
+    """A rule of weak supervision (`gatewise.data.rules`) on the labelled texts and on the unlabelled ones.
+
+    rule: its pattern and label, or the name of its function. coverage: the share of the labelled texts for which it
+    votes; agreement: of these, the share whose label it gives, None where there are none; unlabelled_coverage: the
+    share of the unlabelled texts for which it votes.
+    """
+
+    rule: str
+    coverage: float
+    agreement: float | None
+    unlabelled_coverage: float
+
+    def __str__(self) -> str:
+        agreement = "" if self.agreement is None else f", agreement {self.agreement:.1%}"
+        measured = f"coverage {self.coverage:.1%}{agreement}"
+        return f"{self.rule}: {measured}; coverage of the unlabelled texts {self.unlabelled_coverage:.1%}"

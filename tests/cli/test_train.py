@@ -181,6 +181,25 @@ def test_pretrain_and_fine_tune(run: Run, corpus: Path, reviews_csv: Path, tmp_p
     assert "pretrained" in run("info", "-m", target).stdout
 
 
+def test_rules_label_unlabelled_texts(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    """Their figures are shown while the model is trained, and by `gatewise info`."""
+    texts, rules, target = tmp_path / "more.txt", tmp_path / "rules.csv", tmp_path / "m"
+    texts.write_text("a fine film 9/10\nso slow 2/10\nno rating\na good plot, 8/10\n8/10 or 1/10\n")
+    rules.write_text("pattern,label\n[89]/10,good\n[12]/10,bad\n")
+    given = ("--unlabelled", texts, "--rules", rules)
+    shown = run("train", *columns(reviews_csv), *given, "-o", target, *SMALL)
+    assert shown.exit_code == 0
+    line = "[89]/10 -> good: coverage 0.0%; coverage of the unlabelled texts 60.0%"
+    for output in (shown.stdout, run("info", "-m", target).stdout):
+        assert "rules label 3 of 5 texts, with 1 conflict" in " ".join(output.split())
+        assert line in " ".join(output.split())
+    assert f"--unlabelled {texts} --rules {rules}" in gw.load(target).metadata.command
+    rules.write_text("pattern,label\n[89]/10,good\n[12]/10,poor\n")
+    refused = run("train", *columns(reviews_csv), *given, "-o", target, "--overwrite", *SMALL)
+    assert refused.exit_code == 2
+    assert "rules.csv':3: there is no class 'poor'; the classes are bad, good" in " ".join(refused.output.split())
+
+
 def test_pretrain_json(run: Run, corpus: Path, tmp_path: Path) -> None:
     result = run("pretrain", corpus, "--size", "embeddings", "--epochs", 0.5, "-o", tmp_path / "pretrained", "--json")
     found = json.loads(result.stdout)

@@ -73,6 +73,26 @@ CAUSES: dict[str, tuple[Call, str]] = {
     "a model of s3": (lambda: gw.load("s3://bucket/model"), "an address; only hf:// is downloaded"),
     "an address as a text": (lambda: of_texts().predict("s3://bucket/a.csv"), "'s3://bucket/a.csv' is an address"),
     "an address in train": (lambda: gw.train("gs://bucket/a.csv", NAMES), "'gs://bucket/a.csv' is an address"),
+    "rules without texts": (
+        train(TEXTS, NAMES, rules=[("9/10", "good")]),
+        "rules label unlabelled texts, and there are",
+    ),
+    "a rule of another class": (
+        train(TEXTS, NAMES, unlabelled=UNIQUE, rules=[("slow", "bad"), ("honest", "fine")]),
+        "rule 2: there is no class 'fine'; the classes are bad, good",
+    ),
+    "a rule of a glob pattern": (
+        train(TEXTS, NAMES, unlabelled=UNIQUE, rules=[("*honest*", "good")]),
+        "rule 1: '*honest*' is not a regular expression: nothing to repeat at position 0",
+    ),
+    "a rule that fits all": (
+        train(TEXTS, NAMES, unlabelled=UNIQUE, rules=[("(honest)?", "good")]),
+        "rule 1: '(honest)?' fits every text, as it fits the empty one",
+    ),
+    "rules and texts swapped": (
+        train(TEXTS, NAMES, unlabelled=[("honest", "good")], rules=UNIQUE),
+        "row 0 is a tuple, not a text",
+    ),
     "a row of predict": (lambda: of_texts().predict(["a", " "]), "row 1 is empty"),
     "a row of no words": (lambda: of_texts().predict(["a", "b", "\u200b"]), "row 2 has no word"),
     "a row of a lone surrogate": (lambda: of_texts().predict(["a", "\ud800"]), "row 1: the text is not valid Unicode"),

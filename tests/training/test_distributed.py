@@ -26,7 +26,7 @@ from gatewise.training.processes import Communicator, GlooCommunicator, PeerErro
 from gatewise.types import Array
 from tests.training.processes import run_function, run_processes
 from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, Case, loop_of
-from tests.training.texts import made_reviews
+from tests.training.texts import RULES, made_reviews, rated_texts
 
 Results = list[dict[str, dict[str, Any]]]
 HERE = "tests.training.test_distributed"
@@ -95,6 +95,9 @@ def in_each_process(folder: str) -> None:
         # Both processes return the model of the first one.
         communicator.check_equal({"logits": model.logits(["word1 fine dull"])}, "after training")
         assert model.ensemble.others
+        texts = {"unlabelled": rated_texts(60, 5), "rules": RULES}
+        by_rules = gw.train(made_reviews(60, 3), **texts, **SETTINGS)
+        communicator.check_equal({"logits": by_rules.logits(["word1 fine dull"])}, "after training with rules")
         try:
             with communicator.together():
                 if rank == 1:

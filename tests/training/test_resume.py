@@ -31,11 +31,13 @@ from tests.training.callbacks import InterruptAt, Recorder, assert_same
 from tests.training.test_series import waves
 from tests.training.texts import (
     LANGUAGE_MODEL,
+    RULES,
     language_model,
     made_corpus,
     made_rare,
     made_ratings,
     made_reviews,
+    rated_texts,
     review_texts,
 )
 
@@ -70,6 +72,9 @@ RUNS: dict[str, Callable[..., Model | PretrainedLM]] = {
     "finetune": partial(tuned, recipe="finetune", student_epochs=2, adversarial=0.01),
     "best": partial(tuned, recipe="best", student_epochs=2),
     "few-shot": partial(tuned, recipe="few-shot", lsa_components=6),
+    "rules": partial(
+        train, made_reviews(120, 7), epochs=2, unlabelled=rated_texts(200, 5), rules=RULES, ngrams__order=2, **SMALL
+    ),
 }
 
 
@@ -208,7 +213,7 @@ def test_a_checkpoint_is_due_within_an_epoch_too(
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        *[("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3), ("few-shot", 4)],
+        *[("weighted", 29), ("adversarial", 14), ("regression", 11), ("series", 3), ("few-shot", 4), ("rules", 25)],
         *[("finetune", 30), ("best", 15)],  # of the student, of the teacher
         *[("pretraining", 9), ("pretraining", 41)],
     ],

@@ -34,6 +34,16 @@ def review_texts(n: int, seed: int = 41, classes: tuple[str, ...] = ("negative",
     return [str(text) for text in made_reviews(n, seed, classes).inputs]
 
 
+RULES = [(r"\b[89]/10\b", "positive"), (r"\b[12]/10\b", "negative")]
+
+
+def rated_texts(n: int, seed: int) -> list[str]:
+    """Texts of reviews; three of four state a rating, which follows from the class."""
+    reviews, rng = made_reviews(n, seed), np.random.default_rng(seed)
+    ratings = [f"{(1, 8)[label] + rng.integers(2)}/10" if rng.random() < 0.75 else "" for label in reviews.labels]
+    return [f"{text} {rating}" for text, rating in zip(reviews.inputs, ratings, strict=True)]
+
+
 LANGUAGE_MODEL = PretrainRecipe(
     "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
 )

@@ -29,6 +29,9 @@ _RECIPE = (
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
+_RULES = (
+    "Rules that label some of the unlabelled texts: a table with the columns pattern, a regular expression, and label."
+)
 _SET = (
     "Any field of the recipe, for example lstm.units=128 or epochs=8; gatewise info --recipe NAME lists them. May be "
     "repeated."
@@ -93,6 +96,7 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
 @options.overwrite_option
 @options.json_option
 @option("--unlabelled", metavar="TEXTS", multiple=True, group=_DATA, help=_UNLABELLED)
+@option("--rules", metavar="FILE", group=_DATA, help=_RULES)
 @option("--validation", metavar="FILE", group=_DATA, help=_VALIDATION)
 @options.data_option
 @option("--class-weight", metavar="balanced|CLASS=W", multiple=True, group=_MODEL, help=_CLASS_WEIGHT)
@@ -108,6 +112,7 @@ def train(given: Any) -> None:
     gatewise train imdb --recipe tutorial                            the tutorial's model
     gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
     gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
+    gatewise train reviews.csv --unlabelled more.txt --rules rules.csv     weak supervision by rules
     gatewise train reviews.csv --pretrained bundled                  start from the bundled sentiment model
     gatewise train reviews.csv --config fast.toml --set patience=2   any option, any field of the recipe
     gatewise train reviews.csv --recipe lstm                         the LSTM alone
@@ -116,7 +121,7 @@ def train(given: Any) -> None:
     gatewise train names.conll --task tagging                        a label for each word
     torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
     """
-    from gatewise.data.read import read_texts
+    from gatewise.data import read_rules, read_texts
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.fields import checked_seed
     from gatewise.training.processes import current
@@ -139,13 +144,14 @@ def train(given: Any) -> None:
 
         start = Pretrained.of(given.pretrained)
     there: dict[str, Any] = {"pretrained": start, "unlabelled": bool(given.unlabelled)}
-    there["validation"] = given.validation is not None
+    there |= {"rules": given.rules is not None, "validation": given.validation is not None}
     # A file may hold series for all that its name says.
     kind, tagging = "series" if table.series or is_series(source) else None, table.task == "tagging"
     chosen = recipe_of_run(recipe, changes, None, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
     chosen.kernel()
     if start is not None:
         match_pretrained(chosen, start)
+    rules = None if given.rules is None else read_rules(given.rules)
     if out is not None:
         RunFolder.of(out, given.resume, given.overwrite)
     if current().rank and table.skip_bad_rows:  # the first process lists them
@@ -167,12 +173,12 @@ def train(given: Any) -> None:
     if given.unlabelled:
         archive, known = given.data if "imdb" in given.unlabelled else None, splits if source == "imdb" else None
         more = read_texts(given.unlabelled, data=archive, text=table.texts, known=known)
-    names = ("pretrained", "unlabelled", "out", "seed", "class_weight", "threshold", "validation", "keep_examples")
+    names = ("pretrained", "unlabelled", "rules", "out", "seed", "class_weight", "threshold", "validation")
     typed = options.command_line(
         *("train", *given.sources, "--recipe", chosen.name),
         data=given.data,
         **vars(table),
-        **{name: getattr(given, name) or None for name in names},
+        **{name: getattr(given, name) or None for name in (*names, "keep_examples")},
         set=settings_of(changes),
     )
     model = run(
@@ -180,6 +186,7 @@ def train(given: Any) -> None:
         recipe=chosen,
         pretrained=start,
         unlabelled=more,
+        rules=rules,
         class_weight=weights,
         threshold=at,
         validation=held_out,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from gatewise.data.row_columns import with_columns as with_columns
     from gatewise.data.rows import Rows as Rows
+    from gatewise.data.rules import label_by_rules as label_by_rules, read_rules as read_rules
     from gatewise.data.splits import split as split
 
 _HOME = {
@@ -30,6 +31,7 @@ _HOME = {
     "reviews": "embedded_reviews imdb imdb_texts rotten_tomatoes",
     "row_columns": "with_columns",
     "rows": "Rows",
+    "rules": "label_by_rules read_rules",
     "splits": "split",
 }
 __all__ = " ".join(_HOME.values()).split()

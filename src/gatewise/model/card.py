@@ -11,7 +11,7 @@ from gatewise.errors import counted
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
-from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness
+from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness, RuleReport
 
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
@@ -156,6 +156,7 @@ class ModelMetadata:
     interrupted: str = ""  # "stopped in epoch 2 of 5", of a run that Ctrl-C stopped
     pretrained: str = ""  # the pretrained model that training started from
     unlabelled: str = ""  # the unlabelled texts that were used
+    rules: tuple[RuleReport, ...] = ()  # that labelled some of them
     evaluations: tuple[EvalResult, ...] = ()
     faithfulness: dict[str, Faithfulness] = field(default_factory=dict)  # by attribution method, on the validation set
     attribution_method: str = ""  # the default method, chosen by `faithfulness`
@@ -330,6 +331,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("training set", f"{metadata.n_train:,}" if metadata.n_train else ""),
         ("median length", counted(metadata.median_length, "step") if metadata.median_length else ""),
         ("unlabelled texts", metadata.unlabelled),
+        *[(f"rule {number}", str(report)) for number, report in enumerate(metadata.rules, 1)],
         ("validation set", f"{metadata.n_validation:,} ({metadata.validation})" if metadata.n_validation else ""),
         ("epoch", best),
         ("interrupted", f"{metadata.interrupted}; the run is not finished" if metadata.interrupted else ""),

@@ -38,7 +38,7 @@ def warn_about_data(
         few = counted(len(given), "row is", "rows are")
         found.append(f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates")
     found += [different_labels(given, rows), imbalance(given) if training_data.weights is None else ""]
-    lengths = [len(sequence) for sequence in training_data.full_sequences]
+    lengths = [len(sequence) for sequence in training_data.full_sequences[: len(data)]]
     cut = describe_truncation(lengths, arch)
     if cut:
         others = "; the n-gram model reads all tokens" if recipe.ngrams.order else ""

@@ -374,12 +374,13 @@ def check_settings(
     *,
     pretrained: Pretrained | None = None,
     unlabelled: bool = False,
+    rules: bool = False,
     validation: bool = False,
     groups: bool = False,
 ) -> None:
     """Raise InputError for a changed field of a group that a run would not read, and for groups of rows that cut
-    nothing. kind, task: of the data, None before it is read; unlabelled, validation, groups: whether there are
-    unlabelled texts, a validation set of its own, and groups of rows.
+    nothing. kind, task: of the data, None before it is read; unlabelled, rules, validation, groups: whether there are
+    unlabelled texts, rules that label them, a validation set of its own, and groups of rows.
     """
     if kind == "text" and recipe.name in ("series", "forecast"):
         raise InputError(f"recipe {recipe.name} is for series, and these are texts")
@@ -396,9 +397,11 @@ def check_settings(
         raise InputError("groups cut a validation set from the data, and one is given")
     if groups and (split == "row" or (split == "time" and kind == "text")):
         raise InputError(f"groups are for a split by group, and this one is by {split}")
-    if unlabelled and not recipe.uses_unlabelled:
+    if rules and not unlabelled:
+        raise InputError("rules label unlabelled texts, and there are none")
+    if unlabelled and not recipe.uses_unlabelled and not rules:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
-        raise InputError(f"recipe {recipe.name} does not use unlabelled texts; {others} do")
+        raise InputError(f"recipe {recipe.name} does not use unlabelled texts; {others} do, with rules all do")
     if unlabelled and (kind == "series" or task not in (None, "classification")):
         what = "series" if kind == "series" else task
         raise InputError(f"only classifiers of texts learn from unlabelled texts, not {what}")

@@ -38,7 +38,7 @@ from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import Interrupted, RunFolder
 from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
-from gatewise.types import Array, ColumnNames, Task
+from gatewise.types import Array, ColumnNames, RuleReport, Task
 
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
@@ -54,6 +54,7 @@ def train(
     recipe: str | Recipe | None = None,
     pretrained: PretrainedLM | Model | Pretrained | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
+    rules: Sequence[Any] | None = None,
     task: Task | None = None,
     text: str | Sequence[str] | None = None,
     label: str | Sequence[str] | None = None,
@@ -96,7 +97,9 @@ def train(
     - sample_weight (n,): of each row in the loss and the calibration; only ratios matter, and 0 leaves a row out.
     - class_weight: "balanced", or a weight per label. It moves the thresholds and not the probabilities, which
       remain those for the class frequencies of the data.
-    - unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`.
+    - unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`, or for rules.
+    - rules: what gives some of the unlabelled texts a label, as in `gatewise.data.label_by_rules`. These texts are
+      further training rows, without what the rules read, and no validation rows.
 
     The model:
 
@@ -146,7 +149,7 @@ def train(
 
         start = Pretrained.of(pretrained)
     changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
-    optional = {"unlabelled": unlabelled, "validation": validation, "groups": groups}
+    optional = {"unlabelled": unlabelled, "rules": rules, "validation": validation, "groups": groups}
     given: dict[str, Any] = {name: value is not None for name, value in optional.items()}
     recipe = recipe_of_run(recipe, changes, labelled, pretrained=start, **given)
     if times is not None and recipe.validation.split != "time":
@@ -163,9 +166,16 @@ def train(
     rows = np.flatnonzero(labelled.sample_weight > 0)
     labelled = labelled if len(rows) == len(labelled) else labelled.take(rows)
     separate = None if validation is None else _validation_of(validation, labelled, layout)
+    by_rules: Labelled | None = None
+    reports: tuple[RuleReport, ...] = ()
+    if more is not None and rules is not None:
+        from gatewise.data.rules import label_unlabelled, rules_of  # here, as few runs have some
+
+        by_rules, more, reports = label_unlabelled(more, rules_of(rules), labelled, separate)
 
     reader = None if start is None else start.preprocessor
-    training_data = prepare(labelled, recipe, seed, reader, validation=separate, class_weight=class_weight)
+    others: dict[str, Any] = {"validation": separate, "rule_labelled": by_rules}
+    training_data = prepare(labelled, recipe, seed, reader, class_weight=class_weight, **others)
     if start is not None:
         training_data = replace(training_data, architecture=start.shape_of(training_data.architecture))
     with closing(callback_of(callbacks, verbose)) as callback:
@@ -173,7 +183,11 @@ def train(
             run = Run(seed, callback, folder, start, folder.folder, command)
             training_data = choose_tokenization(training_data, recipe, run)
             warn_about_data(training_data, labelled, rows, start)
-            if more is not None:
+            if more is not None and reports:
+                run.unlabelled, run.rules = more.source, reports
+                for line in (more.source, *map(str, reports)):
+                    callback.log(line)
+            if more is not None and more.texts and recipe.uses_unlabelled:
                 from gatewise.training.unlabelled import learn_unlabelled
 
                 training_data = learn_unlabelled(training_data, more, run, _teach)
@@ -354,6 +368,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
         command=run.command,
         pretrained="" if run.pretrained is None else run.pretrained.summary,
         unlabelled=run.unlabelled,
+        rules=run.rules,
         **lstm.metadata,
     )
     ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)

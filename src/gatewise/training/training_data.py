@@ -39,10 +39,14 @@ ClassWeight = str | Mapping[Any, float]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingData(NetworkData):
-    """Encoded rows of the data, and pseudo-labelled rows after them."""
+    """Encoded rows of the data; after them rule-labelled rows, then pseudo-labelled ones, which are trained on and
+    never validate.
+    """
 
     data: Labelled
     preprocessor: Preprocessor
+    rule_labelled: Labelled | None = None
+    """The rule-labelled rows."""
     full_sequences: list[Array]
     """Encoded inputs (n), not truncated."""
     class_weights: Array | None = None
@@ -60,8 +64,13 @@ class TrainingData(NetworkData):
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
-        """The rows of an epoch: the training part and the pseudo-labelled rows."""
-        return np.append(self.train, np.arange(len(self.data), len(self.labels)))
+        """The rows of an epoch: the training part, the rule-labelled rows and the pseudo-labelled ones."""
+        return np.append(self.train, self.further_rows)
+
+    @property
+    def further_rows(self) -> NDArray[np.int64]:
+        """The rule-labelled and the pseudo-labelled rows."""
+        return np.arange(len(self.data), len(self.labels))
 
     @property
     def logit_shift(self) -> Array | None:
@@ -73,8 +82,9 @@ class TrainingData(NetworkData):
 
     @property
     def fitted_rows(self) -> NDArray[np.int64]:
-        """The labelled rows that the fit of a member may read: not a validation set that is separate or later."""
-        return self.train if self.own_validation else np.union1d(self.train, self.validation)
+        """The rows that the fit of a member may read: not a validation set that is separate or later."""
+        labelled = self.train if self.own_validation else np.union1d(self.train, self.validation)
+        return np.append(labelled, self.further_rows)
 
     @property
     def validation_name(self) -> str:
@@ -92,6 +102,8 @@ class TrainingData(NetworkData):
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
         """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
+        if self.further_rows.size:  # unlabelled texts are refused where rows have weights
+            return None
         weights = np.repeat(self.data.sample_weight[rows], row_counts(self.data.labels[rows]))
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
@@ -103,14 +115,15 @@ def prepare(
     preprocessor: Preprocessor | None = None,
     *,
     validation: Labelled | None = None,
+    rule_labelled: Labelled | None = None,
     class_weight: ClassWeight | None = None,
 ) -> TrainingData:
     """Split off the validation set, fit the preprocessor, encode. Equal arguments give equal results.
 
     The Keras index counts the words of all of `data`, as the published one does; the tokens' vocabulary, the series'
     scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
-    validation: the validation set, where it is not cut from `data`. Raises InputError where there is too little to
-    train on.
+    validation: the validation set, where it is not cut from `data`. rule_labelled: further rows to train on. Raises
+    InputError where there is too little to train on.
     """
     if not len(data):
         raise InputError(f"{data.source}: there is no row to train on")
@@ -144,21 +157,24 @@ def prepare(
         # All members have held-out logits of all rows by themselves.
         folds = tuple(held for _, held in cross_validation_folds(rows, recipe.validation.folds, seed))
         train = held_out = np.arange(len(rows))
+    every, known = (one if rule_labelled is None else _joined(one, rule_labelled) for one in (rows, data))
+    trained = np.append(train, np.arange(len(data), len(known)))
     if preprocessor is None:
-        preprocessor = _preprocessor(data, train, recipe)
+        preprocessor = _preprocessor(known, trained, recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
-        texts = cast(list[str], data.inputs)
-        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in train]))
+        texts = cast(list[str], known.inputs)
+        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in trained]))
     preprocessor = replace(preprocessor, columns=data.columns.row)
-    encoded = _encoded(rows, preprocessor, recipe, train)
+    trained = np.append(train, np.arange(len(rows), len(every)))
+    encoded = _encoded(every, preprocessor, recipe, trained)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
-    of_classes = None if class_weight is None else class_weights(rows, train, class_weight)
-    weights = row_weights(rows, train, of_classes)
+    of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
+    weights = row_weights(every, trained, of_classes)
     scaling = None
     if data.task == "regression":
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
@@ -171,7 +187,7 @@ def prepare(
     if folds:
         how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
     fingerprint = data.fingerprint()
-    identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
+    identity = fingerprint + "".join(one.fingerprint() for one in (validation, rule_labelled) if one is not None)
     if data.time.size or (groups != data.input_keys).any():  # they cut the sets and the folds
         parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
@@ -181,7 +197,8 @@ def prepare(
         data=rows,
         target=rows.target,
         source=rows.source,
-        labels=rows.labels,
+        labels=every.labels,
+        rule_labelled=rule_labelled,
         train=train,
         validation=held_out,
         **encoded,
@@ -199,8 +216,9 @@ def prepare(
 
 def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
     """The training data of texts in another encoding. recipe: the one that `prepare` got."""
-    preprocessor = cast(TextPreprocessor, training_data.preprocessor)
-    encoded = _encoded(training_data.data, replace(preprocessor, encoding=encoding), recipe, training_data.train)
+    preprocessor, more = cast(TextPreprocessor, training_data.preprocessor), training_data.rule_labelled
+    every = training_data.data if more is None else _joined(training_data.data, more)
+    encoded = _encoded(every, replace(preprocessor, encoding=encoding), recipe, training_data.epoch_rows)
     return replace(training_data, **encoded)
 
 
@@ -243,7 +261,7 @@ def _validation_how(data: Labelled, recipe: Recipe) -> str:
 
 
 def _joined(data: Labelled, validation: Labelled) -> Labelled:
-    """The rows of the training data, and the rows of the validation set after them."""
+    """The rows of the training data, and the rows of the validation set, or rule-labelled ones, after them."""
     if not len(validation):
         raise InputError(f"{validation.source}: there are no validation rows")
     if (validation.kind, validation.task) != (data.kind, data.task):

@@ -121,7 +121,9 @@ def tune(
     start = None if pretrained is None else Pretrained.of(pretrained)
     train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
     fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *columns, *(tune.__kwdefaults__ or ())))
-    given: dict[str, Any] = {name: train_options.get(name) is not None for name in ("unlabelled", "validation")}
+    given: dict[str, Any] = {
+        name: train_options.get(name) is not None for name in ("unlabelled", "rules", "validation")
+    }
     given["groups"] = own["groups"] is not None
     base = recipe_of_run(recipe, fixed, labelled, pretrained=start, **given)
     if search is None:
@@ -186,7 +188,7 @@ def tune(
     return TuneResult(chosen, best.settings, cast(float, best.loss), finished, model)
 
 
-_TRAIN_OPTIONS = ("unlabelled", "validation", "class_weight", "threshold", "examples")
+_TRAIN_OPTIONS = ("unlabelled", "rules", "validation", "class_weight", "threshold", "examples")
 
 
 def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:

@@ -149,8 +149,9 @@ def stacked_predictions(
 
     lsa: of the training part and all unlabelled texts (`lsa_of`); None where no n-gram is frequent enough.
     """
-    train, recipe = data.train, data.recipe.ngrams
+    train, recipe = data.epoch_rows, data.recipe.ngrams
     texts, targets = data.full(train) + unlabelled, data.targets(train)
+    labelled, further = np.arange(len(data.train)), np.arange(len(data.train), len(train))
 
     def by_lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
         """Logits (m, outputs) of the query rows of `texts`, from a fit to `rows`."""
@@ -165,12 +166,12 @@ def stacked_predictions(
         return found.logits([texts[row] for row in query])
 
     classifiers = {"n-grams": by_ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": by_ngrams}
-    held_out = {name: np.zeros(targets.shape) for name in classifiers}
-    for fitted, held in cross_validation_folds(data.data.take(train), FOLDS, run.seed):
+    held_out = {name: np.zeros((len(labelled), targets.shape[1])) for name in classifiers}
+    for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
         for name, classifier in classifiers.items():
-            held_out[name][held] = classifier(fitted, held)
+            held_out[name][held] = classifier(np.append(fitted, further), held)
     logits, prior = np.stack(list(held_out.values()), axis=2), np.full(len(held_out), 1 / len(held_out))
-    weights, shift = fit_glm(logits, targets, L2, prior=prior, l2_shift=L2, lowest=0.0)
+    weights, shift = fit_glm(logits, targets[labelled], L2, prior=prior, l2_shift=L2, lowest=0.0)
     rows = np.arange(len(train))
     logits = np.stack([classifier(rows, len(train) + query) for classifier in classifiers.values()], axis=2)
     parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))
@@ -185,7 +186,7 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
     recipe, start = data.recipe, time.perf_counter()
     if not recipe.uses_lsa:
         return None
-    texts = data.full(data.train) + subsampled(unlabelled, MAX_TEXTS)
+    texts = data.full(data.epoch_rows) + subsampled(unlabelled, MAX_TEXTS)
     features = NgramFeatures.of(texts, LSA_ORDER, LSA_MIN_DF, data.excluded_tokens)
     if not len(features.keys):
         return None
@@ -198,8 +199,9 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
 
 def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     """The LSA classifier of the training part as an n-gram model. lsa: see `lsa_of`."""
-    vectors, norms = lsa.document_vectors[: len(data.train)], lsa.norms[: len(data.train)]
-    weight, bias = fit_standardised_glm(vectors, data.targets(data.train), LSA_L2, shared_scale=True)
+    rows = data.epoch_rows
+    vectors, norms = lsa.document_vectors[: len(rows)], lsa.norms[: len(rows)]
+    weight, bias = fit_standardised_glm(vectors, data.targets(rows), LSA_L2, shared_scale=True)
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(LSA_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
     return FittedMember(ngrams, bias.astype(np.float64))

@@ -17,6 +17,7 @@ from gatewise.training.processes import current
 from gatewise.training.run import RunFolder
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
+from gatewise.types import RuleReport
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -35,6 +36,8 @@ class Run:
     command: str = ""
     unlabelled: str = ""
     """The source of the unlabelled texts, in a line."""
+    rules: tuple[RuleReport, ...] = ()
+    """Of the rules that labelled some of them."""
     ngrams: dict[str, Any] = field(default_factory=dict)
     """N-gram models of unlabelled texts, which join the n-gram member, by name."""
     memo: dict[str, Any] = field(default_factory=dict)

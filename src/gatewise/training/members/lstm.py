@@ -131,7 +131,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     start, arch, model = time.perf_counter(), data.architecture, run.pretrained.model
     rows = data.fitted_rows[:: -(-len(data.fitted_rows) // MAX_FROZEN_ROWS)]
     run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
-    given = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(rows)))
+    given = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(rows[rows < len(data.data)])))
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
     kernel = data.recipe.kernel()

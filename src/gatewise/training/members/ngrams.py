@@ -54,7 +54,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -348,7 +348,8 @@ def selects(data: TrainingData) -> bool:
 def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
-    rows, outputs = np.union1d(data.train, data.validation), data.architecture.outputs
+    labelled, further, outputs = np.union1d(data.train, data.validation), data.further_rows, data.architecture.outputs
+    rows = np.append(labelled, further)
     small_classes = has_small_classes(outputs, len(rows))
     least = 1 if has_small_classes(outputs, len(rows), RARE_WORDS) else MIN_DF
     features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens, token_min_df=least)]
@@ -364,23 +365,29 @@ def compare(data: TrainingData) -> Comparison | None:
         small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
         candidates = [Candidate("nb", part) for part in small] + candidates
     folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
-    every = not folds and len(rows) == len(data.data) and not data.own_validation  # may be cross-validated
-    if every and (len(rows) < FEW_ROWS or rare):
-        folds = cross_validation_folds(data.data, FOLDS, 0)
-    single = [(np.searchsorted(rows, np.sort(data.train)), np.searchsorted(rows, np.sort(data.validation)))]
+    every = not folds and len(labelled) == len(data.data) and not data.own_validation  # may be cross-validated
+    if every and (len(labelled) < FEW_ROWS or rare):
+        folds = _folds(data)
+    single = [(np.searchsorted(rows, np.sort(data.epoch_rows)), np.searchsorted(rows, np.sort(data.validation)))]
     found = [_measure(data, one, rows, folds or single) for one in candidates if len(one.features.keys)]
     if not found:
         return None
     best = min(found, key=attrgetter("loss"))
     if best.weight < NOISE * PRIOR[best.candidate.scaling] and not small_classes:
         if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
-            folds = cross_validation_folds(data.data, FOLDS, 0)
+            folds = _folds(data)
             found = [_measure(data, best.candidate, rows, folds)]
         stronger = [Candidate(scaling, part, factor) for part in parts for scaling in SVM for factor in PENALTIES]
         found += [_measure(data, one, rows, folds or single) for one in stronger]
         best = min(found, key=attrgetter("loss"))
     tried = "; ".join(f"{one.candidate}: {one.loss:.4f}" for one in found)
     return best._replace(tried=tried, seconds=time.perf_counter() - start)
+
+
+def _folds(data: TrainingData) -> Folds:
+    """Of a cross-validation of the labelled rows; every fit has the further ones too."""
+    folds = cross_validation_folds(data.data, FOLDS, 0)
+    return [(np.append(fitted, data.further_rows), held) for fitted, held in folds]
 
 
 def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], folds: Folds) -> Comparison:
@@ -423,8 +430,9 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
         return data
     from gatewise.text.subwords import SubwordEncoding  # here, as few runs come so far
 
-    texts = cast(Any, data.data.inputs)
-    divided = with_encoding(data, SubwordEncoding.fit([texts[n] for n in data.train], recipe.text.vocab_size), recipe)
+    more = [] if data.rule_labelled is None else data.rule_labelled.inputs
+    texts: Any = [*[data.data.inputs[n] for n in data.train], *more]
+    divided = with_encoding(data, SubwordEncoding.fit(texts, recipe.text.vocab_size), recipe)
     of_words, of_subwords = compare(data), compare(divided)
     if of_words is None or of_subwords is None:
         better = of_words is None and of_subwords is not None
@@ -466,8 +474,9 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     scale of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
     """
     part, shift, (scaling, features, penalty) = rows[at], data.logit_shift, candidate
-    weights: Array | None = data.data.sample_weight if scaling != "nb" and _has_rare_class(data) else data.weights
-    each = None if weights is None else weights[part]
+    each: Array | None = None if data.weights is None else data.weights[part]
+    if scaling != "nb" and _has_rare_class(data):
+        each = None if data.further_rows.size else data.data.sample_weight[part]  # unlabelled texts have no weights
     options: dict[str, Any] = {
         "task": data.task,
         "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),

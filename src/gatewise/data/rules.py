@@ -1,0 +1,211 @@
+"""Rules that label texts: weak supervision without labels of people (data programming: Ratner et al. 2016, 2017).
+
+A rule is what Snorkel calls a labelling function: it reads a text and gives it a label, or abstains. All rules vote. A
+text with votes for one label gets it; a text with votes for several has a conflict, and gets none.
+
+What the rules read is removed from a text that they label. A model that is trained on it cannot learn the rules again:
+it learns the words around them, which also stand in texts that no rule labels.
+"""
+
+import re
+from collections.abc import Callable, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.frames import described, find_column
+from gatewise.data.labelled import Labelled, Unlabelled, content_key
+from gatewise.data.tables import open_table
+from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.types import RuleReport
+
+ABSTAINS, CONFLICT = -1, -2
+
+Spans = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """reads: a regular expression, which gives `label` where it is found, or a function from a text to a label, to
+    (label, spans), or to None where it abstains. Spans are the (start, end) of what it has read. where: for messages.
+    """
+
+    reads: re.Pattern[str] | Callable[[str], Any]
+    label: Any
+    where: str
+
+    @classmethod
+    def of(cls, given: Any, where: str) -> "Rule":
+        """From (regular expression, label) or a function. Raises InputError for anything else.
+
+        The expressions are those of whoever trains the model, not of a request: nothing limits their time.
+        """
+        if isinstance(given, Rule):
+            return given
+        if callable(given):
+            return cls(given, None, where)
+        if not (isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[0], str | re.Pattern)):
+            needed = "(regular expression, label) or a function of a text"
+            raise InputError(f"{where} must be {needed}, not {described(given)}")
+        try:
+            pattern = re.compile(given[0])
+        except re.error as error:
+            raise InputError(f"{where}: {quote(given[0])} is not a regular expression: {error}") from None
+        if pattern.search(""):
+            raise InputError(f"{where}: {quote(pattern.pattern)} fits every text, as it fits the empty one")
+        return cls(pattern, _checked_label(given[1], where), where)
+
+    def vote(self, text: str) -> tuple[Any, Spans]:
+        """The label of a text, None where the rule abstains, and the spans of what it has read."""
+        if isinstance(self.reads, re.Pattern):
+            spans = [match.span() for match in self.reads.finditer(text)]
+            return (self.label if spans else None), spans
+        found = self.reads(text)
+        label, spans = found if isinstance(found, tuple) and len(found) == 2 else (found, [])
+        try:
+            inside = all(0 <= first <= last <= len(text) for first, last in spans)
+        except (TypeError, ValueError):
+            inside = False
+        if not inside:
+            raise InputError(f"{self.where}: spans must be a list of (start, end) in the text, not {quote(spans)}")
+        return (None if label is None else _checked_label(label, self.where)), spans
+
+    def __str__(self) -> str:
+        if isinstance(self.reads, re.Pattern):
+            return f"{self.reads.pattern} -> {self.label}"
+        return getattr(self.reads, "__name__", type(self.reads).__name__)
+
+
+def rules_of(given: Any) -> list[Rule]:
+    """Rules as a user passes them. Raises InputError with the number of one that cannot be used."""
+    if not isinstance(given, list | tuple):
+        raise InputError(f"rules must be a list of (regular expression, label) and functions, not {described(given)}")
+    if not given:
+        raise InputError("there is no rule")
+    return [Rule.of(one, f"rule {number}") for number, one in enumerate(given, 1)]
+
+
+def read_rules(path: str | Path) -> list[Rule]:
+    """The rules of a table with the columns pattern, a regular expression, and label.
+
+    >>> rules = gw.data.read_rules("rules.csv")  # doctest: +SKIP
+
+    Raises DataError or InputError with file and line.
+    """
+    found = []
+    with closing(open_table(path)) as table:
+        try:
+            names = [find_column(name, table.columns) for name in ("pattern", "label")]
+        except InputError as error:
+            table.fail(str(error))
+        for line, cells in table.rows(lambda: False):
+            where = f"{table.stream.where}:{line}"
+            if isinstance(cells, str):
+                raise DataError(f"{where}: {cells}")
+            found.append(Rule.of([cells[name] for name in names], where))
+    return rules_of(found)
+
+
+def label_by_rules(texts: Any, rules: Any) -> Labelled:
+    """The texts to which the rules give one label, without what the rules read.
+
+    >>> rules = [(r"[89]/10", "good"), (r"[12]/10", "bad")]
+    >>> data = gw.data.label_by_rules(["a warm film, 9/10", "so dull: 2/10", "no rating", "8/10 or 1/10"], rules)
+    >>> data.inputs, data.labels.tolist(), data.classes
+    (['a warm film,  ', 'so dull:  '], [1, 0], ('bad', 'good'))
+
+    texts: n, or Unlabelled. rules: (regular expression, label), functions of a text that return a label, (label, spans)
+    or None, or those of `read_rules`. A text is left out if no rule fits it, if rules give it different labels, and if
+    nothing but spaces is left of it. Raises InputError for rules that cannot be used or label no text.
+    """
+    given, names = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts), dict[Any, int]()
+    _, labels, rests, source = _label(given, rules_of(rules), lambda _, label: names.setdefault(label, len(names)))
+    rows, of_class = np.flatnonzero(labels >= 0), list(names)
+    return Labelled.of([rests[row] for row in rows], [of_class[labels[row]] for row in rows], source)
+
+
+def label_unlabelled(
+    unlabelled: Unlabelled, rules: Sequence[Rule], data: Labelled, validation: Labelled | None = None
+) -> tuple[Labelled, Unlabelled, tuple[RuleReport, ...]]:
+    """The texts to which the rules give a label, without what the rules read, the other ones, and a report per rule.
+
+    Texts that are among the labelled ones are left out. The classes are those of `data`, on which the rules are
+    measured. Raises InputError for a label that is not among them, and if no text is labelled.
+    """
+    own, known = data.target.class_labels.tolist(), set[int]()
+
+    def class_of(rule: Rule, label: Any) -> int:
+        if label in own or str(label) in data.classes:
+            return own.index(label) if label in own else data.classes.index(str(label))
+        raise InputError(f"{rule.where}: there is no class {quote(label)}; the classes are {', '.join(data.classes)}")
+
+    for rule in rules:  # also one that fits no text
+        if isinstance(rule.reads, re.Pattern):
+            class_of(rule, rule.label)
+    for one in [data] if validation is None else [data, validation]:
+        unlabelled = unlabelled.without(one)
+        known.update(one.input_keys.tolist())
+    of_unlabelled, labels, rests, source = _label(unlabelled, rules, class_of, known)
+    rows, reports = np.flatnonzero(labels >= 0), []
+    found = Labelled([rests[row] for row in rows], labels[rows], data.classes, source=source)
+    coverage = (of_unlabelled != ABSTAINS).mean(axis=0).tolist()
+    for rule, votes, share in zip(rules, _votes(data.inputs, rules, class_of)[0].T, coverage, strict=True):
+        matched = votes != ABSTAINS
+        agreement = float((votes == data.labels)[matched].mean()) if matched.any() else None
+        reports.append(RuleReport(str(rule), float(matched.mean()), agreement, share))
+    others = [text for text, label in zip(unlabelled.texts, labels, strict=True) if label < 0]
+    return found, Unlabelled(others, source), tuple(reports)
+
+
+def _label(
+    given: Unlabelled, rules: Sequence[Rule], class_of: Callable[[Rule, Any], int], known: Set[int] = frozenset()
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str], str]:
+    """The votes (n, R) on n texts; their labels (n,), ABSTAINS or CONFLICT for none; the texts without what the rules
+    read, and their source. known: `content_key` of labelled texts, to which a text may be equal without its rating.
+    """
+    votes, rests = _votes(given.texts, rules, class_of)
+    highest = votes.max(axis=1)
+    lowest = np.where(votes == ABSTAINS, highest[:, None], votes).min(axis=1)
+    labels = np.where(lowest == highest, highest, CONFLICT)
+    for row in np.flatnonzero(labels >= 0):
+        if not rests[row].strip() or content_key(rests[row]) in known:
+            labels[row] = ABSTAINS
+    conflicts = counted(int((labels == CONFLICT).sum()), "conflict")
+    source = f"{given.source}; rules label {(labels >= 0).sum():,} of {counted(len(labels), 'text')}, with {conflicts}"
+    if labels.max() < 0:
+        raise InputError(f"{source}: there is nothing to learn from")
+    return votes, labels, rests, source
+
+
+def _votes(
+    texts: Sequence[Any], rules: Sequence[Rule], class_of: Callable[[Rule, Any], int]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The class for which each rule votes (n, R), ABSTAINS for none, and the texts with a space in place of each span
+    that the rules read; spans may overlap.
+    """
+    votes, rests = np.full((len(texts), len(rules)), ABSTAINS), []
+    for row, text in enumerate(texts):
+        read: list[tuple[int, int]] = []
+        for column, rule in enumerate(rules):
+            label, spans = rule.vote(text)
+            if label is not None:
+                votes[row, column] = class_of(rule, label)
+                read += [span for span in spans if span[0] < span[1]]
+        parts, end = [], 0
+        for first, last in sorted(read):
+            if first > end:
+                parts.append(text[end:first])
+            end = max(end, last)
+        rests.append(" ".join([*parts, text[end:]]))
+    return votes, rests
+
+
+def _checked_label(label: Any, where: str) -> Any:
+    """A label that a rule gives. Raises InputError for one that is none."""
+    if not isinstance(label, str | bool | int | float | np.generic) or not str(label).strip() or label != label:
+        raise InputError(f"{where}: a label is a text, a number or True or False, not {described(label)}")
+    return label
