@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 import gatewise as gw
-from benchmarks.accuracy import measured, read
-from gatewise.data import Labelled, Unlabelled, label_by_rules, read_rules, split
-from gatewise.training import recipe
+from benchmarks.accuracy import read
+from gatewise.data import Labelled, Unlabelled, label_by_rules, read_rules
 
 RULES = Path(__file__).with_name("rules.csv")
 
@@ -45,10 +44,10 @@ def main() -> None:
             start = time.perf_counter()
             model = gw.train(labelled, recipe="fast", seed=options.seed, verbose=0, **given)
             seconds = time.perf_counter() - start
-            _, rows = split(labelled, 1 - recipe("fast").validation.fraction, options.seed, "group")
-            figures = measured(model, reviews.test, labelled.take(rows))
+            result, about = model.evaluate(reviews.test), model.metadata
             how = "with rules" if given or not count else "without rules"
-            print(f"{count:,} labels {how}: {figures}; {seconds:.0f} s; {model.metadata.unlabelled}", flush=True)
+            print(f"{count:,} labels {how}: {result.accuracy:.4f}, loss {result.loss:.4f}; {seconds:.0f} s", flush=True)
+            print(f"    {about.data}; {about.unlabelled}", flush=True)
 
 
 if __name__ == "__main__":
