@@ -9,9 +9,11 @@ import pytest
 import gatewise as gw
 from gatewise.errors import TrainingError
 from gatewise.training import Interrupted, recipe
+from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members.ngrams import choose_tokenization, compare
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
+from gatewise.types import Array
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder, run_of
 from tests.training.texts import RULES, language_model, made_ratings, made_reviews, rated_texts
@@ -111,6 +113,23 @@ def test_with_other_options(name: str) -> None:
         [stacked] = [line for line in recorder.messages if line.startswith("stacking on ")]
         fitted, texts = (int(stacked.split()[place]) for place in (2, 5))
         assert 250 < fitted < texts == 354
+
+
+def test_each_cross_validated_fit_has_the_rule_labelled_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, more, sizes = made_reviews(20, 3), gw.data.label_by_rules(rated_texts(300, 5), RULES), []
+    with_rules, alone = (compare(prepare(few, recipe("fast"), 0, rule_labelled=one)) for one in (more, None))
+    assert with_rules is not None
+    assert alone is not None
+    assert with_rules.loss < alone.loss - 0.1
+
+    def recorded(x: Array, *rest: Any, **options: Any) -> Any:
+        sizes.append(len(x))
+        return fit_standardised_glm(x, *rest, **options)
+
+    monkeypatch.setattr("gatewise.training.unlabelled.fit_standardised_glm", recorded)
+    train(few, unlabelled=rated_texts(300, 5), rules=RULES, pretrained=language_model(), lsa_components=6)
+    assert len(sizes) == 7, "the LSA classifier, five folds and all rows"
+    assert min(sizes) > len(more) > 200
 
 
 def test_all_unlabelled_texts_may_have_a_rule(tmp_path: Path) -> None:
