@@ -87,7 +87,7 @@ class PretrainRecipe:
 SIZES: dict[str, PretrainRecipe] = {
     "embeddings": PretrainRecipe("embeddings", embedding_dim=128, units=0, epochs=2),
     "small": PretrainRecipe("small", embedding_dim=128, units=128, epochs=1),
-    "medium": PretrainRecipe("medium", embedding_dim=128, units=256, epochs=1),
+    "medium": PretrainRecipe("medium", embedding_dim=128, units=256, epochs=1, learning_rate=0.012),
     "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.002),
 }
 # More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
