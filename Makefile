@@ -64,8 +64,8 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train the bundled model on the IMDB archive DATA (3.7 hours on one thread; docs/accuracy.md). Measure it on the test half
-# before and after compression and after its dense layer is fitted to short texts, and on sentences made from templates.
+# Train the bundled model on the IMDB archive DATA (4 hours on one thread; docs/accuracy.md). Measure it on the test half
+# before and after compression and after its training on short texts, and on sentences made from templates.
 BUNDLED := src/gatewise/model/bundled/sentiment
 DISTINCT_EMBEDDINGS := 10502
 MAX_NGRAMS := 100000

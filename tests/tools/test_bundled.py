@@ -1,61 +1,52 @@
 """Texts for the bundled model: labels of short ones; none is of a test, the validation set or the checklist."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+import pytest
 
-from benchmarks.checklist import categories
+import gatewise as gw
+from benchmarks.checklist import categories, short_texts
 from gatewise.data import Labelled
 from gatewise.data.labelled import content_key
+from tools.bundled import refit
 from tools.bundled.__main__ import parts
-from tools.bundled.phrases import Reviews, Text, bare, made_of, measured_texts
 from tools.bundled.sentences import crops
 
-GOOD = ("Splendid from the first minute.", "Splendid stuff!", "The camera is splendid.", "I give it 8/10.", "Splendid.")
-BAD = ("Shoddy from the first minute.", "Shoddy stuff!", "The camera is shoddy.", "I give it 2 out of 10.", "Shoddy.")
+
+def test_no_written_text_is_a_validation_text_or_one_of_a_test() -> None:
+    """Whatever its case and its last punctuation mark."""
+
+    def keys(texts: Iterable[str]) -> list[int]:
+        return [content_key(text.strip().rstrip(".!? ") or text) for text in texts]
+
+    tested = keys(text for category in [*categories(), *short_texts()] for text in category.sentences)
+    written, validation = (
+        keys(row["text"] for row in refit.read(f"{name}.tsv")) for name in ("written_texts", "validation_texts")
+    )
+    assert len(written) == len(set(written))
+    assert not set(written) & {*validation, *tested}
+    assert not set(validation) & set(tested)
 
 
-def short_reviews(n: int = 80) -> Reviews:
-    """Half of them positive, the last eight without a label."""
-    positive = np.arange(n) % 2
-    texts = [
-        f"{' '.join(GOOD if one else BAD)} Filmed in the north. Boring. Train {n} left."
-        for n, one in enumerate(positive)
-    ]
-    return Reviews(texts, positive.astype(np.float64), n - 8)
-
-
-def logits(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Of a model that knows two words."""
-    return np.array([2.0 * ("splendid" in text.lower()) - 2.0 * ("shoddy" in text.lower()) for text in texts])
-
-
-def made() -> list[Text]:
-    return made_of(short_reviews(), logits, np.random.default_rng(0))
-
-
-def test_phrases_words_negations_and_ratings_have_the_label_of_the_reviews_that_have_them() -> None:
-    found = {bare(one.text).lower(): one for one in made()}
-    for text, target in {
-        "splendid stuff": 1,
-        "shoddy stuff": 0,
-        "splendid": 1,
-        "shoddy": 0,
-        "not splendid at all": 0,
-        "far from shoddy": 1,
-        "i give it 8/10": 1,
-        "i give it 2 out of 10": 0,
-    }.items():
-        assert found[text].target == target, text
-    assert found["filmed in the north"].target == 0.5
-
-
-def test_no_text_of_a_test_is_among_them() -> None:
-    tested = measured_texts()
-    assert content_key("boring") in tested  # a sentence of every review above
-    assert not tested & {content_key(bare(one.text)) for one in made()}
+def test_short_texts_are_learnt_and_reviews_keep_their_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["superb", "dreadful", "warm", "film", "plot"]
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 12)) for _ in range(60)]
+    model = gw.train(texts, [int("superb" in text) for text in texts], recipe="lstm", epochs=2, units=8, verbose=0)
+    reviews = refit.predicted(model, texts, weight=20.0)
+    short = [
+        refit.Text(text, y, 3.0) for text, y in {"warm": 1.0, "warm film": 1.0, "plot": 0.0, "the plot": 0.0}.items()
+    ] * 5
+    for name, value in {"SHORT": 10, "REVIEWS": 4, "EPOCHS": 40, "LEARNING_RATE": 0.02}.items():
+        monkeypatch.setattr(refit, name, value)
+    found = refit.trained(model, short, reviews)
+    before, after = (one.predict_proba(["warm", "plot"])[:, 1] for one in (model, found))
+    assert after[0] > max(0.7, before[0])
+    assert after[1] < min(0.3, before[1])
+    assert np.abs(found.predict_proba(texts) - model.predict_proba(texts)).mean() < 0.1
+    assert np.array_equal(found.parameters["embedding.weight"], model.parameters["embedding.weight"])
 
 
 ADJECTIVES = {1: ("superb", "touching", "delightful"), 0: ("dreadful", "wooden", "lifeless")}

@@ -1,49 +1,66 @@
-"""Refit the dense layer of the bundled model, so that it predicts short texts too, and read misspelt words.
+"""Train the bundled model further, so that it predicts short texts too, and let it read misspelt words.
 
     python -m tools.bundled.refit src/gatewise/model/bundled/sentiment --data aclImdb_v1.tar.gz
 
-The embeddings, the LSTM and the n-grams stay. The change v of the dense layer, times the weight of the LSTM, minimises,
-with f the pooled states, z the logit of the model and c a weight per text,
+Reviews do not tell what a short text says as a whole: inside a review "good" is faint praise. So the LSTM and the dense
+layer are trained on texts that were written for this purpose (`written_texts.tsv`), by the sum of the members:
 
-    Σ c cross-entropy(z + v·f + b, y) + L2/2 |v s|²        s the standard deviations of f
+    Σ c cross-entropy(z, y) / Σ c       z the logit of the model, y the probability of positive, c the weight of a text
 
-over short texts (`tools.bundled.phrases`), the sentences of `tools.bundled.sentences`, the snippets, and reviews, whose
-y is what the model predicted before: so reviews keep their predictions. The model takes an unknown word for the known
-one that it misspells (`gatewise.text.respelling`). It is measured on the validation set of `tools.bundled` and on the
-test half.
+y is 0.5 for a neutral text. The other texts keep what the model has learnt: sentences of `tools.bundled.sentences`,
+rare words, which are neutral, and reviews and snippets, whose y is what the model predicted before. The embeddings and
+the n-grams stay. The model takes an unknown word for the known one that it misspells (`gatewise.text.respelling`). It
+is measured on `validation_texts.tsv`, on which the settings were chosen, on the validation set of `tools.bundled` and
+on the test half.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+from numpy.typing import NDArray
 
 import gatewise as gw
-from gatewise.data import imdb, imdb_texts, rotten_tomatoes
-from gatewise.data.labelled import content_key
-from gatewise.kernels import read_only
+from benchmarks.checklist import SURE
+from gatewise.data import imdb, rotten_tomatoes
+from gatewise.explain.attribution.faithfulness import measure_sample
+from gatewise.kernels import for_precision, read_only
+from gatewise.members.lstm import LSTM
 from gatewise.metrics import Evaluation, evaluate
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.batch import Batch, truncate
+from gatewise.network.trainable import TABLE, Network
+from gatewise.target import losses_of
 from gatewise.text.tokens import TokenEncoding
+from gatewise.training.optim import Adam, gradient_norm, one_cycle
 from gatewise.types import Array
 from tools.bundled.__main__ import halves, joined
-from tools.bundled.phrases import SURE, Reviews, Text, made_of, measured_texts
 from tools.bundled.sentences import short_texts
 
 SEED = 0
-L2, STEPS = 300.0, 70
-SHARE = 0.5  # of the change that is made: all of it makes the model sure of neutral texts (docs/log/accuracy.md)
+EPOCHS, LEARNING_RATE, GRAD_CLIP, DROPOUT = 5, 0.002, 1.0, 0.2
+SHORT, REVIEWS = 400, 10  # texts of a batch
 ANCHORS = 5_000  # reviews whose predictions are kept
 SENTENCES, RARE = 12_000, 1_000
-MADE, NEUTRAL, SNIPPET, ANCHOR = 1.0, 4.0, 0.5, 3.0  # weights
+WRITTEN, WRITTEN_NEUTRAL, MADE, MADE_NEUTRAL, SNIPPET, REVIEW = 3.0, 6.0, 1.0, 4.0, 3.0, 20.0  # weights
+PROBABILITY = {"positive": 1.0, "negative": 0.0, "neutral": 0.5}
+FOLDER = Path(__file__).parent
+
+
+class Text(NamedTuple):
+    """A text, the probability of positive with which it is trained, and its weight in the loss."""
+
+    text: str
+    target: float
+    weight: float
 
 
 def main() -> None:
@@ -54,60 +71,61 @@ def main() -> None:
     splits = imdb(options.data, progress=False, download=False)
     assert splits.test is not None
     train, held_out = halves(splits.train, rotten_tomatoes(), SEED)
-    known = set(map(str, splits.train.inputs))
-    unlabelled = imdb_texts(options.data, progress=False, download=False).texts
-    reviews, snippets = ([str(text) for text in part.inputs] for part in train)
+    texts, labels = [str(text) for text in train[0].inputs], train[0].labels
     model = gw.load(options.model)
     assert isinstance(model.preprocessor, TextPreprocessor)
     assert isinstance(model.preprocessor.encoding, TokenEncoding)
-    kept = reviews_of(model, reviews)
+    rng = np.random.default_rng(SEED)
+    reviews = predicted(model, [texts[n] for n in rng.permutation(len(texts))[:ANCHORS]], REVIEW)
+    snippets = predicted(model, [str(text) for text in train[1].inputs], SNIPPET)
     model = replace(model, preprocessor=replace(model.preprocessor, encoding=model.preprocessor.encoding.respelling()))
-    texts = kept + texts_of(model, reviews, train[0].labels, [text for text in unlabelled if text not in known])
-    texts += [
-        Text(text, float(label), SNIPPET, "snippet") for text, label in zip(snippets, train[1].labels, strict=True)
-    ]
-    for kind in dict.fromkeys(text.kind for text in texts):
-        print(f"{kind}: {sum(text.kind == kind for text in texts):,}", flush=True)
-    model = refitted(model, texts)
+    short = [*written_texts(), *made_texts(texts, labels, rng), *snippets]
+    short += [Text(text, 0.5, MADE_NEUTRAL) for text in _rare(model, rng)]
+    model = trained(model, short, reviews)
+    print(of_short_texts(model))
     validation = joined(held_out, "")
-    name = "validation set, after the fit to short texts"
+    name = "validation set, after the training on short texts"
     found = evaluate(model.target, model.logits(validation.inputs), validation.labels, name)
     assert isinstance(found, Evaluation)
     print(found)
     report = model.metadata.calibration
     assert report is not None
     assert found.calibration_error is not None
-    method = f"{report.method}; then the dense layer of the LSTM was fitted again to short texts, in their sum"
+    method = f"{report.method}; then the LSTM was trained on short texts, in their sum"
     report = replace(report, method=method, loss_after=found.loss, calibration_error_after=found.calibration_error)
-    model = model.with_evaluation(found)
-    model = replace(model, metadata=replace(model.metadata, calibration=report))
+    source = f"{model.metadata.data}; {len(short):,} short texts (tools/bundled)"
+    faithfulness, _ = measure_sample(model.explained, model.preprocessor.encode_batch(validation.inputs))
+    metadata = replace(model.metadata, calibration=report, data=source, faithfulness=faithfulness)
+    model = replace(model, metadata=metadata).with_evaluation(found)
+    model.save(options.model)
     model.with_evaluation(model.evaluate(splits.test)).save(options.model)
 
 
-def texts_of(model: Model, reviews: Sequence[str], labels: Array, unlabelled: Sequence[str]) -> list[Text]:
-    """The short texts from the reviews that the model is trained on."""
-    rng, tested = np.random.default_rng(SEED), measured_texts()
-    logit = model.ensemble.get("ngrams").logits(model.preprocessor.encode_batch(unlabelled))[:, 0]
-    sure = np.where(np.abs(logit) > SURE, logit > 0, 1 / (1 + np.exp(-0.4 * logit)))
-    every = Reviews([*reviews, *unlabelled], np.concatenate([labels, sure]), len(reviews))
-    found = made_of(every, lambda texts: model.logits(texts)[:, 0], rng)
+def read(name: str) -> list[dict[str, str]]:
+    """The rows of a table of short texts."""
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def written_texts() -> list[Text]:
+    """The texts of `written_texts.tsv`."""
+    targets = [(row["text"], PROBABILITY[row["sentiment"]]) for row in read("written_texts.tsv")]
+    return [Text(text, y, WRITTEN_NEUTRAL if y == 0.5 else WRITTEN) for text, y in targets]
+
+
+def made_texts(reviews: Sequence[str], labels: Array, rng: np.random.Generator) -> list[Text]:
+    """Sentences made from reviews: some of the polar ones, and all that have both labels, which are neutral."""
     made: dict[str, set[int]] = {}
     for example in short_texts(reviews, labels, rng):
-        if content_key(example.text) not in tested:
-            made.setdefault(example.text, set()).add(example.label)
+        made.setdefault(example.text, set()).add(example.label)
     polar = [text for text, found in made.items() if len(found) == 1]
-    found += [Text(polar[n], float(*made[polar[n]]), MADE, "made") for n in rng.permutation(len(polar))[:SENTENCES]]
-    found += [Text(text, 0.5, NEUTRAL, "made, neutral") for text, found in made.items() if len(found) == 2]
-    return found + [Text(text, 0.5, NEUTRAL, "rare words") for text in _rare(model, rng)]
+    found = [Text(polar[n], float(*made[polar[n]]), MADE) for n in rng.permutation(len(polar))[:SENTENCES]]
+    return found + [Text(text, 0.5, MADE_NEUTRAL) for text, found in made.items() if len(found) == 2]
 
 
-def reviews_of(model: Model, reviews: Sequence[str]) -> list[Text]:
-    """Reviews, drawn at random, with the model's predictions."""
-    drawn = np.random.default_rng(SEED).permutation(len(reviews))[:ANCHORS]
-    texts = [reviews[n] for n in drawn]
-    return [
-        Text(text, float(p), ANCHOR, "review") for text, p in zip(texts, model.predict_proba(texts)[:, 1], strict=True)
-    ]
+def predicted(model: Model, texts: Sequence[str], weight: float) -> list[Text]:
+    """Texts with the model's predictions."""
+    return [Text(text, float(p), weight) for text, p in zip(texts, model.predict_proba(texts)[:, 1], strict=True)]
 
 
 def _rare(model: Model, rng: np.random.Generator) -> list[str]:
@@ -125,43 +143,63 @@ def _rare(model: Model, rng: np.random.Generator) -> list[str]:
     return found
 
 
-def refitted(model: Model, texts: Sequence[Text]) -> Model:
-    """The model with the dense layer that is fitted to the texts, see above."""
-    lstm = model.ensemble.lstm
-    y, c = (np.array([getattr(text, name) for text in texts]) for name in ("target", "weight"))
-    change = SHARE * fitted(*inputs_of(model, [text.text for text in texts]), y, c)
-    dense = {name: lstm.parameters[name] for name in ("dense.weight", "dense.bias")}
-    for (name, one), part in zip(dense.items(), np.split(change / model.ensemble.lstm_weight, [-1]), strict=True):
-        dense[name] = read_only((one + part.reshape(one.shape)).astype(np.float32))
-    model = model.with_lstm(parameters=MappingProxyType({**lstm.parameters, **dense}))
-    made = sum(text.kind not in ("review", "snippet") for text in texts)
-    source = f"{model.metadata.data}; dense layer refitted with {made:,} short texts (tools/bundled)"
-    return replace(model, metadata=replace(model.metadata, data=source))
+def trained(model: Model, short: Sequence[Text], reviews: Sequence[Text]) -> Model:
+    """The model with LSTM and dense layer trained on the texts, see above."""
+    texts, lstm, weight = [*short, *reviews], model.ensemble.lstm, model.ensemble.lstm_weight
+    full = [np.asarray(sequence) for sequence in model.preprocessor.encode_batch([text.text for text in texts])]
+    sequences = [truncate(sequence, lstm.arch) for sequence in full]
+    others = sum((share * member.logits(full) for member, share in model.ensemble.others), np.zeros((len(full), 1)))
+    others = others + model.ensemble.shift  # what the other members add to the logit
+    y, c = (np.array([[getattr(text, name)] for text in texts]) for name in ("target", "weight"))
+    network = _network(lstm, sequences)
+    optimizer = Adam({name: one for name, one in network.parameters.items() if name != TABLE}, beta_2=0.99)
+    rng = np.random.default_rng(SEED)
+    steps = len(short) // SHORT
+    for epoch in range(EPOCHS):
+        order, anchors = rng.permutation(len(short)), len(short) + rng.permutation(len(reviews))
+        for at in range(steps):
+            rows = np.concatenate([part[at * n : (at + 1) * n] for part, n in ((order, SHORT), (anchors, REVIEWS))])
+
+            def loss_of(logits: Array, rows: NDArray[np.int64] = rows) -> tuple[float, Array]:
+                losses, gradient = losses_of(weight * logits.astype(np.float64) + others[rows], y[rows], model.task)
+                share = c[rows] / c[rows].sum()
+                return float((share * losses).sum()), weight * share * gradient
+
+            step = epoch * steps + at
+            network.dropout.rng = np.random.default_rng([SEED, step])
+            network.zero_grad()
+            _, loss = network.backward(Batch.of([sequences[n] for n in rows], lstm.arch), loss_of)
+            gradients = {name: one for name, one in network.gradients().items() if name != TABLE}
+            scale = min(1.0, GRAD_CLIP / gradient_norm(gradients))
+            rate = one_cycle(LEARNING_RATE, step, EPOCHS * steps, EPOCHS * steps // 10)
+            optimizer.step(gradients, rate, scale)
+            if not at % 20:
+                print(f"epoch {epoch + 1}, step {at} of {steps}: loss {loss:.4f}", flush=True)
+    layers = {name: read_only(array) for name, array in optimizer.parameters.items()}
+    return model.with_lstm(parameters=MappingProxyType({**lstm.parameters, **layers}))
 
 
-def inputs_of(model: Model, texts: Sequence[str]) -> tuple[Array, Array]:
-    """The pooled states (n, F) and the logit (n,) of each text."""
-    sequences = model.preprocessor.encode_batch(texts)
-    states = model.ensemble.lstm.features(sequences)
-    dense, bias = (model.parameters[f"dense.{name}"] for name in ("weight", "bias"))
-    others = sum((weight * member.logits(sequences) for member, weight in model.ensemble.others), np.zeros(1))
-    return states, (model.ensemble.lstm_weight * (states @ dense.T + bias) + others + model.ensemble.shift)[:, 0]
+def _network(lstm: LSTM, sequences: Sequence[Array]) -> Network:
+    """The network of the model for these sequences."""
+    rows = np.unique(np.concatenate([*sequences, [0]])).astype(np.int64)
+    options: dict[str, Any] = {"dropout": {"output": DROPOUT}, "kernel": for_precision("float32")}
+    return Network(lstm.arch, dict(lstm.parameters), trainable_rows=rows, **options)
 
 
-def fitted(states: Array, z: Array, y: Array, c: Array) -> Array:
-    """What is added to the weights and to the bias (F + 1,) of the logit z (n,), for targets y and weights c (n,)."""
-    scale = 1 / (states.std(axis=0) + np.float32(1e-3))
-
-    def objective(change: Array) -> tuple[float, Array]:
-        u = change[:-1]
-        logit = z + states @ (scale * u.astype(np.float32)) + change[-1]
-        gradient = c * (1 / (1 + np.exp(-logit)) - y)
-        loss = c @ (np.logaddexp(0, logit) - y * logit) + L2 / 2 * u @ u
-        return float(loss), np.append(scale * (gradient.astype(np.float32) @ states) + L2 * u, gradient.sum())
-
-    start, options = np.zeros(states.shape[1] + 1), {"maxiter": STEPS, "maxcor": 20}
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    return np.append(scale * found[:-1], found[-1:])
+def of_short_texts(model: Model) -> str:
+    """Of `validation_texts.tsv`: how many are right, how many of these sure, and the confidence of neutral ones."""
+    rows = read("validation_texts.tsv")
+    positive = model.predict_proba([row["text"] for row in rows])[:, 1]
+    confidence, lines = np.maximum(positive, 1 - positive), []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        of_group = np.array([row["group"] == group for row in rows])
+        if group == "neutral":
+            lines.append(f"{group}: mean confidence {confidence[of_group].mean():.3f}")
+            continue
+        right = np.array([(p > 0.5) == (row["sentiment"] == "positive") for p, row in zip(positive, rows, strict=True)])
+        sure = right & (confidence >= SURE)
+        lines.append(f"{group}: right {right[of_group].mean():.3f}, sure {sure[of_group].mean():.3f}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
