@@ -87,7 +87,6 @@ def main() -> None:
     name = "validation set, after the training on short texts"
     found = evaluate(model.target, model.logits(validation.inputs), validation.labels, name)
     assert isinstance(found, Evaluation)
-    print(found)
     report = model.metadata.calibration
     assert report is not None
     assert found.calibration_error is not None
@@ -97,6 +96,7 @@ def main() -> None:
     faithfulness, _ = measure_sample(model.explained, model.preprocessor.encode_batch(validation.inputs))
     metadata = replace(model.metadata, calibration=report, data=source, faithfulness=faithfulness)
     model = replace(model, metadata=metadata).with_evaluation(found)
+    print(f"{name}: {model.metadata.evaluations[-1].figures}")
     model.save(options.model)
     model.with_evaluation(model.evaluate(splits.test)).save(options.model)
 
