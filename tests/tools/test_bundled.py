@@ -1,33 +1,30 @@
 """Texts for the bundled model: labels of short ones; none is of a test, the validation set or the checklist."""
 
 import re
-from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 import gatewise as gw
-from benchmarks.checklist import categories, short_texts
+from benchmarks.checklist import categories
 from gatewise.data import Labelled
 from gatewise.data.labelled import content_key
 from tools.bundled import refit
 from tools.bundled.__main__ import parts
-from tools.bundled.sentences import crops
+from tools.bundled.sentences import crops, short_texts
 
 
 def test_no_written_text_is_a_validation_text_or_one_of_a_test() -> None:
     """Whatever its case and its last punctuation mark."""
 
-    def keys(texts: Iterable[str]) -> list[int]:
-        return [content_key(text.strip().rstrip(".!? ") or text) for text in texts]
-
-    tested = keys(text for category in [*categories(), *short_texts()] for text in category.sentences)
+    tested = refit.measured_texts()
     written, validation = (
-        keys(row["text"] for row in refit.read(f"{name}.tsv")) for name in ("written_texts", "validation_texts")
+        [refit.bare_key(row["text"]) for row in refit.read(f"{name}.tsv")]
+        for name in ("written_texts", "validation_texts")
     )
     assert len(written) == len(set(written))
     assert not set(written) & {*validation, *tested}
-    assert not set(validation) & set(tested)
+    assert not set(validation) & tested
 
 
 def test_short_texts_are_learnt_and_reviews_keep_their_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +77,16 @@ def test_no_sentence_of_the_validation_part_or_of_the_checklist_is_trained_on() 
     for text in training.inputs:
         assert not numbers & set(re.findall(r"(?:train|part) (\d+)", str(text)))
     assert f"{len(training) - 250 + len(validation):,} sentences" in training.source
+
+
+def test_no_made_sentence_is_one_that_the_model_is_measured_on() -> None:
+    texts, labels = reviews(200)
+    texts = [
+        f"{text} The acting is {'superb' if label else 'awful'}." for text, label in zip(texts, labels, strict=True)
+    ]
+    tested = refit.measured_texts()
+    made = short_texts(texts, labels, np.random.default_rng(0))
+    assert any(refit.bare_key(example.text) in tested for example in made)
+    kept = refit.made_texts(texts, labels, np.random.default_rng(0))
+    assert kept
+    assert not tested & {refit.bare_key(text.text) for text in kept}

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gatewise as gw
-from benchmarks.checklist import SURE
+from benchmarks import checklist
 from gatewise.data import imdb, rotten_tomatoes
+from gatewise.data.labelled import content_key
 from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.kernels import for_precision, read_only
 from gatewise.members.lstm import LSTM
@@ -113,11 +114,26 @@ def written_texts() -> list[Text]:
     return [Text(text, y, WRITTEN_NEUTRAL if y == 0.5 else WRITTEN) for text, y in targets]
 
 
+def bare_key(text: str) -> int:
+    """A hash of a text. Case, spaces and the last punctuation marks do not count."""
+    return content_key(text.strip().rstrip(".!? ") or text)
+
+
+def measured_texts() -> set[int]:
+    """`bare_key` of the texts of `benchmarks.checklist`, which no model is trained on."""
+    measured = [*checklist.categories(), *checklist.short_texts()]
+    return {bare_key(sentence) for category in measured for sentence in category.sentences}
+
+
 def made_texts(reviews: Sequence[str], labels: Array, rng: np.random.Generator) -> list[Text]:
-    """Sentences made from reviews: some of the polar ones, and all that have both labels, which are neutral."""
+    """Sentences made from reviews: some of the polar ones, and all that have both labels, which are neutral. None of
+    them is a text that the model is measured on.
+    """
     made: dict[str, set[int]] = {}
+    measured = measured_texts()
     for example in short_texts(reviews, labels, rng):
-        made.setdefault(example.text, set()).add(example.label)
+        if bare_key(example.text) not in measured:
+            made.setdefault(example.text, set()).add(example.label)
     polar = [text for text, found in made.items() if len(found) == 1]
     found = [Text(polar[n], float(*made[polar[n]]), MADE) for n in rng.permutation(len(polar))[:SENTENCES]]
     return found + [Text(text, 0.5, MADE_NEUTRAL) for text, found in made.items() if len(found) == 2]
@@ -197,7 +213,7 @@ def of_short_texts(model: Model) -> str:
             lines.append(f"{group}: mean confidence {confidence[of_group].mean():.3f}")
             continue
         right = np.array([(p > 0.5) == (row["sentiment"] == "positive") for p, row in zip(positive, rows, strict=True)])
-        sure = right & (confidence >= SURE)
+        sure = right & (confidence >= checklist.SURE)
         lines.append(f"{group}: right {right[of_group].mean():.3f}, sure {sure[of_group].mean():.3f}")
     return "\n".join(lines)
 
