@@ -1,5 +1,4 @@
-// gatewise.kernels._native. It reads arrays without a copy and returns arrays from the arena. Every function first checks
-// that its arguments fit together (checks.h).
+// gatewise.kernels._native. Every function first checks that its arguments fit together (checks.h).
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -7,77 +6,24 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
-#include <initializer_list>
-#include <memory>
-#include <new>
 #include <numeric>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "arena.h"
+#include "arrays.h"
 #include "checks.h"
 #include "driver.h"
-#include "dual.h"
 #include "isas.h"
 #include "pool.h"
 #include "pooling.h"
 
-namespace nb = nanobind;
-
 namespace gatewise {
 
+void bind_training(nb::module_& m);  // bind_training.cpp
+
 namespace {
-
-template <class T>
-using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
-using InOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Maybe = std::optional<In<T>>;
-using Out = nb::ndarray<nb::numpy, float>;
-
-template <class T>
-const T* data_or_null(const Maybe<T>& array) {
-    return array ? array->data() : nullptr;
-}
-float* data_or_null(const std::optional<Out>& array) { return array ? array->data() : nullptr; }
-
-// A new array of this shape. The arena gets its memory back when its last owner is gone.
-Out new_array(std::initializer_list<Index> shape) {
-    const std::vector<size_t> sizes(shape.begin(), shape.end());
-    size_t bytes = sizeof(float);
-    for (const Index n : shape) {
-        require(n >= 0, "a size must not be negative");
-        if (__builtin_mul_overflow(bytes, static_cast<size_t>(n), &bytes)) throw std::bad_alloc();
-    }
-    auto block = std::make_unique<Block>(allocate(bytes));
-    Block* held = block.get();
-    const nb::capsule owner(held, [](void* p) noexcept {
-        const std::unique_ptr<Block> owned(static_cast<Block*>(p));
-        release(*owned);
-    });
-    block.release();
-    return Out(held->data, sizes.size(), sizes.data(), owner);
-}
-
-// The array behind an object, without a copy.
-InOut float32_array(const char* name, const nb::object& object) {
-    InOut array;
-    if (!nb::try_cast(object, array, false))
-        throw std::invalid_argument(std::string(name) + ": expected a writable float32 array in C order");
-    check_aligned(array);
-    return array;
-}
-
-const Isa& find(const std::string& name) {
-    for (const Isa* isa : float32_isas())
-        if (name == isa->name) return *isa;
-    for (const Isa* isa : bf16_isas())
-        if (name == isa->name) return *isa;
-    throw std::invalid_argument("instruction set '" + name + "' cannot run here");
-}
 
 std::vector<std::string> names_of(const std::vector<const Isa*>& isas) {
     std::vector<std::string> names;
@@ -350,76 +296,6 @@ void count_above(
         isa, {.lengths = steps_of.data(), .size = series, .steps = steps, .threads = threads}, job);
 }
 
-void adam_step(
-    const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const In<float>& grad,
-    const InOut& m, const InOut& v, float beta_1, float rest_1, float beta_2, float rest_2, float rate, float epsilon,
-    float scale) {
-    check_aligned(weight, rows, grad, m, v);
-    const Isa& isa = find(isa_name);
-    check_threads(threads);
-    require(m.size() == weight.size() && v.size() == weight.size(), "m and v must have the size of weight");
-    std::vector<int64_t> selected;
-    if (rows) {
-        check_axes("weight", weight, 2);
-        selected = checked_range("rows", *rows, 0, extent(weight, 0));
-        check_shape("grad", grad, {extent(*rows, 0), extent(weight, 1)});
-    } else {
-        require(grad.size() == weight.size(), "grad must have the size of weight");
-    }
-    const AdamJob job{
-        .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
-        .rate = rate,
-        .epsilon = epsilon,
-        .scale = scale,
-        .rows = rows ? selected.data() : nullptr,
-        .columns = rows ? extent(weight, 1) : 1,
-        .grad = grad.data(),
-        .weight = weight.data(),
-        .m = m.data(),
-        .v = v.data()};
-    const nb::gil_scoped_release released;
-    run_adam_step(isa, threads, job, rows ? extent(*rows, 0) : static_cast<Index>(weight.size()));
-}
-
-void adam_catch_up(
-    const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const InOut& m,
-    const InOut& v, const In<int64_t>& last, Index now, const In<float>& rates, const In<float>& epsilons,
-    float beta_1, float rest_1, float beta_2, float rest_2) {
-    check_aligned(weight, rows, m, v, last, rates, epsilons);
-    const Isa& isa = find(isa_name);
-    check_threads(threads);
-    check_axes("weight", weight, 2);
-    require(m.size() == weight.size() && v.size() == weight.size(), "m and v must have the size of weight");
-    const std::vector<int64_t> selected = checked_rows("rows", rows, extent(weight, 0));
-    const Index table_rows = rows ? extent(*rows, 0) : extent(weight, 0);
-    check_shape("last", last, {table_rows});
-    require(now >= 0, "now must not be negative");
-    for (const In<float>* numbers : {&rates, &epsilons})
-        require(static_cast<Index>(numbers->size()) > now, "rates and epsilons must reach step `now`");
-    const std::vector<int64_t> steps_done = checked_range("last", last, 0, now + 1);
-    const CatchUpJob job{
-        .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
-        .rates = rates.data(),
-        .epsilons = epsilons.data(),
-        .rows = rows ? selected.data() : nullptr,
-        .last = steps_done.data(),
-        .now = now,
-        .columns = extent(weight, 1),
-        .weight = weight.data(),
-        .m = m.data(),
-        .v = v.data()};
-    const nb::gil_scoped_release released;
-    run_adam_catch_up(isa, threads, job, table_rows);
-}
-
-double sum_of_squares(const std::string& isa_name, Index threads, const In<float>& x) {
-    check_aligned(x);
-    const Isa& isa = find(isa_name);
-    check_threads(threads);
-    const nb::gil_scoped_release released;
-    return run_sum_of_squares(isa, threads, x.data(), static_cast<Index>(x.size()));
-}
-
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     check_aligned(x);
     const Isa& isa = find(isa_name);
@@ -430,24 +306,6 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
         isa.activate({.count = count, .x = x.data(), .sigmoid = sigmoid.data(), .tanh = tanh.data()});
     });
     return nb::make_tuple(sigmoid, tanh);
-}
-
-double fit_squared_hinge(
-    const In<std::int32_t>& starts, const In<std::int32_t>& columns, const In<float>& values, const In<float>& sign,
-    const In<double>& cost, int max_passes, double tol, const nb::ndarray<double, nb::c_contig, nb::device::cpu>& w) {
-    check_aligned(starts, columns, values, sign, cost, w);
-    const Index n = static_cast<Index>(sign.size()), entries = static_cast<Index>(columns.size());
-    check_shape("sign", sign, {n});
-    check_shape("cost", cost, {n});
-    check_shape("starts", starts, {n + 1});
-    check_shape("values", values, {entries});
-    check_axes("w", w, 1);
-    const std::vector<std::int32_t> ends = checked_range("starts", starts, 0, entries + 1);
-    require(std::is_sorted(ends.begin(), ends.end()), "starts must not decrease");
-    const std::vector<std::int32_t> features = checked_range("columns", columns, 0, extent(w, 0));
-    const SparseRows x = {.n = n, .starts = ends.data(), .columns = features.data(), .values = values.data()};
-    const nb::gil_scoped_release released;
-    return squared_hinge(x, sign.data(), cost.data(), max_passes, tol, w.data());
 }
 
 Segments segments_of(Index threads, const std::vector<Index>& lengths, Index width) {
@@ -544,20 +402,8 @@ NB_MODULE(_native, m) {
         "count_above", &count_above, "isa"_a, "threads"_a, "values"_a.noconvert(), "lengths"_a.noconvert(),
         "dilations"_a.noconvert(), "per_kernel"_a.noconvert(), "masks"_a.noconvert(), "thresholds"_a.noconvert(),
         "counts"_a.noconvert());
-    m.def(
-        "adam_step", &adam_step, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
-        "grad"_a.noconvert(), "m"_a.noconvert(), "v"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a, "rest_2"_a,
-        "rate"_a, "epsilon"_a, "scale"_a);
-    m.def(
-        "adam_catch_up", &adam_catch_up, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
-        "m"_a.noconvert(), "v"_a.noconvert(), "last"_a.noconvert(), "now"_a, "rates"_a.noconvert(),
-        "epsilons"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a, "rest_2"_a);
-    m.def("sum_of_squares", &sum_of_squares, "isa"_a, "threads"_a, "x"_a.noconvert());
+    bind_training(m);
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
-    m.def(
-        "fit_squared_hinge", &fit_squared_hinge, "starts"_a.noconvert(), "columns"_a.noconvert(),
-        "values"_a.noconvert(), "sign"_a.noconvert(), "cost"_a.noconvert(), "max_passes"_a, "tol"_a,
-        "w"_a.noconvert());
     m.def(
         "segment_reduce", static_cast<Out (*)(Index, bool, const In<float>&, const In<int64_t>&)>(&segment_reduce),
         "threads"_a, "maximum"_a, "x"_a.noconvert(), "lengths"_a.noconvert());

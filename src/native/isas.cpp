@@ -1,5 +1,7 @@
 #include "isas.h"
 
+#include <stdexcept>
+
 #if defined(GATEWISE_AMX_BUILT)
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -67,6 +69,14 @@ std::vector<const Isa*> float32_isas() {
 #endif
     isas.push_back(isa_portable());
     return isas;
+}
+
+const Isa& find(const std::string& name) {
+    for (const Isa* isa : float32_isas())
+        if (name == isa->name) return *isa;
+    for (const Isa* isa : bf16_isas())
+        if (name == isa->name) return *isa;
+    throw std::invalid_argument("instruction set '" + name + "' cannot run here");
 }
 
 }  // namespace gatewise

@@ -1,6 +1,6 @@
 // The interface between the instruction-set builds and the rest: plain data and function pointers.
 //
-//   bind.cpp                     Python in and out             kernel.cpp   compiled once per instruction set
+//   bind.cpp, bind_training.cpp  Python in and out             kernel.cpp   compiled once per instruction set
 //   driver.cpp                   plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
 //   plan, pool, arena, isas                                      registers.h  amx.h  forward.h  backward.h  linear.h
 //                                                                convolution.h
