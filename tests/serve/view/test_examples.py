@@ -31,7 +31,7 @@ def test_the_first_touch_shows_something(name: str, moved: float) -> None:
     assert (memory >= 0.3).all()
 
 
-@pytest.mark.parametrize(("name", "answers"), [("tutorial", {True, False, None}), ("bundled", {True, False})])
+@pytest.mark.parametrize(("name", "answers"), [("tutorial", {True, False, None}), ("bundled", {True, False, None})])
 def test_an_example_says_whether_the_served_model_is_right(name: str, answers: set[bool | None]) -> None:
     model = bundled_model(name)
     found = examples_of(model)
