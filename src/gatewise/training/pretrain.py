@@ -88,7 +88,7 @@ SIZES: dict[str, PretrainRecipe] = {
     "embeddings": PretrainRecipe("embeddings", embedding_dim=128, units=0, epochs=2),
     "small": PretrainRecipe("small", embedding_dim=128, units=128, epochs=1),
     "medium": PretrainRecipe("medium", embedding_dim=128, units=256, epochs=1, learning_rate=0.012),
-    "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.002),
+    "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.006),
 }
 # More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
 # once (docs/log/accuracy.md, 2026-11-24). The fewest minutes for which a size is chosen, for 20 million words on two
