@@ -172,7 +172,7 @@ class Model(Predictor):
 
         >>> explanation = gw.load().explain("Two dull hours, badly acted.")
         >>> print(explanation.steps[explanation.scores.argmin()])
-        dull
+        badly
 
         method: a name of `gatewise.explain.METHODS` or a Method; None for the one that measured best on this model.
         target: the class, label or number that is explained, as a label or its name; None for the predicted one.
