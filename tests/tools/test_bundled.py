@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from benchmarks.checklist import categories
 from gatewise.data import Labelled
-from gatewise.data.labelled import content_key
 from tools.bundled import refit
 from tools.bundled.__main__ import parts
+from tools.bundled.measured import bare_key, measured_texts
 from tools.bundled.sentences import crops, short_texts
 
 
 def test_no_written_text_is_a_validation_text_or_one_of_a_test() -> None:
     """Whatever its case and its last punctuation mark."""
 
-    tested = refit.measured_texts()
+    tested = measured_texts()
     written, validation = (
-        [refit.bare_key(row["text"]) for row in refit.read(f"{name}.tsv")]
-        for name in ("written_texts", "validation_texts")
+        [bare_key(row["text"]) for row in refit.read(f"{name}.tsv")] for name in ("written_texts", "validation_texts")
     )
     assert len(written) == len(set(written))
     assert not set(written) & {*validation, *tested}
@@ -65,18 +63,20 @@ def reviews(n: int) -> tuple[list[str], np.ndarray]:
 def test_no_sentence_of_the_validation_part_or_of_the_checklist_is_trained_on() -> None:
     texts, labels = reviews(200)
     texts = [f"{text} I loved this film. The plot is dull." for text in texts]
-    tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
-    assert any(content_key(example.text) in tested for example in crops(texts, labels, 1_000, np.random.default_rng(0)))
+    tested = measured_texts()
+    assert any(bare_key(example.text) in tested for example in crops(texts, labels, 1_000, np.random.default_rng(0)))
     of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
-    snippets = Labelled([f"Snippet {n}." for n in range(50)], np.arange(50) % 2, ("negative", "positive"))
+    of_critics = [*(f"Snippet {n}." for n in range(40)), *("Horrible" + "!" * n for n in range(10))]
+    snippets = Labelled(of_critics, np.arange(50) % 2, ("negative", "positive"))
     training, validation = parts(of_film, snippets, seed=0)
-    assert not tested & {content_key(text) for text in training.inputs}
+    assert not tested & {bare_key(text) for text in training.inputs}
     held_out = set(validation.inputs) & set(texts)
     assert len(held_out) == 20
     numbers = {re.search(r"train (\d+)", text)[1] for text in held_out}
     for text in training.inputs:
         assert not numbers & set(re.findall(r"(?:train|part) (\d+)", str(text)))
-    assert f"{len(training) - 250 + len(validation):,} sentences" in training.source
+    made = sum(text not in {*texts, *of_critics} for text in training.inputs)
+    assert f"{made:,} sentences" in training.source
 
 
 def test_no_made_sentence_is_one_that_the_model_is_measured_on() -> None:
@@ -84,9 +84,9 @@ def test_no_made_sentence_is_one_that_the_model_is_measured_on() -> None:
     texts = [
         f"{text} The acting is {'superb' if label else 'awful'}." for text, label in zip(texts, labels, strict=True)
     ]
-    tested = refit.measured_texts()
+    tested = measured_texts()
     made = short_texts(texts, labels, np.random.default_rng(0))
-    assert any(refit.bare_key(example.text) in tested for example in made)
+    assert any(bare_key(example.text) in tested for example in made)
     kept = refit.made_texts(texts, labels, np.random.default_rng(0))
     assert kept
-    assert not tested & {refit.bare_key(text.text) for text in kept}
+    assert not tested & {bare_key(text.text) for text in kept}

@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 import gatewise as gw
 from benchmarks import checklist
 from gatewise.data import imdb, imdb_texts, rotten_tomatoes
-from gatewise.data.labelled import content_key
 from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.kernels import for_precision, read_only
 from gatewise.members.lstm import LSTM
@@ -45,6 +44,7 @@ from gatewise.text.tokens import TokenEncoding
 from gatewise.training.optim import Adam, gradient_norm, one_cycle
 from gatewise.types import Array
 from tools.bundled.__main__ import halves, joined
+from tools.bundled.measured import bare_key, measured_texts
 from tools.bundled.sentences import short_texts
 
 SEED = 0
@@ -115,17 +115,6 @@ def written_texts() -> list[Text]:
     """The texts of `written_texts.tsv`."""
     targets = [(row["text"], PROBABILITY[row["sentiment"]]) for row in read("written_texts.tsv")]
     return [Text(text, y, WRITTEN_NEUTRAL if y == 0.5 else WRITTEN) for text, y in targets]
-
-
-def bare_key(text: str) -> int:
-    """A hash of a text. Case, spaces and the last punctuation marks do not count."""
-    return content_key(text.strip().rstrip(".!? ") or text)
-
-
-def measured_texts() -> set[int]:
-    """`bare_key` of the texts of `benchmarks.checklist`, which no model is trained on."""
-    measured = [*checklist.categories(), *checklist.short_texts()]
-    return {bare_key(sentence) for category in measured for sentence in category.sentences}
 
 
 def made_texts(reviews: Sequence[str], labels: Array, rng: np.random.Generator) -> list[Text]:

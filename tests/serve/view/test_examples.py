@@ -31,8 +31,8 @@ def test_the_first_touch_shows_something(name: str, moved: float) -> None:
     assert (memory >= 0.3).all()
 
 
-@pytest.mark.parametrize(("name", "answers"), [("tutorial", {True, False, None}), ("bundled", {True, False, None})])
-def test_an_example_says_whether_the_served_model_is_right(name: str, answers: set[bool | None]) -> None:
+@pytest.mark.parametrize("name", ["tutorial", "bundled"])
+def test_an_example_says_whether_the_served_model_is_right(name: str) -> None:
     model = bundled_model(name)
     found = examples_of(model)
     for example in found:
@@ -40,7 +40,7 @@ def test_an_example_says_whether_the_served_model_is_right(name: str, answers: s
         close = abs(positive - 0.5) <= 0.05
         assert example["predicted"] == ("undecided" if close else "positive" if positive > 0.5 else "negative")
         assert example["correct"] == (None if close else example["predicted"] == example["label"])
-    assert {example["correct"] for example in found} == answers
+    assert {example["correct"] for example in found} == {True, False, None}
     assert [bool(example["other"]) for example in found].count(True) == 1
 
 
