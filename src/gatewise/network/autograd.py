@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, LSTMCall
 from gatewise.kernels.interface import Kernel
+from gatewise.kernels.pooling import segment_reduce
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
@@ -137,7 +138,8 @@ def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
-    return RowGradient(rows[starts], np.add.reduceat(values[order], starts, axis=0))
+    counts = np.diff(starts, append=len(rows))
+    return RowGradient(rows[starts], segment_reduce(values[order], counts, "sum"))
 
 
 class RecordingOps(Ops):
