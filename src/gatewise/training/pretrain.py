@@ -65,9 +65,9 @@ class PretrainRecipe:
     """Candidates of the sampled softmax. TensorFlow: `sampled_softmax_loss(num_sampled)`."""
     learning_rate: Positive = 0.003
     """Peak learning rate of Adam in one-cycle."""
-    dropout_word: Probability = 0.1
-    """Probability of dropping a whole word's embedding."""
-    dropout_output: Probability = 0.1
+    dropout_word: Probability = 0.0
+    """Probability of dropping a whole word's embedding. With few texts, ten epochs gain from 0.1 here and below."""
+    dropout_output: Probability = 0.0
     """Dropout probability before the decoder."""
     grad_clip: Positive = 1.0
     """Largest norm of the gradient of all parameters."""
