@@ -252,12 +252,20 @@ def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-RECIPES: dict[str, Recipe] = {}
-"""The recipes of recipes.toml by name. A section has the form of `read_config`; `recipe` names an earlier one, which it
-changes."""
-for _name, _section in tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8")).items():
-    _base = RECIPES.get(_section.pop("recipe", ""), Recipe(_name))
-    RECIPES[_name] = replace(with_values(_base, _by_path(_section)), name=_name)
+def _built_in() -> dict[str, Recipe]:
+    """The recipes of recipes.toml. A section has the form of `read_config`; `recipe` names an earlier one, which it
+    changes.
+    """
+    found: dict[str, Recipe] = {}
+    file = Path(__file__).with_name("recipes.toml")
+    for name, section in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        base = found.get(section.pop("recipe", ""), Recipe(name))
+        found[name] = replace(with_values(base, _by_path(section)), name=name)
+    return found
+
+
+RECIPES = _built_in()
+"""The built-in recipes by name."""
 
 
 def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
