@@ -4,8 +4,8 @@
     python -m benchmarks.few_labels --data aclImdb_v1.tar.gz --rules [--labels 0 100 500 1000 5000] [--seeds 0]
 
 With --pretrained: the default recipe for so many labels, from that model; all other reviews of the train half and of
-the unlabelled part are unlabelled texts. Half of the labels are positive. Measured on 5,000 reviews of the test half,
-the same for each seed, which is that of the sample and of the training.
+the unlabelled part are unlabelled texts. Half of the labels are positive. A seed is that of the sample and of the
+training. Measured on 5,000 reviews of the test half, equal for all seeds.
 
 With --rules: recipe `fast`, without a pretrained model, with the rules of rules.csv that read ratings ("8/10") and
 without. The labels are a random sample. With rules, the reviews that a rule fits are unlabelled texts; the recipe reads
@@ -27,7 +27,7 @@ from gatewise.model.model import Model
 from gatewise.training import recipe
 
 RULES = Path(__file__).with_name("rules.csv")
-TEST_ROWS = 5_000  # with a pretrained model, whose prediction of the test half takes as long as its training
+TEST_ROWS = 5_000  # with a pretrained model, which takes several minutes for the whole test half
 
 
 def sample(train: Labelled, count: int, seed: int, *, balanced: bool = False) -> Labelled:
@@ -56,7 +56,7 @@ def from_pretrained(reviews: Reviews, path: Path, labels: list[int], seeds: list
             model = gw.train(labelled, pretrained=pretrained, unlabelled=reviews.texts, seed=seed, verbose=0)
             seconds = time.perf_counter() - start
             model = model.with_lstm(kernel=recipe(model.metadata.recipe).kernel())  # as in training: faster
-            report(f"{count:,} labels, seed {seed}", model, test, seconds)
+            report(f"{len(labelled):,} labels, seed {seed}", model, test, seconds)
 
 
 def by_rules(reviews: Reviews, labels: list[int], seeds: list[int]) -> None:
