@@ -1,9 +1,10 @@
 """Learning from unlabelled texts: an LSA classifier, and soft labels that a teacher predicts for a student.
 
 Self-training (Scudder 1965) with the soft targets of distillation (Hinton et al. 2015). The teacher is an ensemble that
-is trained on the labelled texts; or for few labels (recipe `few-shot`) stacked generalisation (Wolpert 1992) of two
-classifiers that err on different texts: a logistic regression on LSA document vectors of all texts, and the n-gram
-model. Cross-validation gives their logits for the labelled texts, to which their weights are fitted.
+is trained on the labelled texts; or for few labels (recipe `few-shot`) stacked generalisation (Wolpert 1992) of
+classifiers that err on different texts: a logistic regression on LSA document vectors of all texts, the n-gram model,
+and with a pretrained language model a logistic regression on what it predicts after prompts (`training.prompts`).
+Cross-validation gives their logits for the labelled texts, to which their weights are fitted.
 
 Latent semantic analysis (LSA, Deerwester et al. 1990) describes a text by its coordinates along the directions in
 which a collection varies most. With df_j the texts of n that contain n-gram j,
@@ -53,11 +54,13 @@ from gatewise.training.fields import with_values
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
 from gatewise.training.processes import current
+from gatewise.training.prompts import prompted_vectors
 from gatewise.training.stack import L2, FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 FOLDS = 5
+PROMPTS_L2 = 200.0  # penalty of the logistic regression on features by prompts
 LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_standardised_glm`, shared_scale)
 OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
 EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
@@ -67,6 +70,8 @@ MAX_SOFT_LABELS = 10_000  # unlabelled texts that stacking labels: more take lon
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
 Probabilities = NDArray[np.float64]  # (m, K)
+Classifier = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
+"""Logits (m, outputs) of the query rows, the second argument, from a fit to the rows of the first one."""
 Teach = Callable[[TrainingData, list[Array], Run], Probabilities | None]
 """Trains an ensemble and predicts the soft labels of full sequences; None in all processes but the first."""
 
@@ -153,19 +158,25 @@ def stacked_predictions(
     texts, targets = data.full(train) + unlabelled, data.targets(train)
     labelled, further = np.arange(len(data.train)), np.arange(len(data.train), len(train))
 
-    def by_lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
-        """Logits (m, outputs) of the query rows of `texts`, from a fit to `rows`."""
-        assert lsa is not None
-        vectors = lsa.document_vectors
-        weight, bias = fit_standardised_glm(vectors[rows], targets[rows], LSA_L2, shared_scale=True)
-        return np.asarray(vectors[query] @ weight.T + bias)
+    def by_vectors(vectors: Array, l2: float) -> Classifier:
+        """A logistic regression on document vectors (n, F)."""
+
+        def logits(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
+            weight, bias = fit_standardised_glm(vectors[rows], targets[rows], l2, shared_scale=True)
+            return np.asarray(vectors[query] @ weight.T + bias)
+
+        return logits
 
     def by_ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
         features = NgramFeatures.of([texts[row] for row in rows], recipe.order, MIN_DF, data.excluded_tokens)
         found = features.fit(targets[rows], l2=recipe.l2)
         return found.logits([texts[row] for row in query])
 
-    classifiers = {"n-grams": by_ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": by_ngrams}
+    classifiers: dict[str, Classifier] = {} if lsa is None else {"LSA": by_vectors(lsa.document_vectors, LSA_L2)}
+    classifiers["n-grams"] = by_ngrams
+    prompted = prompted_vectors(data, texts, np.append(np.arange(len(train)), len(train) + query), run)
+    if prompted is not None:
+        classifiers["prompts"] = by_vectors(prompted, PROMPTS_L2)
     held_out = {name: np.zeros((len(labelled), targets.shape[1])) for name in classifiers}
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
         for name, classifier in classifiers.items():

@@ -1,0 +1,141 @@
+"""Prompts: what a pretrained language model predicts at the sentences of a text, as features of the text.
+
+A prompt asks a language model about the text before it (Radford et al. 2019): after a praising sentence and "it is a",
+it predicts other words than after a critical one. The prompts are mined (Jiang et al. 2020): openings of sentences for
+the forward LSTM, endings for the backward one, which predicts the word before "this movie .", those that are the most
+frequent in the texts. From its state after each sentence, in its direction, an LSTM reads each prompt:
+
+    v = mean over the sentences of W h      (D,)      h (H,): the state after the prompt, W (D, H): the decoder
+
+The logits of the next word are products of the embeddings with v, and a bias. docs/log/accuracy.md compares v with the
+mean of the states themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import quote
+from gatewise.kernels import LSTMCall
+from gatewise.kernels.interface import Kernel
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.batch import PAD, chunks, truncate, unique_tokens
+from gatewise.network.language_model import DIRECTIONS
+from gatewise.network.trainable import TABLE
+from gatewise.text.tokens import TokenEncoding
+from gatewise.training.members import Run
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+TOKENS = 3  # of a prompt; an ending's last one ends the sentence
+PROMPTS = 2  # per direction
+STEPS_PER_BATCH = 1 << 14  # bounds the memory of a batch: the activations of each step are kept
+MARKS = (".", "!", "?", "。", "！", "？")  # tokens that end a sentence
+
+Prompts = dict[str, NDArray[np.int32]]  # by direction: (prompts, TOKENS), in reading order
+
+
+def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.int64], run: Run) -> Array | None:
+    """Features of these rows of the texts, full sequences: (n, F) float32, 0 for other texts. None without a pretrained
+    language model with LSTMs, and where the texts have no sentences.
+    """
+    if run.pretrained is None or "decoder.bias" not in run.pretrained.parameters or not run.pretrained.has_lstm:
+        return None
+    parameters, preprocessor = run.pretrained.parameters, cast(TextPreprocessor, run.pretrained.preprocessor)
+    ids = cast(TokenEncoding, preprocessor.encoding).ids
+    marks = [ids[mark] for mark in MARKS if mark in ids]
+    prompts = mine(texts, marks, data.excluded_tokens, len(parameters[TABLE]))
+    if prompts is None:
+        return None
+    words = {id: word for word, id in ids.items()}
+    shown = (quote(" ".join(words[id] for id in one)) for found in prompts.values() for one in found.tolist())
+    run.callback.log(f"prompts of the language model: {', '.join(shown)}")
+    sequences = [truncate(texts[row], data.architecture) for row in rows]
+    found = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
+    vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    vectors[rows] = found
+    return vectors
+
+
+def mine(sequences: Sequence[Array], marks: Sequence[int], excluded: Sequence[int], vocab_size: int) -> Prompts | None:
+    """The most frequent openings and endings of sentences; None where the texts have no two sentences in a row.
+
+    marks: the tokens that end a sentence. A prompt has no token in `excluded`, none from `vocab_size` on, and no mark
+    inside.
+    """
+    tokens = np.concatenate([part for s in sequences for part in (s, [PAD])]).astype(np.int32)
+    ends = np.flatnonzero(_sentence_ends(tokens, marks))
+    ends = ends[(ends >= TOKENS - 1) & (ends + TOKENS < len(tokens))][:, None]
+    found = {}
+    for direction, first, end in (("forward", 1, 0), ("backward", 1 - TOKENS, 1)):
+        prompts = tokens[ends + np.arange(first, first + TOKENS)]
+        inside = prompts[:, : TOKENS - end]
+        usable = ~np.isin(inside, [PAD, *marks, *excluded]).any(axis=1) & (prompts < vocab_size).all(axis=1)
+        distinct, counts = np.unique(prompts[usable], axis=0, return_counts=True)
+        found[direction] = distinct[np.argsort(-counts, kind="stable")[:PROMPTS]]
+    return found if all(map(len, found.values())) else None
+
+
+def prompted_features(
+    language_model: Mapping[str, Array],
+    sequences: Sequence[Array],
+    prompts: Prompts,
+    marks: Sequence[int],
+    kernel: Kernel,
+) -> Array:
+    """v of each prompt, next to each other, for n sequences: (n, F) float32.
+
+    language_model: parameters by name, with LSTMs. A token that it does not have counts as `PAD`.
+    """
+    size = len(language_model[TABLE])
+    known = [np.where(s < size, s, PAD) if len(s) else np.full(1, PAD) for s in sequences]
+    parts = [
+        np.concatenate(
+            [_features(language_model, direction, some, prompts[direction], marks, kernel) for direction in DIRECTIONS],
+            axis=1,
+        )
+        for some in chunks(known, STEPS_PER_BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _features(
+    language_model: Mapping[str, Array],
+    direction: str,
+    sequences: Sequence[Array],
+    prompts: NDArray[np.int32],
+    marks: Sequence[int],
+    kernel: Kernel,
+) -> Array:
+    """v of the prompts of one direction (n, prompts D)."""
+    weight_ih, weight_hh, bias = (language_model[f"lstm.0.{direction}.{n}"] for n in ("weight_ih", "weight_hh", "bias"))
+    decoder = language_model[f"decoder.{direction}.weight"]
+
+    def run(tokens: Array, lengths: Array, h0: Array, c0: Array, *, keep: bool) -> tuple[Array, Array]:
+        distinct, index = unique_tokens(tokens, len(language_model[TABLE]))
+        pre = kernel.project(language_model[TABLE][distinct], weight_ih, bias)
+        reverse = direction == "backward"
+        found = kernel.forward(LSTMCall(pre, index, lengths, weight_hh, h0, c0, reverse), keep=keep)
+        return (found.h, found.c) if keep else (found.h_T, found.c_T)
+
+    lengths, tokens = np.array([len(s) for s in sequences]), np.concatenate(sequences)
+    ends = _sentence_ends(tokens, marks)
+    ends[np.cumsum(lengths) - 1] = True
+    last = np.flatnonzero(ends)
+    rows = np.append(0, last[:-1] + 1) if direction == "backward" else last  # where a direction has read the sentence
+    start = np.zeros((len(lengths), weight_hh.shape[1]), dtype=np.float32)
+    h, c = (np.ascontiguousarray(states[rows]) for states in run(tokens, lengths, start, start, keep=True))
+    sentences = np.add.reduceat(ends, np.cumsum(lengths) - lengths, dtype=np.int64)  # (n,)
+    of_text, found = np.cumsum(sentences) - sentences, []
+    for prompt in prompts:
+        h_T, _ = run(np.tile(prompt, len(rows)), np.full(len(rows), TOKENS), h, c, keep=False)
+        found.append(np.add.reduceat(h_T @ decoder.T, of_text, axis=0) / sentences[:, None])
+    return np.concatenate(found, axis=1)
+
+
+def _sentence_ends(tokens: Array, marks: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether each token is a mark and the next one is not."""
+    is_mark = np.isin(tokens, marks)
+    return np.asarray(is_mark & ~np.append(is_mark[1:], False))
