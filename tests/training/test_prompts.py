@@ -62,7 +62,7 @@ def states_after(parameters: dict[str, Array], direction: str, tokens: Any, h: A
     """By the cell, token by token, in the direction's order."""
     weights = [parameters[f"lstm.0.{direction}.{name}"] for name in ("weight_ih", "weight_hh", "bias")]
     for token in tokens if direction == "forward" else tokens[::-1]:
-        x = parameters["embedding.weight"][token if token < SIZE else PAD]
+        x = parameters["embedding.weight"][token]
         found = step_forward((x @ weights[0].T + weights[2])[None], h[None], c[None], weights[1])
         h, c = found.h[0], found.c[0]
     return h, c
@@ -73,7 +73,7 @@ def test_each_prompt_follows_each_sentence(kernel: Any) -> None:
     rng = np.random.default_rng(0)
     shapes = language_model_shapes(SIZE, DIM, UNITS)
     parameters = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    sentences = [[[4, 5, DOT], [6, 7, 8, MARK, DOT], [9, 10]], [[4, 5, 6]], [[SIZE + 3, 7, DOT], [8, DOT]], [[DOT]]]
+    sentences = [[[4, 5, DOT], [6, 7, 8, MARK, DOT], [9, 10]], [[4, 5, 6]], [[11, 7, DOT], [8, DOT]], [[DOT]]]
     prompts = {name: rng.integers(4, SIZE, (PROMPTS, TOKENS)).astype(np.int32) for name in ("backward", "forward")}
     texts = [sequence(*chain(*one)) for one in sentences]
     found = prompted_features(parameters, texts, prompts, [DOT, MARK], kernel)
@@ -141,3 +141,15 @@ def test_the_vectors_of_prompts_are_those_of_the_rows() -> None:
     for other in (None, replace(start, parameters=embeddings)):
         assert prompted_vectors(data, texts, rows, replace(run_of(), pretrained=other)) is None
     assert prompted_vectors(data, [np.array([5, 6, 7])], rows[:0], replace(run_of(), pretrained=start)) is None
+
+
+def test_a_word_that_the_language_model_lacks_is_the_unknown_one() -> None:
+    data, start = ready()
+    run = replace(run_of(), pretrained=start)
+    lacking, unknown = (
+        prompted_vectors(data, [*data.full(data.train), np.array([5, token, 6])], np.array([0, len(data.train)]), run)
+        for token in (10**6, data.preprocessor.unknown)
+    )
+    assert lacking is not None
+    assert lacking[-1].any()
+    np.testing.assert_array_equal(lacking, unknown)

@@ -44,7 +44,8 @@ def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.in
     if run.pretrained is None or "decoder.bias" not in run.pretrained.parameters or not run.pretrained.has_lstm:
         return None
     parameters, preprocessor = run.pretrained.parameters, cast(TextPreprocessor, run.pretrained.preprocessor)
-    ids = cast(TokenEncoding, preprocessor.encoding).ids
+    encoding = cast(TokenEncoding, preprocessor.encoding)
+    ids = encoding.ids
     marks = [ids[mark] for mark in MARKS if mark in ids]
     prompts = mine(texts, marks, data.excluded_tokens, len(parameters[TABLE]))
     if prompts is None:
@@ -52,7 +53,8 @@ def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.in
     words = {id: word for word, id in ids.items()}
     shown = (quote(" ".join(words[id] for id in one)) for found in prompts.values() for one in found.tolist())
     run.callback.log(f"prompts of the language model: {', '.join(shown)}")
-    sequences = [truncate(texts[row], data.architecture) for row in rows]
+    cut, size = (truncate(texts[row], data.architecture) for row in rows), len(parameters[TABLE])
+    sequences = [np.where(s < size, s, encoding.unknown) for s in cut]  # as the network starts with further words
     found = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
     vectors[rows] = found
@@ -87,16 +89,15 @@ def prompted_features(
 ) -> Array:
     """v of each prompt, next to each other, for n sequences: (n, F) float32.
 
-    language_model: parameters by name, with LSTMs. A token that it does not have counts as `PAD`.
+    language_model: parameters by name, with LSTMs. An empty sequence counts as one of `PAD`.
     """
-    size = len(language_model[TABLE])
-    known = [np.where(s < size, s, PAD) if len(s) else np.full(1, PAD) for s in sequences]
+    filled = [s if len(s) else np.full(1, PAD) for s in sequences]
     parts = [
         np.concatenate(
             [_features(language_model, direction, some, prompts[direction], marks, kernel) for direction in DIRECTIONS],
             axis=1,
         )
-        for some in chunks(known, STEPS_PER_BATCH)
+        for some in chunks(filled, STEPS_PER_BATCH)
     ]
     return np.concatenate(parts)
 
