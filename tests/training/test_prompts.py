@@ -15,6 +15,7 @@ from gatewise.kernels.reference import Reference
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.batch import PAD
+from gatewise.training import unlabelled
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.prompts import PROMPTS, TOKENS, mine, prompted_features, prompted_vectors
@@ -117,13 +118,21 @@ def ready() -> tuple[TrainingData, Pretrained]:
     ), start
 
 
-def test_stacking_has_a_classifier_on_prompts() -> None:
-    data, start = ready()
+def test_stacking_has_a_classifier_on_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the training part and the query texts, behind all training rows."""
+    (data, start), read = ready(), []
+
+    def recorded(data: TrainingData, texts: Any, rows: Any, run: Any) -> Any:
+        read.extend([texts[row].tolist() for row in rows])
+        return prompted_vectors(data, texts, rows, run)
+
+    monkeypatch.setattr(unlabelled, "prompted_vectors", recorded)
     fresh = [np.asarray(s) for s in data.preprocessor.encode_batch(with_sentences(200, 9).inputs)]
     recorder = Recorder()
     run = replace(run_of(recorder), pretrained=start)
-    found = stacked_predictions(data, fresh, lsa_of(data, fresh, run_of()), np.arange(200), run)
-    assert (found.argmax(axis=1) == np.arange(200) % 2).mean() > 0.9
+    found = stacked_predictions(data, fresh, lsa_of(data, fresh, run_of()), np.arange(1, 200), run)
+    assert (found.argmax(axis=1) == np.arange(1, 200) % 2).mean() > 0.9
+    assert read == [s.tolist() for s in [*data.full(data.train), *fresh[1:]]]
     assert recorder.messages[0].startswith("prompts of the language model: 'it is a', 'this film .'")
     assert ", prompts x " in recorder.messages[1]
 
@@ -136,6 +145,10 @@ def test_the_vectors_of_prompts_are_those_of_the_rows() -> None:
     assert found is not None
     others = np.setdiff1d(np.arange(len(texts)), rows)
     assert found[rows].any(axis=1).all()
+    for row in rows:
+        alone = prompted_vectors(data, texts, np.array([row]), replace(run_of(), pretrained=start))
+        assert alone is not None
+        np.testing.assert_allclose(alone[row], found[row], rtol=1e-4, atol=1e-6)
     assert not found[others].any()
     embeddings = {name: one for name, one in start.parameters.items() if "lstm" not in name}
     for other in (None, replace(start, parameters=embeddings)):

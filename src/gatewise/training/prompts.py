@@ -1,9 +1,10 @@
-"""Prompts: what a pretrained language model predicts at the sentences of a text, as features of the text.
+"""Prompts: what a pretrained language model predicts after a sentence of a text and a prompt, as features of the text.
 
-A prompt asks a language model about the text before it (Radford et al. 2019): after a praising sentence and "it is a",
-it predicts other words than after a critical one. The prompts are mined (Jiang et al. 2020): openings of sentences for
-the forward LSTM, endings for the backward one, which predicts the word before "this movie .", those that are the most
-frequent in the texts. From its state after each sentence, in its direction, an LSTM reads each prompt:
+What a language model predicts after a prompt depends on the text before it (Radford et al. 2019): after a positive
+sentence and "it is a", other words than after a negative one. The prompts are mined (Jiang et al. 2020). Those of the
+forward LSTM are the most frequent openings of sentences in the texts. Those of the backward LSTM are the most frequent
+endings, such as "this movie .", before which it predicts a word. From its state after each sentence, in its direction,
+an LSTM reads each prompt:
 
     v = mean over the sentences of W h      (D,)      h (H,): the state after the prompt, W (D, H): the decoder
 
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from gatewise.errors import quote
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
+from gatewise.kernels.ragged import joined, starts_of
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import PAD, chunks, truncate, unique_tokens
 from gatewise.network.language_model import DIRECTIONS
+from gatewise.network.ops import Ops
 from gatewise.network.trainable import TABLE
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.members import Run
@@ -44,16 +47,15 @@ def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.in
     if run.pretrained is None or "decoder.bias" not in run.pretrained.parameters or not run.pretrained.has_lstm:
         return None
     parameters, preprocessor = run.pretrained.parameters, cast(TextPreprocessor, run.pretrained.preprocessor)
-    encoding = cast(TokenEncoding, preprocessor.encoding)
-    ids = encoding.ids
-    marks = [ids[mark] for mark in MARKS if mark in ids]
-    prompts = mine(texts, marks, data.excluded_tokens, len(parameters[TABLE]))
+    encoding, size = cast(TokenEncoding, preprocessor.encoding), len(parameters[TABLE])
+    marks = [encoding.ids[mark] for mark in MARKS if mark in encoding.ids]
+    prompts = mine(texts, marks, data.excluded_tokens, size)
     if prompts is None:
         return None
-    words = {id: word for word, id in ids.items()}
+    words = {id: word for word, id in encoding.ids.items()}
     shown = (quote(" ".join(words[id] for id in one)) for found in prompts.values() for one in found.tolist())
     run.callback.log(f"prompts of the language model: {', '.join(shown)}")
-    cut, size = (truncate(texts[row], data.architecture) for row in rows), len(parameters[TABLE])
+    cut = (truncate(texts[row], data.architecture) for row in rows)
     sequences = [np.where(s < size, s, encoding.unknown) for s in cut]  # as the network starts with further words
     found = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
@@ -121,18 +123,18 @@ def _features(
         found = kernel.forward(LSTMCall(pre, index, lengths, weight_hh, h0, c0, reverse), keep=keep)
         return (found.h, found.c) if keep else (found.h_T, found.c_T)
 
-    lengths, tokens = np.array([len(s) for s in sequences]), np.concatenate(sequences)
+    tokens, lengths = joined(sequences)
+    starts = starts_of(lengths)
     ends = _sentence_ends(tokens, marks)
-    ends[np.cumsum(lengths) - 1] = True
+    ends[starts + lengths - 1] = True
     last = np.flatnonzero(ends)
     rows = np.append(0, last[:-1] + 1) if direction == "backward" else last  # where a direction has read the sentence
     start = np.zeros((len(lengths), weight_hh.shape[1]), dtype=np.float32)
     h, c = (np.ascontiguousarray(states[rows]) for states in run(tokens, lengths, start, start, keep=True))
-    sentences = np.add.reduceat(ends, np.cumsum(lengths) - lengths, dtype=np.int64)  # (n,)
-    of_text, found = np.cumsum(sentences) - sentences, []
+    sentences, found = np.add.reduceat(ends, starts, dtype=np.intp), []  # (n,)
     for prompt in prompts:
         h_T, _ = run(np.tile(prompt, len(rows)), np.full(len(rows), TOKENS), h, c, keep=False)
-        found.append(np.add.reduceat(h_T @ decoder.T, of_text, axis=0) / sentences[:, None])
+        found.append(Ops(kernel).pool(h_T, sentences, "mean") @ decoder.T)
     return np.concatenate(found, axis=1)
 
 

@@ -60,7 +60,7 @@ from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 FOLDS = 5
-PROMPTS_L2 = 200.0  # penalty of the logistic regression on features by prompts
+PROMPTS_L2 = 200.0  # of the logistic regression on features by prompts (docs/log)
 LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_standardised_glm`, shared_scale)
 OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
 EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
