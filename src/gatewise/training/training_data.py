@@ -45,8 +45,8 @@ class TrainingData(NetworkData):
 
     data: Labelled
     preprocessor: Preprocessor
-    rule_labelled: Labelled | None = None
-    """The rule-labelled rows."""
+    with_rules: Labelled
+    """The rows of the data, then the rule-labelled ones."""
     full_sequences: list[Array]
     """Encoded inputs (n), not truncated."""
     class_weights: Array | None = None
@@ -157,19 +157,19 @@ def prepare(
         # All members have held-out logits of all rows by themselves.
         folds = tuple(held for _, held in cross_validation_folds(rows, recipe.validation.folds, seed))
         train = held_out = np.arange(len(rows))
-    every, known = (one if rule_labelled is None else _joined(one, rule_labelled) for one in (rows, data))
-    trained = np.append(train, np.arange(len(data), len(known)))
+    every = rows if rule_labelled is None else _joined(rows, rule_labelled)
+    further = np.arange(len(rows), len(every))
+    trained = np.append(train, further)
     if preprocessor is None:
-        preprocessor = _preprocessor(known, trained, recipe)
+        preprocessor = _preprocessor(every, trained, np.append(np.arange(len(data)), further), recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
         kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
         raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
-        texts = cast(list[str], known.inputs)
+        texts = cast(list[str], every.inputs)
         preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in trained]))
     preprocessor = replace(preprocessor, columns=data.columns.row)
-    trained = np.append(train, np.arange(len(rows), len(every)))
     encoded = _encoded(every, preprocessor, recipe, trained)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
@@ -198,7 +198,7 @@ def prepare(
         target=rows.target,
         source=rows.source,
         labels=every.labels,
-        rule_labelled=rule_labelled,
+        with_rules=every,
         train=train,
         validation=held_out,
         **encoded,
@@ -216,10 +216,8 @@ def prepare(
 
 def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
     """The training data of texts in another encoding. recipe: the one that `prepare` got."""
-    preprocessor, more = cast(TextPreprocessor, training_data.preprocessor), training_data.rule_labelled
-    every = training_data.data if more is None else _joined(training_data.data, more)
-    encoded = _encoded(every, replace(preprocessor, encoding=encoding), recipe, training_data.epoch_rows)
-    return replace(training_data, **encoded)
+    preprocessor = replace(cast(TextPreprocessor, training_data.preprocessor), encoding=encoding)
+    return replace(training_data, **_encoded(training_data.with_rules, preprocessor, recipe, training_data.epoch_rows))
 
 
 def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: NDArray[np.int64]) -> dict[str, Any]:
@@ -280,16 +278,19 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
     )
 
 
-def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
+def _preprocessor(
+    data: Labelled, train: NDArray[np.int64], known: NDArray[np.int64], recipe: Recipe
+) -> TextPreprocessor | SeriesPreprocessor:
+    """Of the rows `train`. known: the rows besides a separate validation set, whose words the Keras index counts."""
     if data.kind == "series":
         return SeriesPreprocessor.fit([data.inputs[n] for n in train], recipe.series.windows)
     texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
     if recipe.text.tokenization == "keras":
-        return TextPreprocessor(text.KerasEncoding(text.keras_index(texts), size))
+        return TextPreprocessor(text.KerasEncoding(text.keras_index([texts[n] for n in known]), size))
     kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
     encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
     words = encoding.kind == "tokens" and data.task == "classification"
-    more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(data), RARE_WORDS) else {}
+    more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(known), RARE_WORDS) else {}
     found = encoding.fit(read, size, **more)
     return TextPreprocessor(found.respelling() if recipe.text.tokenization == "respelled" else found)
 

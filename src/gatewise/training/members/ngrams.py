@@ -430,8 +430,7 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
         return data
     from gatewise.text.subwords import SubwordEncoding  # here, as few runs come so far
 
-    more = [] if data.rule_labelled is None else data.rule_labelled.inputs
-    texts: Any = [*[data.data.inputs[n] for n in data.train], *more]
+    texts: Any = [data.with_rules.inputs[n] for n in data.epoch_rows]
     divided = with_encoding(data, SubwordEncoding.fit(texts, recipe.text.vocab_size), recipe)
     of_words, of_subwords = compare(data), compare(divided)
     if of_words is None or of_subwords is None:
