@@ -95,7 +95,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
         loop._step(loop.progress.step)
 
     def check() -> Arrays:
-        logits = network.logits(Batch.of([reviews[n] for n in batches[0]], arch))[:, 0]
+        logits = forward(Ops(), network.arrays(), arch, Batch.of([reviews[n] for n in batches[0]], arch))[:, 0]
         train()
         outputs = {"loss": np.array(loop.progress.loss), "logits": logits}
         for name, gradient in network.gradients().items():

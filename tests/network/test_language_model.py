@@ -16,7 +16,7 @@ from tests.network.oracle import dense, torch_lstm
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9
 CANDIDATES = np.array([0, 3, 4, 11, 29])
 LOG_EXPECTED = np.random.default_rng(8).normal(-1, 0.5, ROWS).astype(np.float32)
-DROPOUT = {"dropout_word": 0.2, "dropout_output": 0.4}
+DROPOUT = {"word": 0.2, "output": 0.4}
 
 
 def parameters_of(units: int, dtype: str = "float64") -> dict[str, Array]:
@@ -51,7 +51,7 @@ def torch_loss(
     if dropped:
         distinct = np.unique(piece.tokens)
         scale = torch.ones(ROWS, 1).double()
-        scale[distinct] = drawn_mask(rng, (len(distinct), 1), dropped["dropout_word"])
+        scale[distinct] = drawn_mask(rng, (len(distinct), 1), dropped["word"])
         table = table * scale
     units = piece.states[0].shape[1]
     outs, last = [], []
@@ -68,7 +68,7 @@ def torch_loss(
             outs.append(torch.stack([x[max(0, t - WINDOW + 1) : t + 1].mean(0) for t in range(STEPS)]))
     h = torch.stack(outs)  # (B, T, H)
     if dropped:
-        h = h * drawn_mask(rng, (STREAMS, 1, h.shape[2]), dropped["dropout_output"])
+        h = h * drawn_mask(rng, (STREAMS, 1, h.shape[2]), dropped["output"])
     decoded = h.flatten(0, 1) @ v[f"decoder.{direction}.weight"].T
     logits = decoded @ v["embedding.weight"].T + v["decoder.bias"] - torch.from_numpy(LOG_EXPECTED).double()
     targets, candidates = torch.from_numpy(piece.targets).long().reshape(-1), torch.from_numpy(CANDIDATES)
@@ -89,7 +89,7 @@ def test_a_step_of_both_directions_equals_torch(
     monkeypatch.setenv("GATEWISE_THREADS", threads)
     monkeypatch.setattr(sampled, "BLOCK", 7)
     parameters = parameters_of(units)
-    network = LanguageModel(parameters, get("reference"), **dropped)
+    network = LanguageModel(parameters, get("reference"), dropout=dropped)
     loss, gradients, states = network.backward(pieces_of(units), CANDIDATES, LOG_EXPECTED)
 
     v = {name: torch.from_numpy(array).requires_grad_() for name, array in parameters.items()}
@@ -113,7 +113,7 @@ def test_equal_bits_at_the_same_time_and_close_to_one_after_the_other(monkeypatc
     found = []
     for threads, masks in (("2", 5), ("2", 5), ("1", 5), ("2", 6)):
         monkeypatch.setenv("GATEWISE_THREADS", threads)
-        network = LanguageModel(parameters_of(40, "float32"), get(), **DROPOUT)
+        network = LanguageModel(parameters_of(40, "float32"), get(), dropout=DROPOUT)
         loss, gradients, states = network.backward(pieces_of(40, "float32", masks), CANDIDATES, LOG_EXPECTED)
         arrays = dense(gradients, network.parameters)
         arrays |= {f"{name} {n}": state for name, pair in states.items() for n, state in enumerate(pair)}
@@ -128,7 +128,7 @@ def test_equal_bits_at_the_same_time_and_close_to_one_after_the_other(monkeypatc
 @pytest.mark.parametrize("at_once", [3, 512])
 def test_the_likelihood_of_a_text_is_that_of_the_full_softmax(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language_model, "MEASURED_AT_ONCE", at_once)
-    network = LanguageModel(parameters_of(12), get("reference"), **DROPOUT)
+    network = LanguageModel(parameters_of(12), get("reference"), dropout=DROPOUT)
     text = np.random.default_rng(4).integers(1, ROWS, 7).astype(np.int32)
     tokens = np.concatenate([[0], text])
     v = {name: torch.from_numpy(array) for name, array in network.parameters.items()}

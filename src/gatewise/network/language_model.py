@@ -46,17 +46,16 @@ class Piece(NamedTuple):
 class LanguageModel(Trainable):
     """parameters: by name, with the shapes of `gatewise.network.architecture.language_model_shapes`.
 
-    dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
-    at every step of a piece, before the decoder (Gal & Ghahramani 2016).
+    dropout: probability by part, "word": of dropping a word of a piece, "output": of dropping a unit of a stream at
+    every step of a piece, before the decoder (Gal & Ghahramani 2016).
     """
 
     def __init__(
-        self, parameters: Mapping[str, Array], kernel: Kernel, *, dropout_word: float = 0.0, dropout_output: float = 0.0
+        self, parameters: Mapping[str, Array], kernel: Kernel, *, dropout: Mapping[str, float] | None = None
     ) -> None:
         self.vocab_size = len(parameters[TABLE])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
-        self.kernel = kernel
-        self.dropout = {"word": dropout_word, "output": dropout_output}
+        self.kernel, self.dropout = kernel, dropout or {}
         self.parameters = {name: np.array(array, order="C") for name, array in parameters.items()}
 
     def initial_state(self, batch: int) -> Array:

@@ -16,8 +16,8 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
-from gatewise.network.forward import features, forward, head, inputs
-from gatewise.network.ops import Ops, array_of
+from gatewise.network.forward import features, head, inputs
+from gatewise.network.ops import array_of
 from gatewise.types import Array
 
 Gradients = dict[str, Array | RowGradient]
@@ -44,10 +44,10 @@ class Network(Trainable):
     """A trainable network. parameters: by name, as `gatewise.network.architecture.initial_parameters` returns them.
 
     trainable_rows (A,): the embedding rows that may occur, ascending; None for all. dropout: probability by part, see
-    `gatewise.network.dropout`. rng: draws the masks. direction_loss: share of the loss that is the mean of the losses
-    of each direction by itself; its logits are twice its part of the dense layer's (0 where the top layer has one
-    direction or merges them, and with hidden layers). kernel: the default kernel where
-    None. dtype: "float32", or "float64" for tests.
+    `gatewise.network.dropout`; `dropout.rng` may be set before each step. direction_loss: share of the loss that is the
+    mean of the losses of each direction by itself; its logits are twice its part of the dense layer's (0 where the top
+    layer has one direction or merges them, and with hidden layers). kernel: the default kernel where None. dtype:
+    "float32", or "float64" for tests.
     """
 
     def __init__(
@@ -57,14 +57,13 @@ class Network(Trainable):
         *,
         trainable_rows: NDArray[np.int64] | None = None,
         dropout: Mapping[str, float] | None = None,
-        rng: np.random.Generator | None = None,
         direction_loss: float = 0.0,
         kernel: Kernel | None = None,
         dtype: str = "float32",
     ) -> None:
         self.arch, self.kernel = arch, kernel
         self.direction_loss = direction_loss if arch.top.width > arch.top.units and not arch.hidden else 0.0
-        self.dropout = Dropout(dropout or {}, rng or np.random.default_rng())
+        self.dropout = Dropout(dropout or {}, np.random.default_rng())
         self.trainable_rows = trainable_rows if arch.inputs == "tokens" else None
         self._start = dict(parameters)
         self._row_of: NDArray[np.int64] | None = None
@@ -104,10 +103,6 @@ class Network(Trainable):
     @staticmethod
     def _accumulate(logits: Variable, gradient: Array, share: float) -> None:
         logits.accumulate((share * gradient).astype(logits.value.dtype, copy=False))
-
-    def logits(self, batch: Batch) -> Array:
-        """Logits (B, outputs) of a batch without dropout."""
-        return np.asarray(forward(Ops(self.kernel), self.parameters, self.arch, self.with_rows(batch)))
 
     def ops(self) -> RecordingOps:
         """Operations that record a training step, with dropout."""

@@ -163,8 +163,8 @@ def pretrain(
             parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
 
             def loop_of(**options: Any) -> LanguageLoop:
-                dropout = {"dropout_word": recipe.dropout_word, "dropout_output": recipe.dropout_output}
-                network = LanguageModel(parameters, kernel, **dropout)
+                dropout = {"word": recipe.dropout_word, "output": recipe.dropout_output}
+                network = LanguageModel(parameters, kernel, dropout=dropout)
                 return LanguageLoop(network, recipe, train, validation, seed, data.source, **options)
 
             fingerprint = data.fingerprint()
