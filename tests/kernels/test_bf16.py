@@ -168,7 +168,7 @@ def test_auto_is_the_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with_builds(monkeypatch, builds, forced, pays)
         assert kernels.fastest_precision() == want
-        monkeypatch.setattr("gatewise.training.recipes.for_precision", str)
+        monkeypatch.setattr("gatewise.kernels.for_precision", str)
         assert recipe("finetune").kernel() == want
 
 

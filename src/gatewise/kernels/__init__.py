@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -57,6 +57,11 @@ def for_precision(precision: Precision) -> Kernel:
     if precision not in ("float32", "bf16"):
         raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
     return get("bf16" if precision == "bf16" else None)
+
+
+def for_training(precision: Precision | Literal["auto"]) -> Kernel:
+    """As `for_precision`, of "auto" the kernel of the fastest precision here."""
+    return for_precision(fastest_precision() if precision == "auto" else precision)
 
 
 def extension_for(array: Any, *others: Any) -> Any:

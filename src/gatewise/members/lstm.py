@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels import for_precision, get
+from gatewise.kernels import for_precision
 from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
@@ -88,7 +88,7 @@ class LSTM(Member):
 
     def ops(self, keep: bool = False) -> Ops:
         """The operations for `network.forward`; with `keep`, they save the activations."""
-        kernel = self.kernel or get("bf16" if self.precision == "bf16" else None)
+        kernel = self.kernel or for_precision(self.precision)
         if not self.clamps:
             return Ops(kernel, keep, self.memo)
         from gatewise.members.clamp import ClampedOps  # a prediction does without

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gatewise._version import __version__
 from gatewise.data.labelled import Unlabelled
 from gatewise.errors import InputError, counted, did_you_mean, quote
-from gatewise.kernels import fastest_precision, for_precision
+from gatewise.kernels import for_training
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import read_only
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
@@ -81,7 +81,7 @@ class PretrainRecipe:
 
     def kernel(self) -> Kernel:
         """The kernel of the precision. Raises KernelUnavailable."""
-        return for_precision(fastest_precision() if self.precision == "auto" else self.precision)
+        return for_training(self.precision)
 
 
 SIZES: dict[str, PretrainRecipe] = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
-from gatewise.kernels import fastest_precision, for_precision
+from gatewise.kernels import for_training
 from gatewise.network.architecture import Architecture
 from gatewise.training.fields import (
     Count,
@@ -240,8 +240,7 @@ class Recipe:
 
     def kernel(self) -> Kernel:
         """The kernel of the precision. Raises KernelUnavailable."""
-        precision = self.optimisation.precision
-        return for_precision(fastest_precision() if precision == "auto" else precision)
+        return for_training(self.optimisation.precision)
 
 
 def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
