@@ -8,7 +8,7 @@ import pytest
 from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
 from gatewise.members import convolutions as module
-from gatewise.members.convolutions import Convolutions, with_differences
+from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from tests.refusals import assert_refused
 
 
@@ -40,7 +40,7 @@ def test_differences_are_channels_of_their_own() -> None:
 
 def test_logits_are_the_weighted_features() -> None:
     convolutions, rows = some(), [series(n) for n in (30, 9, 51)]
-    features = convolutions.features(rows)
+    features = features_of(convolutions.banks, rows)
     assert features.shape == (3, len(convolutions))
     assert 0 <= features.min() < features.max() <= 1
     expected = (features.astype(np.float64) - convolutions.mean) @ convolutions.weight
@@ -53,7 +53,7 @@ def test_logits_are_the_weighted_features() -> None:
 def test_only_empty_series(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "reference" or unavailable_reason("native") is None:
         monkeypatch.setenv("GATEWISE_KERNEL", kernel)
-    assert not some().features([series(0), series(0)]).any()
+    assert not features_of(some().banks, [series(0), series(0)]).any()
     assert some().logits([series(0)]).tolist() == [[0, 0, 0]]
 
 

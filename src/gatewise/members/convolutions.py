@@ -85,17 +85,13 @@ class Convolutions(Member):
     def summary(self) -> list[tuple[str, str, int]]:
         return [(f"Convolutions ({len(self):,} features)", f"({self.outputs},)", self.weight.size)]
 
-    def features(self, sequences: Sequence[Array]) -> NDArray[np.float32]:
-        """PPV (n, F) float32 of n series (length, C), from 0 to 1."""
-        return features_of(self.banks, sequences)
-
     def logits(self, sequences: Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0. An
         iterator is read in parts.
         """
         parts, weight = [np.zeros((0, self.weight.shape[1]))], self.weight.astype(np.float64)
         for some in _chunks(self._steps(one) for one in sequences):
-            centred = self.features(some).astype(np.float64) - self.mean
+            centred = features_of(self.banks, some).astype(np.float64) - self.mean
             centred[[not len(s) for s in some]] = 0
             parts.append(centred @ weight)
         return np.concatenate(parts)
@@ -288,7 +284,7 @@ def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:
 
 
 def features_of(banks: Banks, sequences: Sequence[Array]) -> NDArray[np.float32]:
-    """PPV (n, F) float32 of n series (length, C); 0 for an empty series."""
+    """PPV (n, F) float32 of n series (length, C), from 0 to 1; 0 for an empty series."""
     out = np.zeros((len(sequences), len(banks.thresholds)), dtype=np.float32)
     first = 0
     for some in _chunks(sequences):
