@@ -81,7 +81,7 @@ class Progress:
 class Result(NamedTuple):
     """Of a step, for the part of the batch that this process takes: gradients of its mean loss, that loss, its share of
     the batch's rows, rows that are predicted correctly, and what `Loop.carried` becomes. rows: of the whole batch,
-    by which errors name it. n: of its rows, or of their steps, by which losses are weighted.
+    by which errors name it. n: of its rows, or of their steps, by which losses are weighted; 1 where all are equal.
     """
 
     gradients: Gradients
@@ -90,7 +90,7 @@ class Result(NamedTuple):
     correct: int = 0
     carried: Mapping[str, Array] = MappingProxyType({})
     rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-    n: int = 0
+    n: int = 1
 
 
 class Loop(ABC):
@@ -255,10 +255,9 @@ class Loop(ABC):
         self.optimizer.step(gradients, self.learning_rate(step), scale)
         self.carried = mine.carried
         self._stopped, self._save = bool(stop), bool(save)
-        count = mine.n or len(mine.rows) or 1
         progress.step = step + 1
-        progress.loss_sum += loss * count
-        progress.loss_count += count
+        progress.loss_sum += loss * mine.n
+        progress.loss_count += mine.n
         progress.correct += int(correct)
 
     @np.errstate(over="ignore", invalid="ignore")

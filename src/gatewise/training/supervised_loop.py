@@ -131,8 +131,9 @@ class SupervisedLoop(Loop):
         rank = self.communicator.rank
         network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
         network.zero_grad()
+        n = row_counts(data.labels[rows]).sum()
         if not len(mine):
-            return Result(network.gradients(), 0.0, 0.0, rows=rows)
+            return Result(network.gradients(), 0.0, 0.0, rows=rows, n=int(n))
         batch = Batch.of([data.sequences[n] for n in mine], data.architecture)
         if batch.distinct is not None:
             self.optimizer.catch_up(TABLE, network.with_rows(batch).distinct)
@@ -142,8 +143,7 @@ class SupervisedLoop(Loop):
         else:
             logits, loss = network.backward(batch, loss_of_rows)
         correct = correct_rows(data, logits, mine)
-        sizes = row_counts(data.labels[rows])
-        return Result(network.gradients(), loss, len(logits) / sizes.sum(), correct, rows=rows, n=int(sizes.sum()))
+        return Result(network.gradients(), loss, len(logits) / n, correct, rows=rows, n=int(n))
 
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
