@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, TrainingError
-from gatewise.network.trainable import Gradients
+from gatewise.network.trainable import Gradients, Trainable
 from gatewise.storage.atomic import read_regular, write_atomic
 from gatewise.storage.fields import fields_from
 from gatewise.storage.strict_json import parse_json
@@ -96,8 +96,8 @@ class Result(NamedTuple):
 class Loop(ABC):
     """Training of one network. `run` continues from `progress`; `result` has the weights.
 
-    network: what is trained, with `parameters`, `state` and `set_state`. folder: for checkpoints; None for none, and in
-    all processes but the first one. identity: of the run, see `gatewise.training.run.run_identity`.
+    folder: for checkpoints; None for none, and in all processes but the first one. identity: of the run, see
+    `gatewise.training.run.run_identity`.
 
     A subclass sets, optimizer: of the parameters. steps: of the run; steps_per_epoch: after which a callback sees the
     next epoch; interval: from one validation to the next. patience: validations without a new best after which the run
@@ -108,6 +108,7 @@ class Loop(ABC):
     rows. Checkpoints hold both.
     """
 
+    network: Trainable
     optimizer: Adam
     steps: int
     steps_per_epoch: int
@@ -117,7 +118,7 @@ class Loop(ABC):
     has_accuracy: bool = False
 
     def __init__(
-        self, network: Any, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
+        self, network: Trainable, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
     ) -> None:
         self.network, self.callback = network, callback or Callback()
         self.folder, self.identity = folder, identity
@@ -203,8 +204,7 @@ class Loop(ABC):
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
         self.optimizer.catch_up_all()
-        state: dict[str, Array] = self.network.state()
-        return state
+        return self.network.state()
 
     def result(self) -> dict[str, Array]:
         """The weights of the best validation, where there is one, else the present ones."""

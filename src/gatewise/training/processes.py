@@ -49,10 +49,6 @@ class Communicator:
         """The bytes of rank 0."""
         return raw
 
-    def meet(self, *numbers: float) -> Array:
-        """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
-        return np.array([numbers], dtype=np.float64)
-
     def part(self, rows: Array) -> Array:
         """The rows (n, ...) of this process: every `size`-th, from `rank`."""
         return rows[self.rank :: self.size]
@@ -126,6 +122,7 @@ class GlooCommunicator(Communicator):
         return self._gather_rows(part, self.meet(len(part))[:, 0].astype(int))
 
     def meet(self, *numbers: float) -> Array:
+        """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
         every, errors = self._meet(numbers, "")
         for rank, error in enumerate(errors):
             if error:
