@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatewise.text import keras_decode, keras_encode, keras_index, keras_words, pad_sequences
+from gatewise.text import KerasEncoding, keras_decode, keras_encode, keras_index, keras_words, pad_sequences
 from tests.refusals import assert_refused
 
 FILTERED = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -20,7 +20,11 @@ MARKS = st.sampled_from(f"{FILTERED}'\r\x00\x85\xa0\x0b’–\u2028Éİ\u202e AZ
 @example(f"A{'b'.join(FILTERED)}b")
 def test_words_agree_with_the_definition_spelled_out(text: str) -> None:
     plain = "".join(" " if c in FILTERED else chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
-    assert keras_words(text) == [w for w in plain.split(" ") if w]
+    words = [w for w in plain.split(" ") if w]
+    assert keras_words(text) == words
+    found = KerasEncoding({"good": 1}).tokenize(text)
+    assert found.names == ["<start>", *words]
+    assert [plain[start:end] for start, end in found.spans] == ["", *words]
 
 
 def test_index_ranks_by_count_and_ties_by_first_appearance() -> None:

@@ -52,11 +52,11 @@ def utf8(text: str, limit: int | None = None) -> bytes:
         ) from None
 
 
-def checked_texts(texts: Iterable[str], limit: int | None = None, first: int = 0) -> Iterator[str]:
-    """The texts; the InputError of `utf8` names its row, counted from `first`."""
+def checked_texts(texts: Iterable[str], limit: int | None = None) -> Iterator[str]:
+    """The texts; the InputError of `utf8` names its row, from 0."""
     if isinstance(texts, str):
         raise InputError("texts must be a list of texts, not one text")
-    for number, text in enumerate(texts, first):
+    for number, text in enumerate(texts):
         try:
             utf8(text, limit)
         except InputError as error:

@@ -39,16 +39,6 @@ def keras_words(text: str) -> list[str]:
     return [word for word in utf8(text).translate(_TABLE).decode("utf-8").split(" ") if word]
 
 
-def keras_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of each word of `keras_words` in the text. Raises InputError for a lone surrogate.
-
-    >>> keras_spans("It's <br />GREAT")
-    [(0, 4), (6, 8), (11, 16)]
-    """
-    plain = utf8(text).translate(_TABLE).decode("utf-8")  # as long as the text: the table keeps every byte one byte
-    return [found.span() for found in re.finditer("[^ ]+", plain)]
-
-
 def keras_index(reviews: Iterable[str]) -> dict[str, int]:
     """Word to rank, 1 for the most frequent word; ties in order of first appearance.
 
@@ -204,8 +194,10 @@ class KerasEncoding:
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""
-        words = keras_words(text)
-        return Encoded(self._ids_of(words), ["<start>", *words], [(0, 0), *keras_spans(text)])
+        plain = utf8(text).translate(_TABLE).decode("utf-8")  # as long as the text: the table keeps every byte one byte
+        words = list(re.finditer("[^ ]+", plain))
+        names = [word[0] for word in words]
+        return Encoded(self._ids_of(names), ["<start>", *names], [(0, 0), *(word.span() for word in words)])
 
     def _ids_of(self, words: Sequence[str]) -> NDArray[np.int32]:
         get = self._ids.get
