@@ -103,8 +103,8 @@ class Scorer:
 
     def __call__(self, batch: Any) -> Any:
         """The batch with the new columns."""
-        names = _names(batch)
-        model = self._load()
+        names, nullable = _names(batch), self.missing == "null"
+        model = _load(str(self._folder() or self.model), self.precision, self.fingerprint)
         given = self.series if model.channels else self.text or model.metadata.columns.text or "text"
         if not given or (self.text if model.channels else self.series):
             own, other = ("series", "text") if model.channels else ("text", "series")
@@ -113,12 +113,11 @@ class Scorer:
             )
         columns = [find_column(name, names) for name in ([given] if isinstance(given, str) else given)]
         cells = {column: _values(batch, names.index(column), column) for column in columns}
-        nullable = self.missing == "null"
         if model.channels:
             rows = cells[columns[0]] if isinstance(given, str) else list(zip(*cells.values(), strict=True))
             inputs: list[Any] = [_series(row, cell, nullable) for row, cell in enumerate(rows)]
         else:
-            inputs = texts_of(cells, nullable=nullable)
+            inputs = texts_of(cells, nullable)
         if row := model.preprocessor.columns:
             found = {name: find_column(name, names) for name in row.names}
             values = {name: _values(batch, names.index(column), column) for name, column in found.items()}
@@ -139,16 +138,11 @@ class Scorer:
                     f"columns={{{name!r}: {f'predicted_{name}'!r}}}"
                 )
             renamed[own] = column
-        return _with_columns(batch, renamed, nullable=self.missing == "null")
+        return _with_columns(batch, renamed, nullable)
 
     def _folder(self) -> Path | None:
         """The folder of the model; None for one on the Hub."""
         return None if str(self.model).startswith("hf://") else bundled.resolve(self.model)
-
-    def _load(self) -> Model:
-        folder = self._folder()
-        where = str(self.model) if folder is None else str(folder)
-        return _load(where, self.precision, self.fingerprint)
 
     def _predict(self, model: Model, inputs: list[Any]) -> dict[str, Column]:
         """The new columns by their default names, from the text or series of each row; None where there is none."""
