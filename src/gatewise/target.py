@@ -157,16 +157,18 @@ class Target:
             return np.asarray(found[:, 0] if found.shape[1] == 1 else found)
         if self.task == "classification":
             return np.asarray(self.class_labels[found])
-        own = self.class_labels.tolist()
         out = np.empty(len(found), dtype=object)
-        out[:] = [tuple(own[k] for k in np.flatnonzero(row)) for row in found]
+        out[:] = list(map(tuple, self.named(found, own=True)))
         return out
 
-    def named(self, decided: Array) -> list[Any]:
-        """What `decide` returns by name: a class (n), or for "multilabel" the list of the labels (n)."""
+    def named(self, decided: Array, own: bool = False) -> list[Any]:
+        """What `decide` returns by name: a class (n), or for "multilabel" the list of the labels (n). own: labels in
+        their own type, not their names.
+        """
+        classes: Sequence[Any] = self.class_labels.tolist() if own else self.classes
         if self.task != "multilabel":
-            return [self.classes[k] for k in decided.tolist()]
-        return [[name for name, yes in zip(self.classes, row, strict=True) if yes] for row in decided.tolist()]
+            return [classes[k] for k in decided.tolist()]
+        return [[name for name, yes in zip(classes, row, strict=True) if yes] for row in decided.tolist()]
 
     def index(self, label: Any) -> int:
         """The index of a class, label or number, given as a label or by its name. Raises InputError for another one."""
@@ -209,20 +211,16 @@ def prediction_columns(target: Target, logits: Array, *, every: bool, names: boo
         numbers = target.predicted(logits)
         return {name: Column(numbers[:, k].tolist(), "float") for k, name in enumerate(columns)}
     probabilities = target.probabilities(logits)
-    decided = target.decide(probabilities)
-    classes: list[Any] = list(target.classes) if names else target.class_labels.tolist()
-    kind: LabelType = "str" if names else target.label_type
-    if target.task == "multilabel":
-        own = [np.flatnonzero(row).tolist() for row in decided]
-        label = Column([[classes[k] for k in chosen] for chosen in own], kind, lists=True)
-        top = Column([row[chosen].tolist() for row, chosen in zip(probabilities, own, strict=True)], "float", True)
+    decided, lists = target.decide(probabilities), target.task == "multilabel"
+    label = Column(target.named(decided, own=not names), "str" if names else target.label_type, lists)
+    if every:
+        each = {f"probability_{name}": probabilities[:, k].tolist() for k, name in enumerate(target.classes)}
+        return {"label": label, **{name: Column(values, "float") for name, values in each.items()}}
+    if lists:
+        top = [row[yes > 0].tolist() for row, yes in zip(probabilities, decided, strict=True)]
     else:
-        label = Column([classes[k] for k in decided.tolist()], kind)
-        top = Column(probabilities[np.arange(len(decided)), decided].tolist(), "float")
-    if not every:
-        return {"label": label, "probability": top}
-    each = {f"probability_{name}": probabilities[:, k].tolist() for k, name in enumerate(target.classes)}
-    return {"label": label, **{name: Column(values, "float") for name, values in each.items()}}
+        top = probabilities[np.arange(len(decided)), decided].tolist()
+    return {"label": label, "probability": Column(top, "float", lists)}
 
 
 def column_names(target: Target, every: bool) -> list[str]:

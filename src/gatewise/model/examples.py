@@ -49,10 +49,8 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
 
 def _label(data: Labelled, row: int) -> str:
     label = data.labels[row]
-    if data.target.per_step:
-        return " ".join(data.classes[k] for k in label)
-    if data.task == "classification":
-        return data.classes[int(label)]
+    if data.task == "regression":
+        return ", ".join(f"{value:.4g}" for value in label.tolist())
     if data.task == "multilabel":
-        return ", ".join(data.classes[k] for k in np.flatnonzero(label)) or "no label"
-    return ", ".join(f"{value:.4g}" for value in label.tolist())
+        return ", ".join(data.target.named(label[None])[0]) or "no label"
+    return " ".join(data.target.named(np.atleast_1d(label)))
