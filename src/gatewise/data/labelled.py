@@ -138,7 +138,7 @@ class Labelled:
         except InputError as error:
             raise InputError(f"{error}{swapped(inputs, labels)}") from None
         steps = step_names(inputs, rows, labels)
-        found = labels if isinstance(labels, ConvertedLabels) else convert_labels(labels, task, classes)
+        found = convert_labels(labels, task, classes)
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
