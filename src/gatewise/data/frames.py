@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, quote, required
+from gatewise.errors import InputError, printable, quote, required
 from gatewise.types import RowColumns
 
 
@@ -215,7 +215,7 @@ def described(value: Any) -> str:
     if isinstance(value, bytes):
         return "bytes"
     if isinstance(value, int | float | complex | np.number):
-        return f"a number ({quote(value, 30)[1:-1]})"
+        return f"a number ({printable(value, 30)})"
     if isinstance(value, str):
         return f"a text ({quote(value, 30)})"
     if value is None:
@@ -226,5 +226,5 @@ def described(value: Any) -> str:
 
 def listed(keys: Iterable[Any]) -> str:
     """Names for a message, at most ten."""
-    names = [quote(key)[1:-1] for key in keys]
+    names = [printable(key) for key in keys]
     return ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")

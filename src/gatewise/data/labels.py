@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
 from gatewise.data.suspects import DECIMAL, suspect_classes
-from gatewise.errors import DataWarning, InputError, quote
+from gatewise.errors import DataWarning, InputError, printable, quote
 from gatewise.target import by_input
 from gatewise.types import LabelType, Task
 
@@ -94,7 +94,7 @@ def convert_labels(
                 raise InputError(f"{where(names.index(odd[0]))} is {quote(odd[0])}: neither a class nor a number")
             distinct, reason = len(set(numbers.values())), ""
             if broken := [label for label, number in numbers.items() if number != int(number or 0)]:
-                reason = f"{where(names.index(broken[0]))} is {quote(broken[0], 30)[1:-1]}"
+                reason = f"{where(names.index(broken[0]))} is {printable(broken[0], 30)}"
             elif distinct > _MANY and 2 * distinct > len(names):
                 reason = f"{name} has {distinct:,} different numbers in {len(names):,} rows"
             if reason:

@@ -351,7 +351,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
             opened = pyarrow.ipc.open_stream(file)
             schema, batches = opened.schema, iter(opened)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{stream.where}: not a {suffix[1:]} file: {quote(error, 200)[1:-1]}") from None
+        raise DataError(f"{stream.where}: not a {suffix[1:]} file: {printable(error, 200)}") from None
     keys = _unique_keys(schema.names)
 
     def rows(skip: Skip) -> Read:
@@ -372,7 +372,7 @@ def _open_arrow(stream: Stream, suffix: str) -> Table:
                         cells = {key: column[row] for key, column in zip(keys, columns, strict=True)}
                         yield number, broken.get(row, cells)
         except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
+            raise DataError(f"{stream.where}: damaged after row {number:,}: {printable(error, 200)}") from None
 
     schema_of_keys = pyarrow.schema([one.with_name(key) for key, one in zip(keys, schema, strict=True)])
     return Table(stream, tuple(schema.names), tuple(keys), rows, schema=schema_of_keys)
@@ -388,7 +388,7 @@ def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:
         try:
             values.append(column[row].as_py())
         except (ValueError, OverflowError) as error:
-            reason = f"has a value that cannot be read: {quote(error, 200)[1:-1]}"
+            reason = f"has a value that cannot be read: {printable(error, 200)}"
             if isinstance(error, UnicodeDecodeError):
                 reason = f"is {NOT_UTF_8}: byte 0x{error.object[error.start]:02X}"
             broken.setdefault(row, f"{quote(key)} {reason}")

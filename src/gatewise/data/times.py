@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.frames import is_finite, is_real
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, printable, quote
 
 MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
 OUTSIDE = "is outside the years 1 to 9999"
@@ -31,7 +31,7 @@ def parse_time(value: Any) -> Time:
         raise InputError("the time is missing")
     if isinstance(value, datetime):
         if not MINYEAR <= value.year <= MAXYEAR:  # of pandas.Timestamp
-            raise InputError(f"the time {quote(value, 40)[1:-1]} {OUTSIDE}")
+            raise InputError(f"the time {printable(value, 40)} {OUTSIDE}")
         if zone := getattr(value.tzinfo, "zone", None):  # of pytz: one object per offset, which later times would keep
             value = value.astimezone(zone_of(zone))
         day, clock = (value.year, value.month, value.day), (value.hour, value.minute, value.second, value.microsecond)
