@@ -72,18 +72,17 @@ class _Files:
     def read(self, name: str, size: int, digest: str = "") -> bytes:
         """A file of `size` bytes; of at most so many without its SHA-256."""
         if offline():
-            found = self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True)
-            return _checked(name, Path(found), size, digest)
-        file = self.snapshot / name
-        if file.exists():
-            return _checked(name, file, size, digest)
+            file = Path(self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True))
+        else:
+            file = self.snapshot / name
+        if offline() or file.exists():
+            with open(file, "rb") as opened:
+                return _checked(name, opened, os.fstat(opened.fileno()).st_size, size, digest)
         url = self.hub.hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
         headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
         opener = urllib.request.build_opener(_Redirects)
         with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
-            length = int(response.headers.get("Content-Length") or 0)
-            content: bytes = b"" if length > size else response.read(size + 1)
-        _check(name, max(length, len(content)), size, content, digest)
+            content = _checked(name, response, int(response.headers.get("Content-Length") or 0), size, digest)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, content)
         return content
@@ -105,22 +104,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return found
 
 
-def _checked(name: str, file: Path, size: int, digest: str) -> bytes:
-    """The content of a file of the cache."""
-    with open(file, "rb") as opened:
-        length = os.fstat(opened.fileno()).st_size
-        content = b"" if length > size else opened.read(size + 1)
-    _check(name, max(length, len(content)), size, content, digest)
-    return content
-
-
-def _check(name: str, length: int, size: int, content: bytes, digest: str) -> None:
-    """Raise ModelFileError unless the content has the size and the digest; without a digest at most this size."""
+def _checked(name: str, source: Any, length: int, size: int, digest: str) -> bytes:
+    """The content of a file or response that says that it has `length` bytes. Raises ModelFileError unless it has the
+    size and the digest; without a digest at most this size.
+    """
+    content: bytes = b"" if length > size else source.read(size + 1)
+    length = max(length, len(content))
     if length > size or (digest and length != size):
         says = f"{MANIFEST} says {size:,}" if digest else f"more than the {size:,} allowed"
         raise ModelFileError(f"{name} has {length:,} bytes{' or more' * (length > size)}, {says}")
     if digest and sha256(content).hexdigest() != digest:
         raise ModelFileError(f"{name} was changed or damaged: its SHA-256 is not that of {MANIFEST}")
+    return content
 
 
 def upload(
