@@ -26,8 +26,7 @@ _MARKED = re.compile(
     r"^([ ]*)(<!-- (benchmarks|accuracy): ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE
 )
 
-Full = Mapping[str, Any]
-Summary = Mapping[str, float | None]
+Results = Mapping[str, Any]  # of full.json or accuracy.json
 
 
 def format_value(target: Target, value: float | None) -> str:
@@ -37,35 +36,31 @@ def format_value(target: Target, value: float | None) -> str:
     return f"{100 * value:.0f}%" if target.unit == "%" else f"{value:.2f}x"
 
 
-def _target_table(targets: Sequence[Target], figures: Summary) -> str:
-    lines = ["| benchmark | measured | target | |", "|---|---:|---:|---|"]
-    for target in targets:
-        value = figures.get(target.name)
-        goal = ""
-        if target.goal is not None:
-            goal = f"{'at most' if target.is_limit else 'at least'} {format_value(target, target.goal)}"
-        status = ""
-        if value is None:
-            status = "not measured"
-        elif target.goal is not None:
-            met = value <= target.goal if target.is_limit else value >= target.goal
-            status = "met" if met else "**missed**"
-        lines.append(f"| {target.description} | {format_value(target, value)} | {goal} | {status} |")
-    return "\n".join(lines)
-
-
-def _variant(variant: str | None) -> Callable[[Full, Summary], str]:
+def _targets(variant: str | None) -> Callable[[Results], str]:
     """The target table of the default settings (None) or of avx2, portable or bf16."""
+    prefix = ("avx2_", "portable_", "bf16_") if variant is None else f"{variant}_"
 
-    def table(full: Full, figures: Summary) -> str:
-        prefix = ("avx2_", "portable_", "bf16_") if variant is None else f"{variant}_"
-        chosen = [target for target in TARGETS if target.name.startswith(prefix) == (variant is not None)]
-        return _target_table(chosen, figures)
+    def table(full: Results) -> str:
+        figures = summary(full["cases"])
+        lines = ["| benchmark | measured | target | |", "|---|---:|---:|---|"]
+        for target in (one for one in TARGETS if one.name.startswith(prefix) == (variant is not None)):
+            value = figures[target.name]
+            goal = ""
+            if target.goal is not None:
+                goal = f"{'at most' if target.is_limit else 'at least'} {format_value(target, target.goal)}"
+            status = ""
+            if value is None:
+                status = "not measured"
+            elif target.goal is not None:
+                met = value <= target.goal if target.is_limit else value >= target.goal
+                status = "met" if met else "**missed**"
+            lines.append(f"| {target.description} | {format_value(target, value)} | {goal} | {status} |")
+        return "\n".join(lines)
 
     return table
 
 
-def _times(full: Full, figures: Summary) -> str:
+def _times(full: Results) -> str:
     """Every contender of every case."""
     lines = [
         "| case | contender | threads | median | share of sgemm | largest difference |",
@@ -88,7 +83,7 @@ def _duration(seconds: float) -> str:
     return f"{1e3 * seconds:.3f} ms" if seconds < 0.01 else f"{1e3 * seconds:.1f} ms"
 
 
-def _settings(full: Full, figures: Summary) -> str:
+def _settings(full: Results) -> str:
     """The settings of each other library, and the times of the variants that were slower."""
     lines = ["| case | contender | settings | also tried |", "|---|---|---|---|"]
     for name, case in full["cases"].items():
@@ -101,7 +96,7 @@ def _settings(full: Full, figures: Summary) -> str:
     return "\n".join(lines)
 
 
-def _environment(full: Full, figures: Summary) -> str:
+def _environment(full: Results) -> str:
     versions: dict[str, str] = {}
     for case in full["cases"].values():
         for row in case["contenders"].values():
@@ -123,7 +118,7 @@ def _environment(full: Full, figures: Summary) -> str:
     return "\n".join(lines)
 
 
-def _kernels(full: Full, figures: Summary) -> str:
+def _kernels(full: Results) -> str:
     """Every kernel, and its speed-up over the first and over the previous one."""
     lines = ["| kernel | time | speed-up | over the previous row |", "|---|---:|---:|---:|"]
     contenders = full["cases"].get("kernels", {}).get("contenders", {})
@@ -136,14 +131,15 @@ def _kernels(full: Full, figures: Summary) -> str:
     return "\n".join(lines)
 
 
-def _sentence(full: Full, figures: Summary) -> str:
+def _sentence(full: Results) -> str:
     """The sentence at the top of README.md."""
     pairs = [("step_vs_torch_padded", "`torch.nn.LSTM` on padded batches"), ("step_vs_keras", "Keras 3 on TensorFlow")]
-    ratios = [f"{figures[name]:.1f} times as fast as with {peer}" for name, peer in pairs if figures.get(name)]
+    figures = summary(full["cases"])
+    ratios = [f"{figures[name]:.1f} times as fast as with {peer}" for name, peer in pairs if figures[name]]
     return f"A training step of the tutorial recipe is {' and '.join(ratios)}\n([benchmarks](docs/benchmarks.md))."
 
 
-def _accuracy(results: Full) -> str:
+def _accuracy(results: Results) -> str:
     lines = ["| row | training | accuracy, mean (each seed) | network alone | n-grams alone | minutes | threads |"]
     lines.append("|---|---|---|---:|---:|---:|---:|")
     for row in ROWS:
@@ -171,7 +167,7 @@ def _minutes(found: list[dict[str, Any]]) -> str:
     return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
-def _accuracy_environment(results: Full) -> str:
+def _accuracy_environment(results: Results) -> str:
     every = [one for seeds in results["rows"].values() for one in seeds.values()]
     found = {(one["machine"]["processor"], one["machine"]["cores"]) for one in every}
     machines = [f"{processor}, {cores} core{'s' * (cores > 1)}" for processor, cores in sorted(found)]
@@ -180,26 +176,27 @@ def _accuracy_environment(results: Full) -> str:
     return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
 
 
-_ACCURACY: dict[str, Callable[[Full], str]] = {"rows": _accuracy, "environment": _accuracy_environment}
-_TABLES: dict[str, Callable[[Full, Summary], str]] = {
-    "sentence": _sentence,
-    "targets": _variant(None),
-    "avx2": _variant("avx2"),
-    "portable": _variant("portable"),
-    "bf16": _variant("bf16"),
-    "times": _times,
-    "settings": _settings,
-    "environment": _environment,
-    "kernels": _kernels,
+_TABLES: dict[str, dict[str, Callable[[Results], str]]] = {
+    "accuracy": {"rows": _accuracy, "environment": _accuracy_environment},
+    "benchmarks": {
+        "sentence": _sentence,
+        "targets": _targets(None),
+        "avx2": _targets("avx2"),
+        "portable": _targets("portable"),
+        "bf16": _targets("bf16"),
+        "times": _times,
+        "settings": _settings,
+        "environment": _environment,
+        "kernels": _kernels,
+    },
 }
 
 
-def rendered(page: str, full: Full, figures: Summary) -> str:
-    """The page with every marked part rendered. KeyError for an unknown marker."""
-    accuracy = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
+def rendered(page: str, results: Mapping[str, Results]) -> str:
+    """The page with every marked part rendered from the results of its kind. KeyError for an unknown marker."""
 
     def render(part: re.Match[str]) -> str:
-        table = _ACCURACY[part[4]](accuracy) if part[3] == "accuracy" else _TABLES[part[4]](full, figures)
+        table = _TABLES[part[3]][part[4]](results[part[3]])
         return "\n".join(f"{part[1]}{line}" if line else "" for line in (part[2], *table.splitlines(), part[5]))
 
     return _MARKED.sub(render, page)
@@ -210,10 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
     check, outdated = parser.parse_args(arguments).check, []
-    full = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
+    files = {"accuracy": "accuracy.json", "benchmarks": "full.json"}
+    results = {kind: json.loads((RESULTS / name).read_text(encoding="utf-8")) for kind, name in files.items()}
     for name in PAGES:
         page = (ROOT / name).read_text(encoding="utf-8")
-        new = rendered(page, full, summary(full["cases"]))
+        new = rendered(page, results)
         if page != new:
             outdated.append(name)
             if not check:
