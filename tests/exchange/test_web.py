@@ -1,12 +1,7 @@
 """Folders for web pages: the vocabulary as @huggingface/tokenizers reads it, and the module that predicts."""
 
-import functools
-import http.server
 import json
 import os
-import shutil
-import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +18,7 @@ from gatewise.network.architecture import Layer
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from gatewise.types import RowColumns
 from tests.exchange.random_models import random_inputs, random_model
+from tests.javascript import in_node, page_over
 from tests.refusals import assert_refused
 
 pytest.importorskip("onnxruntime")
@@ -56,21 +52,16 @@ RUN = """
 PACKAGES = 'import * as ort from "onnxruntime-web"; import { Tokenizer } from "@huggingface/tokenizers";'
 
 
-def in_node(folder: Path, given: Any, start: str = STUBS) -> Any:
+def answers_in_node(folder: Path, given: Any, start: str = STUBS) -> Any:
     """What the module of the folder answers, and what the session of a stub was given."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node here: apt-get install nodejs")
     (folder / "given.json").write_text(json.dumps(given))
-    (folder / "run.mjs").write_text(
+    code = (
         'import { readFileSync } from "node:fs"; import { loadModel } from "./model.js";'
-        f'const given = JSON.parse(readFileSync("{folder}/given.json")); const seen = []; {start}'
+        f'const given = JSON.parse(readFileSync("given.json")); const seen = []; {start}'
         f"const model = await loadModel({{ ort, Tokenizer }}); {RUN}"
         "console.log(JSON.stringify({ answers, seen }));"
     )
-    done = subprocess.run([node, str(folder / "run.mjs")], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(in_node(folder, code))
 
 
 def write_web(folder: Path, model: Model, preprocessor: Any = None) -> None:
@@ -123,7 +114,7 @@ def test_the_module_answers_as_the_model(
     write_web(tmp_path, model)
     output = "values" if model.task == "regression" else "probabilities"
     given = {"output": output, "numbers": numbers, "inputs": [["3 5 8", " 4"], ["3", " "], [], ["3", 4], "3"]}
-    found = in_node(tmp_path, given)
+    found = answers_in_node(tmp_path, given)
     [feeds] = found["seen"]
     assert feeds["tokens"] == {"type": "int64", "data": ["3", "5", "8", "4", "0", "0"], "dims": [2, 3]}
     assert feeds["lengths"] == {"type": "int64", "data": ["3", "1"], "dims": [2]}
@@ -143,7 +134,7 @@ def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> N
     write_web(tmp_path, model)
     wrong = [[[]], [3], [["12"]], [[[1, "a"]]], [[[1, True]]], [[[1, 1e39]]]]
     inputs = [[[[1, 2], [None, 4]], [[5, 6]]], [[[1, 2]], [[1]]], *wrong]
-    found = in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
+    found = answers_in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
     [feeds] = found["seen"]
     assert feeds["series"] == {
         "type": "float32",
@@ -162,7 +153,7 @@ def test_the_module_respells_as_the_model(tmp_path: Path) -> None:
     words += "(word) => ({ good: 2, film: 3 })[word] ?? 1) }; } }"
     start = STUBS[: STUBS.index("class Tokenizer")] + words
     given = {"output": "probabilities", "numbers": [[0.5, 0.5]], "inputs": [[text] for text in texts]}
-    found = [list(map(int, one["tokens"]["data"])) for one in in_node(tmp_path, given, start)["seen"]]
+    found = [list(map(int, one["tokens"]["data"])) for one in answers_in_node(tmp_path, given, start)["seen"]]
     assert found == [one.tolist() for one in encoding.encode_batch(texts)]
 
 
@@ -183,30 +174,21 @@ def test_onnxruntime_web_computes_the_same(way: str, tmp_path: Path) -> None:
         model.to_web(folder, quantize="int8")
         plain = [one if isinstance(one, str) else np.where(np.isnan(one), None, one).tolist() for one in inputs]
         if way == "node":
-            [found] = in_node(folder, {"inputs": [plain]}, PACKAGES)["answers"]
+            [found] = answers_in_node(folder, {"inputs": [plain]}, PACKAGES)["answers"]
         else:
-            found = in_chromium(tmp_path, str(number), plain)
+            found = answers_in_chromium(tmp_path, str(number), plain)
         wanted = model.stored("int8").predict_proba(inputs)
         np.testing.assert_allclose([list(one["probabilities"].values()) for one in found], wanted, atol=1e-5)
 
 
-def in_chromium(root: Path, name: str, inputs: list[Any]) -> Any:
+def answers_in_chromium(root: Path, name: str, inputs: list[Any]) -> Any:
     """What the module of a folder answers in a page whose import map names the packages."""
-    sync = pytest.importorskip("playwright.sync_api")
     imports = {
         "onnxruntime-web": "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
         "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.min.mjs",
     }
-    page_html = f'<script type="importmap">{json.dumps({"imports": imports})}</script>'
-    (root / "page.html").write_text(page_html)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
-    handler.extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # type: ignore[attr-defined]
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync.sync_playwright() as playwright:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
-        answer = page.evaluate(
+    with page_over(root, f'<script type="importmap">{json.dumps({"imports": imports})}</script>') as page:
+        return page.evaluate(
             """async ([name, inputs]) => {
                 const ort = await import("onnxruntime-web");
                 const { Tokenizer } = await import("@huggingface/tokenizers");
@@ -215,6 +197,3 @@ def in_chromium(root: Path, name: str, inputs: list[Any]) -> Any:
             }""",
             [name, inputs],
         )
-        browser.close()
-        server.shutdown()
-    return answer

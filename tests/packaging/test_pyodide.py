@@ -6,19 +6,16 @@ rich, markdown-it-py, mdurl, pygments, threadpoolctl. With scipy, the default re
 """
 
 import base64
-import functools
-import http.server
 import json
 import os
 import shutil
-import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.javascript import in_node, page_over
 from tests.packaging.building import ROOT, build
 
 MODULES = os.environ.get("GATEWISE_NODE_MODULES")
@@ -87,34 +84,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def in_node(root: Path, given: dict[str, Any]) -> str:
+def run_in_node(root: Path, given: dict[str, Any]) -> str:
     """The answer of `RUN` in Node."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node here: apt-get install nodejs")
     (root / "given.json").write_text(json.dumps(given))
-    (root / "run.mjs").write_text(
+    code = (
         'import { readFileSync } from "node:fs"; import { loadPyodide } from "pyodide";'
         'const given = JSON.parse(readFileSync("given.json")), wheel = readFileSync(given.name);'
         f"const answer = await ({RUN})(loadPyodide, {{ ...given, wheel }}); console.log(answer);"
     )
-    done = subprocess.run([node, "run.mjs"], capture_output=True, text=True, cwd=root)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout.splitlines()[-1]
+    return in_node(root, code).splitlines()[-1]
 
 
-def in_chromium(root: Path, given: dict[str, Any]) -> str:
+def run_in_chromium(root: Path, given: dict[str, Any]) -> str:
     """The answer of `RUN` in a page."""
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or pytest.skip("no chromium here: apt-get install chromium")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
-    (root / "page.html").write_text("<!doctype html>")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync.sync_playwright() as playwright:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(0)
-        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+    with page_over(root) as page:
         answer = page.evaluate(
             f"""async (given) => {{
                 const {{ loadPyodide }} = await import("/node_modules/pyodide/pyodide.mjs");
@@ -123,18 +106,16 @@ def in_chromium(root: Path, given: dict[str, Any]) -> str:
             }}""",
             given,
         )
-        browser.close()
-        server.shutdown()
     return str(answer)
 
 
-@pytest.mark.parametrize("run", [in_node, in_chromium])
+@pytest.mark.parametrize("run", [run_in_node, run_in_chromium])
 def test_the_numbers_are_those_of_this_python(run: Any, wheel: Path, tmp_path: Path) -> None:
     assert MODULES is not None
     (tmp_path / "node_modules").symlink_to(Path(MODULES).resolve())
     shutil.copy(wheel, tmp_path)
     names = [shutil.copy(one, tmp_path) for one in Path(PACKAGES).glob("*.whl")] if PACKAGES else []
-    packages = [Path(name).name if run is in_node else f"/{Path(name).name}" for name in names]
+    packages = [Path(name).name if run is run_in_node else f"/{Path(name).name}" for name in names]
     archive = shutil.make_archive(str(tmp_path / "formats"), "zip", ROOT / "tests" / "model" / "formats")
     formats = base64.b64encode(Path(archive).read_bytes()).decode()
     data = {"texts": TEXTS, "rows": ROWS, "labels": LABELS, "formats": formats}

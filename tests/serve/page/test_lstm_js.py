@@ -4,8 +4,6 @@ import base64
 import json
 import random
 import re
-import shutil
-import subprocess
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +29,7 @@ from gatewise.serve.view.view import View
 from gatewise.text import IndexEncoding, KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from tests.explain.random_net import ARCHITECTURES, parameters_of
+from tests.javascript import in_node
 from tests.members.ngram_keys import random_spelled
 from tests.members.test_convolutions import some as convolutions
 from tests.serve.page.conftest import HOSTILE, known_model, labels_model, number_model, tagger
@@ -186,11 +185,8 @@ def file_of(model: Model) -> str:
     return base64.b64encode(lstm_file(model)).decode()
 
 
-def in_node(tmp_path: Path, function: str, given: Any) -> Any:
+def called(tmp_path: Path, function: str, given: Any) -> Any:
     """What a function of `given`, which calls the modules of the page, returns in Node."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no node here: apt-get install nodejs")
     (tmp_path / "given.json").write_text(json.dumps(given))
     folder = (PAGE / "model").as_uri()
     code = f"""
@@ -200,16 +196,13 @@ def in_node(tmp_path: Path, function: str, given: Any) -> Any:
         const plain = (_, value) => (ArrayBuffer.isView(value) ? [...value] : value);
         console.log(JSON.stringify(({function})(JSON.parse(readFileSync("given.json"))), plain));
     """
-    command = [node, "--input-type=module", "--eval", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    return json.loads(in_node(tmp_path, code))
 
 
 def compare(model: Model, requests: list[dict[str, Any]], tmp_path: Path) -> None:
     """Each answer of the page is that of the server."""
     given = {"file": file_of(model), "view": local_view(View(model)), "requests": requests}
-    answers = in_node(tmp_path, EXPLAIN, given)
+    answers = called(tmp_path, EXPLAIN, given)
     for request, answer in zip(requests, answers, strict=True):
         try:
             wanted = json.loads(json.dumps(View(model).explain(request)))
@@ -281,7 +274,7 @@ def test_any_text_has_the_ids_and_the_places_of_the_library(fit: Any, tmp_path: 
     every = [text for text in [*known, misspelt] if text.strip()]
     encoding = fit([*every[:-1], *every[:-1]], 400)
     model = of_encoding(encoding)
-    found = in_node(tmp_path, ENCODE, {"file": file_of(model), "texts": every})
+    found = called(tmp_path, ENCODE, {"file": file_of(model), "texts": every})
     for text, (ids, spans) in zip(every, found, strict=True):
         wanted = encoding.tokenize(text)
         wide = np.cumsum([0, *(1 + (ord(ch) > 0xFFFF) for ch in text)])  # UTF-16 units, as in JavaScript
