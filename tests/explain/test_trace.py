@@ -14,7 +14,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report, unit_view
-from gatewise.explain.serialize import heatmaps_json, unit_json, units_json
+from gatewise.explain.serialize import report_json, unit_json, units_json
 from gatewise.kernels.reference import Reference
 from gatewise.members.contributions import has_contributions
 from gatewise.members.lstm import LSTM
@@ -91,7 +91,8 @@ def test_units_that_are_merged_have_no_contributions(name: str) -> None:
     part = unit_json(example, 3, 0)
     assert "contribution" not in part
     assert units_json(example, 0)["effect"] is None
-    assert [one["name"] for one in heatmaps_json(example, 0)["heatmaps"]] == list("ifgoch")
+    report = report_json(explain_example(example, "prefix-difference"), example)
+    assert [one["name"] for one in report["heatmaps"]] == list("ifgoch")
     shown = printed(unit_view(example, 3))
     assert "has no effect of its own" in shown
     assert "change of c" in shown

@@ -212,19 +212,6 @@ def heatmap_json(values: Array, name: str, layer: int) -> Json:
     }
 
 
-def heatmaps_json(example: Example, layer: int) -> Json:
-    """All heat maps of a layer, with the contributions of its units if it is the top layer, and its initial states."""
-    lstms = example.layer(layer)
-    found = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
-    if layer == len(example.lstm.arch.layers) - 1 and example.contributions is not None:
-        found.append(heatmap_json(example.contributions, "contribution", layer))
-    return {
-        "heatmaps": found,
-        "h0": _list(np.concatenate([gates.h0 for gates in lstms])),
-        "c0": _list(np.concatenate([gates.c0 for gates in lstms])),
-    }
-
-
 def side_json(explanation: Explanation, example: Example | None = None) -> Json:
     """The data of the HTML report without the figure: parts of the page's answers, and words in place of their
     positions. With the example also its prefix predictions.
@@ -247,15 +234,21 @@ def side_json(explanation: Explanation, example: Example | None = None) -> Json:
 
 
 def report_json(explanation: Explanation, example: Example, unit: int | None = None) -> Json:
-    """The data of the HTML report: that of `side_json`, and the figure: all heat maps of the top layer, and `unit`, the
-    one to select.
+    """The data of the HTML report: that of `side_json`, and the figure: all heat maps of the top layer, with the
+    contributions of its units, its initial states, and `unit`, the one to select.
     """
     view, arch, example = side_json(explanation, example), example.lstm.arch, example.with_score(explanation.score)
     view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
     view["model"] = network_json(arch, example.ensemble.target)
     if arch.inputs == "channels" and example.item is not None:
         view["values"] = _series_values(example)
-    return view | heatmaps_json(example, len(arch.layers) - 1)
+    layer, top = len(arch.layers) - 1, example.layer(-1)
+    view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
+    if example.contributions is not None:
+        view["heatmaps"].append(heatmap_json(example.contributions, "contribution", layer))
+    view["h0"] = _list(np.concatenate([gates.h0 for gates in top]))
+    view["c0"] = _list(np.concatenate([gates.c0 for gates in top]))
+    return view
 
 
 def intervention_json(
