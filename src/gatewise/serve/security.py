@@ -44,12 +44,7 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 _WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
-_SINGLE = frozenset(
-    {
-        *(b"host", b"authorization", b"origin"),
-        *(b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"),
-    }
-)
+_SINGLE = b"host authorization origin content-type content-length content-encoding transfer-encoding".split()
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
 _WINDOWS = {b"gzip": 31, b"deflate": 15}  # of zlib, by Content-Encoding
 _REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
