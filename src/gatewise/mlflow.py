@@ -123,9 +123,7 @@ class _Predictor:
         return scorer(frame[columns]).drop(columns=columns)
 
 
-def _load_pyfunc(path: str) -> _Predictor:
-    """For MLflow, which calls a function of this name."""
-    return _Predictor(path)
+_load_pyfunc = _Predictor  # the name that MLflow calls
 
 
 class MLflowCallback(Callback):
