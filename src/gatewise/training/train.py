@@ -290,7 +290,7 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
         members,
         data.targets(rows),
         task=data.task,
-        mean=data.task == "regression",
+        mean=data.task == "regression" or data.soft_targets is not None,
         scaling=data.target_scaling,
         sample_weight=data.sample_weight(rows),
         calibrate=calibrates,
