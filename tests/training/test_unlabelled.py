@@ -174,13 +174,8 @@ def test_stacked_predictions(classes: tuple[str, ...]) -> None:
     assert (found.argmax(axis=1) == fresh.labels).mean() > (0.85 if len(classes) == 2 else 0.6)
     n = len(data.train)
     assert recorder.messages[0].startswith(f"stacking on {n} labelled of {n + 400} texts: LSA x ")
-    assert " n-grams x" in recorder.messages[0]
     assert found.tobytes() == predictions(data, unlabelled, query).tobytes()
     np.testing.assert_allclose(predictions(data, unlabelled, query[::7]), found[::7], atol=1e-6)
-    rare = replace(data, full_sequences=[np.asarray([n]) for n in range(90)])
-    without = Recorder()
-    assert np.isfinite(predictions(rare, [np.asarray([70, 71])], np.arange(1), without)).all()
-    assert [("LSA" in message, "n-grams x" in message) for message in without.messages] == [(False, True)]
 
 
 def test_equal_texts_are_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,15 +212,20 @@ def test_few_labels_choose_the_recipe_and_learn(monkeypatch: pytest.MonkeyPatch)
         assert model.metadata.recipe == "few-shot"
         assert any(one.startswith(f"stacking on 54 labelled of {total} texts: LSA x ") for one in recorder.messages)
         assert f"student: learns from the labels and {some} soft labels of the teacher" in recorder.messages
-        assert any(", LSA classifier x " in one for one in recorder.messages), "it joins the n-grams too"
+        assert not any("n-grams of" in one for one in recorder.messages), "the LSA classifier is the n-gram model"
+        assert model.ensemble.get("ngrams") is not None
         assert sum(model.ensemble.weights) == pytest.approx(1, abs=0.3), "each member alone predicts the soft labels"
     assert model.evaluate(made_reviews(300, 7)).accuracy > 0.8
 
 
-@pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order"])
-def test_without_lsa_or_ngrams_a_network_is_the_teacher(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["lsa_components", "ngrams__order", "frequent n-grams"])
+def test_without_lsa_a_network_is_the_teacher(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    given: dict[str, Any] = {"pretrained": language_model(), "unlabelled": review_texts(40), missing: 0}
+    given: dict[str, Any] = {"pretrained": language_model(), "unlabelled": review_texts(40)}
+    if missing == "frequent n-grams":
+        monkeypatch.setattr(module, "LSA_MIN_DF", 1_000)
+    else:
+        given[missing] = 0
     model = train(made_reviews(60, 3), callbacks=recorder, **given, **FEW)
     assert (model.ensemble.get("ngrams") is None) == (missing == "ngrams__order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)

@@ -2,9 +2,9 @@
 
 Self-training (Scudder 1965) with the soft targets of distillation (Hinton et al. 2015). The teacher is an ensemble that
 is trained on the labelled texts; or for few labels (recipe `few-shot`) stacked generalisation (Wolpert 1992) of
-classifiers that err on different texts: a logistic regression on LSA document vectors of all texts, the n-gram model,
-and with a pretrained language model a logistic regression on what it predicts after prompts (`training.prompts`).
-Cross-validation gives their logits for the labelled texts, to which their weights are fitted.
+classifiers that err on different texts: a logistic regression on LSA document vectors of all texts, and with a
+pretrained language model a logistic regression on what it predicts after prompts (`training.prompts`). Cross-validation
+gives their logits for the labelled texts, to which their weights are fitted.
 
 Latent semantic analysis (LSA, Deerwester et al. 1990) describes a text by its coordinates along the directions in
 which a collection varies most. With df_j the texts of n that contain n-gram j,
@@ -31,7 +31,8 @@ so the classifier is one too:
     Σ_j (V w)_j idf_j / |a_i| + b        over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
 
 It is an n-gram model like that of `members.ngrams`, which adds the two: the stored model needs nothing more. (In the
-ensemble the mean norm is as good as each text's own: docs/log.)
+ensemble the mean norm is as good as each text's own: docs/log.) With few labels it is the n-gram model of the student:
+one that learns the soft labels of the same classifier adds nothing to it.
 """
 
 import time
@@ -52,7 +53,7 @@ from gatewise.target import log_probabilities
 from gatewise.training.dense_solver import fit_glm, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
-from gatewise.training.members.ngrams import MIN_DF, NgramFeatures
+from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.processes import current
 from gatewise.training.prompts import prompted_vectors
 from gatewise.training.stack import L2, FittedMember
@@ -70,8 +71,6 @@ MAX_SOFT_LABELS = 10_000  # unlabelled texts that stacking labels: more take lon
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
 Probabilities = NDArray[np.float64]  # (m, K)
-Classifier = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
-"""Logits (m, outputs) of the query rows, the second argument, from a fit to the rows of the first one."""
 Teach = Callable[[TrainingData, list[Array], Run], Probabilities | None]
 """Trains an ensemble and predicts the soft labels of full sequences; None in all processes but the first."""
 
@@ -94,7 +93,8 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
         return data
     most = MAX_SOFT_LABELS if settings.teacher == "stacking" else 0
     query, found = subsampled(np.arange(len(sequences)), most), None
-    if settings.teacher == "stacking" and data.recipe.uses_lsa:
+    if settings.teacher == "stacking" and lsa is not None:
+        data = replace(data, recipe=with_values(data.recipe, {"ngrams.order": 0}))  # the LSA classifier replaces it
         run.callback.log(f"teacher: stacking, for {run.unlabelled}")
         if not current().rank:
             found = stacked_predictions(data, sequences, lsa, query, run)
@@ -148,46 +148,37 @@ class LSA:
 
 
 def stacked_predictions(
-    data: TrainingData, unlabelled: list[Array], lsa: LSA | None, query: NDArray[np.int64], run: Run
+    data: TrainingData, unlabelled: list[Array], lsa: LSA, query: NDArray[np.int64], run: Run
 ) -> Probabilities:
     """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation set is not read.
 
-    lsa: of the training part and all unlabelled texts (`lsa_of`); None where no n-gram is frequent enough.
+    lsa: of the training part and all unlabelled texts (`lsa_of`).
     """
-    train, recipe = data.epoch_rows, data.recipe.ngrams
+    train = data.epoch_rows
     texts, targets = data.full(train) + unlabelled, data.targets(train)
     labelled, further = np.arange(len(data.train)), np.arange(len(data.train), len(train))
 
-    def by_vectors(vectors: Array, l2: float) -> Classifier:
-        """A logistic regression on document vectors (n, F)."""
-
-        def logits(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
-            weight, bias = fit_standardised_glm(vectors[rows], targets[rows], l2, shared_scale=True)
-            return np.asarray(vectors[query] @ weight.T + bias)
-
-        return logits
-
-    def by_ngrams(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
-        features = NgramFeatures.of([texts[row] for row in rows], recipe.order, MIN_DF, data.excluded_tokens)
-        found = features.fit(targets[rows], l2=recipe.l2)
-        return found.logits([texts[row] for row in query])
-
-    classifiers: dict[str, Classifier] = {} if lsa is None else {"LSA": by_vectors(lsa.document_vectors, LSA_L2)}
-    classifiers["n-grams"] = by_ngrams
+    vectors = {"LSA": (lsa.document_vectors, LSA_L2)}
     prompted = prompted_vectors(data, texts, np.append(np.arange(len(train)), len(train) + query), run)
     if prompted is not None:
-        classifiers["prompts"] = by_vectors(prompted, PROMPTS_L2)
-    held_out = {name: np.zeros((len(labelled), targets.shape[1])) for name in classifiers}
+        vectors["prompts"] = prompted, PROMPTS_L2
+
+    def logits(fitted: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
+        """(m, outputs, classifiers) of m rows, from a logistic regression on each kind of vectors of other rows."""
+        found = []
+        for of_texts, l2 in vectors.values():
+            weight, bias = fit_standardised_glm(of_texts[fitted], targets[fitted], l2, shared_scale=True)
+            found.append(of_texts[rows] @ weight.T + bias)
+        return np.stack(found, axis=2)
+
+    held_out, prior = np.zeros((len(labelled), targets.shape[1], len(vectors))), np.full(len(vectors), 1 / len(vectors))
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
-        for name, classifier in classifiers.items():
-            held_out[name][held] = classifier(np.append(fitted, further), held)
-    logits, prior = np.stack(list(held_out.values()), axis=2), np.full(len(held_out), 1 / len(held_out))
-    weights, shift = fit_glm(logits, targets[labelled], L2, prior=prior, l2_shift=L2, lowest=0.0)
-    rows = np.arange(len(train))
-    logits = np.stack([classifier(rows, len(train) + query) for classifier in classifiers.values()], axis=2)
-    parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))
+        held_out[held] = logits(np.append(fitted, further), held)
+    weights, shift = fit_glm(held_out, targets[labelled], L2, prior=prior, l2_shift=L2, lowest=0.0)
+    found = logits(np.arange(len(train)), len(train) + query) @ weights + shift
+    parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
     run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {parts}")
-    return np.asarray(np.exp(log_probabilities(logits @ weights + shift)), dtype=np.float64)
+    return np.asarray(np.exp(log_probabilities(found)), dtype=np.float64)
 
 
 def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
