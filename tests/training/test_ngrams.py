@@ -189,8 +189,8 @@ def test_two_models_are_added_by_their_held_out_loss() -> None:
     right, wrong = (
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
-    both = {"n-grams": FittedMember(wrong, np.array([0.5])), "LSA classifier": FittedMember(right, np.zeros(1))}
-    found = module.added(data, both, run_of(recorder, 1))
+    both = FittedMember(wrong, np.array([0.5])), FittedMember(right, np.zeros(1))
+    found = module.added(data, *both, "LSA classifier", run_of(recorder, 1))
     assert recorder.messages[0].startswith("n-grams x ")
     assert found.member.keys.tolist() == [1, 2, 3, 4]
     informative, noise = found.member.weight[:2, 0], found.member.weight[2:, 0]

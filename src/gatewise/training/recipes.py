@@ -160,7 +160,7 @@ class UnlabelledRecipe:
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
     teacher: Literal["network", "stacking"] = "network"
     """What predicts the soft labels: a network and its n-grams, of all unlabelled texts, or stacking, of at most 10,000
-    (`training.unlabelled`). With stacking the LSA classifier is the n-gram model. Without LSA it is a network."""
+    (`training.unlabelled`). Without LSA or n-grams it is a network."""
     lsa_components: Number = 0
     """Components of the LSA over all texts (`training.unlabelled`). scikit-learn: `TruncatedSVD(n_components)`. 0: no
     LSA."""

@@ -31,8 +31,7 @@ so the classifier is one too:
     Σ_j (V w)_j idf_j / |a_i| + b        over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
 
 It is an n-gram model like that of `members.ngrams`, which adds the two: the stored model needs nothing more. (In the
-ensemble the mean norm is as good as each text's own: docs/log.) With few labels it is the n-gram model of the student:
-one that learns the soft labels of the same classifier adds nothing to it.
+ensemble the mean norm is as good as each text's own: docs/log.)
 """
 
 import time
@@ -94,7 +93,6 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     most = MAX_SOFT_LABELS if settings.teacher == "stacking" else 0
     query, found = subsampled(np.arange(len(sequences)), most), None
     if settings.teacher == "stacking" and lsa is not None:
-        data = replace(data, recipe=with_values(data.recipe, {"ngrams.order": 0}))  # the LSA classifier replaces it
         run.callback.log(f"teacher: stacking, for {run.unlabelled}")
         if not current().rank:
             found = stacked_predictions(data, sequences, lsa, query, run)

@@ -55,8 +55,7 @@ def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
     returns None where the data allow no such member. All processes fit the LSTM together, the first one the others.
     """
     recipe, columns = data.recipe, len(data.preprocessor.columns)
-    ngrams = recipe.ngrams.order or len(run.ngrams)
-    sizes = {"ngrams": ngrams, "convolutions": recipe.convolutions.features, "columns": columns}
+    sizes = {"ngrams": recipe.ngrams.order, "convolutions": recipe.convolutions.features, "columns": columns}
     others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "lstm")
     kinds = ["lstm", *(kind for kind in others if sizes.get(kind) != 0 and not current().rank)]
     found = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]

@@ -51,7 +51,7 @@ chosen by held-out loss (other tasks, a pretrained model).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -107,42 +107,31 @@ NETWORK_L2 = 20.0  # penalty of other members next to chosen n-grams
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
-    """The n-gram member of texts: the model of the training rows, where the recipe has one, and those of `run.ngrams`
-    and of a pretrained classifier, added. None where no n-gram is in enough texts.
-    """
-    models: dict[str, FittedMember] = dict(run.ngrams)
+    """The n-gram member of texts; None where no n-gram is in enough texts."""
+    others = dict(run.ngrams)
     if (
         run.pretrained is not None
         and not data.recipe.frozen
         and (known := transferred(data, run.pretrained)) is not None
     ):
-        models["pretrained n-grams"] = known
-    if selects(data) and not models:
+        others["pretrained n-grams"] = known
+    if selects(data) and not others:
         return _select(data, run)
-    if data.recipe.ngrams.order:
-        own = _own(data, run)
-        if own is None:
-            return None
-        models = {"n-grams": own, **models}
-    (first, found), *others = models.items()
-    for name, other in others:
-        found = added(data, {first: found, name: other}, run)
+    recipe, rows, start = data.recipe.ngrams, data.epoch_rows, time.perf_counter()
+    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
+    min_df = MIN_DF + (data.soft_targets is not None)
+    features = NgramFeatures.of(data.full(rows), recipe.order, min_df, data.excluded_tokens)
+    found = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
+    words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
+    seconds = time.perf_counter() - start
+    run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
+    if not len(features.keys):
+        return None
+    for name, other in others.items():
+        found = added(data, found, other, name, run)
     if (scaling := data.target_scaling) is not None:
         found = FittedMember(_scaled(found.member, scaling.scale), scaling.mean + scaling.scale * found.bias)
     return replace(found, held_out=found.logits(data.full(data.validation)))
-
-
-def _own(data: TrainingData, run: Run) -> FittedMember | None:
-    """The model of the training rows."""
-    order, rows, start = data.recipe.ngrams.order, data.epoch_rows, time.perf_counter()
-    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
-    min_df = MIN_DF + (data.soft_targets is not None)
-    features = NgramFeatures.of(data.full(rows), order, min_df, data.excluded_tokens)
-    found = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
-    words = "1 word" if order == 1 else f"1 to {order} words"
-    seconds = time.perf_counter() - start
-    run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
-    return found if len(features.keys) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,12 +280,12 @@ def _norms(x: Any) -> Array:
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
-def added(data: TrainingData, models: Mapping[str, FittedMember], run: Run) -> FittedMember:
-    """The weighted sum of two n-gram models, by name, as one; its weights are fitted on the validation set."""
+def added(data: TrainingData, ngrams: FittedMember, other: FittedMember, name: str, run: Run) -> FittedMember:
+    """The weighted sum of both n-gram models as one; its weights are fitted on the validation set."""
     rows = data.validation
-    both = [replace(one, held_out=one.logits(data.full(rows))) for one in models.values()]
+    both = [replace(one, held_out=one.logits(data.full(rows))) for one in (ngrams, other)]
     found = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
-    run.callback.log(", ".join(f"{name} x {weight:.2f}" for name, weight in zip(models, found.weights, strict=True)))
+    run.callback.log(f"n-grams x {found.weights[0]:.2f}, {name} x {found.weights[1]:.2f}")
     first, second = (_scaled(one.member, weight) for one, weight in zip(both, found.weights, strict=True))
     bias = found.shift + sum(weight * one.bias for one, weight in zip(both, found.weights, strict=True))
     return FittedMember(first.add(second), bias)
