@@ -10,7 +10,7 @@ multi-label rows with one cross-entropy per label, for a regression by least squ
 
 draws towards the plain sum of the members: a hundred rows cannot lead far away from it, and thousands override it.
 Members that predict the same, each alone, are drawn towards their mean: those of a regression, those that learn the
-soft labels of a teacher, and the classifiers that are the teacher. Where a member leads, which is calibrated on
+soft labels of a teacher, and the classifiers of a stacked teacher. Where a member leads, which is calibrated on
 held-out rows by its own fit, the others are drawn towards 0, and are at least 0: on few rows, from which a network
 learns next to nothing, the calibrated member remains. Not so a member that reads what the others do not, such as
 columns: its logits add up with theirs. Where held-out logits of the training rows are known of it and of others, their
