@@ -39,6 +39,9 @@ release-check: .venv/dev.stamp .venv/release.stamp
 	$(PIP) install --quiet --requirement tools/requirements-release.txt
 	touch $@
 
+# The tests start hundreds of Python processes. Each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
 WORKERS ?= 2
 test: lint

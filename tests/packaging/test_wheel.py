@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from gatewise import __version__
 from gatewise.model import bundled
@@ -172,6 +170,9 @@ def files_of(document: dict[str, Any]) -> dict[str, str]:
 
 
 def test_it_is_valid_and_equal_each_time(wheel: Path) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator  # its import takes seconds, in each process that collects
+
     text = text_of(bill(wheel))
     assert text == text_of(bill(wheel))
     for one in (text, embedded(wheel)):

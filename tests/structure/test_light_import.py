@@ -59,3 +59,9 @@ def test_a_prediction_imports_neither_explain_nor_torch_nor_what_a_save_needs() 
     assert "gatewise.members.lstm" in names
     assert not {"torch", "shutil", "secrets"} & set(names)
     assert not [name for name in names if name.startswith("gatewise.explain")]
+
+
+def test_the_torch_modules_do_not_import_torchs_compiler() -> None:
+    code = "import sys, gatewise.nn; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"], "torch._dynamo takes as long to import as the rest of torch"

@@ -79,13 +79,12 @@ def _is_transformed() -> bool:
     return bool(torch._C._are_functorch_transforms_active())
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _default_kernel() -> str:
-    return get().name
-
-
 def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
-    """Name of the kernel for these tensors. Raises InputError where no kernel computes on them."""
+    """Name of the kernel for these tensors. Raises InputError where no kernel computes on them.
+
+    torch.compile cannot trace `get`, so that a compiled operator gets "" and looks the default kernel up when it runs.
+    `torch.compiler.assume_constant_result` would make a constant of it, and import all of torch's compiler here.
+    """
     _refuse_forward_mode(named)
     first, dtype = next((name, tensor.dtype) for name, tensor in named.items())
     for name, tensor in named.items():
@@ -99,7 +98,7 @@ def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
         if wanted not in (None, "reference"):
             raise InputError(f"kernel '{wanted}' computes in float32, {first} is {dtype}")
         return "reference"
-    return wanted or _default_kernel()
+    return wanted or ("" if torch.compiler.is_compiling() else get().name)
 
 
 def _refuse_forward_mode(named: Mapping[str, Tensor]) -> None:
@@ -140,7 +139,9 @@ def _lstm(
     return_c: bool,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c."""
+    """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c.
+    kernel "" is the default one.
+    """
     arrays = _arrays(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
     call: LSTMCall[Array] = LSTMCall(**arrays, reverse=reverse, gate=cast(Gate, gate))
     run = get(kernel).forward(call, keep=keep or return_c)
