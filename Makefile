@@ -42,8 +42,9 @@ release-check: .venv/dev.stamp .venv/release.stamp
 # The tests start hundreds of Python processes. Each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
-WORKERS ?= 2
+# All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files:
+# three keep two cores busy, as many tests wait for a process or a browser.
+WORKERS ?= 3
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 

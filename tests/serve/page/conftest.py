@@ -234,7 +234,17 @@ class Watched:
             " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",
             timeout=20_000,
         )
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        painted(self.page)
+
+
+def painted(page: Any) -> None:
+    """Wait until two frames are drawn, for five seconds at most: after a change of its size chromium once drew none for
+    minutes, and `evaluate` has no timeout.
+    """
+    page.evaluate(
+        "() => new Promise(done => {"
+        " requestAnimationFrame(() => requestAnimationFrame(done)); setTimeout(done, 5000); })"
+    )
 
 
 def first_of(page: Any, held: list[Any]) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from gatewise.model import bundled
 from gatewise.model.model import load
-from tests.serve.page.conftest import SHIFTS, Visit, Watched, findings
+from tests.serve.page.conftest import SHIFTS, Visit, Watched, findings, painted
 
 WORDS = [  # of the tutorial, which a reader finds without docs
     *("sigmoid", "remember", "forget", "new memory", "tanh", "id", "START", "UNK", "PAD", "1,000 steps", "embedding"),
@@ -24,18 +24,14 @@ def open_lesson(visit: Visit, fragment: str = "", **size: Any) -> Watched:
     page = visit("text", **size)
     page.goto(f"{page.home}/lesson.html#{fragment}")
     page.wait_for_function("() => globalThis.lesson?.state.chapter")
-    settle(page)
+    painted(page)
     return page
-
-
-def settle(page: Any) -> None:
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def turn_to(page: Any, chapter: str) -> None:
     page.evaluate("id => { location.hash = id; }", chapter)
     page.wait_for_selector(f"article.{chapter}")
-    settle(page)
+    painted(page)
 
 
 def shown(page: Any) -> str:
@@ -55,17 +51,17 @@ def test_each_chapter_is_one_screen_and_its_first_drag_changes_a_number(visit: V
         page.mouse.down()
         page.mouse.move(box["x"] - 150, box["y"] + 8, steps=3)
         page.mouse.up()
-        settle(page)
+        painted(page)
         assert shown(page) != before, chapter
         if page.is_visible("#bar"):
             handle.press("Home")
-            settle(page)
+            painted(page)
             assert page.inner_text("#bar b.p") != prediction, chapter
             if chapter in ("ids", "memory"):
                 page.click("#bar button")
             else:
                 handle.press("Delete")
-            settle(page)
+            painted(page)
             assert shown(page) == before, chapter
             assert page.is_disabled("#bar button")
         for term in page.locator(".term").all():
@@ -98,24 +94,24 @@ def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
         "\ud83d film",
     ):
         page.fill("#bar input", text)
-        settle(page)
+        painted(page)
         if text.isascii() and "zounds" not in text and text != "!!!":
             assert page.inner_text("#bar b.p") == f"{model.predict_proba([text])[0, 1]:.2f}"
         for chapter in (*CHAPTERS, "memory"):
             turn_to(page, chapter)
     page.fill("#bar input", "zounds " * 70)
-    settle(page)
+    painted(page)
     assert "the last 60 words of this text, without the 10 before" in page.inner_text("#bar .note")
     turn_to(page, "pads")
     page.locator(".question button").first.click()
     assert "939 pads" in page.inner_text(".said")
     page.fill("#bar input", "")
-    settle(page)
+    painted(page)
     assert page.inner_text(".said") == "", "an answer belongs to its text"
     assert page.inner_text("#bar .note") == ""
     turn_to(page, "ids")
     page.select_option("#bar select", label="X_train[5]")
-    settle(page)
+    painted(page)
     assert page.locator(".card").count() == 43
     assert page.inner_text("main").startswith("1 Words as numbers")
     assert page.locator(".card b").all_inner_texts()[:6] == ["1", "778", "128", "74", "12", "630"]
@@ -131,14 +127,14 @@ def test_a_link_holds_chapter_and_text_and_a_word_and_a_gate_are_changed_by_keyb
     page.wait_for_function("() => globalThis.lesson?.state.chapter === 'memory'")
     assert page.evaluate("() => lesson.text()") == "a+b = 100%"
     page.fill("#bar input", DEFAULT)
-    settle(page)
+    painted(page)
     page.focus(".word[aria-checked=true]")
     page.keyboard.press("ArrowRight")
-    settle(page)
+    painted(page)
     assert page.inner_text(".prose b >> nth=1") == "start"
     page.focus(".handle[aria-label^='Forget gate']")
     page.keyboard.press("Home")
-    settle(page)
+    painted(page)
     assert page.evaluate("() => lesson.state.changes") == [{"gate": "f", "unit": "all", "from": 3, "to": 3, "value": 0}]
     assert page.get_attribute(".handle[aria-label^='Forget gate']", "aria-valuetext") == "0.00"
 
@@ -159,16 +155,16 @@ def test_a_missing_model_is_said_and_the_lesson_starts_before_the_embeddings_of_
     for chapter in CHAPTERS:  # without an error
         page.evaluate("id => { location.hash = id; }", chapter)
         page.wait_for_selector(f"article.{chapter}")
-        settle(page)
+        painted(page)
     page.evaluate("() => { location.hash = 'memory'; }")
     page.wait_for_selector("article.memory")
     wanted = page.evaluate("() => `A ${lesson.model.words.at(-1)} film`")
     page.evaluate("text => lesson.set({ text })", wanted)
-    settle(page)
+    painted(page)
     assert page.evaluate("() => [lesson.isWhole(), lesson.text()]") == [False, DEFAULT]
     held[0].continue_()
     page.wait_for_function("() => lesson.isWhole()")
-    settle(page)
+    painted(page)
     assert page.input_value("#bar input") == wanted
     assert 0 < page.evaluate("() => lesson.run().probability") < 1
 
@@ -197,7 +193,7 @@ COLLISIONS = """() => {
 def finished(page: Any) -> None:
     """The training of the chapter has ended."""
     page.wait_for_function("() => !document.querySelector('[data-training]')", timeout=60_000)
-    settle(page)
+    painted(page)
 
 
 SIZES = {
@@ -229,7 +225,7 @@ def test_every_chapter_at_every_width(visit: Visit, axe: str, scheme: str, scale
             turn_to(page, chapter)
             for size in (*others, (width, height)):
                 page.set_viewport_size({"width": size[0], "height": size[1]})
-                settle(page)
+                painted(page)
                 where = f"{chapter} at {size}, {text}"
                 assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), where
                 assert page.evaluate("() => chapters.scrollWidth <= chapters.clientWidth"), f"{where}: a link is cut"
@@ -260,7 +256,7 @@ def test_by_keyboard_alone(visit: Visit) -> None:
                 way = ("ArrowLeft", "ArrowRight")
                 end = float(page.get_attribute(":focus", "aria-valuemax")) - float(value) < 0.01
                 page.keyboard.press(way[not end])
-                settle(page)
+                painted(page)
                 assert page.get_attribute(":focus", "aria-valuenow") != value, f"{chapter}: {label}"
                 assert page.evaluate(f"{active}.matches(':focus-visible')")
                 page.keyboard.press(way[end])
@@ -303,7 +299,7 @@ def test_by_touch(visit: Visit) -> None:
             touches = [{"x": a, "y": b} for a, b in points]
             session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
             page.wait_for_timeout(60)
-        settle(page)
+        painted(page)
         assert slider.get_attribute("aria-valuenow") != before, chapter
         assert page.evaluate("() => scrollY") == top, chapter
 
