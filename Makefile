@@ -39,7 +39,7 @@ release-check: .venv/dev.stamp .venv/release.stamp
 	$(PIP) install --quiet --requirement tools/requirements-release.txt
 	touch $@
 
-# The tests start hundreds of Python processes. Each would compile the package again.
+# The tests start hundreds of Python processes. With this variable each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files:
