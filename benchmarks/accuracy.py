@@ -85,6 +85,7 @@ class Row:
             )
             model = gw.load(target)
         train_seconds = time.perf_counter() - start
+        model = model.with_lstm(kernel=named(model.metadata.recipe).kernel())  # as in training: faster
         whole = train_seconds + (pretrained.metadata.seconds if pretrained else 0.0)
         _, rows = split(reviews.train, 1 - named(model.metadata.recipe).validation.fraction, seed, "group")
         seconds = {"seconds": round(whole, 1), "train_seconds": round(train_seconds, 1)}
