@@ -91,7 +91,7 @@ SIZES: dict[str, PretrainRecipe] = {
     "large": PretrainRecipe("large", embedding_dim=256, units=512, epochs=1, learning_rate=0.006),
 }
 # More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
-# once (docs/log/accuracy.md, 2026-11-24). The fewest minutes for which a size is chosen, for 20 million words on two
+# once (docs/log/accuracy.md). The fewest minutes for which a size is chosen, for 20 million words on two
 # cores:
 _MIN_MINUTES = {"embeddings": 0.0, "small": 4.0, "medium": 8.0, "large": 20.0}
 
