@@ -5,10 +5,10 @@ Keras runs on any of its backends. No file is read or written here: `keras_model
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from gatewise.errors import InputError
+from gatewise.exchange.keras_backend import keras_module
 from gatewise.network.architecture import Architecture
 from gatewise.network.weight_layouts import to_keras_arrays, weights_of
 from gatewise.types import Array
@@ -84,11 +84,3 @@ def _pooled(keras: Any, arch: Architecture, x: Any, given: Any, explicit: dict[s
         inside = ops.where(ops.expand_dims(_mask(keras, arch, given), -1), x, _BELOW)
         parts.append(layers.GlobalMaxPooling1D(name="max")(inside))
     return layers.Concatenate()(parts) if len(parts) > 1 else parts[0] if parts else x
-
-
-def keras_module() -> Any:
-    """The module keras. Raises InputError without Keras or a backend of it."""
-    try:
-        return import_module("keras")
-    except ImportError as error:
-        raise InputError("a Keras model needs Keras and a backend: pip install keras torch") from error

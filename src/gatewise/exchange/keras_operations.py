@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.exchange.keras_model import keras_module
+from gatewise.exchange.keras_backend import keras_module
 from gatewise.network.architecture import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import keras_directions

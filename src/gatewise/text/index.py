@@ -19,6 +19,9 @@ from gatewise.text.encoding import Encoded, checked_texts, utf8
 _LONGEST = 1_000_000  # characters of a text
 _STRIPPED = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"  # by TextVectorization
 _FILTERED = _STRIPPED.replace("'", "") + "\t\n"  # by Keras's Tokenizer
+# TextVectorization splits with tf.strings.split, where white space is ASCII only. Python's \S also ends a word at
+# U+00A0, U+3000, U+0085 and the separators U+001C to U+001F.
+_ASCII_SPACES = "\t\n\v\f\r"
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -61,16 +64,19 @@ class IndexEncoding:
     @classmethod
     def of_vectorization(cls, layer: Any, vocab_size: int) -> Self:
         """The words of a Keras TextVectorization of words. Raises InputError for other settings."""
-        config, words = layer.get_config(), layer.get_vocabulary()
-        for name, plain in {"split": "whitespace", "ngrams": None, "output_mode": "int"}.items():
-            if config.get(name) != plain:
+        config = layer.get_config()
+        words = layer.get_vocabulary()
+        read = {"split": "whitespace", "ngrams": None, "output_mode": "int", "encoding": "utf-8"}
+        for name, plain in read.items():
+            if config.get(name, plain) != plain:
                 raise InputError(f"TextVectorization: {name} is {quote(config.get(name))}; gatewise reads {plain!r}")
         standardize = config.get("standardize")
         if standardize not in (None, "lower", "strip_punctuation", "lower_and_strip_punctuation"):
             raise InputError(f"TextVectorization: standardize is {quote(standardize)}, and code is not read")
-        lower, strip = "lower" in (standardize or ""), "strip" in (standardize or "")
+        lower: Literal["", "ascii"] = "ascii" if "lower" in (standardize or "") else ""
+        stripped = _STRIPPED if "strip" in (standardize or "") else ""
         index = {str(word): id for id, word in enumerate(words)}
-        return cls(vocab_size, index, 1, None, "ascii" if lower else "", "", _STRIPPED if strip else "")
+        return cls(vocab_size, index, 1, None, lower, _ASCII_SPACES, stripped)
 
     def texts(self, inputs: Any) -> Any:
         """Lists of token ids, or of words, as texts; one list of ids is one text. Other inputs as they are."""
@@ -105,23 +111,33 @@ class IndexEncoding:
         ids, names, spans = [], [], []
         if self.start is not None:
             ids, names, spans = [self.start], ["<start>"], [(0, 0)]
-        separated = text.translate(dict.fromkeys(map(ord, self.filters), " "))  # as long as the text
-        for match in re.finditer(r"[^ ]+" if self.filters else r"\S+", separated):
-            id = self._id(match[0])
+        places = [match.span() for match in re.finditer(*self._separated(text))]
+        # Of the whole text, as Keras's Tokenizer does: whether a capital sigma ends a word depends on what comes after
+        # it. No letter becomes a separator, so both texts have the same words.
+        lowered = text.lower() if self.lower == "all" else text
+        words = re.findall(*self._separated(lowered))
+        for word, (start, end) in zip(words, places, strict=True):
+            id = self._id(word)
             if id is not None:
                 ids.append(id)
-                names.append(text[slice(*match.span())])
-                spans.append(match.span())
+                names.append(text[start:end])
+                spans.append((start, end))
         return Encoded(np.array(ids, dtype=np.int32), names, spans)
 
+    def _separated(self, text: str) -> tuple[str, str]:
+        """The regular expression of a word, and the text, as long as before, in which it is found."""
+        if not self.filters:
+            return r"\S+", text
+        return "[^ ]+", text.translate(dict.fromkeys(map(ord, self.filters), " "))
+
     def _id(self, word: str) -> int | None:
-        """None for a word that is left out."""
+        """Of a word in lower case where all letters are; None for one that is left out."""
         if not self.index:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocab_size):
                 raise InputError(f"{quote(word)} is not a token id below {self.vocab_size:,}")
             return int(word)
         word = word.translate(dict.fromkeys(map(ord, self.stripped))) if self.stripped else word
-        word = word.lower() if self.lower == "all" else word.translate(_ASCII_LOWER) if self.lower else word
+        word = word.translate(_ASCII_LOWER) if self.lower == "ascii" else word
         id = self.index.get(word, self.vocab_size) if word else None
         return self.unknown if id is not None and id >= self.vocab_size else id
 

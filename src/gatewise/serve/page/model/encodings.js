@@ -64,16 +64,20 @@ const asciiLower = (word) => word.replace(/[A-Z]+/g, (letters) => letters.toLowe
 
 /** The words of a word index, as gatewise/text/index.py; without one the words are ids. */
 function indexedIn(text, { vocab_size: size, unknown, lower, filters, stripped }, ids) {
-	const separated = text.replace(/[^]/g, (ch) => (filters.includes(ch) ? " " : ch));
-	return wordsIn(separated, filters ? /[^ ]+/g : /\S+/g, (word) => {
+	const separated = (string) => string.replace(/[^]/g, (ch) => (filters.includes(ch) ? " " : ch));
+	const pattern = filters ? /[^ ]+/g : /\S+/g;
+	// Of the whole text: whether a capital sigma ends a word depends on what comes after it.
+	const lowered = separated(lower === "all" ? text.toLowerCase() : text).match(pattern);
+	return wordsIn(separated(text), pattern, (spelled, n) => {
+		const word = lowered[n];
 		if (!ids && !(/^\d{1,9}$/.test(word) && Number(word) < size)) throw new Error(`${word} is not a token id below ${size}`);
 		const letters = word.replace(/[^]/g, (ch) => (stripped.includes(ch) ? "" : ch));
-		const plain = lower === "all" ? letters.toLowerCase() : lower ? asciiLower(letters) : letters;
+		const plain = lower === "ascii" ? asciiLower(letters) : letters;
 		return ids ? (plain ? ids.get(plain) ?? unknown : null) : Number(word);
 	}).filter(({ id }) => id !== null);
 }
 
-const wordsIn = (text, pattern, idOf) => Array.from(text.matchAll(pattern), ({ 0: word, index }) => ({ start: index, end: index + word.length, id: idOf(word) }));
+const wordsIn = (text, pattern, idOf) => Array.from(text.matchAll(pattern), ({ 0: word, index }, n) => ({ start: index, end: index + word.length, id: idOf(word, n) }));
 
 /** The shapes of a word of a tagger, as gatewise/text/spaces.py. */
 function shapesOf(word) {
