@@ -28,7 +28,7 @@ demo-page: .venv/demo.stamp
 
 # The site in build/site: the pages of docs/, the reference, and the notebooks with their outputs (mkdocs.yml).
 docs: .venv/dev.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "Serve it: $(BIN)/python -m http.server -d build/site"
 
 # All that a release does but the upload (docs/platforms.md): build/release/dist. STEPS='builds wheels' does some of it.

@@ -39,7 +39,7 @@ def now() -> str:
 
 def revision() -> str:
     """The commit, with "-dirty" for uncommitted changes other than of results; empty outside a checkout."""
-    results = ("benchmarks/results", "trust/results.jsonl", "docs/trust.md")
+    results = ("benchmarks/results", "trust/results.jsonl")
     others = (".", *(f":(exclude){path}" for path in results))  # new results do not make the tree dirty
     try:
         head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)

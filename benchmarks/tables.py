@@ -1,9 +1,10 @@
 """Render the benchmark tables of the documentation from benchmarks/results, between marker comments.
 
-    python -m benchmarks.tables [--check]
+    python -m benchmarks.tables [--check | --print NAME]
 
 A marker is `<!-- benchmarks: NAME -->` or `<!-- accuracy: NAME -->`; the table ends at `<!-- end -->`. --check writes
-nothing and exits with 1 if a page differs from the results.
+nothing and exits with 1 if a page differs from the results. The two longest tables of the benchmarks stand in no page
+of docs/: `make docs` makes them for the site, and --print prints them.
 """
 
 from __future__ import annotations
@@ -184,12 +185,17 @@ _TABLES: dict[str, dict[str, Callable[[Results], str]]] = {
         "avx2": _targets("avx2"),
         "portable": _targets("portable"),
         "bf16": _targets("bf16"),
-        "times": _times,
-        "settings": _settings,
         "environment": _environment,
         "kernels": _kernels,
     },
 }
+
+SITE_TABLES = {"times": _times, "settings": _settings}
+
+
+def site_table(name: str) -> str:
+    """One of SITE_TABLES from the recorded results, in Markdown."""
+    return SITE_TABLES[name](json.loads((RESULTS / "full.json").read_text(encoding="utf-8")))
 
 
 def rendered(page: str, results: Mapping[str, Results]) -> str:
@@ -206,7 +212,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages, or with --check report the outdated ones. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
-    check, outdated = parser.parse_args(arguments).check, []
+    parser.add_argument("--print", choices=SITE_TABLES, dest="name", help="print this table of the site and exit")
+    options = parser.parse_args(arguments)
+    if options.name is not None:
+        print(site_table(options.name))
+        return 0
+    check = options.check
+    outdated = []
     files = {"accuracy": "accuracy.json", "benchmarks": "full.json"}
     results = {kind: json.loads((RESULTS / name).read_text(encoding="utf-8")) for kind, name in files.items()}
     for name in PAGES:

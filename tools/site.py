@@ -1,7 +1,8 @@
 """What `make docs` adds to the pages of docs/: hooks of MkDocs (mkdocs.yml).
 
 The lesson on the front page, the reference (one page per module; the commands; the fields of the
-recipes), the pages of the root folder, and the files that pages link to.
+recipes), the tables of recorded results that are too long for a page that is read, the pages of the
+root folder, and the files that pages link to.
 """
 
 from __future__ import annotations
@@ -21,13 +22,23 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from benchmarks.tables import site_table
 from gatewise.cli import COMMANDS, program
+from trust.registry import ATTACKS
+from trust.results import read, table
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("gatewise", "sklearn", "mlflow", "data", "explain", "text", "nn", "training", "errors")
 PAGES = {"start.md": "README.md", **{name: name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")}}
+# What stands in the place of the marker `<!-- site: NAME -->` of a page.
+TABLES = {
+    "attacks": lambda: table(read(), ATTACKS.values()),
+    "benchmark-times": lambda: site_table("times"),
+    "benchmark-settings": lambda: site_table("settings"),
+}
 LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
 _EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)
+_TABLE = re.compile(r"^<!-- site: ([a-z-]+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
 
 
@@ -60,7 +71,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to files outside docs/ lead to their copies in the site; folders are named without a link."""
+    """Markers become their tables. Links to files outside docs/ lead to their copies in the site; folders are named
+    without a link.
+    """
     if page.file.src_uri.startswith("reference/"):
         return markdown
     name = PAGES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
@@ -76,7 +89,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         uri = os.path.relpath(_in_site(target), Path(page.file.src_uri).parent)
         return f"{link[1]}[{link[2]}]({uri}{'#' if anchor else ''}{anchor})"
 
-    text = _LINK.sub(moved, markdown)
+    text = _TABLE.sub(lambda marker: TABLES[marker[1]](), _LINK.sub(moved, markdown))
     return text.replace("\n", f"\n\n{LESSON}", 1) if page.file.src_uri == "README.md" else text
 
 

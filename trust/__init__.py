@@ -1,1 +1,1 @@
-"""Attacks on what gatewise promises: `python -m trust --help`; docs/trust.md has the table of their results."""
+"""Attacks on what gatewise promises: `python -m trust --help`; `python -m trust --table` prints their results."""

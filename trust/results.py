@@ -1,9 +1,8 @@
-"""trust/results.jsonl, one line per part of a run in the order in which they ran, and the table of docs/trust.md."""
+"""trust/results.jsonl, one line per part of a run in the order in which they ran, and the table of the site."""
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -12,8 +11,6 @@ from pathlib import Path
 from trust.attack import ROOT, Attack
 
 FILE = ROOT / "trust" / "results.jsonl"
-PAGE = ROOT / "docs" / "trust.md"
-_MARKED = re.compile(r"(<!-- trust: results -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,10 @@ def next_try(parts: list[Part], attack: str, full: int, commit: str, seed: int |
     return (secrets.randbits(32) if seed is None else seed), 0
 
 
-def page(text: str, parts: list[Part], attacks: Iterable[Attack]) -> str:
-    """The page with the table of these results."""
+def table(parts: list[Part], attacks: Iterable[Attack]) -> str:
+    """The attacks with their last results, in Markdown."""
     rows = "".join(_row(attack, last_run(parts, attack.name)) for attack in attacks)
-    head = "| promise | attack | tries | result | date, commit | command |\n|---|---|---:|---|---|---|\n"
-    return _MARKED.sub(lambda found: found[1] + head + rows + found[2], text)
+    return f"| promise | attack | tries | result | date, commit | command |\n|---|---|---:|---|---|---|\n{rows}"
 
 
 def _row(attack: Attack, run: list[Part]) -> str:

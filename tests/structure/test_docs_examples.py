@@ -21,6 +21,7 @@ import pytest
 from source_tree import ROOT
 
 from tests.cli.conftest import Run
+from trust import registry
 
 PAGES = [
     ROOT / "docs" / f"{name}.md"
@@ -129,3 +130,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
     assert {"index.html", "lesson.html", "lab.html", "reference/gatewise.html", "notebooks/tutorial.html"} <= names
     assert 'id="gatewise.train"' in (tmp_path / "reference/gatewise.html").read_text(encoding="utf-8")
+    attacks = (tmp_path / "trust.html").read_text(encoding="utf-8")
+    assert all(f"python -m trust {name}" in attacks for name in registry.ATTACKS)
+    times = (tmp_path / "benchmarks.html").read_text(encoding="utf-8")
+    assert "<td>step_tutorial_2</td>" in times
