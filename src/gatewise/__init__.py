@@ -1,11 +1,17 @@
 """gatewise: LSTM text and series classifiers, fast on a CPU, with explanations down to the gates."""
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from gatewise._version import __version__ as __version__
 
+# Type checkers take it for True, as that of `typing`. `typing` itself takes as long to import as Python takes to start,
+# and until then the program has no handlers of signals (`__main__.py`).
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from gatewise import data as data, errors as errors, kernels as kernels, nn as nn, text as text
     from gatewise.forecast import load as load
     from gatewise.forecast.forecaster import Forecaster as Forecaster

@@ -86,6 +86,94 @@ def test_a_signal_outside_of_a_command(file: str, function: str) -> None:
     assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
 
 
+# A signal in the entry point, as the console script imports it: at the begin of its N-th import from the handlers on.
+STARTING = """
+import os, sys
+
+def watch(event, args):
+    global left
+    if event == "import" and sys.modules["signal"].getsignal(NUMBER) is sys.modules["gatewise.__main__"].end_at_once:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), NUMBER)
+
+NUMBER, left = int(sys.argv[1]), int(sys.argv[2])
+sys.argv = ["gatewise", "info"]
+from gatewise.__main__ import main
+import signal
+sys.addaudithook(watch)
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "imports"), [(2, 1), (2, 7), (2, 23), (2, 41), (15, 1), (15, 38), (1, 5)])
+def test_a_signal_while_the_command_line_is_imported(number: int, imports: int) -> None:
+    command = [sys.executable, "-c", STARTING, str(number), str(imports)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_default_signals)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "gatewise: stopped\n")
+
+
+def _default_signals() -> None:
+    """In the child: those of a program in the foreground of a terminal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_the_entry_point_sets_its_handlers_first() -> None:
+    """Until then a signal ends Python itself, Ctrl-C with a traceback."""
+    code = (
+        "import sys; before = {*sys.modules}; import gatewise.__main__ as start; loaded = {*sys.modules} - before; "
+        "import signal; unset = signal.getsignal(2); start.end_on_signals(); "
+        "print(unset is not start.end_at_once, signal.getsignal(2) is start.end_at_once, *sorted(loaded))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert loaded[:2] == ["True", "True"]
+    light = {"__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "warnings"}
+    assert {*loaded[2:]} - light == {"gatewise", "gatewise.__main__", "gatewise._version"}
+
+
+INTERRUPTED = """
+import gatewise.__main__ as start
+
+def interrupted():
+    raise KeyboardInterrupt
+
+start.end_on_signals = interrupted
+start.main()
+"""
+
+
+def test_ctrl_c_while_the_handlers_are_set() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
+
+
+# Python drops an exception that leaves the callback of a weak reference.
+DROPPED = """
+import os, sys, time, weakref
+import gatewise.cli as cli
+
+def busy():
+    target = {1, 2, 3}
+    reference = weakref.ref(target, lambda _: os.kill(os.getpid(), NUMBER))
+    del target
+    time.sleep(60)
+
+NUMBER = int(sys.argv[1])
+cli.COMMANDS["busy"] = "Run until a signal comes."
+cli.Commands.get_command = lambda *_: __import__("click").Command("busy", callback=busy)
+sys.argv = ["gatewise", "busy"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_whose_exception_is_dropped(number: int) -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED, str(int(number))], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (128 + number, "gatewise: stopped\n")
+
+
 def test_nohup_ignores_a_closed_terminal() -> None:
     nohup = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
     with started([*nohup, sys.executable, "-c", BUSY], "busy") as process:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from gatewise.cli.endings import Stopped, stop_on_signals
 from gatewise.storage.folder import load_folder, save_folder
 from tests.exchange.random_models import random_model
 from tests.training.texts import made_reviews
-from trust.attack import Attack, Attacks
+from trust.attack import ROOT, Attack, Attacks
 from trust.forked import DONE, REFUSED, Child, allow_stops, finish
 from trust.mutate import Rng, choice
 
@@ -314,3 +315,58 @@ for _name, (_what, _short, _commands) in GROUPS.items():
         seconds=300,
         memory=0,
     )
+
+
+SHORT_COMMANDS = [
+    "--version",
+    "predict --help",
+    "info -m model-0",
+    "predict -m model-0 good bad",
+    "predict -m model-0 -i few.csv --text text",
+    "explain -m model-0 good",
+]
+
+
+def _stopped_at(folder: Path, command: str, line: int, number: int) -> subprocess.CompletedProcess[str]:
+    """The command with a signal at a line, as `trust.stop`."""
+    words = ["-m", "trust.stop", str(line), str(int(number)), *command.split()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@cache
+def _lines_of(command: str) -> int:
+    """The lines that the command takes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _inputs(folder, Command(command, trained))
+        done = _stopped_at(folder, command, -1, signal.SIGINT)
+        if done.returncode:
+            raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stderr[-250:]}")
+        return int((folder / "lines").read_text())
+
+
+@ATTACKS.add(
+    "stopped-commands",
+    3,
+    1_000,
+    seconds=300,
+    memory=0,
+)
+def _stopped(rng: Rng, folder: Path) -> None:
+    """A command that a signal stops says so in one line, and ends with exit code 130, 143 or 129, from the moment at
+    which the program has set its handlers: while it imports its code, while it works and while it prints.
+
+    Ctrl-C, SIGTERM, SIGHUP at a random line of the program, the import system and the libraries, of six short commands
+    """
+    command = choice(rng, SHORT_COMMANDS)
+    _inputs(folder, Command(command, trained))
+    number = choice(rng, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    line = int(rng.integers(_lines_of(command)))
+    done = _stopped_at(folder, command, line, number)
+    what = f"{command}: {signal.Signals(number).name} at line {line:,}: exit code {done.returncode}"
+    if not (folder / "sent").exists():  # at its end, a command ignores signals
+        assert (done.returncode, done.stderr) == (0, ""), f"{what}: {done.stderr[-200:]}"
+        return
+    assert done.returncode == 128 + number, f"{what}: {done.stderr[-200:]}"
+    assert done.stderr == "gatewise: stopped\n", f"{what}: {done.stderr[-200:]}"

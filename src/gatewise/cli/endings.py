@@ -1,14 +1,22 @@
 """How a command ends early: on a signal, or where standard output cannot be written."""
 
+from __future__ import annotations
+
 import io
 import os
 import signal
 import sys
+import time
+from _thread import start_new_thread
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from gatewise.errors import quote
-from gatewise.system.processes import STOP_SIGNALS
+from gatewise.system.signals import STOP_SIGNALS
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 class Stopped(BaseException):
@@ -28,11 +36,30 @@ def stop_on_signals() -> None:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    sys.unraisablehook = _on_dropped_exception
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     ignore_signals()
     raise Stopped(number)
+
+
+def _on_dropped_exception(dropped: UnraisableHookArgs) -> None:
+    """Python prints and drops an exception that leaves a `__del__` or the callback of a weak reference, which each
+    import has. A dropped `Stopped` would leave a command that ignores all signals, so its signal is sent again.
+    """
+    if not isinstance(dropped.exc_value, Stopped):
+        sys.__unraisablehook__(dropped)
+        return
+    number = dropped.exc_value.exit_code - 128
+    signal.signal(number, _on_signal)
+    # From a thread, when this function has returned: what it raises would be dropped as well.
+    start_new_thread(_send_soon, (number,))
+
+
+def _send_soon(number: int) -> None:
+    time.sleep(0.01)
+    os.kill(os.getpid(), number)
 
 
 def ignore_signals() -> None:

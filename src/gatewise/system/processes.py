@@ -1,4 +1,4 @@
-"""Processes: signals, forks, memory of the C library, the processors that they may use, and what the server needs.
+"""Processes: forks, memory of the C library, the processors that they may use, and what the server needs.
 
 The number of processors can change while a process runs, so each call asks again. The quota of the control groups takes
 reading a few files and rarely changes, so it is cached for some seconds.
@@ -16,11 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-
-STOP_SIGNALS: tuple[int, ...] = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""The signals that ask a program to end. SIGHUP: the terminal was closed. Windows: has no SIGHUP."""
 
 RELOAD_SIGNAL: int | None = getattr(signal, "SIGHUP", None)
 """The signal that asks a server to read its files again. Windows: None."""

@@ -21,7 +21,7 @@ from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.kernels.threads import one_blas_thread, threads
 from gatewise.storage.atomic import LOCK, locked
 from gatewise.storage.folder import check_target
-from gatewise.system.processes import STOP_SIGNALS
+from gatewise.system.signals import STOP_SIGNALS
 from gatewise.training.processes import RESTARTS, current
 
 if TYPE_CHECKING:
