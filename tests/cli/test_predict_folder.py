@@ -1,7 +1,9 @@
 """`gatewise predict -o FOLDER/`: formats, parts, resumed runs and what is refused; with Ray, where a worker dies."""
 
 import csv
+import errno
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -105,6 +107,25 @@ def test_parts_are_the_whole(run: Run, inputs: Path, keras_folder: Path) -> None
     result = run(*command(keras_folder, "--part", "1/1"))  # another number of parts
     assert "wrote 'out/': 188 rows in 1 file; 4 files were there" in result.stderr
     assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
+
+
+def test_a_file_system_without_hard_links(
+    run: Run, inputs: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused_link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as vfat does
+
+    assert run(*command(keras_folder)).exit_code == 0
+    usual = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    monkeypatch.setattr(os, "link", refused_link)
+    for renames in (True, False):
+        if not renames:  # and renameat2 has no flags
+            monkeypatch.setattr("gatewise.system.files._renameat2", lambda *_: -1)
+        shutil.rmtree("out")
+        for part in ("2/2", "1/2"):
+            result = run(*command(keras_folder, "--part", part))
+            assert result.exit_code == 0, result.stderr
+        assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == usual
 
 
 def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) -> None:

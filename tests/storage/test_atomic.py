@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gatewise.errors import ModelFileError, TrainingError
 from gatewise.storage import atomic
 from gatewise.storage.atomic import locked, write_atomic, write_once
 from gatewise.storage.folder import load_folder, save_folder
+from gatewise.system import files
 from tests.system import no_posix
 
 
@@ -30,6 +32,51 @@ def test_write_and_replace(tmp_path: Path) -> None:
     write_once(tmp_path / "once", b"2")
     assert (tmp_path / "once").read_bytes() == b"1"
     assert sorted(os.listdir(tmp_path)) == ["once", "state"]
+
+
+def _refuse(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("placeholder", [False, True])
+def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, placeholder: bool) -> None:
+    monkeypatch.setattr(os, "link", _refuse)
+    if placeholder:
+        monkeypatch.setattr(files, "_renameat2", lambda *_: -1)
+    for name, data in (("a", b"1"), ("b", b"22"), ("a", b"333")):
+        write_once(tmp_path / name, data)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"22"}
+    if placeholder:
+        monkeypatch.setattr(os, "replace", _refuse)
+        with pytest.raises(OSError, match="not supported"):
+            write_once(tmp_path / "c", b"5")
+        assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("placeholder", [False, True])
+def test_of_many_that_write_once_without_hard_links_one_writes(tmp_path: Path, placeholder: bool) -> None:
+    """Each thread gets its own number back, or FileExistsError; nothing is replaced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", _refuse)
+        if placeholder:
+            patch.setattr(files, "_renameat2", lambda *_: -1)
+
+        def rename(number: int) -> bool:
+            old = tmp_path / f"old-{number}"
+            old.write_text(str(number))
+            try:
+                files.rename_to_new(old, tmp_path / f"new-{number % 7}")
+            except FileExistsError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            renamed = [number for number, done in enumerate(pool.map(rename, range(210))) if done]
+    assert sorted(number % 7 for number in renamed) == list(range(7))
+    assert {path.name: path.read_text() for path in tmp_path.glob("new-*")} == {
+        f"new-{number % 7}": str(number) for number in renamed
+    }
 
 
 @pytest.mark.usefixtures("system")

@@ -181,7 +181,7 @@ def _claim(out: Path, state: dict[str, Any], overwrite: bool) -> None:
 def _check_state(out: Path, state: dict[str, Any]) -> None:
     """Raise InputError, naming the first difference, unless the parts have the same model, input and options."""
     try:
-        before = dict(json.loads((out / STATE).read_bytes()))
+        before = dict(json.loads(_read_state(out / STATE)))
     except (OSError, ValueError, TypeError):
         raise DataError(f"{quote(out / STATE, 200)}: damaged; --overwrite starts again") from None
     what = {"inputs": "the input has changed", "model": "the model is another one"}
@@ -189,6 +189,17 @@ def _check_state(out: Path, state: dict[str, Any]) -> None:
         if before.get(name) != value:
             why = what.get(name, f"{name} is different")
             raise InputError(f"{quote(out, 200)}: cannot be continued: {why}; --overwrite starts again")
+
+
+def _read_state(path: Path) -> bytes:
+    """The bytes of a state. Another process that writes it may have created the file, but not its content yet
+    (`write_once`), so an empty one is read again for a second.
+    """
+    for _ in range(100):
+        if raw := path.read_bytes():
+            return raw
+        time.sleep(0.01)
+    return b""
 
 
 def check_folder(out: Path) -> bool:

@@ -23,7 +23,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote, reason
-from gatewise.system.files import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
+from gatewise.system.files import (
+    exchange,
+    is_at,
+    lock,
+    open_file,
+    rename_folder,
+    rename_to_new,
+    renames_open_files,
+    sync_folder,
+)
 
 LOCK = ".lock"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # of a file that must not exist
@@ -224,12 +233,15 @@ def _remove(path: Path) -> None:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write the file `path` completely, unless it exists. Raises OSError."""
+    """Write the file `path` completely, unless it exists. Raises OSError. On some file systems without hard links a
+    reader may find an empty file for a moment (`rename_to_new`).
+    """
     with scratch(path.parent) as new:
         _write(open_file(new, os.O_WRONLY), data)
-        with suppress(FileExistsError):
-            os.link(new, path)
-        new.unlink()
+        try:
+            rename_to_new(new, path)
+        except FileExistsError:
+            new.unlink()
     sync_folder(path.parent)
 
 

@@ -33,7 +33,7 @@ _FILE_NAME = (  # compiled when it is first needed: few texts have no space
 )
 _LOCKED_BYTE = 1 << 30  # after the content: Windows keeps other processes from reading a locked byte
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 
 
 def lock(handle: int, shared: bool = False) -> None:
@@ -156,15 +156,50 @@ def rename_folder(old: Path, new: Path) -> None:
 
 def exchange(a: Path, b: Path) -> bool:
     """Exchange two paths in one step: renameat2 of Linux. Returns False, without a change, where it does not exist."""
+    return _renameat2(a, b, _RENAME_EXCHANGE) == 0
+
+
+def rename_to_new(old: Path, new: Path) -> None:
+    """Rename the file `old` to `new`, which must not exist. Raises FileExistsError if it does, and OSError.
+
+    No file at `new` is ever replaced, and `new` is complete as soon as it exists, by a hard link. Where the file system
+    has none (FAT, many FUSE file systems), renameat2 of Linux does the same. Where that refuses as well, this process
+    creates `new` as an empty file, which fails if it exists, and replaces that one: no other file is lost, but `new` is
+    empty for a moment, and stays so if the process is killed meanwhile.
+    """
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:  # file systems refuse links with different errors; another reason stops the next step as well
+        if _renameat2(old, new, _RENAME_NOREPLACE) != 0:
+            _replace_placeholder(old, new)
+        return
+    os.unlink(old)
+
+
+def _replace_placeholder(old: Path, new: Path) -> None:
+    os.close(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        os.replace(old, new)
+    except BaseException:
+        os.unlink(new)
+        raise
+
+
+def _renameat2(old: Path, new: Path, flags: int) -> int:
+    """Call renameat2 of Linux: 0 if it succeeded. Another number, without a change, where it fails or does not
+    exist.
+    """
     if not sys.platform.startswith("linux"):
-        return False
+        return -1
     import ctypes
 
     try:
         rename = ctypes.CDLL(None).renameat2
     except (AttributeError, OSError):  # a C library from before 2018
-        return False
-    return bool(rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0)
+        return -1
+    return int(rename(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags))
 
 
 def file_named(text: str) -> str:
