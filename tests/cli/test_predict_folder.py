@@ -19,6 +19,7 @@ from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from gatewise.scorer import Scorer
+from gatewise.target import prediction_columns
 from tests.cli.conftest import TEXTS, Run, read_rows
 from tests.cli.test_bad_input import refused
 
@@ -126,6 +127,59 @@ def test_a_file_system_without_hard_links(
             result = run(*command(keras_folder, "--part", part))
             assert result.exit_code == 0, result.stderr
         assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == usual
+
+
+class ChangedInput:
+    """Changes the file `path` when the model predicts batch `number`, with the same size, a replacement or an end that
+    is cut off.
+    """
+
+    def __init__(self, path: Path, number: int, how: str) -> None:
+        self.path, self.left, self.how = path, number, how
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raw = self.path.read_bytes()
+            changed = raw.replace(b"film", b"bilm")
+            assert len(changed) == len(raw) != 0
+            if self.how == "replaced":
+                new = self.path.with_name("new")
+                new.write_bytes(raw)
+                shutil.copystat(self.path, new)
+                new.replace(self.path)
+            else:
+                self.path.write_bytes(changed if self.how == "overwritten" else raw[: len(raw) // 2])
+        return prediction_columns(*arguments, **options)
+
+
+@pytest.mark.parametrize("how", ["overwritten", "replaced", "cut"])
+@pytest.mark.parametrize(("name", "batch"), [("a", 1), ("a", 3), ("b", 2), ("a", 5)])
+def test_an_input_that_changes_during_the_run(
+    run: Run, inputs: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch, how: str, name: str, batch: int
+) -> None:
+    """Batch 1 to 3 are of a.csv, 4 of b.csv, 5 of c.csv; the part of the batch and all after it are not written."""
+    assert run(*command(keras_folder)).exit_code == 0
+    usual = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    change = ChangedInput(inputs / f"{name}.csv", batch, how)
+    monkeypatch.setattr("gatewise.cli.bulk.prediction_columns", change)
+    shutil.rmtree("out")
+    message = refused(run, *command(keras_folder))
+    assert f"'in/{name}.csv': has changed since the command began: " in message
+    assert message.endswith("; --overwrite starts again")
+    assert "continues" not in message
+    parts = {path.name: path.read_bytes() for path in Path("out").glob("part-*")}
+    read_before = {("a", 1): 0, ("a", 3): 2, ("b", 2): 3, ("a", 5): 5}[name, batch]
+    assert parts == dict(sorted((name, raw) for name, raw in usual.items() if name[0] == "p")[:read_before])
+
+
+def test_an_input_that_changes_while_one_table_is_written(
+    run: Run, inputs: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatewise.cli.bulk.prediction_columns", ChangedInput(inputs / "b.csv", 4, "overwritten"))
+    message = refused(run, *command(keras_folder)[:11], "-o", "x.csv")
+    assert "'in/b.csv': has changed since the command began: nothing was written; run the command again" in message
+    assert sorted(os.listdir()) == ["in"]
 
 
 def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) -> None:

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatewise.cli.input_versions import InputChanged, InputVersions
 from gatewise.cli.inputs import batches
 from gatewise.cli.output import SEPARATOR
 from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 ROWS_PER_FILE = 100_000
 STATE = "_gatewise.json"
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
+_STALE_ROWS = "no more of its rows are written to {}; --overwrite starts again"
+_STALE_FILES = "the files in {} are of its earlier content; --overwrite starts again"
 _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 
 
@@ -70,7 +73,9 @@ class BulkPrediction:
         check_output(out, self.reader.paths, self.overwrite)
         if self.reader.skipped is not None:
             self.reader.skipped.check_other(out, "the output")
-        self.write(out, iter(self.reader))
+        versions = InputVersions(self.reader.paths)
+        unchanged = partial(versions.check, self.reader.paths, "nothing was written; run the command again")
+        self.write(out, iter(self.reader), end=unchanged)
         self._check_rows()
         return counted(self.n, "row")
 
@@ -97,6 +102,7 @@ class BulkPrediction:
         if suffix not in _SUFFIXES:
             formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
             raise InputError(f"--format must be one of {formats}, not {quote(suffix[1:])}")
+        versions = InputVersions(reader.paths)  # before the files are hashed, so that a change after that is seen too
         state = {"ray": False, **identity, "inputs": [_digest(path) for path in reader.paths]}
         state |= {"probabilities": self.every, "keep": self.keep, "escape": self.escape}
         state |= {"format": suffix, "rows-per-file": rows_per_file}
@@ -119,8 +125,12 @@ class BulkPrediction:
                 if place not in there:
                     name = "part-{:05d}-{:05d}".format(*place)
                     begin = partial(_claim, out, state, self.overwrite) if not files else lambda: None
-                    self.write(out / f"{name}{suffix}", rows, begin)
+                    unchanged = partial(versions.check, [reader.paths[place[0]]], _STALE_ROWS.format(where))
+                    self.write(out / f"{name}{suffix}", rows, begin, unchanged)
                     files += 1
+            versions.check(reader.paths, _STALE_FILES.format(where))
+        except InputChanged:
+            raise  # the same command does not continue with another input
         except BaseException:
             if files:
                 done = counted(files, "file is", "files are")
@@ -131,9 +141,15 @@ class BulkPrediction:
         before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
         return f"{counted(self.n, 'row')} in {counted(files, 'file')}{before}"
 
-    def write(self, out: Path, rows: Iterator[TableRow], begin: Callable[[], None] = lambda: None) -> None:
+    def write(
+        self,
+        out: Path,
+        rows: Iterator[TableRow],
+        begin: Callable[[], None] = lambda: None,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
         """One table, completely or not at all. begin: called after the first batch, so that an error in the input or in
-        the model has changed nothing.
+        the model has changed nothing. end: called after the last one; an error of it leaves no table.
         """
         first = next(rows, None)
         table = self.reader.table  # of the first row: the batch may end in another one, with other columns or types
@@ -155,6 +171,7 @@ class BulkPrediction:
                     rate = self.n / max(time.monotonic() - self.began, 1e-3)
                     text = f"{counted(self.n, 'row')}  {rate:,.0f} rows/s"
                     progress.update(task, completed=self.reader.done or 0.0, description=text)
+            end()
 
     def _check_rows(self) -> None:
         if not self.n:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
+from gatewise.cli.input_versions import InputVersions
 from gatewise.cli.sources import TableOptions
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
@@ -60,6 +61,7 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
             raise InputError(f"{quote(path, 200)}: with --ray, {formats}")
         if not os.path.isfile(path):
             raise DataError(f"{quote(path, 200)}: not found")
+    versions = InputVersions(paths)
     with closing(open_table(paths[0], table_options.delimiter)) as table:
         columns = [table.column(name, "--keep") for name in given.keep or table.columns]
         text = [table.column(name, "--text") for name in table_options.texts]
@@ -86,6 +88,7 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
                 num_cpus=1,
             )
             data.select_columns([*columns, *new]).write_parquet(str(unfinished), min_rows_per_file=ROWS_PER_FILE)
+        versions.check(paths, "nothing was written; run the command again")
         return _publish(unfinished, out, paths, new[0])
 
 
