@@ -12,18 +12,20 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.keras_backend import keras_module
+from gatewise.exchange.keras_roles import Role, Roles
 from gatewise.network.architecture import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import keras_directions
 from gatewise.types import Array
 
 _MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
-# Layers and operations without weights that move numbers, pool them or do nothing in a prediction.
+# Layers and operations without weights that move numbers, pool them or do nothing in a prediction. `Roles` checks those
+# whose effect may depend on the numbers or on the length of a sequence.
 _ARRANGE = """
     Masking Dropout SpatialDropout1D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity Reshape
     Permute Flatten Concatenate Add Average GlobalMaxPooling1D GlobalAveragePooling1D Cropping1D GetItem Mean Max
     Squeeze ExpandDims Transpose Flip Cast Split Stack Take TakeAlongAxis Sum Subtract Multiply Divide NotEqual Any
-    LogicalAnd LogicalOr Where
+    LogicalAnd LogicalOr Where Maximum
 """
 
 
@@ -52,10 +54,30 @@ class KerasSource(Source):
         tables = [one for one in layers if type(one).__name__ == "Embedding"]
         masks = [float(one.mask_value) for one in layers if type(one).__name__ == "Masking"]
         masks += [0.0 for one in tables if one.mask_zero]
+        if len(set(masks)) > 1:
+            raise InputError(f"the Keras model masks the values {masks}; gatewise reads networks that mask one")
         self.pad = masks[0] if masks else None
-        tokens = len(shapes[0]) == 2
-        size = shapes[0][2] if not tokens else tables[0].input_dim if tables else 0
-        super().__init__(tokens, size, shapes[0][:2], bool(masks))
+        self.roles: Roles | None = None  # of the run
+        # Without an embedding, inputs (B, F) are a series in one row, which the network reshapes to steps.
+        self.flat = len(shapes[0]) == 2 and not tables
+        tokens = len(shapes[0]) == 2 and not self.flat
+        shape = self._reshaped() if self.flat else shapes[0]
+        size = tables[0].input_dim if tokens else shape[2]
+        super().__init__(tokens, size, shape[:2], bool(masks))
+
+    def _reshaped(self) -> tuple[Any, ...]:
+        """The shape (B, T, C) to which a network reshapes its inputs (B, F) first."""
+        [given] = self.graph.inputs
+        nodes = [node for node in _nodes(self.graph) if any(one is given for one in node.input_tensors)]
+        kinds = [type(node.operation).__name__ for node in nodes]
+        shape = tuple(nodes[0].outputs[0].shape) if kinds in (["Reshape"], ["ExpandDims"]) else ()
+        if len(shape) != 3 or shape[2] is None:
+            found = ", ".join(kinds) or "no layer"
+            raise InputError(
+                f"the Keras model reads inputs of the shape {tuple(given.shape)} by {quote(found)}, "
+                "and an LSTM reads steps: use an Embedding for token ids, or an Input or a Reshape of (steps, channels)"
+            )
+        return shape
 
     def _graph(self, network: Any) -> Any:
         """The model as one with a graph. Raises InputError where it has none."""
@@ -73,33 +95,54 @@ class KerasSource(Source):
 
     def run(self, x: Array, lengths: Array) -> list[Operation]:
         found: list[Operation] = []
+        x = x.reshape(len(x), -1) if self.flat else x
         tensor = self.keras.ops.convert_to_tensor(x.astype(np.int32 if self.tokens else np.float32))
-        [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
+        self.roles = Roles(tensor, self.pad, self.tokens)
+        try:
+            [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
+        finally:
+            self.roles = None
         return [*found, Operation("output", "output", "the end").ran(None, self._array(output))]
 
     def _run(self, graph: Any, inputs: list[Any], found: list[Operation]) -> Any:
+        nodes = iter(_nodes(graph))
+
         def recorded(layer: Any) -> Callable[..., Any]:
+            node = next(one for one in nodes if one.operation is layer)
+
             def call(*args: Any, **kwargs: Any) -> Any:
                 if isinstance(layer, self.keras.Model):
                     return self._run(self._graph(layer), list(args), found)
-                halves = [layer, *(getattr(layer, name, None) for name in ("forward_layer", "backward_layer"))]
-                stateful = [one for one in halves if getattr(one, "stateful", False)]
-                operations = self._operations(layer, args, kwargs, len(found) + 1)
-                for one in stateful:  # each sequence starts from zero, and the states of the user stay
-                    one.stateful = False
-                try:
-                    output = layer(*args, **kwargs)
-                finally:
-                    for one in stateful:
-                        one.stateful = True
-                last = operations.pop()
-                y = None if last.x is None else self._array(self.keras.tree.flatten(output)[0])
-                found.extend([*operations, last.ran(last.what, last.x, y)])
-                return output
+                return self._call(layer, node.input_tensors[0].shape, args, kwargs, found)
 
             return call
 
         return graph._run_through_graph(inputs, operation_fn=recorded)
+
+    def _call(self, layer: Any, shape: Any, args: Any, kwargs: Any, found: list[Operation]) -> Any:
+        """The output of a layer, which is recorded. shape: of its first input, None for any length."""
+        assert self.roles is not None
+        values = [*args, *kwargs.values()]
+        operations = self._operations(layer, args, kwargs, len(found) + 1)
+        self.roles.check(operations[0], layer, values, shape)
+        self.roles.check_mask(operations[0], kwargs.get("mask"))
+        halves = [layer, *(getattr(layer, name, None) for name in ("forward_layer", "backward_layer"))]
+        stateful = [one for one in halves if getattr(one, "stateful", False)]
+        for one in stateful:  # each sequence starts from zero, and the states of the user stay
+            one.stateful = False
+        try:
+            output = layer(*args, **kwargs)
+        finally:
+            for one in stateful:
+                one.stateful = True
+        first = self.keras.tree.flatten(output)[0]
+        if self.flat and len(found) == 0:  # the reshaping to steps
+            self.roles.add(first, Role("inputs"))
+        self.roles.record(layer, values, first)
+        last = operations.pop()
+        y = None if last.x is None else self._array(first)
+        found.extend([*operations, last.ran(last.what, last.x, y)])
+        return output
 
     def _operations(self, layer: Any, args: Any, kwargs: Any, number: int) -> list[Operation]:
         """The operations of a layer: itself, and its activation."""
@@ -157,3 +200,9 @@ class KerasSource(Source):
 
     def _array(self, tensor: Any) -> Array:
         return np.asarray(self.keras.ops.convert_to_numpy(tensor), np.float64)
+
+
+def _nodes(graph: Any) -> list[Any]:
+    """The calls of layers in the order in which Keras runs them."""
+    depths = sorted(graph._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in graph._nodes_by_depth[depth] if node.operation and not node.is_input]
