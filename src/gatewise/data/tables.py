@@ -14,19 +14,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gatewise.data.conll import ConllReader
 from gatewise.data.frames import find_column
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
 from gatewise.storage.json_records import json_records
 from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
 from gatewise.storage.strict_json import parse_json
-from gatewise.target import join_words
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow", ".feather", ".ipc")
 CONLL = (".conll", ".conllu")
 TABLES = (*DELIMITERS, *JSON, *ARROW, *CONLL)
-_CONLLU = ("id", "text", "lemma", "label", "xpos", "feats", "head", "deprel", "deps", "misc")
 DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_LEADING = 1_000  # bad records at the begin of a JSON file, after which it is taken to be none
@@ -278,53 +277,19 @@ def _open_json(stream: Stream) -> Table:
 
 
 def _open_conll(stream: Stream, universal: bool) -> Table:
-    """A CoNLL file: a row per sentence, whose cells are the fields of its words, separated by spaces.
-
-    One word per line, its fields separated by tabs, else by spaces; an empty line ends a sentence. The columns are
-    text, the first field, and label, the last one; those between have their numbers. universal: CoNLL-U, whose column
-    text is FORM and label UPOS; words of several tokens and empty nodes are left out. Lines with # before a sentence
-    and -DOCSTART- are no words.
-    """
-    columns: list[str] = list(_CONLLU) if universal else []
-
-    def fields_of(line: str) -> list[str]:
-        return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
-
-    def sentences() -> Read:
-        words: list[list[str]] = []
-        begin, reason = 0, ""
-        for line in chain(stream.lines(), [""]):
-            if stream.problem:
-                (_, reason), stream.problem = stream.problem, None
-            fields = fields_of(line.strip("\r\n "))
-            if not line.strip():
-                if reason or words:
-                    cells = [join_words(column) for column in zip(*words, strict=True)] if not reason else []
-                    yield begin, reason or dict(zip(columns, cells, strict=True))
-                words, reason = [], ""
-            elif line[0] == "#" and not words and (universal or len(fields) != len(columns)):
-                continue
-            elif fields[0] != "-DOCSTART-" and not (universal and not fields[0].isdigit() and len(fields) == 10):
-                begin = begin if words or reason else stream.line
-                if not columns:
-                    columns.extend(["text", *map(str, range(2, len(fields))), *["label"] * (len(fields) > 1)])
-                if len(fields) != len(columns):
-                    reason = reason or f"line {stream.line} has {counted(len(fields), 'field')}, not {len(columns)}"
-                elif "" in fields:
-                    reason = reason or f"line {stream.line}: field {fields.index('') + 1} is empty"
-                else:
-                    words.append(fields)
-
-    found = sentences()
-    first = next(found, None)
+    """A CoNLL file: a row per sentence, with the cells of `ConllReader`."""
+    reader = ConllReader(stream, universal)
+    sentences = reader.sentences()
+    first = next(sentences, None)
     if first is None:
-        raise DataError(f"{stream.where}: is empty")
+        what = "has no word, only comments and empty lines" if stream.line else "is empty"
+        raise DataError(f"{stream.where}: {what}")
 
     def rows(skip: Skip) -> Read:
-        yield from (one for one in chain([first], found) if not skip())
+        yield from (one for one in chain([first], sentences) if not skip())
 
     examples = [first[1]] if isinstance(first[1], dict) else []
-    return Table(stream, tuple(columns), tuple(columns), rows, examples=examples, first_line=first[0])
+    return Table(stream, tuple(reader.columns), tuple(reader.columns), rows, examples=examples, first_line=first[0])
 
 
 def _open_arrow(stream: Stream, suffix: str) -> Table:
