@@ -119,3 +119,20 @@ def test_splits_and_other_classes() -> None:
 def test_words_are_separated_by_spaces() -> None:
     assert words_of(join_words(["New York", " a ", "b\u00a0c"])) == ["New\u00a0York", "a", "b\u00a0c"]
     assert_refused("word 1 is empty", join_words, ["", "a"])
+
+
+def test_numbers_per_step_are_no_classes(tmp_path: Path) -> None:
+    """They were as many classes, and 200 series "too few to hold out"."""
+    rng = np.random.default_rng(11)
+    series, numbers = rng.normal(size=(200, 20, 1)), rng.normal(size=(200, 20)).round(3)
+    message = r"labels: row 0, step 1 is .*, and the labels of 4,000 steps are [0-9,]+ different numbers: .*digitize"
+    for labels in (numbers, list(numbers), numbers.tolist(), numbers.astype(str).tolist(), (numbers * 1e9).astype(int)):
+        assert_refused(message, Labelled.of, series, labels, task="tagging")
+    rows = [f"{n // 20},{n % 20},{x},{y}" for n, (x, y) in enumerate(zip(series.ravel(), numbers.ravel(), strict=True))]
+    (tmp_path / "a.csv").write_text("id,t,x,label\n" + "\n".join(rows) + "\n")
+    read = read_series(tmp_path / "a.csv", id="id", time="t", task="tagging")
+    assert_refused("different numbers: task='tagging'", read.labelled, "tagging", error=DataError)
+    few = rng.choice([0.5, 1.25, 7.0], size=(200, 20))
+    assert Labelled.of(series, few, task="tagging").classes == ("0.5", "1.25", "7.0")
+    whole = rng.integers(0, 60, size=(200, 20))
+    assert len(Labelled.of(series, whole, task="tagging").classes) == 60

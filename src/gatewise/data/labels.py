@@ -1,7 +1,6 @@
 """What a user passes as labels, as an array with the classes, the task and the type of the labels."""
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
 from gatewise.data.suspects import DECIMAL, suspect_classes
-from gatewise.errors import DataWarning, InputError, printable, quote
+from gatewise.errors import InputError, printable, quote, warn
 from gatewise.target import by_input
 from gatewise.types import LabelType, Task
 
@@ -109,7 +108,7 @@ def _classes_of(names: list[str], label_type: LabelType, name: str) -> tuple[str
     """The classes, with a DataWarning for names that may be a mistake."""
     order = class_order(names)
     for problem in suspect_classes(order, Counter(names), name) if label_type == "str" else ():
-        warnings.warn(problem, DataWarning, stacklevel=3)
+        warn(problem)
     return order
 
 
@@ -121,7 +120,7 @@ def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list
         form[label] = (text.rstrip("0").rstrip(".") if "." in text else text) if number else "0"  # not -0
     a, b = next((a, b) for a in sorted(form) for b in sorted(form) if a < b and form[a] == form[b])
     text = f"{name}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
-    warnings.warn(text, DataWarning, stacklevel=2)
+    warn(text)
     return [form[label] for label in names]
 
 
@@ -194,10 +193,29 @@ def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> Co
             raise InputError(f"{where(number)} is {described(row)}, not a list of labels, one per step")
     places = [f"{where(number)}, step {step}" for number, row in enumerate(rows) for step in range(1, len(row) + 1)]
     names, label_type = _names([label for row in rows for label in row], places.__getitem__)
+    if classes is None:
+        _refuse_measurements(names, places)
     order = _classes_of(names, label_type, "labels") if classes is None else tuple(classes)
     if unknown := set(names) - set(order):
         raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
     return ConvertedLabels(by_input(label_rows(names, order), rows), order, "classification", label_type)
+
+
+def _refuse_measurements(names: Sequence[str], places: Sequence[str]) -> None:
+    """Raise InputError for labels of steps that are measured numbers: many different ones, with decimals or most of
+    them once. They would be as many classes, which no validation set has. Few numbers may be the names of classes.
+    """
+    numbers = {label: number_of(label) for label in dict.fromkeys(names)}
+    if len(numbers) <= _MANY or None in numbers.values():
+        return
+    has_decimals = any(number is not None and number != number.to_integral_value() for number in numbers.values())
+    if has_decimals or 2 * len(numbers) > len(names):
+        raise InputError(
+            f"{places[0]} is {printable(names[0], 30)}, and the labels of {len(names):,} steps are {len(numbers):,} "
+            "different numbers: task='tagging' (--task tagging) predicts a class per step, and no task a number per "
+            "step; make a few classes of them, for example with numpy.digitize, or give one number per row with "
+            "task='regression'"
+        )
 
 
 def _is_binary(entry: Any) -> bool:
