@@ -14,8 +14,11 @@ A message has at most 500 characters, none of them a control character. `quote` 
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 _LONGEST = 500  # characters of a message
@@ -82,6 +85,24 @@ def required(module: str, extra: str | None, needed_for: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise MissingExtra(module.partition(".")[0], extra, needed_for) from error
+
+
+def warn(message: str, category: type[Warning] = DataWarning) -> None:
+    """Warn with the line that called gatewise, where a user looks for the reason. It is the first one outside of the
+    package, from here up; `skip_file_prefixes` of Python 3.12 does the same.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    level = 2  # of the caller of this function, as `warnings.warn` counts
+    while frame is not None and _is_internal(frame):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_internal(frame: FrameType) -> bool:
+    """Whether it is of the package, or of a context manager of the package, whose code `contextlib` calls."""
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return package in ("gatewise", "contextlib")
 
 
 def printable(text: object, limit: int = 80) -> str:

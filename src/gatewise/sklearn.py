@@ -6,7 +6,6 @@ them all. `get_params` has the fields that were set; None sets the value of the 
 """
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from numbers import Integral
@@ -23,7 +22,7 @@ from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names
-from gatewise.errors import DataWarning, InputError, MissingExtra, counted
+from gatewise.errors import InputError, MissingExtra, counted, warn
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
@@ -96,11 +95,9 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A DataWarning for an estimator that another version pickled: `Model.save` is for other versions."""
         if (made := state.pop(_VERSION, "an unknown version")) != __version__:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} was pickled by gatewise {made}, and this is {__version__}: it may predict "
-                "otherwise; model_.save and gatewise.load are made for that",
-                DataWarning,
-                stacklevel=2,
+                "otherwise; model_.save and gatewise.load are made for that"
             )
         files = state.pop(_FILES, None)
         super().__setstate__(state)

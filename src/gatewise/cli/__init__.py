@@ -101,8 +101,9 @@ def main() -> None:
     reader of the output needs no more of it, as `head` does.
     """
     warnings.showwarning = _show_warning
-    if any(action == "error" for action, *_ in warnings.filters):  # a warning of gatewise is a line here, no traceback
-        warnings.filterwarnings("default", module="gatewise")
+    if any(action == "error" for action, *_ in warnings.filters):  # a warning is a line here, no traceback
+        for category in (UserWarning, RuntimeWarning):
+            warnings.filterwarnings("default", category=category)
     code: Any = 1
     try:
         stop_on_signals()

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from gatewise.cli.input_versions import InputVersions
 from gatewise.cli.sources import TableOptions
 from gatewise.data.columns import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
-from gatewise.errors import DataError, DataWarning, GatewiseError, InputError, counted, quote, reason, required
+from gatewise.errors import DataError, GatewiseError, InputError, counted, quote, reason, required, warn
 from gatewise.model import bundled
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import scratch, swap_in
@@ -172,5 +171,5 @@ def _publish(unfinished: Path, out: Path, paths: list[str], label: str) -> tuple
         shutil.rmtree(old)
     if missing:
         which = f"{counted(missing, 'row has', 'rows have')} no text: the predictions are null"
-        warnings.warn(which, DataWarning, stacklevel=2)
+        warn(which)
     return rows, f"{counted(rows, 'row')} in {counted(len(files), 'file')}"

@@ -88,7 +88,7 @@ def findings(part: Labelled) -> list[str]:
         values = np.stack([series[:steps] for series in part.inputs])  # (n, steps, channels)
         constant = np.argwhere((values == values[:1]).all(axis=0))
         found += [
-            f"step {step} of channel {channel} is {values[0, step, channel]:.6g} in each series"
+            f"step {step + 1} of channel {channel} is {values[0, step, channel]:.6g} in each series"
             for step, channel in constant[:5].tolist()
         ]
     return [one for one in found if one]

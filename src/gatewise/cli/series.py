@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatewise.data.columns import TableRow
 from gatewise.data.frames import find_column
-from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.errors import DataError, InputError, counted, quote, warn
 
 if TYPE_CHECKING:
     from gatewise.data import Rows
@@ -82,4 +81,4 @@ def check_series(model: Model, rows: Rows) -> None:
         found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
         found += " step" if found == "1" else " steps"
         text = f"{path}: the series have {found}, those of training {longest}; name a label or id column"
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warn(text)

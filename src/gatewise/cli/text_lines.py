@@ -1,11 +1,10 @@
 """Texts in lines, one per line, and the check that the lines are not those of a table."""
 
 import re
-import warnings
 from pathlib import Path
 
 from gatewise.data.tables import DELIMITER_NAMES, Read, Skip, Table, sample_rows
-from gatewise.errors import DataError, DataWarning, InputError, quote
+from gatewise.errors import DataError, InputError, quote, warn
 from gatewise.storage.streams import STDIN, Stream
 
 _KNOWN = {"text", "label"}  # the columns that are read where no option names others
@@ -42,7 +41,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
                 continue
             if blank > 0:
                 what = "a blank line is left out, as each one that follows: the output has fewer lines"
-                warnings.warn(f"{stream.where}:{blank}: {what}", DataWarning, stacklevel=2)
+                warn(f"{stream.where}:{blank}: {what}")
                 blank = -1
             empty = False
             if not skipped:

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from gatewise.data.row_columns import with_columns
 from gatewise.data.rows import Rows
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
-from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.errors import DataError, InputError, counted, quote, warn
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.target import words_of
 from gatewise.types import ColumnNames, Task
@@ -283,7 +282,7 @@ class RowReader:
             raise reader.error()
         if reader.n_bad:
             found = f"{counted(reader.n_bad, 'bad row')} of {reader.n_bad + reader.n:,} skipped"
-            warnings.warn(f"{found}: see {quote(skip_bad_rows, 200)}", stacklevel=4)
+            warn(f"{found}: see {quote(skip_bad_rows, 200)}", UserWarning)
 
     def read(self) -> Rows:
         """All rows together, with what their columns hold."""

@@ -338,8 +338,12 @@ def rounded(series: Sequence[NDArray[Any]]) -> list[Series]:
 
 
 def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
+    """A place in the inputs, in words: of several series, or of one alone. Rows and channels count from 0, as in an
+    array, steps from 1.
+    """
     row, *rest = place if row is None else (row, *place)
-    if layout == "channels-first":
-        rest = rest[::-1]
-    names = [f"{name} {number}" for name, number in zip(("step", "channel"), rest, strict=False)]
-    return ", ".join([f"row {row}", *names]) if names else f"step {row}"
+    if not rest:
+        return f"step {row + 1}"
+    step, *channel = reversed(rest) if layout == "channels-first" else rest
+    names = [f"row {row}", f"step {step + 1}", *(f"channel {number}" for number in channel)]
+    return ", ".join(names)

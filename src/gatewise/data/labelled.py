@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +27,7 @@ from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
-from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.errors import InputError, counted, quote, warn
 from gatewise.row import columns_of
 from gatewise.target import Target, by_input, by_row, join_words, words_of
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, RowColumns, Task
@@ -325,7 +324,7 @@ def labelled_of(
     for target in several[:_MAX_TARGETS] if not data.target.per_step else ():
         of_rows = [leaks(of_column(inputs, name, columns.row), target, (name,)) for name in columns.row.names]
         for problem in chain(leaks(inputs, target, steps), *of_rows):
-            warnings.warn(problem, DataWarning, stacklevel=3)
+            warn(problem)
     return data
 
 

@@ -170,7 +170,7 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
     for step, channel, what in found:
         if what == _ORDERS and ordering & {(step - 1, channel), (step + 1, channel)}:
             continue  # as neighbouring steps do: the classes differ there
-        place = f"step {step}" if step < steps else "the last step"
+        place = f"step {step + 1}" if step < steps else "the last step"
         if names and step < steps and channels == 1:
             place = f"the column {quote(names[step])}"
         of = f" of channel {channel}" if channels > 1 else ""
@@ -190,7 +190,7 @@ def _of_words(texts: Sequence[str], target: NDArray[Any]) -> list[str]:
             if not there or seen.setdefault(label, there) != there or classes.setdefault(there, label) != label:
                 break
         else:
-            at = f"word {place} of each text" if place >= 0 else f"word {-place} from the end of each text"
+            at = f"word {place + 1} of each text" if place >= 0 else f"word {-place} from the end of each text"
             shown = ", ".join(map(quote, list(classes)[:3]))
             return [f"{at} tells the class, as {shown}: if it is made from the labels, leave it out"]
     return []

@@ -7,13 +7,12 @@ the reference runs and a warning states the reason, once. A kernel asked for by 
 from __future__ import annotations
 
 import os
-import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
+from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote, warn
 from gatewise.kernels import native
 from gatewise.kernels.call import Forward as Forward, Held as Held
 from gatewise.kernels.call import Interpolation as Interpolation, LSTMCall as LSTMCall
@@ -84,9 +83,8 @@ def _made(name: str) -> Kernel:
 
 @cache
 def _warn_once(reason: str) -> None:
-    warnings.warn(
+    warn(
         f"the native kernel cannot run here ({reason}); using the reference kernel, which is far slower; "
         "GATEWISE_KERNEL=reference chooses it without a warning",
         RuntimeWarning,
-        stacklevel=3,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from gatewise.errors import DataWarning, InputError, quote
+from gatewise.errors import InputError, quote, warn
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
@@ -125,7 +124,7 @@ class Predictor:
             cut = describe_truncation([len(one) for one in sequences], lstm.arch)
             others = " and ".join(member.noun for member, _ in self.ensemble.others)
             rest = f"; the {others} read all" if others else ""
-            warnings.warn(f"the network reads the {cut}{rest}", DataWarning, stacklevel=4)
+            warn(f"the network reads the {cut}{rest}")
         return sequences
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:

@@ -156,8 +156,8 @@ class SeriesPreprocessor:
             row = self.scaled(self.row([item]))
         if np.isnan(row).any():
             raise InputError(
-                f"step {step}: a value is missing; a stream cannot interpolate it, because it does not know the next "
-                "one: give a number, such as the last value"
+                f"step {step + 1}: a value is missing; a stream cannot interpolate it, because it does not know the "
+                "next one: give a number, such as the last value"
             )
         if not self.mask and not self.window:
             return row

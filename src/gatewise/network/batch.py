@@ -52,7 +52,7 @@ class Batch:
                 raise InputError(f"series {n}: shape must be (steps, {arch.channels}), not {array.shape}")
             if not np.isfinite(array).all():
                 step = int(np.argwhere(~np.isfinite(array))[0, 0])
-                raise InputError(f"series {n}: step {step} is not a finite number")
+                raise InputError(f"series {n}: step {step + 1} is not a finite number")
         values, lengths = joined([truncate(array, arch) for array in arrays], np.float32)
         return cls(lengths, values=values.reshape(-1, arch.channels))
 

@@ -1,7 +1,6 @@
 """`LSTM`: the interface of torch.nn.LSTM on gatewise's kernels, with one bias, ragged batches and binary gates."""
 
 import numbers
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import InputError, counted, quote, warn
 from gatewise.kernels.ragged import total_steps
 from gatewise.nn.kernel_ops import as_array, lstm, project
 from gatewise.types import Gate, Precision
@@ -90,10 +89,10 @@ class LSTM(torch.nn.Module):
             if not number_given or not 0 <= probability <= 1:
                 raise InputError(f"{name} must be a probability, not {quote(probability)}")
         if dropout > 0 and num_layers == 1:
-            warnings.warn(  # the words of torch.nn.LSTM, so that a filter for its warning takes this one too
+            warn(  # the words of torch.nn.LSTM, so that a filter for its warning takes this one too
                 "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
                 f"num_layers greater than 1, but got dropout={dropout} and num_layers=1",
-                stacklevel=2,
+                UserWarning,
             )
         if proj_size:
             raise InputError(f"proj_size={quote(proj_size)}: gatewise's LSTM has no projections; use torch.nn.LSTM")

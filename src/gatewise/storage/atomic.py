@@ -16,13 +16,12 @@ import secrets
 import shutil
 import stat
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from gatewise.errors import ModelFileError, TrainingError, quote, reason
+from gatewise.errors import ModelFileError, TrainingError, quote, reason, warn
 from gatewise.system.files import (
     exchange,
     is_at,
@@ -108,7 +107,7 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
             raise TrainingError(f"run folder {quote(path, 200)} is in use by process {quote(holder)}") from None
         except OSError as error:
             text = f"{quote(path, 200)} cannot be locked ({reason(error)}): start no second run there meanwhile"
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+            warn(text, RuntimeWarning)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         try:
@@ -294,7 +293,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
                     shutil.rmtree(old)
     except OSError as error:  # saving has succeeded at this point, so warn
         left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"
-        warnings.warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning, stacklevel=3)
+        warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning)
 
 
 def swap_in(new: Path, target: Path) -> Path | None:

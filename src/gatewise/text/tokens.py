@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -22,7 +21,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
+from gatewise.errors import InputError, ModelFileError, counted, quote, warn
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.respelling import respelt
@@ -142,11 +141,9 @@ class TokenEncoding:
         found = encoding.encode_batch(words[2:])
         lost = [words[id] for id, one in enumerate(found, 2) if one.tolist() != [id]]
         if lost:
-            warnings.warn(
+            warn(
                 f"vocabulary: {counted(len(lost), 'word is', 'words are')} found in no text, such as "
-                f"{', '.join(quote(word, 40) for word in lost[:3])}: tokens are in lower case and end at punctuation",
-                DataWarning,
-                stacklevel=4,
+                f"{', '.join(quote(word, 40) for word in lost[:3])}: tokens are in lower case and end at punctuation"
             )
         return encoding
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
-from gatewise.errors import DataWarning, counted, quote
+from gatewise.errors import counted, quote, warn
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.training_data import TrainingData, class_counts
@@ -62,7 +61,7 @@ def warn_about_data(
         )
     for message in found:
         if message:
-            warnings.warn(message, DataWarning, stacklevel=3)
+            warn(message)
 
 
 def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
@@ -70,11 +69,9 @@ def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
     shared = np.flatnonzero(np.isin(other.keys, train.keys))
     if len(shared):
         are = "is" if len(shared) == 1 else "are"
-        warnings.warn(
+        warn(
             f"{len(shared):,} of {counted(len(other), 'row')} of the {name} set {are} equal to training rows, the "
-            f"first is row {shared[0]:,}: scores on this set are higher than on new data",
-            DataWarning,
-            stacklevel=3,
+            f"first is row {shared[0]:,}: scores on this set are higher than on new data"
         )
 
 

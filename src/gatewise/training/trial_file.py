@@ -4,12 +4,11 @@ import hashlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, quote, warn
 from gatewise.system.files import lock
 
 _DIGEST = "sha256"
@@ -81,7 +80,7 @@ def _wait_for_lock(handle: int) -> None:
             time.sleep(0.005)
         except OSError as error:
             text = f"the file of trials cannot be locked ({error}): start no second search with it meanwhile"
-            return warnings.warn(text, RuntimeWarning, stacklevel=2)
+            return warn(text, RuntimeWarning)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
