@@ -68,7 +68,7 @@ class Commands(click.Group):
             message, code = str(error), error.exit_code
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "gatewise"
-            message, code = printable(f"{error.format_message()} See {where} --help", 500), 2
+            message, code = printable(f"{error.format_message().removesuffix('.')}. See {where} --help", 500), 2
         except KeyboardInterrupt:
             message, code = "stopped", 130
         except BrokenPipeError:
