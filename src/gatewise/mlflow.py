@@ -84,8 +84,8 @@ def _inputs(model: Model) -> dict[str, tuple[str, Any]]:
     given = "series" if model.channels else model.metadata.columns.text or "text"
     own = ("double", series) if model.channels else ("string", _TEXT)
     found: dict[str, tuple[str, Any]] = dict.fromkeys([given] if isinstance(given, str) else given, own)
-    columns = model.preprocessor.columns
-    return found | dict.fromkeys(columns.numeric, (_ANY, 1.0)) | dict.fromkeys(columns.categorical, (_ANY, ""))
+    columns = model.preprocessor.columns.names_by_type
+    return found | dict.fromkeys(columns["numeric"], (_ANY, 1.0)) | dict.fromkeys(columns["categorical"], (_ANY, ""))
 
 
 def _signature(model: Model) -> Any:

@@ -10,8 +10,10 @@ first call and keeps it for the following ones.
 """
 
 import hashlib
+import math
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.frames import described, find_column, texts_of
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.data.inputs import one_series
+from gatewise.errors import DataWarning, InputError, ModelFileError, quote
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
 from gatewise.row import with_columns
@@ -111,20 +114,7 @@ class Scorer:
             raise InputError(
                 f"{quote(self.model, 200)}: the model takes {own}: name its columns with {own}=, not {other}="
             )
-        columns = [find_column(name, names) for name in ([given] if isinstance(given, str) else given)]
-        cells = {column: _values(batch, names.index(column), column) for column in columns}
-        if model.channels:
-            rows = cells[columns[0]] if isinstance(given, str) else list(zip(*cells.values(), strict=True))
-            inputs: list[Any] = [_series(row, cell, nullable) for row, cell in enumerate(rows)]
-        else:
-            inputs = texts_of(cells, nullable)
-        if row := model.preprocessor.columns:
-            found = {name: find_column(name, names) for name in row.names}
-            values = {name: _values(batch, names.index(column), column) for name, column in found.items()}
-            of_rows = (dict(zip(values, one, strict=True)) for one in zip(*values.values(), strict=True))
-            inputs = [
-                one if one is None else with_columns(one, columns) for one, columns in zip(inputs, of_rows, strict=True)
-            ]
+        inputs = self._inputs(model, batch, names, given)
         new = self._predict(model, inputs)
         unknown = [name for name in self.columns if name not in new]
         if unknown:
@@ -140,6 +130,34 @@ class Scorer:
             renamed[own] = column
         return _with_columns(batch, renamed, nullable)
 
+    def _inputs(self, model: Model, batch: Any, names: list[str], given: str | Sequence[str]) -> list[Any]:
+        """The text or series of each row with its columns; None for a missing one, if that is allowed. given: the
+        columns of the texts or series.
+        """
+        nullable = self.missing == "null"
+
+        def values_of(name: str) -> list[Any]:
+            column = find_column(name, names)
+            return _values(batch, names.index(column), column)
+
+        cells = {name: values_of(name) for name in ([given] if isinstance(given, str) else given)}
+        inputs: list[Any]
+        if not model.channels:
+            inputs = texts_of(cells, nullable)
+        elif isinstance(given, str):
+            inputs = [_series(row, cell, model.channels, nullable) for row, cell in enumerate(cells[given])]
+        else:
+            rows = zip(*cells.values(), strict=True)
+            inputs = [_series(row, cell, model.channels, nullable) for row, cell in enumerate(rows)]
+        columns = {name: values_of(name) for name in model.preprocessor.columns.names}
+        if not columns:
+            return inputs
+        carried = []
+        for row, one in enumerate(inputs):
+            values = {name: column[row] for name, column in columns.items()}
+            carried.append(None if one is None else with_columns(one, values))
+        return carried
+
     def _folder(self) -> Path | None:
         """The folder of the model; None for one on the Hub."""
         return None if str(self.model).startswith("hf://") else bundled.resolve(self.model)
@@ -148,14 +166,16 @@ class Scorer:
         """The new columns by their default names, from the text or series of each row; None where there is none."""
         places = [row for row, one in enumerate(inputs) if one is not None]
         present = [one for one in inputs if one is not None]
-        parts = []
+        parts, outside = [], model.outside()
         for at in range(0, len(present), _ROWS):
             try:
-                parts.append(model.logits(present[at : at + _ROWS]))
+                parts.append(model.logits(present[at : at + _ROWS], outside=outside))
             except InputError as error:
                 if row := re.match("row ([0-9]+)(?=[:, ])", str(error)):  # of those given to the model
                     raise InputError(f"row {places[at + int(row[1])]}{str(error)[row.end() :]}") from None
                 raise
+        for message in outside.messages():
+            warnings.warn(message, DataWarning, stacklevel=3)
         logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:
@@ -177,14 +197,25 @@ class Scorer:
         return {name: spread(column) for name, column in found.items()}
 
 
-def _series(row: int, cell: Any, nullable: bool) -> Array | None:
-    """A series as an array, None for a missing one if that is allowed."""
+def _with_nan(cell: Any) -> Any:
+    """The lists of a series with NaN for None and pandas.NA, as which tables hold a missing number."""
+    if isinstance(cell, list | tuple):
+        return [math.nan if one is None or type(one).__name__ == "NAType" else _with_nan(one) for one in cell]
+    return cell
+
+
+def _series(row: int, cell: Any, channels: int, nullable: bool) -> Array | None:
+    """A series as `Model.predict` takes it; None for a missing one, if that is allowed. Raises InputError that names
+    the row, for values of another type too.
+    """
     if nullable and cell is None:
         return None
+    if not hasattr(cell, "__len__") or isinstance(cell, str | bytes | Mapping):
+        raise InputError(f"row {row}: {quote(cell, 40)} is not a series of numbers")
     try:
-        return np.asarray(cell, dtype=np.float32)  # None is NaN
-    except (TypeError, ValueError):
-        raise InputError(f"row {row}: {quote(cell, 40)} is not a series of numbers") from None
+        return one_series(_with_nan(cell), channels)
+    except InputError as error:
+        raise InputError(f"row {row}: {re.sub('^row 0[:,] ', '', str(error))}") from None
 
 
 @lru_cache(maxsize=_MODELS)

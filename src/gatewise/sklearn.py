@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise._version import __version__
-from gatewise.data.frames import check_index, check_names, frame_names, is_frame
+from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_inputs, series_of
 from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
+from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, check_names
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, MissingExtra, counted, warn
 from gatewise.model.model import Model
@@ -35,7 +36,7 @@ from gatewise.training.pretrained import Pretrained, opened
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.train import train
-from gatewise.types import NO_ROW_COLUMNS, Array, ColumnNames, RowColumns
+from gatewise.types import Array, ColumnNames
 
 try:
     from sklearn.base import (
@@ -105,22 +106,22 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             precision = files.pop("precision")
             self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
 
-    @property
-    def _columns(self) -> RowColumns:
-        """The columns of X that the model reads besides the texts or series."""
-        numeric, categorical = (several(getattr(self, name, None) or ()) for name in _COLUMNS)
-        names = RowColumns(numeric, categorical)
-        check_names(names, {"text": several(getattr(self, "text", None) or ())})
-        return names
+    def _named_schema(self) -> RowSchema:
+        """The columns of X that the parameters name, for `fit`. The schema of `model_` has the facts of its training
+        rows.
+        """
+        schema = RowSchema.named(*(several(getattr(self, name, None) or ()) for name in _COLUMNS))
+        check_names(schema, {"text": several(getattr(self, "text", None) or ())})
+        return schema
 
-    def _with_columns(self, rows: list[Any], X: Any) -> list[Any]:
-        """The rows with these columns of X."""
-        refuse_unread(rows, self._columns)
-        if not self._columns:
+    def _with_columns(self, rows: list[Any], X: Any, schema: RowSchema) -> list[Any]:
+        """The rows with the columns of X."""
+        refuse_unread(rows, schema)
+        if not schema:
             return rows
         if is_frame(X):
-            return rows_with_columns(rows, X, self._columns)
-        return converted([with_columns(row, columns_of(one)) for row, one in zip(rows, X, strict=True)], self._columns)
+            return rows_with_columns(rows, X, schema)
+        return converted([with_columns(row, columns_of(one)) for row, one in zip(rows, X, strict=True)], schema)
 
 
 class _Estimator(_Rows):
@@ -142,19 +143,20 @@ class _Estimator(_Rows):
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         check_index(X, {"y": y, "sample_weight": sample_weight, "groups": groups})
-        rows = self._rows(X, reset=True)
+        schema = self._named_schema()
+        rows = self._rows(X, schema, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
-        steps = step_names(without_columns(X, self._columns), rows, y)
-        data = _labelled(rows, self._labels(y, reset=True), sample_weight, steps, self._columns)
+        steps = step_names(without_columns(X, schema.names), rows, y)
+        data = _labelled(rows, self._labels(y, reset=True), sample_weight, steps, schema)
         options = {name: getattr(self, name) for name in _TO_TRAIN if hasattr(self, name)}
         options |= {"groups": groups, "seed": self._seed()} | changes
         if validation is not None:
             if not isinstance(validation, tuple | list) or len(validation) != 2:
                 raise InputError("validation must be (X, y)")
             channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
-            others = self._rows(validation[0], reset=False, channels=channels)
-            options["validation"] = _labelled(others, self._labels(validation[1], reset=False), columns=self._columns)
+            others = self._rows(validation[0], schema, reset=False, channels=channels)
+            options["validation"] = _labelled(others, self._labels(validation[1], reset=False), schema=schema)
         if self.warm_start and hasattr(self, "model_"):
             # Without its fingerprint: to go on with the same data is no reason for a warning here.
             unmarked = replace(self.model_, metadata=replace(self.model_.metadata, fingerprint=""))
@@ -185,9 +187,9 @@ class _Estimator(_Rows):
             self._fields = others | {name: value}
         return self
 
-    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
-        """X as n texts or n series (steps, channels). reset: in fit, which sets what later calls are checked against.
-        channels: of the series that the model was trained on.
+    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
+        """X as n texts or n series (steps, channels), with its columns of the schema. reset: in fit, which sets what
+        later calls are checked against. channels: of the series that the model was trained on.
         """
         raise NotImplementedError
 
@@ -202,7 +204,8 @@ class _Estimator(_Rows):
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
-        return self.model_.logits(self._rows(X, reset=False, channels=self.model_.channels or None))
+        schema, channels = self.model_.preprocessor.columns, self.model_.channels or None
+        return self.model_.logits(self._rows(X, schema, reset=False, channels=channels))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -213,10 +216,10 @@ class _Estimator(_Rows):
 class _Texts(_Rows):
     """Estimators of texts."""
 
-    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
+    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
         text = several(getattr(self, "text", None) or ())
-        rows = convert_inputs(without_columns(X, self._columns), "text", name="X", columns=text)
-        rows = self._with_columns(rows, X)
+        rows = convert_inputs(without_columns(X, schema.names), "text", name="X", columns=text)
+        rows = self._with_columns(rows, X, schema)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = 1
@@ -235,8 +238,8 @@ class _Texts(_Rows):
 class _Series(_Estimator):
     """Estimators of time series."""
 
-    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
-        return self._with_columns(self._series(without_columns(X, self._columns), reset, channels), X)
+    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
+        return self._with_columns(self._series(without_columns(X, schema.names), reset, channels), X, schema)
 
     def _series(self, X: Any, reset: bool, channels: int | None) -> list[Any]:
         if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
@@ -388,14 +391,14 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Open the model. y is not read. Raises InputError for a model without an LSTM over texts."""
-        self._rows(X, reset=True)
+        self._rows(X, NO_ROW_COLUMNS, reset=True)
         self.model_ = _encoder(self.pretrained)
         return self
 
     def transform(self, X: Any) -> Array:
         """Features (n, d) float32 of n texts. Raises InputError for an empty text."""
         check_is_fitted(self)
-        return self.model_.transform(self._rows(X, reset=False))
+        return self.model_.transform(self._rows(X, NO_ROW_COLUMNS, reset=False))
 
     @property
     def _n_features_out(self) -> int:
@@ -451,13 +454,14 @@ def _labelled(
     found: ConvertedLabels,
     sample_weight: Any = None,
     steps: Sequence[str] = (),
-    columns: RowColumns = NO_ROW_COLUMNS,
+    schema: RowSchema = NO_ROW_COLUMNS,
 ) -> Labelled:
-    """The rows with their labels. steps: the names of the steps of series. columns: those of the rows."""
+    """The rows with their labels. steps: the names of the steps of series. schema: of the columns of the rows."""
     if len(found.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
     weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
-    names = ColumnNames(numeric=columns.numeric, categorical=columns.categorical)
+    of_row: Any = {name: tuple(names) for name, names in schema.names_by_type.items()}
+    names = ColumnNames(**of_row)
     return labelled_of(rows, found, "the data given to fit", names, None, weights, None, str, steps)
 
 

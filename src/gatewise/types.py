@@ -35,30 +35,6 @@ LabelType = Literal["str", "int", "float", "bool"]
 
 
 @dataclass(frozen=True)
-class RowColumns:
-    """The names of the columns of a row that a model reads besides its text or series: numbers, and names of
-    categories.
-    """
-
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All of them, in the order in which a sequence carries their values."""
-        return (*self.numeric, *self.categorical)
-
-    def __len__(self) -> int:
-        return len(self.numeric) + len(self.categorical)
-
-    def __str__(self) -> str:
-        return ", ".join(self.names)
-
-
-NO_ROW_COLUMNS = RowColumns()
-
-
-@dataclass(frozen=True)
 class ColumnNames:
     """The columns of the tables that a model was trained on: where it finds its inputs in other tables.
 
@@ -74,11 +50,6 @@ class ColumnNames:
     time: str | None = None
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
-
-    @property
-    def row(self) -> RowColumns:
-        """What the model reads besides the text or series."""
-        return RowColumns(self.numeric, self.categorical)
 
     def __str__(self) -> str:
         """In one line, for the model card: "text: title, body; label: stars"."""

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data.schema import RowSchema
 from gatewise.exchange.web import web_files
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Layer
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
-from gatewise.types import RowColumns
 from tests.exchange.random_models import random_inputs, random_model
 from tests.javascript import in_node, page_over
 from tests.refusals import assert_refused
@@ -91,7 +91,7 @@ def test_what_the_module_cannot_read_is_refused() -> None:
     for target, preprocessor, message in (
         (model.target, TextPreprocessor(words), "encoding 'spaces' cannot be exported to the web"),
         (model.target, replace(model.preprocessor, steps=StepRule(20)), "cut or padded to a number of steps"),
-        (model.target, replace(model.preprocessor, columns=RowColumns(("stars",))), "reads further columns"),
+        (model.target, replace(model.preprocessor, columns=RowSchema.named(["stars"])), "reads further columns"),
         (replace(model.target, per_step=True), model.preprocessor, "a prediction for every step"),
     ):
         assert_refused(message, web_files, target, preprocessor)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data.schema import CategoricalColumn, NumericColumn, RowSchema
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.columns import Columns
 from gatewise.members.member import Inputs
@@ -18,12 +19,15 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.row import columns_of, with_columns
 from gatewise.text import TokenEncoding
-from gatewise.types import Array, RowColumns
+from gatewise.types import Array
 from tests.refusals import assert_refused
 from tests.small_models import small_model
 
 NAN = float("nan")
-NAMES = RowColumns(("stars", "age"), ("shop", "town"))
+NAMES = RowSchema(
+    (NumericColumn("stars", 0.5, 5.0), NumericColumn("age", 0.0, 81.5)),
+    (CategoricalColumn("shop", ("A", "B"), 0.125), CategoricalColumn("town", ("x",), 0.25)),
+)
 INPUTS = Inputs("tokens", 50, columns=NAMES)
 ROWS = [(4.0, 30.0, "B", "x"), (NAN, -1.5, "never", ""), (2.5, NAN, "", "y"), (0.0, 0.0, "A", "x")]
 
@@ -32,7 +36,7 @@ def member(outputs: int = 3, seed: int = 2) -> Columns:
     rng = np.random.default_rng(seed)
     slope, offset = (rng.normal(size=(n, outputs)).astype(np.float32) for n in (2, 9))
     mean, deviation = np.array([2.0, 25.0]), np.array([0.5, 8.0])
-    return Columns(NAMES, mean, deviation, (("A", "B"), ("x",)), slope, offset)
+    return Columns(NAMES, mean, deviation, slope, offset)
 
 
 def shop_model(texts: list[str]) -> Model:
@@ -99,14 +103,10 @@ def test_other_rows_have_none() -> None:
 
 
 FILES: dict[str, tuple[dict[str, Any], Inputs]] = {
-    "no categories": ({}, INPUTS),
-    "another key": ({"categories": [["A", "B"], ["x"]], "more": 1}, INPUTS),
-    "not lists": ({"categories": ["AB", "x"]}, INPUTS),
-    "not texts": ({"categories": [["A", 1], ["x"]]}, INPUTS),
-    "a category twice": ({"categories": [["A", "A"], ["x"]]}, INPUTS),
-    "one column less": ({"categories": [["A", "B", "x"]]}, INPUTS),
-    "other columns": ({"categories": [["A", "B"], ["x"]]}, Inputs("tokens", 50)),
-    "a number more": ({"categories": [["A", "B"], ["x"]]}, Inputs("tokens", 50, columns=RowColumns(("a",) * 3))),
+    "another key": ({"more": 1}, INPUTS),
+    "one category less": ({}, INPUTS._replace(columns=replace(NAMES, categorical=NAMES.categorical[1:]))),
+    "no columns": ({}, Inputs("tokens", 50)),
+    "a number more": ({}, INPUTS._replace(columns=replace(NAMES, numeric=(*NAMES.numeric, NumericColumn("price"))))),
 }
 
 

@@ -64,7 +64,10 @@ FRAMES: dict[str, Case] = {
         data(COLUMN, TURNED),
         "the inputs and the labels have different indexes: row 0 is '0' and '59'; rows are matched by position",
     ),
-    "a shuffled index": (data(COLUMN, pd.Series(NAMES).sample(frac=1, random_state=1)), "pass labels.to_numpy()"),
+    "a shuffled index": (
+        data(COLUMN, pd.Series(NAMES).sample(frac=1, random_state=1)),
+        "the inputs and the labels have different indexes: row 0 is",
+    ),
     "a frame and labels": (data(FRAME, pd.Series(KINDS, index=range(1, N + 1))), "row 0 is '0' and '1'"),
     "weights": (
         data(COLUMN, NAMES, sample_weight=LATER + 1.0),

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from gatewise.cli.text_lines import open_lines
-from gatewise.data.cells import NUMBER
 from gatewise.data.read import read_series, read_table
 from gatewise.data.rows import Rows
+from gatewise.data.schema import NUMBER
 from gatewise.data.tables import Table, long_fields, open_table
 from gatewise.errors import GatewiseError
 from trust.attack import check_message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,27 +47,18 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
     yield texts
 
 
-def parsed_columns(model: Model, given: Sequence[str]) -> dict[str, float | str]:
-    """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read, and for a
-    text in a numeric one.
-    """
-    from gatewise.data.cells import NUMBER
-
-    names, found = model.preprocessor.columns, dict[str, float | str]()
-    for one in given:
+def parsed_columns(model: Model, options: Sequence[str]) -> dict[str, str]:
+    """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read."""
+    schema, values = model.preprocessor.columns, dict[str, str]()
+    for one in options:
         name, equals, value = one.partition("=")
-        if not equals or name in found:
+        if not equals or name in values:
             raise InputError(f"--column {quote(one)}: write NAME=VALUE, once per column")
-        if name not in names.names:
-            raise InputError(f"--column {quote(one)}: the model reads {f'the columns {names}' if names else 'none'}")
-        found[name] = value
-        if name not in names.numeric:
-            continue
-        missing = value.strip() in ("", "?")
-        if not missing and not NUMBER.fullmatch(value):
-            raise InputError(f"--column {quote(one)}: the value must be a number")
-        found[name] = math.nan if missing else float(value)
-    return found
+        if name not in schema.names:
+            reads = f"the columns {schema}" if schema else "none"
+            raise InputError(f"--column {quote(one)}: the model reads {reads}")
+        values[name] = value
+    return values
 
 
 def check_text(text: str) -> None:

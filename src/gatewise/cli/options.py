@@ -21,6 +21,7 @@ from gatewise.errors import InputError, printable
 from gatewise.model import bundled
 
 if TYPE_CHECKING:
+    from gatewise.data.schema import OutsideCounts
     from gatewise.model.model import Model
 
 
@@ -189,6 +190,12 @@ def report_model(path: str | None, calibrated: bool = False) -> None:
     notes += ["probabilities are calibrated"] * calibrated
     if notes:
         print(f"gatewise: {'; '.join(notes)}", file=sys.stderr)
+
+
+def report_outside(outside: OutsideCounts) -> None:
+    """Print a line to stderr for each column with rows outside of the training data."""
+    for message in outside.messages():
+        print(f"gatewise: warning: {printable(message, 500)}", file=sys.stderr)
 
 
 def provenance(model: Model, path: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from gatewise.errors import DataError, InputError, printable, quote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gatewise.data.schema import OutsideCounts
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -78,16 +80,16 @@ def predict(given: Any) -> None:
     elif given.texts or not given.files:
         raise InputError("-o is for files: give them with -i")
     model = options.open_model(given.model, given.precision)
-    calibrated = model.metadata.calibration is not None
+    outside = model.outside()
     if out is not None:
-        result = _write(model, given)
+        result = _write(model, given, outside)
         if given.as_json:
             print_json({"model": options.model_name(given.model), "out": out, **result})
     else:
         n, found = 0, list[dict[str, Any]]()
         with open_inputs(model, given) as inputs:
             for batch in batches(inputs, of_stdin):
-                logits = model.logits(batch)
+                logits = model.logits(batch, outside=outside)
                 n += len(batch)
                 if given.as_json:
                     found += as_json(model, logits, batch)
@@ -96,14 +98,16 @@ def predict(given: Any) -> None:
         if not n:
             raise DataError("there is no row to predict")
         if given.as_json:
-            print_json(
-                {"model": options.model_name(given.model), "n": n, "calibrated": calibrated, "predictions": found}
-            )
-    options.report_model(given.model, calibrated and not given.as_json)
+            about = {"model": options.model_name(given.model), "n": n, "calibrated": model.is_calibrated(outside)}
+            print_json({**about, "warnings": outside.messages(), "predictions": found})
+    options.report_model(given.model, model.is_calibrated(outside) and not given.as_json)
+    options.report_outside(outside)
 
 
-def _write(model: Model, given: Any) -> dict[str, Any]:
-    """Write predictions of files into the table or the folder `out`. Returns their number, and that of skipped rows."""
+def _write(model: Model, given: Any, outside: OutsideCounts) -> dict[str, Any]:
+    """Write predictions of files into the table or the folder `out`. Returns their number, and that of skipped rows.
+    outside: counts the rows outside of the training data, but for those that Ray predicts.
+    """
     from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
     from gatewise.cli.sources import table_of
 
@@ -126,6 +130,7 @@ def _write(model: Model, given: Any) -> dict[str, Any]:
     else:
         with table.rows(given.files, given.lines) as reader:
             bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
+            bulk.logits = partial(model.logits, outside=outside)
             if folder:
                 identity = {
                     "model": model.manifest_sha256,

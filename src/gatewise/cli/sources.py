@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.data.columns import RowReader
+    from gatewise.data.schema import RowSchema
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
 
@@ -89,7 +90,7 @@ class TableOptions:
         # Without a column, stdin holds one text per line; files say by their name whether they are tables.
         as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
         options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        named: Any = asdict(model.metadata.columns.row)
+        named: Any = {**model.preprocessor.columns.names_by_type, "schema": model.preprocessor.columns}
         if labelled:
             named |= {"label": self.labels, "label_separator": self.label_separator, "time": self.time}
         columns = Columns(self.texts, task=model.task, **named)
@@ -100,6 +101,11 @@ class TableOptions:
     def columns(self) -> ColumnNames | None:
         """The columns of the model."""
         return None if self.model is None else self.model.metadata.columns
+
+    @property
+    def schema(self) -> RowSchema | None:
+        """The schema of the numeric and categorical columns of the model."""
+        return None if self.model is None else self.model.preprocessor.columns
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -128,6 +134,7 @@ class TableOptions:
         more: Any = {name: getattr(self, name) for name in same}
         for name in ("numeric", "categorical"):  # no command has these options and a model
             more[name] = getattr(self.columns or self, name)
+        more["schema"] = self.schema
         return read_table(sources, text=self.texts, label=self.labels, one_class=self.model is not None, **more)
 
     def read_series(self, path: str) -> Rows:
@@ -138,7 +145,7 @@ class TableOptions:
             raise InputError("series have one label column")
         label = self.label[0] if self.label else None
         names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
-        names |= {"numeric": self.numeric, "categorical": self.categorical}
+        names |= {"numeric": self.numeric, "categorical": self.categorical, "schema": self.schema}
         return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gatewise.cli.output import check_overwrite
-from gatewise.data.cells import NUMBER
+from gatewise.data.schema import NUMBER
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, printable, quote, reason, required
 from gatewise.storage.atomic import scratch

@@ -1,23 +1,18 @@
 """`Cells`: rows of a table as read, by column: names, numbers, times, and what is wrong with a row."""
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.frames import is_finite, is_missing, is_real
+from gatewise.data.frames import is_missing
+from gatewise.data.schema import number_of
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import InputError, quote
 from gatewise.target import join_words
 
-_SPACE = r"[^\S\x1c-\x1f]*"  # Python's float refuses the separators of ASCII
-NUMBER = re.compile(
-    _SPACE + r"([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)" + _SPACE, re.I
-)
-_MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
 
 
@@ -86,18 +81,11 @@ class Cells:
         out = []
         for n, cell in enumerate(self.column(name)):
             number = math.nan
-            if is_missing(cell) or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
-                pass
-            elif is_real(cell):
-                number = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
-            elif isinstance(cell, str) and NUMBER.fullmatch(cell):
-                number = float(cell)
-            else:
-                self.fail(n, f"{quote(name)} must be a number, not {quote(cell, 40)}{hint}")
-            if abs(number) == math.inf or abs(number) > limit:
-                at_most = "" if abs(number) == math.inf else f" of at most {limit:g}"
-                self.fail(n, f"{quote(name)} must be a finite number{at_most}, not {quote(cell, 40)}")
-            elif needed and number != number:
+            try:
+                number = number_of(cell, limit)
+            except InputError as error:
+                self.fail(n, f"{quote(name)} {error}{hint}")
+            if needed and number != number:
                 self.fail(n, f"{quote(name)} is empty")
             out.append(number)
         return np.array(out, dtype=np.float64)

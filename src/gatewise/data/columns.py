@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.cells import NUMBER, Cells
-from gatewise.data.frames import check_names, joined_texts
-from gatewise.data.inputs import LARGEST
-from gatewise.data.row_columns import with_columns
+from gatewise.data.cells import Cells
+from gatewise.data.frames import joined_texts
 from gatewise.data.rows import Rows
+from gatewise.data.schema import LARGEST, NUMBER, RowSchema, check_names
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, warn
+from gatewise.row import with_columns
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.target import words_of
 from gatewise.types import ColumnNames, Task
@@ -42,7 +42,7 @@ class Columns(ColumnNames):
     the order of the steps, of which each row is one; None: each row is a series. id: the column that names the series.
     numeric, categorical: of the rows, or constant within a series. label_separator: between the labels of a row in one
     column. weight: a number, at least 0. label_if_there: the column of the labels, if the table has it. rest: whether
-    `values` are all other columns.
+    `values` are all other columns. schema: of the model that the rows are for; None: of what the table itself holds.
     """
 
     text: tuple[str, ...] = ("text",)
@@ -52,11 +52,17 @@ class Columns(ColumnNames):
     group: str | None = None
     label_if_there: str | None = None
     rest: bool = False
+    schema: RowSchema | None = None
+
+    @property
+    def row(self) -> RowSchema:
+        """The schema of the numeric and categorical columns."""
+        return self.schema or RowSchema.of(self)
 
     def __post_init__(self) -> None:
         if self.label_separator == "":
             raise InputError("the label separator is empty: it is the text between the labels of a row, for example ;")
-        check_names(self.row, {"text": self.text, "label": self.label, "values": self.values})
+        check_names(RowSchema.of(self), {"text": self.text, "label": self.label, "values": self.values})
         if self.row and self.task == "tagging":
             raise InputError("numeric and categorical columns are for one label per row, not for one per step")
         if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
@@ -69,10 +75,11 @@ class Columns(ColumnNames):
 
     def names(self) -> ColumnNames:
         """What a model remembers. The values of a table with one series per row may be others in another table."""
+        of_row: Any = {name: tuple(names) for name, names in self.row.names_by_type.items()}
         if self.text:
-            return ColumnNames(self.text, self.label, numeric=self.numeric, categorical=self.categorical)
+            return ColumnNames(self.text, self.label, **of_row)
         values = self.values if self.time else ()
-        return ColumnNames((), self.label, values, self.id, self.time, self.numeric, self.categorical)
+        return ColumnNames((), self.label, values, self.id, self.time, **of_row)
 
     def found_in(self, table: Table) -> Self:
         """The columns as the header of the table writes them. Raises DataError for one that is not there, and for
@@ -150,15 +157,18 @@ class Columns(ColumnNames):
         return replace(found, weights=weights, groups=groups, ids=ids, times=times)
 
     def _with_columns(self, inputs: list[Any], cells: Cells) -> list[Any]:
-        """The inputs with their numeric and categorical columns."""
-        columns = {name: cells.numbers(name, limit=LARGEST).tolist() for name in self.numeric}
-        columns |= {name: cells.names(name, needed=False) for name in self.categorical}
-        for name in self.categorical:
-            for n, cell in enumerate(columns[name]):
-                if isinstance(cell, list):
-                    cells.fail(n, f"{quote(name)} must be a text, a number or true/false")
-                    columns[name][n] = ""
-        return list(with_columns([one or "" if self.text else one for one in inputs], columns))
+        """The inputs with their numeric and categorical columns. The table may write their names in another case."""
+        schema, carried = self.row, list[Any]()
+        headings = dict(zip(schema.names, (*self.numeric, *self.categorical), strict=True))
+        for n, (one, row) in enumerate(zip(inputs, cells.rows, strict=True)):
+            cells_of_row = {name: row[heading] for name, heading in headings.items() if heading in row}
+            values: dict[str, float | str] = {}
+            try:
+                values = schema.read(cells_of_row)
+            except InputError as error:
+                cells.fail(n, str(error))
+            carried.append(with_columns(one or "" if self.text else one, values))
+        return carried
 
     def _labels(self, cells: Cells) -> list[Any]:
         if self.task == "regression" or len(self.label) > 1:

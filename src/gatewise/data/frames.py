@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, printable, quote, required
-from gatewise.types import RowColumns
 
 
 def find_column(name: str, columns: Sequence[str]) -> str:
@@ -35,16 +34,6 @@ def find_column(name: str, columns: Sequence[str]) -> str:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def check_names(names: RowColumns, others: Mapping[str, Sequence[str]]) -> None:
-    """Raise InputError for a column that is named twice. others: further columns by what they are."""
-    seen: dict[str, str] = {}
-    for what, some in {"numeric": names.numeric, "categorical": names.categorical, **others}.items():
-        for name in some:
-            if name in seen:
-                raise InputError(f"the column {quote(name)} is named as {seen[name]} and as {what}: name another one")
-            seen[name] = what
 
 
 def joined_texts(columns: Mapping[str, Sequence[Any]], problems: dict[int, str]) -> list[str | None]:
@@ -167,7 +156,7 @@ def check_index(inputs: Any, others: Mapping[str, Any]) -> None:
         row = next((row for row, (a, b) in enumerate(zip(index, own, strict=True)) if a != b), 0)
         raise InputError(
             f"the inputs and the {name} have different indexes: row {row} is {quote(index[row], 40)} and "
-            f"{quote(own[row], 40)}; rows are matched by position: align them, or pass {name}.to_numpy()"
+            f"{quote(own[row], 40)}; rows are matched by position: align them, or drop both with reset_index(drop=True)"
         )
 
 

@@ -23,6 +23,7 @@ from gatewise.data.frames import (
     not_a_text,
     texts_of,
 )
+from gatewise.data.schema import LARGEST
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, counted, quote
 from gatewise.row import columns_of, with_columns
@@ -33,7 +34,6 @@ Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
-LARGEST = float(np.finfo(np.float32).max)
 _ROUNDED = 0.1  # of the standard deviation of a channel, that float32 may round
 _NOISE = 1e-13  # of the largest value: of a constant, computed in float64
 _SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import (
     check_index,
-    check_names,
     described,
     find_column,
     frame_columns,
@@ -25,12 +24,13 @@ from gatewise.data.frames import (
 from gatewise.data.inputs import convert_inputs, describe_series
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels, number_of
 from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
+from gatewise.data.schema import RowSchema, check_names
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.row import columns_of
 from gatewise.target import Target, by_input, by_row, join_words, words_of
-from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, RowColumns, Task
+from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 _DEFAULT: Any = None  # see the class
 _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
@@ -141,10 +141,11 @@ class Labelled:
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
-        if columns.row:
+        schema = RowSchema.of(columns)
+        if schema:
             if found.labels.dtype == object:
                 raise InputError("numeric and categorical columns are for one label per row, not for one per step")
-            rows = converted(rows, columns.row)
+            rows = converted(rows, schema)
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
         given = columns, groups, sample_weight, times
@@ -163,13 +164,15 @@ class Labelled:
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
+        schema: RowSchema | None = None,
     ) -> Labelled:
         """From the columns of a data frame: pandas, polars, PyArrow, DuckDB, or datasets.Dataset with its class names.
 
         text: one or more columns, joined by a newline; () for series, one per row, whose steps are all columns that are
         not named. label: one column, or several for task "regression" and "multilabel". numeric, categorical: columns
-        that the model reads too. weight, group, time: columns of `sample_weight`, `groups` and `time`. Raises
-        InputError for a column that is missing or named twice, and as `of`.
+        that the model reads too. weight, group, time: columns of `sample_weight`, `groups` and `time`. schema: of a
+        model that reads the columns numeric and categorical. Raises InputError for a column that is missing or named
+        twice, and as `of`.
         """
         if not is_frame(frame):
             raise InputError(f"a data frame is needed, not {described(frame)}")
@@ -186,14 +189,15 @@ class Labelled:
             tuple(find_column(name, list(columns)) for name in some)
             for some in (names.numeric, names.categorical, texts, labels)
         ]
-        check_names(RowColumns(*found[:2]), {"text": found[2], "label": found[3]})
+        check_names(RowSchema.named(*found[:2]), {"text": found[2], "label": found[3]})
         single = tuple(name for name in (weight, group, time) if name is not None)
         inputs: Any = texts_of({name: column(name) for name in texts}) if texts else None
         if inputs is None:
-            steps = without_columns(frame, RowColumns((*labels, *single), names.row.names))
+            steps = without_columns(frame, (*labels, *single, *names.numeric, *names.categorical))
             inputs = convert_inputs(steps, "series")
-        if names.row:
-            inputs = rows_with_columns(inputs, frame, names.row)
+        schema = schema or RowSchema.of(names)
+        if schema:
+            inputs = rows_with_columns(inputs, frame, schema)
         return cls.of(
             inputs,
             column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
@@ -321,8 +325,9 @@ def labelled_of(
     kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
     data = Labelled(inputs, classes=found.classes, source=source, **kind, **more)
     several = found.labels.T if found.labels.ndim > 1 else [found.labels]
+    schema = RowSchema.of(columns)
     for target in several[:_MAX_TARGETS] if not data.target.per_step else ():
-        of_rows = [leaks(of_column(inputs, name, columns.row), target, (name,)) for name in columns.row.names]
+        of_rows = [leaks(of_column(inputs, name, schema), target, (name,)) for name in schema.names]
         for problem in chain(leaks(inputs, target, steps), *of_rows):
             warn(problem)
     return data

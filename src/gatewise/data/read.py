@@ -2,7 +2,6 @@
 
 import glob
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ from gatewise.data.columns import Columns, RowReader, table_paths
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
 from gatewise.data.rows import Rows
+from gatewise.data.schema import RowSchema
 from gatewise.data.tables import CONLL, TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines, unreadable
-from gatewise.types import NO_COLUMNS, ColumnNames, RowColumns, Task
+from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
 _MAX_LINES = 1 << 30  # bytes of a file with one text per line
@@ -34,6 +34,7 @@ def read_table(
     delimiter: str | None = None,
     skip_bad_rows: str | Path | None = None,
     one_class: bool = False,
+    schema: RowSchema | None = None,
 ) -> Labelled:
     """Texts and labels from the columns (or JSON keys) of one or more tables.
 
@@ -49,7 +50,7 @@ def read_table(
     Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
     is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
     reason); without it the first one is an error that counts the others. one_class: all rows may have one class, as in
-    data on which a model is evaluated.
+    data on which a model is evaluated. schema: of that model, which reads the numeric and categorical columns.
 
     Labels that are numbers are one class where they are equal, as 1 and 1.0, with a DataWarning. Raises DataError with
     file and line, also for a missing or duplicate column and for fewer than two classes.
@@ -69,6 +70,7 @@ def read_table(
         weight=weight,
         group=group,
         time=time,
+        schema=schema,
     )
     with RowReader.open(path, columns, delimiter, skip_bad_rows) as reader:
         rows = reader.read()
@@ -87,6 +89,7 @@ def read_series(
     task: Task | None = None,
     numeric: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
+    schema: RowSchema | None = None,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
@@ -95,8 +98,9 @@ def read_series(
     A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
     label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
     and of the names of the series; without a name, a column "label" holds the labels, unless label is "". columns:
-    those of a model, `metadata.columns`, where no option names others. layout: of arrays (n, steps, channels) in .npz
-    and .npy. numeric, categorical: columns of a table that the model reads too, constant within a series.
+    those of a model, `metadata.columns`, where no option names others; schema: its `preprocessor.columns`. layout: of
+    arrays (n, steps, channels) in .npz and .npy. numeric, categorical: columns of a table that the model reads too,
+    constant within a series.
 
     With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
     a shorter series. With one step per row, they are the channels; the time, a number or a date in ISO 8601, orders the
@@ -134,8 +138,12 @@ def read_series(
     time = time or columns.time
     label_if_there = None if label is not None else (*columns.label, "label")[0]
     names = several(label or ()), columns.values, id or columns.id, time
-    row = RowColumns(several(numeric) or columns.numeric, several(categorical) or columns.categorical)
-    own: dict[str, Any] = {**asdict(row), "task": task if task == "tagging" else None}
+    own: dict[str, Any] = {
+        "numeric": several(numeric) or columns.numeric,
+        "categorical": several(categorical) or columns.categorical,
+        "task": task if task == "tagging" else None,
+        "schema": schema,
+    }
     wanted = Columns((), *names, label_if_there=label_if_there, **own)
     with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
         rows = reader.read()

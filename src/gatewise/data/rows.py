@@ -12,6 +12,7 @@ import numpy as np
 
 from gatewise.data.inputs import describe_series, rounded
 from gatewise.data.row_columns import converted
+from gatewise.data.schema import RowSchema
 from gatewise.data.times import Time, comparable, instant, show_time
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.row import columns_of, with_columns
@@ -109,7 +110,8 @@ class Rows:
         try:
             inputs = self.inputs if of_texts else rounded(self.inputs)
             found = self._converted(task, f"{file}: {name}" if name else file)
-            inputs = converted(inputs, self.names.row) if self.names.row else inputs
+            schema = RowSchema.of(self.names)
+            inputs = converted(inputs, schema) if schema else inputs
         except InputError as error:
             raise DataError(str(error)) from None
         k = len(found.classes)

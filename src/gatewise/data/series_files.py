@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.cells import NUMBER
 from gatewise.data.columns import is_numbering, trim
 from gatewise.data.frames import find_column
-from gatewise.data.inputs import LARGEST, series_of
+from gatewise.data.inputs import series_of
 from gatewise.data.labels import class_order, number_of
 from gatewise.data.rows import Rows
+from gatewise.data.schema import LARGEST, NUMBER
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
 from gatewise.storage.streams import open_data, read_text, unreadable

@@ -66,7 +66,7 @@ def onnx_file(
             "interpolation are part of the graph"
         )
     if (columns := ensemble.get("columns")) is not None:
-        inputs += f"; numeric and categorical (batch, columns), of {columns.names}"
+        inputs += f"; numeric and categorical (batch, columns), of {columns.schema}"
     graph, facts = Graph(storage), {**metadata, **_metadata(ensemble, inputs)}
     raw: bytes = onnx_model(graph, ensemble, facts, series).SerializeToString()
     error = largest_difference(ensemble, series, raw)

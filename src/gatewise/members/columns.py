@@ -15,39 +15,33 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.row import columns_of
 from gatewise.storage.tensors import tensors_from_bytes
-from gatewise.types import Array, RowColumns
-
-MAX_COLUMNS, MAX_CATEGORIES = 1_000, 100_000  # in a file
+from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Columns(Member):
-    """names: of the P numeric and K categorical columns. mean, deviation (P,) float64. categories: of each categorical
-    column, those with an offset of their own. slope (P, outputs), offset (R, outputs) float32: two rows per numeric
-    column, for known and missing numbers, then per categorical column one for rare categories and one per category.
-    Raises InputError for other arrays.
+    """schema: of the P numeric and K categorical columns, whose categories have an offset of their own. mean, deviation
+    (P,) float64. slope (P, outputs), offset (R, outputs) float32: two rows per numeric column, for known and missing
+    numbers, then per categorical column one for rare categories and one per category. Raises InputError for other
+    arrays.
     """
 
-    names: RowColumns
+    schema: RowSchema
     mean: Array
     deviation: Array
-    categories: tuple[tuple[str, ...], ...]
     slope: Array
     offset: Array
     kind: ClassVar[str] = "columns"
     noun: ClassVar[str] = "columns"
 
     def __post_init__(self) -> None:
-        numeric, arrays = len(self.names.numeric), (self.mean, self.deviation, self.slope, self.offset)
-        if len(self.categories) != len(self.names.categorical) or any(
-            len(set(known)) < len(known) for known in self.categories
-        ):
-            raise InputError("columns: the categories must be those of the categorical columns, each once")
+        numeric, arrays = len(self.schema.numeric), (self.mean, self.deviation, self.slope, self.offset)
         if [len(one) for one in arrays] != [numeric, numeric, numeric, sum(self._sizes)]:
             raise InputError("columns: the arrays are not those of the columns")
         if not all(np.isfinite(one).all() for one in arrays) or (self.deviation <= 0).any():
@@ -61,11 +55,7 @@ class Columns(Member):
     @property
     def _sizes(self) -> list[int]:
         """How many rows of `offset` each column has."""
-        return [2] * len(self.names.numeric) + [1 + len(known) for known in self.categories]
-
-    @cached_property
-    def _places(self) -> list[dict[str, int]]:
-        return [{name: place for place, name in enumerate(known, 1)} for known in self.categories]
+        return [2] * len(self.schema.numeric) + [1 + len(one.categories) for one in self.schema.categorical]
 
     @property
     def outputs(self) -> int:
@@ -78,14 +68,15 @@ class Columns(Member):
         """Standardised numbers (n, P) float64, 0 for a missing one, and the row of `offset` of each column (n, P + K).
         Raises InputError for a sequence without the columns.
         """
-        count, rows = len(self.names.numeric), [columns_of(one) for one in sequences]
-        if any(row is None or len(row) != len(self.names) for row in rows):
-            raise InputError(f"the model reads the columns {self.names}, and the sequences have none")
+        count, rows = len(self.schema.numeric), [columns_of(one) for one in sequences]
+        if any(row is None or len(row) != len(self.schema) for row in rows):
+            raise InputError(f"the model reads the columns {self.schema}, and the sequences have none")
         numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
         missing = np.isnan(numbers)
         z = np.where(missing, 0.0, (numbers - self.mean) / self.deviation)
-        known = [[places.get(name, 0) for places, name in zip(self._places, row[count:], strict=True)] for row in rows]
-        named = np.array(known, dtype=np.int64).reshape(len(rows), len(self._places))
+        categorical = self.schema.categorical
+        known = [[one.places.get(name, 0) for one, name in zip(categorical, row[count:], strict=True)] for row in rows]
+        named = np.array(known, dtype=np.int64).reshape(len(rows), len(categorical))
         return z, np.concatenate([missing, named], axis=1) + self.first
 
     def terms(self, sequences: Iterable[Array]) -> Array:
@@ -106,13 +97,13 @@ class Columns(Member):
 
     def column_terms(self, sequence: Array) -> list[tuple[str, float | str | None, Array]]:
         values = [None if value == "" or value != value else value for value in columns_of(sequence)]
-        return list(zip(self.names.names, values, self.terms([sequence])[0], strict=True))
+        return list(zip(self.schema.names, values, self.terms([sequence])[0], strict=True))
 
     def note(self, rule: Rule) -> str:
         return "The terms of the columns are part of the base value."
 
     def summary(self) -> list[tuple[str, str, int]]:
-        return [(f"Columns ({len(self.names)})", f"({self.outputs},)", self.slope.size + self.offset.size)]
+        return [(f"Columns ({len(self.schema)})", f"({self.outputs},)", self.slope.size + self.offset.size)]
 
     def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
         from gatewise.members.onnx.columns import column_logits
@@ -120,29 +111,21 @@ class Columns(Member):
         return column_logits(graph, self)
 
     def entry(self) -> dict[str, Any]:
-        return {"categories": [list(known) for known in self.categories]}
+        return {}  # the preprocessor has the schema
 
     def arrays(self) -> dict[str, Array]:
         return {"mean": self.mean, "deviation": self.deviation, "slope": self.slope, "offset": self.offset}
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
-        check_entry(entry, ["categories"], [], cls.kind)
-        names, categories = inputs.columns, entry["categories"]
-        if not isinstance(categories, list) or not all(isinstance(known, list) for known in categories):
-            raise InputError("member 'columns': categories must be a list of lists")
-        count = sum(map(len, categories))
-        if (
-            len(names) > MAX_COLUMNS
-            or count > MAX_CATEGORIES
-            or not all(isinstance(name, str) for known in categories for name in known)
-        ):
-            raise InputError("member 'columns': there are too many categories, or one is no text")
-        numeric, rows = len(names.numeric), 2 * len(names.numeric) + len(categories) + count
+        check_entry(entry, [], [], cls.kind)
+        schema = inputs.columns
+        numeric, categories = len(schema.numeric), sum(len(one.categories) for one in schema.categorical)
+        rows = 2 * numeric + len(schema.categorical) + categories
         shapes: dict[str, Any] = {"mean": ((numeric,), "float64"), "deviation": ((numeric,), "float64")}
         shapes |= {"slope": ((numeric, outputs), "float32"), "offset": ((rows, outputs), "float32")}
         arrays = {name: read_only(one) for name, one in tensors_from_bytes(raw, shapes, file).items()}
         try:
-            return cls(names, categories=tuple(map(tuple, categories)), **arrays)
+            return cls(schema, **arrays)
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from gatewise.data.schema import NO_ROW_COLUMNS
 from gatewise.errors import InputError
 from gatewise.kernels import for_precision
 from gatewise.kernels.ragged import starts_of
@@ -19,7 +20,7 @@ from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
-from gatewise.types import NO_ROW_COLUMNS, Array, Precision
+from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
+from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, quote
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
+from gatewise.types import Array
 
 Rule = Literal["prefix", "shared", "left-out"]
 """How an explanation divides the logits of a member among the steps: by `prefix_logits`, `attribution` or
@@ -32,7 +33,7 @@ class Inputs(NamedTuple):
     kind: Literal["tokens", "channels", "windows"]
     size: int
     unread: int = 0
-    columns: RowColumns = NO_ROW_COLUMNS
+    columns: RowSchema = NO_ROW_COLUMNS
 
     def __str__(self) -> str:
         return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"

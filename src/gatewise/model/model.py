@@ -11,6 +11,7 @@ not wait for it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import DataWarning, InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -143,7 +144,10 @@ class Model(Predictor):
         from gatewise.explain.example import Example
 
         item = self.preprocessor.row(item)
-        return Example(self.explained, *self.preprocessor.encode(item), item=item)
+        encoded = self.preprocessor.encode(item)
+        for message in self.outside([encoded.sequence]).messages():
+            warnings.warn(message, DataWarning, stacklevel=3)
+        return Example(self.explained, *encoded, item=item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:
         """A text or series that arrives step by step: `push` each word or step for the prediction so far.
@@ -184,7 +188,8 @@ class Model(Predictor):
         from gatewise.explain.score import target_score
 
         m = self.metadata
-        example, calibrated = self.trace(item), m.calibration is not None
+        example = self.trace(item)
+        calibrated = self.is_calibrated(self.outside([example.sequence]))
         example = example if step is None else example.at_step(step)
         if target is not None or against is not None:
             places = (None if name is None else self.target.index(name) for name in (target, against))

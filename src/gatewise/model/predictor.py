@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from gatewise.data.schema import OutsideCounts
 from gatewise.errors import InputError, quote, warn
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
+from gatewise.row import columns_of
 from gatewise.target import Target, by_input, check_logits
 from gatewise.types import Array, Task
 
@@ -99,11 +101,14 @@ class Predictor:
         target = replace(self.target, thresholds=tuple(thresholds))
         return replace(self, ensemble=replace(self.ensemble, target=target))
 
-    def logits(self, inputs: Any, *, layout: str | None = None) -> Array:
+    def logits(self, inputs: Any, *, layout: str | None = None, outside: OutsideCounts | None = None) -> Array:
         """Logits (n, outputs) float64 of n inputs; of a tagger (n,) object, an array (T, outputs) for each input. The
         composition of the batch changes only the last bits. Inputs, layout and errors as `predict`.
+
+        outside: counts the rows outside of the training data (`Predictor.outside`), where one message is for several
+        batches; None: a DataWarning for each column that has some.
         """
-        logits = self.ensemble.logits(self._sequences(inputs, layout))
+        logits = self.ensemble.logits(self._sequences(inputs, layout, outside))
         check_logits(logits)
         return logits
 
@@ -116,9 +121,29 @@ class Predictor:
         """
         return self.ensemble.lstm.features(self._sequences(inputs, layout))
 
-    def _sequences(self, inputs: Any, layout: str | None = None) -> list[Array]:
-        """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence."""
+    def outside(self, sequences: Iterable[Array] = ()) -> OutsideCounts:
+        """The counts of rows whose columns are outside of the training data, of encoded rows. The probabilities of a
+        calibrated model are calibrated for other rows only.
+        """
+        counts = OutsideCounts(self.preprocessor.columns)
+        if self.preprocessor.columns:
+            counts.add(map(columns_of, sequences))
+        return counts
+
+    def is_calibrated(self, outside: OutsideCounts) -> bool:
+        """Whether the probabilities are calibrated for rows that were counted."""
+        return self.metadata.calibration is not None and not outside.messages()
+
+    def _sequences(self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None) -> list[Array]:
+        """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence, and as
+        `logits`.
+        """
         sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
+        if outside is None:
+            for message in self.outside(sequences).messages():
+                warn(message)
+        elif self.preprocessor.columns:
+            outside.add(map(columns_of, sequences))
         if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
             object.__setattr__(self, "_warned", True)
             cut = describe_truncation([len(one) for one in sequences], lstm.arch)
@@ -134,7 +159,8 @@ class Predictor:
         >>> gw.load().predict_proba(["A warm, funny and honest film."]).shape
         (1, 2)
 
-        They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
+        They are calibrated if `metadata.calibration` is set, for data like the calibration data: not for rows that a
+        DataWarning calls outside of the training data. Errors as `predict`;
         InputError for regression.
         """
         logits = self.logits(inputs, layout=layout)
@@ -186,9 +212,9 @@ class Predictor:
         check_index(data, {"labels": labels})
         columns, task = self.metadata.columns, self.task
         if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
-            row = self.preprocessor.columns
-            names: dict[str, Any] = {"numeric": row.numeric, "categorical": row.categorical, "task": task}
-            data = Labelled.from_frame(data, text=columns.text, label=columns.label, **names)
+            schema = self.preprocessor.columns
+            given: dict[str, Any] = {**schema.names_by_type, "schema": schema, "task": task}
+            data = Labelled.from_frame(data, text=columns.text, label=columns.label, **given)
         if isinstance(data, Labelled):
             if labels is not None:
                 raise InputError("labels are part of the data already")

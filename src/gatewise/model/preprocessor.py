@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, cast
 
 import numpy as np
 
+from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.member import Inputs
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
-from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
+from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -36,7 +37,7 @@ class TextPreprocessor:
 
     encoding: Encoding
     steps: StepRule | None = None
-    columns: RowColumns = NO_ROW_COLUMNS
+    columns: RowSchema = NO_ROW_COLUMNS
     channels: ClassVar[int] = 0
     window: ClassVar[int] = 0
 
@@ -195,7 +196,7 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
 
         del config["kind"]
         return SeriesPreprocessor.from_config(config)
-    steps, columns = None, fields_from(RowColumns, config.pop("columns", {}), "preprocessor: columns")
+    steps, columns = None, schema_from(config.pop("columns", {}), "preprocessor: columns")
     if (entry := config.pop("steps", None)) is not None:
         from gatewise.model.step_rule import StepRule
 

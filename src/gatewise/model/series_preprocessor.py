@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from gatewise.data.inputs import one_series, refuse_file, series_of
 from gatewise.data.row_columns import rows_with_columns, sequences_with_columns, without_columns
+from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.member import Inputs
 from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.storage.fields import fields_from
 from gatewise.text import Encoded
-from gatewise.types import NO_ROW_COLUMNS, Array, RowColumns
+from gatewise.types import Array
 
 # A limit, so that a configuration from an untrusted source cannot demand unbounded memory.
 MAX_WINDOW = 131_072  # values of a window of a series
@@ -49,7 +50,7 @@ class SeriesPreprocessor:
     window: int = 0
     level: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
-    columns: RowColumns = NO_ROW_COLUMNS
+    columns: RowSchema = NO_ROW_COLUMNS
     unknown: ClassVar[None] = None
 
     def __post_init__(self) -> None:
@@ -87,7 +88,9 @@ class SeriesPreprocessor:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SeriesPreprocessor:
         """The preprocessor that `to_files` described. Raises ModelFileError."""
-        found = fields_from(cls, config, "series")
+        schema = schema_from(config.get("columns", {}), "series: columns")
+        plain = {name: value for name, value in config.items() if name != "columns"}
+        found = replace(fields_from(cls, plain, "series"), columns=schema)
         if len(found.mean) != len(found.std) or not found.mean or min(found.std) <= 0:
             raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
         if not np.isfinite([*found.mean, *found.std]).all():
@@ -118,7 +121,7 @@ class SeriesPreprocessor:
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
         refuse_file(inputs, "read_series({!r}).inputs")
-        values = without_columns(inputs, self.columns)
+        values = without_columns(inputs, self.columns.names)
         rows = [self._unmasked(one) for one in series_of(values, layout, self.channels)]
         return rows_with_columns(rows, inputs, self.columns) if self.columns else rows
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,11 +32,12 @@ to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M), per step by input
-    (`target.by_input`); and the time steps of each input.
+    (`target.by_input`); the time steps of each input; and what is outside of the training data in their columns.
     """
 
     values: Array
     steps: list[int]
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -143,7 +144,8 @@ class ModelEndpoint(Endpoint):
         identity = {} if request_id is None else {"id": request_id}
         by_step = self.model.target.per_step
         predictions = [self._of_steps(one) for one in found.values] if by_step else self.each(found)
-        return {"model": self.name, "n": len(predictions), "predictions": predictions, **identity}
+        warnings = {"warnings": found.warnings} if found.warnings else {}
+        return {"model": self.name, "n": len(predictions), "predictions": predictions, **warnings, **identity}
 
     def each(self, found: Predictions) -> list[dict[str, Any]]:
         """The predictions of inputs, or of single steps, as in `response`."""
@@ -182,7 +184,8 @@ class ModelEndpoint(Endpoint):
         logits = self.model.ensemble.logits(sequences)
         for job, rows in encoded_jobs:
             try:  # of one job, because an input that overflows is no error of the others
-                job.outcome = self.predictions(logits[rows], list(map(len, sequences[rows])))
+                outcome = self.predictions(logits[rows], list(map(len, sequences[rows])))
+                job.outcome = replace(outcome, warnings=self.model.outside(sequences[rows]).messages())
             except InputError as error:
                 job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
 

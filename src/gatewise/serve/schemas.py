@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, ValidationError
 
+from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS
 from gatewise.members.clamp import Clamp, ablate
 from gatewise.row import with_columns
 from gatewise.storage.strict_json import parse_json
-from gatewise.types import Array, RowColumns
+from gatewise.types import Array
 
 MAX_CHANGES = 32
 _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
@@ -29,7 +30,8 @@ Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses th
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
 Flat = list[Number | None]
 Table = dict[str, list[Number | Text | None]]
-RowValues = dict[str, Number | Text | bool | None]
+Whole = Annotated[int, Field(gt=-(2**63), lt=2**64)]  # a float would lose digits of an id
+RowValues = dict[str, Whole | Number | Text | bool | None]
 _MESSAGES = {
     "is_instance_of": "must be a string",
     "list_type": "must be a list",
@@ -238,6 +240,8 @@ class PredictResponse(BaseModel):
     model: str
     n: int
     predictions: list[Classification | Labels | Value | Values]
+    warnings: list[str] | None = None
+    """Of a model that reads columns: those with rows outside of the training data."""
     id: str | None = None
 
 
@@ -361,20 +365,23 @@ def path_of(place: tuple[int | str, ...]) -> str:
     return path or "body"
 
 
-def with_row(item: Any, row: dict[str, Any] | None, names: RowColumns, field: str) -> Any:
-    """A text or series with the numeric and categorical columns `names` of a model. Raises RequestError for one that is
-    missing, for a numeric one that is not a number, and for columns that no model reads.
+def with_row(item: Any, row: dict[str, Any] | None, schema: RowSchema, field: str) -> Any:
+    """A text or series with the columns of a model. Raises RequestError for one that is missing or that the schema
+    refuses, and for columns that no model reads.
     """
-    if not names and row is None:
+    if not schema and row is None:
         return item
-    if not names:
+    if not schema:
         raise RequestError(field, "the model reads no columns: leave them out")
-    for name in names.names:
-        if row is None or name not in row:
-            raise RequestError(f"{field}.{name}", f"is missing: the model reads the columns {names} too")
-        if name in names.numeric and (isinstance(row[name], bool) or not isinstance(row[name], float | None)):
-            raise RequestError(f"{field}.{name}", "must be a number, or null for a missing one")
-    return with_columns(item, row)
+    values: dict[str, float | str] = {}
+    for column in schema.columns:
+        if row is None or column.name not in row:
+            raise RequestError(f"{field}.{column.name}", f"is missing: the model reads the columns {schema} too")
+        try:
+            values[column.name] = column.read(row[column.name])
+        except InputError as error:
+            raise RequestError(f"{field}.{column.name}", str(error)) from None
+    return with_columns(item, values)
 
 
 def as_array(series: Series) -> Array:

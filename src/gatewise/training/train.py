@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, Unlabelled, several
 from gatewise.data.labels import convert_groups
 from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
+from gatewise.data.schema import RowSchema
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted
 from gatewise.members.ensemble import Ensemble
@@ -227,10 +228,11 @@ def labelled_of(
             raise InputError("labels are missing: one for each text or series")
         of_row: dict[str, Any] = {name: several(one) for name, one in named.items()}
         names = ColumnNames(**of_row)
-        if names.row and is_frame(data):
-            data = rows_with_columns(convert_inputs(without_columns(data, names.row)), data, names.row)
+        schema = RowSchema.of(names)
+        if schema and is_frame(data):
+            data = rows_with_columns(convert_inputs(without_columns(data, schema.names)), data, schema)
         made = Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
-        refuse_unread(made.inputs, names.row)
+        refuse_unread(made.inputs, schema)
         return made
     for name, value in {"labels": labels, **given}.items():
         if value is not None:
@@ -248,7 +250,7 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
     """
     own = data.columns
     if own.label and is_frame(validation):
-        row: dict[str, Any] = asdict(own.row)
+        row: dict[str, Any] = {"numeric": own.numeric, "categorical": own.categorical}
         validation = Labelled.from_frame(validation, text=own.text, label=own.label, task=data.task, **row)
     if not isinstance(validation, Labelled):
         if not isinstance(validation, tuple | list) or len(validation) != 2:
@@ -256,7 +258,8 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
         names = None if data.task == "classification" else data.classes
         (inputs, labels), source = validation, "the validation set given"
         given: dict[str, Any] = {"task": data.task, "classes": names, "layout": layout}
-        validation = Labelled.of(inputs, labels, source, columns=ColumnNames(**asdict(own.row)), **given)
+        columns = ColumnNames(numeric=own.numeric, categorical=own.categorical)
+        validation = Labelled.of(inputs, labels, source, columns=columns, **given)
     found: Labelled = validation
     warn_about_overlap(data, found, "validation")
     return found
@@ -266,8 +269,8 @@ def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
     """Unlabelled texts. Raises InputError where the data have weights."""
     if (data.sample_weight != 1).any():
         raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
-    if data.columns.row:
-        raise InputError(f"{data.source}: unlabelled texts have no columns {data.columns.row}: leave one of them out")
+    if schema := RowSchema.of(data.columns):
+        raise InputError(f"{data.source}: unlabelled texts have no columns {schema}: leave one of them out")
     return unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gatewise import text
 from gatewise.data.labelled import Labelled
+from gatewise.data.schema import RowSchema
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.data.suspects import single_classes
 from gatewise.errors import InputError, counted, quote
@@ -27,6 +28,7 @@ from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.batch import truncate
+from gatewise.row import columns_of
 from gatewise.target import by_input, by_row, row_counts
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
@@ -169,7 +171,8 @@ def prepare(
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], every.inputs)
         preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in trained]))
-    preprocessor = replace(preprocessor, columns=data.columns.row)
+    labelled = train if own_validation else np.union1d(train, held_out)
+    preprocessor = replace(preprocessor, columns=_schema(every, np.append(labelled, further)))
     encoded = _encoded(every, preprocessor, recipe, trained)
     if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
@@ -245,6 +248,18 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
         "sequences": sequences,
         "full_sequences": full_sequences,
     }
+
+
+def _schema(data: Labelled, fitted: NDArray[np.int64]) -> RowSchema:
+    """The schema of the columns with the facts of the rows that members are fitted to. Raises InputError for a column
+    without a value.
+    """
+    schema = RowSchema.of(data.columns)
+    if not schema:
+        return schema
+    schema = schema.fitted([schema.values(columns_of(data.inputs[n])) for n in fitted])
+    schema.check_filled(data.source, len(fitted))
+    return schema
 
 
 def _validation_how(data: Labelled, recipe: Recipe) -> str:

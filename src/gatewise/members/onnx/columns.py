@@ -15,7 +15,7 @@ missing one.
 
 def column_logits(graph: Graph, columns: Any) -> str:
     """Logits (B, outputs) float64. columns: a `Columns`."""
-    first, count, rows = columns.first, len(columns.names.numeric), []
+    first, count, rows = columns.first, len(columns.schema.numeric), []
     mean, deviation, slope, offset = (graph.keep(name, array) for name, array in columns.arrays().items())
     total = ""
     if count:
@@ -25,9 +25,10 @@ def column_logits(graph: Graph, columns: Any) -> str:
         z = graph.add("Where", missing, scalar(0, np.float64), z)
         total = graph.add("MatMul", z, graph.cast(slope, np.float64))
         rows.append(graph.add("Add", graph.cast(missing, np.int64), first[:count]))
-    if columns.categories:
-        graph.inputs[CATEGORICAL] = object, ["batch", len(columns.categories)]
-    for place, known in enumerate(columns.categories):
+    categorical = columns.schema.categorical
+    if categorical:
+        graph.inputs[CATEGORICAL] = object, ["batch", len(categorical)]
+    for place, known in enumerate(one.categories for one in categorical):
         names = graph.add("Gather", CATEGORICAL, ints(place), axis=1)  # (B, 1)
         start = int(first[count + place])
         if known:
@@ -45,10 +46,10 @@ def column_logits(graph: Graph, columns: Any) -> str:
 
 def feeds(columns: Any, values: list[tuple[float | str, ...]]) -> dict[str, Array]:
     """The inputs of the graph for rows of values, as sequences carry them."""
-    count, found = len(columns.names.numeric), dict[str, Array]()
+    count, found = len(columns.schema.numeric), dict[str, Array]()
     if count:
         found[NUMERIC] = np.array([row[:count] for row in values], dtype=np.float64)
-    if columns.categories:
+    if columns.schema.categorical:
         found[CATEGORICAL] = np.array([row[count:] for row in values], dtype=object)
     return found
 
@@ -58,6 +59,6 @@ def random_values(columns: Any, rng: np.random.Generator, count: int) -> list[tu
     rows = []
     for _ in range(count):
         numbers = np.where(rng.random(len(columns.mean)) < 0.2, np.nan, rng.normal(columns.mean, columns.deviation))
-        names = [str(rng.choice([*known, "", "unknown"])) for known in columns.categories]
+        names = [str(rng.choice([*one.categories, "", "unknown"])) for one in columns.schema.categorical]
         rows.append((*numbers.tolist(), *names))
     return rows

@@ -69,7 +69,7 @@ def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
     if target.task == "regression" or target.per_step or max(map(len, inputs)) > _LONGEST:
         return nothing
     try:
-        logits = model.logits(inputs)
+        logits = model.logits(inputs, outside=model.outside())  # a row of the validation set needs no warning
     except InputError:
         return nothing
     rows = zip(target.predicted(logits), target.probabilities(logits), strict=True)

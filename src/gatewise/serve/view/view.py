@@ -73,7 +73,7 @@ class View:
         network = serialize.network_json(model.architecture, model.target)
         found = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
         names = model.preprocessor.columns
-        return found | ({"columns": asdict(names)} if names else {})
+        return found | ({"columns": names.names_by_type} if names else {})
 
     @cached_property
     def frequent(self) -> range | None:
@@ -115,8 +115,10 @@ class View:
             example = example if before.step is None else example.at_step(before.step)
             example = example.with_score(before.score)
         include = set(asked.include)
-        calibrated = self.model.metadata.calibration is not None
+        outside = self.model.outside([before.sequence])
+        calibrated = self.model.is_calibrated(outside)
         warnings = self._warnings(example)
+        warnings += [{"code": "outside", "message": f"The {message}."} for message in outside.messages()]
         columns = () if asked.columns is None else (sorted(asked.columns.items()),)
         identity = (self.about["fingerprint"], asked.text, asked.series, [clamp for _, clamp in clamps], *columns)
         found: Json = {

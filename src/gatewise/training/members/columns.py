@@ -1,13 +1,12 @@
 """Fit the linear terms of numeric and categorical columns: a generalised linear model with an L2 penalty.
 
-Numbers are standardised; a missing one is 0 and has an indicator. A category of `FEW` training rows or more has an
+Numbers are standardised; a missing one is 0 and has an indicator. A category that the schema of the rows knows has an
 indicator, all others share one. The penalty is that of scikit-learn's LogisticRegression on the same features.
 
 Held-out logits are those of a cross-validation, or where the validation set must not be trained on, those of the
 training rows' fit. So the stack sees what the columns tell of rows that they were not fitted to.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.schema import RowSchema
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
 from gatewise.members.columns import Columns
@@ -23,9 +23,8 @@ from gatewise.training.dense_solver import fit_glm
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array, RowColumns
+from gatewise.types import Array
 
-FEW, MOST = 5, 1_000  # rows of a category with an offset of its own; categories of a column
 L2, FOLDS = 1.0, 5
 
 
@@ -41,7 +40,7 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
         for held in folds:
             held_out[held] = _fit(data, np.setdiff1d(rows, held)).logits(data.full(held))
         of_train = held_out[data.train]
-    categories = sum(map(len, found.member.categories))
+    categories = sum(len(one.categories) for one in found.member.schema.categorical)
     run.callback.log(f"columns {data.preprocessor.columns}: {counted(categories, 'category', 'categories')}")
     return replace(found, held_out=held_out[data.validation], held_out_train=of_train)
 
@@ -76,9 +75,10 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     return FittedMember(replace(empty, slope=slope, offset=offset), bias, adds=True)
 
 
-def described(names: RowColumns, sequences: Sequence[Array], outputs: int) -> Columns:
+def described(schema: RowSchema, sequences: Sequence[Array], outputs: int) -> Columns:
     """The member with the means, deviations and categories of these sequences, and weights of 0."""
-    rows, count = [columns_of(one) for one in sequences], len(names.numeric)
+    rows = [columns_of(one) for one in sequences]
+    schema, count = schema.fitted(rows), len(schema.numeric)
     numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
     mean, deviation = np.zeros(count), np.ones(count)
     for place, column in enumerate(numbers.T):
@@ -87,10 +87,6 @@ def described(names: RowColumns, sequences: Sequence[Array], outputs: int) -> Co
             mean[place] = known.mean()
         if len(known) and known.min() < known.max():  # the deviation of equal numbers can be above 0 by rounding
             deviation[place] = known.std() or 1.0  # the squares of numbers below 1e-162 are 0
-    categories = []
-    for place in range(count, len(names)):
-        most = Counter(row[place] for row in rows).most_common(MOST)
-        categories.append(tuple(sorted(name for name, times in most if times >= FEW and name)))
-    size = 2 * count + sum(1 + len(known) for known in categories)
+    size = 2 * count + sum(1 + len(one.categories) for one in schema.categorical)
     zeros = np.zeros((size, outputs), dtype=np.float32)
-    return Columns(names, mean, deviation, tuple(categories), zeros[:count], zeros)
+    return Columns(schema, mean, deviation, zeros[:count], zeros)
