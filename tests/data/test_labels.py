@@ -244,3 +244,8 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         ([0, 1], ("a", ""), [0, 1], "classes must be distinct names, none empty"),
     ):
         assert_refused(message, Labelled, ["x", "y"], np.array(labels), classes, np.array(groups), "here")
+
+
+def test_minus_zero_is_zero() -> None:
+    found = convert_labels([-0.0, 2.0, 0.0, -2.0, -0.0])
+    assert (found.classes, found.labels.tolist()) == (("-2.0", "0.0", "2.0"), [1, 2, 1, 0, 1])

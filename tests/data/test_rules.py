@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.data import Labelled, Unlabelled, label_by_rules, read_rules
+from gatewise.data import Labelled, Unlabelled, label_by_rules, patterns, read_rules
 from gatewise.data.rules import label_unlabelled, rules_of
 from tests.refusals import assert_refused
 
@@ -111,3 +111,68 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def test_rules_that_cannot_be_used(case: str) -> None:
     rules, message = REFUSED[case]
     assert_refused(message, label_by_rules, ["warm 9/10", "dull 1/10"], rules)
+
+
+NESTED = "(" * 5_000 + "a" + ")" * 5_000
+NO_PATTERNS: list[tuple[Any, str]] = [
+    (
+        "a{99999999999999}",
+        "rule 1: 'a{99999999999999}' is not a regular expression: the repetition number",
+    ),
+    (NESTED, "is not a regular expression: it is nested too deeply"),
+    (re.compile(b"ab"), "is a regular expression of bytes, and texts are str"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "message"), NO_PATTERNS, ids=["repetition", "nested", "bytes"])
+def test_patterns_that_cannot_be_compiled(pattern: Any, message: str) -> None:
+    assert_refused(re.escape(message), rules_of, [(pattern, "x")])
+
+
+@pytest.mark.parametrize("spans", [[(0.0, 2.0)], [(0, 1.5)], [(None, 2)], [(1,)], "ab", 7, [(2, 1)], [(0, 99)]])
+def test_spans_are_places_in_the_text(spans: Any) -> None:
+    message = r"rule 2: spans must be a list of \(start, end\)"
+    assert_refused(message, label_by_rules, ["ab cd"], [("x", 1), lambda _: (5, spans)])
+
+
+@pytest.mark.parametrize("label", [b"good", np.datetime64("2024-01-01"), 1 + 2j, float("nan"), ("a",)])
+def test_labels_of_other_types(label: Any) -> None:
+    assert_refused("a label is a text, a number or True or False", label_by_rules, ["ab"], [("a", label)])
+
+
+@pytest.mark.parametrize("pair", [(True, 1), (0, False), (np.True_, 1.0)])
+def test_a_boolean_is_no_number(pair: Any) -> None:
+    rules = [("a", pair[0]), ("b", pair[1])]
+    assert_refused(
+        "rule 2: the labels .* are equal: give True and False, or numbers", label_by_rules, ["a", "b"], rules
+    )
+    data = Labelled.of(["x", "y"], [0, 1])
+    assert_refused("are equal", label_unlabelled, Unlabelled.of(["a"]), rules_of([("a", bool(pair[0]))]), data)
+
+
+def test_equal_numbers_are_one_label() -> None:
+    found = label_by_rules(["a film", "b c", "d e", "x y"], [("b", 1), ("d", 1.0), ("a", -0.0), ("x", 0.0)])
+    assert (found.classes, found.labels.tolist()) == (("0.0", "1.0"), [0, 1, 1, 0])
+
+
+def test_a_pattern_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.3)
+    slow = r"(a+)+b"
+    assert_refused(
+        r"row 1: the pattern '\(a\+\)\+b' takes more than 0.3 s",
+        label_by_rules,
+        ["aab c", "a" * 60],
+        [("c", 1), (slow, 0)],
+    )
+    assert_refused(r"row 0: the pattern '\(a\+\)\+b' takes", label_by_rules, ["a" * 60], [(slow, 0)])
+
+
+def test_the_process_finds_what_re_finds() -> None:
+    """Random texts, with surrogates and line ends; more of them than are sent at once."""
+    rng, letters = np.random.default_rng(4), ["a", "b", "ß", "\n", "\u2028", "😀", "\ud800", " ", "\0", '"', "A"]
+    texts = ["".join(rng.choice(letters, rng.integers(0, 30))) for _ in range(700)]
+    given = [re.compile("a+"), re.compile("A.b|ß", re.I | re.S), re.compile(r"^\W+$", re.M), re.compile("(?=b)")]
+    with patterns.PatternProcess(given) as process:
+        found = list(process.spans(texts))
+    wanted = [[[list(match.span()) for match in one.finditer(text)] for one in given] for text in texts]
+    assert found == wanted

@@ -133,7 +133,7 @@ def test_predict_and_explain_read_the_columns(tasks: int, models: dict[str, Mode
     [
         ({"text": "a film"}, "columns.stars", "is missing: the model reads the columns stars, age, shop, town"),
         ({"text": "a film", "columns": {"stars": 1}}, "columns.age", "is missing"),
-        ({"text": "a film", "columns": {**ROW, "stars": "5"}}, "columns.stars", "must be a number"),
+        ({"text": "a film", "columns": {**ROW, "stars": "five"}}, "columns.stars", "must be a number"),
         ({"text": "a film", "columns": {**ROW, "age": True}}, "columns.age", "must be a number"),
         ({"text": "a film", "columns": {**ROW, "stars": [1]}}, "columns", "must be values by name"),
         ({"inputs": TEXTS[:2], "columns": [ROW]}, "columns", "with one object per input"),

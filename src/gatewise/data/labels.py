@@ -268,8 +268,10 @@ def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:
     label_type: LabelType = next(iter(types), "str")
     if label_type == "str":
         return [str(row).strip() for row in rows], label_type
-    kinds: dict[str, Any] = {"int": int, "float": float, "bool": bool}
-    return [str(kinds[label_type](row)) for row in rows], label_type
+    if label_type == "float":
+        return [str(float(row) + 0.0) for row in rows], label_type  # -0.0 is the class 0.0
+    kind = int if label_type == "int" else bool
+    return [str(kind(row)) for row in rows], label_type
 
 
 def _short(place: str) -> str:

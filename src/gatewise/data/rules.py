@@ -8,9 +8,10 @@ it learns the words around them, which also stand in texts that no rule labels.
 """
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,12 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import described, find_column
 from gatewise.data.labelled import Labelled, Unlabelled, content_key
+from gatewise.data.patterns import PatternProcess, Spans
 from gatewise.data.tables import open_table
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.types import RuleReport
 
 ABSTAINS, CONFLICT = -1, -2
-
-Spans = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ class Rule:
 
     @classmethod
     def of(cls, given: Any, where: str) -> "Rule":
-        """From (regular expression, label) or a function. Raises InputError for anything else.
-
-        The expressions are those of whoever trains the model, not of a request: nothing limits their time.
-        """
+        """From (regular expression, label) or a function. Raises InputError for anything else."""
         if isinstance(given, Rule):
             return given
         if callable(given):
@@ -53,26 +50,31 @@ class Rule:
             raise InputError(f"{where} must be {needed}, not {described(given)}")
         try:
             pattern = re.compile(given[0])
-        except re.error as error:
-            raise InputError(f"{where}: {quote(given[0])} is not a regular expression: {error}") from None
-        if pattern.search(""):
-            raise InputError(f"{where}: {quote(pattern.pattern)} fits every text, as it fits the empty one")
+        except (re.error, OverflowError, RecursionError, MemoryError) as error:
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+            raise InputError(f"{where}: {quote(given[0])} is not a regular expression: {reason}") from None
+        if not isinstance(pattern.pattern, str):
+            raise InputError(f"{where}: {quote(pattern.pattern)} is a regular expression of bytes, and texts are str")
         return cls(pattern, _checked_label(given[1], where), where)
 
-    def vote(self, text: str) -> tuple[Any, Spans]:
-        """The label of a text, None where the rule abstains, and the spans of what it has read."""
+    def vote(self, text: str, matches: Spans = ()) -> tuple[Any, Spans]:
+        """The label of a text, None where the rule abstains, and the spans of what it has read. matches: the spans of
+        the regular expression in the text.
+        """
         if isinstance(self.reads, re.Pattern):
-            spans = [match.span() for match in self.reads.finditer(text)]
-            return (self.label if spans else None), spans
+            return (self.label if matches else None), matches
         found = self.reads(text)
-        label, spans = found if isinstance(found, tuple) and len(found) == 2 else (found, [])
+        label: Any = found
+        spans: Any = ()
+        if isinstance(found, tuple) and len(found) == 2:
+            label, spans = found
         try:
-            inside = all(0 <= first <= last <= len(text) for first, last in spans)
-        except (TypeError, ValueError):
-            inside = False
-        if not inside:
+            places: list[tuple[int, int]] = [(index(first), index(last)) for first, last in spans]
+        except (TypeError, ValueError):  # an index is a whole number
+            places = [(-1, -1)]
+        if not all(0 <= first <= last <= len(text) for first, last in places):
             raise InputError(f"{self.where}: spans must be a list of (start, end) in the text, not {quote(spans)}")
-        return (None if label is None else _checked_label(label, self.where)), spans
+        return (None if label is None else _checked_label(label, self.where)), places
 
     def __str__(self) -> str:
         if isinstance(self.reads, re.Pattern):
@@ -86,7 +88,13 @@ def rules_of(given: Any) -> list[Rule]:
         raise InputError(f"rules must be a list of (regular expression, label) and functions, not {described(given)}")
     if not given:
         raise InputError("there is no rule")
-    return [Rule.of(one, f"rule {number}") for number, one in enumerate(given, 1)]
+    rules = [Rule.of(one, f"rule {number}") for number, one in enumerate(given, 1)]
+    expressions = [(rule.where, rule.reads) for rule in rules if isinstance(rule.reads, re.Pattern)]
+    for matches in _matches([""], rules):
+        for (where, pattern), spans in zip(expressions, matches, strict=True):
+            if spans:
+                raise InputError(f"{where}: {quote(pattern.pattern)} fits every text, as it fits the empty one")
+    return rules
 
 
 def read_rules(path: str | Path) -> list[Rule]:
@@ -123,7 +131,13 @@ def label_by_rules(texts: Any, rules: Any) -> Labelled:
     nothing but spaces is left of it. Raises InputError for rules that cannot be used or label no text.
     """
     given, names = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts), dict[Any, int]()
-    _, labels, rests, source = _label(given, rules_of(rules), lambda _, label: names.setdefault(label, len(names)))
+
+    def class_of(rule: Rule, label: Any) -> int:
+        number = names.setdefault(label, len(names))
+        _refuse_boolean_as_number(rule, label, list(names)[number])
+        return number
+
+    _, labels, rests, source = _label(given, rules_of(rules), class_of)
     rows, of_class = np.flatnonzero(labels >= 0), list(names)
     return Labelled.of([rests[row] for row in rows], [of_class[labels[row]] for row in rows], source)
 
@@ -139,8 +153,11 @@ def label_unlabelled(
     own, known = data.target.class_labels.tolist(), set[int]()
 
     def class_of(rule: Rule, label: Any) -> int:
-        if label in own or str(label) in data.classes:
-            return own.index(label) if label in own else data.classes.index(str(label))
+        if label in own:
+            _refuse_boolean_as_number(rule, label, own[own.index(label)])
+            return int(own.index(label))
+        if str(label) in data.classes:
+            return data.classes.index(str(label))
         raise InputError(f"{rule.where}: there is no class {quote(label)}; the classes are {', '.join(data.classes)}")
 
     for rule in rules:  # also one that fits no text
@@ -188,13 +205,15 @@ def _votes(
     that the rules read; spans may overlap.
     """
     votes, rests = np.full((len(texts), len(rules)), ABSTAINS), []
-    for row, text in enumerate(texts):
+    for row, (text, matches) in enumerate(zip(texts, _matches(texts, rules), strict=True)):
         read: list[tuple[int, int]] = []
+        matches_of_rule = iter(matches)
         for column, rule in enumerate(rules):
-            label, spans = rule.vote(text)
+            is_expression = isinstance(rule.reads, re.Pattern)
+            label, spans = rule.vote(text, next(matches_of_rule) if is_expression else ())
             if label is not None:
                 votes[row, column] = class_of(rule, label)
-                read += [span for span in spans if span[0] < span[1]]
+                read += [(first, last) for first, last in spans if first < last]
         parts, end = [], 0
         for first, last in sorted(read):
             if first > end:
@@ -204,8 +223,25 @@ def _votes(
     return votes, rests
 
 
+def _matches(texts: Sequence[str], rules: Sequence[Rule]) -> Iterator[list[Spans]]:
+    """For each text the spans of each regular expression among the rules."""
+    patterns = [rule.reads for rule in rules if isinstance(rule.reads, re.Pattern)]
+    if not patterns:
+        yield from ([] for _ in texts)
+        return
+    with PatternProcess(patterns) as process:
+        yield from process.spans(texts)
+
+
+def _refuse_boolean_as_number(rule: Rule, label: Any, known: Any) -> None:
+    """Raise InputError where True stands for 1, or 1 for True: they are equal in Python, and two labels to a user."""
+    if isinstance(label, bool | np.bool_) != isinstance(known, bool | np.bool_):
+        raise InputError(f"{rule.where}: the labels {label} and {known} are equal: give True and False, or numbers")
+
+
 def _checked_label(label: Any, where: str) -> Any:
     """A label that a rule gives. Raises InputError for one that is none."""
-    if not isinstance(label, str | bool | int | float | np.generic) or not str(label).strip() or label != label:
+    types = str | bool | int | float | np.bool_ | np.integer | np.floating
+    if not isinstance(label, types) or not str(label).strip() or label != label:
         raise InputError(f"{where}: a label is a text, a number or True or False, not {described(label)}")
     return label

@@ -65,7 +65,9 @@ class Table:
         try:
             return find_column(name, self.columns)
         except InputError as error:
-            hint = self._hint(option) if "; there are" in str(error) and self.columns else ""
+            # Which column holds the text or the label can be seen; which one is missing of a model, or named wrongly, not.
+            may_guess = option in ("--text", "--label") and "; there are" in str(error) and self.columns
+            hint = self._hint(option) if may_guess else ""
             self.fail(f"{error}{hint}")
 
     def fail(self, message: str) -> NoReturn:

@@ -380,7 +380,8 @@ def with_row(item: Any, row: dict[str, Any] | None, schema: RowSchema, field: st
         try:
             values[column.name] = column.read(row[column.name])
         except InputError as error:
-            raise RequestError(f"{field}.{column.name}", str(error)) from None
+            message = str(error).partition(", not '")[0]  # without the value, which is the client's
+            raise RequestError(f"{field}.{column.name}", message) from None
     return with_columns(item, values)
 
 
