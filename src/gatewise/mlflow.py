@@ -101,7 +101,7 @@ def _signature(model: Model) -> Any:
     given = _inputs(model)
     inputs = [types.ColSpec(of(*one), name) for name, one in given.items()]
     row = {name: example for name, (_, example) in given.items()}
-    logits = model.logits([with_columns(next(iter(row.values())), row)])
+    logits = model.logits([with_columns(next(iter(row.values())), row)], outside=model.outside())
     found = prediction_columns(model.target, logits, every=False, names=False)
     outputs = [types.ColSpec(of(_TYPES[one.kind], [""] if one.lists else ""), name) for name, one in found.items()]
     params = [types.ParamSpec("probabilities", "string", "top"), types.ParamSpec("explain", "boolean", False)]

@@ -180,7 +180,7 @@ class Scorer:
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:
             method = None if self.explain is True else self.explain
-            explained = (model.explain(model.example(one), method) for one in present)
+            explained = (model.explain(model.example(one, model.outside()), method) for one in present)
             rows = [(list(e.steps), e.scores.tolist(), e.target) for e in explained]
             tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
             columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")

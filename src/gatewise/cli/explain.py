@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -186,12 +187,16 @@ def _write(model: Model, given: Any, method: Any) -> None:
         raise InputError("-o is for all rows of files: give -i FILE, and no text, row, intervention or other output")
 
     def explanation(one: Any) -> Explanation:
-        return model.explain(model.example(one), method, target=given.target, against=given.against)
+        example = model.example(one, outside=model.outside())  # the prediction of the row counts it
+        return model.explain(example, method, target=given.target, against=given.against)
 
+    outside = model.outside()
     with table_of(given, model).rows(given.files) as reader:
         bulk = BulkPrediction(model, reader, overwrite=given.overwrite, explain=explanation)
+        bulk.logits = partial(model.logits, outside=outside)
         words = bulk.to_file(Path(given.out))
     options.report_model(given.model)
+    options.report_outside(outside)
     print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
 
 

@@ -402,11 +402,13 @@ class OutsideCounts:
 
 def schema_from(entry: object, where: str) -> RowSchema:
     """The schema of a file. Raises ModelFileError."""
-    if isinstance(entry, dict) and any(isinstance(one, str) for named in entry.values() for one in named or ()):
-        raise ModelFileError(
-            f"{where}: the columns have names and no types, as an earlier gatewise wrote them: train again"
-        )
-    return fields_from(RowSchema, entry, where)
+    lists = [named for named in entry.values() if isinstance(named, list)] if isinstance(entry, dict) else []
+    if any(isinstance(one, str) for named in lists for one in named):
+        raise ModelFileError(f"{where}: the columns have names alone, as an earlier gatewise wrote them: train again")
+    schema = fields_from(RowSchema, entry, where)
+    if len(set(schema.names)) < len(schema):
+        raise ModelFileError(f"{where}: two columns have one name")
+    return schema
 
 
 def check_names(schema: RowSchema, others: Mapping[str, Sequence[str]]) -> None:

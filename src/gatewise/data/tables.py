@@ -65,7 +65,7 @@ class Table:
         try:
             return find_column(name, self.columns)
         except InputError as error:
-            # Which column holds the text or the label can be seen; which one is missing of a model, or named wrongly, not.
+            # The cells show which column may hold the text or the label, but not which one another column is.
             may_guess = option in ("--text", "--label") and "; there are" in str(error) and self.columns
             hint = self._hint(option) if may_guess else ""
             self.fail(f"{error}{hint}")

@@ -11,7 +11,6 @@ not wait for it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.errors import DataWarning, InputError
+from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -38,6 +37,7 @@ from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
+    from gatewise.data.schema import OutsideCounts
     from gatewise.exchange.onnx_export import OnnxReport
     from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
     from gatewise.explain.evaluation import EvaluationReport
@@ -97,7 +97,8 @@ class Model(Predictor):
         from gatewise.explain.evaluation import evaluation_report
 
         data = self._labelled(data)
-        truth, sequences = data.labels_among(self.classes), self._sequences(data.inputs)
+        counted = None if logits is None else self.outside()  # who computed the logits has warned
+        truth, sequences = data.labels_among(self.classes), self._sequences(data.inputs, outside=counted)
         return evaluation_report(
             self.target,
             self.ensemble.logits(sequences) if logits is None else logits,
@@ -139,14 +140,15 @@ class Model(Predictor):
             refuse_file(item)
         return self.example(item)
 
-    def example(self, item: Any) -> Example:
-        """As `trace`, of an item that is known to be a text or series: a text of a table may be the name of a file."""
+    def example(self, item: Any, outside: OutsideCounts | None = None) -> Example:
+        """As `trace`, of an item that is known to be a text or series: a text of a table may be the name of a file.
+        outside: as of `logits`.
+        """
         from gatewise.explain.example import Example
 
         item = self.preprocessor.row(item)
         encoded = self.preprocessor.encode(item)
-        for message in self.outside([encoded.sequence]).messages():
-            warnings.warn(message, DataWarning, stacklevel=3)
+        self.count_outside([encoded.sequence], outside)
         return Example(self.explained, *encoded, item=item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:

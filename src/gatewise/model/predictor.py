@@ -130,6 +130,16 @@ class Predictor:
             counts.add(map(columns_of, sequences))
         return counts
 
+    def count_outside(self, sequences: Iterable[Array], outside: OutsideCounts | None) -> None:
+        """Count encoded rows that are outside of the training data; None: a DataWarning per column that has some."""
+        if not self.preprocessor.columns:
+            return
+        if outside is not None:
+            outside.add(map(columns_of, sequences))
+            return
+        for message in self.outside(sequences).messages():
+            warn(message)
+
     def is_calibrated(self, outside: OutsideCounts) -> bool:
         """Whether the probabilities are calibrated for rows that were counted."""
         return self.metadata.calibration is not None and not outside.messages()
@@ -139,11 +149,7 @@ class Predictor:
         `logits`.
         """
         sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
-        if outside is None:
-            for message in self.outside(sequences).messages():
-                warn(message)
-        elif self.preprocessor.columns:
-            outside.add(map(columns_of, sequences))
+        self.count_outside(sequences, outside)
         if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
             object.__setattr__(self, "_warned", True)
             cut = describe_truncation([len(one) for one in sequences], lstm.arch)
