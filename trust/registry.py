@@ -13,10 +13,14 @@ from trust.attacks import (
     imports_text,
     limits,
     numbers,
+    rows,
     server,
     streams,
     wheels,
 )
 
-MODULES = (folders, hub, fuzz, limits, commands, clocks, numbers, imports_text, concurrency, server, streams, wheels)
+MODULES = (
+    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_text, concurrency),
+    *(server, streams, wheels),
+)
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

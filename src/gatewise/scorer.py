@@ -13,7 +13,6 @@ import hashlib
 import math
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,7 +23,7 @@ import numpy as np
 
 from gatewise.data.frames import described, find_column, texts_of
 from gatewise.data.inputs import one_series
-from gatewise.errors import DataWarning, InputError, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError, quote, warn
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
 from gatewise.row import with_columns
@@ -175,7 +174,7 @@ class Scorer:
                     raise InputError(f"row {places[at + int(row[1])]}{str(error)[row.end() :]}") from None
                 raise
         for message in outside.messages():
-            warnings.warn(message, DataWarning, stacklevel=3)
+            warn(message)
         logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:

@@ -169,9 +169,7 @@ def test_rows_outside_of_the_training_data() -> None:
     )  # one row of ten has a rare category
     assert counted(schema, [(-10.0, "A"), (50.0, "B"), (math.nan, ""), (20.0, "A")]) == []
     [message] = counted(schema, [(51.0, "A"), (20.0, "B"), (-11.0, "A"), (math.nan, "A")])
-    assert message.startswith(
-        "column 'age' is beyond the training range, 10 to 30, by more than its width, in 66.7% of"
-    )
+    assert message.startswith("column 'age' is beyond the training range, 10 to 30, by more than its width, in 66.7%")
     usual = [(20.0, "rare" if n % 10 == 0 else "A") for n in range(200)]
     assert counted(schema, usual) == []
     [message] = counted(schema, [(20.0, "new" if n % 3 == 0 else "B") for n in range(200)])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data import schema
 from gatewise.model.model import Model
 from gatewise.storage import folder as storage_folder
 from gatewise.storage.atomic import write_atomic
@@ -98,3 +99,20 @@ def test_a_save_that_is_not_atomic_is_found(tmp_path: Path, monkeypatch: pytest.
         assert failures("kills-save", 20, tmp_path)
     finally:
         limits.saving_lines.cache_clear()
+
+
+def test_an_entrance_that_reads_booleans_in_another_way_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    category_of = schema.category_of
+
+    def as_python_writes_it(value: Any) -> Any:
+        return str(value) if isinstance(value, bool) else category_of(value)
+
+    monkeypatch.setattr(schema, "category_of", as_python_writes_it)
+    assert "of 500 rows differ from the CSV file" in failures("entrances", 8, tmp_path)
+
+
+def test_an_entrance_that_loses_zeros_in_silence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema.CategoricalColumn, "_by_number", {})
+    assert "pandas: " in failures("entrances", 12, tmp_path)
