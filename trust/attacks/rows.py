@@ -217,7 +217,7 @@ def _check_onnx(model: Model, inputs: list[Any], wanted: Array, folder: Path) ->
     np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
 
 
-@ATTACKS.add("entrances", 6, 500, unavailable=lambda: missing("pandas", "polars", "pyarrow", "onnxruntime", "pydantic"))
+@ATTACKS.add("entrances", 3, 500, unavailable=lambda: missing("pandas", "polars", "pyarrow", "onnxruntime", "pydantic"))
 def _entrances(rng: Rng, folder: Path) -> None:
     """500 rows give equal bits through every entrance, whether the model was trained on a CSV file or on its data frame
     of pandas, or are refused in one line. What is refused is a data frame of pandas by its default options, which
