@@ -151,7 +151,7 @@ def test_names_that_are_taken(folder: Path) -> None:
 def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     scorer = gw.Scorer(folder, text="review")
     for batch, message in (
-        ({"text": TEXTS}, "no column 'review'; there are 'text'"),
+        ({"text": TEXTS}, "no column 'review'; there is 'text'"),
         (pd.DataFrame([["x", "y"]], columns=["review", "review"]), "there are 2 columns 'review'"),
         (pa.table({"review": [1, 2]}), r"row 0: column 'review' is a number \(1\), not a text"),
         ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),

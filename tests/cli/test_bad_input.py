@@ -72,6 +72,10 @@ REFUSED = [
     (f"export-page -m {{keras}} {'good ' * 101} -o {{tmp}}/out", "at most 100 texts or series, not 101"),
     # data
     ("train imbd", "'imbd': neither imdb nor a file"),
+    ("predict -m {keras} ''", "the text is empty"),
+    ("predict -m {keras} -i {tmp}", "a folder, and files are read: name them, for example '"),
+    ("train {tmp}/x.csv --epochs -1", "--epochs: optimisation.epochs must be at least 0, not -1"),
+    ("serve names", "Got unexpected extra argument (names); a model is given with -m. See gatewise serve --help"),
     ("evaluate -m {keras} imdb -o {tmp}/out.csv", "-o is for the rows of files, and not for imdb, stdin or a folder"),
     ("evaluate -m {keras} - -o {tmp}/out.csv", "-o is for the rows of files"),
     ("compress -m {keras} -o {tmp}/out --data imbd", "neither imdb nor a file"),

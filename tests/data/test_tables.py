@@ -170,7 +170,7 @@ def test_a_long_field_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
     assert_refused(r"none\.csv': not found", read_table, tmp_path / "none.csv", error=DataError)
     (tmp_path / "folder.csv").mkdir()
-    assert_refused(r"folder\.csv': cannot be read", read_table, tmp_path / "folder.csv", error=DataError)
+    assert_refused(r"folder\.csv': a folder, and files are read", read_table, tmp_path / "folder.csv", error=DataError)
     ends = r"must end in one of \.csv \.tsv \.tab \.jsonl \.ndjson \.json \.parquet"
     assert_refused(ends, read, tmp_path, GOOD, "a.txt", error=DataError)
 

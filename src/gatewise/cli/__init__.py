@@ -57,6 +57,9 @@ class Commands(click.Group):
         ctx.obj = shlex.join(("gatewise", *args))
         try:
             return super().parse_args(ctx, args)
+        except (click.NoSuchOption, click.BadOptionUsage) as error:
+            print(f"gatewise: {_usage(error)}", file=sys.stderr)
+            ctx.exit(2)
         except BrokenPipeError:
             ctx.exit(0)
 
@@ -67,14 +70,24 @@ class Commands(click.Group):
         except GatewiseError as error:
             message, code = str(error), error.exit_code
         except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "gatewise"
-            message, code = printable(f"{error.format_message().removesuffix('.')}. See {where} --help", 500), 2
+            message, code = _usage(error), 2
         except KeyboardInterrupt:
             message, code = "stopped", 130
         except BrokenPipeError:
             ctx.exit(0)
         print(f"gatewise: {message}", file=sys.stderr)
         ctx.exit(code)
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with the words of a command, and where help is. A word too many may be the model."""
+    where = error.ctx.command_path if error.ctx else "gatewise"
+    message = error.format_message().removesuffix(".")
+    options = [] if error.ctx is None else [option for one in error.ctx.command.params for option in one.opts]
+    if "unexpected extra argument" in message and "-m" in options:
+        message += "; a model is given with -m"
+    end = "" if message.endswith("?") else "."
+    return printable(f"{message}{end} See {where} --help", 500)
 
 
 @click.group(

@@ -34,7 +34,9 @@ def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
         with table_of(given, model).rows(given.files, getattr(given, "lines", False)) as reader:
             yield (row.input for row in reader)
         return
-    for text in texts:
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise InputError("the text is empty" if len(texts) == 1 else f"text {number}: it is empty")
         check_text(text)
     if of_row:
         from gatewise.row import with_columns

@@ -281,15 +281,18 @@ def changed_fields(given: Any, table: TableOptions) -> dict[str, Any]:
     from gatewise.training.recipes import Recipe
 
     epochs, changes = getattr(given, "epochs", None), dict[str, Any]()
-    for one in (*given.set_fields, *[f"epochs={epochs}"] * (epochs is not None)):
-        key, equals, value = one.partition("=")
+    settings = [("--set", setting) for setting in given.set_fields]
+    if epochs is not None:
+        settings.append(("--epochs", f"epochs={epochs}"))
+    for typed_as, setting in settings:
+        key, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
+            raise InputError(f"--set {quote(setting)}: write --set FIELD=VALUE")
         try:
             field = field_named(Recipe, key)
             parsed = field.parsed(value.strip())
         except InputError as error:
-            raise InputError(f"--set: {error}") from None
+            raise InputError(f"{typed_as}: {error}") from None
         if field.name in changes:
             raise InputError(f"--set {field.name}: the field is set twice on the command line")
         changes[field.name] = parsed

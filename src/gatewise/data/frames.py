@@ -29,7 +29,7 @@ def find_column(name: str, columns: Sequence[str]) -> str:
         raise InputError(f"{quote(name)} may be {' or '.join(map(quote, near))}")
     shown = ", ".join(quote(column) for column in columns[:20]) or "none"
     more = f", … ({len(columns)} in all)" if len(columns) > 20 else ""
-    raise InputError(f"no column {quote(name)}; there are {shown}{more}")
+    raise InputError(f"no column {quote(name)}; there {'is' if len(columns) == 1 else 'are'} {shown}{more}")
 
 
 def _folded(name: str) -> str:

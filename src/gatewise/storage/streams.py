@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from gatewise.errors import DataError, quote, required
+from gatewise.errors import DataError, quote, reason, required
 from gatewise.system.files import is_address, open_at_once
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
@@ -150,8 +150,14 @@ def unreadable(path: str | Path, error: OSError) -> DataError:
     """The error for a file that cannot be read."""
     if is_address(path):
         return DataError(f"{quote(path, 200)}: an address, and only files are read: download it first")
-    reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
-    return DataError(f"{quote(path, 200)}: {reason}")
+    if isinstance(error, IsADirectoryError):
+        pattern = os.path.join(path, "*.csv")
+        return DataError(
+            f"{quote(path, 200)}: a folder, and files are read: name them, for example {quote(pattern, 200)}"
+        )
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{quote(path, 200)}: not found")
+    return DataError(f"{quote(path, 200)}: cannot be read: {reason(error)}")
 
 
 def stdin_bytes() -> Any:

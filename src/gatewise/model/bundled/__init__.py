@@ -41,8 +41,8 @@ def missing(name: str = NAME) -> str | None:
 
 
 def resolve(path: str | Path | None) -> Path:
-    """The folder of a model: that path, or of None and "bundled" the sentiment classifier, and of "tutorial" the
-    tutorial's model, unless a file or folder here has that name. Raises ModelFileError if a bundled one is missing.
+    """The folder of a model: that path, or of None and "bundled" the sentiment classifier. "sentiment" and "tutorial"
+    are the bundled models of these names, unless a file or folder here has one. Raises ModelFileError if it is missing.
     """
     name = named(path)
     return Path(str(path)) if name is None else folder(name)
@@ -52,4 +52,6 @@ def named(path: str | Path | None) -> str | None:
     """The name of the bundled model that `resolve` takes; None for any other path."""
     if path in (None, "bundled"):
         return NAME
-    return TUTORIAL if path == TUTORIAL and not os.path.lexists(TUTORIAL) else None
+    if path in (NAME, TUTORIAL) and not os.path.lexists(str(path)):
+        return str(path)
+    return None
