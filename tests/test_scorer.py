@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,43 @@ def test_a_process_pool_loads_the_model_once_per_process(folder: Path) -> None:
 def test_errors_come_back_from_another_process(error: Exception) -> None:
     back = pickle.loads(pickle.dumps(error))
     assert (type(back), str(back)) == (type(error), str(error))
+
+
+NO_SERIES: dict[str, tuple[Any, str]] = {
+    "dates": ([datetime(2024, 1, 1)] * 4, "row 1: .* is not a number"),
+    "NaT": ([1.0, pd.NaT, 2.0], "row 1: .* is not a number"),
+    "complex numbers": ([1.0, 2j], "row 1: series must be real numbers, got complex numbers"),
+    "complex arrays": (np.array([1.0, 2j]), "row 1: series must be real numbers, got complex numbers"),
+    "booleans": ([True, False, True], "row 1: series must be real numbers, got boolean values"),
+    "a boolean among numbers": ([1.5, True], "row 1: series must be real numbers, got boolean values"),
+    "texts": (["1", "2"], "row 1: .* texts"),
+    "a text": ("12", "row 1: '12' is not a series of numbers"),
+    "infinity": ([1.0, np.inf], "row 1.* is not finite"),
+    "nothing": ([], "row 1: one series must be"),
+    "a number": (5, "row 1: '5' is not a series of numbers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_SERIES)
+def test_a_series_is_what_predict_takes(name: str, series_folder: Path) -> None:
+    cell, message = NO_SERIES[name]
+    column = np.empty(2, dtype=object)
+    column[0], column[1] = [0.5, -1.0], cell
+    assert_refused(message, gw.Scorer(series_folder, series="x"), {"x": column})
+
+
+@pytest.fixture(scope="module")
+def series_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("series") / "model"
+    series = list(np.random.default_rng(1).normal(size=(20, 6, 1)))
+    small_model(SeriesPreprocessor.fit(series), ("a", "b")).save(path)
+    return path
+
+
+def test_a_missing_number_of_a_series_is_null_or_nan(series_folder: Path) -> None:
+    scorer = gw.Scorer(series_folder, series="x", probabilities="all")
+    nulls = scorer(pa.table({"x": [[1.0, None, 2.5], [None, 0.5, 1.0]]})).to_pydict()
+    nans = scorer({"x": [[1.0, np.nan, 2.5], [np.nan, 0.5, 1.0]]})
+    for name in nulls:
+        if name != "x":
+            assert list(nulls[name]) == list(nans[name])

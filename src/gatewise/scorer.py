@@ -249,11 +249,11 @@ def _values(batch: Any, place: int, name: str) -> list[Any]:
     """The values of a column as a list."""
     if isinstance(batch, Mapping):
         column = list(batch.values())[place]
-        # As an array of a list, numbers among texts would become texts.
-        values = column if isinstance(column, np.ndarray) else np.array(list(column), dtype=object)
-        if values.ndim != 1 and values.dtype.kind not in "fiu":  # numbers may be series
-            raise InputError(f"column {quote(name)}: an array of shape {values.shape}, not (n,)")
-        return list(values) if values.ndim > 1 else list(values.tolist())
+        if not isinstance(column, np.ndarray):
+            return list(column)  # not as an array: numbers among texts would become texts
+        if column.ndim != 1 and column.dtype.kind not in "fiu":  # numbers may be series
+            raise InputError(f"column {quote(name)}: an array of shape {column.shape}, not (n,)")
+        return list(column) if column.ndim > 1 else list(column.tolist())
     if _module(batch) == "pyarrow":
         return list(batch.column(place).to_pylist())
     return list((batch.iloc[:, place] if _module(batch) == "pandas" else batch.to_series(place)).to_list())

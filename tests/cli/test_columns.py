@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import gatewise as gw
 from gatewise.cli import program
 from gatewise.data import read_folders
-from gatewise.errors import DataError
+from gatewise.errors import DataError, DataWarning
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.types import ColumnNames
 from tests.cli.conftest import Run
@@ -234,3 +234,107 @@ def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, fol
     assert "the first column is the class, but the model has no class" in done.stderr
     done = run("predict", "-m", folder, "-i", file, "--label", "")
     assert len(done.stdout.splitlines()) == 4
+
+
+SHOPS = pd.DataFrame(
+    {
+        "text": [f"a film {n % 97}" for n in range(1500)],
+        "Shop": np.where(np.random.default_rng(3).random(1500) < 0.5, "A", "B"),
+        "age": np.random.default_rng(4).normal(40, 9, 1500).round(1),
+    }
+)
+FAR = SHOPS.assign(age=SHOPS.age * 1000, Shop="never")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibrated model of texts, numbers and categories, and tables in its folder."""
+    folder = tmp_path_factory.mktemp("shop")
+    SHOPS.assign(label=np.where(SHOPS.Shop == "A", "x", "y")).to_csv(folder / "train.csv", index=False)
+    for name, frame in {"same": SHOPS, "far": FAR, "short": SHOPS.drop(columns="Shop")}.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    SHOPS.rename(columns={"Shop": " SHOP", "age": "Age"}).to_csv(folder / "case.csv", index=False)
+    SHOPS.assign(age="").to_csv(folder / "empty.csv", index=False)
+    options = ("--numeric", "age", "--categorical", "shop", "--epochs", "1", "--set", "units=4", "-o", folder / "model")
+    assert Run()("train", folder / "train.csv", *options).exit_code == 0
+    return folder
+
+
+AGE = "column 'age' is beyond the training range, "
+SHOP = "column 'Shop' has categories that the model does not know, in 100.0% of the rows (1,500 of 1,500 with a value)"
+
+
+def test_rows_outside_of_the_training_data_are_not_called_calibrated(shop: Path, tmp_path: Path) -> None:
+    run = Run()
+    predict = ("predict", "-m", shop / "model", "-i")
+    assert "probabilities are calibrated" in run(*predict, shop / "same.csv").stderr
+    assert run.json(*predict, shop / "same.csv")["calibrated"] is True
+    for words in ((), ("-o", tmp_path / "out.csv"), ("-o", f"{tmp_path}/out/")):
+        lines = run(*predict, shop / "far.csv", *words).stderr.splitlines()
+        assert "calibrated" not in " ".join(lines)
+        warnings = [line for line in lines if "warning" in line]
+        assert len(warnings) == 2
+        assert warnings[0].startswith(f"gatewise: warning: {AGE}")
+        assert warnings[1].startswith(f"gatewise: warning: {SHOP}; in training 0.0%")
+    found = run.json(*predict, shop / "far.csv")
+    assert (found["calibrated"], [one[: len(AGE)] for one in found["warnings"]]) == (False, [AGE, SHOP[: len(AGE)]])
+
+
+def test_an_explanation_outside_of_the_training_data_is_not_called_calibrated(shop: Path) -> None:
+    model = gw.load(shop / "model")
+    near, far = ({"age": age, "Shop": "A"} for age in ("40.5", "4e4"))
+    assert model.explain(gw.data.with_columns("a film", near)).calibrated
+    with pytest.warns(DataWarning, match="column 'age' is beyond the training range") as warned:
+        explanation = model.explain(gw.data.with_columns("a film", far))
+    assert Path(warned[0].filename).name == "test_columns.py"
+    assert not explanation.calibrated
+    assert "calibrated" not in str(explanation)
+    typed = ("explain", "-m", shop / "model", "a film", "--column", "Shop=A", "--column")
+    assert "(calibrated)" in Run()(*typed, "age=40.5").stdout
+    done = Run()(*typed, "age=4e4")
+    assert "(calibrated)" not in done.stdout
+
+
+def test_a_missing_column_and_one_in_another_case(shop: Path) -> None:
+    run = Run()
+    message = refused(run, "predict", "-m", shop / "model", "-i", shop / "short.csv")
+    assert message.endswith("short.csv':1: no column 'Shop'; there are 'text', 'age'")
+    same, case = (run("predict", "-m", shop / "model", "-i", shop / f"{name}.csv") for name in ("same", "case"))
+    assert (same.exit_code, same.stdout) == (0, case.stdout)
+    message = refused(run, "train", shop / "train.csv", "--numeric", "ages", "-o", shop / "never")
+    assert message.endswith("no column 'ages'; there are 'text', 'Shop', 'age', 'label'")
+
+
+def test_a_column_that_is_empty_at_training_is_refused(shop: Path) -> None:
+    frame = pd.read_csv(shop / "empty.csv").assign(label=["x", "y"] * 750)
+    frame.to_csv(shop / "no ages.csv", index=False)
+    message = refused(Run(), "train", shop / "no ages.csv", "--numeric", "age", "-o", shop / "never")
+    assert "the column 'age' has no number in any of 1,500 training rows: take it out" in message
+
+
+def test_a_file_and_its_frame_of_pandas(tmp_path: Path) -> None:
+    """Booleans are one value; zeros, names and digits that pandas loses are refused by name."""
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"text": [f"a film {n % 7}" for n in range(300)], "label": rng.choice(["x", "y"], 300)})
+    columns = {"flag": ["true", "false"], "zip": ["00501", "10001"], "region": ["NA", "EU"]}
+    for name, values in columns.items():
+        frame[name] = rng.choice(values, 300)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    refusals = {"zip": "is '501', and the model knows '00501'", "region": "is NaN, and the model knows a category 'NA'"}
+    for name in columns:
+        path = tmp_path / name
+        done = Run()(
+            "train", tmp_path / "t.csv", "--categorical", name, "--epochs", "1", "--set", "units=4", "-o", path
+        )
+        assert done.exit_code == 0
+        model = gw.load(path)
+        found = Run().json("predict", "-m", path, "-i", tmp_path / "t.csv")["predictions"]
+        texts = pd.read_csv(tmp_path / "t.csv", dtype=str, keep_default_na=False)
+        wanted = [one["probabilities"]["y"] for one in found]
+        assert np.ptp(wanted) > 0
+        np.testing.assert_allclose(model.predict_proba(texts)[:, 1], wanted, rtol=0, atol=1e-7)
+        if name in refusals:
+            assert_refused(f"column '{name}' {refusals[name]}", model.predict, pd.read_csv(tmp_path / "t.csv"))
+        else:
+            same = model.predict_proba(pd.read_csv(tmp_path / "t.csv"))
+            np.testing.assert_array_equal(same, model.predict_proba(texts))

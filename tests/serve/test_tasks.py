@@ -128,6 +128,18 @@ def test_predict_and_explain_read_the_columns(tasks: int, models: dict[str, Mode
         assert explained["model"]["columns"] == {"numeric": ["stars", "age"], "categorical": ["shop", "town"]}
 
 
+def test_rows_outside_of_the_training_data_say_so(tasks: int) -> None:
+    far, unknown = {**ROW, "age": 1e6}, {**ROW, "shop": "never"}
+    assert "warnings" not in of_shop(tasks, "/predict", text=TEXTS[0], columns={**ROW, "shop": "A", "town": "x"})
+    [warning] = of_shop(tasks, "/predict", text=TEXTS[0], columns={**far, "town": "x"})["warnings"]
+    assert warning.startswith("column 'age' is beyond the training range, 0 to 81.5, by more than its width, in 100.0%")
+    [first] = of_shop(tasks, "/predict", inputs=[TEXTS[0]] * 9, columns=[{**unknown, "town": "x"}] * 9)["warnings"]
+    assert first.startswith("column 'shop' has categories that the model does not know, in 100.0% of the rows (9 of 9")
+    shown = of_shop(tasks, "/explain", text=TEXTS[0], columns=far, include=["prediction"])
+    assert [one["code"] for one in shown["warnings"]].count("outside") == 1
+    assert not shown["prediction"]["calibrated"]
+
+
 @pytest.mark.parametrize(
     ("request_", "field", "message"),
     [

@@ -100,7 +100,8 @@ def predict(given: Any) -> None:
         if given.as_json:
             about = {"model": options.model_name(given.model), "n": n, "calibrated": model.is_calibrated(outside)}
             print_json({**about, "warnings": outside.messages(), "predictions": found})
-    options.report_model(given.model, model.is_calibrated(outside) and not given.as_json)
+    counted = given.ray is None  # the workers of Ray have counted their rows, which nobody sums
+    options.report_model(given.model, counted and model.is_calibrated(outside) and not given.as_json)
     options.report_outside(outside)
 
 

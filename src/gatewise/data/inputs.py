@@ -284,6 +284,8 @@ def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
     where = "the series" if row is None else f"row {row}"
+    if _has_boolean(array):  # which NumPy reads as 1 among numbers
+        raise InputError(f"{where}: series must be real numbers, got boolean values")
     try:
         array = np.asarray(array)
     except (TypeError, ValueError):
@@ -307,6 +309,13 @@ def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray
             f"{_where(row, place, layout)}: {array[place]} is {'too large for float32' if big else 'not finite'}"
         )
     return np.asarray(array)
+
+
+def _has_boolean(values: Any) -> bool:
+    """Whether a boolean is among the numbers of lists."""
+    if not isinstance(values, list | tuple):
+        return isinstance(values, bool | np.bool_)
+    return any(map(_has_boolean, values))
 
 
 def _held(column: NDArray[Any]) -> str:
