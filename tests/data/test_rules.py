@@ -10,6 +10,7 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled, Unlabelled, label_by_rules, patterns, read_rules
 from gatewise.data.rules import label_unlabelled, rules_of
+from gatewise.errors import InputError
 from tests.refusals import assert_refused
 
 RULES: list[Any] = [(r"\b[89]/10\b", "good"), (re.compile("thumbs (up|down)", re.I), "good"), (r"\b[12]/10\b", "bad")]
@@ -176,3 +177,11 @@ def test_the_process_finds_what_re_finds() -> None:
         found = list(process.spans(texts))
     wanted = [[[list(match.span()) for match in one.finditer(text)] for one in given] for text in texts]
     assert found == wanted
+
+
+def test_a_process_that_ends_is_an_error() -> None:
+    with patterns.PatternProcess([re.compile("a")]) as process:
+        process._process.kill()
+        process._process.wait()
+        with pytest.raises(InputError, match="ended: it may lack memory"):
+            list(process.spans(["a"] * 3))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from gatewise.errors import InputError, quote
@@ -49,17 +50,21 @@ class PatternProcess:
     def __enter__(self) -> Self:
         # Without the packages of the site: the program needs the standard library only.
         command = [sys.executable, "-I", "-S", "-c", _SEARCH]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(command, **pipes)
         except (OSError, ValueError) as error:
             reason = f"they are searched for in a process of their own, which cannot start: {quote(error)}"
             raise InputError(f"there are regular expressions: {reason}") from None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._send([(one.pattern, one.flags) for one in self.patterns])
-        if self._answer(_START_SECONDS) is None:
+        try:
+            self._send([(one.pattern, one.flags) for one in self.patterns])
+            if self._answer(_START_SECONDS) is None:
+                raise InputError("the process that searches for regular expressions did not start")
+        except BaseException:
             self.__exit__()
-            raise InputError("the process that searches for regular expressions did not start")
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +73,8 @@ class PatternProcess:
         self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # of what was not sent
+                    pipe.close()
 
     def spans(self, texts: Sequence[str]) -> Iterator[list[Spans]]:
         """For each text the (start, end) of all matches of each pattern, which do not overlap. Raises InputError that
@@ -95,11 +101,9 @@ class PatternProcess:
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it has ended, and `_answer` says so
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it ended, and gives no answer
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -108,9 +112,11 @@ class PatternProcess:
         self._answers.put(b"")
 
     def _answer(self, seconds: float) -> Any:
-        """The next answer, None for none in time."""
+        """The next answer, None for none in time. Raises InputError for a process that has ended."""
         try:
             line = self._answers.get(timeout=seconds)
         except queue.Empty:
             return None
-        return json.loads(line) if line else None
+        if not line:
+            raise InputError("the process that searches for regular expressions ended: it may lack memory")
+        return json.loads(line)
