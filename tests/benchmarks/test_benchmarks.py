@@ -6,13 +6,10 @@ import pytest
 from benchmarks import tables
 from benchmarks.case import TOLERANCE
 from benchmarks.cases import cases
-from benchmarks.checklist import positive_probability
 from benchmarks.contenders.base import Arrays
 from benchmarks.measure import NotEquivalent, max_relative_difference
 from benchmarks.reviews import Reviews
 from benchmarks.targets import TARGETS
-from gatewise.model import bundled
-from gatewise.model.model import load
 
 TOLERANCES = dict.fromkeys(("gatewise", "peer"), TOLERANCE)
 
@@ -40,8 +37,3 @@ def test_one_perturbed_number_is_refused(part: str) -> None:
     peer[part].flat[-1] += 1e-3 * np.abs(right[part]).max()
     with pytest.raises(NotEquivalent, match=f"peer and gatewise are not equivalent: {part} differs by 1.0e-03$"):
         max_relative_difference("gatewise", {"gatewise": right, "peer": peer}, TOLERANCES)
-
-
-def test_the_probability_of_the_checklist_is_that_of_the_class_positive() -> None:
-    liked, disliked = positive_probability(load(bundled.FOLDER), ("A wonderful film.", "A terrible, boring film."))
-    assert liked > 0.9 > 0.1 > disliked

@@ -19,7 +19,7 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.reviews import CLASSES
-from tools.bundled.measured import bare_key, measured_texts
+from tools.bundled.measured import measured_sentences
 from tools.bundled.sentences import crops, short_texts
 
 VALIDATION = 0.1
@@ -28,15 +28,15 @@ CROPS = 7_500  # more short texts than reviews cost accuracy on reviews
 
 def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, Labelled]:
     """The training part, with the sentences made from its reviews, and the validation set. No sentence or snippet of
-    the training part is a text of `benchmarks.checklist`.
+    the training part overlaps with one that the model is measured on (`tools.bundled.measured`).
     """
     rng = np.random.default_rng(seed)
     train, validation = halves(reviews, snippets, seed)
     texts, labels = [str(text) for text in train[0].inputs], train[0].labels
-    measured = measured_texts()
-    train[1] = train[1].take(np.array([bare_key(str(text)) not in measured for text in train[1].inputs]))
+    measured = measured_sentences()
+    train[1] = train[1].take(np.array([str(text) not in measured for text in train[1].inputs]))
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
-    made = [example for example in made if bare_key(example.text) not in measured]
+    made = [example for example in made if example.text not in measured]
     sentences = Labelled([one.text for one in made], np.array([one.label for one in made], np.int64), CLASSES)
     source = f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)"
     others = f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"

@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gatewise as gw
-from benchmarks import checklist
 from gatewise.data import imdb, imdb_texts, rotten_tomatoes
 from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.kernels import for_precision, read_only
@@ -44,7 +43,7 @@ from gatewise.text.tokens import TokenEncoding
 from gatewise.training.optim import Adam, gradient_norm, one_cycle
 from gatewise.types import Array
 from tools.bundled.__main__ import halves, joined
-from tools.bundled.measured import bare_key, measured_texts
+from tools.bundled.measured import measured_sentences
 from tools.bundled.sentences import short_texts
 
 SEED = 0
@@ -54,6 +53,7 @@ SHORT, REVIEWS = 400, 24  # texts of a batch
 ANCHORS = 16_000  # reviews whose predictions are kept
 SENTENCES, RARE = 12_000, 1_000
 WRITTEN, WRITTEN_NEUTRAL, MADE, MADE_NEUTRAL, SNIPPET, REVIEW = 4.0, 7.0, 1.5, 4.0, 4.0, 50.0  # weights
+SURE = 0.7  # the least confidence of a sure prediction
 PROBABILITY = {"positive": 1.0, "negative": 0.0, "neutral": 0.5}
 FOLDER = Path(__file__).parent
 
@@ -122,9 +122,9 @@ def made_texts(reviews: Sequence[str], labels: Array, rng: np.random.Generator) 
     them is a text that the model is measured on.
     """
     made: dict[str, set[int]] = {}
-    measured = measured_texts()
+    measured = measured_sentences()
     for example in short_texts(reviews, labels, rng):
-        if bare_key(example.text) not in measured:
+        if example.text not in measured:
             made.setdefault(example.text, set()).add(example.label)
     polar = [text for text, found in made.items() if len(found) == 1]
     found = [Text(polar[n], float(*made[polar[n]]), MADE) for n in rng.permutation(len(polar))[:SENTENCES]]
@@ -206,7 +206,7 @@ def of_short_texts(model: Model) -> str:
             lines.append(f"{group}: mean confidence {confidence[of_group].mean():.3f}")
             continue
         right = np.array([(p > 0.5) == (row["sentiment"] == "positive") for p, row in zip(positive, rows, strict=True)])
-        sure = right & (confidence >= checklist.SURE)
+        sure = right & (confidence >= SURE)
         lines.append(f"{group}: right {right[of_group].mean():.3f}, sure {sure[of_group].mean():.3f}")
     return "\n".join(lines)
 

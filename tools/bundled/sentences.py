@@ -13,8 +13,8 @@ and a negation changes little. Five kinds of texts teach it to read a sentence:
                     comparison, or two of opposite labels joined by "but" and the like, with the label that the rule
                     gives
 
-The clauses are cut from the reviews; the words that join them are those of sentences.toml. The sentences of
-`benchmarks.checklist` are made apart from it.
+The clauses are cut from the reviews; the words that join them are those of sentences.toml. `tools.bundled`
+leaves out those that overlap with a sentence of `benchmarks.independent_sentences`.
 """
 
 from __future__ import annotations
