@@ -239,10 +239,19 @@ def test_windows_are_in_the_order_of_time_and_end_within_the_series() -> None:
         (None, {"ngrams__order": 2}, "is for texts, and these are series"),
         (None, {"features": 100}, "convolutions.features is for classification and regression; the LSTM of a forec"),
         ("series", {"folds": 3}, "validation.folds is for classification and regression"),
+        (None, {"embedding_dim": 3}, "lstm.embedding_dim changes nothing in a forecaster: it reads numbers"),
+        (None, {"dropout_word": 0.1}, "lstm.dropout_word changes nothing in a forecaster"),
+        (None, {"dropout_embedding": 0.1}, "lstm.dropout_embedding changes nothing in a forecaster"),
+        (None, {"probe_l2": 0.1}, "lstm.probe_l2 changes nothing in a forecaster: it starts from random weights"),
+        (None, {"embedding_lr_scale": 0.1}, "optimisation.embedding_lr_scale changes nothing in a forecaster"),
+        (None, {"series__windows": 9}, "series.windows changes nothing in a forecaster: it reads every step"),
+        (None, {"truncation": "middle"}, "lstm.truncation changes nothing in a forecaster: lstm.max_length is 0"),
+        (None, {"direction_loss": 0.2}, "optimisation.direction_loss changes nothing in a forecaster: lstm.bidirec"),
     ],
 )
 def test_recipes_of_the_lstm(name: str | None, changes: dict[str, object], message: str) -> None:
     assert window_recipe("fast", {"units": 4}).lstm.units == 4
+    assert window_recipe(None, {"truncation": "middle", "max_length": 4}).lstm.truncation == "middle"
     assert_refused(message, window_recipe, name, changes)
 
 

@@ -1,6 +1,8 @@
 """Forecaster: better than the seasonal naive forecast, frames out, saved and loaded, explained, cross-validated."""
 
 import json
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import polars as pl
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import DataWarning, InputError, ModelFileError
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.members.windows import roll_out
 from gatewise.model.model import load
 from gatewise.storage.folder import Folder, load_folder
 from gatewise.storage.strict_json import json_bytes
+from gatewise.types import Array
 from tests.forecast.conftest import SHOP, TINY, frame, seasonal
 from tests.refusals import assert_refused
 
@@ -225,6 +228,54 @@ def test_what_was_found_is_said() -> None:
     assert "1 outlier replaced before the fit" in report
     assert "level shift by +" in report
     assert "at 2013-05-01: the values before it are moved to the new level" in report
+
+
+def test_options_of_an_lstm_without_a_weight_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A straight line, which the drift forecasts exactly; then residuals in which the LSTM is the best member."""
+    line = np.arange(60.0)
+    says = (
+        "recipe, units, epochs did not change the forecast: recipe and fields are those of the LSTM, and the LSTM has"
+    )
+    with pytest.warns(DataWarning, match=says):
+        found = Forecaster.fit(line, horizon=2, recipe="lstm", units=1, epochs=1)
+    assert found.ensemble.lstm_weight == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        Forecaster.fit(line, horizon=2)  # nothing was asked for
+        flat = partial(combine_for_lstm, lstm_weight=0.5)
+        monkeypatch.setattr("gatewise.forecast.fit.combine", flat)
+        assert Forecaster.fit(line, horizon=2, units=1, epochs=1).ensemble.lstm_weight == 0.5
+
+
+def combine_for_lstm(residuals: Array, naive: int, lengths: float, lstm_weight: float) -> tuple[Array, Array]:
+    """Weights of the LSTM and the naive forecast alone."""
+    weights = np.zeros(len(residuals))
+    weights[[0, naive]] = lstm_weight, 1 - lstm_weight
+    return weights, np.tensordot(weights, residuals, axes=1)
+
+
+def test_what_is_filled_in_newer_values_is_named(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=100, freq="D")
+    rng = np.random.default_rng(9)
+    values = 50 + 10 * np.sin(2 * np.pi * np.arange(100) / 7) + rng.normal(size=100)
+    data = pd.DataFrame({"ds": days, "y": values})
+    Forecaster.fit(data[:80], horizon=3, **TINY).save(tmp_path / "f")
+    saved = gw.load(tmp_path / "f")
+    with_gap = data.drop(index=[90, 91, 95, 97])
+    dates = "2024-03-31, 2024-04-01, 2024-04-05, 2024-04-07"
+    says = rf"newer values: 4 missing values interpolated \(4 missing times among them\), at {dates}"
+    with pytest.warns(DataWarning, match=says):
+        saved.predict(data=with_gap)
+    with pytest.warns(DataWarning, match=says):
+        saved.explain(data=with_gap)
+    with pytest.warns(DataWarning, match=r"^4 missing values interpolated .* 2024-03-31"):
+        Forecaster.fit(with_gap, horizon=3, epochs=1, units=2)
+    spiked = data.assign(y=np.where(np.arange(100) == 93, 500, values))
+    with pytest.warns(DataWarning, match="newer values: 1 outlier replaced before the forecast"):
+        saved.predict(data=spiked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        saved.predict(data=data)
 
 
 def changed(files: dict[str, bytes], **values: Any) -> dict[str, bytes]:

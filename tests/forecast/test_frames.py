@@ -255,9 +255,24 @@ def test_gaps_are_interpolated_and_ends_without_values_are_left_out() -> None:
     found = series_set(given.drop(index=[4, 5]), **SHOP)
     np.testing.assert_allclose(found.values[0][:, 0], np.arange(1.0, 23))
     assert found.notes == (
-        "3 missing values interpolated (2 missing times among them)",
+        "3 missing values interpolated (2 missing times among them), at 2010-05-01, 2010-06-01, 2010-08-01",
         "1 time without a value at the end: forecasts begin after the last value",
     )
+
+
+def test_the_notes_of_several_series_name_each_and_count_other_columns() -> None:
+    given = frame(40, 30, price=np.arange(70.0))
+    given.loc[[3, 44], "sold"] = np.nan
+    given.loc[[7, 8, 50], "price"] = np.nan
+    found = series_set(given, **SHOP, past=["price"])
+    assert found.notes == (
+        "2 missing values interpolated (0 missing times among them), at 2010-04-01 of 'a', 2011-03-01 of 'b'",
+        "3 missing values of 'price' interpolated",
+    )
+    given.loc[np.arange(10, 24), "sold"] = np.nan
+    [many, _] = series_set(given, **SHOP, past=["price"]).notes
+    assert many.startswith("16 missing values interpolated (0 missing times among them), at 2010-04-01 of 'a', 2010-11")
+    assert many.endswith("2011-07-01 of 'a' and 6 more")
 
 
 def test_future_columns_stand_after_the_last_value_or_in_a_frame_of_their_own() -> None:

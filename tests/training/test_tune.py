@@ -4,6 +4,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, recipe
+from gatewise.training.stack import stack
 from gatewise.training.trial_file import TrialFile
 from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.refusals import assert_refused
@@ -44,6 +46,37 @@ def test_the_first_trial_has_the_recipes_values_and_the_best_one_wins(tmp_path: 
     assert np.array_equal(gw.load(tmp_path / "m").predict_proba(["a text"]), result.model.predict_proba(["a text"]))
     again = gw.train(made_reviews(120, 0), recipe=result.recipe)
     assert validation_loss(again) == pytest.approx(result.loss, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            (0.0, 1.0),
+            "search: optimisation.learning_rate, lstm.dropout_output did not change the loss of the best trial: its "
+            "member lstm has weight 0, as in 2 of 2 trials; search fields of the other members, or leave these out",
+        ),
+        (
+            (1.0, 0.0),
+            "search: ngrams.l2 did not change the loss of the best trial: its member ngrams has weight 0, as in 2 of 2 "
+            "trials; search fields of the other members, or leave these out",
+        ),
+        ((0.7, 0.4), None),
+    ],
+)
+def test_fields_of_a_member_without_weight_are_named(
+    weights: tuple[float, ...], message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weighted(*given: Any, **named: Any) -> Any:
+        return stack(*given, **named)._replace(weights=np.array(weights))
+
+    monkeypatch.setattr("gatewise.training.train.stack", weighted)
+    rates: dict[str, Any] = {"learning_rate": (0.001, 0.05), "dropout_output": (0.0, 0.2)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search(trials=2, ngrams__order=1, units=3, search={"ngrams.l2": [1.0, 4.0], **rates})
+    found = [str(one.message) for one in caught if "did not change" in str(one.message)]
+    assert found == ([] if message is None else [message])
 
 
 def test_a_search_continues_from_its_file_and_refuses_another_one(

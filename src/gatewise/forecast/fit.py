@@ -103,9 +103,12 @@ def fit(
     return seasons, ensemble, held, effects, series, [*given.notes, *notes]
 
 
-def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array], list[Array], list[str]]:
+def prepare(
+    given: SeriesSet, effects: Array, season: int, purpose: str = "fit"
+) -> tuple[list[Array], list[Array], list[str]]:
     """What the members read of each series (n_s, C); what was taken from the target (n_s,), without its outliers: the
     effects of the columns that are known in advance and the level shifts; and what was found, in lines.
+    purpose: what the members read it for.
     """
     values, added, notes = [], [], []
     for number, (name, one) in enumerate(zip(given.names, given.values, strict=True)):
@@ -120,7 +123,7 @@ def prepare(given: SeriesSet, effects: Array, season: int) -> tuple[list[Array],
                 f"level shift{where} by {size:+.4g} at {when}: the values before it are moved to the new level"
             )
         if outliers:
-            notes.append(f"{counted(len(outliers), 'outlier')}{where} replaced before the fit")
+            notes.append(f"{counted(len(outliers), 'outlier')}{where} replaced before the {purpose}")
         values.append(np.concatenate([cleaned[:, None], one[:, 1:]], axis=1))
         added.append(effect + shifted)
     return values, added, notes

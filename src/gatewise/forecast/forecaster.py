@@ -11,6 +11,7 @@ The files of its folder, which `gatewise.load` opens:
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.data.times import show_time
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, future_values, series_set
 from gatewise.members.ensemble import Ensemble
@@ -142,7 +143,8 @@ class Forecaster:
         a dict or a list (`gatewise.forecast.series.series_set`). id, time, target: its columns; by default unique_id,
         ds and y as in Nixtla. future: columns that are known in advance, such as promotions and prices. past: columns
         known up to the present. static: columns with one value per series. season: the period, 1 for none; None: from
-        the times, else from the data. recipe, seed, changes: of the LSTM, as in `gatewise.train`.
+        the times, else from the data. recipe, seed, changes: of the LSTM, as in `gatewise.train`; the other members are
+        tried in any case. A DataWarning says so where the LSTM gets weight 0, and names what was interpolated.
 
         Raises InputError for irregular times, series that are too short, and a horizon beyond the year 9999.
         """
@@ -166,6 +168,17 @@ class Forecaster:
         made = cls(horizon, seasons, kept, *found)
         made._data, made._frame = given, type(data)
         made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
+        if given.notes and not isinstance(data, SeriesSet):  # the command line prints the report
+            warnings.warn("; ".join(given.notes), DataWarning, stacklevel=2)
+        asked = ["recipe"] * (recipe is not None) + list(changes)
+        if asked and not ensemble.lstm_weight:
+            warnings.warn(
+                f"{', '.join(asked)} did not change the forecast: recipe and fields are those of the LSTM, and the "
+                "LSTM has weight 0, as the other members had smaller errors on the held-out windows; "
+                "Forecaster.weights lists all members",
+                DataWarning,
+                stacklevel=2,
+            )
         return made
 
     def predict(
@@ -175,9 +188,10 @@ class Forecaster:
         step.
 
         horizon: None for that of the fit. future: a frame with the columns that are known in advance, for these times.
-        data: newer values of the series, a frame as for `fit`; None: those of the fit. level: of the prediction
-        intervals in percent, one or several, such as [80, 95]; numbers below 1 are shares. Raises InputError for series
-        that are not known, and for future values that are missing.
+        data: newer values of the series, a frame as for `fit`, with a DataWarning of what is interpolated or replaced
+        in them; None: those of the fit. level: of the prediction intervals in percent, one or several, such as
+        [80, 95]; numbers below 1 are shares. Raises InputError for series that are not known, and for missing future
+        values.
         """
         found = self.by_series(horizon, future=future, data=data, level=level)
         return frame_like(self._frame if data is None else type(data), _table(self.series.roles, found.items()))
@@ -415,7 +429,9 @@ class Forecaster:
             fixed = self.series.values[number][-1:, 1 + len(roles.past) :]  # the static columns are those of the fit
             values.append(np.concatenate([one, fixed.repeat(len(one), axis=0)], axis=1))
         given = replace(given, values=values, statics=self.series.statics, roles=roles)
-        values, _, _ = prepare(given, self.effects[numbers], next(iter(self.seasons), 1))
+        values, _, changed = prepare(given, self.effects[numbers], next(iter(self.seasons), 1), "forecast")
+        if notes := [*given.notes, *changed][:_MOST_NOTES]:
+            warnings.warn(f"newer values: {'; '.join(notes)}", DataWarning, stacklevel=4)
         return replace(given, values=values).last(_history(self.seasons, self.ensemble))
 
     def _windows(self, series: SeriesSet) -> Array:

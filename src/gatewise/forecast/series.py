@@ -2,11 +2,12 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,6 +23,7 @@ MAX_HORIZON = 10_000  # values of a forecast
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
 _MOST_CATEGORIES = 50  # of a static column of texts
 _OF_FORECASTS = re.compile(r"forecast|cutoff|(lo|hi)-[\d.]+")  # columns
+_MOST_PLACES = 10  # times of missing values that a note lists
 _NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
 
 
@@ -229,22 +231,53 @@ def _of_cells(cells: Cells, roles: Roles, calendar: Calendar | None) -> SeriesSe
             found.append(_regular([times[row] for row in rows], numbers[rows], (*columns, *statics), roles, calendar))
         except InputError as error:
             raise InputError(f"{where[name]}{error}") from None
-    values, known, starts, counts = map(list, zip(*found, strict=True))
-    missing, gaps, late = np.sum(counts, axis=0).tolist()
-    notes = []
-    if missing:
-        notes.append(f"{counted(missing, 'missing value')} interpolated ({counted(gaps, 'missing time')} among them)")
+    values, known, starts, gaps = map(list, zip(*found, strict=True))
+    notes = _filled(dict(zip(groups, gaps, strict=True)), starts, calendar)
+    late = sum(one.late for one in gaps)
     if late and not roles.future:
         notes.append(f"{counted(late, 'time')} without a value at the end: forecasts begin after the last value")
     return SeriesSet(tuple(groups), values, known, starts, calendar, roles, tuple(statics), tuple(notes))
 
 
+class _Gaps(NamedTuple):
+    """What a series lacks. missing: the steps from its first value that have no value; times: how many of these have no
+    time; late: how many times after the last value have no value; others: missing values of the other columns by name,
+    at steps that have a time.
+    """
+
+    missing: list[int]
+    times: int
+    late: int
+    others: dict[str, int]
+
+
+def _filled(gaps: Mapping[str, _Gaps], starts: Sequence[Time], calendar: Calendar) -> list[str]:
+    """What was interpolated in the series, in lines: how many values, and at which times."""
+    notes: list[str] = []
+    places: list[str] = []
+    for start, (name, one) in zip(starts, gaps.items(), strict=True):
+        of_series = f" of {quote(name, 40)}" if len(gaps) > 1 else ""
+        shown = one.missing[: max(0, _MOST_PLACES - len(places))]
+        places += [f"{show_time(calendar.times(start, at, at + 1)[0])}{of_series}" for at in shown]
+    missing = sum(len(one.missing) for one in gaps.values())
+    if missing:
+        without_time = counted(sum(one.times for one in gaps.values()), "missing time")
+        filled = f"{counted(missing, 'missing value')} interpolated ({without_time} among them)"
+        more = f" and {missing - len(places):,} more" if missing > len(places) else ""
+        notes.append(f"{filled}, at {', '.join(places)}{more}")
+    others: Counter[str] = Counter()
+    for one in gaps.values():
+        others.update(one.others)
+    notes += [f"{counted(n, 'missing value')} of {quote(name, 40)} interpolated" for name, n in others.items() if n]
+    return notes
+
+
 def _regular(
     times: list[Time], numbers: Array, names: Sequence[str], roles: Roles, calendar: Calendar
-) -> tuple[Array, Array, Time, tuple[int, int, int]]:
+) -> tuple[Array, Array, Time, _Gaps]:
     """The columns `names` of a series from its first to its last value, without gaps; the columns that are known in
-    advance, also after it; the time of the first value; how many values and times between them are missing, and how
-    many times after them have no value. times: ascending, of the rows of `numbers` (rows, names + future).
+    advance, also after it; the time of the first value; and what was missing. times: ascending, of the rows of
+    `numbers` (rows, names + future).
     """
     times = on_calendar(times, calendar)
     places = calendar.places(times)
@@ -259,14 +292,20 @@ def _regular(
     if unknown < len(values):
         columns, time = " or ".join(map(quote, roles.future)), calendar.times(times[0], first, first + unknown + 1)[-1]
         raise InputError(f"{columns} is known in advance, and missing at {show_time(time)}: fill it")
-    missing = int(np.isnan(values[:, 0]).sum()), len(table) - len(places), len(table) - stop
+    has_time = np.isin(np.arange(first, stop), places)
+    gaps = _Gaps(
+        np.flatnonzero(np.isnan(values[:, 0])).tolist(),
+        int((~has_time).sum()),
+        len(table) - stop,
+        {name: int(np.isnan(column[has_time]).sum()) for name, column in zip(names[1:], values.T[1:], strict=True)},
+    )
     at = np.arange(len(values))
     for name, column in zip(names, values.T, strict=True):
         there = ~np.isnan(column)
         if not there.any():
             raise InputError(f"{quote(name, 40)} has no value: add some, or leave the column out")
         column[:] = np.interp(at, at[there], column[there])
-    return values, future[:unknown], calendar.times(times[0], first, first + 1)[0], missing
+    return values, future[:unknown], calendar.times(times[0], first, first + 1)[0], gaps
 
 
 def future_values(given: Any, series: SeriesSet, horizon: int) -> list[Array]:

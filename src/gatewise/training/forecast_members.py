@@ -31,7 +31,15 @@ from gatewise.types import Array
 LEAST_TRAINING_WINDOWS = 3  # of each series
 _MOST_WINDOWS = 4000  # of all series; of more, evenly spaced ones
 _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
-_UNREAD = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")
+_FOR_OTHERS = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")  # fields of a recipe
+_UNREAD = {  # fields of a recipe that the LSTM of a forecaster does not read, and why
+    "series.windows": "it reads every step of a window",
+    "lstm.embedding_dim": "it reads numbers, and has no embeddings",
+    "lstm.dropout_word": "it reads numbers, and has no embeddings",
+    "lstm.dropout_embedding": "it reads numbers, and has no embeddings",
+    "lstm.probe_l2": "it starts from random weights",
+    "optimisation.embedding_lr_scale": "it reads numbers, and has no embeddings",
+}
 MAX_SMOOTHED = 600  # last values of a series that are smoothed
 MAX_PERIOD = 60  # of a season that is smoothed; the profile of a longer one is subtracted
 _FIRST, _MORE, _ROUNDS = 32, 12, 7  # trial parameters: of the first round, of each further one, and their rounds
@@ -84,9 +92,19 @@ def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Reci
     values = named_values(Recipe, changes)
     found = named(name or "forecast", **values)
     check_settings(found, "series", "regression")
-    unread = [path for path in values if path.startswith("convolutions.") or path in _UNREAD]
-    if unread:
-        raise InputError(f"{unread[0]} is for classification and regression; the LSTM of a forecaster does not read it")
+    of_others = [path for path in values if path.startswith("convolutions.") or path in _FOR_OTHERS]
+    if of_others:
+        raise InputError(
+            f"{of_others[0]} is for classification and regression; the LSTM of a forecaster does not read it"
+        )
+    unread = dict(_UNREAD)
+    if not found.lstm.max_length:
+        unread["lstm.truncation"] = "lstm.max_length is 0, so no window is cut"
+    if not found.lstm.bidirectional:
+        unread["optimisation.direction_loss"] = "lstm.bidirectional is false"
+    for path in values:
+        if path in unread:
+            raise InputError(f"{path} changes nothing in a forecaster: {unread[path]}; leave it out")
     return found
 
 

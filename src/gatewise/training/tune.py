@@ -153,7 +153,9 @@ def tune(
                 warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
             try:
                 reporter = _Reporter(trial, deadline, stop)
-                return validation_loss(fit(recipe=named(base, **settings), callbacks=reporter))
+                model = fit(recipe=named(base, **settings), callbacks=reporter)
+                trial.set_user_attr("without_weight", members_without_weight(model))
+                return validation_loss(model)
             except (_StoppedEarly, TrainingError) as error:  # TrainingError: a loss that is not finite
                 raise library.TrialPruned from error
 
@@ -177,6 +179,8 @@ def tune(
     if not complete:
         raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
     best = min(complete, key=lambda one: (one.loss, one.number))
+    weightless = [list(one.user_attrs.get("without_weight", ())) for one in study.get_trials(deepcopy=False)]
+    warn_without_effect(best, weightless[best.number], weightless)
     chosen = named(base, **best.settings)
     model = None
     if out is not None:
@@ -281,6 +285,38 @@ class _Reporter(Callback):
         self.trial.report(epoch.val_loss, 100 * epoch.epoch // self.epochs)
         if self.trial.should_prune():
             raise _StoppedEarly
+
+
+_MEMBER_OF = {
+    "lstm": "lstm",
+    "optimisation": "lstm",
+    "series": "lstm",
+    "ngrams": "ngrams",
+    "convolutions": "convolutions",
+}
+"""The member that the fields of a group of the recipe set."""
+
+
+def members_without_weight(model: Model) -> list[str]:
+    """The kinds of the members with weight 0, which do not change a prediction."""
+    return [member.kind for member, weight in model.ensemble if not weight]
+
+
+def warn_without_effect(best: Trial, without_weight: Sequence[str], of_trials: Sequence[Sequence[str]]) -> None:
+    """A DataWarning for searched fields that set a member with weight 0 in the best trial: its loss does not depend on
+    them. without_weight: the kinds of such members of the best trial; of_trials: of all trials.
+    """
+    for kind in without_weight:
+        fields = [name for name in best.settings if _MEMBER_OF.get(name.partition(".")[0]) == kind]
+        if fields:
+            count = sum(kind in one for one in of_trials)
+            warnings.warn(
+                f"search: {', '.join(fields)} did not change the loss of the best trial: its member {kind} has weight "
+                f"0, as in {count} of {counted(len(of_trials), 'trial')}; search fields of the other members, or leave "
+                "these out",
+                DataWarning,
+                stacklevel=3,
+            )
 
 
 def validation_loss(model: Model) -> float:
