@@ -14,6 +14,7 @@ from gatewise.metrics import (
     Evaluation,
     MultilabelEvaluation,
     RegressionEvaluation,
+    chance_calibration_error,
     entities_of,
     evaluate,
     wilson_interval,
@@ -123,6 +124,27 @@ def test_the_card_says_whether_a_model_is_calibrated() -> None:
     assert "are calibrated on the data named above only." in calibrated.card()
     assert "from 0.0800 to 0.0200" in calibrated.card()
     assert "are not calibrated." in other.card()
+    refused = dataclasses.replace(report, chance=0.0151, why_not="the error is <large>")
+    card = dataclasses.replace(other, metadata=ModelMetadata(calibration=refused)).card()
+    assert "are not calibrated: the error is <large>." not in card
+    assert "Not calibrated: the error is &lt;large&gt;." in card
+    assert "are not calibrated: the error is &lt;large&gt;." in card
+    assert "an error of up to 0.0151 on so many predictions" in card
+    few = dataclasses.replace(other, metadata=ModelMetadata(n_train=23, n_validation=6)).card()
+    assert "are not calibrated: 6 validation rows, at least 100 are needed." in few
+    assert "All figures are rough estimates: 23 rows train and 6 validate." in few
+
+
+@pytest.mark.parametrize("n", [80, 3_000])
+def test_calibrated_probabilities_exceed_the_error_of_chance_in_one_sample_of_twenty(n: int) -> None:
+    rng = np.random.default_rng(n)
+    exceeds = []
+    for _ in range(300):
+        p = rng.beta(0.7, 0.9, n)
+        log_p = np.log(np.stack([1 - p, p], axis=1))
+        found = Evaluation.of(log_p, (rng.random(n) < p).astype(np.int64), class_names(2), "made up")
+        exceeds.append(found.calibration_error > chance_calibration_error(found.reliability))
+    assert 0.005 < np.mean(exceeds) < 0.1
 
 
 @pytest.mark.parametrize(("n", "k"), [(300, 2), (400, 5), (90, 12)])

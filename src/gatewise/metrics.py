@@ -195,7 +195,6 @@ class MultilabelEvaluation(_Scores):
         precision, recall, f1 = precision_recall_f1(correct, found, support)
         occurs, decisions = found + support > 0, int(found.sum() + support.sum())
         accuracy = float((predicted == truth).all(axis=1).mean())
-        log_p = np.stack([-np.logaddexp(0, logits), -np.logaddexp(0, -logits)], axis=2, dtype=np.float64)  # (n, K, 2)
         return cls(
             n,
             accuracy,
@@ -209,7 +208,7 @@ class MultilabelEvaluation(_Scores):
             tuple(support.tolist()),
             tuple(classes),
             data,
-            _reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())[0],
+            _reliability(_decisions(logits), truth.ravel())[0],
         )
 
     @property
@@ -452,6 +451,32 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # from 1; equal scores have their mean rank
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def reliability_of(target: Target, logits: Array, truth: NDArray[Any]) -> tuple[float, tuple[Bin, ...]]:
+    """The expected calibration error of a classifier, and its bins, see `Evaluation` and `MultilabelEvaluation`."""
+    if target.task == "multilabel":
+        return _reliability(_decisions(logits), truth.ravel())
+    return _reliability(np.exp(log_probabilities(by_row(logits)).astype(np.float64)), by_row(truth))
+
+
+def chance_calibration_error(bins: Sequence[Bin], level: float = 0.95, draws: int = 2_000) -> float:
+    """The expected calibration error that calibrated probabilities do not exceed in a share `level` of samples with as
+    many predictions in each bin (consistency resampling, Broecker & Smith 2007). bins: see `Evaluation`.
+
+    Of equal probabilities in a bin this is exact; of probabilities that differ within it, the error varies less.
+    """
+    n = np.array([one.n for one in bins])
+    confidence = np.clip([one.confidence for one in bins], 0, 1)
+    right = np.random.default_rng(0).binomial(n, confidence, size=(draws, len(bins)))
+    errors = np.abs(right - n * confidence).sum(axis=1) / n.sum()
+    return float(np.quantile(errors, level))
+
+
+def _decisions(logits: Array) -> Array:
+    """The probabilities (n K, 2) of the two outcomes of each decision, from the logits of K labels (n, K)."""
+    log_p = np.stack([-np.logaddexp(0, logits), -np.logaddexp(0, -logits)], axis=2, dtype=np.float64)
+    return np.exp(log_p.reshape(-1, 2))
 
 
 def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[float, tuple[Bin, ...]]:

@@ -171,8 +171,40 @@ def test_rows_in_both_parts() -> None:
     data = made_reviews(60, 6)
     assert messages(data, validation=data.take([50, 3])) == [
         "2 of 2 rows of the validation set are equal to training rows, the first is row 0: scores on this set are "
-        "higher than on new data"
+        "higher than on new data",
+        "validation is optimistic: 100% of 2 validation rows have a near-duplicate in the training set; leave them out "
+        "of one of the two",
     ]
+
+
+def test_near_duplicates_on_both_sides_are_counted_on_the_card_and_in_a_warning() -> None:
+    """40 texts, each five times with one other word: a split by rows puts copies on both sides."""
+    rng = np.random.default_rng(8)
+    words = np.array([f"word{n}" for n in range(400)])
+    texts, labels, groups = [], [], []
+    for text in range(40):
+        drawn = rng.choice(words, 12)
+        for _ in range(5):
+            drawn[int(rng.integers(12))] = rng.choice(words)
+            texts.append(" ".join(drawn))
+            labels.append("yes" if text % 2 else "no")
+            groups.append(text)
+    [line] = [one for one in messages(texts, labels) if one.startswith("validation is optimistic")]
+    share, advice = line.split(" have a near-duplicate in the training set; ")
+    assert advice == "pass groups=..."
+    percent = int(share.removeprefix("validation is optimistic: ").split("%")[0])
+    assert percent > 60
+    model = train(texts, labels, **TINY)
+    near = model.metadata.near_duplicates
+    assert round(100 * near.share) == percent
+    assert (
+        f"| near-duplicates | {percent}% of {near.rows} validation rows have one in the training set |" in model.card()
+    )
+    assert f"Figures of the validation set are optimistic: {percent}% of" in model.card()
+    apart = train(texts, labels, groups=groups, **TINY)
+    assert apart.metadata.near_duplicates.found == 0
+    assert "optimistic" not in apart.card()
+    assert not [one for one in messages(texts, labels, groups=groups) if "optimistic" in one]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,8 @@ def _describe(model: str, as_json: bool) -> None:
         for m in found.metadata.evaluations:
             print(f"{'measured':14}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
         if (c := found.metadata.calibration) is not None:
-            print(f"{'calibrated':14}  {calibration_line(c)}, n {c.n:,}: {printable(c.data, 500)}")
+            name = "calibrated" if found.metadata.calibrated else "not calibrated"
+            print(f"{name:14}  {calibration_line(c)}, n {c.n:,}: {printable(c.data, 500)}")
         if (s := found.metadata.compression) is not None:
             changes = [printable(s.storage, 500)]
             for what, field in (("vocabulary", "vocab"), ("distinct embeddings", "embeddings")):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
 
 _LISTED = 60  # classes that are named
+MIN_CALIBRATION_ROWS = 100  # validation rows from which a model can be called calibrated
+OPTIMISTIC = 0.05  # share of validation rows with a near-duplicate from which their figures are called optimistic
+FEW_ROWS = 50  # rows in all, below which accuracy and probabilities are rough estimates
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,13 @@ class EvalResult:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """How the logits were calibrated. method: one line. data, n: the sequences that the calibration was fitted on.
-    *_before, *_after: loss and expected calibration error on those sequences.
+    """How the logits were calibrated, and whether held-out rows show it.
+
+    method: one line. data, n: the predictions that were measured, of a tagger those of steps. loss_*,
+    calibration_error_*: on these, before the fit of the weights and the shift and after it, by a fit that has not seen
+    them. chance: the calibration error that calibrated probabilities do not exceed in 95% of samples of this size; None
+    in folders of earlier versions, whose figures are those of the rows of the fit. why_not: why the model is not called
+    calibrated, "" if it is.
     """
 
     method: str
@@ -73,6 +81,26 @@ class CalibrationReport:
     loss_after: float
     calibration_error_before: float
     calibration_error_after: float
+    chance: float | None = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """How many validation rows have a near-duplicate among the training rows. rows: the validation rows that were
+    compared, all or a sample; found: those of them with a near-duplicate (`gatewise.data.near_duplicates`).
+    """
+
+    rows: int
+    found: int
+
+    @property
+    def share(self) -> float:
+        """0..1."""
+        return self.found / self.rows if self.rows else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.share:.0%} of {counted(self.rows, 'validation row')}"
 
 
 @dataclass(frozen=True)
@@ -164,6 +192,21 @@ class ModelMetadata:
     compression: CompressionReport | None = None
     columns: ColumnNames = NO_COLUMNS  # of the table that the model was trained on
     examples: tuple[KeptExample, ...] = ()  # rows of the user's data: kept only on request
+    near_duplicates: NearDuplicates | None = None  # of validation rows, among the training rows; None: not counted
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether held-out rows show that the probabilities are calibrated."""
+        return self.calibration is not None and not self.calibration.why_not
+
+    @property
+    def why_not_calibrated(self) -> str:
+        """The reason, "" for a model that is calibrated and where none is known."""
+        if self.calibration is not None:
+            return self.calibration.why_not
+        if 0 < self.n_validation < MIN_CALIBRATION_ROWS:
+            return f"{counted(self.n_validation, 'validation row')}, at least {MIN_CALIBRATION_ROWS} are needed"
+        return ""
 
     def with_evaluation(self, result: EvalResult) -> Self:
         """A copy with one more evaluation. It replaces an earlier one on the same data."""
@@ -183,7 +226,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     if rows := metadata_rows(metadata):
         lines += ["## Training", "", *markdown_table(rows), ""]
     if metadata.evaluations:
-        lines += _evaluations(metadata.evaluations)
+        lines += _evaluations(metadata)
     if metadata.calibration is not None:
         lines += _calibration(metadata.calibration)
     if metadata.faithfulness:
@@ -195,8 +238,16 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     if arch.inputs == "channels":
         about = "It extrapolates to no other range, rate or device."
     reliable = "The model is reliable only on data like its training data."
+    labelled_rows = metadata.n_train + metadata.n_validation
+    if 0 < labelled_rows < FEW_ROWS and metadata.n_train != metadata.n_validation:
+        reliable += (
+            f" All figures are rough estimates: {metadata.n_train} rows train and {metadata.n_validation} validate."
+        )
     if target.task != "regression":
-        calibrated = "are calibrated on the data named above only" if metadata.calibration else "are not calibrated"
+        calibrated = "are calibrated on the data named above only"
+        if not metadata.calibrated:
+            why = escape_markdown(metadata.why_not_calibrated)
+            calibrated = f"are not calibrated: {why}" if why else "are not calibrated"
         reliable, about = f"{reliable} Its probabilities", f"{calibrated}. {about}"
     return "\n".join([*lines, "## Limitations", "", reliable, about, ""])
 
@@ -243,9 +294,10 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None) ->
     return found
 
 
-def _evaluations(evaluations: Sequence[EvalResult]) -> list[str]:
+def _evaluations(metadata: ModelMetadata) -> list[str]:
     from gatewise.metrics import with_interval
 
+    evaluations = metadata.evaluations
     names = list(dict.fromkeys(name for one in evaluations for name in one.scores))
     accuracy = any(one.accuracy is not None for one in evaluations) and "subset accuracy" not in names
     names = [name for name in names if name != "accuracy"]
@@ -261,19 +313,30 @@ def _evaluations(evaluations: Sequence[EvalResult]) -> list[str]:
             cells.append("" if one.calibration_error is None else f"{one.calibration_error:.4f}")
         rows.append(cells)
     heads = ["data", "n", *["accuracy"] * accuracy, *names, "loss", *["calibration error"] * calibration]
-    note = "The interval is Wilson's. It covers the sampling of the data only."
-    return ["## Evaluation", "", *_table(heads, rows), *([note, ""] if accuracy else [])]
+    notes = ["The interval is Wilson's. It covers the sampling of the data only."] if accuracy else []
+    near = metadata.near_duplicates
+    if near is not None and near.share >= OPTIMISTIC:
+        notes.append(f"Figures of the validation set are optimistic: {near} have a near-duplicate in the training set.")
+    return ["## Evaluation", "", *_table(heads, rows), *([*notes, ""] if notes else [])]
 
 
 def _calibration(c: CalibrationReport) -> list[str]:
-    return [
-        *("## Calibration", ""),
+    lines = ["## Calibration", ""]
+    if c.why_not:
+        lines.append(f"Not calibrated: {escape_markdown(c.why_not)}.")
+    lines += [
         f"Method: {escape_markdown(c.method)}.",
-        f"Calibration data: {counted(c.n, 'sequence')}, {escape_markdown(c.data)}.",
+        f"Calibration data: {counted(c.n, 'prediction')}, {escape_markdown(c.data)}.",
+    ]
+    lines += [
         f"On this data the loss changed from {c.loss_before:.4f} to {c.loss_after:.4f}",
         f"and the expected calibration error from {c.calibration_error_before:.4f} to {c.calibration_error_after:.4f}.",
-        "",
     ]
+    if c.chance is not None:
+        lines.append(
+            f"Calibrated probabilities have an error of up to {c.chance:.4f} on so many predictions (95% of samples)."
+        )
+    return [*lines, ""]
 
 
 def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
@@ -321,6 +384,9 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
     """The training facts as (name, value) pairs, without the evaluations."""
     best = f"{metadata.best_epoch} of {metadata.epochs} (best on the validation set)" if metadata.best_epoch else ""
     kept = counted(len(metadata.examples), "row")
+    near = ""
+    if metadata.near_duplicates is not None:
+        near = f"{metadata.near_duplicates} have one in the training set"
     rows = [
         ("created", metadata.created),
         ("recipe", metadata.recipe),
@@ -333,6 +399,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("unlabelled texts", metadata.unlabelled),
         *[(f"rule {number}", str(report)) for number, report in enumerate(metadata.rules, 1)],
         ("validation set", f"{metadata.n_validation:,} ({metadata.validation})" if metadata.n_validation else ""),
+        ("near-duplicates", near),
         ("epoch", best),
         ("interrupted", f"{metadata.interrupted}; the run is not finished" if metadata.interrupted else ""),
         ("training time", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),

@@ -142,7 +142,7 @@ class Predictor:
 
     def is_calibrated(self, outside: OutsideCounts) -> bool:
         """Whether the probabilities are calibrated for rows that were counted."""
-        return self.metadata.calibration is not None and not outside.messages()
+        return self.metadata.calibrated and not outside.messages()
 
     def _sequences(self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None) -> list[Array]:
         """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence, and as
@@ -165,7 +165,7 @@ class Predictor:
         >>> gw.load().predict_proba(["A warm, funny and honest film."]).shape
         (1, 2)
 
-        They are calibrated if `metadata.calibration` is set, for data like the calibration data: not for rows that a
+        They are calibrated if `metadata.calibrated`, for data like the calibration data: not for rows that a
         DataWarning calls outside of the training data. Errors as `predict`;
         InputError for regression.
         """

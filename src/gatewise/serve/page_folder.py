@@ -124,7 +124,7 @@ def local_view(view: View) -> dict[str, Any]:
         "median_length": metadata.median_length,
         "frequent": None if frequent is None else [frequent.start, frequent.stop],
         "foreign": sorted(FOREIGN),
-        "calibrated": metadata.calibration is not None,
+        "calibrated": metadata.calibrated,
     }
 
 

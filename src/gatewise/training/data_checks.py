@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
+from gatewise.data.near_duplicates import MOST_ROWS, near_duplicates
 from gatewise.errors import counted, quote, warn
+from gatewise.model.card import FEW_ROWS, OPTIMISTIC, NearDuplicates
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.training_data import TrainingData, class_counts
@@ -20,16 +22,19 @@ from gatewise.training.training_data import TrainingData, class_counts
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
 
-FEW_ROWS = 50
 IMBALANCE = 20  # rows of the largest class per row of the smallest
 MANY_CHARACTERS = 10  # of a text that ought to have more than one token
 
 
 def warn_about_data(
-    training_data: TrainingData, given: Labelled, rows: NDArray[np.int64], pretrained: Pretrained | None
+    training_data: TrainingData,
+    given: Labelled,
+    rows: NDArray[np.int64],
+    pretrained: Pretrained | None,
+    near: NearDuplicates | None = None,
 ) -> None:
     """A DataWarning for each finding in the data of a run. given: the n rows without a separate validation set and
-    without rows of weight 0; rows (n,): where each stood in what the user gave.
+    without rows of weight 0; rows (n,): where each stood in what the user gave. near: see `count_near_duplicates`.
     """
     data, recipe, arch = training_data.data, training_data.recipe, training_data.architecture
     found = [single_rows(data)]
@@ -52,6 +57,7 @@ def warn_about_data(
         found.append(f"{share:.0%} of the tokens are not in the vocabulary of the model" if share > 0.5 else "")
     else:
         found.append(missing_values(data))
+    found.append(optimistic_validation(near, training_data))
     model = None if pretrained is None else pretrained.model
     separate = training_data.own_validation and recipe.validation.split != "time"
     if model is not None and model.metadata.fingerprint == training_data.fingerprint and not separate:
@@ -73,6 +79,37 @@ def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
             f"{len(shared):,} of {counted(len(other), 'row')} of the {name} set {are} equal to training rows, the "
             f"first is row {shared[0]:,}: scores on this set are higher than on new data"
         )
+
+
+def count_near_duplicates(training_data: TrainingData) -> NearDuplicates | None:
+    """The near-duplicates of validation rows among the training rows of texts; of folds, among the other folds; None
+    for series, and where no row has a shingle.
+    """
+    preprocessor = training_data.preprocessor
+    if not isinstance(preprocessor, TextPreprocessor):
+        return None
+    parts = [(training_data.train, training_data.validation)]
+    if training_data.folds:
+        parts = [(np.setdiff1d(training_data.train, fold), fold) for fold in training_data.folds]
+    most = MOST_ROWS // len(parts)
+    counts = [
+        near_duplicates(training_data.full_sequences, others, held_out, preprocessor.unknown, most)
+        for others, held_out in parts
+    ]
+    compared, found = np.sum(counts, axis=0).tolist()
+    return NearDuplicates(compared, found) if compared else None
+
+
+def optimistic_validation(near: NearDuplicates | None, training_data: TrainingData) -> str:
+    """Many validation rows with a near-duplicate in the training set."""
+    if near is None or near.share < OPTIMISTIC:
+        return ""
+    data = training_data.data
+    advice = "leave them out of one of the two"
+    if not training_data.own_validation:
+        grouped = bool((data.groups != data.input_keys).any())
+        advice = "pass groups that hold near-duplicates together" if grouped else "pass groups=..."
+    return f"validation is optimistic: {near} have a near-duplicate in the training set; {advice}"
 
 
 def single_rows(data: Labelled) -> str:

@@ -92,16 +92,23 @@ class Stack(NamedTuple):
 
     def ensemble(self, members: Sequence[FittedMember], target: Target) -> Ensemble:
         """The members with these weights."""
-        bias = sum((weight * one.bias for weight, one in zip(self.weights, members, strict=True)), start=self.shift)
         weights = tuple(self.weights.tolist())
-        return Ensemble(tuple(one.member for one in members), weights, np.asarray(bias, dtype=np.float64), target)
+        return Ensemble(tuple(one.member for one in members), weights, self.applied_shift(members), target)
+
+    def applied_shift(self, members: Sequence[FittedMember]) -> Array:
+        """The shift (outputs,) of the ensemble: the one that was fitted, and the biases of the members times their
+        weights.
+        """
+        biases = [weight * one.bias for weight, one in zip(self.weights, members, strict=True)]
+        return np.asarray(sum(biases, start=self.shift), dtype=np.float64)
 
     def describe(self, members: Sequence[FittedMember]) -> str:
-        """The weights in a line."""
+        """The weights in a line, with the shift that the ensemble applies."""
         parts = [f"{one.member.noun} x {weight:.2f}" for weight, one in zip(self.weights, members, strict=True)]
-        if self.shift.any():
-            few = len(self.shift) <= MOST_SHIFTS
-            shifts = self.shift if few else (self.shift.min(), self.shift.max())
+        shift = self.applied_shift(members)
+        if shift.any():
+            few = len(shift) <= MOST_SHIFTS
+            shifts = shift if few else (shift.min(), shift.max())
             parts.append("shift " + (" " if few else " to ").join(f"{value:+.2f}" for value in shifts))
         return f"{', '.join(parts)}, fitted on {counted(len(self.held_out), 'validation row')}"
 
@@ -123,16 +130,71 @@ def stack(
     unit of the numbers. calibrate: False for weights of 1 and no shift. train_targets: of the training rows (m,
     outputs). Raises InputError for logits of other shapes.
     """
+    logits = _held_out_logits(members, targets)
+    weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
+    if calibrate:
+        penalty = _Penalty.of(members, mean, task, train_targets)
+        weights, shift = penalty.fit(logits, targets, task, scaling, sample_weight)
+    combined = logits @ weights + shift
+    return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
+
+
+def plain_sum(members: Sequence[FittedMember], targets: Array, *, mean: bool = False) -> Array:
+    """The held-out logits (n, outputs) of the sum of the members, or of their mean, without a fit."""
+    logits = _held_out_logits(members, targets)
+    return np.asarray(logits.mean(axis=2) if mean else logits.sum(axis=2))
+
+
+def stack_out_of_fold(
+    members: Sequence[FittedMember],
+    targets: Array,
+    folds: NDArray[np.int64],
+    *,
+    task: Task = "classification",
+    mean: bool = False,
+    sample_weight: Array | None = None,
+    train_targets: Array | None = None,
+) -> Array:
+    """The held-out logits (n, outputs) of the stack of a classifier, those of each fold from weights and a shift that
+    are fitted to the other folds. folds (n,): the fold of each row; the other arguments are those of `stack`.
+    """
+    logits = _held_out_logits(members, targets)
+    penalty = _Penalty.of(members, mean, task, train_targets)
+    combined = np.empty(targets.shape)
+    for fold in np.unique(folds):
+        held, others = folds == fold, folds != fold
+        of_others = None if sample_weight is None else sample_weight[others]
+        weights, shift = penalty.fit(logits[others], targets[others], task, None, of_others)
+        combined[held] = logits[held] @ weights + shift
+    return combined
+
+
+def _held_out_logits(members: Sequence[FittedMember], targets: Array) -> Array:
+    """Logits (n, outputs, M). Raises InputError for logits of another shape than the targets."""
     held_out = [one.held_out for one in members if one.held_out is not None]
     if len(held_out) != len(members) or not len(targets) or any(one.shape != targets.shape for one in held_out):
         raise InputError("stack: held-out logits and targets must have one shape (n, outputs), with n at least 1")
-    logits = np.stack(held_out, axis=2)
-    weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
-    if calibrate:
-        leads, adds = [one.others_l2 for one in members], np.array([one.adds for one in members])
-        weights = np.full(len(members), 1 / len(members) if mean else 1.0)
+    return np.stack(held_out, axis=2)
+
+
+class _Penalty(NamedTuple):
+    """What draws the weights of the members, see the top of this file. prior, l2 (M,): of each weight; l2_shift: None
+    for no shift; lowest: of a weight, None for no bound.
+    """
+
+    prior: Array
+    l2: Array
+    l2_shift: float | None
+    lowest: float | None
+
+    @classmethod
+    def of(cls, members: Sequence[FittedMember], mean: bool, task: Task, train_targets: Array | None) -> "_Penalty":
+        """From the members, and from the targets of the training rows (m, outputs) where these are known."""
+        leads = [one.others_l2 for one in members]
+        adds = np.array([one.adds for one in members])
+        prior = np.full(len(members), 1 / len(members) if mean else 1.0)
         if any(leads):
-            weights = np.where(adds, 1.0, np.sign(leads))
+            prior = np.where(adds, 1.0, np.sign(leads))
         l2 = np.array(
             [
                 one.l2 if lead or one.adds or not any(leads) else max(leads)
@@ -142,18 +204,25 @@ def stack(
         known = [one.held_out_train is not None for one in members]
         if train_targets is not None and sum(known) > 1 and adds.any():
             of_train = np.stack([one.held_out_train for one in members if one.held_out_train is not None], axis=2)
-            given: dict[str, Any] = {"prior": weights[known], "l2_shift": L2, "lowest": 0.0}
-            weights[known] = fit_glm(of_train, train_targets, l2[known], task=task, **given)[0]
-        standardised = logits if scaling is None else scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
-        l2_shift = min(one.l2 for one in members) if all(one.shifts for one in members) or adds.any() else None
-        lowest = 0.0 if any(leads) else None
-        options: dict[str, Any] = {"l2_shift": l2_shift, "lowest": lowest, "sample_weight": sample_weight}
-        weights, shift = fit_glm(standardised, targets, l2, task=task, prior=weights, **options)
+            given: dict[str, Any] = {"prior": prior[known], "l2_shift": L2, "lowest": 0.0}
+            prior[known] = fit_glm(of_train, train_targets, l2[known], task=task, **given)[0]
+        shifts = all(one.shifts for one in members) or adds.any()
+        l2_shift = min(one.l2 for one in members) if shifts else None
+        return cls(prior, l2, l2_shift, 0.0 if any(leads) else None)
+
+    def fit(
+        self, logits: Array, targets: Array, task: Task, scaling: TargetScaling | None, sample_weight: Array | None
+    ) -> tuple[Array, Array]:
+        """Weights (M,) and shift (outputs,) from held-out logits (n, outputs, M) and targets (n, outputs)."""
+        standardised = logits
+        if scaling is not None:
+            standardised = scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
+        options: dict[str, Any] = {"l2_shift": self.l2_shift, "lowest": self.lowest, "sample_weight": sample_weight}
+        weights, shift = fit_glm(standardised, targets, self.l2, task=task, prior=self.prior, **options)
         weights = np.where(np.abs(weights) < SMALLEST, 0.0, weights)
         if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
             shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
-    combined = logits @ weights + shift
-    return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
+        return weights, shift
 
 
 def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: Array) -> Array | None:

@@ -20,16 +20,17 @@ from gatewise.data.labels import convert_groups
 from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
 from gatewise.data.schema import RowSchema
 from gatewise.data.times import seconds_of
-from gatewise.errors import InputError, counted
+from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.metrics import RegressionEvaluation, evaluate
-from gatewise.model.card import CalibrationReport, ModelMetadata
+from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
 from gatewise.storage.folder import Folder
 from gatewise.target import log_probabilities
+from gatewise.training.calibration import calibration_report
 from gatewise.training.callback import Callback
-from gatewise.training.data_checks import warn_about_data, warn_about_overlap
+from gatewise.training.data_checks import count_near_duplicates, warn_about_data, warn_about_overlap
 from gatewise.training.fields import checked_seed, named_values
 from gatewise.training.members import Run, fit_members
 from gatewise.training.members.ngrams import choose_tokenization
@@ -44,8 +45,6 @@ from gatewise.types import Array, ColumnNames, RuleReport, Task
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
     from gatewise.training.pretrained import Pretrained
-
-MIN_CALIBRATION_ROWS = 100  # validation rows from which a model is called calibrated
 
 
 def train(
@@ -183,7 +182,8 @@ def train(
         with folder.entered():
             run = Run(seed, callback, folder, start, folder.folder, command)
             training_data = choose_tokenization(training_data, recipe, run)
-            warn_about_data(training_data, labelled, rows, start)
+            run.near_duplicates = count_near_duplicates(training_data)
+            warn_about_data(training_data, labelled, rows, start, run.near_duplicates)
             if more is not None and reports:
                 run.unlabelled, run.rules = more.source, reports
                 for line in (more.source, *map(str, reports)):
@@ -275,8 +275,8 @@ def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
 
 
 def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
-    """Fit the members and stack them: the model, with its scores on the validation set and from `MIN_CALIBRATION_ROWS`
-    rows its calibration, and the stack. In all processes but the first, the LSTM alone and None. Raises Interrupted.
+    """Fit the members and stack them: the model, with its scores on the validation set and the report on its
+    calibration, and the stack. In all processes but the first, the LSTM alone and None. Raises Interrupted.
     """
     try:
         members = fit_members(data, run)
@@ -289,16 +289,13 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
         return model, None
     # The plain network of the tutorial is not calibrated.
     rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
-    found = stack(
-        members,
-        data.targets(rows),
-        task=data.task,
-        mean=data.task == "regression" or data.soft_targets is not None,
-        scaling=data.target_scaling,
-        sample_weight=data.sample_weight(rows),
-        calibrate=calibrates,
-        train_targets=data.targets(data.train),
-    )
+    targets = data.targets(rows)
+    options: dict[str, Any] = {
+        "mean": data.task == "regression" or data.soft_targets is not None,
+        "sample_weight": data.sample_weight(rows),
+        "train_targets": data.targets(data.train),
+    }
+    found = stack(members, targets, task=data.task, scaling=data.target_scaling, calibrate=calibrates, **options)
     model = replace(model, ensemble=found.ensemble(members, model.target))
     if not calibrates:
         return model, found
@@ -309,14 +306,14 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
     if isinstance(after, RegressionEvaluation):
         return model, found
-    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
-        few = counted(after.n, "validation row")
-        run.callback.log(f"not calibrated: {few}, at least {MIN_CALIBRATION_ROWS} are needed")
-        return model, found
-    before: Any = evaluate(model.target, cast(Array, members[0].held_out), labels, name)
-    figures = before.loss, after.loss, before.calibration_error, after.calibration_error
-    calibration = CalibrationReport(weights, f"the {part}; before: the LSTM alone", after.n, *figures)
-    return replace(model, metadata=replace(model.metadata, calibration=calibration)), found
+    report = calibration_report(
+        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options
+    )
+    # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
+    model = replace(model, metadata=replace(model.metadata, calibration=report))
+    if not model.metadata.calibrated:
+        run.callback.log(f"not calibrated: {model.metadata.why_not_calibrated}")
+    return model, found
 
 
 def _measure(
@@ -372,6 +369,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
         pretrained="" if run.pretrained is None else run.pretrained.summary,
         unlabelled=run.unlabelled,
         rules=run.rules,
+        near_duplicates=run.near_duplicates,
         **lstm.metadata,
     )
     ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatewise.model.card import NearDuplicates
 from gatewise.training.callback import Callback
 from gatewise.training.processes import current
 from gatewise.training.run import RunFolder
@@ -38,6 +39,8 @@ class Run:
     """The source of the unlabelled texts, in a line."""
     rules: tuple[RuleReport, ...] = ()
     """Of the rules that labelled some of them."""
+    near_duplicates: NearDuplicates | None = None
+    """Of validation rows, among the training rows."""
     ngrams: dict[str, Any] = field(default_factory=dict)
     """N-gram models of unlabelled texts, which join the n-gram member, by name."""
     memo: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,91 @@
+"""Whether held-out rows show that a stack is calibrated: the report that the model card has.
+
+The weights and the shift of a stack are fitted to the validation rows, so its calibration error on these rows is too
+low. Here each fifth of them is predicted by weights and a shift that are fitted to the other four fifths (Stone 1974).
+The epoch was chosen on all of them.
+
+A model is called calibrated where the validation set has `MIN_CALIBRATION_ROWS` rows or more, its expected calibration
+error is not above that of the plain sum of the members, and not above what calibrated probabilities show by chance on
+as many rows, or `SMALL_ERROR`: thousands of rows show an error that does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.metrics import chance_calibration_error, evaluate, reliability_of
+from gatewise.model.card import MIN_CALIBRATION_ROWS, CalibrationReport
+from gatewise.target import Target, by_row, row_counts
+from gatewise.training.stack import FittedMember, plain_sum, stack_out_of_fold
+from gatewise.types import Array
+
+FOLDS = 5
+SMALL_ERROR = 0.02  # a calibration error that no row count makes a fault
+
+
+def calibration_report(
+    members: Sequence[FittedMember],
+    targets: Array,
+    labels: NDArray[Any],
+    groups: NDArray[np.int64],
+    target: Target,
+    *,
+    method: str,
+    data: str,
+    **options: Any,
+) -> CalibrationReport | None:
+    """The report of a classifier; None for fewer than `MIN_CALIBRATION_ROWS` rows.
+
+    targets (n, outputs), options: those of `stack`. labels: of the validation rows, as `Labelled` holds them. groups:
+    of these rows; a group is in one fold. method, data: for the report.
+    """
+    if len(labels) < MIN_CALIBRATION_ROWS:
+        return None
+    folds = np.repeat(_folds(groups), row_counts(labels))
+    before = plain_sum(members, targets, mean=options.get("mean", False))
+    after = stack_out_of_fold(members, targets, folds, task=target.task, **options)
+    how = (
+        "each fifth with weights and a shift that are fitted to the other fifths; before: the plain sum of the members"
+    )
+    return report_of(target, before, after, labels, method=method, data=f"{data}, {how}")
+
+
+def report_of(
+    target: Target, before: Array, after: Array, labels: NDArray[Any], *, method: str, data: str
+) -> CalibrationReport:
+    """The report from logits (n, outputs) before and after the fit of weights and shift, of rows that this fit has not
+    seen, and their labels. method, data: for the report.
+    """
+    error_before, _ = reliability_of(target, before, labels)
+    error_after, bins = reliability_of(target, after, labels)
+    chance = chance_calibration_error(bins)
+    losses = _loss(target, before, labels), _loss(target, after, labels)
+    why = why_not(error_before, error_after, chance, len(after))
+    return CalibrationReport(method, data, len(after), *losses, error_before, error_after, chance, why)
+
+
+def why_not(before: float, after: float, chance: float, n: int) -> str:
+    """Why a model with these calibration errors on n predictions is not called calibrated; "" if it is."""
+    if after > before:
+        return f"the calibration error is {after:.4f} after the fit and {before:.4f} before it"
+    if after > max(chance, SMALL_ERROR):
+        return (
+            f"the calibration error is {after:.4f}, and that of calibrated probabilities on {n:,} predictions is at "
+            f"most {chance:.4f} in 95% of samples"
+        )
+    return ""
+
+
+def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fold of each row (n,); the rows of a group have one."""
+    names, number = np.unique(groups, return_inverse=True)
+    return np.asarray(np.random.default_rng(0).permutation(len(names))[number] % FOLDS)
+
+
+def _loss(target: Target, logits: Array, labels: NDArray[Any]) -> float:
+    """The mean loss of logits (n, outputs), with a label per step (N, outputs)."""
+    return evaluate(target, logits, by_row(labels), "").loss
