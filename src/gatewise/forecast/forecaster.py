@@ -11,7 +11,6 @@ The files of its folder, which `gatewise.load` opens:
 from __future__ import annotations
 
 import time as clock
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.data.times import show_time
-from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.errors import InputError, counted, quote, warn
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, future_values, series_set
 from gatewise.members.ensemble import Ensemble
@@ -169,15 +168,13 @@ class Forecaster:
         made._data, made._frame = given, type(data)
         made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
         if given.notes and not isinstance(data, SeriesSet):  # the command line prints the report
-            warnings.warn("; ".join(given.notes), DataWarning, stacklevel=2)
+            warn("; ".join(given.notes))
         asked = ["recipe"] * (recipe is not None) + list(changes)
         if asked and not ensemble.lstm_weight:
-            warnings.warn(
+            warn(
                 f"{', '.join(asked)} did not change the forecast: recipe and fields are those of the LSTM, and the "
                 "LSTM has weight 0, as the other members had smaller errors on the held-out windows; "
-                "Forecaster.weights lists all members",
-                DataWarning,
-                stacklevel=2,
+                "Forecaster.weights lists all members"
             )
         return made
 
@@ -431,7 +428,7 @@ class Forecaster:
         given = replace(given, values=values, statics=self.series.statics, roles=roles)
         values, _, changed = prepare(given, self.effects[numbers], next(iter(self.seasons), 1), "forecast")
         if notes := [*given.notes, *changed][:_MOST_NOTES]:
-            warnings.warn(f"newer values: {'; '.join(notes)}", DataWarning, stacklevel=4)
+            warn(f"newer values: {'; '.join(notes)}")
         return replace(given, values=values).last(_history(self.seasons, self.ensemble))
 
     def _windows(self, series: SeriesSet) -> Array:

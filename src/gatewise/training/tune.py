@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gatewise.data.labelled import Labelled, Unlabelled
-from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required
+from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required, warn
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.fields import Count, Positive, checked_seed, field_named, field_of, named_values, values_of
@@ -310,12 +310,10 @@ def warn_without_effect(best: Trial, without_weight: Sequence[str], of_trials: S
         fields = [name for name in best.settings if _MEMBER_OF.get(name.partition(".")[0]) == kind]
         if fields:
             count = sum(kind in one for one in of_trials)
-            warnings.warn(
+            warn(
                 f"search: {', '.join(fields)} did not change the loss of the best trial: its member {kind} has weight "
                 f"0, as in {count} of {counted(len(of_trials), 'trial')}; search fields of the other members, or leave "
-                "these out",
-                DataWarning,
-                stacklevel=3,
+                "these out"
             )
 
 
