@@ -124,7 +124,7 @@ def test_the_card_says_whether_a_model_is_calibrated() -> None:
     assert "are calibrated on the data named above only." in calibrated.card()
     assert "from 0.0800 to 0.0200" in calibrated.card()
     assert "are not calibrated." in other.card()
-    refused = dataclasses.replace(report, chance=0.0151, why_not="the error is <large>")
+    refused = dataclasses.replace(report, chance=0.0151, uncalibrated_reason="the error is <large>")
     card = dataclasses.replace(other, metadata=ModelMetadata(calibration=refused)).card()
     assert "are not calibrated: the error is <large>." not in card
     assert "Not calibrated: the error is &lt;large&gt;." in card

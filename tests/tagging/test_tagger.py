@@ -36,7 +36,7 @@ def test_it_learns_and_is_measured(model: gw.Model) -> None:
     assert model.score(words, labels) == found.accuracy > 0.97
     assert model.task == "tagging"
     assert model.metadata.calibration is None
-    assert model.metadata.why_not_calibrated == "26 validation rows, at least 100 are needed"
+    assert model.metadata.uncalibrated_reason == "26 validation rows, at least 100 are needed"
     assert [one.label.split()[0] in model.classes for one in model.metadata.examples] == [True, True]
     assert "text tagging: B-X, I-X, O" in repr(model)
     card = model.card()

@@ -39,7 +39,7 @@ def measured_on(logits: Array, labels: Array, groups: Array | None = None) -> An
 def test_an_overconfident_member_is_called_calibrated_after_the_fit() -> None:
     logits, labels = rows(2_000, 1, 3.0)
     report = measured_on(logits, labels)
-    assert report.why_not == ""
+    assert report.uncalibrated_reason == ""
     assert report.calibration_error_after < report.chance < 0.05 < report.calibration_error_before
     assert report.loss_after < report.loss_before
 
@@ -69,8 +69,10 @@ def test_a_fit_that_does_not_help_is_not_called_calibrated() -> None:
     logits = rng.normal(0, 3, (3_000, 1))
     p = np.where(logits[:, 0] < 0, 0.02, 0.55)
     report = measured_on(logits, (rng.random(3_000) < p).astype(np.int64))
-    assert report.why_not.startswith(f"the calibration error is {report.calibration_error_after:.4f}, and that of")
-    assert f"on 3,000 predictions is at most {report.chance:.4f} in 95% of samples" in report.why_not
+    assert report.uncalibrated_reason.startswith(
+        f"the calibration error is {report.calibration_error_after:.4f}, and that of"
+    )
+    assert f"on 3,000 predictions is at most {report.chance:.4f} in 95% of samples" in report.uncalibrated_reason
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_a_fit_that_does_not_help_is_not_called_calibrated() -> None:
     ],
 )
 def test_the_rule(before: float, after: float, chance: float, calibrated: bool) -> None:
-    why = calibration.why_not(before, after, chance, 1_000)
+    why = calibration.uncalibrated_reason(before, after, chance, 1_000)
     assert (why == "") == calibrated
     if after > before:
         assert why == f"the calibration error is {after:.4f} after the fit and {before:.4f} before it"

@@ -234,8 +234,8 @@ def saved_lines(model: Model, where: str) -> list[str]:
     lines = [f"weights: {model.ensemble}"]
     if about.calibration is not None and about.calibrated:
         lines.append(f"calibrated: {calibration_line(about.calibration)}")
-    elif about.why_not_calibrated:
-        lines.append(f"not calibrated: {about.why_not_calibrated}")
+    elif about.uncalibrated_reason:
+        lines.append(f"not calibrated: {about.uncalibrated_reason}")
     if model.target.thresholds:
         lines.append(f"thresholds: {', '.join(f'{value:.4g}' for value in model.target.thresholds)}")
     figures = f": {about.evaluations[-1].figures} on the validation set" if about.evaluations else ""

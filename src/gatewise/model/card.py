@@ -70,8 +70,8 @@ class CalibrationReport:
     method: one line. data, n: the predictions that were measured, of a tagger those of steps. loss_*,
     calibration_error_*: on these, before the fit of the weights and the shift and after it, by a fit that has not seen
     them. chance: the calibration error that calibrated probabilities do not exceed in 95% of samples of this size; None
-    in folders of earlier versions, whose figures are those of the rows of the fit. why_not: why the model is not called
-    calibrated, "" if it is.
+    in folders of earlier versions, whose figures are those of the rows of the fit. uncalibrated_reason: why the model
+    is not called calibrated, "" if it is.
     """
 
     method: str
@@ -82,7 +82,7 @@ class CalibrationReport:
     calibration_error_before: float
     calibration_error_after: float
     chance: float | None = None
-    why_not: str = ""
+    uncalibrated_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,13 @@ class ModelMetadata:
     @property
     def calibrated(self) -> bool:
         """Whether held-out rows show that the probabilities are calibrated."""
-        return self.calibration is not None and not self.calibration.why_not
+        return self.calibration is not None and not self.calibration.uncalibrated_reason
 
     @property
-    def why_not_calibrated(self) -> str:
+    def uncalibrated_reason(self) -> str:
         """The reason, "" for a model that is calibrated and where none is known."""
         if self.calibration is not None:
-            return self.calibration.why_not
+            return self.calibration.uncalibrated_reason
         if 0 < self.n_validation < MIN_CALIBRATION_ROWS:
             return f"{counted(self.n_validation, 'validation row')}, at least {MIN_CALIBRATION_ROWS} are needed"
         return ""
@@ -246,7 +246,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     if target.task != "regression":
         calibrated = "are calibrated on the data named above only"
         if not metadata.calibrated:
-            why = escape_markdown(metadata.why_not_calibrated)
+            why = escape_markdown(metadata.uncalibrated_reason)
             calibrated = f"are not calibrated: {why}" if why else "are not calibrated"
         reliable, about = f"{reliable} Its probabilities", f"{calibrated}. {about}"
     return "\n".join([*lines, "## Limitations", "", reliable, about, ""])
@@ -322,8 +322,8 @@ def _evaluations(metadata: ModelMetadata) -> list[str]:
 
 def _calibration(c: CalibrationReport) -> list[str]:
     lines = ["## Calibration", ""]
-    if c.why_not:
-        lines.append(f"Not calibrated: {escape_markdown(c.why_not)}.")
+    if c.uncalibrated_reason:
+        lines.append(f"Not calibrated: {escape_markdown(c.uncalibrated_reason)}.")
     lines += [
         f"Method: {escape_markdown(c.method)}.",
         f"Calibration data: {counted(c.n, 'prediction')}, {escape_markdown(c.data)}.",

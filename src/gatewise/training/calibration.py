@@ -64,11 +64,11 @@ def report_of(
     error_after, bins = reliability_of(target, after, labels)
     chance = chance_calibration_error(bins)
     losses = _loss(target, before, labels), _loss(target, after, labels)
-    why = why_not(error_before, error_after, chance, len(after))
+    why = uncalibrated_reason(error_before, error_after, chance, len(after))
     return CalibrationReport(method, data, len(after), *losses, error_before, error_after, chance, why)
 
 
-def why_not(before: float, after: float, chance: float, n: int) -> str:
+def uncalibrated_reason(before: float, after: float, chance: float, n: int) -> str:
     """Why a model with these calibration errors on n predictions is not called calibrated; "" if it is."""
     if after > before:
         return f"the calibration error is {after:.4f} after the fit and {before:.4f} before it"

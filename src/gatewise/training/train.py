@@ -312,7 +312,7 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
     model = replace(model, metadata=replace(model.metadata, calibration=report))
     if not model.metadata.calibrated:
-        run.callback.log(f"not calibrated: {model.metadata.why_not_calibrated}")
+        run.callback.log(f"not calibrated: {model.metadata.uncalibrated_reason}")
     return model, found
 
 
