@@ -10,6 +10,7 @@ from trust.attacks import (
     folders,
     fuzz,
     hub,
+    imports_onnx,
     imports_text,
     limits,
     numbers,
@@ -20,7 +21,7 @@ from trust.attacks import (
 )
 
 MODULES = (
-    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_text, concurrency),
+    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_onnx, imports_text, concurrency),
     *(server, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

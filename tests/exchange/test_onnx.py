@@ -246,7 +246,9 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
         file = onnx.load_model_from_string(whole)
         damage(file)
         path.write_bytes(file.SerializeToString())
-        assert_refused(r"model.onnx': its graph does not run", gw.from_onnx, path, error=ModelFileError)
+        assert_refused(
+            r"model.onnx': (its graph does not run|.*in another file)", gw.from_onnx, path, error=ModelFileError
+        )
     silent = replace(model, ensemble=replace(model.ensemble, weights=(0.0, 1.0)))
     silent.to_onnx(path)
     assert_refused("the LSTM has weight 0 and is not in the file", gw.from_onnx, path)

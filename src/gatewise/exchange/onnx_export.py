@@ -8,7 +8,7 @@ pooling "none" they are (batch, read steps, outputs), and those after the end of
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,11 @@ def onnx_file(
         inputs += f"; numeric and categorical (batch, columns), of {columns.schema}"
     graph, facts = Graph(storage), {**metadata, **_metadata(ensemble, inputs)}
     raw: bytes = onnx_model(graph, ensemble, facts, series).SerializeToString()
-    error = largest_difference(ensemble, series, raw)
+    runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # its errors are exceptions, too
+    session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+    error = largest_difference(ensemble, series, lambda feed: session.run(None, feed)[0])
     if not error <= TOLERANCE:
         raise ExportError(
             f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
@@ -241,14 +245,10 @@ def _metadata(ensemble: Ensemble, inputs: str) -> dict[str, str]:
     return {f"gatewise.{name}": value for name, value in facts.items()}
 
 
-def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
-    """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences. Raises
-    MissingExtra without onnxruntime.
+def largest_difference(ensemble: Ensemble, series: Any, run: Callable[[dict[str, Array]], Array]) -> float:
+    """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences. run:
+    the first output of the graph for its inputs by name.
     """
-    runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # its errors are exceptions, too
-    session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, ensemble.lstm.arch
     while done < CHECKED:
         sequences = _random_sequences(ensemble, series, rng, CHECKED - done)
@@ -256,7 +256,7 @@ def largest_difference(ensemble: Ensemble, series: Any, raw: bytes) -> float:
         encoded = sequences if series is None else [series.encoded(one) for one in series.rows(sequences)]
         encoded = list(map(with_columns, encoded, rows)) if rows else encoded
         wanted = by_row(ensemble.logits(encoded)).astype(np.float64)
-        found = session.run(None, _feeds(series, sequences) | more)[0]
+        found = run(_feeds(series, sequences) | more)
         if arch.pooling == "none":  # (B, T, outputs)
             counts = [len(truncate(one, arch)) for one in sequences]
             found = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])

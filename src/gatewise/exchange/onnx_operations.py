@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.exchange.onnx_limits import check_file
+from gatewise.exchange.onnx_origins import Origins
+from gatewise.exchange.onnx_process import OnnxProcess
 from gatewise.network.architecture import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source, applied, near
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
@@ -36,53 +39,70 @@ class OnnxSource(Source):
     def __init__(self, model: Any, path: str | Path) -> None:
         """model: the ModelProto that was read from `path`, which is changed."""
         onnx = required("onnx", "onnx", "the ONNX format")
-        runtime = required("onnxruntime", "onnx", "the ONNX format")
-        try:
-            graph, options = model.graph, runtime.SessionOptions()
-            self.output, needed = graph.output[0].name, {graph.output[0].name}
-            self.nodes: list[Any] = []
-            for node in reversed(graph.node):  # those that the first output depends on
-                if not needed.isdisjoint(node.output):
-                    self.nodes.insert(0, node)
-                    needed |= set(node.input)
-            named = {one.name for one in (*graph.output, *graph.input)}
-            for name in dict.fromkeys(name for node in graph.node for name in (*node.input, *node.output)):
-                if name and name not in named:
-                    graph.output.append(onnx.ValueInfoProto(name=name))  # so that it is returned
-            options.log_severity_level, self.where = 4, quote(path, 200)
-            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            self.session = runtime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        except Exception as error:  # ONNX, protobuf and ONNX Runtime have their own
-            raise ModelFileError(f"{quote(path, 200)}: ONNX Runtime does not open it: {quote(error, 200)}") from error
+        self.where = quote(path, 200)
+        graph = model.graph
+        if not len(graph.output):
+            raise ModelFileError(f"{self.where}: its graph has no output")
+        self.output = graph.output[0].name
+        self.nodes = _needed(graph.node, self.output)
+        del graph.node[:], graph.output[1:]
+        graph.node.extend(self.nodes)
+        check_file(model, self.where)
+        named = {one.name for one in (*graph.output, *graph.input)}
+        for name in dict.fromkeys(name for node in graph.node for name in (*node.input, *node.output)):
+            if name and name not in named:
+                graph.output.append(onnx.ValueInfoProto(name=name))  # so that it is returned
         stored = {one.name: one.dims for one in graph.initializer}
-        given = [one for one in self.session.get_inputs() if one.name not in stored]
-        given.sort(key=lambda one: len(one.shape) == 1 and len(given) == 2)  # the lengths last
-        if len(given) not in (1, 2) or (len(given) == 2 and len(given[1].shape) != 1):
+        self.process = OnnxProcess(model.SerializeToString(), self.where, optimize=False)
+        given = [one for one in self.process.inputs if one[0] not in stored]
+        given.sort(key=lambda one: len(one[2]) == 1 and len(given) == 2)  # the lengths last
+        if len(given) not in (1, 2) or (len(given) == 2 and len(given[1][2]) != 1):
             raise InputError(
                 f"{self.where}: {len(given)} inputs; expected ids or series, and optionally the lengths (B,)"
             )
-        self.names, self.types = [one.name for one in given], [_TYPES.get(one.type, "float32") for one in given]
-        shape = [axis if isinstance(axis, int) else None for axis in given[0].shape]
+        self.names = [name for name, _, _ in given]
+        self.types = [_TYPES.get(kind, "float32") for _, kind, _ in given]
+        shape = [axis if isinstance(axis, int) else None for axis in given[0][2]]
         tables = [stored[one.input[0]] for one in self.nodes if one.op_type == "Gather" and one.input[0] in stored]
         sizes = [dims[0] for dims in tables if len(dims) == 2]
         tokens = self.types[0].startswith("int") or (len(shape) == 2 and bool(sizes))
+        if not tokens and len(shape) == 3 and not shape[2]:
+            raise InputError(f"{self.where}: the number of channels of its series must be fixed, not {given[0][2]}")
         size = (sizes or [0])[0] if tokens else shape.pop() or 0
+        if tokens and not size:
+            raise InputError(f"{self.where}: its inputs are ids, and it has no embedding of them (Gather)")
+        self.origins: Origins | None = None  # until the axis of the steps is known
         super().__init__(tokens, size, shape, masked=len(given) == 2)
+        self.origins = Origins(self.nodes, self.names, self._probes(), tokens)
+
+    def _probes(self) -> list[dict[str, Any]]:
+        """The values of all nodes for two batches that differ in the size of each axis of any length."""
+        found = []
+        for batch, steps in ((3, 5), (4, 7)):
+            shape = (self.batch or batch, self.steps or steps)
+            x = np.zeros(shape if self.tokens else (*shape, self.size))
+            x = x[0] if self.single else x.swapaxes(0, 1) if self.time_first else x
+            found.append(self._values(x, np.full(shape[0], shape[1])))
+        return found
+
+    def _values(self, x: Array, lengths: Array) -> dict[str, Any]:
+        """All values of the graph by name."""
+        given = (x, lengths)
+        feed = {name: given[n].astype(self.types[n]) for n, name in enumerate(self.names)}
+        return self.process.run(feed) | feed
 
     def run(self, x: Array, lengths: Array) -> list[Operation]:
-        arrays = zip((x, lengths), self.types, strict=False)
-        feed = dict(zip(self.names, (one.astype(dtype) for one, dtype in arrays), strict=False))
-        names = [one.name for one in self.session.get_outputs()]
-        try:
-            values = dict(zip(names, self.session.run(names, feed), strict=True)) | feed
-        except Exception as error:  # ONNX Runtime has its own
-            raise InputError(f"{self.where}: it does not run for the shape {x.shape}: {quote(error, 200)}") from error
+        values = self._values(x, lengths)
+        steps_axis = 0 if self.single or self.time_first else 1
+        inside = np.arange(x.shape[steps_axis]) < lengths[:, None]  # (B, T)
         tracked, found = set(self.names[:1]), []
         composed = self._composed(values)
         for number, node in enumerate(self.nodes, 1):
+            own = Operation(node.name or node.output[0], node.op_type, f"node {number} of {len(self.nodes)}")
+            if self.origins is not None:
+                self.origins.check(node, own, values, inside, steps_axis)
             if not tracked.isdisjoint(node.input):
                 tracked |= set(node.output)
-                own = Operation(node.name or node.output[0], node.op_type, f"node {number} of {len(self.nodes)}")
                 if node.output[0] not in composed:
                     found.append(self._operation(node, own, values, tracked))
                 elif (whole := composed[node.output[0]]) is not None:
@@ -162,3 +182,13 @@ class OnnxSource(Source):
         x, y = (x, y) if layout else (x.swapaxes(0, 1), None if y is None else y.transpose(2, 0, 1, 3))
         y = None if y is None else y.reshape(*x.shape[:2], -1)
         return own.ran([(Layer(R.shape[2], direction), weights)], x, y)
+
+
+def _needed(nodes: Any, output: str) -> list[Any]:
+    """The nodes on which an output depends, in their order."""
+    names, found = {output}, []
+    for node in reversed(nodes):
+        if not names.isdisjoint(node.output):
+            found.append(node)
+            names |= set(node.input)
+    return found[::-1]

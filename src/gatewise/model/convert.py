@@ -14,7 +14,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
-from gatewise.errors import GatewiseError, InputError, ModelFileError, counted, quote
+from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
@@ -93,6 +93,8 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     ModelFileError for a file that is not an ONNX file.
     """
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference, own_folder
+    from gatewise.exchange.onnx_limits import check_file
+    from gatewise.exchange.onnx_process import OnnxProcess
     from gatewise.members.onnx.graph import load
 
     file = load(path)
@@ -104,13 +106,13 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     if meaning:
         raise InputError(f"{', '.join(meaning)}: {quote(path, 200)} is a file of gatewise, which says this itself")
     model = Model.from_folder(folder)
+    check_file(file, quote(path, 200))
+    series = model.preprocessor if model.channels else None
     try:
-        error = largest_difference(
-            model.explained, model.preprocessor if model.channels else None, file.SerializeToString()
-        )
-    except GatewiseError:
-        raise
-    except Exception as cause:  # ONNX Runtime has its own, and NumPy for outputs of another shape
+        first = file.graph.output[0].name
+        with OnnxProcess(file.SerializeToString(), quote(path, 200)) as process:
+            error = largest_difference(model.explained, series, lambda feed: process.run(feed, [first])[first])
+    except Exception as cause:  # NumPy has its own for outputs of another shape
         raise ModelFileError(f"{quote(path, 200)}: its graph does not run: {quote(cause, 200)}") from cause
     if not error <= TOLERANCE:
         raise ModelFileError(

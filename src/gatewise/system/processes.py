@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -59,6 +60,27 @@ def _malloc_trim() -> Any:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library of the whole process
         return None
+
+
+def can_limit_memory() -> bool:
+    """Whether `limit_process` limits the memory. Other systems than Linux ignore the limit of the address space."""
+    return sys.platform == "linux"
+
+
+def limit_process(memory: int, seconds: int) -> None:
+    """Let this process add so many bytes to its address space, and use every processor for so many seconds. macOS and
+    Windows: no limit.
+    """
+    if not can_limit_memory():
+        return
+    import resource
+
+    pages = int((_ROOT / "proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    all_processors = seconds * (os.cpu_count() or 1)  # the time of all threads counts
+    resource.setrlimit(resource.RLIMIT_CPU, (all_processors, all_processors))
 
 
 def event_loop() -> str:
