@@ -36,10 +36,10 @@ export function stepFormula(s, unit) {
 // Why each step is there.
 const REASONS = [
 	"All four gates compute from the same two vectors: the input at this word, and the h of all units at the previous one.",
-	"A sigmoid lies between 0 and 1, so a gate can scale a memory: near 0 the memory is erased, near 1 it stays.",
-	"The candidate is a tanh, between −1 and 1, because a memory must be able to fall as well as to rise. The input gate scales it.",
-	"The old memory is multiplied, never overwritten: while the forget gate stays near 1, it lasts for many words.",
-	"The new memory is a sum, so that a word can be added without erasing what came before.",
+	"A sigmoid lies between 0 and 1, so a gate scales the memory: at 0 none of it is kept, at 1 all of it.",
+	"The candidate is a tanh, between −1 and 1: it can lower a memory as well as raise it. The input gate scales it.",
+	"The old memory is multiplied by f: 20 words at f = 0.95 keep 36% of it, at f = 0.73 less than 1%.",
+	"The new memory is a sum: what a word adds leaves what f kept as it is.",
 	"The memory has no bound. The tanh brings it back between −1 and 1, and the output gate scales how much of it leaves the cell.",
 	"The memory c stays inside the cell. Only h is passed on: to all gates at the next word, and to the layer above.",
 ];

@@ -40,7 +40,7 @@ export function mount(parts, lesson) {
 	const atPointer = (event) => 1 - ((curve.at(event)[1] - panel.top) / panel.height) * (1 - least());
 	const setGrip = slider(grip, { ...options, vertical: true, at: atPointer });
 
-	const sentence = createSentence(parts.sentence, lesson, { room: 244, share: 0.52 });
+	const sentence = createSentence(parts.sentence, lesson, { room: 238, share: 0.52 });
 
 	const askAgain = question(parts.question, () => {
 		const run = lesson.plain();

@@ -2,19 +2,43 @@
 
 import { fmt, setText, svg } from "../dom.js";
 import { sigmoid } from "../model/arrays.js";
-import { createNetwork, createTraining, forward, seeded } from "../trainer.js";
+import { backward, createNetwork, createTraining, forward, seeded } from "../trainer.js";
 import { createChart } from "../chart.js";
 import { colourOf, path, pictureOf, rect, stroke, text } from "../drawing.js";
 import { choice, handle, question } from "./parts.js";
 import { firstSymbol, oneHot, SYMBOLS } from "./tasks.js";
 
 const UNITS = 8;
+const SEED = 8; // of the first weights
 const LAST = 200; // steps of a run
 const WINDOW = 5; // batches over which the curves are smoothed
 const EDGE = 44;
 const NAMES = 128; // width of the answers next to the lines
 const ROW = 12; // height of a unit
 const TUTORIAL = [[2, 0.8846, "tutorial"], [5, 0.8246, ""]]; // its validation accuracy, as far as it prints it
+
+/** The length of the gradient that the weights of A and B get over `distance` other symbols, in the mean of 64 sequences, as a share of
+ * that without others. A and B occur in the first step only, so it is what reaches that step. held: gates of `forward`. */
+export function gradientShare(network, distance, held) {
+	const lengthOver = (others) => {
+		const draw = firstSymbol(others, seeded(77));
+		let total = 0;
+		for (let n = 0; n < 64; n += 1) {
+			const { x, label } = draw();
+			const run = forward(network, x, held);
+			const gradient = new Float64Array(network.parameters.length);
+			backward(network, run, sigmoid(run.logit) - label, gradient);
+			let squares = 0;
+			for (let row = 0; row < 4 * network.units; row += 1) {
+				const first = row * network.inputs; // the weights of A and B begin each row of the first matrix
+				squares += gradient[first] ** 2 + gradient[first + 1] ** 2;
+			}
+			total += Math.sqrt(squares);
+		}
+		return total;
+	};
+	return lengthOver(distance) / lengthOver(0);
+}
 
 export function mount(parts, lesson) {
 	const { progress, start } = parts;
@@ -30,7 +54,7 @@ export function mount(parts, lesson) {
 	function restart(patch) {
 		if (run?.curve.length > 20) before = run;
 		setting = { ...setting, ...patch };
-		const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: 8, forgetBias: Number(setting.bias) });
+		const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: SEED, forgetBias: Number(setting.bias) });
 		const held = setting.gate === "held" ? { f: 0.5 } : {};
 		run = { network, held, setting, curve: [], training: createTraining(network, firstSymbol(setting.distance, seeded(102)), { held }) };
 		play();
@@ -66,7 +90,9 @@ export function mount(parts, lesson) {
 	const setBias = choice([...parts.bias.children], (bias) => restart({ bias }));
 	question(parts.question, () => {
 		restart({ gate: "held", distance: 20, bias: "1" });
-		return { right: 1, text: "P stays at 1/2: of the first symbol (1/2)²⁰, a millionth, is left in c." };
+		const untrained = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed: SEED, forgetBias: 1 });
+		const share = (held) => Number(gradientShare(untrained, 20, held).toPrecision(1)).toFixed(5).replace(/0+$/, "");
+		return { right: 1, text: `Not from this start: over the others ${share({ f: 0.5 })} of the gradient reaches A and B, with f learned ${share({})}.` };
 	});
 	const sequence = pictureOf(parts.sequence);
 	const [loss, accuracy] = [createChart("Loss, 8 units", [0, 1], 140, [0, 0.69]), createChart("Accuracy, 8 units", [0, 1], 140, [0, 0.5, 1])];

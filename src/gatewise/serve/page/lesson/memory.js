@@ -7,6 +7,22 @@ import { createSentence, strongestStep } from "./sentence.js";
 
 const LATER = 7; // words, of the question in lesson.html
 
+/** The change that holds a gate of all units at step t. */
+const holding = (gate, t, value) => ({ gate, unit: "all", from: t, to: t, value });
+
+/** The step after the strongest one. There f = 0 empties a c that holds the strongest word: at the strongest word itself f acts on
+ * what came before it, and P hardly changes. */
+export const stepAfterStrongest = (run) => Math.min(strongestStep(run) + 1, run.T - 1);
+
+/** What is left, at step `last`, of the change that step t made in c of unit k: `byForgetGate`, the product of f, which is all of it if
+ * the gates after t are those of the run without the change; and `share`, in the model. without: the run in which step t adds nothing. */
+export function leftOfChange({ units: H }, run, without, { t, k, last }) {
+	const change = (n) => run.c[n * H + k] - without.c[n * H + k];
+	let byForgetGate = 1;
+	for (let n = t + 1; n <= last; n += 1) byForgetGate *= run.f[n * H + k];
+	return { byForgetGate, share: change(last) / change(t), steps: last - t };
+}
+
 /** The unit that holds longest what step t adds: the difference in c between this run and one in which no unit adds anything
  * at step t is the largest, on average over the steps after it. */
 export function holdingUnit(model, run, without, t) {
@@ -22,18 +38,23 @@ export function holdingUnit(model, run, without, t) {
 export function mount(parts, lesson) {
 	const { model } = lesson;
 	const H = model.units;
-	const at = () => Math.min(lesson.state.t ?? strongestStep(lesson.plain()), lesson.plain().T - 1);
-	const nothingAdded = (t) => lesson.run([{ gate: "i", unit: "all", from: t, to: t, value: 0 }]);
+	const at = () => Math.min(lesson.state.t ?? stepAfterStrongest(lesson.plain()), lesson.plain().T - 1);
+	const nothingAdded = (t) => lesson.run([holding("i", t, 0)]);
 	const measured = () => lesson.cached("holding", () => {
 		const t = strongestStep(lesson.plain());
 		return { t, unit: holdingUnit(model, lesson.plain(), nothingAdded(t), t) };
 	});
 	const unit = () => lesson.state.unit ?? measured().unit;
+	const left = () => {
+		const { t, unit: k } = measured();
+		const last = Math.min(t + LATER, lesson.plain().T - 1);
+		return leftOfChange(model, lesson.plain(), nothingAdded(t), { t, k, last });
+	};
 	/** Hold a gate of all units at the selected word; null: as the model computes it. */
 	function hold(gate, value) {
 		const t = at();
 		const others = lesson.state.changes.filter((one) => one.gate !== gate || one.from !== t);
-		lesson.set({ t, unit: unit(), changes: value === null ? others : [...others, { gate, unit: "all", from: t, to: t, value }] });
+		lesson.set({ t, unit: unit(), changes: value === null ? others : [...others, holding(gate, t, value)] });
 	}
 	const gate = (name, label) => ({ label, min: 0, max: 1, step: 0.01, value: 0, onInput: (x) => hold(name, x), reset: () => hold(name, null) });
 	const setKeep = handle(parts.keep, gate("f", "Forget gate of all units at this word"));
@@ -45,16 +66,10 @@ export function mount(parts, lesson) {
 	const setGrip = slider(grip, { ...gate("i", "Input gate, at the arrow"), vertical: true, pixels });
 
 	const askAgain = question(parts.question, () => {
-		const { t, unit: k } = measured();
-		const [run, without] = [lesson.plain(), nothingAdded(t)];
-		const last = Math.min(t + LATER, run.T - 1);
-		const change = (n) => run.c[n * H + k] - without.c[n * H + k];
-		let kept = 1;
-		for (let n = t + 1; n <= last; n += 1) kept *= run.f[n * H + k];
-		const share = change(last) / change(t);
+		const { byForgetGate, share } = left();
 		return {
-			right: share < 0.06 ? 0 : share < 0.5 ? 1 : 2,
-			text: `f alone leaves ${fmt(kept)} of it. c has ${fmt(share)} of the change: what units add depends on it too, through h.`,
+			right: share < 0.05 ? 0 : share < 0.5 ? 1 : 2,
+			text: `f alone leaves ${fmt(byForgetGate)} of it, c has ${fmt(share)}: h changes the gates of later words.`,
 		};
 	});
 
@@ -120,7 +135,12 @@ export function mount(parts, lesson) {
 			sentence.drawWords(t);
 			drawEquation(run, n, t ? run.c[n - H] : run.start.c[k]);
 			const name = lesson.names()[measured().t];
-			setText(parts.strongest, name);
+			for (const part of ["strongest", "strongestWord"]) setText(parts[part], name);
+			setText(parts.chosenWord, lesson.names()[t]);
+			setText(parts.emptied, fmt(lesson.run([holding("f", t, 0)]).probability));
+			setText(parts.unread, fmt(nothingAdded(measured().t).probability));
+			const { byForgetGate, steps } = left();
+			setText(parts.meanKept, steps ? fmt(byForgetGate ** (1 / steps)) : "a part"); // of the strongest word at the end of a text nothing follows
 			setText(parts.chosen, k === measured().unit
 				? `Unit ${k} is chosen by measurement: in the words after “${name}” its c keeps the largest change.`
 				: `In the words after “${name}” the c of unit ${measured().unit} keeps the largest change.`);

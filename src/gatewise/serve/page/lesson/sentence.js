@@ -18,7 +18,7 @@ export function strongestStep({ T, prefix }, last = Math.floor(T / 2)) {
 
 /** node: the picture. room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
  * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n. */
-export function createSentence(node, lesson, { room = 420, share = 0.66 } = {}) {
+export function createSentence(node, lesson, { room = 400, share = 0.66 } = {}) {
 	const lines = svg("g", { class: "lines" });
 	const own = svg("g", {});
 	const words = svg("g", { class: "words", role: "radiogroup", "aria-label": "Word" });

@@ -32,6 +32,9 @@ export function mount(parts, lesson) {
 		if (!still || trained()) lesson.draw();
 	}
 
+	/** The series of the picture. */
+	const shownSeries = () => seriesOf([[FIRST, place.first], [FIRST + place.gap, place.second]], seeded(7));
+	const probability = () => sigmoid(forward(network, shownSeries()).logit);
 	function move(patch) {
 		place = { ...place, ...patch };
 		lesson.draw();
@@ -51,8 +54,15 @@ export function mount(parts, lesson) {
 	let heightAt = (y) => y; // of the series in the picture
 	const setGrip = Object.fromEntries(Object.keys(grips).map((name) => [name, slider(grips[name], optionsOf(name, `Height of the ${name} peak in the picture`, { ...HEIGHTS, vertical: true, at: (event) => heightAt(picture.at(event)[1] + LIFT) }))]));
 	question(parts.question, () => {
+		const before = probability();
 		move({ first: place.second, second: place.first });
-		return { right: 1, text: "Mean and maximum are as before. Only the order differs, and the memory holds it." };
+		const after = probability();
+		const answers = [before, 1 - before, 0.5];
+		const away = answers.map((answer) => Math.abs(after - answer));
+		return {
+			right: away.indexOf(Math.min(...away)),
+			text: `It was ${fmt(before)} and is ${fmt(after)}. The mean of the series is the same, so the order decides.`,
+		};
 	});
 
 	/** A row of the picture: y of a value, and its name and lines. */
@@ -73,7 +83,7 @@ export function mount(parts, lesson) {
 
 	function draw() {
 		const second = FIRST + place.gap;
-		const series = seriesOf([[FIRST, place.first], [second, place.second]], seeded(7));
+		const series = shownSeries();
 		const run = forward(network, series);
 		const logits = prefixLogits(network, run);
 		const scores = logits.map((logit, t) => logit - (t ? logits[t - 1] : network.denseBias[0]));
@@ -92,7 +102,7 @@ export function mount(parts, lesson) {
 		const [score, ofScores] = row(284, 64, [-size, size], "Attribution: change of the logit by a step", zero);
 		const { unit, ends } = holder(second);
 		const height = Math.max(0.5, largest(run.c), ...ends.map(largest));
-		const [cell, ofCell] = row(382, 70, [-height, height], `Memory c; bold: unit ${unit + 1}`, zero);
+		const [cell, ofCell] = row(382, 70, [-height, height], `Memory c; unit ${unit + 1}; its band: heights 0.3 to 1.5`, zero);
 		const side = (s) => (s > 0 ? "for" : "against");
 		const strength = (s) => fmt(Math.min(0.5, (0.5 * Math.abs(s)) / size));
 		const trace = (k) => stroke(path(steps.map((t) => [x(t), cell(run.c[t * UNITS + k])])), k === unit ? "trace" : "trace others");
