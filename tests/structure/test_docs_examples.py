@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -134,3 +135,22 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert all(f"python -m trust {name}" in attacks for name in registry.ATTACKS)
     times = (tmp_path / "benchmarks.html").read_text(encoding="utf-8")
     assert "<td>step_tutorial_2</td>" in times
+    page = (tmp_path / "reference/gatewise.html").read_text(encoding="utf-8")
+    assert '<script src="../iframe-worker.js">' in page, "the search of a site that is opened as files"
+    assert "unpkg.com" not in page
+    assert _found_by_search(tmp_path / "cell.html", "forget gate") > 0
+
+
+def _found_by_search(page: Path, words: str) -> int:
+    """How many results chromium shows for a search in a page of the site, which it opens as a file."""
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or pytest.skip("no chromium here: apt-get install chromium")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.goto(page.as_uri())
+        opened.fill(".md-search__input", words)
+        opened.wait_for_selector(".md-search-result__item", timeout=60_000)
+        count: int = opened.locator(".md-search-result__item").count()
+        browser.close()
+    return count
