@@ -68,7 +68,8 @@ class Explanation(Attribution):
     truncated_part: the other members' part of the steps that the LSTM does not read. lstm_share: the LSTM's share of
     the score, |LSTM| / Σ |member|, of the sums over the steps; None for the LSTM alone. phrases: the parts of the text
     that members know by name, such as n-grams, the largest score first. columns: those of the row, whose scores are
-    part of the base value and add up exactly.
+    part of the base value and add up exactly. prefix_logits (T + 1, outputs) float64: the logits after 0, 1, ... T
+    steps, where the method computes them, which prefix difference does; else None.
     """
 
     steps: list[str]
@@ -96,6 +97,7 @@ class Explanation(Attribution):
     columns: tuple[ColumnScore, ...] = ()
     step: int | None = None
     labels: tuple[str, ...] | None = None
+    prefix_logits: Array | None = None
 
     def __str__(self) -> str:
         """The prediction, the score and its parts, and the score of each step, one a line."""
@@ -283,4 +285,5 @@ def explain_example(
         columns=tuple(columns),
         step=example.step,
         labels=None if example.step is None else tuple(example.labels),
+        prefix_logits=example.prefix_logits if chosen.rule == "prefix" else None,
     )

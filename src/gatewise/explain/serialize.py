@@ -25,6 +25,7 @@ from gatewise.types import Array
 Json = dict[str, Any]
 
 _DECIMALS = 6  # a screen shows two or three
+_CHART_DECIMALS = 2  # a chart is 100 pixels high, and its readout has two decimals
 _PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions run, for a network of up to 128 units
 
 
@@ -86,6 +87,18 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     of, score = example.ensemble.target, example.score
     probability = None if of.task == "regression" else _list(of.probabilities(logits)[:, score.target])
     return {"stride": stride, "probability": probability, "score": _list(score(logits))}
+
+
+def _chart_json(explanation: Explanation, logits: Array) -> Json:
+    """The prefix predictions as `prefix_json`, but only what a chart draws of them: a notebook stores each output.
+
+    logits: (T + 1, outputs).
+    """
+    of, score = explanation.of, explanation.score
+    if of.task == "regression":
+        return {"stride": 1, "probability": None, "score": _list(score(logits))}
+    probabilities = of.probabilities(logits)[:, score.target]
+    return {"stride": 1, "probability": np.round(probabilities, _CHART_DECIMALS).tolist()}
 
 
 def attribution_json(explanation: Explanation, methods: Sequence[str], max_phrases: int | None = None) -> Json:
@@ -214,7 +227,7 @@ def heatmap_json(values: Array, name: str, layer: int) -> Json:
 
 def side_json(explanation: Explanation, example: Example | None = None) -> Json:
     """The data of the HTML report without the figure: parts of the page's answers, and words in place of their
-    positions. With the example also its prefix predictions.
+    positions. The prefix predictions are those of the example or, without it, of a method that computes them.
     """
     one, attribution = explanation, attribution_json(explanation, [explanation.method])
     if len(one.parts) > 1:
@@ -230,6 +243,8 @@ def side_json(explanation: Explanation, example: Example | None = None) -> Json:
     if example is not None:
         _ = example.prefix_logits  # computed here, they are shared by both examples
         view["prefix"] = prefix_json(example.with_score(one.score))
+    elif one.prefix_logits is not None:
+        view["prefix"] = _chart_json(one, one.prefix_logits)
     return view
 
 

@@ -177,8 +177,9 @@ def test_before_and_after_stand_side_by_side(look: Any) -> None:
     page = look(report_page(model.explain(text), model.trace(text), changed))
     heads = page.locator(".pair h2").all_inner_texts()
     before, after = changed.probabilities()
-    assert heads[0] == f"Before: {model.classes[before.argmax()]}, P(good) = {before[1]:.2f}"
-    assert heads[1] == f"After: {model.classes[after.argmax()]}, P(good) = {after[1]:.2f}"
+    for head, name, p in zip(heads, ("Before", "After"), (before, after), strict=True):
+        label = model.classes[int(p.argmax())]
+        assert head == f"{name}: {label}, P({label}) = {p.max():.2f}"
     assert "forget gate of unit 3 = 1" in page.inner_text(".status >> nth=0")
     assert "→" in page.inner_text(".changenote")
     page.wait_for_selector(".map canvas")
@@ -190,6 +191,23 @@ def test_two_texts_and_hostile_labels(look: Any) -> None:
     page = look(compare_page([(model.explain(text), model.trace(text)) for text in texts]))
     assert page.locator(".pair .words").count() == 2
     assert page.evaluate("() => document.querySelectorAll('img, iframe, b').length") == 0
+
+
+def test_an_explanation_in_a_notebook_has_a_chart_where_its_method_computes_one(look: Any) -> None:
+    model = known_model()
+    methods = ("prefix-difference", "leave-one-out")
+    explained = [model.explain(TEXT, method) for method in methods]
+    page = look("<!doctype html><title>a notebook</title>" + "".join(one._repr_html_() for one in explained))
+    drawn, without = (page.frame_locator(f"iframe >> nth={n}") for n in (0, 1))
+    page.locator("iframe").nth(0).scroll_into_view_if_needed()
+    drawn.locator(".prefixline").wait_for(state="attached")
+    points = drawn.locator(".prefixline").get_attribute("d").count("L")
+    assert points == len(model.trace(TEXT).steps), "the base value, and a point for each word"
+    before, after = model.target.probabilities(model.trace(TEXT).prefix_logits)[-2:, 1]
+    assert f"{before:.2f} → {after:.2f}" in drawn.locator(".linebox .readout").inner_text()
+    page.locator("iframe").nth(1).scroll_into_view_if_needed()
+    without.locator(".words .word").first.wait_for()
+    assert not without.locator("svg.line").is_visible(), "no empty chart"
 
 
 def test_a_notebook_cell(look: Any) -> None:

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -178,7 +177,9 @@ def measured(folder: Path, is_trained: bool) -> dict[str, list[float]]:
         (folder / name).write_bytes(content)
     page = (PAGE / "lesson.html").read_text(encoding="utf-8")
     sentences = re.findall(r'<option value="([^"]+)">', page)
-    review = (PAGE / "lesson" / "shell.js").read_text(encoding="utf-8").split("const REVIEW = [")[1].split("].flat()")[0]
+    review = (
+        (PAGE / "lesson" / "shell.js").read_text(encoding="utf-8").split("const REVIEW = [")[1].split("].flat()")[0]
+    )
     wanted = list(dict.fromkeys(one["measure"] for one in CLAIMS if one.get("trained", False) == is_trained))
     given = {
         "PAGE": str(PAGE),

@@ -27,7 +27,10 @@ function drawSide({ name, view }) {
 	const column = el("div", {}, el("h2", {}, `${name}: ${headingText(prediction, model)}`),
 		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)));
 	const { text, part } = textOf(words);
-	createReading(column, column, { label: name }).draw({ ...view, inputText: text, text: part }, {});
+	const line = el("div", { class: "linebox", hidden: !view.prefix }); // most methods compute no prefix predictions
+	const reading = createReading(column, line, { label: name });
+	column.append(line);
+	reading.draw({ ...view, inputText: text, text: part }, {});
 	const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
 	column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
 	return column;
