@@ -7,6 +7,7 @@ import pytest
 
 from gatewise.explain import Clamp
 from gatewise.explain.opening import opening_of
+from gatewise.model.model import Model
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
 
 
@@ -16,8 +17,20 @@ def number(text: str) -> float:
 
 def probability_of(page: Any) -> float:
     """The shown probability of the class `good`."""
-    assert page.inner_text("#prediction .of") == "P(good) ="
-    return number(page.inner_text("#prediction .probability"))
+    name, shown = page.inner_text("#prediction .of"), number(page.inner_text("#prediction .probability"))
+    label = page.inner_text("#prediction .label")
+    assert name in ("P(good) =", "P(bad) =")
+    assert label == "undecided" or name == f"P({label}) =", "the probability is that of the label"
+    return shown if name == "P(good) =" else round(1 - shown, 2)
+
+
+def predicted_text(model: Model, text: str) -> str:
+    """What the page says of a prediction: the label and its probability."""
+    p = model.predict_proba([text])[0]
+    label = model.classes[int(p.argmax())]
+    if abs(p[1] - 0.5) <= 0.05:
+        return f"undecided, P({model.classes[1]}) = {p[1]:.2f}"
+    return f"{label}, P({label}) = {p.max():.2f}"
 
 
 def write(page: Any, text: str) -> None:
@@ -269,7 +282,7 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
         text = f"The reviews were {one}, but the film is {two}."
         head = page.locator("#compare h3").nth(n).inner_text()
         assert head.startswith(("First", "Second")[n])
-        assert head.endswith(f", P(good) = {model.predict_proba([text])[0, 1]:.2f}")
+        assert head.endswith(f": {predicted_text(model, text)}")
     assert "a bag-of-words model cannot tell them apart" in page.inner_text("#compare .status")
     marked = page.locator("#compare .pair > div >> nth=1").locator(".marked").all_inner_texts()
     assert set(marked) <= {"terrible", "wonderful", ",", "but", "the", "film", "is"}

@@ -1,8 +1,10 @@
 """The first minutes of a new user: a slider is dragged, a text typed fast, the server fails, a class watches."""
 
+from itertools import pairwise
+
 import pytest
 
-from tests.serve.page.conftest import LINK, TEXT, Visit, choose, known_model
+from tests.serve.page.conftest import LINK, TEXT, Visit, choose, known_model, painted
 
 
 def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit) -> None:
@@ -223,10 +225,33 @@ SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
     .map(one => one.outerHTML.slice(0, 90))"""
 
 
+@pytest.mark.parametrize("name", ["many", "stream"])
+def test_presentation_mode_fits_720_pixels_with_all_that_it_can_show(visit: Visit, name: str) -> None:
+    """A long text or a series, many classes, the longest step, and a change with its note."""
+    start = "#t=" + ("This+is+not+a+bad+film+" * 12 if name == "many" else "1+2%0A2+1%0A0+1")
+    page = visit(name, width=1280, height=720).open(start)
+    change = {"gate": "f", "unit": "all", "value": 0, "from": 0, "to": 2}
+    page.change(present=True, s=6, changes=[change])
+    page.wait_for_selector("#prediction .changenote:not([hidden])")
+    painted(page)
+    assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight")
+    boxes = [page.locator(part).bounding_box() for part in ("#words", "#line", "#prediction", "#steps")]
+    for above, below in pairwise(boxes):
+        assert above["y"] + above["height"] <= below["y"] + 1, "no part lies over another one"
+    assert boxes[-1]["y"] + boxes[-1]["height"] <= 720
+    assert page.locator("#words .legend").bounding_box()["height"] > 20
+    scale = page.evaluate("() => document.querySelector('#cell svg').getScreenCTM().a")
+    assert 31 * scale >= 23.9, "the text of the cell has 24 px"
+    line = page.locator("#words .words").evaluate("one => parseFloat(getComputedStyle(one).lineHeight)")
+    shown = page.locator("#words").bounding_box()["height"] - page.locator("#words .legend").bounding_box()["height"]
+    assert name == "stream" or shown >= line, "one line of words, the others scroll"
+
+
 def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
     page = visit().open(f"{LINK}&s=7&w=8")
+    explained = f"P(good) = {page.state('data.prediction.probability'):.2f}"
+    assert explained in page.inner_text("#steps .stepline"), "after the last word the cell names the same probability"
     shown = page.inner_text("#prediction .of") + " " + page.inner_text("#prediction .probability")
-    assert shown in page.inner_text("#steps .stepline"), "after the last word the cell names the same probability"
     choose(page, "comparebutton")
     page.fill("#compare textarea", "a bad film")
     page.wait_for_selector("#compare h3")

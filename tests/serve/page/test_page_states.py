@@ -12,6 +12,7 @@ import pytest
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from tests.serve.page.conftest import LINK, MODELS, TEXT, TEXTS, Visit, choose, first_of, hold, known_model
+from tests.serve.page.test_page import predicted_text
 from tests.small_models import small_model
 
 
@@ -34,7 +35,8 @@ def test_the_sum_of_the_scores_is_one_sentence_and_close_to_one_half_is_undecide
     assert page.inner_text("#details .sum").endswith(", residual +0.02")
     good = {"label": "good", "target": "good", "favours": True}
     for probability, label in ((0.53, "undecided"), (0.56, "good")):
-        replace(page, "prediction", **good, probability=probability, undecided=label == "undecided")
+        both = [1 - probability, probability]
+        replace(page, "prediction", **good, probability=probability, probabilities=both, undecided=label == "undecided")
         assert page.inner_text("#prediction .label") == label
         assert page.inner_text("#prediction .probability") == f"{probability:.2f}"
     held = hold(page, '"attribution"')
@@ -90,8 +92,8 @@ def test_the_model_can_be_chosen(visit: Visit) -> None:
     page.wait_for_function("() => window.gatewise?.store.get().model?.served === 'wide'")
     page.settle()
     assert page.input_value("#text") == TEXT
-    p = MODELS["wide"]().predict_proba([TEXT])[0, 1]
-    assert page.inner_text("#prediction .probability") == f"{p:.2f}"
+    wanted = predicted_text(MODELS["wide"](), TEXT).split()[-1]
+    assert page.inner_text("#prediction .probability") == wanted
     assert "served=wide" in page.url
     page.select_option("#models", "series")
     page.wait_for_selector("#hint:has-text('paste a row')")
@@ -137,10 +139,8 @@ def test_headings_announcements_and_text_from_right_to_left(visit: Visit) -> Non
     assert names[:5] == ["Text", "Predictions after each word", "Prediction", "Change it", "Model"]
     page.fill("#text", "a bad film")
     page.settle()
-    p = known_model().predict_proba(["a bad film"])[0, 1]
-    page.wait_for_function(
-        "wanted => document.querySelector('[data-live]').textContent.endsWith(wanted)", arg=f", P(good) = {p:.2f}"
-    )
+    wanted = predicted_text(known_model(), "a bad film")
+    page.wait_for_function("wanted => document.querySelector('[data-live]').textContent === wanted", arg=wanted)
     page.fill("#text", "זה לא סרט רע בכלל " * 8)
     page.settle()
     assert page.evaluate("() => getComputedStyle(document.querySelector('#text')).direction") == "rtl"
@@ -201,7 +201,9 @@ def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
         p, q = model.predict_proba([text, other])[:, k]
         page.wait_for_selector(f"#compare .status:has-text(': P(class {k}) = {p:.2f} → {q:.2f} (')")
         heads = page.locator("#compare h3").all_inner_texts()
-        assert [head.rpartition(", ")[2] for head in heads] == [f"P(class {k}) = {x:.2f}" for x in (p, q)]
+        both = model.predict_proba([text, other])
+        own = [f"P(class {x.argmax()}) = {x.max():.2f}" for x in both]  # each label with its own probability
+        assert [head.rpartition(", ")[2] for head in heads] == own
 
     expect(one)
     held = hold(page, other)

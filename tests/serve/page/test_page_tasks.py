@@ -95,6 +95,17 @@ def test_a_tagger_shows_a_label_below_each_word_and_explains_one(visit: Visit) -
     assert len(page.query_selector_all("#words .word[data-label]")) == 2
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_labels_of_a_tagger_are_not_cut(visit: Visit, width: int) -> None:
+    page = visit("tagger", width=width).open("#t=" + TEXTS[1].replace(" ", "+"))
+    # A label has 16 px, 8 px below its word.
+    end = page.locator("#words .word").evaluate_all(
+        "all => Math.max(...all.map(one => one.getBoundingClientRect().bottom)) + 8 + 16"
+    )
+    assert end <= page.locator("#words .legend").bounding_box()["y"]
+    assert page.evaluate("() => words.scrollHeight <= words.clientHeight")
+
+
 def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
     page = visit("columns").open("#t=" + TEXTS[1].replace(" ", "+"))
     row: dict[str, Any] = {"stars": None, "age": None, "shop": None, "town": None}
@@ -111,6 +122,17 @@ def test_the_columns_of_a_row_have_fields_and_parts(visit: Visit) -> None:
 
 def _wait(page: Any, step: int) -> None:
     page.wait_for_function(f"() => document.querySelector('{STATUS}').textContent.startsWith('step {step}')")
+
+
+def test_a_stream_is_offered_only_where_the_model_can_stream(visit: Visit) -> None:
+    page = visit("stream+series").open("#served=stream&t=1+2%0A2+1")
+    page.click("#stream summary")
+    page.wait_for_selector(PLAY)
+    page.select_option("#models", "series")  # bidirectional
+    page.wait_for_function("() => window.gatewise?.store.get().model?.served === 'series'")
+    page.settle()
+    assert not page.is_visible("#stream")
+    assert page.evaluate("() => gatewise.store.get().model.can_stream") is False
 
 
 def test_a_series_is_streamed_and_goes_on_where_it_was_paused(visit: Visit) -> None:

@@ -9,7 +9,7 @@ import { createLoader } from "./loader.js";
 import { createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { UNLINKED, createAddress, fitToModel, readFragment } from "./url.js";
-import { labelOf, valueText, weightsText } from "./value.js";
+import { headingText, weightsText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
@@ -169,7 +169,7 @@ function drawAround(state, changed) {
 	if (any("data") && state.data) loadBelow();
 	if (any("data")) {
 		const shown = state.data?.prediction;
-		if (shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
+		if (shown && document.activeElement === box) announce(headingText(shown, state.data.model));
 	}
 }
 store.subscribe(drawAround);
@@ -223,7 +223,7 @@ function showModel(model) {
 		setText(byId("edit"), "Edit the series");
 		setText(compare.querySelector("h2"), "Compare two series");
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
-		byId("stream").hidden = Boolean(model.made); // it needs a server
+		byId("stream").hidden = Boolean(model.made) || !model.can_stream; // it needs a server
 	}
 }
 

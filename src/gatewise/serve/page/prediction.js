@@ -2,7 +2,7 @@
 
 import { button, el, fmt, safeText, setText } from "./dom.js";
 import { selectedWord, tokenNounOf } from "./store.js";
-import { changeText, labelOf, othersText, probabilityName, sideOf } from "./value.js";
+import { changeText, labelOf, othersText, probabilityName, shownProbability, sideOf } from "./value.js";
 
 /** Whether the numbers that are shown belong to the changes that are listed. */
 export const isCurrent = ({ data, changes, earlyPrediction }) => (earlyPrediction ?? data)?.changes === undefined || (earlyPrediction ?? data).changes === changes;
@@ -28,9 +28,9 @@ export function createPredictionView(root, store) {
 		const prediction = data && (state.earlyPrediction ?? data.prediction);
 		setText(label, data ? labelOf(prediction, data.model) : "–");
 		label.className = `label ${data ? sideOf(prediction) : ""}`;
-		const p = data?.model.task === "classification" ? prediction.probability : null;
-		setText(of, p === null ? "" : `${probabilityName(prediction.target)} =`);
-		setText(number, p === null ? "" : fmt(p));
+		const shown = data?.model.task === "classification" ? shownProbability(prediction, data.model) : null;
+		setText(of, shown ? `${probabilityName(shown.name)} =` : "");
+		setText(number, shown ? fmt(shown.value) : "");
 		for (const [node, line] of [[others, data ? othersText(prediction, data.model) : ""], [notes, data ? notesOf(state, prediction).join(" ") : ""]]) {
 			node.hidden = !line;
 			setText(node, line);

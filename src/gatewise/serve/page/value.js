@@ -11,7 +11,7 @@ export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecid
 /** The class of CSS of a prediction: for or against the explained class, or none while it is undecided. */
 export const sideOf = (prediction) => (prediction.undecided ? "" : prediction.favours ? "for" : "against");
 
-/** P(positive): the name of the one probability that the page shows, that of the explained class. */
+/** P(positive): the name of a probability. Scores, lines and changes are those of the explained class. */
 export const probabilityName = (target) => `P(${safeText(target)})`;
 
 /** P(positive) = 0.82, or the number alone. */
@@ -19,8 +19,19 @@ export function valueText(prediction) {
 	return prediction.probability === null ? number(prediction.score) : `${probabilityName(prediction.target)} = ${fmt(prediction.probability)}`;
 }
 
-/** The prediction and the probability of the explained class: negative, P(positive) = 0.18; a number once. */
-export const headingText = (prediction, model) => (prediction.probability === null ? safeText(prediction.label) : `${labelOf(prediction, model)}, ${valueText(prediction)}`);
+/** The class whose probability stands next to the label, and the probability. It is the predicted class: "negative" above
+ * P(positive) = 0.18 is misread. Without one predicted class, undecided or with several labels, it is the explained class. */
+export function shownProbability({ label, undecided, target, probability, probabilities }, { task, labels }) {
+	if (task !== "classification" || undecided) return { name: target, value: probability };
+	return { name: label, value: probabilities[labels.indexOf(label)] };
+}
+
+/** The prediction and its probability: negative, P(negative) = 0.82; a number once. */
+export function headingText(prediction, model) {
+	if (prediction.probability === null) return safeText(prediction.label);
+	const { name, value } = shownProbability(prediction, model);
+	return `${labelOf(prediction, model)}, ${probabilityName(name)} = ${fmt(value)}`;
+}
 
 /** The weights of members: LSTM 0.65, n-grams 0.27. */
 export const weightsText = (members) => members.map(({ name, weight }) => `${name} ${weight.toFixed(2)}`).join(", ");

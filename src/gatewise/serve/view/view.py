@@ -325,6 +325,7 @@ def model_json(model: Model) -> Json:
         "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
         "change": DEFAULT_CHANGE,
         "lstm_note": model.ensemble.lstm_note(),
+        "can_stream": _can_stream(model),
         "scaling": None if scaling is None else {"mean": list(scaling.mean), "std": list(scaling.std)},
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
@@ -334,6 +335,18 @@ def model_json(model: Model) -> Json:
         "card": model.card(),
         "units": _dataset_json(model.units),
     }
+
+
+def _can_stream(model: Model) -> bool:
+    """Whether `POST /stream` accepts the requests of the page: those for the LSTM alone where other members have a
+    weight.
+    """
+    others = any(weight for _, weight in model.ensemble.others)
+    try:
+        model.stream(network_only=others)
+    except InputError:
+        return False
+    return True
 
 
 def layer_of(model: Model, layer: int | None) -> int:

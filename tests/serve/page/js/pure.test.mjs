@@ -215,7 +215,11 @@ test("a value is a probability, or a number in its own unit", () => {
   const label = { probability: 0.824, score: 1.2, target: "good" };
   const price = { probability: null, score: -1234.567, target: "price" };
   assert.equal(valueText(label), "P(good) = 0.82");
-  assert.equal(headingText({ ...label, label: "bad" }, { task: "classification", labels: ["a", "b", "c"] }), "bad, P(good) = 0.82");
+  const two = { task: "classification", labels: ["buy", "pass"] };
+  const buy = { label: "buy", target: "pass", probability: 0.06, probabilities: [0.94, 0.06] };
+  assert.equal(headingText(buy, two), "buy, P(buy) = 0.94");
+  assert.equal(headingText({ ...buy, undecided: true, probability: 0.48, probabilities: [0.52, 0.48] }, two), "undecided, P(pass) = 0.48");
+  assert.equal(headingText({ ...label, label: "good, new", target: "good" }, { task: "multilabel", labels: ["good", "new"] }), "good, new, P(good) = 0.82");
   assert.equal(valueText(price), "\u22121,235");
   assert.equal(number(0.00012345), "0.0001234");
   assert.deepEqual([0.00012345, -2, 0].map((x) => scoreText(x, true)), ["+0.0001234", "\u22122", "0"]);
