@@ -13,7 +13,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
-from gatewise.model import convert
+from gatewise.model import comparison
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
 from gatewise.serve.view.view import View
@@ -40,9 +40,11 @@ def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of outputs takes few inputs, where it is not what is tested."""
-    monkeypatch.setattr(convert, "INPUTS", 40)
+    monkeypatch.setattr(comparison, "INPUTS", 40)
+    monkeypatch.setattr(comparison, "LONGEST", 60)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", READ)
 def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path) -> None:
     case = CASES[name]

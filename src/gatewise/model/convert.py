@@ -4,7 +4,8 @@
 >>> model = gw.from_keras("sentiment.keras", word_index=index, classes=["no", "yes"])  # doctest: +SKIP
 
 The network runs on random inputs while its operations are recorded, and they become an `Architecture`
-(`gatewise.network.operations`). Then gatewise and the network compute the outputs of 1,000 random inputs.
+(`gatewise.network.operations`). Then gatewise and the network compute the outputs of the same inputs
+(`gatewise.model.comparison`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,20 +17,16 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.model.card import ModelMetadata
+from gatewise.model.comparison import compare, random_inputs
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Architecture
-from gatewise.network.forward import forward, in_batches
-from gatewise.network.operations import Act, Found, Source, applied, near, read
+from gatewise.network.operations import Found, Source, read
 from gatewise.target import Target
 from gatewise.text import Encoding, TokenEncoding
-from gatewise.types import Array, Task
-
-INPUTS = 1_000  # random ones, which both compute
-_GROUP = 100  # sequences of one length
-_LONGEST = 24  # steps of a random sequence, where the network takes any number
+from gatewise.types import Task
 
 
 class Meaning(TypedDict, total=False):
@@ -142,7 +139,7 @@ def _model(
     elif word_index is not None:
         raise InputError("word_index is for networks of token ids, and this one reads series")
     target = _target(found.activation, arch, classes, task)
-    _check(source, found, arch)
+    compare(source, found, arch)
     if (target.outputs, arch.outputs) == (1, 2):
         difference = {name: parameters[name][1:] - parameters[name][:1] for name in ("dense.weight", "dense.bias")}
         arch, parameters = replace(arch, outputs=1), {**parameters, **difference}
@@ -206,24 +203,10 @@ def _encoding(words: Any, vocab_size: int) -> tuple[Encoding, int]:
     return encoding, 0
 
 
-def _inputs(source: Source, scaling: Any, rng: np.random.Generator, length: int, count: int) -> tuple[Array, Array]:
-    """Random inputs (B, T) or (B, T, C), padded at the end, and their lengths (B,)."""
-    lengths = np.full(count, length, dtype=np.intp)
-    if source.masked:
-        lengths[1:] = -np.sort(-rng.integers(1, length + 1, count - 1))  # in descending order, as packing wants them
-    if source.tokens:
-        x: Array = rng.integers(source.pad is not None, source.size, (count, length))
-    else:
-        mean, std = np.array(scaling or ((0.0,) * source.size, (1.0,) * source.size))
-        x = (mean + std * rng.standard_normal((count, length, source.size))).astype(np.float32)
-    x[np.arange(length) >= lengths[:, None]] = source.pad or 0
-    return x, lengths
-
-
 def _read(source: Source) -> Found:
     """The network as it runs on random inputs. Raises InputError naming the operation that is not read."""
     rng, count, length = np.random.default_rng(0), source.batch or 4, source.steps or 7
-    x, lengths = _inputs(source, None, rng, length, count)
+    x, lengths = random_inputs(source, None, rng, length, count)
     try:
         found = read(source.operations(x, lengths), x, lengths)
     except InputError as error:
@@ -233,29 +216,6 @@ def _read(source: Source) -> Found:
         read(source.operations(x, lengths), x, lengths)
         raise InputError(f"{error}; without padded steps it is, so it reads the steps that the mask skips") from None
     if not source.tokens and any(found.scaling[0]):  # those inputs were far from what the network is made for
-        x, lengths = _inputs(source, found.scaling, rng, length, count)
+        x, lengths = random_inputs(source, found.scaling, rng, length, count)
         found = read(source.operations(x, lengths), x, lengths)
     return found
-
-
-def _check(source: Source, found: Found, arch: Architecture) -> None:
-    """Compare the outputs for random inputs. Raises InputError naming the first operation that differs."""
-    rng, done, group, pads = np.random.default_rng(1), 0, source.batch or _GROUP, arch.padding == "pre"
-    while done < INPUTS:
-        length = source.steps or (arch.max_length if pads else int(rng.integers(1, _LONGEST + 1)))
-        x, lengths = _inputs(source, found.scaling, rng, length, group)
-        shorter = rng.integers(1, length + 1, group) if pads else lengths
-        if pads:  # in front
-            x[np.arange(length) < length - shorter[:, None]] = 0
-        sequences = [row[-count:] if pads else row[:count] for row, count in zip(x, shorter, strict=True)]
-        if not source.tokens:
-            sequences = [SeriesPreprocessor(*found.scaling).encoded(one) for one in sequences]
-        wanted = read(source.operations(x, lengths), x, lengths).outputs
-        logits = in_batches(forward, found.parameters, arch, sequences).astype(np.float64)
-        outputs = applied(logits, Act(found.activation))
-        if not near(outputs, wanted):
-            error = np.abs(outputs - wanted).max()
-            raise InputError(
-                f"an output for a random input of {length} steps differs by {error:.2g}, each layer does not"
-            )
-        done += group

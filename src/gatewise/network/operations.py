@@ -95,6 +95,10 @@ class Operation:
         raise InputError(f"layer {self}: {reason or by_type}")
 
 
+class ShapeError(InputError):
+    """A network of another library does not run for inputs of this shape."""
+
+
 class Source:
     """A network of another library, and how it is called: with token ids (B, T) or series (B, T, C), in some libraries
     with the axes of time and batch exchanged, or without a batch.
@@ -116,12 +120,26 @@ class Source:
                 f"the inputs must be ids (B, T) or series (B, T, C), not of {len(shape) + (not tokens)} axes"
             )
         self.batch, self.steps = (1, shape[0]) if self.single else shape
-        if not self.single and (self.batch, self.steps) != (1, None):
-            probe = self.batch or 3, self.steps or 5
-            x = np.zeros(probe if tokens else (*probe, size))
-            lstms = [one.x for one in self.run(x, np.full(len(x), x.shape[1])) if isinstance(one.what, list)]
-            if lstms and lstms[0] is not None and lstms[0].shape[:2] == probe[::-1] != probe:
-                self.time_first, self.batch, self.steps = True, self.steps, self.batch
+        if not self.single and (self.batch, self.steps) != (1, None) and self._reads_time_first():
+            self.time_first, self.batch, self.steps = True, self.steps, self.batch
+
+    def _reads_time_first(self) -> bool:
+        """Whether the first axis of the inputs is the time: what the first LSTM layer reads of a probe shows it."""
+        shape = self.batch or 3, self.steps or 5
+        x = np.zeros(shape if self.tokens else (*shape, self.size))
+        try:
+            operations = self.run(x, np.full(shape[0], shape[1]))
+        except InputError:
+            if not self.masked:
+                raise
+            try:  # with lengths of the second axis
+                operations = self.run(x, np.full(shape[1], shape[0]))
+            except InputError:
+                operations = []
+            if not operations:
+                raise
+        lstms = [one.x for one in operations if isinstance(one.what, list)]
+        return bool(lstms) and lstms[0] is not None and lstms[0].shape[:2] == shape[::-1] != shape
 
     def run(self, x: Array, lengths: Lengths) -> list[Operation]:
         """The operations for inputs as the network takes them. The last one has the outputs as x."""
@@ -134,7 +152,8 @@ class Source:
 
 class Found(NamedTuple):
     """What `read` returns. activation: of the outputs, one of `OUTPUT_ACTIVATIONS`. scaling: mean and std by which the
-    channels are standardised before. outputs: of the network, (B, K), with pooling "none" (N, K).
+    channels are standardised before. outputs: of the network, (B, K), with pooling "none" (N, K). time_first: the
+    network returns outputs of steps with the time as the first axis. exact: the parameters in float64.
     """
 
     arch: Architecture
@@ -142,6 +161,8 @@ class Found(NamedTuple):
     activation: str
     scaling: tuple[tuple[float, ...], tuple[float, ...]]
     outputs: Array
+    time_first: bool
+    exact: dict[str, Array]
 
 
 def read(operations: Sequence[Operation], inputs: Array, lengths: Lengths) -> Found:
@@ -343,8 +364,11 @@ class _Reader:
         arrays += [part for _, weights in self.layers for one in weights for part in one]
         arrays += [part for one in dense for part in one[:2]]
         names = parameter_shapes(arch)  # from input to output
-        parameters = {name: np.ascontiguousarray(one, np.float32) for name, one in zip(names, arrays, strict=True)}
-        return Found(arch, parameters, activation, self.scaling, self.seen)
+        exact = {name: np.ascontiguousarray(one, np.float64) for name, one in zip(names, arrays, strict=True)}
+        parameters = {name: np.ascontiguousarray(one, np.float32) for name, one in exact.items()}
+        assert last.x is not None
+        time_first = not np.array_equal(self.seen, output_rows(last.x, self.inside, not self.pooling, False))
+        return Found(arch, parameters, activation, self.scaling, self.seen, time_first, exact)
 
 
 def _joined(steps: Sequence[Affine | Act], width: int) -> tuple[list[Affine], list[Act]]:
@@ -380,6 +404,18 @@ def applied(rows: Array, what: Affine | Act) -> Array:
     logs = rows - rows.max(axis=-1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=-1, keepdims=True))
     return np.asarray(np.exp(logs) if what.name == "softmax" else logs)
+
+
+def output_rows(x: Array, inside: Array, steps: bool, time_first: bool) -> Array:
+    """The outputs x of a network, in any layout of the axes: (B, K) of sequences, or with `steps` (N, K) of the steps
+    that are inside (B, T).
+    """
+    batch, length = inside.shape
+    if not steps:
+        return x.reshape(batch, -1)
+    if time_first:
+        return x.reshape(length, batch, -1).swapaxes(0, 1)[inside]
+    return x.reshape(batch, length, -1)[inside]
 
 
 def near(found: Array, expected: Array) -> bool:
