@@ -12,6 +12,7 @@ from trust.attacks import (
     hub,
     imports_onnx,
     imports_text,
+    imports_torch,
     limits,
     numbers,
     rows,
@@ -21,7 +22,7 @@ from trust.attacks import (
 )
 
 MODULES = (
-    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_onnx, imports_text, concurrency),
-    *(server, streams, wheels),
+    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_onnx, imports_text, imports_torch),
+    *(concurrency, server, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

@@ -40,8 +40,9 @@ def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of outputs takes few inputs, where it is not what is tested."""
-    monkeypatch.setattr(comparison, "INPUTS", 40)
-    monkeypatch.setattr(comparison, "LONGEST", 60)
+    monkeypatch.setattr(comparison, "SHORT", 6)
+    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
+    monkeypatch.setattr(comparison, "LONGEST", 30)
 
 
 @pytest.mark.usefixtures("quick")

@@ -77,6 +77,12 @@ def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pyt
         commands._attempt([explain], np.random.default_rng([1, 0]), tmp_path)  # a try without an earlier output
 
 
+def test_modules_that_are_read_without_a_comparison_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatewise.model.convert.compare", lambda *_: None)
+    monkeypatch.setattr("gatewise.nn.operations._cuts", lambda *_: False)
+    assert "is off by" in failures("imports-torch", 60, tmp_path)
+
+
 def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits.resource, "setrlimit", lambda *_: None)
     with pytest.raises(RuntimeError, match="RLIMIT_DATA does not limit the memory"):

@@ -126,7 +126,9 @@ def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
     inside = graph.add("Unsqueeze", step_mask(graph, x, lengths), ints(2))  # (B, T, 1)
     missing = graph.add("IsNaN", scaled)
     known = graph.add("And", graph.add("Not", missing), inside)  # (B, T, C)
-    filled = graph.add("Where", known, scaled, _interpolated(graph, scaled, known))
+    filled = scaled
+    if own.missing == "interpolate":
+        filled = graph.add("Where", known, scaled, _interpolated(graph, scaled, known))
     filled = graph.add("Where", inside, filled, scalar(0, np.float32))
     if not own.mask:
         return filled

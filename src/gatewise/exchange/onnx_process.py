@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.network.operations import ShapeError
 from gatewise.system.processes import can_limit_memory, limit_process
 from gatewise.types import Array
 
@@ -85,7 +86,7 @@ class OnnxProcess:
         """
         answer, arrays = self._ask({"outputs": list(outputs)}, feed, min(SECONDS, self._left))
         if "error" in answer:
-            raise InputError(f"{self._where}: it does not run: {quote(answer['error'], 200)}")
+            raise ShapeError(f"{self._where}: it does not run: {quote(answer['error'], 200)}")
         return arrays
 
     def close(self) -> None:

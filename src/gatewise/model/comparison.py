@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels import get
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
@@ -20,12 +20,13 @@ from gatewise.network.operations import TOLERANCE, Act, Found, Source, applied, 
 from gatewise.network.ops import Ops
 from gatewise.types import Array, Lengths
 
-INPUTS = 1_000  # random ones of few steps
+SHORT = 64  # steps: each length up to it is compared, and each number of sequences
+FEW_BATCHES = (1, 2, 3, 9, 33, 64)  # sequences of a network of one length
+FULL_BATCHES = (100,) * 10
 LONGEST = 2_000  # steps of a sequence, where the network takes any number
 MAGNITUDES = (1e-3, 10.0, 1e3)  # by which the numbers of series are multiplied
-BATCHES = (1, 2, 3, 9, 33, 65, 129, 257)
-_GROUP = 100  # sequences of a batch
-_SHORT = 24  # steps of most sequences
+BATCHES = (100, 128, 129, 257)  # beyond SHORT
+_STEPS = 24  # of a sequence of random numbers
 _STEPS_PER_RUN = 6_000  # of a batch with all ids
 _ROUNDING = 10.0  # two float32 computations may differ by this many times what one differs from float64
 _UNDECIDED = 1e-2  # of an output: with a larger allowance for rounding, nothing is compared
@@ -34,7 +35,8 @@ _UNDECIDED = 1e-2  # of an output: with a larger allowance for rounding, nothing
 @dataclass(frozen=True)
 class Inputs:
     """Inputs of a network. x: ids (B, T) or channels (B, T, C), padded. lengths (B,). inside (B, T): the steps that are
-    not padded. name: for messages, such as "2,000 steps". layers: whether each layer is compared, not the outputs only.
+    not padded. name: for messages, such as "numbers times 10". layers: whether each layer is compared, not the outputs
+    only.
     """
 
     name: str
@@ -42,6 +44,12 @@ class Inputs:
     lengths: Lengths
     inside: Array
     layers: bool = False
+
+    @property
+    def shown(self) -> str:
+        """For messages."""
+        count, steps = self.x.shape[:2]
+        return f"{self.name}, {counted(count, 'sequence')} of {counted(steps, 'step')},"
 
 
 def random_inputs(
@@ -77,20 +85,22 @@ class _Comparison:
         self.rng = np.random.default_rng(1)
         self.front = arch.padding == "pre"
         self.steps = source.steps or (arch.max_length if self.front else None)
-        self.group = source.batch or _GROUP
         self.scaling = SeriesPreprocessor(*found.scaling) if not source.tokens else None
 
     def cases(self) -> Iterator[Inputs]:
         """All inputs that are compared."""
-        for _ in range(-(-INPUTS // self.group)):
-            yield self._random("random numbers", self.steps or int(self.rng.integers(1, _SHORT + 1)), self.group, True)
+        if self.steps is None:
+            for steps, count in enumerate(self.rng.permutation(SHORT) + 1, 1):
+                yield self._random("random inputs", steps, self.source.batch or int(count), steps <= _STEPS)
+        else:
+            for count in (*FEW_BATCHES, *FULL_BATCHES):
+                yield self._random("random inputs", self.steps, self.source.batch or count, True)
         if self.source.tokens:
             yield from self._every_id()
         else:
             yield from self._magnitudes()
-        if self.source.batch is None:
-            for count in BATCHES:
-                yield self._random(f"a batch of {count}", self.steps or 6, count)
+        for count in () if self.source.batch else BATCHES:
+            yield self._random("random inputs", self.steps or 6, count)
         if self.steps is None:
             yield from self._lengths()
         if self.source.pad is not None:
@@ -104,6 +114,8 @@ class _Comparison:
         else:
             wanted = self._outputs(inputs)
         outputs = self._computed(inputs, self.found.parameters, Ops())
+        if outputs.shape != wanted.shape:
+            self._refuse(inputs, np.inf)
         error = _largest(outputs - wanted)
         allowed = TOLERANCE * max(1.0, _largest(wanted))
         if error <= allowed:
@@ -114,7 +126,7 @@ class _Comparison:
             rounding = _largest(outputs - exact)
             if rounding > _UNDECIDED / _ROUNDING:
                 raise InputError(
-                    f"the outputs for {inputs.name} cannot be compared: rounding to float32 changes them by "
+                    f"the outputs for {inputs.shown} cannot be compared: rounding to float32 changes them by "
                     f"{rounding:.2g}"
                 )
             if error <= allowed + _ROUNDING * rounding:
@@ -125,7 +137,12 @@ class _Comparison:
         """Of the network, in the order of the rows of gatewise."""
         x = self.source.operations(inputs.x, inputs.lengths)[-1].x
         assert x is not None
-        return output_rows(x, inputs.inside, self.arch.pooling == "none", self.found.time_first)
+        steps = self.arch.pooling == "none"
+        rows = inputs.inside.size if steps else len(inputs.inside)
+        if x.size % rows:
+            each = "step" if steps else "sequence"
+            raise InputError(f"for {inputs.shown} the outputs have the shape {x.shape}, not a row for each {each}")
+        return output_rows(x, inputs.inside, steps, self.found.time_first)
 
     def _computed(self, inputs: Inputs, parameters: Any, ops: Ops) -> Array:
         """Outputs of gatewise, from the sequences without padded steps."""
@@ -137,15 +154,15 @@ class _Comparison:
 
     def _refuse(self, inputs: Inputs, error: float) -> None:
         """Raise InputError naming the operation that differs, or the inputs."""
-        where = f"for {inputs.name} an output differs by {error:.2g}"
+        where = f"for {inputs.shown} an output differs by {error:.2g}"
         if not self.source.masked or inputs.layers:
             try:
                 read(self.source.operations(inputs.x, inputs.lengths), inputs.x, inputs.lengths)
             except InputError as reason:
                 raise InputError(f"{where}: {reason}") from None
         raise InputError(
-            f"{where}, though each layer is read: the network computes such inputs in another way than others; leave "
-            "out what depends on their number, length or size"
+            f"{where}, and each layer is read: the network computes something else for such inputs; remove what "
+            "depends on the size of the numbers, the length, the batch or the place of padded steps"
         )
 
     def _random(self, name: str, steps: int, count: int, layers: bool = False, scale: Any = 1.0) -> Inputs:
@@ -163,7 +180,7 @@ class _Comparison:
         """Each id of the vocabulary at least once, in random order."""
         first = int(self.source.pad is not None or self.front)
         ids = self.rng.permutation(np.arange(first, self.source.size))
-        steps = self.steps or min(_SHORT, len(ids))
+        steps = self.steps or 2  # of many, the network may forget the first ones
         count = self.source.batch or max(1, min(_STEPS_PER_RUN, len(ids)) // steps)
         for start in range(0, len(ids), count * steps):
             some = np.resize(ids[start : start + count * steps], (count, steps))
@@ -171,7 +188,7 @@ class _Comparison:
             yield Inputs("each token id", some, lengths, np.ones(some.shape, dtype=bool), True)
 
     def _magnitudes(self) -> Iterator[Inputs]:
-        steps, count = self.steps or _SHORT, self.source.batch or 20
+        steps, count = self.steps or _STEPS, self.source.batch or 20
         for factor in MAGNITUDES:
             yield self._random(f"numbers times {factor:g}", steps, count, scale=factor)
         mixed = 10 ** self.rng.uniform(-3, 3, (count, steps, self.source.size))
@@ -181,17 +198,16 @@ class _Comparison:
 
     def _lengths(self) -> Iterator[Inputs]:
         """A length in each range up to twice as many steps, and the longest."""
-        first = 2
-        while first * _SHORT < 2 * LONGEST:
-            most = min(first * _SHORT, LONGEST)
-            first *= 2
-            steps = int(self.rng.integers(most // 2, most + 1))
-            yield self._random(f"{steps:,} steps", steps, self.source.batch or 1)
-        yield self._random(f"{LONGEST:,} steps", LONGEST, self.source.batch or 3)
+        most = SHORT
+        while most < LONGEST:
+            steps = int(self.rng.integers(most, min(2 * most, LONGEST)))
+            most *= 2
+            yield self._random("random inputs", steps, self.source.batch or 1)
+        yield self._random("random inputs", LONGEST, self.source.batch or 3)
 
     def _padded_anywhere(self) -> Iterator[Inputs]:
         """Padded steps in front, in the middle and, in random rows, everywhere but at one step."""
-        steps, count = self.steps or _SHORT, self.source.batch or 20
+        steps, count = self.steps or _STEPS, self.source.batch or 20
         places: dict[str, Callable[[], Array]] = {
             "in front": lambda: np.arange(steps) >= self.rng.integers(0, steps, (count, 1)),
             "in the middle": lambda: self.rng.random((count, steps)) < 0.6,

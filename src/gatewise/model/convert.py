@@ -54,8 +54,9 @@ def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
 
     >>> model = gw.from_keras("reviews.keras", word_index=word_index, classes=["bad", "good"])  # doctest: +SKIP
 
-    Raises InputError naming the layer, its type and its place where gatewise does not compute the network: nothing is
-    approximated. ModelFileError for a file that `keras.models.load_model` does not open with safe_mode.
+    Raises InputError naming the layer, its type and its place where gatewise does not compute the network, or an output
+    differs (`gatewise.model.comparison`). ModelFileError for a file that `keras.models.load_model` does not open with
+    safe_mode.
     """
     from gatewise.exchange.keras_operations import KerasSource
 
@@ -145,7 +146,7 @@ def _model(
         arch, parameters = replace(arch, outputs=1), {**parameters, **difference}
     for array in parameters.values():
         array.setflags(write=False)
-    reads: Preprocessor = preprocessor or SeriesPreprocessor(*found.scaling, mask_value=source.pad)
+    reads: Preprocessor = preprocessor or SeriesPreprocessor(*found.scaling, mask_value=source.pad, missing="refuse")
     # The default of a tagger, leave-one-out, needs a token in place of the word that it leaves out.
     no_unknown = target.per_step and source.tokens and reads.unknown is None
     method = "integrated-gradients" if no_unknown else ""

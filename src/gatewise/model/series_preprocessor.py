@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ class SeriesPreprocessor:
 
     mean, std: one number per channel; std is 1 for a constant channel. A missing value (NaN) is interpolated linearly
     between its neighbours in the channel; before the first value and after the last it takes the nearest one, and a
-    channel without any value takes the training mean. mask: append a channel with the share of the C channels that are
+    channel without any value takes the training mean. missing: "refuse" raises InputError instead, for an imported
+    network, which has no such rule. mask: append a channel with the share of the C channels that are
     missing at the step. `fit` sets it where training data have missing values. steps: of the shortest and the longest
     training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras. columns:
     as of `TextPreprocessor`.
@@ -51,6 +52,7 @@ class SeriesPreprocessor:
     level: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
     columns: RowSchema = NO_ROW_COLUMNS
+    missing: Literal["interpolate", "refuse"] = "interpolate"
     unknown: ClassVar[None] = None
 
     def __post_init__(self) -> None:
@@ -206,6 +208,12 @@ class SeriesPreprocessor:
         """One series (length, C), standardised and interpolated, with the mask."""
         scaled = self.scaled(series)
         missing = np.isnan(scaled)
+        if self.missing == "refuse" and missing.any():
+            step, channel = np.argwhere(missing)[0].tolist()
+            raise InputError(
+                f"step {step + 1}, channel {channel + 1}: a value is missing, for which the imported network has no "
+                "rule; give a number in its place"
+            )
         for channel in np.flatnonzero(missing.any(axis=0)).tolist():
             column, gap = scaled[:, channel], missing[:, channel]
             # The scaled training mean is 0.

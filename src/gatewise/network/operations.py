@@ -129,15 +129,13 @@ class Source:
         x = np.zeros(shape if self.tokens else (*shape, self.size))
         try:
             operations = self.run(x, np.full(shape[0], shape[1]))
-        except InputError:
+        except ShapeError as error:
             if not self.masked:
                 raise
-            try:  # with lengths of the second axis
+            try:  # with lengths for the second axis
                 operations = self.run(x, np.full(shape[1], shape[0]))
-            except InputError:
-                operations = []
-            if not operations:
-                raise
+            except ShapeError:
+                raise error from None
         lstms = [one.x for one in operations if isinstance(one.what, list)]
         return bool(lstms) and lstms[0] is not None and lstms[0].shape[:2] == shape[::-1] != shape
 

@@ -27,8 +27,8 @@ _DEFAULTS = {"alpha": 1.0, "beta": 1, "threshold": 20, "approximate": "none"}  #
 # What moves numbers, pools them or casts them: its effect is found from the values.
 _ARRANGE = """
     view reshape flatten unflatten squeeze unsqueeze permute transpose t contiguous movedim swapaxes flip cat concat
-    concatenate hstack stack split chunk unbind select narrow index_select gather expand expand_as repeat __getitem__
-    mean max amax sum add __add__ __radd__ mul __mul__ __rmul__ div __truediv__ masked_fill where to float double type
+    concatenate hstack stack split chunk unbind select narrow index_select gather expand expand_as repeat getitem
+    mean max amax sum add radd mul rmul div truediv masked_fill where to float double type
     type_as clone detach cpu long int identity pad _pack_padded_sequence _pad_packed_sequence dropout feature_dropout
     alpha_dropout dropout1d dropout2d alphadropout adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d max_pool1d
     adaptivemaxpool1d adaptiveavgpool1d maxpool1d avgpool1d data t mt
@@ -37,11 +37,11 @@ _ARRANGE = """
 _CONSTANTS = "zeros_like ones_like full_like new_zeros new_ones new_full"
 # What returns no tensor, and does not depend on the numbers of the tensor that it reads.
 _METADATA = """
-    size dim ndimension numel nelement __len__ stride is_floating_point is_complex is_contiguous get_device
-    element_size __hash__ shape dtype device ndim is_cuda layout requires_grad is_sparse is_leaf grad_fn names
+    size dim ndimension numel nelement len stride is_floating_point is_complex is_contiguous get_device
+    element_size hash shape dtype device ndim is_cuda layout requires_grad is_sparse is_leaf grad_fn names
     is_quantized is_nested is_cpu is_mps itemsize nbytes
 """
-# Refused, with a reason of their own. An operator has the name of its method, here without underscores: x == 7 is eq.
+# Refused, with a reason of their own. An operator has the name of its method without underscores: x == 7 is eq.
 _COMPARISONS = """
     eq ne lt gt le ge less less_equal greater greater_equal not_equal isnan isinf isfinite isclose sign bool heaviside
     logical_not logical_and logical_or logical_xor nonzero argmax argmin argsort sort topk unique isin
@@ -54,6 +54,7 @@ _COMPARES = (
     "Give the lengths of the sequences as a second input, example=(x, lengths), or compute this before the network"
 )
 _LIMITS_NUMBERS = "it limits numbers, which gatewise does not compute; do this before or after the network"
+_ROUNDS = "it rounds numbers to whole ones, which gatewise does not compute; do this before the network"
 _WRITES = "it writes into a tensor; compute the tensor with cat, stack or a mask of the lengths"
 _LEAVES_TORCH = (
     "it makes Python values of the numbers of a tensor, and what the module then does may depend on them; remove it, "
@@ -176,6 +177,7 @@ class _Recorder(TorchFunctionMode):
         name = func.__name__
         if name == "__get__":  # of an attribute, such as x.T
             name = func.__self__.__name__
+        name = name.removeprefix("__").removesuffix("__")
         if self._depends((args, kwargs)):
             self._values(self._operation(name, name), args, kwargs, output)
         elif any(id(one) in self.counts for one in _tensors((args, kwargs))):
@@ -185,7 +187,7 @@ class _Recorder(TorchFunctionMode):
 
     def _values(self, own: Operation, args: Any, kwargs: Any, output: Any) -> None:
         """A function that read numbers of the network."""
-        if own.type == "__setitem__":
+        if own.type == "setitem":
             self._refuse(own)
         if own.type in _CONSTANTS.split():
             return
@@ -209,7 +211,7 @@ class _Recorder(TorchFunctionMode):
             own.refuse("it limits the lengths; cut the sequences before they reach the network")
 
     def _refuse(self, own: Operation) -> NoReturn:
-        name = own.type.strip("_")
+        name = own.type.strip("_").lower()
         if name == "setitem":
             own.refuse(_WRITES)
         if name in _COMPARISONS.split():
@@ -269,19 +271,21 @@ class _Recorder(TorchFunctionMode):
         x = args[0]
         if key in ("max", "amax") and any(isinstance(one, Tensor) for one in (*args[1:], settings.get("other"))):
             own.refuse(_LIMITS_NUMBERS)
-        if output.dtype == torch.bool or (isinstance(x, Tensor) and x.is_floating_point() > output.is_floating_point()):
-            own.refuse(_COMPARES)  # a cast, such as bool or long, of a maximum the first result
+        if output.dtype == torch.bool:
+            own.refuse(_COMPARES)
+        if isinstance(x, Tensor) and x.is_floating_point() and not output.is_floating_point():
+            own.refuse(_ROUNDS)
         if key in ("masked_fill", "where"):
             for number in self._fills([*args[1:], settings.get("value"), settings.get("other")]):
                 if number != 0 and not number <= -1:
                     own.refuse(
                         f"it fills masked steps with {number:g}; fill with 0 for a mean, with -inf for a maximum"
                     )
-        if key != "__getitem__":
+        if key != "getitem":
             return own
         shown = _shown_index(args[1])
         if any(_cuts(x, axis, item, self.steps) for axis, item in _slices(x, args[1])):
-            own.refuse(f"{shown} takes a constant number of steps of {self.steps:,}; cut the inputs before the network")
+            own.refuse(f"{shown} has a constant bound of the steps; cut the sequences before they reach the network")
         return replace(own, type=shown)
 
     def _fills(self, values: list[Any]) -> Iterator[float]:
@@ -332,8 +336,8 @@ def _shown_index(index: Any) -> str:
     shown = []
     for item in index if isinstance(index, tuple) else (index,):
         if isinstance(item, slice):
-            bounds = ["" if one is None else str(int(one)) for one in (item.start, item.stop)]
-            shown.append(":".join(bounds))
+            start, stop, step = ("" if one is None else str(int(one)) for one in (item.start, item.stop, item.step))
+            shown.append(f"{start}:{stop}:{step}" if step else f"{start}:{stop}")
         elif item is Ellipsis:
             shown.append("...")
         else:

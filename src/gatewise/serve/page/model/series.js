@@ -5,7 +5,8 @@ const HEIGHT = 4; // of these channels at their time
 
 /** A series, rows of numbers with null where one is missing, as rows of float32: standardised, missing values interpolated,
  * and with a window the steps of each row, what the LSTM reads of them, and the time. own: the entry of config.json. */
-export function readSeries(series, { mean, std, mask = false, steps = [0, 0], window = 0, level = [], spread = [] }) {
+export function readSeries(series, { mean, std, mask = false, steps = [0, 0], window = 0, level = [], spread = [], missing = "interpolate" }) {
+	if (missing === "refuse" && series.some((row) => row.includes(null))) throw new Error("a value is missing, for which the imported network has no rule");
 	const scaled = mean.map((one, c) => filled(series.map((row) => (row[c] === null ? NaN : Math.fround((row[c] - one) / std[c])))));
 	if (mask) scaled.push(series.map((row) => Math.fround(row.filter((x) => x === null).length / mean.length)));
 	const rows = series.map((_, t) => Float32Array.from(scaled, (column) => column[t]));
