@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import gatewise as gw
 from gatewise.errors import InputError
-from gatewise.metrics import evaluate, wilson_interval
+from gatewise.metrics import wilson_interval
 from gatewise.model import bundled
 from gatewise.model.card import EvalResult
 from gatewise.model.model import Model
@@ -60,10 +60,10 @@ def results_of(sentences: list[Sentence], logits: Array, model: Model) -> list[E
     """The evaluation of all sentences, then of those of each capability, from the logits (n, 1) of the model."""
     labels = np.array([CLASSES.index(sentence.label) for sentence in sentences])
     capabilities = np.array([sentence.capability for sentence in sentences])
-    results = [EvalResult.of(evaluate(model.target, logits, labels, ALL))]
+    results = [EvalResult.of(model.target.evaluate(logits, labels, ALL))]
     for capability in dict.fromkeys(capabilities.tolist()):
         rows = np.flatnonzero(capabilities == capability)
-        of_capability = evaluate(model.target, logits[rows], labels[rows], f"{ALL}: {capability}")
+        of_capability = model.target.evaluate(logits[rows], labels[rows], f"{ALL}: {capability}")
         # So few rows say nothing about calibration.
         results.append(replace(EvalResult.of(of_capability), calibration_error=None))
     return results

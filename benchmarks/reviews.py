@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.contenders.base import Arrays
 from gatewise.data import batches, imdb
 from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.ragged import flat
 from gatewise.text import KerasEncoding, keras_index
 
 VOCAB_SIZE, LENGTH, EMBEDDING_DIM, UNITS = 10_000, 1000, 32, 100
@@ -67,7 +68,7 @@ def read(path: str | None) -> Reviews:
     encoding = KerasEncoding(index, VOCAB_SIZE)
     ids = [sequence[-LENGTH:] for sequence in encoding.encode_batch(texts)]
     words = sorted(index, key=index.__getitem__)[: VOCAB_SIZE - 4]
-    return Reviews(ids, reviews.labels, encoding.vocab_size, reviews.source, texts, words)
+    return Reviews(ids, flat(reviews.labels), encoding.vocab_size, reviews.source, texts, words)
 
 
 @cache  # many cases have the same

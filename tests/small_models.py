@@ -7,7 +7,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.text import Encoding
 from gatewise.types import Task
 from tests.explain.random_net import parameters_of
@@ -27,7 +27,7 @@ def small_model(
     """
     preprocessor = reads if isinstance(reads, SeriesPreprocessor) else TextPreprocessor(reads)
     inputs, size, *_ = preprocessor.inputs
-    plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "outputs": Target(classes, task).outputs}
+    plain = {"embedding_dim": 5 if inputs == "tokens" else 0, "outputs": target_of(classes, task).outputs}
     make: Any = Architecture
     if not isinstance(shape.get("layers"), tuple):
         make, plain["units"] = Architecture.stacked, 6

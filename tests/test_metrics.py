@@ -16,12 +16,12 @@ from gatewise.metrics import (
     RegressionEvaluation,
     chance_calibration_error,
     entities_of,
-    evaluate,
     wilson_interval,
     with_interval,
 )
 from gatewise.model.card import CalibrationReport, ModelMetadata
-from gatewise.target import Target, by_input
+from gatewise.ragged import Ragged
+from gatewise.target import target_of
 from gatewise.text import TokenEncoding
 from tests.small_models import small_model
 
@@ -30,39 +30,39 @@ LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
 
 @pytest.mark.parametrize("threshold", [0.5, 0.2])
 def test_two_classes_close_to_the_threshold_are_undecided(threshold: float) -> None:
-    target = Target(("no", "yes"), thresholds=(threshold,))
+    target = target_of(("no", "yes"), thresholds=(threshold,))
     p = threshold + np.array([-0.06, -0.05, 0.0, 0.05, 0.06])
     assert target.undecided(np.stack([1 - p, p], axis=1)).tolist() == [False, True, True, True, False]
-    assert not Target(("a", "b", "c")).undecided(np.full((2, 3), 1 / 3)).any()
-    assert not Target(("a", "b"), "multilabel").undecided(np.full((2, 2), 0.5)).any()
+    assert not target_of(("a", "b", "c")).undecided(np.full((2, 3), 1 / 3)).any()
+    assert not target_of(("a", "b"), "multilabel").undecided(np.full((2, 2), 0.5)).any()
 
 
 def test_multilabel() -> None:
-    target = Target(("a", "b", "c"), "multilabel", thresholds=(0.5, 0.2, 0.9))
+    target = target_of(("a", "b", "c"), "multilabel", thresholds=(0.5, 0.2, 0.9))
     np.testing.assert_allclose(target.probabilities(LOGITS), 1 / (1 + np.exp(-LOGITS)))
     assert target.labels(LOGITS).tolist() == [("a", "b"), ("b",)]
-    assert Target(("a", "b"), "multilabel").outputs == 2
+    assert target_of(("a", "b"), "multilabel").outputs == 2
 
 
 def test_thresholds_decide_and_those_of_three_classes_divide_the_probabilities() -> None:
     half = 1 / (1 + np.exp(-0.4))
     for threshold, label in ((half - 0.01, "yes"), (half + 0.01, "no")):
-        assert Target(("no", "yes"), thresholds=(threshold,)).labels(np.array([[0.4]])).tolist() == [label]
+        assert target_of(("no", "yes"), thresholds=(threshold,)).labels(np.array([[0.4]])).tolist() == [label]
     p = np.array([[0.5, 0.4, 0.1], [0.7, 0.2, 0.1]])
-    target = Target(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
+    target = target_of(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
     assert target.decide(p).tolist() == [1, 0]
-    assert Target(("a", "b", "c")).decide(p).tolist() == [0, 0]
+    assert target_of(("a", "b", "c")).decide(p).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e-15, 0.3, 1 - 1e-9])
 def test_the_decision_score_is_positive_where_the_second_class_is_predicted(threshold: float) -> None:
-    target, logits = Target(("a", "b"), thresholds=(threshold,)), np.linspace(-60, 60, 241)[:, None]
+    target, logits = target_of(("a", "b"), thresholds=(threshold,)), np.linspace(-60, 60, 241)[:, None]
     np.testing.assert_array_equal(target.decision(logits) >= 0, target.predicted(logits) == 1)
 
 
 @pytest.mark.parametrize("thresholds", [(), (0.9, 0.5, 0.05)])
 def test_the_largest_decision_score_is_that_of_the_predicted_class(thresholds: tuple[float, ...]) -> None:
-    target, logits = Target(("a", "b", "c"), thresholds=thresholds), np.random.default_rng(3).normal(size=(300, 3))
+    target, logits = target_of(("a", "b", "c"), thresholds=thresholds), np.random.default_rng(3).normal(size=(300, 3))
     predicted = target.predicted(logits)
     np.testing.assert_array_equal(target.decision(logits).argmax(axis=1), predicted)
     assert (predicted != logits.argmax(axis=1)).any() == bool(thresholds)
@@ -275,17 +275,12 @@ def test_entities_are_runs_of_one_type() -> None:
 
 
 def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
-    target = Target(TAGS, "tagging")
+    target = target_of(TAGS, "tagging")
     true = [["B-X", "I-X", "O", "B-Y"], ["O", "S-Y"], ["B-X"]]
     said = [["B-X", "I-X", "O", "B-X"], ["O", "S-Y"], ["I-X"]]
-    truth, logits = (
-        by_input(array, true)
-        for array in (
-            np.array([TAGS.index(tag) for row in true for tag in row]),
-            5.0 * np.eye(len(TAGS))[[TAGS.index(tag) for row in said for tag in row]],
-        )
-    )
-    found = evaluate(target, logits, truth, "made")
+    truth = Ragged.of([[TAGS.index(tag) for tag in row] for row in true])
+    logits = Ragged.of([5.0 * np.eye(len(TAGS))[[TAGS.index(tag) for tag in row]] for row in said])
+    found = target.evaluate(logits, truth, "made")
     assert (found.n, found.sequences, found.accuracy) == (7, 3, pytest.approx(5 / 7))
     counts = {one.type: (one.support, one.predicted, one.correct) for one in found.entities}
     assert counts == {"all": (4, 4, 3), "X": (2, 3, 2), "Y": (2, 1, 1)}
@@ -293,11 +288,11 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     assert [one.f1 for one in found.entities[1:]] == pytest.approx([4 / 5, 2 / 3])
     low, high = found.accuracy_interval
     assert low < found.accuracy < high
-    words = by_input(np.array([[1.0], [-1.0]]), ["ab"]), by_input(np.array([1, 1]), ["ab"])
-    again = evaluate(Target(("NOUN", "VERB"), "tagging"), *words, "made")
+    logits_of_words = Ragged.of([[[1.0], [-1.0]]])
+    again = target_of(("NOUN", "VERB"), "tagging").evaluate(logits_of_words, Ragged.of([[1, 1]]), "made")
     assert again.entities == ()
     with pytest.raises(InputError, match="row 1: 1 label for 2 steps"):
-        evaluate(target, logits, by_input(np.zeros(6, dtype=np.int64), ["abcd", "a", "b"]), "made")
+        target.evaluate(logits, Ragged.of([[0] * 4, [0], [0]]), "made")
 
 
 def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -> None:
@@ -307,9 +302,8 @@ def test_the_interval_of_a_tagger_knows_that_steps_of_a_sequence_go_together() -
     width = []
     for right in (together, mixed):
         logits = np.where(right, 3.0, -3.0)[:, None]
-        found = evaluate(
-            Target(("a", "b"), "tagging"), by_input(logits, [range(10)] * 40), by_input(truth, [range(10)] * 40), "made"
-        )
+        lengths = np.full(40, 10)
+        found = target_of(("a", "b"), "tagging").evaluate(Ragged(logits, lengths), Ragged(truth, lengths), "made")
         assert found.accuracy == 0.75
         width.append(found.accuracy_interval[1] - found.accuracy_interval[0])
     assert width[0] > 2.5 * width[1]

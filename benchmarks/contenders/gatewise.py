@@ -27,7 +27,7 @@ from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
 from gatewise.network.trainable import Network
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.training import recipe
 from gatewise.training.network_data import NetworkData
 from gatewise.training.supervised_loop import SupervisedLoop
@@ -81,7 +81,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
     training_data = NetworkData(
         recipe=chosen,
         architecture=arch,
-        target=Target(("a", "b")),
+        target=target_of(("a", "b")),
         sequences=reviews,
         labels=labels,
         train=every,
@@ -172,7 +172,7 @@ def _ensemble(settings: Settings, arrays: Arrays) -> Ensemble:
     """Of the network alone. The parameters are read-only, as in a model that `load` opened."""
     arch = architecture(settings, arrays)
     parameters = {name: kernels.read_only(array.copy()) for name, array in parameters_of(arch, arrays).items()}
-    return Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), Target(("negative", "positive")))
+    return Ensemble((LSTM(arch, parameters),), (1.0,), np.zeros(1), target_of(("negative", "positive")))
 
 
 def numpy_product(settings: Settings, arrays: Arrays) -> Task:

@@ -17,6 +17,7 @@ from benchmarks.machine import cores
 from benchmarks.worker import Worker, python_with
 from gatewise.data import Labelled
 from gatewise.data.read import read_series
+from gatewise.ragged import flat
 
 ECE_ROWS = 150  # test rows from which the calibration error is an estimate of anything
 Runs = list[dict[str, float]]
@@ -57,7 +58,7 @@ def _own(train: Labelled, test: Labelled, seed: int) -> dict[str, float]:
 
 
 def _rmse(predicted: Any, test: Labelled) -> float:
-    return float(np.sqrt(np.mean((predicted - test.labels.ravel()) ** 2)))
+    return float(np.sqrt(np.mean((predicted - flat(test.labels).ravel()) ** 2)))
 
 
 def _peer(train: Labelled, test: Labelled, seeds: int, peers: Path) -> Runs:
@@ -66,7 +67,7 @@ def _peer(train: Labelled, test: Labelled, seeds: int, peers: Path) -> Runs:
     x, query = (
         np.stack([np.pad(row, ((0, length - len(row)), (0, 0))).T for row in part.inputs]) for part in (train, test)
     )
-    arrays, runs = {"x": x, "y": train.labels.ravel(), "query": query}, Runs()
+    arrays, runs = {"x": x, "y": flat(train.labels).ravel(), "query": query}, Runs()
     worker = Worker("minirocket", "aeon", python_with("aeon", peers), cores(), {})
     for seed in range(-1, seeds):  # the first run compiles
         worker.load("minirocket", {"seed": max(seed, 0), "task": train.task}, arrays)

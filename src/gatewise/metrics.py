@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, counted, number_text
+from gatewise.errors import counted, number_text
+from gatewise.losses import binary_cross_entropy
 from gatewise.markup import titled_table
-from gatewise.target import Target, by_row, log_probabilities, losses_of
 from gatewise.types import Array
 
 BINS = 15
@@ -105,7 +105,7 @@ class Evaluation(_Scores):
         accuracy = float((predicted == truth).mean())
         confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
         p = np.exp(log_p.astype(np.float64))
-        calibration_error, bins = _reliability(p, truth)
+        calibration_error, bins = reliability(p, truth)
         areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
         known = [area for area in areas if area is not None]
         counts = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
@@ -129,6 +129,11 @@ class Evaluation(_Scores):
             float(f1[occurs].mean()),
             sum(known) / len(known) if known else None,
         )
+
+    @property
+    def score(self) -> float:
+        """What `Model.score` returns: the accuracy."""
+        return self.accuracy
 
     @property
     def scores(self) -> dict[str, float]:
@@ -199,7 +204,7 @@ class MultilabelEvaluation(_Scores):
             n,
             accuracy,
             wilson_interval(accuracy, n),
-            float(losses_of(logits.astype(np.float64), truth, "multilabel")[0].mean()),
+            float(binary_cross_entropy(logits.astype(np.float64), truth)[0].mean()),
             float(2 * correct.sum() / decisions) if decisions else 0.0,
             float(f1[occurs].mean()) if occurs.any() else 0.0,
             tuple(precision.tolist()),
@@ -208,8 +213,13 @@ class MultilabelEvaluation(_Scores):
             tuple(support.tolist()),
             tuple(classes),
             data,
-            _reliability(_decisions(logits), truth.ravel())[0],
+            reliability(decision_probabilities(logits), truth.ravel())[0],
         )
+
+    @property
+    def score(self) -> float:
+        """What `Model.score` returns: the subset accuracy."""
+        return self.accuracy
 
     @property
     def scores(self) -> dict[str, float]:
@@ -273,6 +283,11 @@ class RegressionEvaluation(_Scores):
             tuple(classes),
             data,
         )
+
+    @property
+    def score(self) -> float:
+        """What `Model.score` returns: R2."""
+        return self.r2
 
     @property
     def scores(self) -> dict[str, float]:
@@ -378,31 +393,6 @@ def entities_of(labels: Array, starts: Array, classes: Sequence[str]) -> list[tu
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
 
 
-def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> AnyEvaluation:
-    """The evaluation of logits (n, outputs) against labels, as `Labelled` holds them, by the task of the target.
-
-    data: the data set in one line. Raises InputError without a label, for logits that are not finite, and for another
-    number of labels than steps.
-    """
-    if not len(truth):
-        raise InputError("cannot evaluate: the data set is empty")
-    if truth.dtype == object:
-        lengths = [len(labels) for labels in truth]
-        for row, (one, length) in enumerate(zip(logits, lengths, strict=True) if logits.dtype == object else ()):
-            if len(one) != length:
-                raise InputError(f"row {row}: {counted(length, 'label')} for {counted(len(one), 'step')}")
-        logits, truth = by_row(logits), by_row(truth)
-        predicted = target.predicted(logits)
-        found = Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
-        return TaggingEvaluation.of_steps(found, predicted, truth, lengths)
-    if target.task == "regression":
-        return RegressionEvaluation.of(target.predicted(logits), truth, target.classes, data)
-    predicted = target.predicted(logits)
-    if target.task == "multilabel":
-        return MultilabelEvaluation.of(logits, predicted, truth, target.classes, data)
-    return Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
-
-
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """The 95% interval of a share observed in n rows (Wilson 1927). It covers the sampling of the rows only.
 
@@ -453,13 +443,6 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def reliability_of(target: Target, logits: Array, truth: NDArray[Any]) -> tuple[float, tuple[Bin, ...]]:
-    """The expected calibration error of a classifier, and its bins, see `Evaluation` and `MultilabelEvaluation`."""
-    if target.task == "multilabel":
-        return _reliability(_decisions(logits), truth.ravel())
-    return _reliability(np.exp(log_probabilities(by_row(logits)).astype(np.float64)), by_row(truth))
-
-
 def chance_calibration_error(bins: Sequence[Bin], level: float = 0.95, draws: int = 2_000) -> float:
     """The expected calibration error that calibrated probabilities do not exceed in a share `level` of samples with as
     many predictions in each bin (consistency resampling, Broecker & Smith 2007). bins: see `Evaluation`.
@@ -473,13 +456,13 @@ def chance_calibration_error(bins: Sequence[Bin], level: float = 0.95, draws: in
     return float(np.quantile(errors, level))
 
 
-def _decisions(logits: Array) -> Array:
+def decision_probabilities(logits: Array) -> Array:
     """The probabilities (n K, 2) of the two outcomes of each decision, from the logits of K labels (n, K)."""
     log_p = np.stack([-np.logaddexp(0, logits), -np.logaddexp(0, -logits)], axis=2, dtype=np.float64)
     return np.exp(log_p.reshape(-1, 2))
 
 
-def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[float, tuple[Bin, ...]]:
+def reliability(p: Array, truth: NDArray[np.int64]) -> tuple[float, tuple[Bin, ...]]:
     """The expected calibration error, and the bins, see `Evaluation`."""
     confidence, correct = p.max(axis=1), p.argmax(axis=1) == truth  # (n,)
     edges = np.arange(BINS + 1) / BINS

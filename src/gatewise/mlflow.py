@@ -19,7 +19,6 @@ from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.row import with_columns
 from gatewise.scorer import Scorer
-from gatewise.target import prediction_columns
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.fields import values_of
 from gatewise.training.progress import figures_of
@@ -102,7 +101,7 @@ def _signature(model: Model) -> Any:
     inputs = [types.ColSpec(of(*one), name) for name, one in given.items()]
     row = {name: example for name, (_, example) in given.items()}
     logits = model.logits([with_columns(next(iter(row.values())), row)], outside=model.outside())
-    found = prediction_columns(model.target, logits, every=False, names=False)
+    found = model.target.columns(logits, every=False, names=False)
     outputs = [types.ColSpec(of(_TYPES[one.kind], [""] if one.lists else ""), name) for name, one in found.items()]
     params = [types.ParamSpec("probabilities", "string", "top"), types.ParamSpec("explain", "boolean", False)]
     return models.ModelSignature(types.Schema(inputs), types.Schema(outputs), types.ParamSchema(params))

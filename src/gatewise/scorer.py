@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from gatewise.data.inputs import one_series
 from gatewise.errors import InputError, ModelFileError, quote, warn
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
+from gatewise.ragged import concatenated
 from gatewise.row import with_columns
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST
-from gatewise.target import EXPLANATION, Column, prediction_columns
+from gatewise.target import EXPLANATION, Column, Logits
 from gatewise.types import Array, Precision
 
 _ROWS = 4096  # whose logits are computed at once
@@ -175,8 +176,10 @@ class Scorer:
                 raise
         for message in outside.messages():
             warn(message)
-        logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
-        found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
+        logits: Logits = np.zeros((0, model.target.outputs))
+        if parts:
+            logits = reduce(concatenated, parts)
+        found = model.target.columns(logits, every=self.probabilities == "all", names=False)
         if self.explain:
             method = None if self.explain is True else self.explain
             explained = (model.explain(model.example(one, model.outside()), method) for one in present)

@@ -30,7 +30,6 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.row import columns_of, with_columns
 from gatewise.storage.folder import Folder
-from gatewise.target import Target
 from gatewise.training.fields import field_named, named_values
 from gatewise.training.pretrained import Pretrained, opened
 from gatewise.training.recipes import Recipe
@@ -205,7 +204,7 @@ class _Estimator(_Rows):
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
         schema, channels = self.model_.preprocessor.columns, self.model_.channels or None
-        return self.model_.logits(self._rows(X, schema, reset=False, channels=channels))
+        return np.asarray(self.model_.logits(self._rows(X, schema, reset=False, channels=channels)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -271,7 +270,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             found, classes, form = convert_labels(y, "multilabel", name="y"), np.arange(y.shape[1]), y.dtype
         elif _has_collections(y):
             found = convert_labels(y, "multilabel", name="y")
-            classes, form = Target(found.classes, found.task, found.label_type).class_labels, "labels"
+            classes, form = found.target.class_labels, "labels"
         else:
             found, classes, form = *self._one_label(y), None
         if reset:
@@ -282,26 +281,27 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """The labels and the classes as scikit-learn orders them."""
         found = convert_labels(y, "classification", name="y")
         column = column_or_1d(np.asarray(y), warn=True)
-        if column.dtype == object and found.label_type != "str":
+        if column.dtype == object and found.target.label_type != "str":
             column = np.array(column.tolist())
         if type_of_target(column) == "continuous":
             other = type(self).__name__.replace("Classifier", "Regressor")
             raise InputError(f"Unknown label type: continuous: y looks like regression: use {other}")
         classes, places = np.unique(column, return_inverse=True)
         names = tuple(str(one) for one in classes)
-        return found._replace(labels=places.astype(np.intp), classes=names), classes
+        target = replace(found.target, classes=names)
+        return ConvertedLabels(places.astype(np.intp), target), classes
 
     def decision_function(self, X: Any) -> Array:
         """Logits (n, K), for two classes (n,), above 0 where classes_[1], or the label, is predicted."""
         logits = self._logits(X)
-        return self.model_.target.decision(logits)
+        return np.asarray(self.model_.target.decision(logits))
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, K), columns in the order of classes_: those of the data's own frequencies, with
         class_weight too, which moves the thresholds of `predict` instead.
         """
         logits = self._logits(X)
-        return self.model_.target.probabilities(logits)
+        return np.asarray(self.model_.target.probabilities(logits))
 
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of `predict_proba`."""
@@ -342,7 +342,7 @@ class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """The numbers (n,), or (n, M) for several numbers per row."""
         logits = self._logits(X)
-        return self.model_.target.labels(logits)
+        return np.asarray(self.model_.target.labels(logits))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -30,6 +30,21 @@ Precision = Literal["float32", "bf16"]
 Task = Literal["classification", "multilabel", "regression", "tagging"]
 """What a model predicts: one class, any number of labels, numbers, or one class for each step of an input."""
 
+
+@dataclass(frozen=True)
+class InputNouns:
+    """What a model reads, in words: one input and several, one step and several, and what lengths are counted in."""
+
+    one: str
+    many: str
+    step: str
+    steps: str
+    length: str
+
+
+TEXTS = InputNouns("text", "texts", "word", "tokens", "words separated by spaces")
+SERIES = InputNouns("series", "series", "step", "steps", "steps")
+
 LabelType = Literal["str", "int", "float", "bool"]
 """The type of a user's labels."""
 

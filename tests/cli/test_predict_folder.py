@@ -19,7 +19,7 @@ from gatewise.cli.text_lines import open_lines
 from gatewise.data.columns import Columns, RowReader
 from gatewise.model.model import Model
 from gatewise.scorer import Scorer
-from gatewise.target import prediction_columns
+from gatewise.target import ClassificationTarget
 from tests.cli.conftest import TEXTS, Run, read_rows
 from tests.cli.test_bad_input import refused
 
@@ -137,7 +137,18 @@ class ChangedInput:
     def __init__(self, path: Path, number: int, how: str) -> None:
         self.path, self.left, self.how = path, number, how
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the predictions of a batch, when they become columns, change the file."""
+        columns = ClassificationTarget.columns
+
+        def changed(target: ClassificationTarget, logits: Any, **options: Any) -> Any:
+            if len(logits):  # not for the names of the columns
+                self.count()
+            return columns(target, logits, **options)
+
+        monkeypatch.setattr(ClassificationTarget, "columns", changed)
+
+    def count(self) -> None:
         self.left -= 1
         if self.left == 0:
             raw = self.path.read_bytes()
@@ -150,7 +161,6 @@ class ChangedInput:
                 new.replace(self.path)
             else:
                 self.path.write_bytes(changed if self.how == "overwritten" else raw[: len(raw) // 2])
-        return prediction_columns(*arguments, **options)
 
 
 @pytest.mark.parametrize("how", ["overwritten", "replaced", "cut"])
@@ -162,7 +172,7 @@ def test_an_input_that_changes_during_the_run(
     assert run(*command(keras_folder)).exit_code == 0
     usual = {path.name: path.read_bytes() for path in Path("out").iterdir()}
     change = ChangedInput(inputs / f"{name}.csv", batch, how)
-    monkeypatch.setattr("gatewise.cli.bulk.prediction_columns", change)
+    change.patch(monkeypatch)
     shutil.rmtree("out")
     message = refused(run, *command(keras_folder))
     assert f"'in/{name}.csv': has changed since the command began: " in message
@@ -176,7 +186,7 @@ def test_an_input_that_changes_during_the_run(
 def test_an_input_that_changes_while_one_table_is_written(
     run: Run, inputs: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatewise.cli.bulk.prediction_columns", ChangedInput(inputs / "b.csv", 4, "overwritten"))
+    ChangedInput(inputs / "b.csv", 4, "overwritten").patch(monkeypatch)
     message = refused(run, *command(keras_folder)[:11], "-o", "x.csv")
     assert "'in/b.csv': has changed since the command began: nothing was written; run the command again" in message
     assert sorted(os.listdir()) == ["in"]

@@ -131,7 +131,7 @@ def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
     frame = make(FRAME)
     data = Labelled.from_frame(frame, text=["title", "body"], label="stars", weight="price", group="who", time="day")
     assert data.inputs == ["T\na good film", "U\ndull", "V\n10/10"]
-    assert (data.classes, data.label_type, data.labels.tolist()) == (("1", "5"), "int", [1, 0, 1])
+    assert (data.classes, data.target.label_type, data.labels.tolist()) == (("1", "5"), "int", [1, 0, 1])
     assert (data.sample_weight.tolist(), data.groups.tolist()) == ([2.5, 1.5, 0.5], [1, 0, 1])
     assert data.time.tolist() == [86_400, 0, 172_800]
     prices = Labelled.from_frame(frame, text="body", label=["price", "stars"], task="regression")

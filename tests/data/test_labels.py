@@ -13,6 +13,7 @@ import pytest
 from gatewise.data import Labelled
 from gatewise.data.labels import convert_labels
 from gatewise.errors import InputError
+from gatewise.target import target_of
 from tests.refusals import assert_refused
 
 NAMES = ["good", "bad", "good"]
@@ -32,7 +33,7 @@ def test_containers_of_names(case: str) -> None:
     found = convert_labels(CONTAINERS[case]())
     assert found.labels.tolist() == [1, 0, 1]
     assert found.labels.dtype == np.int64
-    assert found[1:] == (("bad", "good"), "classification", "str")
+    assert found.target == target_of(("bad", "good"))
 
 
 def test_the_type_of_the_labels_is_kept() -> None:
@@ -47,7 +48,7 @@ def test_the_type_of_the_labels_is_kept() -> None:
         (["nan", "None", "nan"], ("None", "nan"), "str"),  # these are words
     ):
         found = convert_labels(labels)
-        assert (found.classes, found.label_type) == (classes, label_type)
+        assert found.target == target_of(classes, label_type=label_type)
         assert found.labels.tolist() == [classes.index(name) for name in (classes[1], classes[0], classes[1])]
 
 
@@ -92,9 +93,9 @@ def test_no_class_that_nobody_meant(case: str) -> None:
 
 def test_numbers_are_classes_where_the_task_says_so() -> None:
     found = convert_labels([0.5, 1.0, 0.5], task="classification")
-    assert (found.classes, found.labels.tolist(), found.label_type) == (("0.5", "1.0"), [0, 1, 0], "float")
-    assert len(convert_labels(list(range(21)), task="classification").classes) == 21
-    assert len(convert_labels(list(range(21)) * 2).classes) == 21  # each twice: half of the rows
+    assert (found.target, found.labels.tolist()) == (target_of(("0.5", "1.0"), label_type="float"), [0, 1, 0])
+    assert len(convert_labels(list(range(21)), task="classification").target.classes) == 21
+    assert len(convert_labels(list(range(21)) * 2).target.classes) == 21  # each twice: half of the rows
 
 
 def test_a_list_of_labels_per_row_is_multilabel() -> None:
@@ -107,7 +108,7 @@ def test_a_list_of_labels_per_row_is_multilabel() -> None:
         pd.Series([["sport", "news"], [], ["art", "sport"]]),
     ):
         found = convert_labels(labels)
-        assert found[1:] == (("art", "news", "sport"), "multilabel", "str")
+        assert found.target == target_of(("art", "news", "sport"), "multilabel")
         assert found.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
         assert found.labels.dtype == np.int64
 
@@ -116,10 +117,10 @@ def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
     table = np.array([[0, 1, 1], [1, 0, 0]])
     for labels in (table, table.astype(float), table.astype(bool), table.tolist()):
         found = convert_labels(labels, task="multilabel")
-        assert found[1:] == (("0", "1", "2"), "multilabel", "int")
+        assert found.target == target_of(("0", "1", "2"), "multilabel", "int")
         assert found.labels.tolist() == table.tolist()
     frame = pd.DataFrame(table, columns=["sport", "news", "art"])
-    assert convert_labels(frame, task="multilabel").classes == ("sport", "news", "art")
+    assert convert_labels(frame, task="multilabel").target.classes == ("sport", "news", "art")
     assert convert_labels([["a"], ["b"]], task="multilabel").labels.tolist() == [[1, 0], [0, 1]]
     assert_refused("multilabel needs a list of labels per row", convert_labels, ["a", "b"], task="multilabel")
     assert_refused("labels: no row has a label", convert_labels, [[], []], "multilabel")
@@ -139,12 +140,12 @@ def test_a_column_of_labels_holds_0_and_1_alone(wrong: Any) -> None:
 def test_numbers_for_regression() -> None:
     for labels in ([1, 2.5], (1, 2.5), np.array([[1.0], [2.5]]), pd.Series([1, 2.5]), pa.array([1.0, 2.5])):
         found = convert_labels(labels, task="regression")
-        assert found[1:] == (("value",), "regression", "float")
+        assert found.target == target_of(("value",), "regression", "float")
         assert found.labels.dtype == np.float64
         assert found.labels.tolist() == [[1.0], [2.5]]
     frame = pl.DataFrame({"price": [1.0, 2.0], "rent": [3, 4]})
     several = convert_labels(frame, task="regression")
-    assert (several.classes, several.labels.tolist()) == (("price", "rent"), [[1, 3], [2, 4]])
+    assert (several.target.classes, several.labels.tolist()) == (("price", "rent"), [[1, 3], [2, 4]])
 
 
 def test_what_is_no_number_is_refused() -> None:
@@ -165,7 +166,7 @@ TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
 
 
 def labelled(texts: list[str], labels: list[int] | None = None, classes: tuple[str, ...] = ("no", "yes")) -> Labelled:
-    return Labelled(texts, np.array(labels or [0] * len(texts), dtype=np.int64), classes)
+    return Labelled(texts, np.array(labels or [0] * len(texts), dtype=np.int64), target_of(classes))
 
 
 def series(*lengths: int, channels: int = 3) -> list[np.ndarray]:
@@ -177,7 +178,7 @@ def test_groups_are_equal_texts_unless_given() -> None:
     groups = labelled(TEXTS).groups
     assert groups[0] == groups[1]
     assert len(set(groups.tolist())) == 3
-    given = Labelled(TEXTS, np.zeros(4, np.int64), ("a",), np.arange(4), "here")
+    given = Labelled(TEXTS, np.zeros(4, np.int64), target_of(("a",)), np.arange(4), "here")
     assert given.groups.tolist() == [0, 1, 2, 3]
 
 
@@ -190,7 +191,7 @@ def test_keys_do_not_depend_on_the_process() -> None:
 
 
 def test_take_takes_rows_in_order_and_by_mask() -> None:
-    data = Labelled(TEXTS, np.array([0, 1, 1, 0]), ("no", "yes"), np.arange(4), "here")
+    data = Labelled(TEXTS, np.array([0, 1, 1, 0]), target_of(("no", "yes")), np.arange(4), "here")
     some = data.take(np.array([2, 0]))
     assert (some.inputs, some.labels.tolist(), some.groups.tolist()) == (["dull", "A good film."], [1, 0], [2, 0])
     assert (some.classes, some.source, len(some), some.kind) == (("no", "yes"), "here", 2, "text")
@@ -213,9 +214,9 @@ def test_fingerprint_tells_apart_what_differs() -> None:
         labelled(["AB", "c"]),
         labelled(["ab" + "\0" * 8 + "c"]),  # a label and a text, where parts are not told apart by their lengths
         labelled(["ab", "c"], classes=("n", "oyes")),
-        Labelled(series(2, 3), np.array([0, 1]), ("no", "yes")),
-        Labelled([s.reshape(3, -1) for s in series(2, 4)][:1], np.array([0]), ("no", "yes")),
-        Labelled(series(2), np.array([0]), ("no", "yes")),
+        Labelled(series(2, 3), np.array([0, 1]), target_of(("no", "yes"))),
+        Labelled([s.reshape(3, -1) for s in series(2, 4)][:1], np.array([0]), target_of(("no", "yes"))),
+        Labelled(series(2), np.array([0]), target_of(("no", "yes"))),
     ]
     prints = [data.fingerprint() for data in sets]
     assert len(set(prints)) == len(prints)
@@ -229,7 +230,7 @@ def test_a_class_of_a_model_is_found_by_its_number() -> None:
     assert data.labels_among(("1.0", "1", "0.0")).tolist() == [2, 0, 2]  # the equal name first
     for classes in (("0", "2"), ("0", "1", "+1"), ("zero", "one")):
         assert_refused("the model has no class", data.labels_among, classes)
-    both = Labelled(["a", "b"], np.array([[1, 0], [0, 1]]), ("1", "1.0"), task="multilabel")
+    both = Labelled(["a", "b"], np.array([[1, 0], [0, 1]]), target_of(("1", "1.0"), "multilabel"))
     assert both.labels_among(("0", "1")).tolist() == [[0, 1], [0, 1]]
 
 
@@ -243,9 +244,10 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         ([0, 1], ("a", "a"), [0, 1], "classes must be distinct"),
         ([0, 1], ("a", ""), [0, 1], "classes must be distinct names, none empty"),
     ):
-        assert_refused(message, Labelled, ["x", "y"], np.array(labels), classes, np.array(groups), "here")
+        with pytest.raises(InputError, match=message):
+            Labelled(["x", "y"], np.array(labels), target_of(classes), np.array(groups), "here")
 
 
 def test_minus_zero_is_zero() -> None:
     found = convert_labels([-0.0, 2.0, 0.0, -2.0, -0.0])
-    assert (found.classes, found.labels.tolist()) == (("-2.0", "0.0", "2.0"), [1, 2, 1, 0, 1])
+    assert (found.target.classes, found.labels.tolist()) == (("-2.0", "0.0", "2.0"), [1, 2, 1, 0, 1])

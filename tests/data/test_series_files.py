@@ -58,7 +58,7 @@ def test_npz_of_one_length_and_ragged(tmp_path: Path) -> None:
     for series, label in (("inputs", "labels"), ("X", "y")):
         data = read_series(npz(tmp_path, **{series: values, label: np.array([10, 9, 10])})).labelled()
         np.testing.assert_array_equal(np.stack(data.inputs), values.astype(np.float32))  # type: ignore[arg-type]
-        assert (data.classes, data.labels.tolist(), data.label_type) == (("9", "10"), [1, 0, 1], "int")
+        assert (data.classes, data.labels.tolist(), data.target.label_type) == (("9", "10"), [1, 0, 1], "int")
     flat = read_series(npz(tmp_path, inputs=values[:, :, 0], labels=np.array(list("abc"))))
     np.testing.assert_array_equal(flat.inputs[1], values[1, :, :1].astype(np.float32))
     path = npz(tmp_path, values=values[0], lengths=np.array([1, 3]), labels=np.array(list("ba")))

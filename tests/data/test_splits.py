@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from gatewise.data import Labelled, batches, split
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.errors import DataError, InputError
+from gatewise.target import target_of
 from tests.refusals import assert_refused
 
 
 def random_data(rng: np.random.Generator, n: int, groups: int, texts: int, classes: int) -> Labelled:
     names = tuple(f"class {k}" for k in range(classes))
     rows = [f"text {t}" for t in rng.integers(texts, size=n)]
-    return Labelled(rows, rng.integers(classes, size=n), names, rng.integers(groups, size=n), "made up")
+    return Labelled(rows, rng.integers(classes, size=n), target_of(names), rng.integers(groups, size=n), "made up")
 
 
 @given(
@@ -57,7 +58,7 @@ def test_a_split_is_disjoint_complete_and_leaks_nothing(
 def test_single_rows_are_split_to_the_row_in_every_class(seed: int, fraction: float, classes: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(classes, size=300)
-    data = Labelled([f"text {k}" for k in range(300)], labels, tuple("abcd"[:classes]))
+    data = Labelled([f"text {k}" for k in range(300)], labels, target_of(tuple("abcd"[:classes])))
     first, _ = split(data, fraction, seed)
     for k in range(classes):
         assert abs(np.sum(labels[first] == k) - fraction * np.sum(labels == k)) <= 0.5
@@ -86,19 +87,19 @@ def test_seeds_differ_and_the_content_decides_not_the_order() -> None:
 
 def test_the_split_of_a_seed_never_changes() -> None:
     """The rows held out in released versions: a change here makes results of different versions incomparable."""
-    data = Labelled([f"text {k}" for k in range(20)], np.array([0, 1] * 10), ("a", "b"))
+    data = Labelled([f"text {k}" for k in range(20)], np.array([0, 1] * 10), target_of(("a", "b")))
     assert split(data, 0.8, 0)[1].tolist() == [6, 7, 15, 16]
 
 
 def test_what_cannot_be_split_is_refused() -> None:
-    data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
+    data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), target_of(("a", "b")), np.array([1, 2, 2]), "here")
     joined = "all 3 rows must stay together: equal rows in different groups connect all 2 groups"
     assert_refused(joined, split, data, 0.5, 0, error=DataError)
     assert_refused(joined, cross_validation_folds, data, 2, 0, error=DataError)
     assert sorted(map(len, split(data, 0.5, 0, "row"))) == [1, 2]
-    one_group = Labelled(["a", "b", "c"], np.array([0, 1, 1]), ("a", "b"), np.array([7, 7, 7]), "here")
+    one_group = Labelled(["a", "b", "c"], np.array([0, 1, 1]), target_of(("a", "b")), np.array([7, 7, 7]), "here")
     assert_refused("all 3 rows belong to one group", split, one_group, 0.5, 0, error=DataError)
-    equal = Labelled(["a", "A ", "a"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 3]), "here")
+    equal = Labelled(["a", "A ", "a"], np.array([0, 1, 1]), target_of(("a", "b")), np.array([1, 2, 3]), "here")
     for by in ("row", "group"):
         assert_refused("all 3 rows are equal", split, equal, 0.5, 0, by, error=DataError)
     assert_refused("all 0 rows", split, data.take([]), 0.5, 0, error=DataError)
@@ -217,7 +218,7 @@ def test_a_class_of_one_row_is_trained_on(by: str) -> None:
 
 def test_a_class_of_one_group_is_trained_on_as_a_whole() -> None:
     groups = np.concatenate([np.arange(30), np.full(6, 30)])
-    data = Labelled([f"text {k}" for k in range(36)], np.repeat([0, 1], [30, 6]), ("a", "b"), groups)
+    data = Labelled([f"text {k}" for k in range(36)], np.repeat([0, 1], [30, 6]), target_of(("a", "b")), groups)
     for seed in range(6):
         train, held = hold_out(data, 0.5, seed)
         assert set(np.flatnonzero(groups == 30)) <= set(train.tolist())

@@ -42,7 +42,7 @@ def test_a_table_has_a_label_for_each_word(tmp_path: Path) -> None:
         data = read_table(tmp_path / file, task="tagging", **options)
         assert (data.inputs, names(data)) == (texts, labels)
         assert data.target.per_step
-        assert data.target.named_task == "tagging"
+        assert data.target.task == "tagging"
         if file.startswith("a.conll"):
             assert names(read_table(tmp_path / file, **options)) == labels, "such a file has no other task"
         assert all(len(words_of(text)) == len(row) for text, row in zip(data.inputs, data.labels, strict=True))
@@ -87,7 +87,7 @@ def test_series_have_a_label_for_each_step(tmp_path: Path) -> None:
         "ragged.npz": [["u", "v"], ["u"]],
     }
     assert found["a.ts"].classes == ("a", "b", "c")
-    assert found["equal.npz"].label_type == "int"
+    assert found["equal.npz"].target.label_type == "int"
     with pytest.raises(DataError, match="'a,a,b' is not among those of @classLabel; for a label per step"):
         read_series(tmp_path / "a.ts")
     (tmp_path / "one.ts").write_text("@classLabel true a b\n@data\n1,2,3:a\n")

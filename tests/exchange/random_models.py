@@ -11,7 +11,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Hidden, Layer
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.text import TokenEncoding
 from gatewise.types import Activation
 from tests.members.ngram_keys import random_pieces, random_spelled
@@ -71,7 +71,7 @@ def random_model(
     rng, task = np.random.default_rng(seed), options.pop("task", "classification")
     given = {name: options.pop(name) for name in ("thresholds", "label_type") if name in options}
     names = names or tuple(f"class {n}" for n in range(classes))
-    outputs = Target(names, task).outputs
+    outputs = target_of(names, task).outputs
     series = options.pop("inputs", "tokens") == "channels"
     reads = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask) if series else TOKENS
     members: list[tuple[Member, float]] = []

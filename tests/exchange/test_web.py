@@ -16,6 +16,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Layer
+from gatewise.target import target_of
 from gatewise.text import KerasEncoding, SpaceEncoding, SubwordEncoding, TokenEncoding
 from tests.exchange.random_models import random_inputs, random_model
 from tests.javascript import in_node, page_over
@@ -92,7 +93,7 @@ def test_what_the_module_cannot_read_is_refused() -> None:
         (model.target, TextPreprocessor(words), "encoding 'spaces' cannot be exported to the web"),
         (model.target, replace(model.preprocessor, steps=StepRule(20)), "cut or padded to a number of steps"),
         (model.target, replace(model.preprocessor, columns=RowSchema.named(["stars"])), "reads further columns"),
-        (replace(model.target, per_step=True), model.preprocessor, "a prediction for every step"),
+        (target_of(model.classes, "tagging"), model.preprocessor, "a prediction for every step"),
     ):
         assert_refused(message, web_files, target, preprocessor)
 

@@ -18,7 +18,7 @@ from gatewise.members.gates import Gates
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.network.architecture import Architecture, Hidden, Layer, initial_parameters
-from gatewise.target import Target
+from gatewise.target import Target, target_of
 from gatewise.types import Array
 
 TOKENS: dict[str, Any] = {"inputs": "tokens", "vocab_size": 23, "embedding_dim": 5, "units": 6}
@@ -110,7 +110,7 @@ def explained(
     kernel: Kernel | None = None,
 ) -> Ensemble:
     """The LSTM of these arrays, and another member of weight 1 if one is given."""
-    ensemble = Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target or Target(names_of(arch)))
+    ensemble = Ensemble.of(LSTM(arch, parameters, kernel=kernel, unknown=unknown), target or target_of(names_of(arch)))
     if other is None:
         return ensemble
     return replace(ensemble, members=(*ensemble.members, other), weights=(*ensemble.weights, 1.0))

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp, method_named
 from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example
@@ -13,10 +12,9 @@ from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.terminal import explanation_report
-from gatewise.explain.score import prediction_dict, prediction_text, target_score
 from gatewise.explain.serialize import prefix_json
 from gatewise.network.architecture import Architecture
-from gatewise.target import Target
+from gatewise.target import Target, target_of
 from gatewise.types import Faithfulness
 from tests.explain import random_net
 from tests.explain.random_net import CHANNELS, TOKENS, printed, sequence_of
@@ -24,9 +22,9 @@ from tests.refusals import assert_refused
 from tests.training.test_new_member import Length
 
 LENGTH = 13
-LABELS = Target(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
-NUMBERS = Target(("price", "size"), task="regression")
-CLASSES = Target(("w", "x", "y", "z"))
+LABELS = target_of(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
+NUMBERS = target_of(("price", "size"), task="regression")
+CLASSES = target_of(("w", "x", "y", "z"))
 
 
 def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
@@ -36,7 +34,7 @@ def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
 
 
 def explanation_of(example: Example, method: str, target: int | None = None, against: int | None = None) -> Explanation:
-    score = target_score(example.ensemble.target, example.logits, target, against)
+    score = example.ensemble.target.score(example.logits, target, against)
     return explain_example(example.with_score(score), method)
 
 
@@ -82,39 +80,39 @@ def test_defaults() -> None:
     assert labels.score.target == int(labels.logits.argmax())
     assert example_of(NUMBERS).score.target == 0
     best = int(classes.logits.argmax())
-    other = target_score(CLASSES, classes.logits, against=best)
+    other = CLASSES.score(classes.logits, against=best)
     assert other.target == int(np.argsort(-classes.logits)[1]), "the most probable of the others"
-    two = Target(("no", "yes"))
-    assert target_score(two, np.array([-3.0])).target == 1, "a single logit favours classes[1]"
-    assert target_score(two, np.array([2.0]), against=1).weights.tolist() == [-1]
-    assert target_score(two, np.array([2.0]), target=0)(np.array([2.0])) == -2
+    two = target_of(("no", "yes"))
+    assert two.score(np.array([-3.0])).target == 1, "a single logit favours classes[1]"
+    assert two.score(np.array([2.0]), against=1).weights.tolist() == [-1]
+    assert two.score(np.array([2.0]), target=0)(np.array([2.0])) == -2
 
 
 def test_predictions_in_words_and_as_data() -> None:
     p = np.array([0.25, 0.6, 0.7])
-    assert prediction_text(LABELS, LABELS.decide(p[None])[0]) == "a, c"
-    assert prediction_text(LABELS, np.zeros(3, dtype=np.int64)) == "no label"
-    found = prediction_dict(LABELS, LABELS.decide(p[None])[0], p)
+    assert LABELS.text(LABELS.decide(p[None])[0]) == "a, c"
+    assert LABELS.text(np.zeros(3, dtype=np.int64)) == "no label"
+    found = LABELS.record(LABELS.decide(p[None])[0], p)
     assert found == {"prediction": ["a", "c"], "probabilities": {"a": 0.25, "b": 0.6, "c": 0.7}}
-    assert prediction_text(NUMBERS, np.array([12345.6, -0.00123])) == "price 12,346, size -0.00123"
-    assert prediction_text(Target(("price",), task="regression"), np.array([3.2])) == "3.2"
-    assert prediction_dict(NUMBERS, np.array([1.5, 2.0]), None) == {"prediction": {"price": 1.5, "size": 2.0}}
+    assert NUMBERS.text(np.array([12345.6, -0.00123])) == "price 12,346, size -0.00123"
+    assert target_of(("price",), task="regression").text(np.array([3.2])) == "3.2"
+    assert NUMBERS.record(np.array([1.5, 2.0]), None) == {"prediction": {"price": 1.5, "size": 2.0}}
 
 
 def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
     p = float(random_net.example_of("plain").probabilities[1])
     for threshold, expected in ((p - 0.01, "yes"), (p + 0.01, "no")):
-        target = Target(("no", "yes"), thresholds=(threshold,))
+        target = target_of(("no", "yes"), thresholds=(threshold,))
         found = random_net.explanation_of("plain", "prefix-difference", target=target)
         assert found.prediction == expected
         assert found.favours_prediction == (expected == "yes")
-    of, logits = Target(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
-    assert target_score(of, logits).target == of.predicted(logits[None])[0] == 2
-    assert target_score(of, logits, against=2).target == 0
+    of, logits = target_of(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
+    assert of.score(logits).target == of.predicted(logits[None])[0] == 2
+    assert of.score(logits, against=2).target == 0
 
 
 def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
-    example = example_of(Target(("price",), task="regression"))
+    example = example_of(target_of(("price",), task="regression"))
     parameters = dict(example.lstm.parameters)
     for name in ("dense.weight", "dense.bias"):
         parameters[name] = parameters[name] * np.float32(1e-6)
@@ -132,7 +130,7 @@ def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
 
 def test_an_intervention_keeps_the_score() -> None:
     example = example_of(CLASSES)
-    example = example.with_score(target_score(CLASSES, example.logits, 2, 0))
+    example = example.with_score(CLASSES.score(example.logits, 2, 0))
     found = intervene(example, [Clamp("f", 0.0)])
     before, after = found.before.target_score, found.after.target_score
     assert before == pytest.approx(example.logits[2] - example.logits[0])
@@ -174,11 +172,10 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
 
 def test_errors() -> None:
     logits = np.array([0.3, 0.2, 0.1, 0.0])
-    assert_refused("the target and the class to compare with are the same: 'x'", target_score, CLASSES, logits, 1, 1)
-    assert_refused("is for classification; the model's task is multilabel", target_score, LABELS, logits[:3], 1, 0)
+    assert_refused("the target and the class to compare with are the same: 'x'", CLASSES.score, logits, 1, 1)
+    assert_refused("is for classification; the model's task is multilabel", LABELS.score, logits[:3], 1, 0)
     assert_refused("there is no class 'q'; the classes are 'w', 'x', 'y', 'z'", CLASSES.index, "q")
-    with pytest.raises(InputError, match="has no probabilities"):
-        _ = example_of(NUMBERS).probabilities
+    assert example_of(NUMBERS).probabilities is None
 
 
 @pytest.mark.parametrize("target", [LABELS, NUMBERS, CLASSES], ids=lambda target: target.task)

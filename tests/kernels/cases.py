@@ -9,8 +9,8 @@ import numpy as np
 
 from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.interface import Backward, Kernel
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
+from gatewise.ragged import starts_of
 from gatewise.types import Array, Gate
 
 BATCHES = (1, 3, 17)

@@ -13,9 +13,9 @@ import numpy as np
 
 from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.interface import Backward
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.kernels.saved_activations import SavedActivations
+from gatewise.ragged import starts_of
 from gatewise.types import Array
 
 

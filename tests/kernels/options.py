@@ -8,8 +8,8 @@ import numpy as np
 
 from gatewise.cell import applied_gates, sigmoid
 from gatewise.kernels.interface import Kernel
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
+from gatewise.ragged import starts_of
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw, picked, some, without_index
 from tests.kernels.close import FORWARD, TOLERANCE, assert_close, saved_of

@@ -10,7 +10,7 @@ from gatewise import kernels
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.errors import KernelUnavailable
 from gatewise.kernels import native
-from gatewise.kernels.ragged import starts_of
+from gatewise.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw

@@ -14,7 +14,7 @@ from gatewise.members.member import Inputs, Member
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.architecture import Architecture
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 from tests.members import test_convolutions, test_ngrams
@@ -22,7 +22,7 @@ from tests.refusals import assert_refused
 
 ARCH = Architecture.stacked("tokens", test_ngrams.VOCAB_SIZE, 4, 5, outputs=3)
 INPUTS = Inputs("tokens", test_ngrams.VOCAB_SIZE)
-TARGET = Target(("a", "b", "c"))
+TARGET = target_of(("a", "b", "c"))
 SHIFT = np.array([0.5, -1.0, 0.25])
 
 
@@ -101,7 +101,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         ({"members": (ngrams_of(1),), "weights": (1.0,)}, "exactly one LSTM"),
         ({"weights": (1.0, 1.0, np.nan)}, "3 finite weights"),
         ({"shift": np.array([0, np.inf, 0])}, "3 finite numbers"),
-        ({"target": Target(("a", "b"))}, "needs 1 outputs; the network has 3"),
+        ({"target": target_of(("a", "b"))}, "needs 1 outputs; the network has 3"),
         ({"members": (lstm_of(), test_ngrams.some(1, 2)[0]), "weights": (1.0, 1.0)}, "2 logits, the model has 3"),
         ({"members": (lstm_of(), test_convolutions.some()), "weights": (1.0, 1.0)}, "convolutions need series"),
     ):

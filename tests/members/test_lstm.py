@@ -22,7 +22,7 @@ from gatewise.network.batch import truncate
 from gatewise.network.forward import head
 from gatewise.network.ops import Ops
 from gatewise.system.cancel import Cancelled, cancel_when, check_cancelled
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.types import Activation, Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, explained, parameters_of, sequence_of
 
@@ -51,7 +51,7 @@ def each_prefix(net: LSTM, read: Array) -> Array:
 
 def example_of(net: LSTM, read: Array) -> Example:
     names = tuple(f"class {k}" for k in range(max(2, net.arch.outputs)))
-    return Example(Ensemble.of(net, Target(names)), read)
+    return Example(Ensemble.of(net, target_of(names)), read)
 
 
 @pytest.mark.parametrize("name", ALL)

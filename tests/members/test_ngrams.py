@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import joined
 from gatewise.members import ngrams as ngrams_module
 from gatewise.members.member import Inputs
 from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, keys_of
 from gatewise.members.spelling import CLOSES, FIRST, OPENS, UNKNOWN, Spelling
+from gatewise.ragged import joined
 from gatewise.text import SubwordEncoding
 from tests.members.ngram_keys import random_pieces, random_spelled, tokens_of
 from tests.refusals import assert_refused

@@ -54,7 +54,7 @@ def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path
     found = [f"{one.direction} {one.units}" + f" {one.merge}" * (one.merge != "concat") for one in arch.layers]
     assert ", ".join(found) == case.layers
     assert ", ".join(f"{one.activation} {one.units}" for one in arch.hidden) == case.hidden
-    assert (arch.pooling, model.target.named_task) == (case.pooling, case.task)
+    assert (arch.pooling, model.target.task) == (case.pooling, case.task)
     rng = np.random.default_rng(0)
     steps = 24 if name == "weather" else 6
     item: Any = rng.integers(1, V, 9).tolist() if arch.inputs == "tokens" else rng.normal(size=(steps, arch.channels))
@@ -302,7 +302,7 @@ def test_training_goes_on_from_every_shape(name: str, keras: ModuleType) -> None
         inputs, labels = [" ".join(words) for words in inputs], ["no", "yes"] * 30
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # few rows
-        tuned = gw.train(inputs, labels, task=model.target.named_task, pretrained=model, epochs=1)
+        tuned = gw.train(inputs, labels, task=model.target.task, pretrained=model, epochs=1)
     assert tuned.architecture.layers == model.architecture.layers
     assert tuned.architecture.hidden == model.architecture.hidden
     assert len(tuned.classes) == len(model.classes)

@@ -8,6 +8,7 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.model.model import Model
+from gatewise.target import target_of
 from tests.refusals import assert_refused
 from tests.serve.page.conftest import number_model, text_model
 
@@ -36,7 +37,7 @@ def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
 
 def test_kept_series_fit_into_config_json(tmp_path: Path) -> None:
     series = [np.random.default_rng(n).normal(size=(1_900, 1)).astype(np.float32) for n in range(15)]
-    data = Labelled(series, np.zeros((15, 1)), ("price",), task="regression")
+    data = Labelled(series, np.zeros((15, 1)), target_of(("price",), "regression"))
     model = number_model().with_examples(data, 15)
     assert len(model.metadata.examples) == 10, "20,000 numbers at most"
     model.save(tmp_path / "m")
@@ -56,7 +57,7 @@ def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:
 
 
 def test_data_of_another_task_is_refused() -> None:
-    data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), ("a", "b"))
+    data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), target_of(("a", "b")))
     assert_refused("the data is for classification, the model's task is regression", number_model().with_examples, data)
 
 

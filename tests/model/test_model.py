@@ -23,6 +23,7 @@ from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.folder import load_folder, save_folder
+from gatewise.target import target_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.refusals import assert_refused
 from tests.small_models import small_model
@@ -188,7 +189,7 @@ RNG = np.random.default_rng(11)
 
 
 def with_target(model: Model, classes: tuple[str, ...], **target: Any) -> Model:
-    changed = replace(model.target, classes=classes, **target)
+    changed = target_of(classes, **target)
     return replace(model, ensemble=replace(model.ensemble, target=changed))
 
 
@@ -235,7 +236,7 @@ def test_evaluate_by_task() -> None:
     logits = MODELS["tokens"].logits(TEXTS)
     numbers = with_target(MODELS["tokens"], ("a", "b", "c"), task="regression")
     true = logits.astype(np.float64) + RNG.normal(0, 0.01, logits.shape)
-    data = Labelled(TEXTS, true, ("a", "b", "c"), task="regression")
+    data = Labelled(TEXTS, true, target_of(("a", "b", "c"), "regression"))
     found = numbers.evaluate(data)
     assert found.rmse == pytest.approx(np.sqrt(np.square(logits - true).mean()))
     assert numbers.score(TEXTS, true.tolist()) == found.r2 > 0.9
@@ -245,7 +246,7 @@ def test_evaluate_by_task() -> None:
     several = with_target(MODELS["tokens"], ("a", "b", "c"), task="multilabel")
     labels = (logits > 0).astype(np.int64)
     labels[3, 1] = 1 - labels[3, 1]
-    scores = several.evaluate(Labelled(TEXTS, labels, ("a", "b", "c"), task="multilabel"))
+    scores = several.evaluate(Labelled(TEXTS, labels, target_of(("a", "b", "c"), "multilabel")))
     assert scores.accuracy == 0.8
     assert several.score(TEXTS, labels) == 0.8
     assert several.score(TEXTS, [[name for name, one in zip("abc", row, strict=True) if one] for row in labels]) == 0.8

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
+from gatewise.ragged import joined
 from gatewise.serve import endpoint as module
 from gatewise.serve.batch_queue import BatchQueue, Job
 from gatewise.serve.endpoint import ModelEndpoint, Predictions

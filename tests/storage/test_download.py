@@ -18,6 +18,7 @@ from gatewise.data import Labelled, imdb
 from gatewise.errors import DataError
 from gatewise.storage import download
 from gatewise.storage.download import Remote, Unreachable, fetch
+from gatewise.target import target_of
 from tests.refusals import assert_refused
 
 CONTENT = np.random.default_rng(11).bytes(300_001)
@@ -138,7 +139,9 @@ def test_a_refused_connection_falls_on_to_the_embedded_half(
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
     monkeypatch.setenv("GATEWISE_OFFLINE", "0")
     monkeypatch.setattr(module, "OFFICIAL", Remote(f"http://127.0.0.1:{closed_port()}/aclImdb_v1.tar.gz", 9, SHA256))
-    half = Labelled([f"text {n}" for n in range(20)], np.arange(20) % 2, ("a", "b"), source="the embedded half")
+    half = Labelled(
+        [f"text {n}" for n in range(20)], np.arange(20) % 2, target_of(("a", "b")), source="the embedded half"
+    )
     monkeypatch.setattr(module, "embedded_reviews", lambda _: half)
     splits = imdb(progress=False)
     assert "the embedded half" in splits.train.source

@@ -67,7 +67,7 @@ def test_the_server(model: gw.Model) -> None:
         assert ask(port, "GET", "/openapi.json").status == 200
     assert refusal.status == 400
     assert "use /predict" in json.dumps(refusal.json())
-    assert [one["labels"] for one in answer["predictions"]] == model.predict(texts).tolist()
+    assert [one["labels"] for one in answer["predictions"]] == model.predict(texts)
     for one, p in zip(answer["predictions"], model.predict_proba(texts), strict=True):
         assert one["steps"] == len(one["labels"]) == len(p)
         for k, name in enumerate(model.classes):

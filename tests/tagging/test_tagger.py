@@ -22,7 +22,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.scorer import Scorer
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view.view import View
-from gatewise.target import Target
+from gatewise.target import target_of
 from tests.explain.random_net import parameters_of
 from tests.refusals import assert_refused
 from tests.tagging.conftest import Sentences, made
@@ -53,8 +53,8 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
     words = [*sentences[0][:3], ["the", "unheard", "of"]]
     found = model.predict(words)
     texts = [" ".join(one) for one in words]
-    assert [list(row) for row in model.predict(texts)] == found.tolist()
-    assert model.predict(texts[0]).tolist() == [found[0]]
+    assert [list(row) for row in model.predict(texts)] == found
+    assert model.predict(texts[0]) == [found[0]]
     assert [len(row) for row in found] == [len(one) for one in words]
     for n, p in enumerate(model.predict_proba(words)):
         assert p.shape == (len(words[n]), 3)
@@ -64,9 +64,9 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
     assert model.predict_proba(words)[1] == pytest.approx(one, abs=1e-6), "the other rows of a batch change nothing"
     assert [d.shape for d in model.decision_function(words)] == [(len(one), 3) for one in words]
     scored = Scorer(folder, text="text")({"text": texts})
-    assert scored["label"].tolist() == found.tolist()
+    assert scored["label"].tolist() == found
     assert [len(row) for row in scored["probability"]] == [len(one) for one in words]
-    assert model.predict([]).tolist() == []
+    assert model.predict([]) == []
 
 
 def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences) -> None:
@@ -112,7 +112,7 @@ def test_series_have_a_label_per_step(tmp_path: Path) -> None:
     model = gw.train(series, labels, task="tagging", verbose=0, min_steps=300, out=tmp_path / "model", units=16)
     assert model.score(series, labels) > 0.9
     assert [type(label) for label in model.predict(series[:1])[0]][:1] == [bool]
-    assert model.predict(series[0]).tolist() == gw.load(tmp_path / "model").predict([series[0]]).tolist()
+    assert model.predict(series[0]) == gw.load(tmp_path / "model").predict([series[0]])
     again = gw.train(series, labels, task="tagging", pretrained=model, verbose=0, epochs=1, min_steps=0)
     assert again.architecture.pooling == "none"
 
@@ -138,7 +138,7 @@ def test_scores_add_up_to_the_logit_of_the_step(inputs: str, bidirectional: bool
     arch = Architecture.stacked(inputs, size, depth, 6, layers, bidirectional, pooling="none", outputs=3)  # type: ignore[arg-type]
     lstm = LSTM(arch, parameters_of(arch, 5), unknown=1)
     sequence = rng.integers(2, 23, 9) if inputs == "tokens" else rng.normal(size=(9, 2))
-    example = Example(Ensemble.of(lstm, Target(("a", "b", "c"), "tagging")), sequence).at_step(3)
+    example = Example(Ensemble.of(lstm, target_of(("a", "b", "c"), "tagging")), sequence).at_step(3)
     whole = lstm.logits([sequence])
     assert example.step_logits == pytest.approx(whole, abs=1e-6)
     assert example.logits == pytest.approx(whole[3], abs=1e-6)

@@ -7,6 +7,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
+from gatewise.target import target_of
 from tools.bundled import __main__ as bundled_training
 from tools.bundled import refit
 from tools.bundled.__main__ import parts
@@ -64,9 +65,9 @@ def test_no_sentence_of_the_validation_part_or_of_a_benchmark_is_trained_on(monk
     measured = Overlap(["i loved this film!", "Horrible", "The plot is dull"])
     assert any(example.text in measured for example in crops(texts, labels, 1_000, np.random.default_rng(0)))
     monkeypatch.setattr(bundled_training, "measured_sentences", lambda: measured)
-    of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
+    of_film = Labelled(texts, labels, target_of(("negative", "positive")), np.arange(200) // 4)
     of_critics = [*(f"Snippet {n}." for n in range(40)), *("Horrible" + "!" * n for n in range(10))]
-    snippets = Labelled(of_critics, np.arange(50) % 2, ("negative", "positive"))
+    snippets = Labelled(of_critics, np.arange(50) % 2, target_of(("negative", "positive")))
     training, validation = parts(of_film, snippets, seed=0)
     assert not [text for text in training.inputs if str(text) not in texts and str(text) in measured]
     held_out = set(validation.inputs) & set(texts)

@@ -8,15 +8,16 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
+from gatewise.losses import log_probabilities
 from gatewise.metrics import Evaluation
-from gatewise.target import Target, log_probabilities
+from gatewise.target import target_of
 from gatewise.training import calibration
 from gatewise.training.calibration import FOLDS, calibration_report
 from gatewise.training.stack import FittedMember, stack, stack_out_of_fold
 from gatewise.types import Array
 from tests.training.texts import made_reviews
 
-TWO = Target(("no", "yes"))
+TWO = target_of(("no", "yes"))
 
 
 def member(logits: Array) -> FittedMember:

@@ -13,6 +13,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Hidden, Layer
+from gatewise.target import target_of
 from gatewise.text import TokenEncoding
 from gatewise.training import Interrupted, PretrainRecipe
 from gatewise.training.members import lstm as module
@@ -146,7 +147,7 @@ def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[
     """Classes of other names, or in the reversed order: with 24 rows the network is right where a fresh one is not,
     because the dense layer is mapped to the new classes; so are the n-grams.
     """
-    data, fresh = (replace(made_reviews(n, seed), classes=names) for n, seed in ((24, 50), (300, 51)))
+    data, fresh = (replace(made_reviews(n, seed), target=target_of(names)) for n, seed in ((24, 50), (300, 51)))
     options: dict[str, Any] = {"seed": 1}
     network = train(data, pretrained=classifier, ngrams__order=0, **options)
     alone = train(data, recipe="fast", units=9, embedding_dim=7, ngrams__order=0, **options)

@@ -11,9 +11,9 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import joined
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.compress import compress
+from gatewise.ragged import joined
 from gatewise.text import SubwordEncoding, TokenEncoding
 from gatewise.training import recipe, sparse_solver
 from gatewise.training.members import ngrams as module

@@ -7,12 +7,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 
+from gatewise.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, Loss
 from gatewise.members.ngrams import Ngrams
 from gatewise.training.dense_solver import Ridge, fit_glm, fit_standardised_glm, loss_of, ridge_of_sums, ridge_sums
 from gatewise.training.network_data import TargetScaling
 from gatewise.training.stack import FittedMember, stack
 from gatewise.types import Array, Task
 from tests.refusals import assert_refused
+
+LOSSES: dict[Task, Loss] = {
+    "classification": CROSS_ENTROPY,
+    "multilabel": BINARY_CROSS_ENTROPY,
+    "regression": SQUARED_ERROR,
+}
 
 
 def features_of(n: int, outputs: int, task: Task, seed: int, features: int = 9) -> tuple[Array, Array]:
@@ -31,7 +38,7 @@ def features_of(n: int, outputs: int, task: Task, seed: int, features: int = 9) 
 )
 def test_a_standardised_fit_equals_scikit_learn(task: Task, outputs: int, shared_scale: bool) -> None:
     x, y = features_of(70, outputs, task, outputs)
-    weight, bias = fit_standardised_glm(x, y, 4.0, task=task, shared_scale=shared_scale)
+    weight, bias = fit_standardised_glm(x, y, 4.0, loss=LOSSES[task], shared_scale=shared_scale)
     deviation = np.sqrt(np.mean(x.var(axis=0))) if shared_scale else x.std(axis=0)
     z = (x - x.mean(axis=0)) / deviation
     logistic = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000)
@@ -46,7 +53,7 @@ def test_a_standardised_fit_equals_scikit_learn(task: Task, outputs: int, shared
     if outputs == 3:  # softmax logits are defined up to a common shift
         expected, actual = (logits - logits.mean(axis=1, keepdims=True) for logits in (expected, actual))
     np.testing.assert_allclose(actual, expected, atol=1e-4)
-    again = fit_standardised_glm(x, y, 4.0, task=task, shared_scale=shared_scale)
+    again = fit_standardised_glm(x, y, 4.0, loss=LOSSES[task], shared_scale=shared_scale)
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
 
@@ -74,9 +81,9 @@ def test_shared_weights_are_the_optimum(task: Task, outputs: int, l2_shift: floa
 
     def loss(w: Array, c: Array) -> float:
         penalty = l2 @ np.square(w - prior) + (l2_shift or 0.0) * np.square(c).sum()
-        return float(weight @ loss_of(x @ w + c, y, task)[0] + variance * penalty / 2)
+        return float(weight @ loss_of(x @ w + c, y, LOSSES[task])[0] + variance * penalty / 2)
 
-    w, c = fit_glm(x, y, l2, task=task, prior=prior, l2_shift=l2_shift, lowest=lowest, sample_weight=weight)
+    w, c = fit_glm(x, y, l2, loss=LOSSES[task], prior=prior, l2_shift=l2_shift, lowest=lowest, sample_weight=weight)
     assert (w[2] == 0) if lowest == 0 else (w[2] < 0)
     if l2_shift is None:
         assert not c.any()
@@ -196,7 +203,7 @@ def test_many_rows_calibrate_and_few_do_no_harm() -> None:
             one, two, targets = right(n)
             found = stack([fitted(one), fitted(two)], targets)
             z = found.weights[0] * new[0] + found.weights[1] * new[1] + found.shift
-            losses = (loss_of(one, truth, "classification")[0].mean() for one in (z, new[0] + new[1]))
+            losses = (loss_of(one, truth, CROSS_ENTROPY)[0].mean() for one in (z, new[0] + new[1]))
             worse.append(np.subtract(*losses))
         assert np.mean(worse) < 0.015, "about the expected loss of three free parameters on a hundred rows"
         assert max(worse) < 0.06
@@ -219,14 +226,14 @@ def test_a_regression_is_drawn_towards_the_mean_in_any_unit() -> None:
     rng = np.random.default_rng(9)
     truth = rng.normal(0, 1, (400, 2))
     members = [truth + rng.normal(0, 0.4, truth.shape), truth + rng.normal(0, 0.8, truth.shape)]
-    found = stack([fitted(one) for one in members], truth, task="regression", mean=True)
+    found = stack([fitted(one) for one in members], truth, loss=SQUARED_ERROR, mean=True)
     assert found.weights.sum() == pytest.approx(0.95, abs=0.1)
     assert found.weights[0] > 2 * found.weights[1]
-    few = stack([fitted(one[:4]) for one in members], truth[:4], task="regression", mean=True)
+    few = stack([fitted(one[:4]) for one in members], truth[:4], loss=SQUARED_ERROR, mean=True)
     np.testing.assert_allclose(few.weights, 0.5, atol=0.3)
     scaling = TargetScaling(np.array([500.0, -3.0]), np.array([20.0, 0.1]))
     unit = [scaling.mean + scaling.scale * one for one in members]
-    scaled = stack([fitted(one) for one in unit], truth, task="regression", mean=True, scaling=scaling)
+    scaled = stack([fitted(one) for one in unit], truth, loss=SQUARED_ERROR, mean=True, scaling=scaling)
     np.testing.assert_allclose(scaled.weights, found.weights)
     np.testing.assert_allclose(scaled.held_out, scaling.mean + scaling.scale * found.held_out)
 

@@ -13,13 +13,14 @@ from torch.nn import functional
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.kernels import get
+from gatewise.losses import cross_entropy
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward, inputs
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import LossOf, Network
-from gatewise.target import losses_of
+from gatewise.target import target_of
 from gatewise.training import recipe
 from gatewise.training.network_data import NetworkData, TargetScaling
 from gatewise.training.supervised_loop import adversarial_backward, loss_of, perturb, scores_of
@@ -59,9 +60,11 @@ def _batch(arch: Architecture) -> Batch:
 
 def _mean(logits: Array, targets: list[float], weights: list[float]) -> tuple[float, Array]:
     weight = np.array(weights)[:, None]
-    losses, gradient = losses_of(logits, np.array(targets)[:, None], "classification")
+    losses, gradient = cross_entropy(logits, np.array(targets)[:, None])
     return float((weight * losses).mean()), weight * gradient / len(logits)
 
+
+NAMES = ("a", "b", "c")
 
 LOSSES = {
     "labels": partial(_mean, targets=[1, 0, 1], weights=[1, 1, 1]),
@@ -176,7 +179,7 @@ def test_the_losses_and_their_gradients_are_those_of_torch(task: Task, outputs: 
     else:
         theirs = functional.cross_entropy(logits, targets, reduction="none")[:, None]
     theirs.sum().backward()  # type: ignore[no-untyped-call]
-    losses, gradient = losses_of(z, y, task)
+    losses, gradient = target_of(NAMES[: max(2, outputs)], task).loss(z, y)
     np.testing.assert_allclose(losses, theirs.detach(), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(gradient, logits.grad, rtol=1e-9, atol=1e-15)
 
@@ -208,13 +211,13 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
         expected = (labels - scaling.mean) / scaling.scale
     shape = (10, 3) if weighted == "labels" and task == "multilabel" else (10,)
     weights = rng.uniform(0.2, 3, shape).astype(np.float32) if weighted else None
-    about = SimpleNamespace(classes=range(classes))
-    data: Any = SimpleNamespace(target=about, task=task, labels=labels, weights=weights, target_scaling=scaling)
+    target = target_of(NAMES[:classes], task)
+    data: Any = SimpleNamespace(target=target, labels=labels, weights=weights, target_scaling=scaling)
     data.soft_targets = p if soft else None
     data.targets = partial(NetworkData.targets, data)
     z = rng.standard_normal((5, outputs))
     loss, gradient = loss_of(data, z, rows)
-    losses, slopes = losses_of(z, expected[rows], task)
+    losses, slopes = target.loss(z, expected[rows])
     each = np.ones((5, 1)) if weights is None else weights[rows].reshape(5, -1)
     assert loss == pytest.approx((each * losses).mean(), rel=1e-6)
     np.testing.assert_allclose(gradient, each * slopes / losses.size, rtol=1e-6, atol=1e-7)

@@ -17,6 +17,7 @@ from gatewise.data import split
 from gatewise.data.labelled import Labelled
 from gatewise.errors import TrainingError
 from gatewise.explain import METHODS
+from gatewise.losses import SQUARED_ERROR
 from gatewise.model.model import Model
 from gatewise.training import recipe, supervised_loop
 from gatewise.training.fields import values_of
@@ -250,7 +251,7 @@ def test_the_ridge_regression_of_ngrams_is_the_optimum() -> None:
     numbers = np.stack([[len(set(s.tolist())), s[0] * 1.0] for s in sequences]) + rng.normal(0, 0.1, (120, 2))
     numbers = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
     weight = rng.uniform(0.2, 3, 120)
-    fitted = NgramFeatures.of(sequences, 1, 1).fit(numbers, weight, task="regression", l2=0.5, tol=1e-7)
+    fitted = NgramFeatures.of(sequences, 1, 1).fit(numbers, weight, loss=SQUARED_ERROR, l2=0.5, tol=1e-7)
     x = np.array([[float(key - 1 in s) for key in fitted.member.keys] for s in sequences])
 
     ranks = np.array([[np.mean(column < v) + np.mean(column == v) / 2 for v in column] for column in numbers.T]).T

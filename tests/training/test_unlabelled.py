@@ -10,6 +10,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
+from gatewise.target import target_of
 from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
@@ -181,7 +182,7 @@ def test_stacked_predictions(classes: tuple[str, ...]) -> None:
 def test_equal_texts_are_in_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text whose copy is in training would be predicted too well."""
     reviews = made_reviews(30, 3)
-    twice = Labelled([*reviews.inputs, *reviews.inputs], np.tile(reviews.labels, 2), reviews.classes)
+    twice = Labelled([*reviews.inputs, *reviews.inputs], np.tile(reviews.labels, 2), target_of(reviews.classes))
     data, calls = ready(twice), []
 
     def recorded(x: Array, *rest: Any, **options: Any) -> Any:

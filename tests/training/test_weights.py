@@ -1,5 +1,6 @@
 """Class weights, sample weights and thresholds: what they change, and what they do not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.target import Target
+from gatewise.target import target_of
+from gatewise.target.thresholds import best_threshold
 from gatewise.training import recipe
-from gatewise.training.stack import Stack, best_threshold, choose_thresholds, cost_thresholds
+from gatewise.training.stack import Stack, choose_thresholds
 from gatewise.training.train import train
 from gatewise.training.training_data import class_weights, prepare, row_weights
 from tests.refusals import assert_refused
@@ -72,7 +74,8 @@ def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated()
 @pytest.mark.parametrize("weights", [[1.0, 6.0], [2.0, 0.5, 9.0]])
 def test_the_thresholds_of_a_weight_per_class_are_those_of_its_cost(weights: list[float]) -> None:
     p = np.random.default_rng(7).dirichlet(np.ones(len(weights)), 200)
-    target = Target(tuple("abc"[: len(weights)]), thresholds=cost_thresholds(np.array(weights)))
+    target = target_of(tuple("abc"[: len(weights)]))
+    target = replace(target, thresholds=target.cost_thresholds(np.array(weights)))
     np.testing.assert_array_equal(target.decide(p), (p * weights).argmax(axis=1))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from gatewise.data.labelled import Labelled
 from gatewise.model.pretrained import PretrainedLM
+from gatewise.target import target_of
 from gatewise.training import PretrainRecipe
 from gatewise.training.pretrain import pretrain
 
@@ -26,7 +27,7 @@ def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "pos
         rng.shuffle(words)
         texts.append(" ".join(words))
         labels.append(label if rng.random() > 0.05 else int(rng.integers(len(classes))))
-    return Labelled(texts, np.array(labels, dtype=np.int64), classes, source=f"{n} made reviews")
+    return Labelled(texts, np.array(labels, dtype=np.int64), target_of(classes), source=f"{n} made reviews")
 
 
 def review_texts(n: int, seed: int = 41, classes: tuple[str, ...] = ("negative", "positive")) -> list[str]:

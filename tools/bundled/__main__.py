@@ -19,6 +19,8 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.reviews import CLASSES
+from gatewise.ragged import flat
+from gatewise.target import target_of
 from tools.bundled.measured import measured_sentences
 from tools.bundled.sentences import crops, short_texts
 
@@ -32,12 +34,14 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
     """
     rng = np.random.default_rng(seed)
     train, validation = halves(reviews, snippets, seed)
-    texts, labels = [str(text) for text in train[0].inputs], train[0].labels
+    texts = [str(text) for text in train[0].inputs]
+    labels = flat(train[0].labels)
     measured = measured_sentences()
     train[1] = train[1].take(np.array([str(text) not in measured for text in train[1].inputs]))
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
     made = [example for example in made if example.text not in measured]
-    sentences = Labelled([one.text for one in made], np.array([one.label for one in made], np.int64), CLASSES)
+    labels_of_made = np.array([example.label for example in made], np.int64)
+    sentences = Labelled([example.text for example in made], labels_of_made, target_of(CLASSES))
     source = f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)"
     others = f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"
     return joined([*train, sentences], source), joined(validation, others)
@@ -56,7 +60,7 @@ def halves(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[list[Label
 def joined(parts: Sequence[Labelled], source: str) -> Labelled:
     """The rows of all parts."""
     texts = [str(text) for part in parts for text in part.inputs]
-    return Labelled(texts, np.concatenate([part.labels for part in parts]), CLASSES, source=source)
+    return Labelled(texts, np.concatenate([flat(part.labels) for part in parts]), target_of(CLASSES), source=source)
 
 
 def main() -> None:

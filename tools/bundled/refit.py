@@ -34,13 +34,13 @@ from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.kernels import for_precision, read_only
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.metrics import Evaluation, evaluate
+from gatewise.metrics import Evaluation
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.trainable import TABLE, Network
-from gatewise.target import losses_of
+from gatewise.ragged import flat
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.calibration import report_of
 from gatewise.training.optim import Adam, gradient_norm, one_cycle
@@ -78,7 +78,8 @@ def main() -> None:
     splits = imdb(options.data, progress=False, download=False)
     assert splits.test is not None
     train, held_out = halves(splits.train, rotten_tomatoes(), SEED)
-    texts, labels = [str(text) for text in train[0].inputs], train[0].labels
+    texts = [str(text) for text in train[0].inputs]
+    labels = flat(train[0].labels)
     model = gw.load(options.model)
     assert isinstance(model.preprocessor, TextPreprocessor)
     assert isinstance(model.preprocessor.encoding, TokenEncoding)
@@ -93,7 +94,7 @@ def main() -> None:
     print(of_short_texts(model))
     validation = joined(held_out, "")
     name = "validation set, after the training on short texts"
-    found = evaluate(model.target, model.logits(validation.inputs), validation.labels, name)
+    found = model.target.evaluate(model.logits(validation.inputs), validation.labels, name)
     assert isinstance(found, Evaluation)
     before = model.metadata.calibration
     assert before is not None
@@ -182,7 +183,7 @@ def trained(model: Model, short: Sequence[Text], reviews: Sequence[Text]) -> Mod
             rows = np.concatenate([part[at * n : (at + 1) * n] for part, n in ((order, SHORT), (anchors, REVIEWS))])
 
             def loss_of(logits: Array, rows: NDArray[np.int64] = rows) -> tuple[float, Array]:
-                losses, gradient = losses_of(weight * logits.astype(np.float64) + others[rows], y[rows], model.task)
+                losses, gradient = model.target.loss(weight * logits.astype(np.float64) + others[rows], y[rows])
                 share = c[rows] / c[rows].sum()
                 return float((share * losses).sum()), weight * share * gradient
 

@@ -173,7 +173,7 @@ def _of_file(model: Model, path: Path) -> Array:
     """As `gatewise predict -i`."""
     with TableOptions(model=model).rows([str(path)]) as reader:
         inputs = [row.input for row in reader]
-    return model.logits(inputs)
+    return np.asarray(model.logits(inputs))
 
 
 def _of_scorer(model: Model, folder: Path, batch: Any) -> Array:

@@ -31,7 +31,7 @@ from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, reason
 from gatewise.storage.atomic import sweep, write_once
 from gatewise.storage.streams import COMPRESSED, STDIN, unreadable
-from gatewise.target import EXPLANATION, column_names, prediction_columns
+from gatewise.target import EXPLANATION
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -258,7 +258,7 @@ def added_names(model: Model, every: bool, taken: Collection[str], explained: bo
     for the label. taken: names of other columns; a name that is among them gets "predicted_" in front.
     """
     names: list[str] = []
-    for name in [*column_names(model.target, every), *EXPLANATION * explained]:
+    for name in [*model.target.column_names(every), *EXPLANATION * explained]:
         while name in taken or name in names:
             name = f"predicted_{name}"
         names.append(name)
@@ -288,8 +288,8 @@ class OutputRows:
         """
         bulk = self._bulk
         logits = (bulk.logits or bulk.model.logits)([row.input for row in batch])
-        found = prediction_columns(self._target, logits, every=bulk.every, names=True)
-        columns: list[Any] = [map(self._cell, column.values) for column in found.values()]
+        predictions = self._target.columns(logits, every=bulk.every, names=True)
+        columns: list[Any] = [map(self._cell, column.values) for column in predictions.values()]
         if bulk.explain is not None:
             explained = [bulk.explain(row.input) for row in batch]
             columns += [[list(one.steps) for one in explained], [one.scores.tolist() for one in explained]]
@@ -305,11 +305,12 @@ class OutputRows:
         steps by spaces.
         """
         if isinstance(value, list):
-            parts, separator = [self._cell(one) for one in value], " " if self._target.per_step else SEPARATOR
-            return parts if self._suffix in (*JSON_LINES, ".parquet") else separator.join(map(str, parts))
-        if isinstance(value, float):
-            return float(f"{value:.7g}") if self._target.task == "regression" else round(value, 6)
-        return value
+            cells = [self._cell(entry) for entry in value]
+            if self._suffix in (*JSON_LINES, ".parquet"):
+                return cells
+            separator = " " if self._target.per_step else SEPARATOR
+            return separator.join(map(str, cells))
+        return self._target.stored(value) if isinstance(value, float) else value
 
     def _own_cells(self, row: TableRow) -> dict[str, Any]:
         values = dict(row.values)

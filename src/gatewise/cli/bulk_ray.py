@@ -27,7 +27,6 @@ from gatewise.model import bundled
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import scratch, swap_in
 from gatewise.system.files import sync_folder
-from gatewise.target import column_names
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
@@ -69,7 +68,7 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
         "model": str(bundled.resolve(given.model)),
         "text": text,
         "probabilities": "all" if every else "top",
-        "columns": dict(zip(column_names(model.target, every), new, strict=True)),
+        "columns": dict(zip(model.target.column_names(every), new, strict=True)),
         "missing": "null",
         "precision": model.ensemble.lstm.precision,
         "fingerprint": model.manifest_sha256,

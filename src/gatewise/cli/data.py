@@ -69,7 +69,7 @@ def data(given: Any) -> None:
         for number, found in part_described.get("numbers", {}).items():
             span = f"mean {found['mean']:.6g}, from {found['min']:.6g} to {found['max']:.6g}"
             print(f"{f'{name}  ' if len(parts) > 1 else ''}{printable(number, 30)}: {span}")
-    print(f"\nlengths in {'words separated by spaces' if splits.train.kind == 'text' else 'steps'}")
+    print(f"\nlengths in {splits.train.nouns.length}")
     if given.check:
         _print_check(described["train"])
 
@@ -128,18 +128,10 @@ def _describe(part: Labelled) -> dict[str, Any]:
     lengths = np.array([len(x.split()) if isinstance(x, str) else len(x) for x in part.inputs])
     rows = []
     for k, name in enumerate(part.classes):
-        own = lengths if part.task == "regression" else lengths[_has_class(part, k)]
+        own = lengths[part.target.has_class(part.labels, k)]
         percentiles = np.percentile(own, list(LENGTHS.values())) if len(own) else np.zeros(len(LENGTHS))
         rows.append({"class": name, "n": len(own), **dict(zip(LENGTHS, map(int, percentiles), strict=True))})
-    numbers = {}
-    if part.task == "regression":
-        for name, column in zip(part.classes, part.labels.T, strict=True):
-            numbers[name] = {"min": float(column.min()), "mean": float(column.mean()), "max": float(column.max())}
-    found = {"source": part.source, "n": len(part.labels), "fingerprint": part.fingerprint(), "classes": rows}
-    return {**found, "numbers": numbers} if numbers else found
-
-
-def _has_class(part: Labelled, k: int) -> Any:
-    if part.target.per_step:
-        return [k in labels for labels in part.labels]
-    return part.labels == k if part.task == "classification" else part.labels[:, k] == 1
+    described = {"source": part.source, "n": len(part), "fingerprint": part.fingerprint(), "classes": rows}
+    if numbers := part.target.number_summary(part.labels):
+        described["numbers"] = numbers
+    return described

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gatewise.data.schema import OutsideCounts
     from gatewise.model.model import Model
-    from gatewise.types import Array
+    from gatewise.target import Logits
 
 _OUT = (
     "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet; or to "
@@ -149,50 +149,44 @@ def _write(model: Model, given: Any, outside: OutsideCounts) -> dict[str, Any]:
     return result
 
 
-def as_lines(model: Model, logits: Array, inputs: Sequence[Any]) -> list[str]:
+def as_lines(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[str]:
     """One line per input: label, tab, probability, and "undecided" where it is close to the threshold; the labels of a
     multi-label model; numbers of a regression. Of a tagger one line per step, as in a CoNLL file: word, label,
     probability, and an empty line after each input.
     """
-    from gatewise.target import prediction_columns
+    from gatewise.ragged import Ragged
 
     target = model.target
-    number = "{:.6g}" if target.task == "regression" else "{:.4f}"
 
     def shown(value: Any) -> str:
         if isinstance(value, list):
             return SEPARATOR.join(map(shown, value))
-        return printable(value) if isinstance(value, str) else number.format(value)
+        return printable(value) if isinstance(value, str) else target.value_text(value)
 
-    found = prediction_columns(target, logits, every=False, names=True)
-    rows: Any = zip(*(column.values for column in found.values()), strict=True)
-    if logits.dtype == object:
-        by_input = (zip(*one.values(), strict=True) for one in as_json(model, logits, inputs))
-        rows = (row for steps in by_input for row in (*steps, ()))
+    if isinstance(logits, Ragged):
+        records = as_json(model, logits, inputs)
+        steps = (row for record in records for row in (*zip(*record.values(), strict=True), ()))
+        return ["\t".join(map(shown, row)) for row in steps]
+    columns = target.columns(logits, every=False, names=True)
+    rows = zip(*(column.values for column in columns.values()), strict=True)
     lines = ["\t".join(map(shown, row)) for row in rows]
-    if logits.dtype != object and target.task == "classification":
-        close = target.undecided(target.probabilities(logits))
-        lines = [f"{line}\tundecided" if one else line for line, one in zip(lines, close, strict=True)]
-    return lines
+    p = target.optional_probabilities(logits)
+    if p is None:
+        return lines
+    return [f"{line}\tundecided" if close else line for line, close in zip(lines, target.undecided(p), strict=True)]
 
 
-def as_json(model: Model, logits: Array, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+def as_json(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[dict[str, Any]]:
     """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name. Of a
     tagger steps, labels and probabilities of these labels, one per step.
     """
-    from gatewise.target import prediction_columns
+    from gatewise.ragged import Ragged
 
-    if logits.dtype == object:
-        columns = prediction_columns(model.target, logits, every=False, names=True).items()
+    target = model.target
+    if isinstance(logits, Ragged):
+        columns = target.columns(logits, every=False, names=True).items()
         return [
             {"steps": model.preprocessor.token_names(item), **{name: column.values[n] for name, column in columns}}
             for n, item in enumerate(inputs)
         ]
-    target, name = model.target, "labels" if model.task == "multilabel" else "label"
-    if model.task == "regression":
-        return [{"prediction": dict(zip(model.classes, row.tolist(), strict=True))} for row in target.predicted(logits)]
-    p = target.probabilities(logits)
-    return [
-        {name: label, "probabilities": dict(zip(model.classes, row, strict=True))}
-        for label, row in zip(target.named(target.decide(p)), p.tolist(), strict=True)
-    ]
+    return target.records(logits)

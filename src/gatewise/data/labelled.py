@@ -22,15 +22,17 @@ from gatewise.data.frames import (
     texts_of,
 )
 from gatewise.data.inputs import convert_inputs, describe_series
-from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels, number_of
+from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
 from gatewise.data.schema import RowSchema, check_names
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
+from gatewise.ragged import Ragged
 from gatewise.row import columns_of
-from gatewise.target import Target, by_input, by_row, join_words, words_of
-from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
+from gatewise.target import Target, join_words, words_of
+from gatewise.target.names import check_array
+from gatewise.types import NO_COLUMNS, SERIES, TEXTS, Array, ColumnNames, InputNouns, Task
 
 _DEFAULT: Any = None  # see the class
 _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
@@ -44,58 +46,45 @@ class Labelled:
     >>> len(data), data.kind, data.target.classes
     (3, 'text', ('+', '-'))
 
-    inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. labels: indices into `classes`
-    (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
-    `classes` names; with a class per step ("tagging") of type object, an array (T,) int64 for each input of T steps,
-    where the steps of a text are its words, separated by spaces. groups (n,) int64: rows of one group stay in one part
-    of every split; the default is `input_keys`, so that duplicates stay together. source: a description in one line.
-    label_type: the type of the user's labels. sample_weight (n,) float64: the weight of each row in the loss; the
+    inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. target: what the labels are.
+    labels: indices into its classes (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for
+    "regression" numbers (n, M) float64; with a class per step ("tagging") `Ragged` with values (N,) int64, where the
+    steps of a text are its words, separated by spaces. groups (n,) int64: rows of one group stay in one part of every
+    split; the default is `input_keys`, so that duplicates stay together. source: a description in one line.
+    sample_weight (n,) float64: the weight of each row in the loss; the
     default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
     columns: of the table that the rows come from; the numeric and categorical ones are part of the inputs
     (`with_columns`). Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
-    labels: NDArray[Any]
-    classes: tuple[str, ...]
+    labels: Array | Ragged
+    target: Target
     groups: NDArray[np.int64] = _DEFAULT
     source: str = ""
-    task: Task = "classification"
-    label_type: LabelType = "str"
     sample_weight: NDArray[np.float64] = _DEFAULT
     time: NDArray[np.float64] = _DEFAULT
     columns: ColumnNames = NO_COLUMNS
 
     def __post_init__(self) -> None:
-        n, k = len(self.inputs), len(self.target.classes)
+        n = len(self.inputs)
         if self.groups is None:
             object.__setattr__(self, "groups", self.input_keys)
         if self.sample_weight is None:
             object.__setattr__(self, "sample_weight", np.ones(n))
         if self.time is None:
             object.__setattr__(self, "time", np.zeros(0))
-        shape = (n,) if self.task == "classification" else (n, k)
-        dtype: Any = np.float64 if self.task == "regression" else object if self.target.per_step else np.intp
-        for name, column, dims, kind in (
-            ("labels", self.labels, shape, dtype),
-            ("groups", self.groups, (n,), np.int64),
-            ("sample_weight", self.sample_weight, (n,), np.float64),
-            ("time", self.time, (n,) if self.time.size else (0,), np.float64),
-        ):
-            if column.dtype != kind or column.shape != dims:
-                raise InputError(f"{name} must be {dims} {kind.__name__}, got {column.shape} {column.dtype}")
+        self.target.check_labels(self.labels, n)
+        check_array("groups", self.groups, (n,), np.int64)
+        check_array("sample_weight", self.sample_weight, (n,), np.float64)
+        check_array("time", self.time, (n,) if self.time.size else (0,), np.float64)
         weights = self.sample_weight
         if not (np.isfinite(weights).all() and (weights >= 0).all()) or (n and not weights.any()):
             raise InputError("sample_weight must be finite, not negative, and above zero for at least one row")
-        if self.task == "regression" and not np.isfinite(self.labels).all():
-            raise InputError(f"labels: row {int(np.argwhere(~np.isfinite(self.labels))[0, 0])} is not a finite number")
-        top = 1 if self.task == "multilabel" else k - 1
-        for row, (one, label) in enumerate(zip(self.inputs, self.labels, strict=True) if self.target.per_step else ()):
-            if problem := steps_problem(one, label):
-                raise InputError(f"labels: row {row} has {problem}")
-        labels = by_row(self.labels)
-        if self.task != "regression" and n and not 0 <= int(labels.min()) <= int(labels.max()) <= top:
-            raise InputError(f"labels must be between 0 and {top}")
+        if isinstance(self.labels, Ragged):
+            for row, (item, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
+                if problem := steps_problem(item, labels):
+                    raise InputError(f"labels: row {row} has {problem}")
         if self.kind == "series":
             rows: list[Any] = self.inputs
             channels = rows[0].shape[-1:]
@@ -143,7 +132,7 @@ class Labelled:
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
         schema = RowSchema.of(columns)
         if schema:
-            if found.labels.dtype == object:
+            if found.target.per_step:
                 raise InputError("numeric and categorical columns are for one label per row, not for one per step")
             rows = converted(rows, schema)
         if rows and not isinstance(rows[0], str):
@@ -214,14 +203,24 @@ class Labelled:
         return len(self.inputs)
 
     @property
-    def target(self) -> Target:
-        """What the labels are."""
-        return Target(self.classes, self.task, self.label_type, per_step=self.labels.dtype == object)
+    def task(self) -> Task:
+        """The task of the target."""
+        return self.target.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the target, or the names of its numbers."""
+        return self.target.classes
 
     @property
     def kind(self) -> Literal["text", "series"]:
         """'text' or 'series'; 'text' if there are no rows."""
         return "series" if len(self.inputs) and isinstance(self.inputs[0], np.ndarray) else "text"
+
+    @property
+    def nouns(self) -> InputNouns:
+        """What the inputs are, in words."""
+        return TEXTS if self.kind == "text" else SERIES
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
@@ -254,32 +253,13 @@ class Labelled:
             time=self.time[which] if self.time.size else self.time,
         )
 
-    def labels_among(self, classes: Sequence[str], owner: str = "the model") -> NDArray[Any]:
+    def labels_among(self, classes: Sequence[str], owner: str = "the model") -> Any:
         """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). For regression the numbers,
         in the order of `classes` where the data has the same names, else in its own. A class 1.0 of the data is the
         class 1 of a model. owner: of the classes, for the message. Raises InputError for a class that it lacks, and for
         another number of numbers.
         """
-        if self.task == "regression":
-            if len(classes) != len(self.classes):
-                raise InputError(f"the model predicts {len(classes)} numbers, the data has {len(self.classes)}")
-            if set(classes) != set(self.classes):
-                return self.labels
-            return np.asarray(self.labels[:, [self.classes.index(name) for name in classes]])
-        places: list[int] = []
-        for name in self.classes:  # the class of that name, else the only one that is the same number
-            number = number_of(name)
-            same = [place for place, one in enumerate(classes) if number is not None and number_of(one) == number]
-            if name not in classes and len(same) != 1:
-                known = ", ".join(map(quote, classes))
-                raise InputError(f"{owner} has no class {quote(name)}; its classes are {known}")
-            places.append(classes.index(name) if name in classes else same[0])
-        if self.task == "classification":
-            return by_input(np.array(places, dtype=np.intp)[by_row(self.labels)], self.labels)
-        out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
-        for column, labels in zip(places, self.labels.T, strict=True):
-            out[:, column] |= labels  # two classes may be one of the model
-        return out
+        return self.target.labels_among(self.labels, classes, owner)
 
     def fingerprint(self) -> str:
         """SHA-256 of kind, classes, inputs and labels, in this order.
@@ -288,10 +268,11 @@ class Labelled:
         """
         parts = [self.kind.encode(), len(self.classes).to_bytes(8, "little")]
         parts += [name.encode("utf-8", "surrogatepass") for name in self.classes]
-        if self.task != "classification":
+        if self.task != "classification":  # which once was the only one: its fingerprints stay
             parts.append(self.task.encode())
+        dtype = "<f8" if self.labels.dtype.kind == "f" else "<i8"
         for row, label in zip(self.inputs, self.labels, strict=True):
-            parts.append(label.astype("<f8" if self.task == "regression" else "<i8").tobytes())
+            parts.append(label.astype(dtype).tobytes())
             parts += _parts(row, columns_of(row))
         if (self.sample_weight != 1).any():
             parts.append(self.sample_weight.astype("<f8").tobytes())
@@ -322,13 +303,14 @@ def labelled_of(
     for name, column in more.items():
         if len(column) != len(inputs):
             raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
-    kind: Any = {"task": found.task, "label_type": found.label_type, "columns": columns}
-    data = Labelled(inputs, classes=found.classes, source=source, **kind, **more)
-    several = found.labels.T if found.labels.ndim > 1 else [found.labels]
+    data = Labelled(inputs, target=found.target, source=source, columns=columns, **more)
+    if isinstance(data.labels, Ragged):  # each step has a label: no place of the input tells all of them
+        return data
+    several = data.labels.T if data.labels.ndim > 1 else data.labels[None]  # (labels or numbers of a row, n)
     schema = RowSchema.of(columns)
-    for target in several[:_MAX_TARGETS] if not data.target.per_step else ():
-        of_rows = [leaks(of_column(inputs, name, schema), target, (name,)) for name in schema.names]
-        for problem in chain(leaks(inputs, target, steps), *of_rows):
+    for labels in several[:_MAX_TARGETS]:
+        of_columns = [leaks(of_column(inputs, name, schema), labels, (name,)) for name in schema.names]
+        for problem in chain(leaks(inputs, labels, steps), *of_columns):
             warn(problem)
     return data
 

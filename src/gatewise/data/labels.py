@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from decimal import Decimal
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -11,10 +10,12 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import described, frame_columns, is_finite, is_frame, is_missing, missing_name
 from gatewise.data.inputs import convert_rows
-from gatewise.data.suspects import DECIMAL, suspect_classes
+from gatewise.data.suspects import suspect_classes
 from gatewise.errors import InputError, printable, quote, warn
-from gatewise.target import by_input
-from gatewise.types import LabelType, Task
+from gatewise.ragged import Ragged
+from gatewise.target import Target, target_of
+from gatewise.target.names import number_of
+from gatewise.types import Array, LabelType, Task
 
 _REGRESSION = "this looks like regression: pass task='regression' (--task regression)"
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.I)
@@ -28,15 +29,13 @@ Where = Callable[[int], str]
 class ConvertedLabels(NamedTuple):
     """The labels of n rows.
 
-    labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64; a class
-    per step: a classification whose labels are (n,) object, arrays (T,) int64.
-    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed.
+    labels: (n,) int64, indices into `target.classes`, which are sorted; multilabel: (n, K) int64 of 0 and 1;
+    regression: (n, M) float64; tagging: `Ragged`, with values (N,) int64. target: with the type of the labels as they
+    were passed.
     """
 
-    labels: NDArray[Any]
-    classes: tuple[str, ...]
-    task: Task
-    label_type: LabelType
+    labels: Array | Ragged
+    target: Target
 
 
 def convert_labels(
@@ -77,7 +76,7 @@ def convert_labels(
         if single and task not in ("multilabel", "tagging"):
             rows, nested = [row[0] for row in rows], False  # (n, 1)
     if task == "tagging":
-        return _tagging(rows, classes, where)
+        return _tagging(rows, classes, name, where)
     if task == "regression":
         return _regression(rows if nested else [[row] for row in rows], classes, name, where)
     if nested:
@@ -101,7 +100,7 @@ def convert_labels(
         if label_type == "str" and not odd and len(set(numbers.values())) < len(numbers):
             names = _equal_numbers(names, numbers, name)
     order = _classes_of(names, label_type, name)
-    return ConvertedLabels(label_rows(names, order), order, "classification", label_type)
+    return ConvertedLabels(label_rows(names, order), target_of(order, "classification", label_type))
 
 
 def _classes_of(names: list[str], label_type: LabelType, name: str) -> tuple[str, ...]:
@@ -142,11 +141,6 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def number_of(name: str) -> Decimal | None:
-    """The exact number that a label is, 1 for "1" and "1.0"; None for a text."""
-    return Decimal(name) if DECIMAL.fullmatch(name) else None
-
-
 def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.intp]:
     """The index in `classes` of each label: (n,)."""
     place = {name: row for row, name in enumerate(classes)}
@@ -169,7 +163,8 @@ def _multilabel(
         names = tuple(classes) if classes is not None else tuple(str(k) for k in range(width))
         if len(names) != width:
             raise InputError(f"{name}: {width} columns but {len(names)} classes")
-        return ConvertedLabels(np.array(rows).astype(np.intp), names, "multilabel", "str" if classes else "int")
+        label_type: LabelType = "str" if classes else "int"
+        return ConvertedLabels(np.array(rows).astype(np.intp), target_of(names, "multilabel", label_type))
     if classes is not None and widths == {len(classes)} and len(classes) > 1:  # columns, unless it is their names
         for number, row in enumerate(rows):
             for column, entry in zip(classes, row, strict=True):
@@ -180,14 +175,14 @@ def _multilabel(
         raise InputError(f"{name}: no row has a label")
     if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
         raise InputError(f"{name}: several numbers per row: {_REGRESSION}")
-    found, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
-    order = _classes_of(found, label_type, name)
+    names_of_labels, type_of_labels = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
+    order = _classes_of(names_of_labels, type_of_labels, name)
     out = np.zeros((len(rows), len(order)), dtype=np.intp)
-    out[[number for number, _ in flat], label_rows(found, order)] = 1
-    return ConvertedLabels(out, order, "multilabel", label_type)
+    out[[number for number, _ in flat], label_rows(names_of_labels, order)] = 1
+    return ConvertedLabels(out, target_of(order, "multilabel", type_of_labels))
 
 
-def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> ConvertedLabels:
+def _tagging(rows: list[Any], classes: Sequence[str] | None, name: str, where: Where) -> ConvertedLabels:
     for number, row in enumerate(rows):
         if not isinstance(row, list) or not row:
             raise InputError(f"{where(number)} is {described(row)}, not a list of labels, one per step")
@@ -195,10 +190,11 @@ def _tagging(rows: list[Any], classes: Sequence[str] | None, where: Where) -> Co
     names, label_type = _names([label for row in rows for label in row], places.__getitem__)
     if classes is None:
         _refuse_measurements(names, places)
-    order = _classes_of(names, label_type, "labels") if classes is None else tuple(classes)
+    order = _classes_of(names, label_type, name) if classes is None else tuple(classes)
     if unknown := set(names) - set(order):
         raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
-    return ConvertedLabels(by_input(label_rows(names, order), rows), order, "classification", label_type)
+    lengths = np.array([len(row) for row in rows], dtype=np.intp)
+    return ConvertedLabels(Ragged(label_rows(names, order), lengths), target_of(order, "tagging", label_type))
 
 
 def _refuse_measurements(names: Sequence[str], places: Sequence[str]) -> None:
@@ -238,7 +234,7 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str, where: 
     if len(names) != width:
         raise InputError(f"{name}: {width} numbers per row but {len(names)} names")
     numbers = np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    return ConvertedLabels(numbers, tuple(names), "regression", "float")
+    return ConvertedLabels(numbers, target_of(names, "regression", "float"))
 
 
 def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:

@@ -13,6 +13,7 @@ from gatewise.data.schema import RowSchema
 from gatewise.data.tables import CONLL, TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines, unreadable
+from gatewise.target import target_of
 from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
@@ -183,7 +184,7 @@ def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
     source = (
         f"{counted(len(texts), 'file')} of the folder {quote(root.name)}, {counted(len(classes), 'class', 'classes')}"
     )
-    return Labelled(texts, label_rows(names, classes), classes, source=source)
+    return Labelled(texts, label_rows(names, classes), target_of(classes), source=source)
 
 
 def is_split_folder(path: str | Path) -> bool:

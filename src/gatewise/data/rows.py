@@ -21,6 +21,7 @@ from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
     from gatewise.data.labels import ConvertedLabels
+    from gatewise.target import Target
 
 _MAX_CLASSES = 1_000
 
@@ -114,23 +115,32 @@ class Rows:
             inputs = converted(inputs, schema) if schema else inputs
         except InputError as error:
             raise DataError(str(error)) from None
-        k = len(found.classes)
-        if found.task == "classification" and of_texts:
-            if k < 2 and not one_class:
-                raise DataError(
-                    f"{file}: only {quote(found.classes[0])} in {name}; a classifier needs two classes or more"
-                )
-            if k > _MAX_CLASSES:
-                raise DataError(f"{file}: {name} has {k:,} different labels; is it the right column?")
-        count = "" if found.task == "regression" else f", {counted(k, *_NOUNS[found.task])}"
+        if of_texts:
+            self._check_classes(found.target, name, one_class)
+        count = found.target.count_text
+        count = f", {count}" if count else ""
         by = f"{' by' if count else ','} {name}" if of_texts else ""
         source = "; ".join([f"{self.source}{count}{by}", *self.notes])
         given = self.names, self.groups, self.weights, self.times
         return labelled_of(inputs, found, source, *given, self.where, self.steps)
 
+    def _check_classes(self, target: Target, name: str, one_class: bool) -> None:
+        """Raise DataError for texts of one class, and for so many classes that the column is another one."""
+        k = len(target.classes)
+        if not one_class:
+            try:
+                target.check_classes()
+            except InputError:
+                only = quote(target.classes[0])
+                raise DataError(f"{self.file}: only {only} in {name}; a classifier needs two classes or more") from None
+        if target.column_classes is None and k > _MAX_CLASSES:
+            raise DataError(f"{self.file}: {name} has {k:,} different labels; is it the right column?")
+
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
         from gatewise.data.labelled import steps_problem
-        from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows, number_of
+        from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows
+        from gatewise.target import target_of
+        from gatewise.target.names import number_of
 
         labels: list[Any] = self.labels or []
         nested = any(isinstance(label, list) for label in labels)
@@ -140,8 +150,7 @@ class Rows:
                     raise InputError(f"{self.where(row)}: the label is {quote(label, 40)}, not one for each step")
                 if problem := steps_problem(one, label):
                     raise InputError(f"{self.where(row)}: {problem}")
-            found = convert_labels(labels, task, self.classes, name, self.where)
-            return found._replace(label_type=self.label_type or found.label_type)
+            return self._typed(convert_labels(labels, task, self.classes, name, self.where))
         if not self.names.text and (task == "multilabel" or (task == "classification" and self.task == "regression")):
             raise InputError(f"{name}: the labels are not for task {task}")
         if task == "multilabel" and len(self.names.label) == 1 and not nested:
@@ -154,10 +163,16 @@ class Rows:
                     raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
             labels = labels if nested else list(map(float, labels))
         elif self.classes is not None:
-            return ConvertedLabels(label_rows(labels, self.classes), self.classes, "classification", "str")
+            return ConvertedLabels(label_rows(labels, self.classes), target_of(self.classes))
         label = quote(self.names.label[0]) if self.names.label else "the label"
-        found = convert_labels(labels, task, columns, name, lambda row: f"{self.where(row)}: {label}", table=True)
-        return found._replace(label_type=self.label_type or found.label_type)
+        where = lambda row: f"{self.where(row)}: {label}"  # noqa: E731
+        return self._typed(convert_labels(labels, task, columns, name, where, table=True))
+
+    def _typed(self, labels: ConvertedLabels) -> ConvertedLabels:
+        """The labels with the type that the file states, where it states one."""
+        if self.label_type is None:
+            return labels
+        return labels._replace(target=replace(labels.target, label_type=self.label_type))
 
     def series(self) -> Rows:
         """The series whose steps these rows are, in the order of their times. Raises DataError with the line for two
@@ -219,5 +234,4 @@ class Rows:
         return self
 
 
-_NOUNS = {"classification": ("class", "classes"), "multilabel": ("label", "labels")}
 _BY_ROW = ("inputs", "labels", "weights", "groups", "ids", "times", "places")

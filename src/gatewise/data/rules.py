@@ -23,6 +23,7 @@ from gatewise.data.labelled import Labelled, Unlabelled, content_key
 from gatewise.data.patterns import PatternProcess, Spans
 from gatewise.data.tables import open_table
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.target import target_of
 from gatewise.types import RuleReport
 
 ABSTAINS, CONFLICT = -1, -2
@@ -168,7 +169,7 @@ def label_unlabelled(
         known.update(one.input_keys.tolist())
     of_unlabelled, labels, rests, source = _label(unlabelled, rules, class_of, known)
     rows, reports = np.flatnonzero(labels >= 0), []
-    found = Labelled([rests[row] for row in rows], labels[rows], data.classes, source=source)
+    found = Labelled([rests[row] for row in rows], labels[rows], target_of(data.classes), source=source)
     coverage = (of_unlabelled != ABSTAINS).mean(axis=0).tolist()
     for rule, votes, share in zip(rules, _votes(data.inputs, rules, class_of)[0].T, coverage, strict=True):
         matched = votes != ABSTAINS

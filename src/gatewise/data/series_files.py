@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from gatewise.data.columns import is_numbering, trim
 from gatewise.data.frames import find_column
 from gatewise.data.inputs import series_of
-from gatewise.data.labels import class_order, number_of
+from gatewise.data.labels import class_order
 from gatewise.data.rows import Rows
 from gatewise.data.schema import LARGEST, NUMBER
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.ragged import Ragged
 from gatewise.storage.numpy_files import read_numpy
 from gatewise.storage.streams import open_data, read_text, unreadable
-from gatewise.target import by_input
+from gatewise.target.names import number_of
 from gatewise.types import ColumnNames, LabelType
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
@@ -318,10 +319,11 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
             inputs = series_of(values, layout)
     except InputError as error:
         refuse(f"{name}: {error}" if file.suffix.lower() == ".npz" else str(error))
+    rows: Any = labels
     if labels is not None and name == "values" and per_step:
-        labels = by_input(labels, inputs)
-    if labels is not None and len(labels) != len(inputs):
-        refuse(f"{len(inputs)} series and {counted(len(labels), 'label')}; want equal numbers")
+        rows = Ragged(labels, np.array([len(series) for series in inputs], dtype=np.intp))
+    if rows is not None and len(rows) != len(inputs):
+        refuse(f"{len(inputs)} series and {counted(len(rows), 'label')}; want equal numbers")
     if not inputs:
         refuse("has no series")
     found = Rows(inputs, paths=[str(file)])
@@ -334,7 +336,7 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
     kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
     kind = kinds.get(arrays[label or ""].dtype.kind, "str")
     if per_step:
-        each = [[str(one) for one in row] for row in labels.tolist()]
+        each = [[str(label) for label in row.tolist()] for row in rows]
         return replace(found, labels=each, label_type=kind, task="tagging")
     names = [str(one) for one in labels.tolist()]
     if not all(names):

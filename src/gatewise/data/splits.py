@@ -14,7 +14,6 @@ from gatewise.data.times import seconds_of
 from gatewise.errors import DataError, InputError, counted
 
 _MAX_PASSES = 20
-_QUANTILES = 10  # strata of a number, where there are at least ten rows for each
 
 
 def split(
@@ -53,7 +52,7 @@ def split(
     keys = _shuffled(labelled, components, seed)
     components = [components[number] for number in sorted(range(len(keys)), key=keys.__getitem__)]
     small = min(fraction, 1 - fraction)
-    strata = _pooled(_strata(labelled), small)
+    strata = _pooled(labelled.target.strata(labelled.labels), small)
     # The smaller part starts empty. A component moves to it if that brings the counts of the strata closer to the
     # target, Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
     missing = {stratum: small * count for stratum, count in Counter(chain.from_iterable(strata)).items()}
@@ -89,9 +88,9 @@ def hold_out(
     not in training move there, with their duplicates and groups. The validation set is empty where nothing is left.
     """
     train, validation = split(labelled, 1 - fraction, seed, by)
-    if labelled.task == "regression":
+    if labelled.target.class_counts(labelled.labels) is None:  # numbers have no classes
         return train, validation
-    strata = _strata(labelled)
+    strata = labelled.target.strata(labelled.labels)
     trained = set(chain.from_iterable(strata[row] for row in train.tolist()))
     if all(trained.issuperset(strata[row]) for row in validation.tolist()):
         return train, validation
@@ -115,7 +114,7 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
         raise InputError(f"cross-validation needs at least 2 folds, not {k}")
     components = _several_components(labelled)
     k = min(k, len(components))
-    strata = _strata(labelled)
+    strata = labelled.target.strata(labelled.labels)
     rows_of = Counter(chain.from_iterable(strata))
     counts = [_counts(strata, component) for component in components]
     keys = _shuffled(labelled, components, seed)
@@ -149,8 +148,7 @@ def _several_components(labelled: Labelled, by: str = "group") -> list[list[int]
     if len(np.unique(labelled.keys)) == 1:
         raise DataError(f"{rows} are equal")
     if len(np.unique(labelled.input_keys)) == 1:
-        what = "texts" if labelled.kind == "text" else "series"
-        raise DataError(f"{rows} must stay together: their {what} are equal")
+        raise DataError(f"{rows} must stay together: their {labelled.nouns.many} are equal")
     if groups > 1:
         raise DataError(f"{rows} must stay together: equal rows in different groups connect all {groups:,} groups")
     raise DataError(f"{rows} belong to one group")
@@ -177,24 +175,6 @@ def _shuffled(labelled: Labelled, components: list[list[int]], seed: int) -> lis
     """A key for each component, which shuffles them by seed and content."""
     smallest = [int(labelled.keys[component].min()).to_bytes(8, "little", signed=True) for component in components]
     return [hashlib.blake2b(f"{seed}:".encode() + name, digest_size=16).digest() for name in smallest]
-
-
-def _strata(labelled: Labelled) -> list[tuple[int, ...]]:
-    """The strata of each row: its class, or those of its steps; its labels, or K without any; the quantile of its
-    number (of the mean of the standardised numbers, where it has several).
-    """
-    labels, n = labelled.labels, len(labelled)
-    if labelled.target.per_step:
-        return [tuple(np.unique(row).tolist()) for row in labels]
-    if labelled.task == "classification":
-        return [(label,) for label in labels.tolist()]
-    if labelled.task == "multilabel":
-        return [tuple(np.flatnonzero(row).tolist()) or (labels.shape[1],) for row in labels]
-    spread = labels.std(axis=0)
-    score = ((labels - labels.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
-    quantiles = min(_QUANTILES, max(1, n // _QUANTILES))
-    edges = np.quantile(score, np.arange(1, quantiles) / quantiles) if n else score
-    return [(place,) for place in np.searchsorted(edges, score).tolist()]
 
 
 def _pooled(strata: list[tuple[int, ...]], part: float) -> list[tuple[int, ...]]:

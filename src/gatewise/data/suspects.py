@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted, quote
+from gatewise.target.names import DECIMAL
 
 INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
 LABELS = {"label", "labels", "class", "classes", "target"}
@@ -21,7 +22,6 @@ _NUMBER = re.compile(
     r"\s?(%|[^\w\s]|[a-z]{1,3})?",
     re.I,
 )
-DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.I)
 # A year, a month and perhaps a day; a day, a month and a year; a quarter. Not 10-19, which may be ages.
 _DATE = re.compile(
     r"([0-9]{4}[-/.][0-9]{1,2}([-/.][0-9]{1,2})?|([0-9]{1,2}[-/.])?[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}([-/.])[0-9]{1,2}\4[0-9]{2})"

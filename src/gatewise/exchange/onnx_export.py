@@ -22,10 +22,11 @@ from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, sca
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
+from gatewise.ragged import flat
 from gatewise.row import with_columns
 from gatewise.storage.folder import CONFIG, Folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.target import Target, by_row
+from gatewise.target import ClassificationTarget, Target
 from gatewise.types import Array
 
 TOLERANCE = 1e-5  # of a logit, relative to logits above 1
@@ -102,7 +103,7 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
     rows = ["batch", "read_steps"] if ensemble.lstm.arch.pooling == "none" else ["batch"]
-    if target.task == "regression":
+    if not target.has_probabilities:
         outputs[graph.rename(logits, "values")] = (np.float32, [*rows, target.outputs])
     else:
         outputs[graph.rename(logits, "logits")] = (np.float32, [*rows, target.outputs])
@@ -224,7 +225,7 @@ def _interpolated(graph: Graph, x: str, known: str) -> str:
 
 def _probabilities(graph: Graph, logits: str, target: Target) -> str:
     """Probabilities (..., K) of logits (..., outputs)."""
-    if target.task == "multilabel":
+    if not isinstance(target.each, ClassificationTarget):
         return graph.add("Sigmoid", logits)
     if target.outputs == 1:  # the logit of the second class
         zero = graph.add("Mul", logits, scalar(0, np.float32))
@@ -237,7 +238,7 @@ def _metadata(ensemble: Ensemble, inputs: str) -> dict[str, str]:
     target = ensemble.target
     facts = {
         "architecture": json.dumps(asdict(ensemble.lstm.arch)),
-        "task": target.named_task,
+        "task": target.task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,
         "thresholds": json.dumps(target.thresholds),
@@ -257,7 +258,7 @@ def largest_difference(ensemble: Ensemble, series: Any, run: Callable[[dict[str,
         more, rows = _columns(ensemble, rng, len(sequences))
         encoded = sequences if series is None else [series.encoded(one) for one in series.rows(sequences)]
         encoded = list(map(with_columns, encoded, rows)) if rows else encoded
-        wanted = by_row(ensemble.logits(encoded)).astype(np.float64)
+        wanted = flat(ensemble.logits(encoded)).astype(np.float64)
         found = run(_feeds(series, sequences) | more)
         if arch.pooling == "none":  # (B, T, outputs)
             counts = [len(truncate(one, arch)) for one in sequences]

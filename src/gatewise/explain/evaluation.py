@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
-from gatewise.explain.score import prediction_text
-from gatewise.metrics import AnyEvaluation, evaluate, wilson_interval
-from gatewise.target import Target, by_row, words_of
+from gatewise.metrics import AnyEvaluation, wilson_interval
+from gatewise.ragged import Ragged, flat
+from gatewise.target import Target, words_of
 from gatewise.types import Array, Task
 
 MAX_MISTAKES = 20
@@ -70,6 +70,7 @@ class EvaluationReport:
     by_length: tuple[LengthScore, ...]
     score_name: str
     length_noun: str
+    mistakes_title: str = "Most confident mistakes"
     history: tuple[dict[str, float], ...] = ()
     best_epoch: int = 0
 
@@ -90,8 +91,8 @@ class EvaluationReport:
 
 def evaluation_report(
     target: Target,
-    logits: Array,
-    truth: Array,
+    logits: Array | Ragged,
+    truth: Array | Ragged,
     inputs: Sequence[Any],
     lengths: Sequence[int],
     data: str = "",
@@ -101,27 +102,20 @@ def evaluation_report(
     """From logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in tokens or
     steps (n). data: the data set in one line. history: numbers by epoch. Raises InputError for an empty data set.
     """
-    evaluation, per_step = evaluate(target, logits, truth, data), truth.dtype == object
-    places = [(row, step) for row, one in enumerate(truth) for step in (range(len(one)) if per_step else (None,))]
-    starts = np.flatnonzero([not step for _, step in places])
-    logits, truth = by_row(logits), by_row(truth)
-    task, predicted = target.named_task, target.predicted(logits)
-    wrong = predicted != truth  # (n,) or (n, K)
-    if task == "regression":
-        score, name = np.abs(predicted - truth).mean(axis=1), "mean absolute error"
-    elif task != "multilabel":
-        score, name = 1.0 - wrong, "accuracy"
-    else:
-        score, name = 1.0 - wrong.any(axis=1), "subset accuracy"
-    if per_step:
-        score = np.add.reduceat(score, starts) / np.diff([*starts, len(places)])
+    evaluation = target.evaluate(logits, truth, data)
+    labels = flat(truth)  # (rows, ...): steps where each has a prediction
+    predicted = target.predicted(flat(logits))
+    scores = target.row_scores(predicted, labels)
+    if isinstance(truth, Ragged):
+        scores = np.array([steps.mean() for steps in truth.with_values(scores)])
     return EvaluationReport(
         evaluation,
-        task,
-        tuple(_mistakes(target, logits, predicted, truth, inputs, places)),
-        tuple(_by_length(score, np.asarray(lengths, dtype=np.int64), task in ("classification", "multilabel"))),
-        name,
+        target.task,
+        tuple(_mistakes(target, flat(logits), predicted, truth, inputs)),
+        tuple(_by_length(scores, np.asarray(lengths, dtype=np.int64), target.row_score_is_share)),
+        target.row_score_name,
         "tokens" if isinstance(inputs[0], str) else "steps",
+        target.mistakes_title,
         tuple(history),
         best_epoch,
     )
@@ -143,35 +137,32 @@ def read_history(text: str) -> list[dict[str, float]]:
 
 
 def _mistakes(
-    target: Target,
-    logits: Array,
-    predicted: Array,
-    truth: Array,
-    inputs: Sequence[Any],
-    places: Sequence[tuple[int, int | None]],
+    target: Target, logits: Array, predicted: Array, truth: Array | Ragged, inputs: Sequence[Any]
 ) -> list[Mistake]:
-    """The wrong rows: the most confident ones first, for regression the largest errors first. places: the input of each
-    row, and its step.
+    """The wrong rows: the most confident ones first, for numbers the largest errors first. logits, predicted: of the
+    rows, which are steps where the labels are `Ragged`.
     """
-    every, kind = np.arange(len(truth)), "error" if target.task == "regression" else "probability"
-    wrong = predicted != truth
-    if target.task == "regression":
-        errors = predicted - truth  # (n, M)
-        size, wrong = errors[every, np.abs(errors).argmax(axis=1)], wrong.any(axis=1)
-    elif target.task == "classification":
-        size = target.probabilities(logits)[every, predicted]
-    else:
-        p = target.probabilities(logits)
-        size = np.where(wrong, np.where(predicted == 1, p, 1 - p), -1.0).max(axis=1, initial=-1.0)  # of each decision
-        wrong = wrong.any(axis=1)
+    labels = flat(truth)
+    wrong, size = target.mistakes(logits, predicted, labels)
     order = np.argsort(-np.abs(size), kind="stable")
-    found = []
+    mistakes = []
     for row in order[wrong[order]][:MAX_MISTAKES].tolist():
-        place, step = places[row]
-        names = prediction_text(target, truth[row]), prediction_text(target, predicted[row])
-        rest: dict[str, Any] = {"step": None if step is None else step + 1, kind: float(size[row])}
-        found.append(Mistake(place, excerpt_of(inputs[place], step), *names, **rest))
-    return found
+        number, step = row, None
+        if isinstance(truth, Ragged):
+            number, step = truth.place(row)
+        value = float(size[row])
+        mistakes.append(
+            Mistake(
+                row=number,
+                excerpt=excerpt_of(inputs[number], step),
+                true=target.text(labels[row]),
+                predicted=target.text(predicted[row]),
+                step=None if step is None else step + 1,
+                probability=value if target.has_probabilities else None,
+                error=None if target.has_probabilities else value,
+            )
+        )
+    return mistakes
 
 
 def excerpt_of(item: Any, step: int | None = None) -> str:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.score import TargetScore, prediction_text, target_score
 from gatewise.members.contributions import has_contributions, unit_contributions
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
 from gatewise.members.lstm import LSTM
 from gatewise.network.forward import head
 from gatewise.network.ops import Ops
-from gatewise.target import check_logits
+from gatewise.target import TargetScore, check_logits
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class Example:
     def labels(self) -> list[str]:
         """The prediction for each step in words."""
         target = self.ensemble.target
-        return [prediction_text(target, one) for one in target.predicted(self.step_logits)]
+        return [target.text(one) for one in target.predicted(self.step_logits)]
 
     def at_step(self, step: int) -> Example:
         """This example with the prediction of another step to explain, from 0. Raises InputError unless it has one."""
@@ -153,9 +152,10 @@ class Example:
         return np.asarray(found)
 
     @cached_property
-    def probabilities(self) -> Array:
-        """The probabilities (K,) of the classes or labels. Raises InputError for regression."""
-        return np.asarray(self.ensemble.target.probabilities(self.logits[None])[0])
+    def probabilities(self) -> Array | None:
+        """The probabilities (K,) of the classes or labels; None for numbers."""
+        p = self.ensemble.target.optional_probabilities(self.logits[None])
+        return None if p is None else np.asarray(p[0])
 
     @cached_property
     def predicted(self) -> Array:
@@ -165,7 +165,7 @@ class Example:
     @cached_property
     def score(self) -> TargetScore:
         """The score that is explained: that of the prediction, unless `with_score` chose another."""
-        return target_score(self.ensemble.target, self.logits)
+        return self.ensemble.target.score(self.logits)
 
     def with_score(self, score: TargetScore) -> Example:
         """This example with another score to explain. What the network computed is shared."""

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import number_text, printable
+from gatewise.errors import printable
 from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.method import Attribution, Method, Part, attribute
 from gatewise.explain.example import Example
-from gatewise.explain.score import TargetScore, decision_text, favours, prediction_dict, prediction_text
-from gatewise.target import Target
+from gatewise.target import Target, TargetScore
 from gatewise.types import Array, Faithfulness
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
@@ -112,22 +111,17 @@ class Explanation(Attribution):
     @property
     def decision(self) -> str:
         """The prediction as it is shown: "undecided" where the probability is close to the threshold."""
-        return decision_text(self.of, self.predicted, self.probabilities)
+        return self.of.decision_text(self.predicted, self.probabilities)
 
     @property
     def probability_note(self) -> str:
         """The probabilities of the most probable classes, three if there are more than two, and whether they are
         calibrated; empty for regression.
         """
-        p, classes = self.probabilities, self.of.classes
-        if p is None:
+        if self.probabilities is None:
             return ""
-        calibrated = " (calibrated)" if self.calibrated else ""
-        if self.of.task == "classification" and len(classes) == 2:
-            of_class = f" of {printable(classes[int(self.predicted)], 40)}" if self.decision == "undecided" else ""
-            return f"probability{of_class} {p[int(self.predicted)]:.4f}{calibrated}"
-        top = [f"{printable(classes[k], 40)} {p[k]:.4f}" for k in np.argsort(-p, kind="stable")[:3]]
-        return f"probabilities: {', '.join(top)}{calibrated}"
+        text = self.of.probability_text(self.probabilities, self.predicted, lambda name: printable(name, 40))
+        return f"{text} (calibrated)" if self.calibrated else text
 
     def lstm_note(self) -> str:
         """One sentence where the LSTM hardly took part: its weight is 0, or it contributed less than a tenth of the
@@ -151,8 +145,9 @@ class Explanation(Attribution):
     def sums(self) -> list[tuple[str, float, str]]:
         """The target score and its parts, each as (name, value, note)."""
         difference = abs(self.target_score - self.base_value)
-        noun = "prediction" if self.of.task == "regression" else "logit"
-        share = f", {abs(self.residual) / difference:.1%} of {noun} - base value" if difference else ""
+        share = ""
+        if difference:
+            share = f", {abs(self.residual) / difference:.1%} of {self.of.score_noun} - base value"
         steps = [("  steps", float(self.scores.sum()), "sum of the scores")]
         if len(self.parts) > 1:
             steps = [
@@ -184,13 +179,10 @@ class Explanation(Attribution):
         """How faithful the method is to this model, in one sentence."""
         if self.faithfulness is None:
             return UNMEASURED
-        numbers = self.faithfulness.comprehensiveness, self.faithfulness.sufficiency
-        what, (without, alone) = "probability of the prediction falls", map("{:.2f}".format, numbers)
-        if self.of.task == "regression":
-            name = f" of {self.of.classes[0]}" * (len(self.of.classes) > 1)  # the first number is measured
-            what, (without, alone) = f"prediction{name} moves back", map(number_text, numbers)
+        without = self.of.fall_number(self.faithfulness.comprehensiveness)
+        alone = self.of.fall_number(self.faithfulness.sufficiency)
         return (
-            f"Measured on {self.faithfulness.n:,} validation sequences: the {what} by "
+            f"Measured on {self.faithfulness.n:,} validation sequences: the {self.of.fall_text} by "
             f"{without} without the steps that the method ranks first (comprehensiveness), and by {alone} with only "
             "these steps (sufficiency)."
         )
@@ -202,9 +194,9 @@ class Explanation(Attribution):
             *("method_note", "residual", "adds_up", "truncated", "steps"),
         )
         return {
-            "task": self.of.named_task,
+            "task": self.of.task,
             **({} if self.step is None else {"step": self.step, "labels": list(self.labels or ())}),
-            **prediction_dict(self.of, self.predicted, self.probabilities),
+            **self.of.record(self.predicted, self.probabilities),
             **{name: getattr(self, name) for name in same},
             "faithfulness": None if self.faithfulness is None else asdict(self.faithfulness),
             "scores": self.scores.tolist(),
@@ -263,15 +255,15 @@ def explain_example(
         steps=example.steps,
         truncated=example.truncated,
         of=target,
-        prediction=prediction_text(target, predicted),
+        prediction=target.text(predicted),
         predicted=predicted,
-        probabilities=None if target.task == "regression" else example.probabilities,
+        probabilities=example.probabilities,
         calibrated=calibrated,
         token_noun=ensemble.token_noun,
         score=score,
         target=target.classes[score.target],
         against=None if score.against is None else target.classes[score.against],
-        favours_prediction=favours(target, predicted, score),
+        favours_prediction=target.favours(predicted, score),
         target_score=example.target_score,
         residual=example.target_score - found.base_value - float(found.scores.sum()) - truncated_part,
         method=chosen.name,

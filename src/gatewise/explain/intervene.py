@@ -11,7 +11,6 @@ from typing import Any
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.explain.example import Example
-from gatewise.explain.score import prediction_dict, score_text
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.target import Target
 from gatewise.text.tokens import composed
@@ -38,8 +37,8 @@ class Intervention:
         """What the model predicts."""
         return self.before.ensemble.target
 
-    def probabilities(self) -> tuple[Array, Array]:
-        """(K,) before and after. Raises InputError for regression."""
+    def probabilities(self) -> tuple[Array | None, Array | None]:
+        """(K,) before and after; None for numbers."""
         return self.before.probabilities, self.after.probabilities
 
     @property
@@ -61,18 +60,17 @@ class Intervention:
         name = " and ".join(member.noun for member, _ in ensemble.others)
         if self.before.steps == self.after.steps and before == after:
             kept = f"does not change: they depend on the {ensemble.token_noun}s only"
-            return f"The part of the {name} in the {ensemble.score_noun}, {score_text(self.of, before)}, {kept}."
-        both = f"{score_text(self.of, before)} before and {score_text(self.of, after)} after"
-        return f"The part of the {name} in the {ensemble.score_noun} is {both}."
+            return f"The part of the {name} in the {ensemble.target.score_noun}, {self.of.score_text(before)}, {kept}."
+        both = f"{self.of.score_text(before)} before and {self.of.score_text(after)} after"
+        return f"The part of the {name} in the {ensemble.target.score_noun} is {both}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         sides: dict[str, dict[str, Any]] = {}
         both = (self.before, self.after)
         for name, example in zip(("before", "after"), both, strict=True):
-            probabilities = None if self.of.task == "regression" else example.probabilities
             sides[name] = {
-                **prediction_dict(self.of, example.predicted, probabilities),
+                **self.of.record(example.predicted, example.probabilities),
                 "logits": example.logits.tolist(),
                 "steps": example.steps,
                 "prefix_logits": example.prefix_logits.tolist(),

@@ -16,7 +16,6 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.opening import opening_of
-from gatewise.explain.score import favours, prediction_dict, prediction_text
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.target import Target
@@ -32,7 +31,7 @@ _PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions r
 def network_json(arch: Architecture, of: Target) -> Json:
     """The architecture in a few numbers, and what it predicts."""
     return {
-        "inputs": "text" if arch.inputs == "tokens" else "series",
+        "inputs": arch.nouns.one,
         "task": of.task,
         "per_step": of.per_step,
         "labels": list(of.classes),
@@ -53,18 +52,19 @@ def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Jso
     null.
     """
     of = one.of if isinstance(one, Explanation) else one.ensemble.target
-    predicted, score = one.predicted, one.score
-    probabilities = None if of.task == "regression" else one.probabilities
+    predicted = one.predicted
+    score = one.score
+    probabilities = one.probabilities
     return {
-        "label": prediction_text(of, predicted),
+        "label": of.text(predicted),
         "undecided": probabilities is not None and bool(of.undecided(probabilities[None])[0]),
-        "labels": prediction_dict(of, predicted, probabilities)["prediction"] if of.task == "multilabel" else None,
+        "labels": of.label_list(predicted),
         "target": of.classes[score.target],
         "against": None if score.against is None else of.classes[score.against],
-        "favours": favours(of, predicted, score),
+        "favours": of.favours(predicted, score),
         "probability": None if probabilities is None else float(probabilities[score.target]),
         "probabilities": None if probabilities is None else probabilities.tolist(),
-        "numbers": predicted.tolist() if of.task == "regression" else None,
+        "numbers": of.number_list(predicted),
         "score": one.target_score,
         "score_name": score.name,
         "score_note": score.note,
@@ -85,7 +85,8 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     )  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
     of, score = example.ensemble.target, example.score
-    probability = None if of.task == "regression" else _list(of.probabilities(logits)[:, score.target])
+    p = of.optional_probabilities(logits)
+    probability = None if p is None else _list(p[:, score.target])
     return {"stride": stride, "probability": probability, "score": _list(score(logits))}
 
 

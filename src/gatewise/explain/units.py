@@ -18,6 +18,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.storage.fields import fields_from
 from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.target import ClassificationTarget
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; `Model.save` writes it there
@@ -123,8 +124,8 @@ def units_over(
     whether each unit is ablated, which takes a run of all sequences. listed: the gates whose words are listed, and c
     for the memory. Raises InputError without a sequence.
     """
-    if ensemble.target.named_task != "classification":
-        raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.named_task}")
+    if not isinstance(ensemble.target, ClassificationTarget):
+        raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.task}")
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
     lstm, of = ensemble.lstm, ensemble.target

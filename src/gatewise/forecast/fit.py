@@ -14,7 +14,7 @@ from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.windows import Transform, WindowMember, numbered, roll_out
-from gatewise.target import Target
+from gatewise.target import RegressionTarget
 from gatewise.training.forecast_members import (
     LEAST_TRAINING_WINDOWS,
     MAX_SMOOTHED,
@@ -98,7 +98,7 @@ def fit(
     final: list[WindowMember] = [fit_window_lstm(series, form, steps, recipe, seed) if weights[0] else lstm]
     kept = [n for n in np.argsort(-weights, kind="stable").tolist() if n and weights[n] > 0]
     final += [tried[n - 1].fit(series, tried[n - 1].transform, steps) for n in kept]
-    target = Target(tuple(f"step {k + 1}" for k in range(steps)), "regression")
+    target = RegressionTarget(tuple(f"step {k + 1}" for k in range(steps)))
     ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
     return seasons, ensemble, held, effects, series, [*given.notes, *notes]
 

@@ -33,7 +33,7 @@ from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
-from gatewise.target import Target, check_logits
+from gatewise.target import RegressionTarget, TargetConfig, check_logits
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ class Forecaster:
         config = {
             "format": FORMAT,
             "kind": "forecaster",
-            "target": asdict(self.ensemble.target),
+            "target": TargetConfig.of(self.ensemble.target).as_dict(),
             **ensemble,
             "metadata": asdict(self.metadata),
             "forecast": asdict(about),
@@ -363,14 +363,14 @@ class Forecaster:
 
         entry = config_of(folder, "forecaster", _KEYS)
         config = fields_from(Config, entry["forecast"], "config.json: forecast")
-        target = fields_from(Target, entry["target"], "config.json: target")
+        target = fields_from(TargetConfig, entry["target"], "config.json: target").target()
         metadata = fields_from(ModelMetadata, entry["metadata"], "config.json: metadata")
         ensemble = Ensemble.from_files(entry, target, Inputs("windows", config.columns), folder.read)
         count = len(config.names)
         for member in ensemble.members:
             if not isinstance(member, WindowMember) or len(member.scales.mean) != count:
                 raise InputError(f"config.json: every member must read windows of {count} series")
-        if target.task != "regression" or min(ensemble.weights) < 0 or ensemble.shift.any():
+        if not isinstance(target, RegressionTarget) or min(ensemble.weights) < 0 or ensemble.shift.any():
             raise InputError("config.json: a forecaster needs a regression with weights from 0 and a shift of 0")
         needed = (_history(config.seasons, ensemble, ragged) for ragged in (False, True))
         if min(config.lengths) < next(needed) or max(config.lengths) < next(needed):

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import extension_for, native
-from gatewise.kernels.ragged import joined
 from gatewise.kernels.threads import threads
+from gatewise.ragged import joined
 from gatewise.types import Array
 
 TAPS = 9

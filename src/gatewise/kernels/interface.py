@@ -22,8 +22,8 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels.call import Forward, LSTMCall
-from gatewise.kernels.ragged import total_steps
 from gatewise.kernels.saved_activations import SavedActivations
+from gatewise.ragged import total_steps
 from gatewise.types import Array, Gate
 
 Projected = tuple[Array | None, Array, Array]

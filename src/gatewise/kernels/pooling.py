@@ -1,6 +1,6 @@
 """Pooling over the steps of each sequence of a ragged batch, and its gradients.
 
-x (N, H) has the steps of B sequences of `lengths` (B,) one after the other, see `gatewise.kernels.ragged`. Float32
+x (N, H) has the steps of B sequences of `lengths` (B,) one after the other, see `gatewise.ragged`. Float32
 runs in the C++ extension on all permitted threads where `kernels.get` chooses the native kernel and the arrays are
 contiguous; otherwise NumPy computes the same, up to the order of a sum. All arrays have one dtype. `Batch` makes
 the lengths; the extension checks whatever selects memory.
@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from gatewise.kernels import extension_for
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.threads import threads
+from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 
 _LARGE = 2048  # numbers per sequence above which NumPy's reduceat is slower than one reduce per sequence

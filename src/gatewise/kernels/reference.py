@@ -11,8 +11,8 @@ import numpy as np
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.interface import Backward, Projected, Stepper, check_backward, check_project, check_run
-from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.saved_activations import SavedActivations
+from gatewise.ragged import starts_of
 from gatewise.types import Array, Gate, Lengths
 
 

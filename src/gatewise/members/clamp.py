@@ -12,9 +12,9 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Forward, Held, LSTMCall
-from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
+from gatewise.ragged import starts_of
 from gatewise.types import Array
 
 GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}

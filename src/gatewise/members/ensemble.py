@@ -18,7 +18,8 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member, kind_named
-from gatewise.target import Target, by_input
+from gatewise.ragged import Ragged
+from gatewise.target import Target
 from gatewise.types import Array
 
 _MAX_MEMBERS = 64
@@ -48,7 +49,7 @@ class Ensemble:
                 f"network has {self.lstm.outputs}"
             )
         if self.target.per_step != (self.lstm.arch.pooling == "none"):
-            raise InputError("predictions per step and a network with pooling 'none' need each other")
+            raise InputError("a prediction per step needs pooling='none', and pooling='none' a prediction per step")
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
@@ -85,23 +86,18 @@ class Ensemble:
         return ", ".join(f"{name} {weight:.2f}" for name, weight in self.weight_rows())
 
     @property
-    def score_noun(self) -> str:
-        """The noun for the number that is explained: "logit", or "prediction" for regression."""
-        return "prediction" if self.target.task == "regression" else "logit"
-
-    @property
     def token_noun(self) -> str:
         """The noun for one step: "word" or "step"."""
-        return "word" if self.lstm.arch.inputs == "tokens" else "step"
+        return self.lstm.arch.nouns.step
 
     def get(self, kind: str) -> Any:
         """The first member of a kind; None without one."""
         return next((member for member in self.members if member.kind == kind), None)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def logits(self, sequences: Iterable[Array]) -> Array:
-        """Logits (n, outputs) float64 of n sequences, before truncation; of predictions per step by input, see
-        `gatewise.target`. The composition of a batch changes only the last bits. Weights that are too large can make
+    def logits(self, sequences: Iterable[Array]) -> Any:
+        """Logits (n, outputs) float64 of n sequences, before truncation; of predictions per step `Ragged`, with values
+        (N, outputs). The composition of a batch changes only the last bits. Weights that are too large can make
         them infinite or NaN (`gatewise.target.check_logits`).
         """
         if self.target.per_step:
@@ -114,7 +110,8 @@ class Ensemble:
             total = np.zeros((sum(1 for _ in sequences), 1))
         total = np.asarray(total + self.shift)
         if self.target.per_step and len(total):
-            return by_input(total, [self.lstm.read(one)[0] for one in sequences])
+            steps = [len(self.lstm.read(sequence)[0]) for sequence in sequences]
+            return Ragged(total, np.array(steps, dtype=np.intp))
         return total
 
     def with_lstm(self, **changes: Any) -> Ensemble:

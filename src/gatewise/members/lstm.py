@@ -12,12 +12,12 @@ import numpy as np
 from gatewise.data.schema import NO_ROW_COLUMNS
 from gatewise.errors import InputError
 from gatewise.kernels import for_precision
-from gatewise.kernels.ragged import starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, read_columns, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
+from gatewise.ragged import starts_of
 from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Precision

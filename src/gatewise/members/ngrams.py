@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
-from gatewise.kernels.ragged import joined, starts_of
 from gatewise.members.member import Inputs, Member, Rule, check_entry
 from gatewise.network.batch import chunks
+from gatewise.ragged import joined, starts_of
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Lengths
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.kernels import Forward, LSTMCall
-from gatewise.kernels.ragged import starts_of
 from gatewise.members.gates import Gates
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.ops import Ops
+from gatewise.ragged import starts_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 

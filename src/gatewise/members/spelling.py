@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import starts_of
+from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 
 CLOSES, OPENS, UNKNOWN, FIRST = range(4)

@@ -233,8 +233,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
         lines += _faithfulness(metadata, target)
     if metadata.compression is not None:
         lines += _compression(metadata.compression)
-    noun = "text" if arch.inputs == "tokens" else "series"
-    about = f"A prediction is a statement about a {noun}, not about its author."
+    about = f"A prediction is a statement about a {arch.nouns.one}, not about its author."
     if arch.inputs == "channels":
         about = "It extrapolates to no other range, rate or device."
     reliable = "The model is reliable only on data like its training data."
@@ -243,7 +242,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
         reliable += (
             f" All figures are rough estimates: {metadata.n_train} rows train and {metadata.n_validation} validate."
         )
-    if target.task != "regression":
+    if target.has_probabilities:
         calibrated = "are calibrated on the data named above only"
         if not metadata.calibrated:
             why = escape_markdown(metadata.uncalibrated_reason)
@@ -263,7 +262,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _weights_note(ensemble: Ensemble) -> str:
     shift = ", ".join(f"{one:+.2f}" for one in ensemble.shift[:8]) + (", ..." if len(ensemble.shift) > 8 else "")
-    noun = "prediction" if ensemble.target.task == "regression" else "logit"
+    noun = ensemble.target.score_noun
     shifted = f" Shift: {shift}." if ensemble.shift.any() else ""
     without = "" if ensemble.lstm_weight else " The LSTM has weight 0: it does not change a prediction."
     return f"The {noun} is the sum of the members' {noun}s times their weights, plus the shift.{shifted}{without}"
@@ -273,25 +272,7 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None) ->
     """What the model predicts, in one or two sentences; of many classes the first ones."""
     count = arch.channels if channels is None else channels
     inputs = "texts" if arch.inputs == "tokens" else f"series of {counted(count, 'channel')}"
-    names = list(target.classes[:_LISTED])
-    more = len(target.classes) - _LISTED
-    listed = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
-    if target.task == "regression":
-        n = len(target.classes)
-        return f"This model predicts {'a number' if n == 1 else f'{n} numbers'} from {inputs}: {listed}."
-    thresholds = [f"{name} from {value:.3g}" for name, value in zip(names, target.thresholds, strict=False)]
-    if target.task == "multilabel":
-        found = f"This model assigns any number of {counted(len(target.classes), 'label')} to {inputs}: {listed}."
-        return found + (f" Least probabilities: {', '.join(thresholds)}." if thresholds else "")
-    if target.per_step:
-        inputs = f"each {'word' if arch.inputs == 'tokens' else 'step'} of {inputs}"
-    found = f"This model classifies {inputs} into {counted(len(target.classes), 'class', 'classes')}: {listed}."
-    if len(target.thresholds) > 1:
-        found += " It predicts the class with the largest ratio of probability to threshold."
-        found += f" Thresholds: {', '.join(map('{} {:.3g}'.format, names, target.thresholds))}."
-    elif target.thresholds:
-        found += f" It predicts {target.classes[1]} from a probability of {target.thresholds[0]:.3g} on."
-    return found
+    return target.sentence(inputs, arch.nouns.step, _LISTED)
 
 
 def _evaluations(metadata: ModelMetadata) -> list[str]:
@@ -340,10 +321,8 @@ def _calibration(c: CalibrationReport) -> list[str]:
 
 
 def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
-    drop, steps, only = "the drop of the predicted class's probability when the", "tokens", "the drop"
-    number = "{:.3f}"
-    if target.task == "regression":
-        drop = "by how much the prediction moves back towards that for no step, in its own unit, when the"
+    steps, only, number = "tokens", "the drop", "{:.3f}"
+    if not target.has_probabilities:
         steps, only, number = "steps", "by how much", "{:.4g}"
     edited = "replaced" if target.per_step else "deleted"
     rows = []
@@ -354,7 +333,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     return [
         *("## Faithfulness of the attributions", ""),
         *_table(["method", "n", "comprehensiveness", "sufficiency"], rows),
-        f"Measured on validation sequences. Comprehensiveness: {drop}",
+        f"Measured on validation sequences. Comprehensiveness: {target.drop_text}",
         f"{steps} that the method ranks highest are {edited} (higher is better). Sufficiency: {only} when only those",
         f"{steps} are kept (lower is better). See docs/explain.md.",
         "",

@@ -24,7 +24,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.model.step_rule import StepRule
 from gatewise.network.architecture import Architecture
 from gatewise.network.operations import Found, Source, read
-from gatewise.target import Target
+from gatewise.target import Target, target_of
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Task
 
@@ -173,7 +173,7 @@ def _target(activation: str, arch: Architecture, classes: Sequence[Any] | None, 
         )
     two = outputs == 1 and task in ("classification", "tagging")
     names = [str(name) for name in (range(2 if two else outputs) if classes is None else classes)]
-    target = Target(tuple(names), task, "int" if classes is None and task != "regression" else "str")
+    target = target_of(names, task, "int" if classes is None and task != "regression" else "str")
     if target.outputs != outputs and (target.outputs, outputs) != (1, 2):
         raise InputError(f"the network has {counted(outputs, 'output')}, and {counted(len(names), 'name')} are given")
     return target

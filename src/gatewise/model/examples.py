@@ -18,16 +18,18 @@ _MAX_NUMBERS = 20_000  # of all series together: 32 bytes each in config.json
 
 def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
     """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
-    task = data.target.named_task
-    if task != target.named_task:
-        raise InputError(f"the data is for {task}, the model's task is {target.named_task}")
+    if data.task != target.task:
+        raise InputError(f"the data is for {data.task}, the model's task is {target.task}")
+    strata = data.target.strata(data.labels)
+    # One class after the other; inputs without a class of their own come in the order of the permutation.
+    by_class = data.target.column_classes is None and not data.target.per_step
     turns: Counter[int] = Counter()
     order: list[tuple[int, int]] = []
     for row in np.random.default_rng(0).permutation(len(data)).tolist():
         item = data.inputs[row]
         text = isinstance(item, str)
         if len(item) <= _MAX_TEXT if text else len(item) <= _MAX_STEPS and item.size <= _MAX_NUMBERS:
-            label = int(data.labels[row]) if task == "classification" else len(order)
+            label = strata[row][0] if by_class else len(order)
             order.append((turns[label], row))  # the first row of each class, then the second of each
             turns[label] += 1
     kept: list[KeptExample] = []
@@ -40,17 +42,8 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
         named = (columns_of(item) or {}).items()
         columns = {name: value for name, value in named if value == value and value != ""}  # NaN is not equal
         if isinstance(item, str):
-            kept.append(KeptExample(_label(data, row), text=str(item), columns=columns))
+            kept.append(KeptExample(data.target.label_text(data.labels[row]), text=str(item), columns=columns))
         else:
             steps = (tuple(None if np.isnan(x) else float(f"{x:.6g}") for x in step) for step in item)
-            kept.append(KeptExample(_label(data, row), series=tuple(steps), columns=columns))
+            kept.append(KeptExample(data.target.label_text(data.labels[row]), series=tuple(steps), columns=columns))
     return tuple(kept)
-
-
-def _label(data: Labelled, row: int) -> str:
-    label = data.labels[row]
-    if data.task == "regression":
-        return ", ".join(f"{value:.4g}" for value in label.tolist())
-    if data.task == "multilabel":
-        return ", ".join(data.target.named(label[None])[0]) or "no label"
-    return " ".join(data.target.named(np.atleast_1d(label)))

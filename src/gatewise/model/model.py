@@ -32,7 +32,7 @@ from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
-from gatewise.target import Target
+from gatewise.target import TargetConfig, target_of
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Model(Predictor):
         members: further members with their weights. Raises InputError where these do not fit together.
         """
         lstm = LSTM(arch, parameters)
-        target = Target(tuple(classes), task, label_type, thresholds, arch.pooling == "none")
+        target = target_of(classes, task, label_type, thresholds, per_step=arch.pooling == "none")
         others, weights = [member for member, _ in members], [weight for _, weight in members]
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
         return cls(preprocessor, ensemble, metadata or ModelMetadata(), history_jsonl)
@@ -187,7 +187,6 @@ class Model(Predictor):
         `predict_proba`; InputError for an unknown method or class.
         """
         from gatewise.explain.explanation import explain_example
-        from gatewise.explain.score import target_score
 
         m = self.metadata
         example = self.trace(item)
@@ -195,7 +194,7 @@ class Model(Predictor):
         example = example if step is None else example.at_step(step)
         if target is not None or against is not None:
             places = (None if name is None else self.target.index(name) for name in (target, against))
-            example = example.with_score(target_score(self.target, example.logits, *places))
+            example = example.with_score(self.target.score(example.logits, *places))
         return explain_example(example, method, m.faithfulness, m.attribution_method, calibrated)
 
     def intervene(
@@ -395,7 +394,7 @@ class Model(Predictor):
         """The model in a folder that `save` wrote. Raises ModelFileError that names its path."""
         with errors_of(folder):
             config = config_of(folder, "model", _CONFIG_KEYS)
-            target = fields_from(Target, config["target"], f"{CONFIG}: target")
+            target = fields_from(TargetConfig, config["target"], f"{CONFIG}: target").target()
             preprocessor = preprocessor_from(config["preprocessor"], folder.read)
             ensemble = Ensemble.from_files(config, target, preprocessor.inputs, folder.read)
             if precision != "float32":
@@ -413,7 +412,7 @@ class Model(Predictor):
         config = {
             "format": FORMAT,
             "kind": "model",
-            "target": asdict(self.target),
+            "target": TargetConfig.of(self.target).as_dict(),
             "preprocessor": preprocessor,
             **ensemble,
             "metadata": asdict(self.metadata),

@@ -8,14 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.data.schema import OutsideCounts
-from gatewise.errors import InputError, quote, warn
+from gatewise.errors import InputError, warn
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
+from gatewise.ragged import arrays_of
 from gatewise.row import columns_of
-from gatewise.target import Target, by_input, check_logits
+from gatewise.target import Target, check_logits
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ class Predictor:
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
-        target = self.ensemble.target
-        if target.task == "classification" and len(target.classes) < 2:  # data of one class can be evaluated
-            got = f"one class, {quote(target.classes[0])}" if target.classes else "none"
-            raise InputError(f"a classifier needs at least two classes; got {got}")
+        self.ensemble.target.check_classes()
         own, lstm = self.preprocessor, self.ensemble.lstm
         lstm.check(own.inputs)
         if isinstance(own, TextPreprocessor) and own.steps is not None and not own.steps.masked:
@@ -61,7 +59,7 @@ class Predictor:
     @property
     def task(self) -> Task:
         """What the model predicts: one class, any number of labels, numbers, or a class for each step."""
-        return self.target.named_task
+        return self.target.task
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -101,8 +99,8 @@ class Predictor:
         target = replace(self.target, thresholds=tuple(thresholds))
         return replace(self, ensemble=replace(self.ensemble, target=target))
 
-    def logits(self, inputs: Any, *, layout: str | None = None, outside: OutsideCounts | None = None) -> Array:
-        """Logits (n, outputs) float64 of n inputs; of a tagger (n,) object, an array (T, outputs) for each input. The
+    def logits(self, inputs: Any, *, layout: str | None = None, outside: OutsideCounts | None = None) -> Any:
+        """Logits (n, outputs) float64 of n inputs; with a prediction per step `Ragged`, with values (N, outputs). The
         composition of the batch changes only the last bits. Inputs, layout and errors as `predict`.
 
         outside: counts the rows outside of the training data (`Predictor.outside`), where one message is for several
@@ -158,9 +156,9 @@ class Predictor:
             warn(f"the network reads the {cut}{rest}")
         return sequences
 
-    def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
-        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger (n,) object, an
-        array (T, K) for each input.
+    def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Any:
+        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger a list of one array
+        (T, K) per input.
 
         >>> gw.load().predict_proba(["A warm, funny and honest film."]).shape
         (1, 2)
@@ -169,10 +167,9 @@ class Predictor:
         DataWarning calls outside of the training data. Errors as `predict`;
         InputError for regression.
         """
-        logits = self.logits(inputs, layout=layout)
-        return by_input(self.target.probabilities(logits), logits)
+        return arrays_of(self.target.probabilities(self.logits(inputs, layout=layout)))
 
-    def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
+    def predict(self, inputs: Any, *, layout: str | None = None) -> Any:
         """The labels (n,) in their own type; for "multilabel" tuples of labels, for "tagging" lists of one label per
         step, for regression numbers, (n, M) if there are several.
 
@@ -189,10 +186,9 @@ class Predictor:
         """
         return self.target.labels(self.logits(inputs, layout=layout))
 
-    def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
+    def decision_function(self, inputs: Any, *, layout: str | None = None) -> Any:
         """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
-        logits = self.logits(inputs, layout=layout)
-        return by_input(self.target.decision(logits), logits)
+        return arrays_of(self.target.decision(self.logits(inputs, layout=layout)))
 
     def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
@@ -205,10 +201,7 @@ class Predictor:
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
         """
         data = self._labelled(data, labels, layout)
-        truth = data.labels_among(self.classes)
-        from gatewise.metrics import evaluate
-
-        return evaluate(self.target, self.logits(data.inputs), truth, data.source)
+        return self.target.evaluate(self.logits(data.inputs), data.labels_among(self.classes), data.source)
 
     def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
         """What `evaluate` takes, as data for this model."""
@@ -224,8 +217,8 @@ class Predictor:
         if isinstance(data, Labelled):
             if labels is not None:
                 raise InputError("labels are part of the data already")
-            if (found := data.target.named_task) != task:
-                raise InputError(f"the model was trained for {task}, and the labels of the data are for {found}")
+            if data.task != task:
+                raise InputError(f"the model was trained for {task}, and the labels of the data are for {data.task}")
             return data
         rows = self.preprocessor.rows(data, layout, columns.text)
         if labels is None:
@@ -235,7 +228,7 @@ class Predictor:
             rows,
             labels,
             task=task,
-            classes=None if self.target.task == "classification" else self.classes,
+            classes=self.target.column_classes,
             layout=layout,
         )
 
@@ -243,7 +236,4 @@ class Predictor:
         """Accuracy, of a tagger over the steps; for "multilabel" the share of rows whose labels are all right, for
         regression R2. Errors as `evaluate`.
         """
-        from gatewise.metrics import RegressionEvaluation
-
-        found = self.evaluate(inputs, labels, layout=layout)
-        return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
+        return float(self.evaluate(inputs, labels, layout=layout).score)

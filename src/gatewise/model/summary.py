@@ -46,7 +46,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     runs nothing; every name is escaped.
     """
     arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
-    rows = [("numbers" if target.task == "regression" else "classes", _listed(target.classes, 50))]
+    rows = [(target.classes_noun, _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
     rows.append(("weights", str(ensemble)))
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
@@ -66,8 +66,7 @@ def layer_lines(layers: Sequence[tuple[str, str, int]]) -> list[str]:
 
 
 def _task(arch: Architecture, target: Target) -> str:
-    kind = "text" if arch.inputs == "tokens" else "series"
-    return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.named_task}"
+    return f"{arch.nouns.one} {target.description}"
 
 
 def _count(layers: Sequence[tuple[str, str, int]]) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.fields import fields_from
-from gatewise.types import Activation, Array, Gate
+from gatewise.types import SERIES, TEXTS, Activation, Array, Gate, InputNouns
 
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
@@ -173,6 +173,11 @@ class Architecture:
     def top(self) -> Layer:
         """The last LSTM layer."""
         return self.layers[-1]
+
+    @property
+    def nouns(self) -> InputNouns:
+        """What the network reads, in words."""
+        return TEXTS if self.inputs == "tokens" else SERIES
 
     @property
     def unidirectional(self) -> bool:

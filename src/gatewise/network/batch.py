@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels.ragged import joined
 from gatewise.network.architecture import Architecture
+from gatewise.ragged import joined
 from gatewise.types import Array, Index, Lengths
 
 PAD = 0  # the padding token, as in Keras
@@ -95,8 +95,8 @@ def describe_truncation(lengths: Sequence[int], arch: Architecture) -> str:
         return ""
     head = arch.max_length // 3 if arch.truncation == "middle" else 0
     part = f"first {head:,} and last {arch.max_length - head:,}" if head else f"last {arch.max_length:,}"
-    steps, items = ("tokens", "texts") if arch.inputs == "tokens" else ("steps", "series")
-    return f"{part} of up to {max(lengths):,} {steps} in {longer:,} of {len(lengths):,} {items}"
+    steps = f"{max(lengths):,} {arch.nouns.steps}"
+    return f"{part} of up to {steps} in {longer:,} of {len(lengths):,} {arch.nouns.many}"
 
 
 def read_columns(sequence: Array, arch: Architecture) -> Array:

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, LSTMCall
-from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.ops import Ops, array_of
+from gatewise.ragged import starts_of
 from gatewise.storage.compact import Unpacked
 from gatewise.types import Array
 

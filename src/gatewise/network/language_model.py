@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
+from gatewise.losses import log_probabilities
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, sum_of
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
 from gatewise.network.ops import array_of
 from gatewise.network.sampled import sampled_softmax
 from gatewise.network.trainable import TABLE, Gradients, Trainable, gradients_of
-from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 DIRECTIONS = ("forward", "backward")

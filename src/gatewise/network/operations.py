@@ -17,10 +17,10 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import LSTMCall, get
-from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture, Hidden, Layer, parameter_shapes
 from gatewise.network.ops import Ops
 from gatewise.network.weight_layouts import Weights
+from gatewise.ragged import starts_of
 from gatewise.types import Activation, Array, Lengths
 
 TOLERANCE = 1e-5  # of an output, relative to outputs above 1

@@ -11,8 +11,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from gatewise.errors import InputError, counted, quote, warn
-from gatewise.kernels.ragged import total_steps
 from gatewise.nn.kernel_ops import as_array, lstm, project
+from gatewise.ragged import total_steps
 from gatewise.types import Gate, Precision
 
 States = tuple[Tensor, Tensor]

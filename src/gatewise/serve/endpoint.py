@@ -12,6 +12,7 @@ import pydantic_core
 from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.model.stream import Stream
+from gatewise.ragged import Ragged
 from gatewise.row import with_columns
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
@@ -19,7 +20,7 @@ from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, as_array, with_row
 from gatewise.serve.settings import Settings
 from gatewise.serve.view.view import View
-from gatewise.target import by_input
+from gatewise.target import Logits
 from gatewise.types import Array
 
 EXAMPLE_TEXT = "A warm, funny and honest film."
@@ -31,11 +32,11 @@ to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M), per step by input
-    (`target.by_input`); the time steps of each input; and what is outside of the training data in their columns.
+    """`Target.values` of n inputs: probabilities (n, K) float64 or numbers (n, M), per step `Ragged`; the time steps of
+    each input; and what is outside of the training data in their columns.
     """
 
-    values: Array
+    values: Array | Ragged
     steps: list[int]
     warnings: list[str] = field(default_factory=list)
 
@@ -142,30 +143,14 @@ class ModelEndpoint(Endpoint):
         per step `labels` and lists of `probabilities`, or lists of `values`.
         """
         identity = {} if request_id is None else {"id": request_id}
-        by_step = self.model.target.per_step
-        predictions = [self._of_steps(one) for one in found.values] if by_step else self.each(found)
+        predictions = self.answers(found)
         warnings = {"warnings": found.warnings} if found.warnings else {}
         return {"model": self.name, "n": len(predictions), "predictions": predictions, **warnings, **identity}
 
-    def each(self, found: Predictions) -> list[dict[str, Any]]:
+    def answers(self, found: Predictions) -> list[dict[str, Any]]:
         """The predictions of inputs, or of single steps, as in `response`."""
-        target, rows = self.model.target, found.values.tolist()
-        names, predictions = target.classes, list[dict[str, Any]]()
-        decided = rows if target.task == "regression" else target.named(target.decide(found.values))
-        label = "labels" if target.task == "multilabel" else "label"
-        for row, one, steps in zip(rows, decided, found.steps, strict=True):
-            made: dict[str, Any] = {label: one, "probabilities": dict(zip(names, row, strict=True))}
-            if target.task == "regression":
-                made = {"value": row[0]} if len(row) == 1 else {"values": made["probabilities"]}
-            predictions.append({**made, "steps": steps})
-        return predictions
-
-    def _of_steps(self, values: Array) -> dict[str, Any]:
-        """The predictions of the T steps of an input."""
-        target, columns = self.model.target, dict(zip(self.model.classes, values.T.tolist(), strict=True))
-        if target.task == "regression":
-            return {"values": columns, "steps": len(values)}
-        return {"labels": target.named(target.decide(values)), "probabilities": columns, "steps": len(values)}
+        answers = self.model.target.answers(found.values)
+        return [{**answer, "steps": steps} for answer, steps in zip(answers, found.steps, strict=True)]
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
@@ -189,11 +174,9 @@ class ModelEndpoint(Endpoint):
             except InputError as error:
                 job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
 
-    def predictions(self, logits: Array, steps: list[int]) -> Predictions:
+    def predictions(self, logits: Logits, steps: list[int]) -> Predictions:
         """Those of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
-        target = self.model.target
-        values = target.predicted(logits) if target.task == "regression" else target.probabilities(logits)
-        return Predictions(by_input(values, logits), steps)
+        return Predictions(self.model.target.values(logits), steps)
 
     def _unreadable(self, job: Job) -> str:
         """The path of the first input of the job that the model cannot read."""

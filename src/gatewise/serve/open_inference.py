@@ -23,14 +23,10 @@ import numpy as np
 
 from gatewise.serve.endpoint import ModelEndpoint, Predictions
 from gatewise.serve.schemas import InferInput, InferRequest, RequestError, parse, validated
-from gatewise.types import Array, Task
+from gatewise.target import Target
+from gatewise.types import Array
 
 VERSION = "1"  # a model folder has no versions: each model has one
-OUTPUTS: dict[Task, dict[str, str]] = {
-    "classification": {"label": "BYTES", "probabilities": "FP64"},
-    "multilabel": {"labels": "BOOL", "probabilities": "FP64"},
-    "regression": {"value": "FP64"},
-}
 _TENSOR = "inputs[0]"  # the field of the one input tensor
 DATA = f"{_TENSOR}.data"
 
@@ -46,10 +42,14 @@ def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
         "inputs": [{"name": endpoint.input_kind, "datatype": datatype, "shape": shape}],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1] if name == "label" else [-1, len(model.classes)]}
-            for name, datatype in OUTPUTS[model.target.task].items()
-            if not model.target.per_step
+            for name, datatype in tensor_types(model.target).items()
         ],
     }
+
+
+def tensor_types(target: Target) -> dict[str, str]:
+    """The output tensors by name, with their types; none for predictions per step, which have no one shape."""
+    return {name: tensor.datatype for name, tensor in target.tensors(np.zeros((0, len(target.classes)))).items()}
 
 
 def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None) -> tuple[InferRequest, list[Any]]:
@@ -61,10 +61,11 @@ def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None
         raise RequestError("inference-header-content-length", message, "header_length")
     end = len(body) if json_length is None else int(json_length)
     request = validated(InferRequest, parse(body[:end]))
-    if endpoint.model.target.per_step:
+    known = tensor_types(endpoint.model.target)
+    if not known:
         message = "the model has a prediction per step, which these tensors cannot hold: use /predict"
         raise RequestError("body", message, "bad_task")
-    known, wanted = OUTPUTS[endpoint.model.target.task], [one.name for one in request.outputs]
+    wanted = [output.name for output in request.outputs]
     if not known.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
         raise RequestError("outputs", f"outputs must be a list of objects with a name each: {' or '.join(known)}")
     return request, _inputs_of(request.inputs[0], body[end:], endpoint)
@@ -72,17 +73,10 @@ def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None
 
 def response(endpoint: ModelEndpoint, found: Predictions, request: InferRequest) -> dict[str, Any]:
     """The response of infer."""
-    target, (n, width) = endpoint.model.target, found.values.shape
-    values = found.values.ravel().tolist()
-    data: dict[str, list[Any]] = {"probabilities": values, "value": values}
-    if target.task != "regression":
-        decided = target.decide(found.values)
-        data["labels"] = decided.astype(bool).ravel().tolist()
-        data["label"] = target.named(decided) if target.task == "classification" else []
-    known = OUTPUTS[target.task]
+    tensors = endpoint.model.target.tensors(found.values)
     outputs = [
-        {"name": name, "shape": [n] if name == "label" else [n, width], "datatype": known[name], "data": data[name]}
-        for name in [one.name for one in request.outputs] or known
+        {"name": name, "shape": tensors[name].shape, "datatype": tensors[name].datatype, "data": tensors[name].data}
+        for name in [output.name for output in request.outputs] or tensors
     ]
     identity = {} if request.id is None else {"id": request.id}
     return {"model_name": endpoint.name, "model_version": VERSION, "outputs": outputs, **identity}

@@ -81,5 +81,5 @@ def _push(endpoint: ModelEndpoint, stream: Stream, inputs: Sequence[Any], first:
     except InputError as failure:
         error = replace(http_error(failure), field=f"inputs[{first + len(found)}]")
     logits = np.array([one.logits for one in found]).reshape(len(found), endpoint.model.target.outputs)
-    made = endpoint.each(endpoint.predictions(logits, [one.steps for one in found]))
+    made = endpoint.answers(endpoint.predictions(logits, [one.steps for one in found]))
     return b"".join(map(_event, made)), error

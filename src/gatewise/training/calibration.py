@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.metrics import chance_calibration_error, evaluate, reliability_of
+from gatewise.metrics import chance_calibration_error
 from gatewise.model.card import MIN_CALIBRATION_ROWS, CalibrationReport
-from gatewise.target import Target, by_row, row_counts
+from gatewise.ragged import Ragged, flat, rows_per_input
+from gatewise.target import Target
 from gatewise.training.stack import FittedMember, plain_sum, stack_out_of_fold
 from gatewise.types import Array
 
@@ -30,7 +31,7 @@ SMALL_ERROR = 0.02  # a calibration error that no row count makes a fault
 def calibration_report(
     members: Sequence[FittedMember],
     targets: Array,
-    labels: NDArray[Any],
+    labels: Array | Ragged,
     groups: NDArray[np.int64],
     target: Target,
     *,
@@ -45,9 +46,9 @@ def calibration_report(
     """
     if len(labels) < MIN_CALIBRATION_ROWS:
         return None
-    folds = np.repeat(_folds(groups), row_counts(labels))
+    folds = np.repeat(_folds(groups), rows_per_input(labels))
     before = plain_sum(members, targets, mean=options.get("mean", False))
-    after = stack_out_of_fold(members, targets, folds, task=target.task, **options)
+    after = stack_out_of_fold(members, targets, folds, loss=target.loss, **options)
     how = (
         "each fifth with weights and a shift that are fitted to the other fifths; before: the plain sum of the members"
     )
@@ -55,15 +56,16 @@ def calibration_report(
 
 
 def report_of(
-    target: Target, before: Array, after: Array, labels: NDArray[Any], *, method: str, data: str
+    target: Target, before: Array, after: Array, labels: Array | Ragged, *, method: str, data: str
 ) -> CalibrationReport:
     """The report from logits (n, outputs) before and after the fit of weights and shift, of rows that this fit has not
     seen, and their labels. method, data: for the report.
     """
-    error_before, _ = reliability_of(target, before, labels)
-    error_after, bins = reliability_of(target, after, labels)
+    truth = flat(labels)  # with a label per step (N, ...)
+    error_before, _ = target.reliability(before, truth)
+    error_after, bins = target.reliability(after, truth)
     chance = chance_calibration_error(bins)
-    losses = _loss(target, before, labels), _loss(target, after, labels)
+    losses = _loss(target, before, truth), _loss(target, after, truth)
     why = uncalibrated_reason(error_before, error_after, chance, len(after))
     return CalibrationReport(method, data, len(after), *losses, error_before, error_after, chance, why)
 
@@ -86,6 +88,7 @@ def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.random.default_rng(0).permutation(len(names))[number] % FOLDS)
 
 
-def _loss(target: Target, logits: Array, labels: NDArray[Any]) -> float:
-    """The mean loss of logits (n, outputs), with a label per step (N, outputs)."""
-    return evaluate(target, logits, by_row(labels), "").loss
+def _loss(target: Target, logits: Array, truth: Array) -> float:
+    """The mean loss of logits (n, outputs) against labels, each with the same weight."""
+    losses, _ = target.loss(logits.astype(np.float64), target.encode(truth))
+    return float(losses.mean())

@@ -32,6 +32,8 @@ class RunInfo:
     """The network. Training only."""
     task: Task = "classification"
     """What it predicts. Training only."""
+    has_accuracy: bool = True
+    """Whether its rows are right or wrong; numbers are not. Training only."""
     vocab_size: int = 0
     """Token ids of the language model. Pretraining only."""
     words: int = 0

@@ -17,7 +17,7 @@ from gatewise.errors import counted, quote, warn
 from gatewise.model.card import FEW_ROWS, OPTIMISTIC, NearDuplicates
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
-from gatewise.training.training_data import TrainingData, class_counts
+from gatewise.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -114,26 +114,20 @@ def optimistic_validation(near: NearDuplicates | None, training_data: TrainingDa
 
 def single_rows(data: Labelled) -> str:
     """Classes with one row in all."""
-    if data.task == "regression":
+    counts = data.target.class_counts(data.labels)
+    if counts is None or not (counts == 1).any():
         return ""
-    k = len(data.classes)
-    single = [data.classes[c] for c in np.flatnonzero(class_counts(data.labels, k) == 1)]
-    if not single:
-        return ""
+    single = [data.classes[c] for c in np.flatnonzero(counts == 1)]
     shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
-    have = f"{len(single)} of {k} classes {'have' if len(single) > 1 else 'has'} one row"
+    have = f"{len(single)} of {len(counts)} classes {'have' if len(single) > 1 else 'has'} one row"
     return f"{data.source}: {have} ({shown}), in the training part: the validation set does not measure them"
 
 
 def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     """Equal inputs with different labels. numbers (n,): of the rows, for the message."""
-    if data.task == "regression":
+    if data.target.class_counts(data.labels) is None:
         return ""
-    labels = data.labels
-    if labels.dtype == object:
-        label = np.unique([one.tobytes().hex() for one in labels], return_inverse=True)[1].ravel()
-    else:
-        label = labels if labels.ndim == 1 else np.unique(labels, axis=0, return_inverse=True)[1].ravel()
+    label = np.unique([one.tobytes().hex() for one in data.labels], return_inverse=True)[1].ravel()
     _, group = np.unique(data.keys, return_inverse=True)
     pairs = np.unique(np.stack([group, label], axis=1), axis=0)  # (pairs, 2)
     mixed = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
@@ -142,22 +136,22 @@ def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     rows = np.flatnonzero(np.isin(group, mixed))
     first = np.flatnonzero(group == group[rows[0]])
     second = first[label[first] != label[first[0]]][0]
-    one, what = ("text", "texts") if data.kind == "text" else ("series", "series")
-    different = counted(len(mixed), f"different {one}", f"different {what}")
+    nouns = data.nouns
+    different = counted(len(mixed), f"different {nouns.one}", f"different {nouns.many}")
     return (
-        f"{len(rows):,} rows are equal {what} with different labels, {different}; the first are "
+        f"{len(rows):,} rows are equal {nouns.many} with different labels, {different}; the first are "
         f"rows {numbers[first[0]]:,} and {numbers[second]:,}"
     )
 
 
 def imbalance(data: Labelled) -> str:
-    """A class with one row for 20 of the largest class or more; of steps, most of which are in no entity, none."""
-    if data.task == "regression" or data.target.per_step:
+    """A class with one row for 20 of the largest class or more."""
+    counts = data.target.class_counts(data.labels)
+    # Most steps are in no entity: there a rare class is no finding.
+    if counts is None or data.target.per_step:
         return ""
-    counts = class_counts(data.labels, len(data.classes))
-    smallest, largest, of = int(counts.argmin()), len(data) - int(counts.min()), "without it"
-    if data.task == "classification":
-        largest, of = int(counts.max()), f"of {quote(data.classes[int(counts.argmax())], 40)}"
+    smallest = int(counts.argmin())
+    largest, of = data.target.rivals(counts, len(data))
     if not counts[smallest] or largest < IMBALANCE * counts[smallest]:
         return ""
     return (

@@ -18,14 +18,14 @@ adds up ZᵀZ chunk by chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels.threads import one_blas_thread
-from gatewise.target import losses_of
-from gatewise.types import Array, Task
+from gatewise.losses import CROSS_ENTROPY, Loss
+from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.training.training_data import TrainingData
@@ -42,7 +42,7 @@ def fit_glm(
     y: Array,
     l2: float | Array,
     *,
-    task: Task = "classification",
+    loss: Loss = CROSS_ENTROPY,
     prior: Array | None = None,
     l2_shift: float | None = 0.0,
     lowest: float | None = None,
@@ -51,16 +51,16 @@ def fit_glm(
     """Weights and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
 
     x (n, F), which may be sparse: weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which
-    the outputs share. The loss is cross-entropy, for multi-label the sum over the labels, for regression half the
-    squared error; for numbers with shared weights it is divided by the variance, which is that of the prior's
-    prediction, so that a penalty means the same for every task. prior: what the weights are drawn towards, default 0.
+    the outputs share. loss: the sum over the outputs is minimised, half of it for a squared error; with shared
+    weights a squared error is divided by the variance, which is that of the prior's prediction, so that a penalty means
+    the same for every loss. prior: what the weights are drawn towards, default 0.
     l2: one penalty, or one per row of the weights.
     l2_shift: None for a shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
     """
     from scipy.optimize import minimize  # the extra [train]
 
     shared = x.ndim == 3
-    if shared and task == "regression":
+    if shared and loss.has_unit:
         error = np.square((0 if prior is None else x @ prior) - y).mean(axis=1)
         variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
         l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
@@ -74,7 +74,7 @@ def fit_glm(
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
 
     def objective(theta: Array) -> tuple[float, Array]:
-        losses, dz = loss_of((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, task)
+        losses, dz = loss_of((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, loss)
         dz *= weight[:, None]
         gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
         change = theta - start
@@ -93,7 +93,7 @@ def fit_glm(
 
 
 def fit_standardised_glm(
-    x: Array, y: Array, l2: float, *, shared_scale: bool = False, task: Task = "classification"
+    x: Array, y: Array, l2: float, *, shared_scale: bool = False, loss: Loss = CROSS_ENTROPY
 ) -> tuple[Array, Array]:
     """weight (outputs, F) and bias (outputs,) float32 for features x (n, F), of a fit to standardised features.
 
@@ -104,27 +104,28 @@ def fit_standardised_glm(
     mean, deviation = x.mean(axis=0), x.std(axis=0) + EPSILON
     if shared_scale:
         deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
-    weight, bias = fit_glm((x - mean) / deviation, y, l2, task=task)
+    weight, bias = fit_glm((x - mean) / deviation, y, l2, loss=loss)
     weight = weight.T / deviation
     return np.ascontiguousarray(weight, dtype=np.float32), (bias - weight @ mean).astype(np.float32)
 
 
-def loss_of(z: Array, y: Array, task: Task) -> tuple[Array, Array]:
+def loss_of(z: Array, y: Array, loss: Loss) -> tuple[Array, Array]:
     """Loss (n,) of logits z (n, outputs) against targets y (n, outputs), see `fit_glm`; its gradient (n, outputs)."""
-    losses, gradient = losses_of(z, y, task)
-    half = 0.5 if task == "regression" else 1.0
+    losses, gradient = loss(z, y)
+    half = 0.5 if loss.has_unit else 1.0
     return half * losses.sum(axis=1), half * gradient
 
 
 def calibrated(
-    values: Array, targets: Array, prior: Array, l2: float, *, task: Task, sample_weight: Array | None
+    values: Array, targets: Array, prior: Array, l2: float, *, loss: Loss, sample_weight: Array | None
 ) -> tuple[Array, Array, Array]:
     """Weights (P,), at least 0, and shift (outputs,) that make logits of held-out values (n, outputs, P), and the
     losses (n,) of these logits.
     """
-    given: dict[str, Any] = {"task": task, "sample_weight": sample_weight}
-    weights, shift = fit_glm(values, targets, l2, prior=prior, l2_shift=l2, lowest=0.0, **given)
-    return weights, shift, loss_of(values @ weights + shift, targets, task)[0]
+    weights, shift = fit_glm(
+        values, targets, l2, loss=loss, prior=prior, l2_shift=l2, lowest=0.0, sample_weight=sample_weight
+    )
+    return weights, shift, loss_of(values @ weights + shift, targets, loss)[0]
 
 
 class Ridge(NamedTuple):
@@ -209,25 +210,31 @@ class RidgeTargets:
 
     def __init__(self, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> None:
         self.data, self.rows = data, rows
-        self.targets, self.task, self.scaling = data.targets(rows), data.task, data.target_scaling
-        self.folds, self.held = folds, np.concatenate(folds)
-        self.y = self.targets if self.task == "regression" else 2.0 * self.targets - 1
+        self.targets = data.targets(rows)
+        self.scaling = data.target_scaling
+        self.target_loss = data.target.loss
+        self.folds = folds
+        self.held = np.concatenate(folds)
+        self.y = self.targets if self.target_loss.has_unit else 2.0 * self.targets - 1
         # One ridge regression has one weight per row, not one per label.
         weight = self.counts = data.sample_weight(rows)
         self.logit_shift: Array | None = None
-        if self.task == "classification" and data.class_weights is not None and data.weights is not None:
-            weight, self.logit_shift = data.weights[rows], data.logit_shift
+        if data.class_weights is not None and data.weights is not None and data.weights.ndim == 1:
+            weight = data.weights[rows]
+            self.logit_shift = data.logit_shift
         self.weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
         self.root = np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9))
 
     def loss(self, values: Array) -> float:
         """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
         truth, each = self.targets[self.held], self.weight[self.held]
-        if self.task == "regression":
+        if self.target_loss.has_unit:
             losses = np.square(values - truth).mean(axis=1)
         else:
             prior = np.array([SCALE])
-            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, task=self.task, sample_weight=each)[2]
+            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, loss=self.target_loss, sample_weight=each)[
+                2
+            ]
         return float(np.average(losses, weights=each))
 
     def best(self, ridge: Ridge) -> tuple[float, float, Array]:
@@ -247,8 +254,9 @@ class RidgeTargets:
         against = np.zeros(values.shape[1]) if self.logit_shift is None else -self.logit_shift
         parts = np.stack([values, np.broadcast_to(against, values.shape)], axis=2)
         each = None if self.counts is None else self.counts[self.held]
-        options: dict[str, Any] = {"task": self.task, "sample_weight": each}
-        weights, shift, _ = calibrated(parts, self.targets[self.held], np.array([SCALE, 1.0]), SCALE_L2, **options)
+        prior = np.array([SCALE, 1.0])
+        truth = self.targets[self.held]
+        weights, shift, _ = calibrated(parts, truth, prior, SCALE_L2, loss=self.target_loss, sample_weight=each)
         return weights[:1], shift + weights[1] * against
 
     def held_out(self, logits: Array, predict: Callable[[list[Array]], Array]) -> Array:

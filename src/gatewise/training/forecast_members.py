@@ -19,7 +19,7 @@ from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Scales, Transform
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
-from gatewise.target import Target
+from gatewise.target import RegressionTarget
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
@@ -124,7 +124,7 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     data = NetworkData(
         recipe=plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
         architecture=arch,
-        target=Target(tuple(map(str, range(steps))), "regression"),
+        target=RegressionTarget(tuple(map(str, range(steps)))),
         sequences=sequences,
         labels=y,
         train=np.arange(cut),

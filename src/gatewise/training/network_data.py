@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.network.architecture import Architecture
-from gatewise.target import Target, by_row
+from gatewise.ragged import Ragged, flat
+from gatewise.target import ClassificationTarget, Target
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
-from gatewise.types import Array, Task
+from gatewise.types import Array
 
 MAX_TIME_STEPS = 6_000_000
 """Time steps (rows x length x epochs) that the networks of a run on series train on. Above it there is no
@@ -65,7 +66,7 @@ class NetworkData:
     target: Target
     sequences: list[Array]
     """Encoded and truncated inputs (n)."""
-    labels: NDArray[Any]
+    labels: Array | Ragged
     """Labels of all rows as in `Labelled`; of a pseudo-labelled row the most probable class."""
     train: NDArray[np.int64]
     """Row numbers of the training part."""
@@ -75,18 +76,13 @@ class NetworkData:
     """The data, in a line."""
     soft_targets: NDArray[np.float32] | None = None
     """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
-    weights: NDArray[np.float32] | None = None
-    """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
-    where all are 1."""
+    weights: NDArray[np.float32] | Ragged | None = None
+    """Weight of each row in the loss (n,), for multi-label of each label (n, K), per step `Ragged`; mean 1 over the
+    training part. None where all are 1."""
     target_scaling: TargetScaling | None = None
     """Mean and deviation of the numbers over the training part; None but for regression."""
     validation_how: str = ""
     """How the validation set was cut, for the card."""
-
-    @property
-    def task(self) -> Task:
-        """What is predicted."""
-        return self.target.task
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -97,13 +93,11 @@ class NetworkData:
         """What a fit to these rows predicts (n, outputs) float64, with a label per step on their steps (N, outputs):
         probabilities, those of the second one of two classes, or standardised numbers.
         """
-        labels, classes = self.labels[rows], len(self.target.classes)
-        if self.target_scaling is not None:
-            return self.target_scaling.transform(labels)
-        if self.task == "multilabel":
-            return labels.astype(np.float64)
-        p = np.eye(classes)[by_row(labels)] if self.soft_targets is None else self.soft_targets[rows]
-        return p[:, 1 if classes == 2 else 0 :].astype(np.float64)
+        if self.soft_targets is not None:
+            assert isinstance(self.target, ClassificationTarget)
+            return self.target.of_probabilities(self.soft_targets[rows])
+        y = self.target.encode(flat(self.labels[rows]))
+        return y if self.target_scaling is None else self.target_scaling.transform(y)
 
 
 def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:

@@ -67,7 +67,7 @@ class ProgressPrinter(Callback):
             facts["train"] = f"{run.train:,} in {batches} of {recipe.optimisation.batch_size} per epoch"
             facts["validation"] = f"{run.validation:,}, {printable(run.validation_how, 200)}"
             facts["recipe"] = f"{recipe.name}, kernel {kernel}"
-            scores = "val_loss    val_rmse" if run.task == "regression" else "accuracy  val_loss  val_accuracy"
+            scores = "accuracy  val_loss  val_accuracy" if run.has_accuracy else "val_loss    val_rmse"
             after = ["", *layer_lines(summary(run.architecture)), "", f"epoch    loss  {scores}  seconds"]
         for line in [*(f"{name:10}  {fact}" for name, fact in facts.items()), *after]:
             self._print(line)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from gatewise.errors import quote
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
-from gatewise.kernels.ragged import joined, starts_of
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import PAD, chunks, truncate, unique_tokens
 from gatewise.network.language_model import DIRECTIONS
 from gatewise.network.ops import Ops
 from gatewise.network.trainable import TABLE
+from gatewise.ragged import joined, starts_of
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.members import Run
 from gatewise.training.training_data import TrainingData

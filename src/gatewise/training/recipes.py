@@ -361,7 +361,7 @@ def recipe_of_run(
     """
     start, rows, classes, most = given.get("pretrained"), 0, 0, 0
     if data is not None:
-        rows, kind, task, classes = len(data), data.kind, data.target.named_task, len(data.classes)
+        rows, kind, task, classes = len(data), data.kind, data.target.task, len(data.classes)
     if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
         most = FEW_ROWS if start.model is None else FROZEN_ROWS
     default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most, classes=classes)

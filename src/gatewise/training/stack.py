@@ -17,37 +17,34 @@ columns: its logits add up with theirs. Where held-out logits of the training ro
 weights for these rows are what theirs are drawn towards.
 A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
-A decision threshold is the probability from which a label is predicted. The threshold with the highest F1 is uncertain
-where the validation set has few positive rows. So F1 is computed from (y + p) / 2 in place of y, the mean of the label
-and its calibrated probability (Lipton et al. 2014 derive the threshold from p alone). For two
-classes the training rows choose too, where cross-validated n-grams give their held-out logits.
+A decision threshold is the probability from which a label is predicted (`gatewise.target.thresholds`). For two classes
+the training rows choose too, where cross-validated n-grams give their held-out logits.
 
 All of it follows from the held-out logits, so a resumed run ends with the same bits.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import InputError, counted
+from gatewise.losses import CROSS_ENTROPY, Loss
 from gatewise.members.ensemble import Ensemble
-from gatewise.metrics import precision_recall_f1
-from gatewise.target import Target, by_row
+from gatewise.ragged import flat
+from gatewise.target import Target
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm
 from gatewise.training.network_data import TargetScaling
-from gatewise.training.training_data import TrainingData, class_counts
-from gatewise.types import Array, Task
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
 
 SMALLEST = 0.005  # a weight, see above
 MOST_SHIFTS = 10  # that a line lists; of more it has the smallest and the largest
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 Threshold = float | str | Sequence[float]
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, from none of their effect to all of it
-SHARE = 0.5  # of the observed labels in the smoothed ones: docs/log/accuracy.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +114,7 @@ def stack(
     members: Sequence[FittedMember],
     targets: Array,
     *,
-    task: Task = "classification",
+    loss: Loss = CROSS_ENTROPY,
     mean: bool = False,
     scaling: TargetScaling | None = None,
     sample_weight: Array | None = None,
@@ -133,8 +130,8 @@ def stack(
     logits = _held_out_logits(members, targets)
     weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
     if calibrate:
-        penalty = _Penalty.of(members, mean, task, train_targets)
-        weights, shift = penalty.fit(logits, targets, task, scaling, sample_weight)
+        penalty = _Penalty.of(members, mean, loss, train_targets)
+        weights, shift = penalty.fit(logits, targets, loss, scaling, sample_weight)
     combined = logits @ weights + shift
     return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
 
@@ -150,7 +147,7 @@ def stack_out_of_fold(
     targets: Array,
     folds: NDArray[np.int64],
     *,
-    task: Task = "classification",
+    loss: Loss = CROSS_ENTROPY,
     mean: bool = False,
     sample_weight: Array | None = None,
     train_targets: Array | None = None,
@@ -159,12 +156,12 @@ def stack_out_of_fold(
     are fitted to the other folds. folds (n,): the fold of each row; the other arguments are those of `stack`.
     """
     logits = _held_out_logits(members, targets)
-    penalty = _Penalty.of(members, mean, task, train_targets)
+    penalty = _Penalty.of(members, mean, loss, train_targets)
     combined = np.empty(targets.shape)
     for fold in np.unique(folds):
         held, others = folds == fold, folds != fold
         of_others = None if sample_weight is None else sample_weight[others]
-        weights, shift = penalty.fit(logits[others], targets[others], task, None, of_others)
+        weights, shift = penalty.fit(logits[others], targets[others], loss, None, of_others)
         combined[held] = logits[held] @ weights + shift
     return combined
 
@@ -188,7 +185,7 @@ class _Penalty(NamedTuple):
     lowest: float | None
 
     @classmethod
-    def of(cls, members: Sequence[FittedMember], mean: bool, task: Task, train_targets: Array | None) -> "_Penalty":
+    def of(cls, members: Sequence[FittedMember], mean: bool, loss: Loss, train_targets: Array | None) -> "_Penalty":
         """From the members, and from the targets of the training rows (m, outputs) where these are known."""
         leads = [one.others_l2 for one in members]
         adds = np.array([one.adds for one in members])
@@ -205,20 +202,20 @@ class _Penalty(NamedTuple):
         if train_targets is not None and sum(known) > 1 and adds.any():
             of_train = np.stack([one.held_out_train for one in members if one.held_out_train is not None], axis=2)
             given: dict[str, Any] = {"prior": prior[known], "l2_shift": L2, "lowest": 0.0}
-            prior[known] = fit_glm(of_train, train_targets, l2[known], task=task, **given)[0]
+            prior[known] = fit_glm(of_train, train_targets, l2[known], loss=loss, **given)[0]
         shifts = all(one.shifts for one in members) or adds.any()
         l2_shift = min(one.l2 for one in members) if shifts else None
         return cls(prior, l2, l2_shift, 0.0 if any(leads) else None)
 
     def fit(
-        self, logits: Array, targets: Array, task: Task, scaling: TargetScaling | None, sample_weight: Array | None
+        self, logits: Array, targets: Array, loss: Loss, scaling: TargetScaling | None, sample_weight: Array | None
     ) -> tuple[Array, Array]:
         """Weights (M,) and shift (outputs,) from held-out logits (n, outputs, M) and targets (n, outputs)."""
         standardised = logits
         if scaling is not None:
             standardised = scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
         options: dict[str, Any] = {"l2_shift": self.l2_shift, "lowest": self.lowest, "sample_weight": sample_weight}
-        weights, shift = fit_glm(standardised, targets, self.l2, task=task, prior=self.prior, **options)
+        weights, shift = fit_glm(standardised, targets, self.l2, loss=loss, prior=self.prior, **options)
         weights = np.where(np.abs(weights) < SMALLEST, 0.0, weights)
         if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
             shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
@@ -241,19 +238,6 @@ def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: A
     return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (of_train - center))
 
 
-def check_threshold(target: Target, threshold: Threshold) -> None:
-    """Raise InputError unless `threshold` is "f1", a probability, or for multi-label one per label."""
-    if target.task == "regression":
-        raise InputError("a threshold is for classes: a regression has none")
-    if isinstance(threshold, str):
-        if threshold != "f1":
-            raise InputError(f"threshold must be 'f1' or a probability, not {quote(threshold)}")
-    elif target.task == "classification" and len(target.classes) != 2:
-        raise InputError(f"a number as threshold needs two classes, the data has {len(target.classes)}: use 'f1'")
-    else:
-        replace(target, thresholds=_given(target, threshold))
-
-
 def choose_thresholds(
     data: TrainingData, found: Stack, threshold: Threshold | None, callback: Callback
 ) -> tuple[tuple[float, ...], str] | None:
@@ -262,97 +246,28 @@ def choose_thresholds(
     predicted class has the largest w_k p_k, else none.
 
     "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
-    held-out logits are known. For more classes it is the macro F1, and the thresholds are in proportion to w^-a, with
-    the class weights w, or balanced ones, and the best a of `POWERS`.
+    held-out logits are known. For more classes it is the macro F1.
     """
-    target, classes = data.target, data.task == "classification"
-    if target.task == "regression" or (threshold is None and classes and data.class_weights is None):
-        return None
-    if threshold is not None and not isinstance(threshold, str):
-        return _given(target, threshold), "with its thresholds"
-    if threshold is None and classes and data.class_weights is not None and not data.balanced:
-        return cost_thresholds(data.class_weights), "with its thresholds"
-    rows, logits = data.validation, found.held_out
-    if found.held_out_train is not None and classes and len(target.classes) == 2:
-        rows, logits = np.concatenate([rows, data.train]), np.concatenate([logits, found.held_out_train])
-    return _best(data, rows, target.probabilities(logits), callback), "used to choose the thresholds"
-
-
-def cost_thresholds(weights: Array) -> tuple[float, ...]:
-    """The thresholds with which the predicted class has the largest w_k p_k, for weights w (K,)."""
-    if len(weights) == 2:
-        return (float(weights[0] / weights.sum()),)
-    return tuple((weights.min() / weights).tolist())
-
-
-def _best(data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback) -> tuple[float, ...]:
-    """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
     target = data.target
-    k = len(target.classes)
-    labels, sample_weight = by_row(data.labels[rows]), data.sample_weight(rows)
+    if not target.has_probabilities:
+        return None
+    if threshold is None:
+        costs = None if data.class_weights is None else target.cost_thresholds(data.class_weights)
+        if target.chooses_by_cost and costs is None:
+            return None
+        if costs is not None and not data.balanced:
+            return costs, "with its thresholds"
+    elif not isinstance(threshold, str):
+        return target.given_thresholds(threshold), "with its thresholds"
+    rows, logits = data.validation, found.held_out
+    if found.held_out_train is not None and target.chooses_by_cost and target.threshold_count == 1:
+        rows = np.concatenate([rows, data.train])
+        logits = np.concatenate([logits, found.held_out_train])
+    labels = flat(data.labels[rows])
+    sample_weight = data.sample_weight(rows)
     weight = np.ones(len(labels)) if sample_weight is None else sample_weight
-    if target.task == "multilabel":
-        thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
-        callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")
-        return thresholds
-    trained = class_counts(data.labels[data.train], k)
-    if k == 2:
-        rare = 0 if trained[0] < trained[1] else 1
-        best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
-        at = best if rare == 1 else 1 - best
-        name, rare_name = quote(target.classes[1]), quote(target.classes[rare])
-        callback.log(f"threshold for {name}: {at:.3f}, which has the highest F1 of {rare_name}")
-        return (at,)
-    ratio = data.class_weights
-    if ratio is None:
-        ratio = trained.sum() / (k * trained)
-    scores = [_macro_f1((p * ratio**power).argmax(axis=1), labels, weight, k) for power in POWERS]
-    power = POWERS[int(np.argmax(scores))]
-    if not power:
-        callback.log("no thresholds: the most probable class has the highest macro F1")
-        return ()
-    callback.log(f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1")
-    inverse = ratio**-power
-    return tuple((inverse / inverse.max()).tolist())
-
-
-def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:
-    counts = [
-        np.bincount(of, part, minlength=k)
-        for of, part in ((labels, weight * (predicted == labels)), (predicted, weight), (labels, weight))
-    ]
-    occurs = counts[1] + counts[2] > 0
-    return float(precision_recall_f1(*counts)[2][occurs].mean())
-
-
-def best_threshold(probabilities: Array, positive: Array, weight: Array, share: float = SHARE) -> float:
-    """The threshold of the highest smoothed F1, from probabilities (n,), positive rows 0 or 1 (n,), weights (n,).
-
-    It lies halfway between the logits of two neighbouring rows; 0.5 where the probabilities are all equal or no row is
-    positive.
-    """
-    if not positive.any():
-        return 0.5
-    order = np.argsort(-probabilities, kind="stable")
-    p, w = probabilities[order].astype(np.float64), weight[order]
-    smoothed = w * (share * positive[order] + (1 - share) * p)
-    f1 = 2 * np.cumsum(smoothed) / (np.cumsum(w) + smoothed.sum())  # of the first 1, 2, ... rows predicted positive
-    cuts = np.flatnonzero(p[:-1] > p[1:])
-    if not len(cuts):
-        return 0.5
-    best = cuts[np.argmax(f1[cuts])]
-    above, below = np.clip(p[best : best + 2], 1e-9, 1 - 1e-9)
-    return float(1 / (1 + np.sqrt((1 - above) * (1 - below) / (above * below))))  # the sigmoid of the mean logit
-
-
-def _given(target: Target, threshold: float | Sequence[float]) -> tuple[float, ...]:
-    count = len(target.classes) if target.task == "multilabel" else 1
-    try:
-        values = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise InputError(
-            f"threshold must be 'f1', a probability or one per label, not {quote(str(threshold))}"
-        ) from None
-    if values.size == 1:
-        values = np.full(count, values.flat[0])
-    return tuple(values.tolist())
+    trained = target.class_counts(data.labels[data.train])
+    assert trained is not None
+    chosen = target.f1_thresholds(target.probabilities(logits), labels, weight, trained, data.class_weights)
+    callback.log(chosen.line)
+    return chosen.thresholds, "used to choose the thresholds"

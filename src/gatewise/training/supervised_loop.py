@@ -35,7 +35,7 @@ from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.target import by_row, losses_of, row_counts
+from gatewise.ragged import flat, rows_per_input
 from gatewise.training.callback import EpochLog, RunInfo
 from gatewise.training.loop import Loop, Result
 from gatewise.training.network_data import NetworkData
@@ -69,7 +69,7 @@ class SupervisedLoop(Loop):
         self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)
         self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
         self.grad_clip, self.patience = settings.grad_clip, recipe.validation.patience
-        self.has_accuracy = training_data.task != "regression"
+        self.has_accuracy = training_data.target.has_probabilities
         self.best = network.state()
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self._epoch, self._batches = -1, list[NDArray[np.int64]]()
@@ -93,7 +93,8 @@ class SupervisedLoop(Loop):
             steps_per_epoch=self.steps_per_epoch,
             validation_how=training_data.validation_how,
             architecture=training_data.architecture,
-            task=training_data.task,
+            task=training_data.target.task,
+            has_accuracy=self.has_accuracy,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -131,7 +132,7 @@ class SupervisedLoop(Loop):
         rank = self.communicator.rank
         network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
         network.zero_grad()
-        n = row_counts(data.labels[rows]).sum()
+        n = rows_per_input(data.labels[rows]).sum()
         if not len(mine):
             return Result(network.gradients(), 0.0, 0.0, rows=rows, n=int(n))
         batch = Batch.of([data.sequences[n] for n in mine], data.architecture)
@@ -207,11 +208,11 @@ def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
 
 
 def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `losses_of`. The weights are
-    (n, 1), of multi-label rows with class weights (n, K).
+    """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `Target.loss`. The weights
+    are (n, 1), of multi-label rows with class weights (n, K).
     """
-    losses, gradient = losses_of(logits.astype(np.float64), data.targets(rows), data.task)
-    weight = np.ones(len(losses)) if data.weights is None else by_row(data.weights[rows]).astype(np.float64)
+    losses, gradient = data.target.loss(logits.astype(np.float64), data.targets(rows))
+    weight = np.ones(len(losses)) if data.weights is None else flat(data.weights[rows]).astype(np.float64)
     return losses, gradient, weight.reshape(len(losses), -1)
 
 
@@ -222,14 +223,9 @@ def loss_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[
 
 
 def correct_rows(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> int:
-    """How many rows, or steps, are predicted correctly, in all their labels; 0 for regression."""
-    task, labels = data.task, by_row(data.labels[rows])
-    if task == "regression":
-        return 0
-    if task == "multilabel":
-        return int(((logits > 0) == (labels > 0)).all(axis=1).sum())
-    predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
-    return int((predicted == labels).sum())
+    """How many rows, or steps, are predicted correctly, in all their labels; 0 for numbers."""
+    correct = data.target.correct(logits, flat(data.labels[rows]))
+    return 0 if correct is None else int(correct.sum())
 
 
 def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:

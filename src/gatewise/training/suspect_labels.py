@@ -8,6 +8,8 @@ from gatewise.data.labelled import Labelled
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError
 from gatewise.explain.evaluation import excerpt_of
+from gatewise.ragged import flat
+from gatewise.target import ClassificationTarget
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures, Scaling
 
@@ -36,13 +38,14 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     the most suspect twentieth of the rows, from which the others would learn. Raises InputError for
     anything but texts with one class each, and as `cross_validation_folds`.
     """
-    if data.kind != "text" or data.task != "classification" or data.target.per_step:
+    target = data.target
+    if data.kind != "text" or not isinstance(target, ClassificationTarget):
         raise InputError("suspect labels are found among texts with one class each")
-    texts, k = [str(text) for text in data.inputs], len(data.classes)
+    texts = [str(text) for text in data.inputs]
     encoding = TokenEncoding.fit(texts, vocab_size=30_000)
     sequences = list(encoding.encode_batch(texts))
     features = NgramFeatures.of(sequences, _ORDER, MIN_DF, (encoding.unknown,))
-    targets = np.eye(k)[data.labels][:, 1 if k == 2 else 0 :]
+    targets = target.encode(flat(data.labels))
     folds, used = cross_validation_folds(data, FOLDS, seed), np.ones(len(data), dtype=bool)
     for _ in range(2):
         logits = np.zeros_like(targets)

@@ -21,13 +21,13 @@ from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_
 from gatewise.data.schema import RowSchema
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError
+from gatewise.losses import log_probabilities
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
+from gatewise.ragged import shaped_like
 from gatewise.storage.folder import Folder
-from gatewise.target import log_probabilities
 from gatewise.training.calibration import calibration_report
 from gatewise.training.callback import Callback
 from gatewise.training.data_checks import count_near_duplicates, warn_about_data, warn_about_overlap
@@ -38,7 +38,7 @@ from gatewise.training.processes import current
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import Interrupted, RunFolder
-from gatewise.training.stack import FittedMember, Stack, Threshold, check_threshold, choose_thresholds, stack
+from gatewise.training.stack import FittedMember, Stack, Threshold, choose_thresholds, stack
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import Array, ColumnNames, RuleReport, Task
 
@@ -141,7 +141,7 @@ def train(
     columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
     labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
     if threshold is not None:
-        check_threshold(labelled.target, threshold)
+        labelled.target.check_threshold(threshold)
     seed = checked_seed(seed, resume)
     start = None
     if pretrained is not None:
@@ -255,7 +255,7 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
     if not isinstance(validation, Labelled):
         if not isinstance(validation, tuple | list) or len(validation) != 2:
             raise InputError("validation must be (inputs, labels) or Labelled")
-        names = None if data.task == "classification" else data.classes
+        names = data.target.column_classes
         (inputs, labels), source = validation, "the validation set given"
         given: dict[str, Any] = {"task": data.task, "classes": names, "layout": layout}
         columns = ColumnNames(numeric=own.numeric, categorical=own.categorical)
@@ -291,20 +291,22 @@ def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
     targets = data.targets(rows)
     options: dict[str, Any] = {
-        "mean": data.task == "regression" or data.soft_targets is not None,
+        # Members that predict the same, each alone: numbers, or the soft labels of a teacher.
+        "mean": data.target.loss.has_unit or data.soft_targets is not None,
         "sample_weight": data.sample_weight(rows),
         "train_targets": data.targets(data.train),
     }
-    found = stack(members, targets, task=data.task, scaling=data.target_scaling, calibrate=calibrates, **options)
+    loss = data.target.loss
+    found = stack(members, targets, loss=loss, scaling=data.target_scaling, calibrate=calibrates, **options)
     model = replace(model, ensemble=found.ensemble(members, model.target))
     if not calibrates:
         return model, found
     part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
     name = f"{part}, used to fit the ensemble weights"
-    after = evaluate(model.target, found.held_out, labels, name)
+    after: Any = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
     model = model.with_evaluation(after)
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
-    if isinstance(after, RegressionEvaluation):
+    if not model.target.has_probabilities:
         return model, found
     report = calibration_report(
         members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options
@@ -326,7 +328,7 @@ def _measure(
         thresholds, use = chosen
         model = model.with_thresholds(thresholds)
         name = f"{data.validation_name}, {use}"
-        model = model.with_evaluation(evaluate(model.target, found.held_out, labels, name))
+        model = model.with_evaluation(model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
     # frozen layers they would take longer than it; the card of the pretrained model has them.
     if model.ensemble.lstm_weight and not data.recipe.frozen:

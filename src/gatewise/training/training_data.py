@@ -28,8 +28,9 @@ from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.batch import truncate
+from gatewise.ragged import Ragged, concatenated, flat, rows_per_input, shaped_like
 from gatewise.row import columns_of
-from gatewise.target import by_input, by_row, row_counts
+from gatewise.target import ClassificationTarget
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
 from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
@@ -79,8 +80,7 @@ class TrainingData(NetworkData):
         """What class weights add to the logits (outputs,), to subtract after a fit; None without."""
         if self.class_weights is None:
             return None
-        shift = np.log(self.class_weights)
-        return np.asarray(shift[1:] - shift[0] if self.task == "classification" and len(shift) == 2 else shift)
+        return self.target.logit_shift(self.class_weights)
 
     @property
     def fitted_rows(self) -> NDArray[np.int64]:
@@ -106,7 +106,7 @@ class TrainingData(NetworkData):
         """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
         if self.further_rows.size:  # unlabelled texts are refused where rows have weights
             return None
-        weights = np.repeat(self.data.sample_weight[rows], row_counts(self.data.labels[rows]))
+        weights = np.repeat(self.data.sample_weight[rows], rows_per_input(self.data.labels[rows]))
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
 
@@ -129,10 +129,10 @@ def prepare(
     """
     if not len(data):
         raise InputError(f"{data.source}: there is no row to train on")
-    of_rows = data.task == "classification" and not data.target.per_step
-    if of_rows and (problem := single_classes(data.inputs, data.labels, data.classes)):
+    # Of labels per step or per row several are not told by one input.
+    if data.labels.ndim == 1 and (problem := single_classes(data.inputs, flat(data.labels), data.classes)):
         raise InputError(f"{data.source}: {problem}")
-    if data.task == "classification" and len(data.classes) < 2:
+    if data.target.column_classes is None and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
     groups = data.groups
     if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
@@ -148,10 +148,10 @@ def prepare(
         raise InputError(
             f"{data.source}: {counted(len(data), 'row is', 'rows are')} too few to hold out {fraction} for validation"
         )
-    if data.task != "regression":
-        missing = np.flatnonzero(class_counts(rows.labels[train], len(data.classes)) == 0)
-        if len(missing):
-            raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
+    counts = data.target.class_counts(rows.labels[train])
+    if counts is not None and not counts.all():
+        name = quote(data.classes[int(counts.argmin())])
+        raise InputError(f"{data.source}: the training part has no row of class {name}")
     folds: tuple[NDArray[np.int64], ...] = ()
     own_validation = validation is not None or recipe.validation.split == "time"
     classes_of_texts = data.kind == "text" and data.task == "classification" and not own_validation
@@ -165,8 +165,8 @@ def prepare(
     if preprocessor is None:
         preprocessor = _preprocessor(every, trained, np.append(np.arange(len(data)), further), recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
-        kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
-        raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
+        read = preprocessor.inputs.nouns.many
+        raise InputError(f"{data.source}: the pretrained model is for {read}, and these are {data.nouns.many}")
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
         encoding = cast(text.TokenEncoding, preprocessor.encoding)
         texts = cast(list[str], every.inputs)
@@ -179,7 +179,7 @@ def prepare(
     of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
     weights = row_weights(every, trained, of_classes)
     scaling = None
-    if data.task == "regression":
+    if data.target.loss.has_unit:
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
     if data.kind == "series":
         lengths = [len(s) for s in encoded["sequences"]]
@@ -265,11 +265,11 @@ def _schema(data: Labelled, fitted: NDArray[np.int64]) -> RowSchema:
 def _validation_how(data: Labelled, recipe: Recipe) -> str:
     how = {
         "group": "whole groups",
-        "row": f"rows at random, equal {'texts' if data.kind == 'text' else 'series'} together",
+        "row": f"rows at random, equal {data.nouns.many} together",
         "time": "the last rows in the order of time",
     }[recipe.validation.split]
-    if data.task != "classification" and recipe.validation.split != "time":
-        how += ", stratified by label" if data.task == "multilabel" else ", stratified by number"
+    if data.target.strata_noun and recipe.validation.split != "time":
+        how += f", stratified by {data.target.strata_noun}"
     return f"{recipe.validation.fraction:.0%} of the training data, {how}"
 
 
@@ -286,7 +286,7 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
     return replace(
         data,
         inputs=inputs,
-        labels=np.concatenate([data.labels, validation.labels_among(data.classes, "the training data")]),
+        labels=concatenated(data.labels, validation.labels_among(data.classes, "the training data")),
         groups=np.concatenate([data.groups, validation.groups]),
         sample_weight=np.concatenate([data.sample_weight, validation.sample_weight]),
         time=data.time[:0],  # nothing is split
@@ -304,16 +304,10 @@ def _preprocessor(
         return TextPreprocessor(text.KerasEncoding(text.keras_index([texts[n] for n in known]), size))
     kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
     encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
-    words = encoding.kind == "tokens" and data.task == "classification"
+    words = encoding.kind == "tokens" and isinstance(data.target, ClassificationTarget)
     more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(known), RARE_WORDS) else {}
     found = encoding.fit(read, size, **more)
     return TextPreprocessor(found.respelling() if recipe.text.tokenization == "respelled" else found)
-
-
-def class_counts(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """How many rows, or steps, have each class (K,), from their classes (n,) or labels (n, K)."""
-    labels = by_row(labels)
-    return np.bincount(labels, minlength=classes) if labels.ndim == 1 else np.asarray(labels.sum(axis=0))
 
 
 def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight) -> Array:
@@ -323,19 +317,15 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     (n - n_k) / n_k. A mapping has a weight above 0 per label; other labels have 1. Raises InputError for regression and
     for unknown labels.
     """
-    if data.task == "regression":
-        raise InputError("class_weight is for classes: a regression has none; use sample_weight")
-    k = len(data.classes)
+    balanced = data.target.balanced_weights(data.labels[train])  # also refuses a regression
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise InputError(f"class_weight must be 'balanced' or a weight per class, not {quote(class_weight)}")
-        rows = class_counts(data.labels[train], k)
-        if data.task == "multilabel":
-            return np.asarray((len(train) - rows) / np.maximum(rows, 1)).clip(min=1 / len(train))
-        return np.asarray(rows.sum() / (k * np.maximum(rows, 1)))
+        return balanced
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
-    weights, own = np.ones(k), data.target.class_labels.tolist()
+    weights = np.ones(len(data.classes))
+    own = data.target.class_labels.tolist()
     for label, weight in class_weight.items():
         if label not in own and str(label) not in data.classes:
             raise InputError(f"class_weight: the data has no class {quote(str(label))}")
@@ -348,17 +338,16 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     return weights
 
 
-def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | None:
+def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | Ragged | None:
     """Weight of each row in the loss (n,), for multi-label with class weights of each label (n, K), with a label per
-    step of each step (n,) of arrays (T,): its sample_weight times the weight of its class. The mean over the training
+    step of each step (Ragged): its sample_weight times the weight of its class. The mean over the training
     rows is 1; None where all are equal.
     """
-    each = np.repeat(data.sample_weight, row_counts(data.labels))
-    if weights is not None and data.task == "multilabel":
-        each = each[:, None] * np.where(data.labels == 1, weights, 1.0)
-    elif weights is not None:
-        each = each * weights[by_row(data.labels)]
+    each = np.repeat(data.sample_weight, rows_per_input(data.labels))
+    if weights is not None:
+        each = data.target.row_weights(each, data.labels, weights)
     if (each == each.flat[0]).all():
         return None
-    mean = by_row(by_input(each, data.labels)[train]).mean()
-    return by_input((each / mean).astype(np.float32), data.labels)
+    by_input = shaped_like(each, data.labels)
+    mean = flat(by_input[train]).mean()
+    return shaped_like((each / mean).astype(np.float32), data.labels)

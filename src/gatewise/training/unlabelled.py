@@ -46,9 +46,10 @@ from gatewise.data.labelled import Unlabelled
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
 from gatewise.kernels.threads import ThreadMap, one_blas_thread, thread_pool, threads
+from gatewise.losses import log_probabilities
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.batch import truncate
-from gatewise.target import log_probabilities
+from gatewise.ragged import flat
 from gatewise.training.dense_solver import fit_glm, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
@@ -111,7 +112,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
 
 def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_labels: Probabilities) -> TrainingData:
     """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
-    one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[data.labels]  # (n, K)
+    one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[flat(data.labels)]  # (n, K)
     weights, train = data.weights, data.train
     if weights is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
         of_classes = np.ones(soft_labels.shape[1]) if data.class_weights is None else data.class_weights

@@ -9,11 +9,12 @@ from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, ch
 from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import predict_examples
 from gatewise.explain.explanation import explain_example
+from gatewise.losses import log_probabilities
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
-from gatewise.target import Target, log_probabilities
+from gatewise.target import target_of
 from gatewise.types import Faithfulness
 from tests.explain.attribution import test_ngrams
 from tests.explain.random_net import (
@@ -97,7 +98,7 @@ def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explanation_of("plain", "gradient")
     with pytest.raises(InputError, match="2 classes needs 1 outputs; the network has 4"):
-        ensemble_of("four classes", target=Target(("x", "y")))
+        ensemble_of("four classes", target=target_of(("x", "y")))
 
 
 LENGTHS = [14, 1, 27, 9]

@@ -10,11 +10,11 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.units import units_over
-from gatewise.kernels.ragged import joined
+from gatewise.losses import log_probabilities
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.network.architecture import Architecture
-from gatewise.target import log_probabilities
+from gatewise.ragged import joined
 from tests.explain.random_net import (
     ARCHITECTURES,
     explained,

@@ -17,7 +17,6 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.render.html import compare_page, plain_table, report_page
 from gatewise.explain.render.script import read_page_file
-from gatewise.explain.score import score_text, sum_text
 from gatewise.model import bundled
 from gatewise.model.model import load
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened
@@ -128,8 +127,8 @@ def test_without_javascript_there_is_one_table() -> None:
     assert found.method_note in text
     assert "has not been measured" in text
     for name, value, _ in found.sums():
-        assert f"{name.strip()}{sum_text(found.of, value)}" in text
-    wanted = [(step, score_text(found.of, x)) for step, x in zip(found.steps, found.scores, strict=True)]
+        assert f"{name.strip()}{found.of.sum_text(value)}" in text
+    wanted = [(step, found.of.score_text(x)) for step, x in zip(found.steps, found.scores, strict=True)]
     weakest = sorted(range(LENGTH), key=lambda t: abs(found.scores[t]))[: LENGTH - 12]
     strongest = [one for t, one in enumerate(wanted) if t not in weakest]
     for page, expected in ((shown, wanted), (found._repr_html_().split("<iframe")[0], strongest)):

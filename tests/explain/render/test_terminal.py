@@ -11,7 +11,7 @@ import pytest
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
-from gatewise.target import Target
+from gatewise.target import target_of
 from gatewise.types import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, example_of, names_of, printed
 from tests.refusals import assert_refused
@@ -39,7 +39,7 @@ HOSTILE = [
 def opened(
     name: str, steps: Sequence[str] | None = None, classes: Sequence[str] | None = None, method: str | None = None
 ) -> tuple[Explanation, Example]:
-    target = Target(tuple(classes or names_of(ARCHITECTURES[name])))
+    target = target_of(tuple(classes or names_of(ARCHITECTURES[name])))
     example = example_of(name, LENGTH, steps=steps, target=target)
     return explain_example(example, method), example
 

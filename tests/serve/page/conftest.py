@@ -19,6 +19,7 @@ from gatewise.model import bundled
 from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.target import target_of
 from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
 from tests.forecast.conftest import TINY, frame
@@ -104,7 +105,7 @@ def series_model() -> Model:
 def number_model() -> Model:
     """One channel, one number, in the unit of the training data, and rows of its own as examples."""
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
-    data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
+    data = Labelled(rows, np.array([[31.25]]), target_of(("price",), "regression"))
     scaling = SeriesPreprocessor((10.0,), (4.0,))
     return small_model(scaling, ("price",), 11, task="regression", pooling="mean").with_examples(data)
 

@@ -11,11 +11,11 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
-from gatewise.kernels.ragged import joined
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.ragged import joined
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view as module
 from gatewise.serve.view.view import View, unit_json

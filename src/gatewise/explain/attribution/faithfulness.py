@@ -74,34 +74,14 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
         batches = chunks(examples, _STEPS_PER_BATCH)
         scores = [found.scores for some in batches for found in attribute(method, some)]
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
-    which, sign, base = _predictions(ensemble, logits, examples[0].sequence[:0])
+    empty = examples[0].sequence[:0]
+    value = ensemble.target.measured_value(logits, lambda: ensemble.logits([empty]))
     steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))
-    edited = _logits(ensemble, _edited(examples, scores, sign), steps)  # (n 5 2, outputs)
-    before = _values(ensemble, logits, which) - base  # (n,)
-    after = _values(ensemble, edited, np.repeat(which, 2 * len(SHARES))).reshape(-1, len(SHARES), 2) - base  # (n, 5, 2)
-    if ensemble.target.task == "regression":
-        before, after = before * sign, after * sign[:, None, None]
-    drop = before[:, None, None] - after
+    edited = _logits(ensemble, _edited(examples, scores, value.score_sign), steps)  # (n 5 2, outputs)
+    before = value.of(ensemble.target.values(logits))  # (n,)
+    after = value.repeated(2 * len(SHARES)).of(ensemble.target.values(edited)).reshape(-1, len(SHARES), 2)
+    drop = before[:, None, None] - after  # (n, 5, 2)
     return DeletionScores(drop[..., 0], drop[..., 1])
-
-
-def _predictions(ensemble: Ensemble, logits: Array, empty: Array) -> tuple[Array, Array, float]:
-    """Of n predictions with logits (n, outputs): the class, label or number whose value is measured (n,); 1 or -1 (n,),
-    by which a score favours it; and the value from which it is measured, for regression the prediction for no step.
-    """
-    if ensemble.target.task == "regression":
-        base = float(ensemble.logits([empty])[0, 0])
-        return np.zeros(len(logits), dtype=np.int64), np.where(logits[:, 0] < base, -1, 1), base
-    several = ensemble.target.task == "multilabel"
-    which = logits.argmax(axis=1) if several else ensemble.target.predicted(logits)
-    single = ensemble.target.task == "classification" and logits.shape[1] == 1
-    return which, np.where(which == 0, -1, 1) if single else np.ones(len(which), dtype=np.int64), 0.0
-
-
-def _values(ensemble: Ensemble, logits: Array, which: Array) -> Array:
-    """The probability of each class or label `which`, or the number (n,), from logits (n, outputs)."""
-    values = logits if ensemble.target.task == "regression" else ensemble.target.probabilities(logits)
-    return np.asarray(values[np.arange(len(which)), which])
 
 
 def _logits(ensemble: Ensemble, sequences: Iterable[Array], steps: Array) -> Array:
@@ -125,7 +105,7 @@ def measure_sample(
     arch = ensemble.lstm.arch
     steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
-    if not rows or (ensemble.target.per_step and ensemble.target.task == "regression"):
+    if not rows or not ensemble.target.is_measured:
         return {}, ""
     some = [sequences[row] for row in rows]
     found = {name: measure(ensemble, some, method_named(name)) for name in METHODS}

@@ -26,11 +26,11 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
-from gatewise.kernels.ragged import starts_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch, chunks
+from gatewise.ragged import starts_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
@@ -79,7 +79,7 @@ class IntegratedGradients(Method):
         return texts[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
-        noun, binary = ensemble.score_noun, ensemble.lstm.arch.gate == "binary"
+        noun, binary = ensemble.target.score_noun, ensemble.lstm.arch.gate == "binary"
         through = ", by the straight-through gradient of its binary gates" if binary else ""
         return (
             f"The {noun}'s gradient with respect to the {ensemble.token_noun}, averaged over {self.points} or more "

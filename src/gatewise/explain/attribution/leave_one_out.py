@@ -28,8 +28,8 @@ class LeaveOneOut(Method):
     def note(self, ensemble: Ensemble) -> str:
         removed = f"replaced by {_replacement(ensemble.lstm)[1]}" if ensemble.target.per_step else "removed"
         return (
-            f"The fall of the {ensemble.score_noun} when this {ensemble.token_noun} alone is {removed} and the rest is "
-            "predicted again; the scores need not add up, and they describe single edits, not a cause."
+            f"The fall of the {ensemble.target.score_noun} when this {ensemble.token_noun} alone is {removed} and the "
+            "rest is predicted again; the scores need not add up, and they describe single edits, not a cause."
         )
 
     def base_value_note(self, ensemble: Ensemble) -> str:

@@ -32,10 +32,10 @@ class PrefixDifference(Method):
         pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
         if ensemble.target.per_step:
             pads = " by a direction of the top layer, on its way to the explained one"
+        noun = ensemble.target.score_noun
         return (
-            f"The change of the {ensemble.score_noun} when the {ensemble.token_noun} is read{pads}; with the base "
-            f"value the scores add up to the {ensemble.score_noun}, and they describe the order of reading, not a "
-            "cause."
+            f"The change of the {noun} when the {ensemble.token_noun} is read{pads}; with the base value the scores "
+            f"add up to the {noun}, and they describe the order of reading, not a cause."
         )
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:

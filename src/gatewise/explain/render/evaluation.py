@@ -139,15 +139,14 @@ def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
         value = number_text(one.error) if one.error is not None else f"{one.probability:.3f}"
         place = f"{one.row:,}" + (f", step {one.step:,}" if one.step else "")
         mistakes.append((place, value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
-    title, value = "Most confident mistakes", "prob."
-    if report.task == "regression":
-        title, value = "Largest errors", "error"
+    has_errors = any(mistake.error is not None for mistake in report.mistakes)
+    value = "error" if has_errors else "prob."
     by_length = (report.length_noun, "rows", report.score_name, "95% from", "to")
     curves = ("epoch", *(key.replace("val_", "validation ") for key in keys))
     return [
         ReportTable("Score by length", by_length, lengths if len(lengths) > 1 else []),
         ReportTable("Learning curves", curves, epochs),
-        ReportTable(title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
+        ReportTable(report.mistakes_title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
     ]
 
 

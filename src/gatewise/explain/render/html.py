@@ -19,7 +19,6 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.render.script import read_page_file, script
-from gatewise.explain.score import score_text, sum_text
 from gatewise.explain.serialize import intervention_json, report_json, side_json
 from gatewise.markup import html_table, safe_text
 
@@ -119,14 +118,14 @@ def plain_table(one: Explanation, most: int | None = None) -> str:
         columns += [(f"{part.name} x {part.weight:.2f}", part.scores) for part in one.parts]
     shown = sorted(np.argsort(-np.abs(one.scores), kind="stable")[:most].tolist())
     rows = [
-        (str(t + 1), one.steps[t][:_MAX_WORD], *(score_text(one.of, scores[t]) for _, scores in columns)) for t in shown
+        (str(t + 1), one.steps[t][:_MAX_WORD], *(one.of.score_text(scores[t]) for _, scores in columns)) for t in shown
     ]
     few = (
         f"The {len(shown)} of {len(one.steps):,} steps with the largest scores:" if len(shown) < len(one.steps) else ""
     )
     return (
         _paragraphs(lines)
-        + html_table(("sum", "value", "note"), [(a, sum_text(one.of, b), c) for a, b, c in one.sums()], (0, 2))
+        + html_table(("sum", "value", "note"), [(a, one.of.sum_text(b), c) for a, b, c in one.sums()], (0, 2))
         + _paragraphs([few])
         + html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
         + _paragraphs([f"{one.method}: {one.method_note} {one.faithfulness_note()}"])

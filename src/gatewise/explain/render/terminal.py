@@ -19,7 +19,6 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.explain.score import decision_text, score_text, sum_text
 from gatewise.system.console import plain_table
 from gatewise.types import Array
 
@@ -53,7 +52,7 @@ def explanation_report(
         blocks.append(f"{one.truncated:,} more {noun}s are truncated: the network reads {len(one.steps):,}.")
     sums = plain_table("lrl")
     for name, value, note in one.sums():
-        sums.add_row(Text(printable(name)), sum_text(one.of, value), Text(note))
+        sums.add_row(Text(printable(name)), one.of.sum_text(value), Text(note))
     lstm_note = [Text(one.lstm_note())] if one.lstm_note() else []
     of_step = "" if one.step is None else f" for {noun} {one.step + 1}, {printable(one.steps[one.step], _LONGEST)}"
     blocks.append(Group(Text(f"Prediction{of_step}: ") + _prediction(one), *lstm_note, sums, _method_note(one)))
@@ -63,12 +62,12 @@ def explanation_report(
         table = plain_table("lr" + "r" * len(names), f"strongest {noun}s", "score", *names)
         for t in _largest(one.scores, words):
             scores = [one.scores[t], *(part.scores[t] for part in one.step_parts)]
-            table.add_row(_step(one.steps, t, noun), *(_signed(score_text(one.of, x), x, marks) for x in scores))
+            table.add_row(_step(one.steps, t, noun), *(_signed(one.of.score_text(x), x, marks) for x in scores))
         blocks.append(table)
     if one.phrases:
         table = plain_table("lrr", f"largest of {len(one.phrases):,} n-grams", "count", "score")
         for phrase in one.phrases[:words]:
-            score = _signed(score_text(one.of, phrase.score), phrase.score, marks)
+            score = _signed(one.of.score_text(phrase.score), phrase.score, marks)
             table.add_row(Text(printable(" ".join(phrase.words), _LONGEST_NGRAM)), str(phrase.times), score)
         blocks.append(table)
     if note := example.ensemble.lstm_note():
@@ -89,11 +88,10 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
     of, before, after = found.of, found.before, found.after
     chosen = found.shown_unit if unit is None else unit
     table = plain_table("lrrr", "", "before", "after", "change")
-    given = [None if of.task == "regression" else one.probabilities for one in (before, after)]
-    words_of = [decision_text(of, one.predicted, p) for one, p in zip((before, after), given, strict=True)]
-    table.add_row("prediction", *(Text(printable(word)) for word in words_of), "")
-    if of.task != "regression":
-        one, two = before.probabilities, after.probabilities
+    decisions = [of.decision_text(example.predicted, example.probabilities) for example in (before, after)]
+    table.add_row("prediction", *(Text(printable(decision)) for decision in decisions), "")
+    one, two = before.probabilities, after.probabilities
+    if one is not None and two is not None:
         shown = list(range(1 if len(one) == 2 else 0, len(one)))  # of two classes the second; of many the most probable
         if len(one) > 6:
             shown = sorted({*_largest(one, 3), *_largest(two, 3)})
@@ -101,7 +99,7 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
             label = Text(f"probability of {printable(of.classes[k])}")
             table.add_row(label, f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
     was, now = before.target_score, after.target_score
-    table.add_row(Text(printable(before.score.name)), *(score_text(of, value) for value in (was, now, now - was)))
+    table.add_row(Text(printable(before.score.name)), *(of.score_text(value) for value in (was, now, now - was)))
     change = Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}")
     blocks: list[RenderableType] = [Group(change, table), _step_differences(found, words, marks)]
     if note := before.ensemble.lstm_note():
@@ -120,15 +118,17 @@ def compare_report(found: Sequence[Explanation], *, words: int = 6, marks: bool 
     blocks: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
         name = printable(one.score.name) + (f" minus that of {printable(one.against)}" if one.against else "")
-        score = f", {name} {score_text(one.of, one.target_score)}" * (one.of.task != "regression")
+        score = ""
+        if one.probabilities is not None:  # else the prediction is the score
+            score = f", {name} {one.of.score_text(one.target_score)}"
         parts = [Text.assemble((f"{number} ", _BOLD), _prediction(one), score)]
         parts.append(Text("  ") + coloured_words(one.steps, one.scores, marks))
         if one.lstm_note():
             parts.append(Text(f"  {one.lstm_note()}"))
         highest, lowest = one.strongest(words)
         places = sorted({*highest, *lowest}, key=lambda t: -abs(one.scores[t]))[:words]
-        shown = (f"{printable(one.steps[t], _LONGEST)} {score_text(one.of, one.scores[t])}" for t in places)
-        base_value, residual = (score_text(one.of, value) for value in (one.base_value, one.residual))
+        shown = (f"{printable(one.steps[t], _LONGEST)} {one.of.score_text(one.scores[t])}" for t in places)
+        base_value, residual = (one.of.score_text(value) for value in (one.base_value, one.residual))
         parts.append(Text(f"  {', '.join(shown)}; base value {base_value}, residual {residual}"))
         blocks.append(Group(*parts))
     return _spaced([*blocks, _method_note(found[0])])
@@ -146,8 +146,8 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     where = f"unit {unit} (of 0 to {example.lstm.arch.top.size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    effect = f"{'largest ' * largest}effect on the {example.ensemble.score_noun}, "
-    effect += f"{score_text(of, float(contributions.sum()))}, the sum of its contributions"
+    effect = f"{'largest ' * largest}effect on the {example.ensemble.target.score_noun}, "
+    effect += f"{of.score_text(float(contributions.sum()))}, the sum of its contributions"
     if of_all is None:
         effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
@@ -160,7 +160,7 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         previous = t
         step = [Text(printable(example.steps[t], _LONGEST))]
         values = [f"{getattr(gates, name)[t, column]:{'.3f' if name in 'ifo' else '+.3f'}}" for name in "ifgoch"]
-        table.add_row(*[f"{t + 1}"] * word, *step, *values, score_text(of, contributions[t]))
+        table.add_row(*[f"{t + 1}"] * word, *step, *values, of.score_text(contributions[t]))
     return Group(Text.assemble((where, _BOLD), text), table)
 
 
@@ -282,13 +282,7 @@ def _method_note(one: Explanation) -> Text:
 
 def _strongest(one: Explanation, words: int, marks: bool) -> Table:
     """The words with the largest positive and negative scores, side by side."""
-    target = printable(one.target, _LONGEST)
-    names = f"for {target}", f"against {target}"
-    if one.of.task == "regression":
-        names = "increases the prediction", "decreases the prediction"
-    elif one.of.task == "classification":
-        other = one.of.classes[1 - one.score.target] if len(one.of.classes) == 2 else one.against
-        names = names[0], "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
+    names = one.of.side_names(one.score, lambda name: printable(name, _LONGEST))
     sides, mark = one.strongest(words), ("+ ", "- ") if marks else ("", "")
     table = plain_table("lrlr", Text(mark[0] + names[0]), "", Text(mark[1] + names[1]), "")
     if not marks:
@@ -298,7 +292,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
         for side in sides:
             here = side[n : n + 1]
             cells += [Text(printable(one.steps[t], _LONGEST)) for t in here] or [""]
-            cells += [score_text(one.of, one.scores[t]) for t in here] or [""]
+            cells += [one.of.score_text(one.scores[t]) for t in here] or [""]
         table.add_row(*cells)
     return table
 
@@ -316,6 +310,6 @@ def _step_differences(found: Intervention, words: int, marks: bool) -> Renderabl
     table = plain_table("lrrr", f"prefix difference of {noun}", "before", "after", "change")
     for t in sorted(_largest(after - before, words)):
         change = after[t] - before[t]
-        values = [score_text(found.of, value) for value in (before[t], after[t], change)]
+        values = [found.of.score_text(value) for value in (before[t], after[t], change)]
         table.add_row(_step(found.before.steps, t, noun), *values[:2], _signed(values[2], change, marks))
     return table

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.score import decision_text
 from gatewise.explain.serialize import Json
 from gatewise.model.model import Model
 from gatewise.row import with_columns
@@ -73,4 +72,4 @@ def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
     except InputError:
         return nothing
     rows = zip(target.predicted(logits), target.probabilities(logits), strict=True)
-    return [decision_text(target, one, p) for one, p in rows]
+    return [target.decision_text(one, p) for one, p in rows]

@@ -24,7 +24,6 @@ from gatewise.explain.attribution.integrated_gradients import IntegratedGradient
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.opening import opening_of
-from gatewise.explain.score import TargetScore, target_score
 from gatewise.explain.serialize import Json
 from gatewise.explain.units import UnitsReport
 from gatewise.members.clamp import Clamp, check_clamp
@@ -33,7 +32,7 @@ from gatewise.model.model import Model
 from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
-from gatewise.target import check_logits
+from gatewise.target import TargetScore, check_logits
 
 DEFAULT_CHANGE: Json = {"gate": "i", "unit": "all", "value": 0}
 """The clamp that the page offers first, at the selected word: nothing of the word is written. It changes the prediction
@@ -214,7 +213,7 @@ class View:
             with _refused(field):
                 places.append(None if name is None else self.model.target.index(name))
         with _refused("against"):
-            score: TargetScore = target_score(self.model.target, example.logits, *places)
+            score: TargetScore = self.model.target.score(example.logits, *places)
         return example.with_score(score)
 
     def _check(self, field: str, clamp: Clamp, steps: int) -> None:

@@ -56,14 +56,14 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     ends = np.arange(len(rows) + 1) * width
     indicators = csr_matrix((np.ones(places.size), places.ravel(), ends), shape=(len(rows), size))
     weight = data.data.sample_weight[rows]
-    if data.task == "classification" and data.weights is not None:
+    if data.target.column_classes is None and data.weights is not None:
         weight = np.asarray(data.weights[rows], dtype=np.float64)
     weight = weight / weight.mean()
     found, _ = fit_glm(  # the bias is that of the other members
         hstack([csr_matrix(z), indicators], format="csr"),
         data.targets(rows),
         L2,
-        task=data.task,
+        loss=data.target.loss,
         sample_weight=weight,
     )
     slope, offset = np.split(found, [z.shape[1]])

@@ -32,7 +32,7 @@ from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
-from gatewise.target import row_counts
+from gatewise.ragged import rows_per_input
 from gatewise.training.dense_solver import EPSILON, Ridge, RidgeTargets, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
@@ -86,7 +86,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     parameters |= pretrained_layers(pretrained, data.architecture.vocab_size)
     rows = data.train[:: -(-len(data.train) // MAX_ROWS)]
     sequences, targets = [data.sequences[n] for n in rows], data.targets(rows)
-    model = pretrained.classifier(data.target.named_task)
+    model = pretrained.classifier(data.target.task)
     if model is not None:
         weight, bias = (model.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
         states = _states(parameters, data, sequences, Ops())
@@ -98,7 +98,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
             return parameters
         ops = Ops(data.recipe.kernel())
         states = _states(parameters, data, sequences, ops)
-        dense = fit_standardised_glm(states, targets, l2, task=data.task)
+        dense = fit_standardised_glm(states, targets, l2, loss=data.target.loss)
     return parameters | {
         f"dense.{name}": array.astype(np.float32) for name, array in zip(("weight", "bias"), dense, strict=True)
     }
@@ -207,10 +207,9 @@ def _measured(
 ) -> tuple[EvalResult]:
     """The scores of the LSTM alone on the validation set, for the card. chosen: what they chose."""
     scores = {} if rmse is None else {"RMSE": rmse}
-    if data.task == "multilabel" and accuracy is not None:
-        scores = {"subset accuracy": accuracy}
-    n = len(data.validation)
-    if data.target.per_step and accuracy is not None:
-        n, scores = int(row_counts(data.labels[data.validation]).sum()), {"step accuracy": accuracy}
+    if accuracy is not None and data.target.row_score_name != "accuracy":
+        scores = {data.target.row_score_name: accuracy}
+    n = int(rows_per_input(data.labels[data.validation]).sum())
+    if data.target.per_step:  # an accuracy of the card has an interval of independent rows
         accuracy = None
     return (EvalResult(f"{data.validation_name}, used to choose the {chosen}", n, accuracy, loss, scores=scores),)

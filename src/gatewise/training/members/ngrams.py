@@ -61,6 +61,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
+from gatewise.losses import CROSS_ENTROPY, Loss
 from gatewise.members.ngrams import (
     BITS,
     CHARACTER_BITS,
@@ -79,7 +80,7 @@ from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, stack
 from gatewise.training.training_data import TrainingData, with_encoding
-from gatewise.types import Array, Task
+from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -212,7 +213,7 @@ class NgramFeatures:
         scaling: Scaling = "nb",
         *,
         rows: NDArray[np.int64] | None = None,
-        task: Task = "classification",
+        loss: Loss = CROSS_ENTROPY,
         l2: float | None = None,
         max_iter: int = 100,
         tol: float = 0.01,
@@ -227,17 +228,17 @@ class NgramFeatures:
         x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
         weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         y = targets
-        if task == "regression":  # the share of the rows with a smaller number, ties counted half
+        if loss.has_unit:  # the share of the rows with a smaller number, ties counted half
             from scipy.stats import rankdata
 
             y = (rankdata(targets, axis=0) - 0.5) / len(targets)
         l2 = l2 or DEFAULT_L2[scaling]
         if scaling == "nb":
             x.data[:] = 1
-            loss: Literal["logistic", "squared"] = "squared" if task == "regression" else "logistic"
+            form: Literal["logistic", "squared"] = "squared" if loss.has_unit else "logistic"
             weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
             r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
-            w, bias = fit_linear(x, targets, weight, l2, loss, scale=r, max_iter=max_iter, tol=tol)
+            w, bias = fit_linear(x, targets, weight, l2, form, scale=r, max_iter=max_iter, tol=tol)
             return FittedMember(self._member(w * r), bias)
         small = scaling == "idf" or has_small_classes(y.shape[1], len(y))
         scale = np.full(len(self.keys), float(small), dtype=np.float32)
@@ -300,7 +301,7 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     (`gatewise.training.members.lstm`); None if it has none, or one with a norm or of characters, which
     cannot be added to another.
     """
-    model = pretrained.classifier(data.task)
+    model = pretrained.classifier(data.target.task)
     ngrams = None if model is None else model.ensemble.get("ngrams")
     if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
@@ -341,8 +342,9 @@ class Comparison(NamedTuple):
 
 def selects(data: TrainingData) -> bool:
     """Whether held-out loss chooses the n-gram model: of classes, without soft labels."""
-    ngrams, classes = data.recipe.ngrams, data.task == "classification" and data.soft_targets is None
-    return ngrams.order > 0 and ngrams.scaling != "nb" and classes
+    ngrams = data.recipe.ngrams
+    one_class = data.target.column_classes is None and data.soft_targets is None
+    return ngrams.order > 0 and ngrams.scaling != "nb" and one_class
 
 
 def compare(data: TrainingData) -> Comparison | None:
@@ -399,7 +401,7 @@ def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], 
     targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
     prior, losses = np.array([PRIOR[candidate.scaling]]), np.full(len(rows), np.nan)
     weights, shift, losses[known] = calibrated(
-        values[known][:, :, None], targets, prior, CALIBRATION_L2, task="classification", sample_weight=weight
+        values[known][:, :, None], targets, prior, CALIBRATION_L2, loss=CROSS_ENTROPY, sample_weight=weight
     )
     loss = float(np.average(losses[known], weights=weight))
     return Comparison(rows, candidate, weights[0] * values + shift, losses, loss, float(weights[0]), shift)
@@ -477,7 +479,7 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     if scaling != "nb" and _has_rare_class(data):
         each = None if data.further_rows.size else data.data.sample_weight[part]  # unlabelled texts have no weights
     options: dict[str, Any] = {
-        "task": data.task,
+        "loss": data.target.loss,
         "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),
     }
     found = features.fit(data.targets(part), each, scaling, rows=at, **options)

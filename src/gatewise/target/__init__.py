@@ -1,0 +1,75 @@
+"""What a model predicts: a class per task, from logits to labels of the user's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from gatewise.errors import InputError, quote
+from gatewise.target.base import (
+    EXPLANATION as EXPLANATION,
+    Column as Column,
+    Logits as Logits,
+    Target as Target,
+    check_logits as check_logits,
+)
+from gatewise.target.classification import ClassificationTarget as ClassificationTarget
+from gatewise.target.multilabel import MultilabelTarget as MultilabelTarget
+from gatewise.target.regression import RegressionTarget as RegressionTarget
+from gatewise.target.score import TargetScore as TargetScore
+from gatewise.target.steps import StepTarget as StepTarget
+from gatewise.target.words import SPACED_WORD as SPACED_WORD, join_words as join_words, words_of as words_of
+from gatewise.types import LabelType, Task
+
+_OF_ROWS: dict[str, type[Target]] = {
+    target.task: target for target in (ClassificationTarget, MultilabelTarget, RegressionTarget)
+}
+
+
+def target_of(
+    classes: Sequence[str],
+    task: Task = "classification",
+    label_type: LabelType = "str",
+    thresholds: Sequence[float] = (),
+    *,
+    per_step: bool = False,
+) -> Target:
+    """The target of a task; see `Target`. "tagging" is a class per step; per_step: the same for another task. Raises
+    InputError.
+    """
+    if task not in get_args(Task):
+        raise InputError(f"task must be one of {', '.join(get_args(Task))}, not {quote(task)}")
+    values = tuple(classes), label_type, tuple(thresholds)
+    if task == "tagging":
+        return StepTarget(*values)
+    of_row = _OF_ROWS[task]
+    return StepTarget(*values, of=of_row) if per_step else of_row(*values)
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """A target as config.json stores it; see `target_of`, whose errors it has."""
+
+    classes: tuple[str, ...]
+    task: Task = "classification"
+    label_type: LabelType = "str"
+    thresholds: tuple[float, ...] = ()
+    per_step: bool = False
+
+    def __post_init__(self) -> None:
+        self.target()
+
+    def target(self) -> Target:
+        """The target."""
+        return target_of(self.classes, self.task, self.label_type, self.thresholds, per_step=self.per_step)
+
+    @classmethod
+    def of(cls, target: Target) -> TargetConfig:
+        """What `target` gives back."""
+        each = target.each
+        return cls(target.classes, each.task, target.label_type, target.thresholds, target.per_step)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
