@@ -10,6 +10,7 @@ from trust.attacks import (
     folders,
     fuzz,
     hub,
+    imports_keras,
     imports_onnx,
     imports_text,
     imports_torch,
@@ -22,7 +23,7 @@ from trust.attacks import (
 )
 
 MODULES = (
-    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, imports_onnx, imports_text, imports_torch),
-    *(concurrency, server, streams, wheels),
+    *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, concurrency),
+    *(imports_keras, imports_onnx, imports_text, imports_torch, server, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())
