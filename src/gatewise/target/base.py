@@ -16,7 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.losses import Loss
 from gatewise.ragged import Ragged, flat
 from gatewise.target.score import MeasuredValue, TargetScore
+from gatewise.target.thresholds import Threshold
 from gatewise.types import Array, LabelType, Task
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Logits = Array | Ragged
 """(n, outputs), or per step Ragged with values (N, outputs)."""
+
+Values = TypeVar("Values", bound=Logits)
+"""What logits, labels and probabilities of n inputs are: an array with a row per input, or `Ragged`."""
 
 EXPLANATION = ("tokens", "attributions", "attribution_target")
 """The columns of an explanation: what the network reads, the score of each, and what positive scores favour."""
@@ -63,7 +67,7 @@ class Tensor(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Target(ABC):
+class TargetOf(ABC, Generic[Values]):
     """What is predicted.
 
     classes: the names of the K classes or labels, or for regression of the M numbers. label_type: the type of the
@@ -140,11 +144,11 @@ class Target(ABC):
     # The labels of data, as `Labelled` holds them
 
     @abstractmethod
-    def check_labels(self, labels: Any, n: int) -> None:
+    def check_labels(self, labels: Values, n: int) -> None:
         """Raise InputError unless these are valid labels of n inputs."""
 
     @abstractmethod
-    def labels_among(self, labels: Any, classes: Sequence[str], owner: str) -> Any:
+    def labels_among(self, labels: Values, classes: Sequence[str], owner: str) -> Values:
         """The labels with `classes` in place of its own: those of `owner`, for the message. Raises InputError for a
         class that is not among them, and for another number of numbers.
         """
@@ -153,21 +157,21 @@ class Target(ABC):
         """What weights of the classes (K,) in the loss add to the logits (outputs,)."""
         return np.asarray(np.log(class_weights))
 
-    def balanced_weights(self, labels: Any) -> Array:
+    def balanced_weights(self, labels: Values) -> Array:
         """Weights of the classes (K,), or of a row with a label against a row without it, in inverse proportion to
         their rows. Raises InputError for numbers.
         """
         raise InputError("class_weight is for classes: a regression has none; use sample_weight")
 
-    def row_weights(self, weights: Array, labels: Any, class_weights: Array) -> Array:
+    def row_weights(self, weights: Array, labels: Values, class_weights: Array) -> Array:
         """The weight of each row (n,), or of each label of a row (n, K), times that of its class."""
         return weights
 
-    def check_threshold(self, threshold: Any) -> None:
+    def check_threshold(self, threshold: Threshold) -> None:
         """Raise InputError unless `threshold` is "f1", a probability, or for several labels one for each."""
         raise InputError("a threshold is for classes: a regression has none")
 
-    def given_thresholds(self, threshold: Any) -> tuple[float, ...]:
+    def given_thresholds(self, threshold: Threshold) -> tuple[float, ...]:
         """One threshold, or one per label, as `thresholds`."""
         count = self.given_count
         try:
@@ -200,13 +204,13 @@ class Target(ABC):
         raise InputError("a threshold is for classes: a regression has none")
 
     @abstractmethod
-    def strata(self, labels: Any) -> list[tuple[int, ...]]:
+    def strata(self, labels: Values) -> list[tuple[int, ...]]:
         """What a split keeps in proportion: the strata of each row, such as its class."""
 
     strata_noun: ClassVar[str] = ""
     """What a split is stratified by, unless it is the class."""
 
-    def class_counts(self, labels: Any) -> NDArray[np.int64] | None:
+    def class_counts(self, labels: Values) -> NDArray[np.int64] | None:
         """How many rows, or steps, have each class or label (K,); None for numbers."""
         return None
 
@@ -214,16 +218,16 @@ class Target(ABC):
         """What the rarest class is compared with, of class counts (K,) of n rows: rows, and which, in words."""
         return int(counts.max()), f"of {quote(self.classes[int(counts.argmax())], 40)}"
 
-    def has_class(self, labels: Any, k: int) -> NDArray[np.bool_]:
+    def has_class(self, labels: Values, k: int) -> NDArray[np.bool_]:
         """Which rows have class or label k (n,); all rows have a number."""
         return np.ones(len(labels), dtype=bool)
 
-    def number_summary(self, labels: Any) -> dict[str, dict[str, float]]:
+    def number_summary(self, labels: Values) -> dict[str, dict[str, float]]:
         """Smallest, mean and largest value of each number, by name; empty for classes."""
         return {}
 
     @abstractmethod
-    def label_text(self, label: Any) -> str:
+    def label_text(self, label: Array) -> str:
         """The label of one row in words."""
 
     @property
@@ -249,7 +253,7 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def probabilities(self, logits: Logits) -> Any:
+    def probabilities(self, logits: Values) -> Values:
         """Probabilities (n, K) float64 from logits (n, outputs). Raises InputError for regression, and as
         `check_logits`.
         """
@@ -259,14 +263,14 @@ class Target(ABC):
         """The decision for probabilities (n, K): class indices (n,) int64, or 0 or 1 (n, K) int64."""
 
     @abstractmethod
-    def decision(self, logits: Logits) -> Any:
+    def decision(self, logits: Values) -> Values:
         """Scores of classes and labels from logits (n, outputs), shifted by the thresholds: for two classes (n,), at
         least 0 where classes[1] is predicted; for "multilabel" (n, K), at least 0 where the label is predicted; for
         more classes (n, K), the largest for the predicted one. Raises InputError for regression.
         """
 
     @abstractmethod
-    def labels(self, logits: Logits) -> Any:
+    def labels(self, logits: Values) -> Any:
         """What `Model.predict` returns for logits (n, outputs): labels in their own type."""
 
     def undecided(self, probabilities: Array) -> NDArray[np.bool_]:
@@ -275,9 +279,9 @@ class Target(ABC):
 
     def optional_probabilities(self, logits: Array) -> Array | None:
         """`probabilities`, or None where there are none."""
-        return self.probabilities(logits) if self.has_probabilities else None
+        return self.each.probabilities(logits) if self.has_probabilities else None
 
-    def values(self, logits: Logits) -> Any:
+    def values(self, logits: Values) -> Values:
         """What is shown as a number per class (n, K): probabilities, or the predicted numbers."""
         return self.probabilities(logits)
 
@@ -310,7 +314,7 @@ class Target(ABC):
     # Tables and JSON
 
     @abstractmethod
-    def columns(self, logits: Logits, *, every: bool, names: bool) -> dict[str, Column]:
+    def columns(self, logits: Values, *, every: bool, names: bool) -> dict[str, Column]:
         """The columns of logits (n, outputs) by name: label and probability; prediction for a regression.
 
         every: in place of probability, that of the label, a column per class, probability_NAME. names: labels are the
@@ -320,7 +324,7 @@ class Target(ABC):
 
     def column_names(self, every: bool) -> list[str]:
         """The names of `columns`."""
-        return list(self.columns(np.zeros((0, self.outputs)), every=every, names=True))
+        return list(self.each.columns(np.zeros((0, self.outputs)), every=every, names=True))
 
     @abstractmethod
     def record(self, predicted: Array, probabilities: Array | None) -> dict[str, Any]:
@@ -329,13 +333,13 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def answers(self, values: Any) -> list[dict[str, Any]]:
+    def answers(self, values: Values) -> list[dict[str, Any]]:
         """The predictions of `values`, as the HTTP API answers: `label` or `labels` with `probabilities`, `value`, or
         `values` by name; per step `labels` and lists of `probabilities`, or lists of `values`.
         """
 
     @abstractmethod
-    def tensors(self, values: Any) -> dict[str, Tensor]:
+    def tensors(self, values: Values) -> dict[str, Tensor]:
         """The predictions of `values` (n, K) as tensors by name; none per step, which has no one shape."""
 
     @abstractmethod
@@ -476,7 +480,7 @@ class Target(ABC):
         raise InputError("a regression model has no probabilities")
 
     @abstractmethod
-    def evaluate(self, logits: Logits, truth: Any, data: str) -> AnyEvaluation:
+    def evaluate(self, logits: Values, truth: Values, data: str) -> AnyEvaluation:
         """The evaluation of logits against labels, as `Labelled` holds them. data: the data set in one line. Raises
         InputError without a label, for logits that are not finite, and for another number of labels than steps.
         """
@@ -502,6 +506,10 @@ class Target(ABC):
         return names + (f" and {more:,} more" if more > 0 else "")
 
 
+Target: TypeAlias = TargetOf[Any]
+"""The target of any task."""
+
+
 def check_logits(logits: Logits) -> None:
     """Raise InputError, naming the first input, unless all logits (n, outputs) are finite. Finite weights can overflow:
     a softmax of an infinite logit is NaN, which is no prediction.
@@ -515,7 +523,7 @@ def check_logits(logits: Logits) -> None:
     raise InputError(f"row {row}: the model overflows: a logit is not finite")
 
 
-def check_rows(truth: Any) -> None:
+def check_rows(truth: Logits) -> None:
     """Raise InputError without a label."""
     if not len(truth):
         raise InputError("cannot evaluate: the data set is empty")

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 from gatewise.losses import CROSS_ENTROPY, Loss, log_probabilities
-from gatewise.target.base import Chosen, Column, Target, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Chosen, Column, Target, TargetOf, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.names import check_array, class_places
 from gatewise.target.score import MeasuredValue, TargetScore
-from gatewise.target.thresholds import POWERS, best_threshold, check_f1, macro_f1
+from gatewise.target.thresholds import POWERS, Threshold, best_threshold, check_f1, macro_f1
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _DOUBT = 0.05 + 1e-9  # of a probability, from the threshold: closer ones decide
 _SMALLEST = 1e-300  # of a threshold, whose logarithm is taken
 
 
-class ClassificationTarget(Target):
+class ClassificationTarget(TargetOf[Array]):
     """One class per row. With two classes there is one logit, that of classes[1]."""
 
     task: ClassVar[Task] = "classification"
@@ -55,28 +55,28 @@ class ClassificationTarget(Target):
         predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
         return np.asarray(predicted == labels)
 
-    def check_labels(self, labels: Any, n: int) -> None:
+    def check_labels(self, labels: Array, n: int) -> None:
         check_array("labels", labels, (n,), np.intp)
         top = len(self.classes) - 1
         if n and not 0 <= int(labels.min()) <= int(labels.max()) <= top:
             raise InputError(f"labels must be between 0 and {top}")
 
-    def labels_among(self, labels: Any, classes: Sequence[str], owner: str) -> Any:
+    def labels_among(self, labels: Array, classes: Sequence[str], owner: str) -> Array:
         return class_places(self.classes, classes, owner)[labels]
 
     def logit_shift(self, class_weights: Array) -> Array:
         shift = super().logit_shift(class_weights)
         return shift[1:] - shift[0] if self.is_binary else shift
 
-    def balanced_weights(self, labels: Any) -> Array:
+    def balanced_weights(self, labels: Array) -> Array:
         """n / (K n_k), as in scikit-learn."""
         rows = np.bincount(labels, minlength=len(self.classes))
         return np.asarray(rows.sum() / (len(rows) * np.maximum(rows, 1)))
 
-    def row_weights(self, weights: Array, labels: Any, class_weights: Array) -> Array:
+    def row_weights(self, weights: Array, labels: Array, class_weights: Array) -> Array:
         return np.asarray(weights * class_weights[labels])
 
-    def check_threshold(self, threshold: Any) -> None:
+    def check_threshold(self, threshold: Threshold) -> None:
         if isinstance(threshold, str):
             check_f1(threshold)
             return
@@ -110,16 +110,16 @@ class ClassificationTarget(Target):
         line = f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1"
         return Chosen(tuple((inverse / inverse.max()).tolist()), line)
 
-    def strata(self, labels: Any) -> list[tuple[int, ...]]:
+    def strata(self, labels: Array) -> list[tuple[int, ...]]:
         return [(label,) for label in labels.tolist()]
 
-    def class_counts(self, labels: Any) -> NDArray[np.int64] | None:
+    def class_counts(self, labels: Array) -> NDArray[np.int64] | None:
         return np.bincount(labels, minlength=len(self.classes))
 
-    def has_class(self, labels: Any, k: int) -> NDArray[np.bool_]:
+    def has_class(self, labels: Array, k: int) -> NDArray[np.bool_]:
         return np.asarray(labels == k)
 
-    def label_text(self, label: Any) -> str:
+    def label_text(self, label: Array) -> str:
         return self.classes[int(label)]
 
     @property
@@ -129,7 +129,7 @@ class ClassificationTarget(Target):
     def predicted(self, logits: Array) -> Array:
         return self.decide(self.probabilities(logits))
 
-    def probabilities(self, logits: Any) -> Any:
+    def probabilities(self, logits: Array) -> Array:
         check_logits(logits)
         return np.exp(log_probabilities(logits))
 
@@ -140,11 +140,11 @@ class ClassificationTarget(Target):
             probabilities = probabilities / np.maximum(self.thresholds, _SMALLEST)
         return np.asarray(probabilities.argmax(axis=1))
 
-    def decision(self, logits: Any) -> Any:
+    def decision(self, logits: Array) -> Array:
         if self.is_binary:
             threshold = np.clip((self.thresholds or (0.5,))[0], _SMALLEST, 1 - 2**-53)
-            return logits[:, 0].astype(np.float64) - np.log(threshold / (1 - threshold))
-        return logits.astype(np.float64) - np.log(np.maximum(self.thresholds or 1.0, _SMALLEST))
+            return np.asarray(logits[:, 0].astype(np.float64) - np.log(threshold / (1 - threshold)))
+        return np.asarray(logits.astype(np.float64) - np.log(np.maximum(self.thresholds or 1.0, _SMALLEST)))
 
     def undecided(self, probabilities: Array) -> NDArray[np.bool_]:
         if not self.is_binary:
@@ -152,11 +152,11 @@ class ClassificationTarget(Target):
         threshold = (self.thresholds or (0.5,))[0]
         return np.asarray(np.abs(probabilities[:, 1] - threshold) <= _DOUBT)
 
-    def labels(self, logits: Any) -> Any:
+    def labels(self, logits: Array) -> Array:
         """(n,) in the labels' own type."""
         return self.class_labels[self.predicted(logits)]
 
-    def columns(self, logits: Any, *, every: bool, names: bool) -> dict[str, Column]:
+    def columns(self, logits: Array, *, every: bool, names: bool) -> dict[str, Column]:
         probabilities = self.probabilities(logits)
         decided = self.decide(probabilities)
         label = Column(self.named(decided, own=not names), "str" if names else self.label_type)
@@ -170,10 +170,10 @@ class ClassificationTarget(Target):
         by_class = dict(zip(self.classes, probabilities.tolist(), strict=True))
         return {"prediction": self.text(predicted), "probabilities": by_class}
 
-    def answers(self, values: Any) -> list[dict[str, Any]]:
+    def answers(self, values: Array) -> list[dict[str, Any]]:
         return labelled_records(self, "label", values)
 
-    def tensors(self, values: Any) -> dict[str, Tensor]:
+    def tensors(self, values: Array) -> dict[str, Tensor]:
         label = Tensor("BYTES", [len(values)], self.named(self.decide(values)))
         return {"label": label, "probabilities": float_tensor(values)}
 
@@ -258,7 +258,7 @@ class ClassificationTarget(Target):
 
         return reliability(np.exp(log_probabilities(logits)), truth)
 
-    def evaluate(self, logits: Any, truth: Any, data: str) -> Evaluation:
+    def evaluate(self, logits: Array, truth: Array, data: str) -> Evaluation:
         from gatewise.metrics import Evaluation  # a prediction does without
 
         check_rows(truth)

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
-from gatewise.target.base import Chosen, Column, Target, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Chosen, Column, Target, TargetOf, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.classification import class_columns, labelled_records
 from gatewise.target.names import check_array, class_places
 from gatewise.target.score import MeasuredValue, TargetScore
-from gatewise.target.thresholds import best_threshold, check_f1
+from gatewise.target.thresholds import Threshold, best_threshold, check_f1
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from gatewise.metrics import Bin, MultilabelEvaluation
 
 
-class MultilabelTarget(Target):
+class MultilabelTarget(TargetOf[Array]):
     """For each of K labels whether it is there, by a logit of its own."""
 
     task: ClassVar[Task] = "multilabel"
@@ -42,26 +42,26 @@ class MultilabelTarget(Target):
         """Whether all labels of a row are."""
         return np.asarray(((logits > 0) == (labels > 0)).all(axis=1))
 
-    def check_labels(self, labels: Any, n: int) -> None:
+    def check_labels(self, labels: Array, n: int) -> None:
         check_array("labels", labels, (n, len(self.classes)), np.intp)
         if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= 1:
             raise InputError("labels must be between 0 and 1")
 
-    def labels_among(self, labels: Any, classes: Sequence[str], owner: str) -> Any:
+    def labels_among(self, labels: Array, classes: Sequence[str], owner: str) -> Array:
         converted = np.zeros((len(labels), len(classes)), dtype=labels.dtype)
         for place, column in zip(class_places(self.classes, classes, owner), labels.T, strict=True):
             converted[:, place] |= column  # two labels may be one of the model
         return converted
 
-    def balanced_weights(self, labels: Any) -> Array:
+    def balanced_weights(self, labels: Array) -> Array:
         """(n - n_k) / n_k."""
         rows = labels.sum(axis=0)
         return np.asarray((len(labels) - rows) / np.maximum(rows, 1)).clip(min=1 / len(labels))
 
-    def row_weights(self, weights: Array, labels: Any, class_weights: Array) -> Array:
+    def row_weights(self, weights: Array, labels: Array, class_weights: Array) -> Array:
         return np.asarray(weights[:, None] * np.where(labels == 1, class_weights, 1.0))
 
-    def check_threshold(self, threshold: Any) -> None:
+    def check_threshold(self, threshold: Threshold) -> None:
         if isinstance(threshold, str):
             check_f1(threshold)
         else:
@@ -76,37 +76,37 @@ class MultilabelTarget(Target):
         each = tuple(best_threshold(p[:, k], labels[:, k], weight) for k in range(len(self.classes)))
         return Chosen(each, f"thresholds for F1: {min(each):.3f} to {max(each):.3f}")
 
-    def strata(self, labels: Any) -> list[tuple[int, ...]]:
+    def strata(self, labels: Array) -> list[tuple[int, ...]]:
         """Its labels; K without any."""
         return [tuple(np.flatnonzero(row).tolist()) or (len(self.classes),) for row in labels]
 
-    def class_counts(self, labels: Any) -> NDArray[np.int64] | None:
+    def class_counts(self, labels: Array) -> NDArray[np.int64] | None:
         return np.asarray(labels.sum(axis=0))
 
     def rivals(self, counts: NDArray[np.int64], n: int) -> tuple[int, str]:
         return n - int(counts.min()), "without it"
 
-    def has_class(self, labels: Any, k: int) -> NDArray[np.bool_]:
+    def has_class(self, labels: Array, k: int) -> NDArray[np.bool_]:
         return np.asarray(labels[:, k] == 1)
 
-    def label_text(self, label: Any) -> str:
+    def label_text(self, label: Array) -> str:
         return self.text(label)
 
     def predicted(self, logits: Array) -> Array:
         return self.decide(self.probabilities(logits))
 
-    def probabilities(self, logits: Any) -> Any:
+    def probabilities(self, logits: Array) -> Array:
         check_logits(logits)
         return sigmoid(logits.astype(np.float64))
 
     def decide(self, probabilities: Array) -> Array:
         return (probabilities >= np.array(self.thresholds or 0.5)).astype(np.intp)
 
-    def decision(self, logits: Any) -> Any:
+    def decision(self, logits: Array) -> Array:
         thresholds = np.clip(np.array(self.thresholds or 0.5), 1e-300, 1 - 2**-53)
-        return logits.astype(np.float64) - np.log(thresholds / (1 - thresholds))
+        return np.asarray(logits.astype(np.float64) - np.log(thresholds / (1 - thresholds)))
 
-    def labels(self, logits: Any) -> Any:
+    def labels(self, logits: Array) -> Array:
         """(n,) object, tuples of labels in their own type."""
         predicted = self.predicted(logits)
         rows = np.empty(len(predicted), dtype=object)
@@ -117,7 +117,7 @@ class MultilabelTarget(Target):
         classes: Sequence[Any] = self.class_labels.tolist() if own else self.classes
         return [[name for name, yes in zip(classes, row, strict=True) if yes] for row in decided.tolist()]
 
-    def columns(self, logits: Any, *, every: bool, names: bool) -> dict[str, Column]:
+    def columns(self, logits: Array, *, every: bool, names: bool) -> dict[str, Column]:
         probabilities = self.probabilities(logits)
         decided = self.decide(probabilities)
         label = Column(self.named(decided, own=not names), "str" if names else self.label_type, lists=True)
@@ -131,10 +131,10 @@ class MultilabelTarget(Target):
         by_label = dict(zip(self.classes, probabilities.tolist(), strict=True))
         return {"prediction": self.named(predicted[None])[0], "probabilities": by_label}
 
-    def answers(self, values: Any) -> list[dict[str, Any]]:
+    def answers(self, values: Array) -> list[dict[str, Any]]:
         return labelled_records(self, "labels", values)
 
-    def tensors(self, values: Any) -> dict[str, Tensor]:
+    def tensors(self, values: Array) -> dict[str, Tensor]:
         decided = self.decide(values).astype(bool)
         labels = Tensor("BOOL", list(values.shape), decided.ravel().tolist())
         return {"labels": labels, "probabilities": float_tensor(values)}
@@ -194,7 +194,7 @@ class MultilabelTarget(Target):
 
         return reliability(decision_probabilities(logits), truth.ravel())
 
-    def evaluate(self, logits: Any, truth: Any, data: str) -> MultilabelEvaluation:
+    def evaluate(self, logits: Array, truth: Array, data: str) -> MultilabelEvaluation:
         from gatewise.metrics import MultilabelEvaluation  # a prediction does without
 
         check_rows(truth)

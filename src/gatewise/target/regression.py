@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, number_text
 from gatewise.losses import SQUARED_ERROR, Loss
-from gatewise.target.base import Column, Target, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Column, TargetOf, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.multilabel import no_comparison
 from gatewise.target.names import check_array
 from gatewise.target.score import MeasuredValue, TargetScore
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _QUANTILES = 10  # strata of a number, where there are at least ten rows for each
 
 
-class RegressionTarget(Target):
+class RegressionTarget(TargetOf[Array]):
     """M numbers per row, which the network outputs in their own unit; `classes` are their names."""
 
     task: ClassVar[Task] = "regression"
@@ -37,13 +37,13 @@ class RegressionTarget(Target):
     def encode(self, labels: Array) -> Array:
         return labels.astype(np.float64)
 
-    def check_labels(self, labels: Any, n: int) -> None:
+    def check_labels(self, labels: Array, n: int) -> None:
         check_array("labels", labels, (n, len(self.classes)), np.float64)
         if not np.isfinite(labels).all():
             row = int(np.argwhere(~np.isfinite(labels))[0, 0])
             raise InputError(f"labels: row {row} is not a finite number")
 
-    def labels_among(self, labels: Any, classes: Sequence[str], owner: str) -> Any:
+    def labels_among(self, labels: Array, classes: Sequence[str], owner: str) -> Array:
         """The numbers in the order of `classes` where the data has the same names, else in its own."""
         if len(classes) != len(self.classes):
             raise InputError(f"{owner} predicts {len(classes)} numbers, the data has {len(self.classes)}")
@@ -51,7 +51,7 @@ class RegressionTarget(Target):
             return labels
         return labels[:, [self.classes.index(name) for name in classes]]
 
-    def strata(self, labels: Any) -> list[tuple[int, ...]]:
+    def strata(self, labels: Array) -> list[tuple[int, ...]]:
         """The quantile of its number, or of the mean of its standardised numbers."""
         spread = labels.std(axis=0)
         score = ((labels - labels.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
@@ -61,32 +61,32 @@ class RegressionTarget(Target):
             edges = np.quantile(score, np.arange(1, quantiles) / quantiles)
         return [(place,) for place in np.searchsorted(edges, score).tolist()]
 
-    def number_summary(self, labels: Any) -> dict[str, dict[str, float]]:
+    def number_summary(self, labels: Array) -> dict[str, dict[str, float]]:
         return {
             name: {"min": float(column.min()), "mean": float(column.mean()), "max": float(column.max())}
             for name, column in zip(self.classes, labels.T, strict=True)
         }
 
-    def label_text(self, label: Any) -> str:
+    def label_text(self, label: Array) -> str:
         return ", ".join(f"{value:.4g}" for value in label.tolist())
 
     def predicted(self, logits: Array) -> Array:
         check_logits(logits)
         return logits.astype(np.float64)
 
-    def values(self, logits: Any) -> Any:
+    def values(self, logits: Array) -> Array:
         return self.predicted(logits)
 
-    def probabilities(self, logits: Any) -> Any:
+    def probabilities(self, logits: Array) -> Array:
         raise InputError("a regression model has no probabilities")
 
     def decide(self, probabilities: Array) -> Array:
         raise InputError("a regression model has no probabilities")
 
-    def decision(self, logits: Any) -> Any:
+    def decision(self, logits: Array) -> Array:
         raise InputError("a regression model has no decision function")
 
-    def labels(self, logits: Any) -> Any:
+    def labels(self, logits: Array) -> Array:
         """(n,) float64, or (n, M) for several numbers."""
         numbers = self.predicted(logits)
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
@@ -95,7 +95,7 @@ class RegressionTarget(Target):
     def class_labels(self) -> Array:
         return np.array(self.classes)
 
-    def columns(self, logits: Any, *, every: bool, names: bool) -> dict[str, Column]:
+    def columns(self, logits: Array, *, every: bool, names: bool) -> dict[str, Column]:
         numbers = self.predicted(logits)
         columns = ["prediction"]
         if len(self.classes) > 1:
@@ -106,12 +106,12 @@ class RegressionTarget(Target):
         numbers = predicted.tolist()
         return {"prediction": numbers[0] if len(numbers) == 1 else dict(zip(self.classes, numbers, strict=True))}
 
-    def answers(self, values: Any) -> list[dict[str, Any]]:
+    def answers(self, values: Array) -> list[dict[str, Any]]:
         if len(self.classes) == 1:
             return [{"value": number} for number in values[:, 0].tolist()]
         return [{"values": dict(zip(self.classes, row, strict=True))} for row in values.tolist()]
 
-    def tensors(self, values: Any) -> dict[str, Tensor]:
+    def tensors(self, values: Array) -> dict[str, Tensor]:
         return {"value": float_tensor(values)}
 
     def records(self, logits: Array) -> list[dict[str, Any]]:
@@ -193,7 +193,7 @@ class RegressionTarget(Target):
         largest = np.abs(errors).argmax(axis=1)
         return (errors != 0).any(axis=1), errors[np.arange(len(truth)), largest]
 
-    def evaluate(self, logits: Any, truth: Any, data: str) -> RegressionEvaluation:
+    def evaluate(self, logits: Array, truth: Array, data: str) -> RegressionEvaluation:
         from gatewise.metrics import RegressionEvaluation  # a prediction does without
 
         check_rows(truth)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, counted
 from gatewise.losses import Loss
 from gatewise.ragged import Ragged, flat
-from gatewise.target.base import Chosen, Column, Target, Tensor, check_logits, check_rows
+from gatewise.target.base import Chosen, Column, Logits, Target, TargetOf, Tensor, check_logits, check_rows
 from gatewise.target.classification import ClassificationTarget
 from gatewise.target.score import MeasuredValue, TargetScore
+from gatewise.target.thresholds import Threshold
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class StepTarget(Target):
+class StepTarget(TargetOf[Ragged]):
     """of: the class of the target of one step. Logits, labels and probabilities of n inputs are `Ragged`; those of
     single steps, arrays (N, ...), are treated as rows of that target.
     """
@@ -67,25 +68,25 @@ class StepTarget(Target):
     def correct(self, logits: Array, labels: Array) -> NDArray[np.bool_] | None:
         return self.each.correct(logits, labels)
 
-    def check_labels(self, labels: Any, n: int) -> None:
+    def check_labels(self, labels: Ragged, n: int) -> None:
         if not isinstance(labels, Ragged) or len(labels) != n:
             raise InputError(f"labels must be Ragged, with the steps of {n} inputs")
         self.each.check_labels(labels.values, len(labels.values))
 
-    def labels_among(self, labels: Any, classes: Sequence[str], owner: str) -> Any:
+    def labels_among(self, labels: Ragged, classes: Sequence[str], owner: str) -> Ragged:
         return labels.with_values(self.each.labels_among(labels.values, classes, owner))
 
     def logit_shift(self, class_weights: Array) -> Array:
         return self.each.logit_shift(class_weights)
 
-    def balanced_weights(self, labels: Any) -> Array:
+    def balanced_weights(self, labels: Ragged) -> Array:
         return self.each.balanced_weights(flat(labels))
 
-    def row_weights(self, weights: Array, labels: Any, class_weights: Array) -> Array:
+    def row_weights(self, weights: Array, labels: Ragged, class_weights: Array) -> Array:
         """Of each step (N,), for weights of the steps (N,)."""
         return self.each.row_weights(weights, flat(labels), class_weights)
 
-    def check_threshold(self, threshold: Any) -> None:
+    def check_threshold(self, threshold: Threshold) -> None:
         self.each.check_threshold(threshold)
 
     @property
@@ -102,18 +103,18 @@ class StepTarget(Target):
     def f1_thresholds(self, p: Array, labels: Array, weight: Array, trained: Array, ratio: Array | None) -> Chosen:
         return self.each.f1_thresholds(p, labels, weight, trained, ratio)
 
-    def strata(self, labels: Any) -> list[tuple[int, ...]]:
+    def strata(self, labels: Ragged) -> list[tuple[int, ...]]:
         """The classes of its steps."""
         return [tuple(np.unique(row).tolist()) for row in labels]
 
-    def class_counts(self, labels: Any) -> NDArray[np.int64] | None:
+    def class_counts(self, labels: Ragged) -> NDArray[np.int64] | None:
         return self.each.class_counts(flat(labels))
 
-    def has_class(self, labels: Any, k: int) -> NDArray[np.bool_]:
+    def has_class(self, labels: Ragged, k: int) -> NDArray[np.bool_]:
         """Which inputs have a step of the class."""
         return np.array([self.each.has_class(row, k).any() for row in labels], dtype=bool)
 
-    def label_text(self, label: Any) -> str:
+    def label_text(self, label: Array) -> str:
         return " ".join(self.each.label_text(step) for step in label)
 
     @property
@@ -126,19 +127,19 @@ class StepTarget(Target):
     def predicted(self, logits: Array) -> Array:
         return self.each.predicted(logits)
 
-    def values(self, logits: Any) -> Any:
+    def values(self, logits: Logits) -> Any:
         return self._by_step(self.each.values, logits)
 
-    def probabilities(self, logits: Any) -> Any:
+    def probabilities(self, logits: Logits) -> Any:
         return self._by_step(self.each.probabilities, logits)
 
     def decide(self, probabilities: Array) -> Array:
         return self.each.decide(probabilities)
 
-    def decision(self, logits: Any) -> Any:
+    def decision(self, logits: Logits) -> Any:
         return self._by_step(self.each.decision, logits)
 
-    def labels(self, logits: Any) -> Any:
+    def labels(self, logits: Logits) -> Any:
         """A list per input, with the label of each step in its own type; numbers, or tuples of several."""
         return [row.tolist() for row in self._by_step(self.each.labels, logits)]
 
@@ -152,10 +153,8 @@ class StepTarget(Target):
     def named(self, decided: Array, own: bool = False) -> list[Any]:
         return self.each.named(decided, own)
 
-    def columns(self, logits: Any, *, every: bool, names: bool) -> dict[str, Column]:
+    def columns(self, logits: Ragged, *, every: bool, names: bool) -> dict[str, Column]:
         """Each value is a list, one entry per step."""
-        if not isinstance(logits, Ragged):  # of no row, for the names alone
-            logits = Ragged(logits, np.zeros(0, dtype=np.intp))
         of_steps = self.each.columns(logits.values, every=every, names=names)
         ends = np.cumsum(logits.lengths).tolist()
         starts = [0, *ends[:-1]]
@@ -167,7 +166,7 @@ class StepTarget(Target):
     def record(self, predicted: Array, probabilities: Array | None) -> dict[str, Any]:
         return self.each.record(predicted, probabilities)
 
-    def answers(self, values: Any) -> list[dict[str, Any]]:
+    def answers(self, values: Logits) -> list[dict[str, Any]]:
         if not isinstance(values, Ragged):  # single steps, of streams
             return self.each.answers(values)
         answers = []
@@ -179,7 +178,7 @@ class StepTarget(Target):
             answers.append(answer)
         return answers
 
-    def tensors(self, values: Any) -> dict[str, Tensor]:
+    def tensors(self, values: Logits) -> dict[str, Tensor]:
         return {}
 
     def records(self, logits: Array) -> list[dict[str, Any]]:
@@ -268,7 +267,7 @@ class StepTarget(Target):
     def reliability(self, logits: Array, truth: Array) -> tuple[float, tuple[Bin, ...]]:
         return self.each.reliability(logits, truth)
 
-    def evaluate(self, logits: Any, truth: Any, data: str) -> AnyEvaluation:
+    def evaluate(self, logits: Ragged, truth: Ragged, data: str) -> AnyEvaluation:
         from gatewise.metrics import Evaluation, TaggingEvaluation  # a prediction does without
 
         check_rows(truth)
@@ -285,7 +284,7 @@ class StepTarget(Target):
         """The target of a step checks them."""
         _ = self.of(self.classes, self.label_type)
 
-    def _by_step(self, of_rows: Any, logits: Any) -> Any:
+    def _by_step(self, of_rows: Any, logits: Logits) -> Any:
         """What a function of rows (N, ...) gives, by input where the logits are."""
         if isinstance(logits, Ragged):
             check_logits(logits)

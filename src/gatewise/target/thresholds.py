@@ -6,10 +6,15 @@ of y, the mean of the label and its calibrated probability (Lipton et al. 2014 d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.types import Array
+
+Threshold = float | str | Sequence[float]
+"""Probabilities, or "f1"."""
 
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, from none of their effect to all of it
 SHARE = 0.5  # of the observed labels in the smoothed ones: docs/log/accuracy.md

@@ -35,6 +35,7 @@ from gatewise.losses import CROSS_ENTROPY, Loss
 from gatewise.members.ensemble import Ensemble
 from gatewise.ragged import flat
 from gatewise.target import Target
+from gatewise.target.thresholds import Threshold as Threshold
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_glm
 from gatewise.training.network_data import TargetScaling
@@ -44,7 +45,6 @@ from gatewise.types import Array
 SMALLEST = 0.005  # a weight, see above
 MOST_SHIFTS = 10  # that a line lists; of more it has the smallest and the largest
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
-Threshold = float | str | Sequence[float]
 
 
 @dataclass(frozen=True, eq=False)
