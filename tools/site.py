@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tempfile
+from functools import partial
 from importlib import import_module
 from inspect import ismodule
 from pathlib import Path
@@ -22,7 +23,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from benchmarks.tables import site_table
+from benchmarks.tables import SITE_TABLES, site_table
 from gatewise.cli import COMMANDS, program
 from trust.registry import ATTACKS
 from trust.results import read, table
@@ -33,12 +34,11 @@ PAGES = {"start.md": "README.md", **{name: name for name in ("CHANGELOG.md", "CO
 # What stands in the place of the marker `<!-- site: NAME -->` of a page.
 TABLES = {
     "attacks": lambda: table(read(), ATTACKS.values()),
-    "benchmark-times": lambda: site_table("times"),
-    "benchmark-settings": lambda: site_table("settings"),
+    **{f"benchmark-{name}": partial(site_table, name) for name in SITE_TABLES},
 }
 LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
 _EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)
-_TABLE = re.compile(r"^<!-- site: ([a-z-]+) -->$", re.MULTILINE)
+_TABLE = re.compile(r"^<!-- site: ([a-z0-9-]+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
 
 
