@@ -188,6 +188,11 @@ def test_estimators() -> None:
     assert one.score(FRAME, FRAME.y) > 0.75
     carried = with_columns(FRAME.review, FRAME)
     np.testing.assert_allclose(one.predict_proba(carried), one.predict_proba(FRAME), atol=1e-12)
+    zeros = FRAME.assign(shop=np.where(FRAME.y == "yes", "007", "010"))
+    one.fit(zeros, zeros.y, validation=(zeros, zeros.y))
+    assert one.score(zeros, zeros.y) > 0.9
+    message = "column 'shop' is '7', and the model knows '007', an equal number"
+    assert_refused(message, one.predict, zeros.assign(shop=[7] * N))
     two = LSTMSeriesClassifier(recipe="lstm", **NAMES, epochs=1, units=4, random_state=1)
     x = WIDE.drop(columns="y")
     assert two.fit(x, WIDE.y).model_.weights["columns"] > 0
