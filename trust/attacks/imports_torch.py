@@ -246,7 +246,8 @@ def _modules(rng: Rng, folder: Path) -> None:
         model = gw.from_torch(network, (example, torch.tensor([7, 7])) if shape.lengths else example, task=task)
     except InputError as error:
         check_message(error)
-        if not shape.hostile:
+        # With few units, several poolings may give outputs so close that the wrong one is read, compared and refused.
+        if not shape.hostile and network.lstm.hidden_size >= 4:
             raise AssertionError(f"{shape} is refused: {error}") from error
         return
     for _ in range(BATCHES):
