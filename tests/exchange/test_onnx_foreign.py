@@ -31,6 +31,10 @@ REFUSED: dict[str, tuple[list[Node], list[Node], dict[str, object], str]] = {
         [("Slice", ["x", "a", "b", "c"], "read", {})], [],
         {"a": [0], "b": [64], "c": [0]}, rf"\(Slice, node 1 of \d\): {CUTS}",
     ),
+    "no step is left": (
+        [("Slice", ["x", "a", "b", "c"], "read", {})], [("ReduceMean", ["h"], "pooled", {"axes": [1], "keepdims": 0})],
+        {"a": [60], "b": [2**62], "c": [1]}, r"\(LSTM, node \d of \d\): it reads no step of these inputs",
+    ),
     "step 23": ([], [("Gather", ["h", "a"], "pooled", {"axis": 1})], {"a": 23}, "does not run"),
     "step -3": ([], [("Gather", ["h", "a"], "pooled", {"axis": 1})], {"a": -3}, rf"\(Gather, node 6 of 7\): {CUTS}"),
     "maximum": ([("Max", ["x", "a"], "read", {})], [], {"a": np.float32(-9)}, r"\(Max, node 1 of \d\): it limits"),

@@ -172,6 +172,8 @@ class OnnxSource(Source):
     def _lstm(self, node: Any, own: Operation, inputs: list[Any], y: Any, layout: int) -> Operation:
         """y: (T, directions, B, H), or (B, T, directions, H)."""
         x, W, R, B, _, *states = [*inputs, None, None, None][:7]
+        if not x.size:
+            own.refuse("it reads no step of these inputs: other nodes cut all of them")
         if any(one is not None and np.any(one) for one in states):
             own.refuse("it starts from states other than zero; gatewise starts each sequence from zero")
         try:
