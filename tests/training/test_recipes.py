@@ -51,7 +51,7 @@ def classifier() -> Model:
         ("fast", {"ngrams__scaling": "tfidf"}, {"task": "regression"}, "'tfidf' is for classification, not for"),
         ("series", {}, TEXT, "recipe series is for series, and these are texts"),
         ("forecast", {}, TEXT, "recipe forecast is for series, and these are texts"),
-        ("fast", {}, {**TEXT, "groups": True, "validation": True}, "groups cut a validation set"),
+        ("fast", {}, {**TEXT, "groups": True, "validation": True}, "groups has no effect with validation"),
         ("fast", {"split": "row"}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by row"),
         ("tutorial", {}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by row"),
         ("fast", {"split": "time"}, {**TEXT, "groups": True}, "groups are for a split by group, and this one is by ti"),

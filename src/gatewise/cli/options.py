@@ -150,7 +150,7 @@ column_option = option(
     "--column",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Of a typed text: the value of a column that the model reads too. May be repeated.",
+    help="Value of a further column for a text typed here. May be repeated.",
 )
 
 

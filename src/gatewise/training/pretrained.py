@@ -27,9 +27,10 @@ BUNDLED = "bundled"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """parameters: embedding and LSTM layers by name, float32. fixed: fields of a recipe that follow from them, by
-    `group.field`; free: those of them that the model replaces silently in a recipe that does not change them. summary:
-    one line for the card. model: the classifier, None for a language model.
+    """parameters: embedding and LSTM layers by name, float32. fixed: the values of the recipe's fields that follow from
+    the parameters, by `group.field`. free: the names of the fixed fields whose default may differ from the parameters.
+    The pretrained value replaces the default; a value that a user sets must be equal. summary: one line for the card.
+    model: the classifier, None for a language model.
     """
 
     preprocessor: Preprocessor

@@ -401,7 +401,7 @@ def check_settings(
             raise InputError(f"recipe {recipe.name}: a label per step needs {needed}")
     split = recipe.validation.split
     if groups and validation and kind == "text":
-        raise InputError("groups cut a validation set from the data, and one is given")
+        raise InputError("groups has no effect with validation: pass one of them")
     if groups and (split == "row" or (split == "time" and kind == "text")):
         raise InputError(f"groups are for a split by group, and this one is by {split}")
     if rules and not unlabelled:
@@ -427,7 +427,7 @@ def check_settings(
         (kind == "text", "series convolutions validation.folds", "is for series, and these are texts"),
         (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
         (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),
-        (validation, cut, "cuts a validation set from the data, and one is given"),
+        (validation, cut, "has no effect with validation: pass one of them"),
     ]
     named = values_of(RECIPES.get(recipe.name, recipe))
     for name, value in values_of(recipe).items():
