@@ -12,7 +12,7 @@ from gatewise.forecast.fit import Plan, candidates, combine, member_weights
 from gatewise.forecast.forecaster import Forecaster
 from gatewise.forecast.held_out import HeldOut, naive_scale, widening
 from gatewise.forecast.patterns import clean, detect_season, detect_seasons, fit_effects
-from gatewise.members.windows import Transform, numbered
+from gatewise.members.windows import Transform, Windows
 from gatewise.training.forecast_members import (
     fit_autoregression,
     fit_ets,
@@ -219,7 +219,8 @@ def test_an_autoregression_finds_a_linear_recurrence() -> None:
     for t in range(2, 150):
         y[t] = 1.6 * y[t - 1] - 0.9 * y[t - 2] + 0.5 * x[t - 1] + 1
     series = np.stack([y, x], axis=1)
-    found = fit_autoregression([series[:140]], Transform(False, 1, False, 3), 1).logits([numbered(series[137:140], 0)])
+    member = fit_autoregression([series[:140]], Transform(False, 1, False, 3), 1)
+    found = member.logits(Windows.of(series[137:140], 0))
     assert found[0, 0] == pytest.approx(series[140, 0], abs=0.05)
 
 

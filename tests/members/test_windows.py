@@ -20,9 +20,8 @@ from gatewise.members.windows import (
     Scales,
     Transform,
     WindowMember,
+    Windows,
     attributed,
-    mean_window,
-    numbered,
     roll_out,
     seasonal_profile,
 )
@@ -111,32 +110,53 @@ MEMBERS: list[WindowMember] = [
 ]
 
 
-def window_of(number: int, steps: int = 9) -> Array:
-    return numbered(np.random.default_rng([number, 0]).uniform(20, 70, size=(steps, 2)), number)
+def window_of(number: int, steps: int = 9) -> Windows:
+    return Windows.of(np.random.default_rng([number, 0]).uniform(20, 70, size=(steps, 2)), number)
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_a_member_reads_windows(member: WindowMember) -> None:
     steps = max(9, member.transform.history)
-    windows = [window_of(number, steps) for number in (2, 0, 1)]
+    windows = Windows.concatenated([window_of(number, steps) for number in (2, 0, 1)])
+    assert windows.series.tolist() == [2, 0, 1]
     found = member.logits(windows)
     assert found.shape == (3, 4)
-    for window, row in zip(windows, found, strict=True):
-        np.testing.assert_allclose(member.logits([window])[0], row, rtol=1e-5)
-    other = windows[0].copy()
-    other[:, -1] = 1
+    for number, row in enumerate(found):
+        np.testing.assert_allclose(member.logits(windows[number])[0], row, rtol=1e-5)
+    np.testing.assert_allclose(member.logits(windows[[2, 0]]), found[[2, 0]], rtol=1e-5)
+    other = Windows.of(windows.values[0], 1)
     if not isinstance(member, Naive):
-        assert (member.logits([other]) != found[0]).all(), "the scales are those of the series"
-    assert member.logits([]).shape == (0, 4)
+        assert (member.logits(other) != found[0]).all(), "the scales are those of the series"
+    assert member.logits(windows[:0]).shape == (0, 4)
     if member.ragged:
-        short = windows[1][8:]
-        padded = np.concatenate([np.full((8, 3), np.nan), short])
-        np.testing.assert_allclose(member.logits([padded]), member.logits([short]))
-        assert np.isfinite(member.logits([short])).all()
-    window, base = windows[2], mean_window(windows[2])
-    change = np.diff(member.logits([base, window]), axis=0)
+        short = windows[1].last(steps - 8)
+        padded = Windows.of(np.concatenate([np.full((8, 2), np.nan), short.values[0]]), 0)
+        np.testing.assert_allclose(member.logits(padded), member.logits(short))
+        assert np.isfinite(member.logits(short)).all()
+    window = windows[2]
+    change = np.diff(member.logits(Windows.concatenated([window.means(), window])), axis=0)
     found = attributed(member, window, 4).sum(axis=(0, 1))
     np.testing.assert_allclose(found, change[0], rtol=0, atol=1e-3 * np.abs(change).max())
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+def test_a_member_refuses_what_does_not_say_its_series(member: WindowMember) -> None:
+    values = window_of(1, 90).values
+    assert_refused("reads `Windows`", member.logits, [values[0]])
+    assert_refused("reads `Windows`", member.logits, values)
+    for number in (-1, 3):  # there are three series
+        assert_refused("numbers of series must be from 0 to 2", member.logits, Windows.of(values, number))
+
+
+def test_windows_of_other_shapes_are_refused() -> None:
+    values = np.random.default_rng(2).normal(size=(3, 5, 2))
+    for wrong, series in (
+        (values, np.array([0, 1])),
+        (values, np.array([0.0, 1, 2])),
+        (values, np.zeros((3, 1), dtype=np.intp)),
+        (values[0], np.array([0, 1, 2, 0, 1])),
+    ):
+        assert_refused("windows must be .B, R, C. with series", Windows, wrong, series)
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
@@ -150,7 +170,7 @@ def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
     assert again.to_file()[1] == raw
     assert again.name == member.name
     window = window_of(1, max(9, member.transform.history))
-    np.testing.assert_array_equal(again.logits([window]), member.logits([window]))
+    np.testing.assert_array_equal(again.logits(window), member.logits(window))
     flat = tensors_to_bytes({**member.arrays(), "std": np.zeros((3, 2))})
     bad: list[tuple[dict[str, Any], bytes, Inputs, str]] = [
         (entry, flat, INPUTS, "std must be above 0"),
@@ -175,22 +195,23 @@ def test_a_member_comes_back_from_its_file(member: WindowMember) -> None:
 
 def test_the_gates_are_those_of_the_plain_lstm() -> None:
     member = lstm_of()
-    x, base, scales = member.encode(np.stack([window_of(1), window_of(2)]))
+    windows = Windows.concatenated([window_of(1), window_of(2)])
+    x, base, scales = member.encode(windows)
     found = member.transform.decode(member.network.logits(list(x.astype(np.float32))), base, scales)
-    np.testing.assert_allclose(found, member.logits([window_of(1), window_of(2)]), rtol=1e-6)
+    np.testing.assert_allclose(found, member.logits(windows), rtol=1e-6)
 
 
 def test_contributions_of_a_linear_forecast_are_exact() -> None:
     member, window = autoregression_of(Transform(False, 3, True, 4)), window_of(1)
     found = attributed(member, window, 7)[:, :, -1]  # a forecast fed back
-    forecast, base = roll_out(member, np.stack([window, mean_window(window)]), 7)[:, -1]
+    forecast, base = roll_out(member, Windows.concatenated([window, window.means()]), 7)[:, -1]
     np.testing.assert_allclose(found.sum(), forecast - base, rtol=1e-6)
     assert np.ptp(found[:, 1]) > 0
     transform, series = Transform(False, 1, True, 5, 12, 4), seasonal(48)[:, None]
     series = series + np.random.default_rng(0).normal(0, series.std() / 4, series.shape)
-    scales, window = transform.scales([series]), numbered(series, 0)
+    scales, window = transform.scales([series]), Windows.of(series, 0)
     profile = Naive(transform, scales, 12)  # whose bounds the moved values cross
-    forecast, base = roll_out(profile, np.stack([window, mean_window(window)]), 12)
+    forecast, base = roll_out(profile, Windows.concatenated([window, window.means()]), 12)
     np.testing.assert_allclose(attributed(profile, window, 12).sum(axis=(0, 1)), forecast - base, atol=1e-6)
 
 
@@ -201,14 +222,16 @@ def test_roll_out_feeds_predictions_back_and_keeps_exogenous_values() -> None:
         outputs = 2
         transform = Transform(False, 1, False, 2)
 
-        def logits(self, windows: list[Array]) -> Array:
-            last = np.stack(windows)[:, -1:]
+        def logits(self, windows: Windows) -> Array:
+            assert windows.series.tolist() == [4, 5]
+            last = windows.values[:, -1:]
             return np.asarray(np.repeat(2 * last[:, :, 0] + last[:, :, 1], 2, axis=1))
 
-    windows = np.array([[[0.0, 0, 4], [0, 0, 4], [3, 1, 4]], [[0, 0, 5], [0, 0, 5], [5, 0, 5]]])
+    values = np.array([[[0.0, 0], [0, 0], [3, 1]], [[0, 0], [0, 0], [5, 0]]])
+    windows = Windows(values, np.array([4, 5]))
     found = roll_out(Echo(), windows, 5)  # type: ignore[arg-type]
     assert found.tolist() == [[7, 7, 15, 15, 31], [10, 10, 20, 20, 40]]
-    assert windows[0, -1].tolist() == [3, 1, 4]
+    assert values[0, -1].tolist() == [3, 1]
 
 
 def test_forged_arrays_are_refused() -> None:
@@ -231,7 +254,7 @@ _Y = """
 57.82 53.41 66.32 57.84 63.24 56.1 68.04 62.92 65.02 58.04 70.13 63.81 69.5 60.8
 """
 Y = np.array(_Y.split(), dtype=np.float64)
-WINDOW = numbered(Y[:, None], 0)
+WINDOW = Windows.of(Y[:, None], 0)
 WHOLE = Transform(False, 1, False, 28)
 
 
@@ -252,13 +275,13 @@ def test_the_fit_of_ets_is_near_that_of_statsmodels() -> None:
     """ETSModel(Y, error="add", trend="add", seasonal="add", seasonal_periods=4).fit().forecast(4)"""
     member = fit_ets([Y[:, None]], WHOLE, 4, 4)
     assert member.period.tolist() == [4]
-    np.testing.assert_allclose(member.logits([WINDOW])[0], [73.810735, 66.617844, 70.063573, 63.90642], atol=1.0)
+    np.testing.assert_allclose(member.logits(WINDOW)[0], [73.810735, 66.617844, 70.063573, 63.90642], atol=1.0)
 
 
 def test_theta_is_that_of_statsmodels() -> None:
     """ThetaModel(Y, period=4, deseasonalize=False).fit(): alpha and forecast(4)"""
     member = fit_theta([Y[:, None]], WHOLE, 4)
-    found = Theta(WHOLE, member.scales, 4, np.array([0.29081920630182934])).logits([WINDOW])[0]
+    found = Theta(WHOLE, member.scales, 4, np.array([0.29081920630182934])).logits(WINDOW)[0]
     np.testing.assert_allclose(found, [65.1741, 65.4691, 65.7642, 66.0592], atol=0.05)
     assert member.smoothing[0] == pytest.approx(0.29, abs=0.15)
 
@@ -267,12 +290,12 @@ def test_values_without_noise_are_continued() -> None:
     t = np.arange(48.0)
     y = 3 * t + np.tile([6.0, -2, 1, -5], 12)
     later = 3 * np.arange(48.0, 54) + np.tile([6.0, -2, 1, -5], 2)[:6]
-    window = numbered(y[:, None], 0)
+    window = Windows.of(y[:, None], 0)
     form = Transform(False, 1, False, 48)
-    np.testing.assert_allclose(fit_ets([y[:, None]], form, 6, 4).logits([window])[0], later, atol=0.3)
+    np.testing.assert_allclose(fit_ets([y[:, None]], form, 6, 4).logits(window)[0], later, atol=0.3)
     scales = Scales(np.zeros((1, 1)), np.ones((1, 1)))
     profile = Transform(False, 1, True, 48, 4, 6)
-    np.testing.assert_allclose(Naive(profile, scales, 6, True).logits([window])[0], later, atol=0.5)
+    np.testing.assert_allclose(Naive(profile, scales, 6, True).logits(window)[0], later, atol=0.5)
 
 
 def test_the_profile_ignores_outliers_and_level_shifts() -> None:

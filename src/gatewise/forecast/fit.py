@@ -13,7 +13,7 @@ from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale
 from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.windows import Transform, WindowMember, numbered, roll_out
+from gatewise.members.windows import Transform, WindowMember, Windows, roll_out
 from gatewise.target import RegressionTarget
 from gatewise.training.forecast_members import (
     LEAST_TRAINING_WINDOWS,
@@ -76,7 +76,7 @@ def fit(
     tried = candidates(seasons, before, steps, positive)
     members = [one.fit(before, one.transform, steps) for one in tried]
     history = max([main, *(member.transform.history for member in members)])
-    known = np.concatenate([numbered(plan.windows(one, history)[0], number) for number, one in enumerate(series)])
+    known = Windows.concatenated([Windows.of(plan.windows(one, history)[0], n) for n, one in enumerate(series)])
     came = np.stack([plan.windows(one, 1)[1] for one in given.values])  # (S, W, steps), with outliers
     actual = came - np.stack([plan.windows(one[:, None], 1)[1] for one in added])  # as the members see them
     scale = np.array([naive_scale(plan.before(one)[:, 0], main) for one in series])
@@ -202,10 +202,10 @@ def candidates(seasons: tuple[int, ...], series: list[Array], steps: int, positi
     return [one for one in dict.fromkeys(found) if one.fit is not fit_autoregression or one.transform.history <= most]
 
 
-def residuals_of(members: Sequence[WindowMember], known: Array, actual: Array, scale: Array) -> Array:
+def residuals_of(members: Sequence[WindowMember], known: Windows, actual: Array, scale: Array) -> Array:
     """The errors (M, S, W, steps) of members, with their signs, relative to the scale (S,) of each series.
 
-    known (S W, R, C + 1): what the members read. actual (S, W, steps). NaN and infinite forecasts of a member that
+    known: the S W windows that the members read. actual (S, W, steps). NaN and infinite forecasts of a member that
     overflows count as far away.
     """
     with np.errstate(all="ignore"):

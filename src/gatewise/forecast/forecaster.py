@@ -26,7 +26,7 @@ from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, 
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
-from gatewise.members.windows import WindowMember, attributed, mean_window, numbered, roll_out
+from gatewise.members.windows import WindowMember, Windows, attributed, roll_out
 from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
 from gatewise.model.folder import FORMAT, config_of, errors_of
 from gatewise.storage.fields import fields_from
@@ -263,13 +263,15 @@ class Forecaster:
         labels, found = (current.roles.target, *current.roles.past, *current.statics), {}
         for name in names:
             window = windows[current.number(name)]
-            window = window[~np.isnan(window[:, 0])]
+            known = ~np.isnan(window.values[0, :, 0])
+            window = replace(window, values=window.values[:, known])
             parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
-            forecast, base = self._forecast(np.stack([window, mean_window(window)]), step)[:, -1].tolist()
+            both = Windows.concatenated([window, window.means()])
+            forecast, base = self._forecast(both, step)[:, -1].tolist()
             contributions = np.sum(parts, axis=0)
             if not np.isfinite(contributions).all():
                 raise InputError("the forecaster overflows: a contribution is not finite; ask for fewer steps")
-            found[name] = ForecastExplanation(step, forecast, base, window[:, :-1], contributions, labels)
+            found[name] = ForecastExplanation(step, forecast, base, window.values[0], contributions, labels)
         return found
 
     def trace(self, *, series: str | None = None) -> Example:
@@ -279,7 +281,7 @@ class Forecaster:
         from gatewise.explain.example import Example
 
         lstm = cast(WindowLSTM, self.ensemble.lstm)
-        x, _, _ = lstm.encode(self._windows(self.series)[[self.series.number(series)]])
+        x, _, _ = lstm.encode(self._windows(self.series)[self.series.number(series)])
         return Example(Ensemble.of(lstm.network, self.ensemble.target), x[0].astype(np.float32))
 
     @property
@@ -431,11 +433,12 @@ class Forecaster:
             warn(f"newer values: {'; '.join(notes)}")
         return replace(given, values=values).last(_history(self.seasons, self.ensemble))
 
-    def _windows(self, series: SeriesSet) -> Array:
-        """The last window of each series (S, R, C + 1), with NaN in front of the first value."""
+    def _windows(self, series: SeriesSet) -> Windows:
+        """The last window of each series, with NaN in front of the first value."""
         history = max(map(len, series.values))
-        padded = (np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values)
-        return np.stack([numbered(one, self.names.index(name)) for name, one in zip(series.names, padded, strict=True)])
+        padded = [np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values]
+        numbers = [self.names.index(name) for name in series.names]
+        return Windows(np.stack(padded), np.array(numbers, dtype=np.intp))
 
     @property
     def _weighted(self) -> list[tuple[WindowMember, float]]:
@@ -443,8 +446,8 @@ class Forecaster:
         return [(cast(WindowMember, member), weight) for member, weight in self.ensemble if weight]
 
     @np.errstate(all="ignore")
-    def _forecast(self, windows: Array, horizon: int) -> Array:
-        """(B, horizon) from windows (B, R, C + 1). Raises InputError where a member overflows."""
+    def _forecast(self, windows: Windows, horizon: int) -> Array:
+        """(B, horizon) from B windows. Raises InputError where a member overflows."""
         parts = [weight * roll_out(member, windows, horizon) for member, weight in self._weighted]
         found = np.sum(parts, axis=0) if parts else np.zeros((len(windows), horizon))
         check_logits(found)

@@ -1,18 +1,20 @@
 """Windows of time series, what the members of a forecaster read, and forms in which their future is easy to predict.
 
-A window is an array (R, C + 1) float64: the last R values of a series and of its exogenous columns, the series first,
-and in the last column the number of the series. A `Transform` takes logarithms, standardises, differences against the
-last season and against the last value, and undoes all of it for the prediction. It sees no value after the window.
-Rows of NaN in front of a window stand for values before the first one of its series.
+A window holds the last R values of a series and of its exogenous columns, the series first: (R, C) float64. `Windows`
+are several of one length, with the number of the series of each, by which a member finds the scales and parameters of
+that series. A `Transform` takes logarithms, standardises, differences against the last season and against the last
+value, and undoes all of it for the prediction. It sees no value after the window. Rows of NaN in front of a window
+stand for values before the first one of its series.
 """
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.members.member import Inputs, Member, check_entry
@@ -26,6 +28,58 @@ _POINTS, _SMOOTH_POINTS = 8, 3  # of the integral of an attribution (Gauss-Legen
 _MOVED = 256  # values that are moved at a time
 _STEP = 0.01  # of its finite differences, in standard deviations of the window
 _SMALL_STEP = 1e-4  # in float64, so that few moves cross a bound of a seasonal profile
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """B windows of one length, each with the number of its series.
+
+    values: (B, R, C) float64. series: (B,) integers, the rows of the arrays that a member has per series. Raises
+    InputError for other shapes.
+    """
+
+    values: Array
+    series: NDArray[np.intp]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.series.shape != self.values.shape[:1] or self.series.dtype != np.intp:
+            raise InputError(
+                f"windows must be (B, R, C) with series (B,) {np.dtype(np.intp)}; got {self.values.shape} and "
+                f"{self.series.shape} {self.series.dtype}"
+            )
+
+    @classmethod
+    def of(cls, values: Array, number: int) -> Self:
+        """Windows (B, R, C), or one (R, C), of the series with this number."""
+        stacked = values[None] if values.ndim == 2 else values
+        return cls(stacked, np.full(len(stacked), number, dtype=np.intp))
+
+    @classmethod
+    def concatenated(cls, several: Sequence[Self]) -> Self:
+        """The windows of all, which have one length, in order."""
+        values = np.concatenate([windows.values for windows in several])
+        return cls(values, np.concatenate([windows.series for windows in several]))
+
+    def __len__(self) -> int:
+        """B, the number of windows."""
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Array]:
+        """The values (R, C) of each window."""
+        return iter(self.values)
+
+    def __getitem__(self, rows: Any) -> Self:
+        """The windows with these numbers, of a slice or where a mask is true. One number gives one window."""
+        numbers = np.atleast_1d(np.arange(len(self))[rows])
+        return type(self)(self.values[numbers], self.series[numbers])
+
+    def last(self, steps: int) -> Self:
+        """The last `steps` values of each window, or all where there are fewer."""
+        return replace(self, values=self.values[:, -steps:])
+
+    def means(self) -> Self:
+        """For each window one of the same length, in which every column has its mean over the window."""
+        return replace(self, values=np.broadcast_to(self.values.mean(axis=1, keepdims=True), self.values.shape))
 
 
 class Scales(NamedTuple):
@@ -78,7 +132,7 @@ class Transform:
         return Scales(np.stack(means), np.stack(stds))
 
     def encode(self, windows: Array, scales: Scales, horizon: int) -> tuple[Array, Array]:
-        """Windows without the number (B, R, C) -> inputs (B, length, C) and the base (B, horizon) that predictions are
+        """Values (B, R, C) of windows -> inputs (B, length, C) and the base (B, horizon) that predictions are
         added to. scales: (B, C) each.
         """
         z = np.array(windows[:, -self.history :], dtype=np.float64)
@@ -156,23 +210,29 @@ class WindowMember(Member):
         if inputs != self.inputs:
             raise InputError(f"the {self.noun} reads windows of {self.inputs.size}, not {inputs.size} {inputs.kind}")
 
-    def encode(self, windows: Array) -> tuple[Array, Array, Scales]:
-        """Windows (B, R, C + 1) -> inputs (B, length, C), base (B, outputs), and the scales of their series."""
-        rows = windows[:, -1, -1].astype(np.intp)
-        scales = Scales(self.scales.mean[rows], self.scales.std[rows])
-        missing = self.transform.history - windows.shape[1]
+    def encode(self, windows: Windows) -> tuple[Array, Array, Scales]:
+        """Inputs (B, length, C), base (B, outputs), and the scales of the series of the windows."""
+        scales = Scales(self.scales.mean[windows.series], self.scales.std[windows.series])
+        values = windows.values
+        missing = self.transform.history - values.shape[1]
         if missing > 0:
-            windows = np.pad(windows, ((0, 0), (missing, 0), (0, 0)), constant_values=np.nan)
-        return *self.transform.encode(windows[:, :, :-1], scales, self.outputs), scales
+            values = np.pad(values, ((0, 0), (missing, 0), (0, 0)), constant_values=np.nan)
+        x, base = self.transform.encode(values, scales, self.outputs)
+        return x, base, scales
 
     def logits(self, sequences: Iterable[Array]) -> Array:
-        """The next values (n, outputs) float64 of n windows of one length."""
-        windows = list(sequences)
-        if not windows:
+        """The next values (B, outputs) float64 of `Windows`. Raises InputError for other sequences, which do not say
+        of which series they are, and for a series that the member was not fitted to.
+        """
+        if not isinstance(sequences, Windows):
+            raise InputError(f"the {self.noun} reads `Windows`: values with the number of the series of each")
+        count = len(self.scales.mean)
+        if not len(sequences):
             return np.zeros((0, self.outputs))
-        stacked = np.stack(windows)
-        x, base, scales = self.encode(stacked)
-        return self.transform.decode(self.predict(x, stacked[:, -1, -1].astype(np.intp)), base, scales)
+        if not 0 <= sequences.series.min() <= sequences.series.max() < count:
+            raise InputError(f"windows: the numbers of series must be from 0 to {count - 1}")
+        x, base, scales = self.encode(sequences)
+        return self.transform.decode(self.predict(x, sequences.series), base, scales)
 
     def summary(self) -> list[tuple[str, str, int]]:
         count = sum(
@@ -281,47 +341,47 @@ def around_average(z: Array, period: int) -> Array:
     return np.asarray(z[:, period // 2 : period // 2 + means.shape[1]] - means)
 
 
-def numbered(values: Array, number: int) -> Array:
-    """Windows (..., R, C + 1) from values (..., R, C) of the series with this number."""
-    return np.concatenate([values, np.full((*values.shape[:-1], 1), float(number))], axis=-1)
-
-
-def roll_out(member: WindowMember, windows: Array, horizon: int) -> Array:
-    """Values (B, horizon) from windows (B, R, C + 1): after `member.outputs` values, they become part of the window,
-    where the member cannot predict more at once.
+def roll_out(member: WindowMember, windows: Windows, horizon: int) -> Array:
+    """Values (B, horizon) that follow B windows: after `member.outputs` values, they become part of the window, where
+    the member cannot predict more at once.
 
     The exogenous columns of these values are not known: they keep their last value.
     """
     if isinstance(member, StatisticalMember) and member.extrapolates:
         member = replace(member, steps=horizon)
-    parts, found = windows[:, -member.transform.history :], []
+    history = member.transform.history
+    read = windows.last(history)
+    predicted: list[Array] = []
     for _ in range(0, horizon, member.outputs):
         check_cancelled()
-        values = member.logits(list(parts))
-        found.append(values)
-        more = np.repeat(parts[:, -1:], values.shape[1], axis=1)
-        more[:, :, 0] = values
-        parts = np.concatenate([parts, more], axis=1)[:, -member.transform.history :]
-    return np.concatenate(found, axis=1)[:, :horizon]
+        values = member.logits(read)
+        predicted.append(values)
+        following = np.repeat(read.values[:, -1:], values.shape[1], axis=1)  # (B, outputs, C)
+        following[:, :, 0] = values
+        read = replace(read, values=np.concatenate([read.values, following], axis=1)).last(history)
+    return np.concatenate(predicted, axis=1)[:, :horizon]
 
 
-def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
-    """How much each value of a window (R, C + 1) contributes to the next values: (R, C, horizon).
+def attributed(member: WindowMember, window: Windows, horizon: int) -> Array:
+    """How much each value of one window contributes to the next values: (R, C, horizon).
 
     Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
     contributions add up to the prediction minus that of the window of means, up to what the integral leaves over. Where
     the forecast is linear along the path, or the exponential of a line, few points of it are enough.
     """
-    deviation = window[:, :-1].std(axis=0)
+    [values], [means] = window.values, window.means().values
+    deviation = values.std(axis=0)
     delta = (_SMALL_STEP if member.linear else _STEP) * np.where(deviation > 0, deviation, 1.0)  # (C,)
     extrapolates = isinstance(member, StatisticalMember) and member.extrapolates
     # A profile is not linear in forecasts that are fed back, which repeat it: they lie on its bounds.
     bends = member.transform.profile > 1 and horizon > member.outputs and not extrapolates
     points = _POINTS if bends or not member.linear else _SMOOTH_POINTS if member.transform.log else 1
     nodes, shares = np.polynomial.legendre.leggauss(points)
-    out = np.zeros((len(window), len(delta), horizon))
-    base, read = (one[-member.transform.history :] for one in (mean_window(window), window))
-    places = np.argwhere(np.ones_like(read[:, :-1]))
+    out = np.zeros((*values.shape, horizon))
+    history = member.transform.history
+    base = means[-history:]
+    read = values[-history:]
+    places = np.argwhere(np.ones_like(read))
     for first in range(0, len(places), _MOVED):
         row, column = places[first : first + _MOVED].T
         moves = np.zeros((len(row), *read.shape))
@@ -329,12 +389,8 @@ def attributed(member: WindowMember, window: Array, horizon: int) -> Array:
         slope = 0.0
         for node, share in zip(nodes, shares, strict=True):
             at = base + (node + 1) / 2 * (read - base)
-            up, down = np.split(roll_out(member, np.concatenate([at + moves, at - moves]), horizon), 2)
+            moved = Windows.of(np.concatenate([at + moves, at - moves]), int(window.series[0]))
+            up, down = np.split(roll_out(member, moved, horizon), 2)
             slope = slope + share / 2 * (up - down) / 2 / delta[column, None]
         out[row - len(read), column] = (read - base)[row, column, None] * slope
     return out
-
-
-def mean_window(window: Array) -> Array:
-    """The window of the means of the columns of a window (R, C + 1)."""
-    return np.broadcast_to(window.mean(axis=0), window.shape)
