@@ -38,18 +38,18 @@ class Run:
     unlabelled: str = ""
     """The source of the unlabelled texts, in a line."""
     rules: tuple[RuleReport, ...] = ()
-    """Of the rules that labelled some of them."""
+    """The rules that labelled some of the unlabelled texts."""
     near_duplicates: NearDuplicates | None = None
-    """Of validation rows, among the training rows."""
+    """The validation rows that have a near-duplicate among the training rows."""
     ngrams: dict[str, Any] = field(default_factory=dict)
     """N-gram models of unlabelled texts, which join the n-gram member, by name."""
     memo: dict[str, Any] = field(default_factory=dict)
-    """What a fit has computed before its turn, by kind."""
+    """Results that `fit` of a kind reuses, by kind: "ngrams" has the `Comparison` of `choose_tokenization`."""
     began: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return round(time.perf_counter() - self.began, 1)
 
 
@@ -57,9 +57,19 @@ def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
     """Fit the members of the recipe and the columns, the LSTM first: `fit(data, run)` of each module here, which
     returns None where the data allow no such member. All processes fit the LSTM together, the first one the others.
     """
-    recipe, columns = data.recipe, len(data.preprocessor.columns)
-    sizes = {"ngrams": recipe.ngrams.order, "convolutions": recipe.convolutions.features, "columns": columns}
-    others = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "lstm")
-    kinds = ["lstm", *(kind for kind in others if sizes.get(kind) != 0 and not current().rank)]
-    found = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]
-    return [one for one in found if one is not None]
+    kinds = ["lstm"]
+    if not current().rank:
+        kinds += _other_kinds(data)
+    fitted = [import_module(f"{__name__}.{kind}").fit(data, run) for kind in kinds]
+    return [member for member in fitted if member is not None]
+
+
+def _other_kinds(data: TrainingData) -> list[str]:
+    """The modules here but the LSTM's, in the order of the alphabet, without those that the recipe turns off."""
+    sizes = {
+        "columns": len(data.preprocessor.columns),
+        "convolutions": data.recipe.convolutions.features,
+        "ngrams": data.recipe.ngrams.order,
+    }
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return [name for name in names if name != "lstm" and sizes.get(name) != 0]

@@ -3,8 +3,8 @@
 Numbers are standardised; a missing one is 0 and has an indicator. A category that the schema of the rows knows has an
 indicator, all others share one. The penalty is that of scikit-learn's LogisticRegression on the same features.
 
-Held-out logits are those of a cross-validation, or where the validation set must not be trained on, those of the
-training rows' fit. So the stack sees what the columns tell of rows that they were not fitted to.
+The held-out logits come from a cross-validation. Where the validation set must not be trained on, they come from the
+fit to the training rows. Either way the stack reads logits of rows that the terms were not fitted to.
 """
 
 from collections.abc import Sequence
@@ -25,68 +25,88 @@ from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-L2, FOLDS = 1.0, 5
+L2 = 1.0  # as in scikit-learn's LogisticRegression
+FOLDS = 5
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember:
     """The member of the columns."""
     rows = data.fitted_rows
-    found = _fit(data, rows)
-    held_out, of_train = np.zeros((len(data.labels), found.member.outputs)), None
+    fitted = _fit(data, rows)
+    held_out = np.zeros((len(data.labels), fitted.member.outputs))
+    held_out_train = None
     if data.own_validation:
-        held_out[data.validation] = found.logits(data.full(data.validation))
+        held_out[data.validation] = fitted.logits(data.full(data.validation))
     else:
         folds = data.folds or [held for _, held in cross_validation_folds(data.data, FOLDS, 0)]
         for held in folds:
             held_out[held] = _fit(data, np.setdiff1d(rows, held)).logits(data.full(held))
-        of_train = held_out[data.train]
-    categories = sum(len(one.categories) for one in found.member.schema.categorical)
+        held_out_train = held_out[data.train]
+    categories = sum(len(column.categories) for column in fitted.member.schema.categorical)
     run.callback.log(f"columns {data.preprocessor.columns}: {counted(categories, 'category', 'categories')}")
-    return replace(found, held_out=held_out[data.validation], held_out_train=of_train)
+    return replace(fitted, held_out=held_out[data.validation], held_out_train=held_out_train)
 
 
 def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     """Fit to these rows, without held-out logits."""
     from scipy.sparse import csr_matrix, hstack  # the extra [train]
 
-    sequences, outputs, scaling = data.full(rows), data.target.outputs, data.target_scaling
-    empty = described(data.preprocessor.columns, sequences, outputs)
-    z, places = empty.read(sequences)
-    size, width = len(empty.offset), places.shape[1]
-    ends = np.arange(len(rows) + 1) * width
+    sequences = data.full(rows)
+    empty = described(data.preprocessor.columns, sequences, data.target.outputs)
+    z, places = empty.read(sequences)  # numbers (n, P); the row of `offset` of each column (n, P + K)
+    size = len(empty.offset)
+    ends = np.arange(len(rows) + 1) * places.shape[1]
     indicators = csr_matrix((np.ones(places.size), places.ravel(), ends), shape=(len(rows), size))
-    weight = data.data.sample_weight[rows]
-    if data.target.column_classes is None and data.weights is not None:
-        weight = np.asarray(data.weights[rows], dtype=np.float64)
-    weight = weight / weight.mean()
-    found, _ = fit_glm(  # the bias is that of the other members
+    weight = _weight(data, rows)
+    # The bias of this fit is left out: the other members have one.
+    weights, _ = fit_glm(
         hstack([csr_matrix(z), indicators], format="csr"),
         data.targets(rows),
         L2,
         loss=data.target.loss,
         sample_weight=weight,
     )
-    slope, offset = np.split(found, [z.shape[1]])
+    slope, offset = np.split(weights, [z.shape[1]])
     share = np.asarray(weight @ indicators) / len(rows)
-    for low, high in pairwise([*empty.first.tolist(), size]):  # each column's term has mean 0
+    # The indicators of a column add up to 1, as the bias does; the term of each column gets the mean 0.
+    for low, high in pairwise([*empty.first.tolist(), size]):
         offset[low:high] -= share[low:high] @ offset[low:high]
-    scale, bias = (1.0, np.zeros(outputs)) if scaling is None else (scaling.scale, scaling.mean)
-    slope, offset = (np.asarray(scale * one, dtype=np.float32) for one in (slope, offset))
-    return FittedMember(replace(empty, slope=slope, offset=offset), bias, adds=True)
+    scaling = data.target_scaling
+    if scaling is None:
+        bias = np.zeros(data.target.outputs)
+    else:
+        slope = scaling.scale * slope
+        offset = scaling.scale * offset
+        bias = scaling.mean
+    member = replace(empty, slope=slope.astype(np.float32), offset=offset.astype(np.float32))
+    return FittedMember(member, bias, adds=True)
+
+
+def _weight(data: TrainingData, rows: NDArray[np.int64]) -> Array:
+    """The weight (n,) of each row in the fit, mean 1: with class weights where a row has one class. In multi-label data
+    each label has a class weight, and this fit has one weight per row, so the sample weights remain.
+    """
+    weight = data.data.sample_weight[rows]
+    if data.target.column_classes is None and data.weights is not None:
+        weight = np.asarray(data.weights[rows], dtype=np.float64)
+    return np.asarray(weight / weight.mean())
 
 
 def described(schema: RowSchema, sequences: Sequence[Array], outputs: int) -> Columns:
     """The member with the means, deviations and categories of these sequences, and weights of 0."""
-    rows = [columns_of(one) for one in sequences]
-    schema, count = schema.fitted(rows), len(schema.numeric)
+    rows = [columns_of(sequence) for sequence in sequences]
+    schema = schema.fitted(rows)
+    count = len(schema.numeric)
     numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
-    mean, deviation = np.zeros(count), np.ones(count)
+    mean = np.zeros(count)
+    deviation = np.ones(count)
     for place, column in enumerate(numbers.T):
         known = column[~np.isnan(column)]
         if len(known):
             mean[place] = known.mean()
         if len(known) and known.min() < known.max():  # the deviation of equal numbers can be above 0 by rounding
             deviation[place] = known.std() or 1.0  # the squares of numbers below 1e-162 are 0
-    size = 2 * count + sum(1 + len(one.categories) for one in schema.categorical)
+    categories = sum(1 + len(column.categories) for column in schema.categorical)  # 1: a category that is not known
+    size = 2 * count + categories  # 2: a number is known or missing
     zeros = np.zeros((size, outputs), dtype=np.float32)
     return Columns(schema, mean, deviation, zeros[:count], zeros)

@@ -9,14 +9,15 @@ et al. 2022).
 Ridge regression (`dense_solver`) of the targets on the standardised features, in the n x n kernel matrix, with values
 of each fold from a fit to the others. Standardisation and thresholds are those of all rows. l2, the channels or
 differences, and how far rare features are scaled up are chosen by the loss of these out-of-fold values. Classes are
-targets of -1 and 1, whose values a scale and a shift turn into logits (Platt 1999), on out-of-fold values too.
+targets of -1 and 1. A scale and a shift, fitted to the out-of-fold values, turn the values into logits (Platt 1999).
 
-The matrix of more than MOST_ROWS rows would be too large: ZᵀZ of fewer features takes its place, and one fold is held
-out to choose l2. Memory is bounded then.
+The kernel matrix of more than MOST_ROWS rows would be too large. Their fit uses ZᵀZ of fewer features, whose memory
+does not grow with the rows, and holds out one fold to choose l2.
 
-In the stack the convolutions lead: on most small data sets they are far more accurate than a network, and it is the
-network that has to show what it adds. They are calibrated on all rows, and twenty validation rows would move each
-class, so there is no shift (docs/log/series.md).
+In the stack the convolutions lead: on most small data sets they are far more accurate than a network, so the weight of
+the network is drawn towards 0 (docs/log/series.md, "LSTM and convolutions"). The stack has no shift: the convolutions
+are calibrated on all rows, and with a shift from few validation rows the log loss is higher (docs/log/series.md, "Shift
+of the ensemble from few validation rows").
 """
 
 import math
@@ -39,52 +40,64 @@ from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 MOST_DILATIONS = 32
-MOST_CHANNELS = 9
-FEATURES_OF_MANY = 2_520  # 84 x 30, of more than MOST_ROWS rows
-ROWS_PER_CHUNK = 512
-MOST_STEPS = 4_096  # of a series, whose convolutions give thresholds
-FLOORS = (0.01, 0.1)  # added to the deviation of a feature: how little the rare ones are scaled up
-WEIGHT_L2 = 1.0  # penalty of every member's weight next to convolutions
+MOST_CHANNELS = 9  # that a kernel reads at a dilation
+FEATURES_OF_MANY = 2_520  # 84 x 30: features of more than MOST_ROWS rows
+ROWS_PER_CHUNK = 512  # whose features are in memory at a time, of more than MOST_ROWS rows
+MOST_STEPS = 4_096  # of the series whose convolutions give thresholds; of a longer one, evenly spaced steps
+# Added to the deviation of a feature before the division by it: the larger, the less rare features are scaled up
+# (docs/log/series.md, "First differences and the scale of rare features").
+FLOORS = (0.01, 0.1)
+WEIGHT_L2 = 1.0  # penalty of every member's weight in a stack with convolutions
 GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
-    """The convolutions of series; None for texts. Its held-out logits of validation rows that are trained on are from a
+    """The convolutions of series; None for texts. Held-out logits of validation rows that are trained on come from a
     fit to other rows.
     """
-    data, start = training_data.data, time.perf_counter()
-    if data.kind != "series":
+    start = time.perf_counter()
+    if training_data.data.kind != "series":
         return None
-    own, rows = training_data.own_validation, training_data.fitted_rows
-    if len(rows) > MOST_ROWS and not own:
-        folds = [training_data.validation]
-    else:
-        folds = leave_one_out_folds(data.take(rows))
-        if len(rows) > MOST_ROWS:
-            folds = [np.concatenate(folds[::5])]
-    given = RidgeTargets(training_data, rows, folds)
+    rows = training_data.fitted_rows
+    ridge_targets = RidgeTargets(training_data, rows, _folds(training_data))
     window = max(1, getattr(training_data.preprocessor, "window", 0))  # steps of a series in a row of a sequence
     size = training_data.preprocessor.inputs.unread or training_data.preprocessor.inputs.size
-    sequences = [steps_of(one, size // window, window) for one in training_data.full(rows)]
-    fit_some = _fit_few if len(rows) <= MOST_ROWS else _fit_many
-    best = fit_some(given, sequences, training_data.recipe.convolutions.features, run.seed)
-    scale, shift = given.calibration(best.values)
-    folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
-    member = Convolutions(best.banks, best.mean.astype(np.float32), folded, window)
-    found = FittedMember(member, scale * best.bias + shift)
+    sequences = [steps_of(sequence, size // window, window) for sequence in training_data.full(rows)]
+    features = training_data.recipe.convolutions.features
+    if len(rows) <= MOST_ROWS:
+        best = _fit_few(ridge_targets, sequences, features, run.seed)
+    else:
+        best = _fit_many(ridge_targets, sequences, features, run.seed)
+    scale, shift = ridge_targets.calibration(best.values)
+    weight = (scale * best.weight / best.scale[:, None]).astype(np.float32)  # of features that are not standardised
+    member = Convolutions(best.banks, best.mean.astype(np.float32), weight, window)
+    fitted = FittedMember(member, scale * best.bias + shift)
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
-    held_out = given.held_out(scale * best.values + shift, found.logits)
-    return replace(found, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
+    held_out = ridge_targets.held_out(scale * best.values + shift, fitted.logits)
+    return replace(fitted, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
+
+
+def _folds(training_data: TrainingData) -> list[NDArray[np.int64]]:
+    """The rows that are held out together: one at a time up to MOST_ROWS rows. With more rows there is one fold: the
+    validation set, or where the user gave that, a fifth of the training rows.
+    """
+    rows = training_data.fitted_rows
+    if len(rows) > MOST_ROWS and not training_data.own_validation:
+        return [training_data.validation]
+    folds = leave_one_out_folds(training_data.data.take(rows))
+    if len(rows) > MOST_ROWS:
+        return [np.concatenate(folds[::5])]
+    return folds
 
 
 def dilations_of(length: int, per_kernel: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Dilations (D,) for series of this length, and how many of the `per_kernel` thresholds each gets (D,)."""
     most = min(per_kernel, MOST_DILATIONS)
     exponents = np.linspace(0, max(0.0, math.log2(max(length - 1, 1) / (2 * CENTRE))), most)
-    dilations, counts = np.unique((2**exponents).astype(np.int32), return_counts=True)
-    counts = counts * per_kernel // most
-    counts = np.maximum(counts, 1)
-    counts[: per_kernel - counts.sum()] += 1  # the rest, from the smallest dilation on
+    dilations, repeats = np.unique((2**exponents).astype(np.int32), return_counts=True)
+    counts = np.maximum(repeats * per_kernel // most, 1)
+    # What the division leaves over goes to the smallest dilations.
+    counts[: per_kernel - counts.sum()] += 1
     return dilations.astype(np.int32), counts.astype(np.int32)
 
 
@@ -99,16 +112,21 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
         for mask in masks[kind].reshape(-1, 2 * channels):
             size = int(2 ** rng.uniform(0, math.log2(min(channels, MOST_CHANNELS) + 1)))
             mask[kind * channels + rng.choice(channels, size, replace=False)] = 1
-    dilations, counts = np.tile(dilations, kinds), np.tile(counts, kinds)
+    dilations = np.tile(dilations, kinds)
+    counts = np.tile(counts, kinds)
     masks = masks.reshape(len(dilations), len(KERNELS), 2 * channels)
     fractions = np.arange(1, len(KERNELS) * int(counts.sum()) + 1) * GOLDEN % 1
-    thresholds, first = np.empty(len(fractions), dtype=np.float32), 0
+    thresholds = np.empty(len(fractions), dtype=np.float32)
+    first = 0
     series = with_differences(sequences)
     for dilation, count, mask in zip(dilations.tolist(), counts.tolist(), masks, strict=True):
-        for kernel in range(len(KERNELS)):
-            x, one = series[rng.integers(len(series))], slice(kernel, kernel + 1)
-            steps = np.linspace(0, len(x) - 1, MOST_STEPS).astype(np.int64) if len(x) > MOST_STEPS else None
-            conv = convolve(x, dilation, mask[one], taps_of=KERNELS[one], steps=steps)[0]
+        for number in range(len(KERNELS)):
+            kernel = slice(number, number + 1)
+            x = series[rng.integers(len(series))]
+            steps = None
+            if len(x) > MOST_STEPS:
+                steps = np.linspace(0, len(x) - 1, MOST_STEPS).astype(np.int64)
+            conv = convolve(x, dilation, mask[kernel], taps_of=KERNELS[kernel], steps=steps)[0]
             thresholds[first : first + count] = np.quantile(conv, fractions[first : first + count])
             first += count
     return Banks(dilations, counts, masks, thresholds)
@@ -129,50 +147,64 @@ class _Fit(NamedTuple):
     summary: str
 
 
-def _fit_few(given: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
-    """In the kernel matrix: the best of all choices, by values of every fold without refitting."""
+def _fit_few(ridge_targets: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
+    """The fit in the kernel matrix with the lowest out-of-fold loss: over channels or differences, floors and l2."""
     best: _Fit | None = None
     for differences in (False, True):
         banks = fit_banks(sequences, features, np.random.default_rng(seed), differences)
         ppv = features_of(banks, sequences)
-        mean = np.average(ppv, axis=0, weights=given.root**2).astype(np.float32)
-        variance = np.average(np.square(ppv - mean), axis=0, weights=given.root**2)
+        mean = np.average(ppv, axis=0, weights=ridge_targets.root**2).astype(np.float32)
+        variance = np.average(np.square(ppv - mean), axis=0, weights=ridge_targets.root**2)
         read = "series and its first differences" if differences else "series"
         for floor in FLOORS:
             scale = np.sqrt(variance + floor**2).astype(np.float32)
             z = (ppv - mean) / scale
-            ridge = Ridge.of(z, given.root)
-            loss, l2, values = given.best(ridge)
+            ridge = Ridge.of(z, ridge_targets.root)
+            loss, l2, values = ridge_targets.best(ridge)
             if best is None or loss < best.loss:
+                weight, bias = ridge.weights(z, ridge_targets.y, l2)
                 summary = f"{len(mean):,} features of the {read}, ridge regression with penalty {l2:.3g}"
-                best = _Fit(loss, banks, mean, scale, *ridge.weights(z, given.y, l2), values, summary)
+                best = _Fit(loss, banks, mean, scale, weight, bias, values, summary)
     assert best is not None
     return best
 
 
-def _fit_many(given: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
-    """In the matrix of fewer features, summed over chunks of rows: the best l2 alone, by values of the first fold."""
-    n, held = len(sequences), given.held
+def _fit_many(ridge_targets: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
+    """The fit in ZᵀZ of fewer features, summed over chunks of rows, whose l2 has the lowest loss of the held-out fold.
+    It does not compare differences and floors: each would need another pass over all rows.
+    """
+    n = len(sequences)
+    held = ridge_targets.held
     banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
-    few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
-    ppv = features_of(banks, [sequences[row] for row in few])
-    mean, scale = ppv.mean(axis=0), np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
-    sums = np.zeros((len(mean) + 1, len(mean) + 1 + given.y.shape[1]))
+    sample = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # gives the mean and deviation of the features
+    ppv = features_of(banks, [sequences[row] for row in sample])
+    mean = ppv.mean(axis=0)
+    scale = np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
+    sums = np.zeros((len(mean) + 1, len(mean) + 1 + ridge_targets.y.shape[1]))
 
-    def added(rows: NDArray[np.int64]) -> Iterator[Array]:
-        """Standardised features of the rows in chunks, each after it was added to the sums."""
-        for first in range(0, len(rows), ROWS_PER_CHUNK):
-            some = rows[first : first + ROWS_PER_CHUNK]
-            z = (features_of(banks, [sequences[row] for row in some]) - mean) / scale
-            np.add(sums, ridge_sums(z, given.y[some], given.root[some]), out=sums)
-            yield z
+    def add(chunk: NDArray[np.int64]) -> Array:
+        """Standardised features (m, F) of these rows, which are added to the sums."""
+        z = (features_of(banks, [sequences[row] for row in chunk]) - mean) / scale
+        np.add(sums, ridge_sums(z, ridge_targets.y[chunk], ridge_targets.root[chunk]), out=sums)
+        return np.asarray(z)
 
-    for _ in added(np.setdiff1d(np.arange(n), held)):
-        pass
+    for chunk in _chunks(np.setdiff1d(np.arange(n), held)):
+        add(chunk)
     fits = {l2: ridge_of_sums(sums, l2) for l2 in PENALTIES[2:-2:2]}
-    parts = [[z @ weight + bias for weight, bias in fits.values()] for z in added(held)]
-    values = dict(zip(fits, map(np.concatenate, zip(*parts, strict=True)), strict=True))
-    losses = {l2: given.loss(one) for l2, one in values.items()}
+    chunk_values: dict[float, list[Array]] = {l2: [] for l2 in fits}
+    for chunk in _chunks(held):  # after it the sums are those of all rows
+        z = add(chunk)
+        for l2, (weight, bias) in fits.items():
+            chunk_values[l2].append(z @ weight + bias)
+    values = {l2: np.concatenate(chunks) for l2, chunks in chunk_values.items()}
+    losses = {l2: ridge_targets.loss(held_out) for l2, held_out in values.items()}
     l2 = min(fits, key=losses.__getitem__)
+    weight, bias = ridge_of_sums(sums, l2)
     summary = f"{len(mean):,} features of the series, ridge regression with penalty {l2:.3g}"
-    return _Fit(losses[l2], banks, mean, scale, *ridge_of_sums(sums, l2), values[l2], summary)
+    return _Fit(losses[l2], banks, mean, scale, weight, bias, values[l2], summary)
+
+
+def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The rows in pieces of ROWS_PER_CHUNK."""
+    for first in range(0, len(rows), ROWS_PER_CHUNK):
+        yield rows[first : first + ROWS_PER_CHUNK]

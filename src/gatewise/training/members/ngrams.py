@@ -19,33 +19,33 @@ same norm, with tf_ij = 1 + log(occurrences) and
 
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
-(of many classes of few rows each, whose ratios are chance, without the maximum, as with scaling "idf"; "nb" is not
-tried then). Tokens of one text are features too where there are many classes.
-
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
-"nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which a calibration turns into
-logits.
+"nb" for sentiment and short texts (docs/log/accuracy.md, "Scaling of the n-grams on other data sets"). Its outputs are
+margins, which a calibration turns into logits. The ratios of many classes of few rows each are chance: s_j has no
+maximum then, as with scaling "idf", "nb" is not tried, and tokens of one text are features too.
 
 Scaling "auto" takes the candidate, a scaling and an order, with the lowest held-out loss. Candidates are fitted on a
-part of the rows and predict the rest. Below `FEW_ROWS` rows this is cross-validation of all rows, training and
-validation set, as where one of two classes with class weights has few validation rows; else the training rows predict
-the validation set. The held-out logits of a candidate are calibrated by a weight and a shift per class. The best one is
-fitted on all rows, so that it does not lose a tenth of few rows; what is reported of the validation set are the
-held-out logits.
+part of the rows and predict the others. Below `FEW_ROWS` rows, and where one of two classes with class weights has few
+validation rows, all rows are cross-validated, training and validation set; else the training rows predict the
+validation set. The held-out logits of a candidate are calibrated by a weight and a shift per class. The best candidate
+is fitted to all rows, as a tenth of few rows is much to lose. Scores on the validation set are those of the held-out
+logits.
 
 Where the weight of the best candidate is below `NOISE` of its usual one, its logits are too large for rows that it has
 not seen: it has fitted wrong labels. Then support vector machines with 4 and 16 times the penalty are candidates too,
-with ratios and without, which are chance as well then, and all of them are cross-validated (docs/log/accuracy.md).
+with ratios and without, as wrong labels make the ratios chance, and all of them are cross-validated
+(docs/log/accuracy.md, "Wrong labels").
 
-For pieces of words, n-grams of their characters are candidates too, with both scalings.
+For pieces of words, n-grams of their characters are candidates too, with both scalings (docs/log/accuracy.md, "N-grams
+of characters").
 
 Tokenization "auto" compares the candidates of words and of pieces of words. Pieces are taken if the mean loss of their
 best candidate over the held-out rows is lower by more than one standard error of the difference of both losses, row by
 row (the one-standard-error rule of Breiman et al. 1984). Otherwise the tokens are words, which explanations show whole.
-The network reads the same tokens. Without comparison the tokens are words: below `LEAST_ROWS` rows, where the error is
-uncertain; above `MOST_WORDS` words, where pieces gain least and the comparison takes longest; where less than
-`LEAST_UNKNOWN` of the held-out words are unknown, so that pieces have little to add; and where the n-gram model is not
-chosen by held-out loss (other tasks, a pretrained model).
+The network reads the same tokens. There is no comparison, and the tokens are words, in four cases: below `LEAST_ROWS`
+rows, where the standard error is uncertain; above `MOST_WORDS` words, where pieces gain least and the comparison takes
+longest; where less than `LEAST_UNKNOWN` of the held-out words are unknown, so that pieces have little to add; and where
+held-out loss does not choose the n-gram model (other tasks, a pretrained model).
 """
 
 from __future__ import annotations
@@ -87,52 +87,73 @@ if TYPE_CHECKING:
 
 Scaling = Literal["nb", "tfidf", "idf"]
 Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""The fitted and the held-out rows of each fold, as positions."""
 DEFAULT_L2: dict[Scaling, float] = {"nb": 4.0, "tfidf": 1.0, "idf": 1.0}
 MIN_DF = 2  # texts that must contain an n-gram
-FEW_ROWS = 2_000  # below, candidates are cross-validated
-RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
+FEW_ROWS = 2_000  # of fewer rows, candidates are cross-validated
+# Validation rows of one of two classes with class weights, below which candidates are cross-validated
+# (docs/log/accuracy.md, "Threshold of a rare class from out-of-fold logits").
+RARE_ROWS = 30
 FOLDS = 5
-NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf";
-# nor are candidates for wrong labels cross-validated
-# The weight of the logits of a candidate without data; margins of 1 are some 3 logits.
+# Entries of the features times outputs. Above it "nb" is not tried, as "tfidf" is better for many classes, and
+# candidates for wrong labels are not cross-validated.
+NB_ENTRIES = 10_000_000
+# The weight that the calibration of a candidate is drawn towards; margins of 1 are some 3 logits.
 PRIOR: dict[Scaling, float] = {"nb": 1.0, "tfidf": 3.0, "idf": 3.0}
-NOISE = 2 / 3  # of it: a lower weight says that the candidate has fitted wrong labels
+# A weight below this share of PRIOR shows that the candidate has fitted wrong labels (docs/log/accuracy.md, "Wrong
+# labels").
+NOISE = 2 / 3
 SVM: tuple[Scaling, ...] = ("tfidf", "idf")
-PENALTIES = (4.0, 16.0)
-CALIBRATION_L2, TRANSFER_L2 = 1.0, 1.0
-LEAST_ROWS = 500  # of a choice of tokens: below, a standard error says little
+PENALTIES = (4.0, 16.0)  # factors on the penalty of support vector machines for wrong labels
+CALIBRATION_L2 = 1.0
+TRANSFER_L2 = 1.0
+LEAST_ROWS = 500  # of a choice of tokens: with fewer, a standard error says little
 MOST_WORDS = 500_000  # of all texts
 ROUNDING = 1e-6  # of the losses of equal candidates
-LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comments: docs/log/accuracy.md
-NETWORK_L2 = 20.0  # penalty of other members next to chosen n-grams
+# Of the held-out words. Slovene comments have 22%, all other sets 3% to 10% (docs/log/accuracy.md, "Subwords by
+# byte-pair encoding").
+LEAST_UNKNOWN = 0.15
+# Penalty of the other members' weights next to chosen n-grams, which draws them towards 0 (docs/log/accuracy.md,
+# "Network and n-grams on few rows").
+NETWORK_L2 = 20.0
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
     """The n-gram member of texts; None where no n-gram is in enough texts."""
     others = dict(run.ngrams)
-    if (
-        run.pretrained is not None
-        and not data.recipe.frozen
-        and (known := transferred(data, run.pretrained)) is not None
-    ):
-        others["pretrained n-grams"] = known
+    if run.pretrained is not None and not data.recipe.frozen:
+        pretrained_ngrams = transferred(data, run.pretrained)
+        if pretrained_ngrams is not None:
+            others["pretrained n-grams"] = pretrained_ngrams
     if selects(data) and not others:
-        return _select(data, run)
-    recipe, rows, start = data.recipe.ngrams, data.epoch_rows, time.perf_counter()
-    # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
-    min_df = MIN_DF + (data.soft_targets is not None)
-    features = NgramFeatures.of(data.full(rows), recipe.order, min_df, data.excluded_tokens)
-    found = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
-    words = "1 word" if recipe.order == 1 else f"1 to {recipe.order} words"
+        return _fit_best_candidate(data, run)
+    return _fit_nb(data, others, run)
+
+
+def _fit_nb(data: TrainingData, others: dict[str, FittedMember], run: Run) -> FittedMember | None:
+    """The model with scaling "nb", added to the `others`, n-gram models by name; None where no n-gram is in enough
+    texts.
+    """
+    start = time.perf_counter()
+    order = data.recipe.ngrams.order
+    rows = data.epoch_rows
+    min_df = MIN_DF
+    # Soft-labelled texts triple the text and the n-grams; n-grams of two texts alone gain next to nothing.
+    if data.soft_targets is not None:
+        min_df = MIN_DF + 1
+    features = NgramFeatures.of(data.full(rows), order, min_df, data.excluded_tokens)
+    fitted = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
+    words = "1 word" if order == 1 else f"1 to {order} words"
     seconds = time.perf_counter() - start
     run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
     if not len(features.keys):
         return None
     for name, other in others.items():
-        found = added(data, found, other, name, run)
-    if (scaling := data.target_scaling) is not None:
-        found = FittedMember(_scaled(found.member, scaling.scale), scaling.mean + scaling.scale * found.bias)
-    return replace(found, held_out=found.logits(data.full(data.validation)))
+        fitted = added(data, fitted, other, name, run)
+    scaling = data.target_scaling
+    if scaling is not None:
+        fitted = FittedMember(_scaled(fitted.member, scaling.scale), scaling.mean + scaling.scale * fitted.bias)
+    return replace(fitted, held_out=fitted.logits(data.full(data.validation)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,41 +186,48 @@ class NgramFeatures:
         """
         from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
+        first_min_df = token_min_df or min_df
         lookup = Ngrams(order, np.zeros(0, np.int64), np.zeros((0, 1), np.float32), None, spelling)
         values, lengths, _ = lookup.read(sequences)
         excluded = np.isin(values, exclude if spelling is None else UNKNOWN)
-        frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each once, so df is not larger
+        # The keys of each order that occur often enough. A text with several occurrences counts once in the document
+        # frequency, so no n-gram is lost here, and the matrix of the others is small.
+        frequent: list[NDArray[np.int64]] = []
         for key, end in keys_of(values, lengths, order, lookup.bits):
-            allowed = ~excluded[end] if frequent or spelling is None else np.zeros(len(end), dtype=bool)
+            allowed = ~excluded[end]
+            if spelling is not None and not frequent:  # single characters
+                allowed[:] = False
             for back in range(1, len(frequent) + 1):
                 allowed &= ~excluded[end - back]
-            key, least = np.sort(key[allowed]), min_df if frequent else token_min_df or min_df
+            key = np.sort(key[allowed])
             first = np.flatnonzero(np.diff(key, prepend=-1))
-            frequent.append(key[first[np.diff(first, append=len(key)) >= least]])
-        keys, parts = np.concatenate(frequent), []
+            occurrences = np.diff(first, append=len(key))
+            frequent.append(key[first[occurrences >= (min_df if frequent else first_min_df)]])
+        keys = np.concatenate(frequent)
         lookup = replace(lookup, keys=keys, weight=np.zeros((len(keys), 1), np.float32))
+        matrices = []
         for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
             document, term, count = counted_ngrams(lookup, chunk)
-            tf, starts = term_frequency(count).astype(np.float32), np.searchsorted(document, np.arange(len(chunk) + 1))
+            tf = term_frequency(count).astype(np.float32)
+            starts = np.searchsorted(document, np.arange(len(chunk) + 1))
             entries = (tf, term.astype(np.int32), starts.astype(np.int32))
-            parts.append(csr_matrix(entries, shape=(len(chunk), len(keys))))
-        if (entries_of_all := sum(part.nnz for part in parts)) > np.iinfo(np.int32).max:
-            raise InputError(
-                f"n-grams: {entries_of_all:,} entries are too many; take fewer texts or a lower ngrams.order"
-            )
-        matrix = vstack(parts, format="csr")
-        needed = np.where(np.arange(len(keys)) < len(frequent[0]), token_min_df or min_df, min_df)
+            matrices.append(csr_matrix(entries, shape=(len(chunk), len(keys))))
+        total = sum(matrix.nnz for matrix in matrices)
+        if total > np.iinfo(np.int32).max:  # the type of the indices
+            raise InputError(f"n-grams: {total:,} entries are too many; take fewer texts or a lower ngrams.order")
+        matrix = vstack(matrices, format="csr")
+        needed = np.where(np.arange(len(keys)) < len(frequent[0]), first_min_df, min_df)
         kept = np.bincount(matrix.indices, minlength=len(keys)) >= needed
         return cls(order, keys[kept], matrix[:, kept], spelling)
 
     def up_to(self, order: int) -> NgramFeatures:
-        """Those of up to `order` tokens."""
-        count = int(np.searchsorted(self.keys, 1 << BITS * order)) if order < self.order else len(self.keys)
-        return (
-            self
-            if count == len(self.keys)
-            else replace(self, order=order, keys=self.keys[:count], matrix=self.matrix[:, :count])
-        )
+        """The n-grams of up to `order` tokens."""
+        if order >= self.order:
+            return self
+        count = int(np.searchsorted(self.keys, 1 << BITS * order))
+        if count == len(self.keys):
+            return self
+        return replace(self, order=order, keys=self.keys[:count], matrix=self.matrix[:, :count])
 
     def __str__(self) -> str:
         if self.spelling is not None:
@@ -227,25 +255,42 @@ class NgramFeatures:
             return FittedMember(self._member(nothing), np.zeros(targets.shape[1]))
         x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
         weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        y = targets
-        if loss.has_unit:  # the share of the rows with a smaller number, ties counted half
-            from scipy.stats import rankdata
-
-            y = (rankdata(targets, axis=0) - 0.5) / len(targets)
         l2 = l2 or DEFAULT_L2[scaling]
         if scaling == "nb":
-            x.data[:] = 1
-            form: Literal["logistic", "squared"] = "squared" if loss.has_unit else "logistic"
-            weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
-            r = np.stack([log_count_ratio(x, u * v, v) for u, v in zip(y.T, weights.T, strict=True)], axis=1)
-            w, bias = fit_linear(x, targets, weight, l2, form, scale=r, max_iter=max_iter, tol=tol)
-            return FittedMember(self._member(w * r), bias)
-        small = scaling == "idf" or has_small_classes(y.shape[1], len(y))
-        scale = np.full(len(self.keys), float(small), dtype=np.float32)
-        for column in () if small else y.T:
-            np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
+            return self._fit_nb(x, targets, weight, l2, loss, max_iter, tol)
+        return self._fit_svm(x, targets, weight, l2, scaling, tol)
+
+    def _fit_nb(
+        self, x: Any, targets: Array, weight: Array, l2: float, loss: Loss, max_iter: int, tol: float
+    ) -> FittedMember:
+        """NB-SVM, see the module's docstring, on x CSR (m, K), which is overwritten."""
+        x.data[:] = 1
+        form: Literal["logistic", "squared"]
+        if loss.has_unit:
+            from scipy.stats import rankdata
+
+            form = "squared"
+            y = (rankdata(targets, axis=0) - 0.5) / len(targets)  # the share of smaller numbers, ties counted half
+        else:
+            form = "logistic"
+            y = targets
+        weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
+        ratios = [log_count_ratio(x, of_class * w, w) for of_class, w in zip(y.T, weights.T, strict=True)]
+        r = np.stack(ratios, axis=1)
+        w, bias = fit_linear(x, targets, weight, l2, form, scale=r, max_iter=max_iter, tol=tol)
+        return FittedMember(self._member(w * r), bias)
+
+    def _fit_svm(self, x: Any, targets: Array, weight: Array, l2: float, scaling: Scaling, tol: float) -> FittedMember:
+        """Support vector machines on x CSR (m, K) of term frequencies, which is overwritten."""
+        m, outputs = targets.shape
+        if scaling == "idf" or has_small_classes(outputs, m):
+            scale = np.ones(len(self.keys), dtype=np.float32)
+        else:
+            scale = np.zeros(len(self.keys), dtype=np.float32)
+            for column in targets.T:
+                np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
         df = np.bincount(x.indices, minlength=len(self.keys))
-        scale *= (1 + np.log((1 + len(y)) / (1 + df))).astype(np.float32)
+        scale *= (1 + np.log((1 + m) / (1 + df))).astype(np.float32)
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
         w, bias = fit_linear(x, targets, weight, l2, "squared-hinge", tol=tol)
@@ -258,7 +303,8 @@ class NgramFeatures:
         """Logits (m, outputs) float64 of these rows, as `fitted.logits` of their sequences, for a fit to these
         features.
         """
-        x, ngrams = self.matrix[rows], fitted.member
+        x = self.matrix[rows]
+        ngrams = fitted.member
         if ngrams.scale is None:
             x.data[:] = 1
             return np.asarray(x @ ngrams.weight + fitted.bias, dtype=np.float64)
@@ -284,12 +330,14 @@ def _norms(x: Any) -> Array:
 def added(data: TrainingData, ngrams: FittedMember, other: FittedMember, name: str, run: Run) -> FittedMember:
     """The weighted sum of both n-gram models as one; its weights are fitted on the validation set."""
     rows = data.validation
-    both = [replace(one, held_out=one.logits(data.full(rows))) for one in (ngrams, other)]
-    found = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
-    run.callback.log(f"n-grams x {found.weights[0]:.2f}, {name} x {found.weights[1]:.2f}")
-    first, second = (_scaled(one.member, weight) for one, weight in zip(both, found.weights, strict=True))
-    bias = found.shift + sum(weight * one.bias for one, weight in zip(both, found.weights, strict=True))
-    return FittedMember(first.add(second), bias)
+    sequences = data.full(rows)
+    both = [replace(model, held_out=model.logits(sequences)) for model in (ngrams, other)]
+    stacked = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
+    weight, other_weight = stacked.weights
+    run.callback.log(f"n-grams x {weight:.2f}, {name} x {other_weight:.2f}")
+    total = _scaled(ngrams.member, weight).add(_scaled(other.member, other_weight))
+    bias = stacked.shift + (weight * ngrams.bias + other_weight * other.bias)
+    return FittedMember(total, bias)
 
 
 def _scaled(ngrams: Ngrams, factor: float | Array) -> Ngrams:
@@ -298,8 +346,8 @@ def _scaled(ngrams: Ngrams, factor: float | Array) -> Ngrams:
 
 def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | None:
     """The n-gram model of a pretrained classifier, mapped to the new classes as its network is
-    (`gatewise.training.members.lstm`); None if it has none, or one with a norm or of characters, which
-    cannot be added to another.
+    (`gatewise.training.members.lstm`); None without an n-gram model, and for one that divides by a norm or reads
+    characters: it cannot be added to another.
     """
     model = pretrained.classifier(data.target.task)
     ngrams = None if model is None else model.ensemble.get("ngrams")
@@ -318,8 +366,9 @@ class Candidate(NamedTuple):
     penalty: float = 1.0
 
     def __str__(self) -> str:
-        more = f" and {self.penalty:.0f} times the penalty" if self.penalty > 1 else ""
-        return f"{self.scaling}, {self.features}{more}"
+        if self.penalty > 1:
+            return f"{self.scaling}, {self.features} and {self.penalty:.0f} times the penalty"
+        return f"{self.scaling}, {self.features}"
 
 
 class Comparison(NamedTuple):
@@ -349,66 +398,111 @@ def selects(data: TrainingData) -> bool:
 
 def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
-    recipe, start, rare = data.recipe.ngrams, time.perf_counter(), _has_rare_class(data)
-    labelled, further, outputs = np.union1d(data.train, data.validation), data.further_rows, data.architecture.outputs
-    rows = np.append(labelled, further)
+    start = time.perf_counter()
+    labelled = np.union1d(data.train, data.validation)
+    rows = np.append(labelled, data.further_rows)
+    outputs = data.architecture.outputs
+    features, svm_features = _features(data, rows)
     small_classes = has_small_classes(outputs, len(rows))
-    least = 1 if has_small_classes(outputs, len(rows), RARE_WORDS) else MIN_DF
-    features = [NgramFeatures.of(data.full(rows), recipe.order, MIN_DF, data.excluded_tokens, token_min_df=least)]
-    # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
-    orders = range(2 if rare and recipe.order > 1 else 1, min(2, recipe.order) + 1)
-    parts = [features[0].up_to(order) for order in orders]
-    if (spelling := _spelling(data)) is not None:
-        features.append(NgramFeatures.of(data.full(rows), MAX_CHARACTERS, MIN_DF, spelling=spelling))
-        parts.append(features[1])
-    parts = [part for part in parts if len(part.keys)]
-    candidates = [Candidate("tfidf", part) for part in parts]
-    if recipe.scaling != "tfidf" and not small_classes:
-        small = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
-        candidates = [Candidate("nb", part) for part in small] + candidates
-    folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
-    every = not folds and len(labelled) == len(data.data) and not data.own_validation  # may be cross-validated
-    if every and (len(labelled) < FEW_ROWS or rare):
-        folds = _folds(data)
-    single = [(np.searchsorted(rows, np.sort(data.epoch_rows)), np.searchsorted(rows, np.sort(data.validation)))]
-    found = [_measure(data, one, rows, folds or single) for one in candidates if len(one.features.keys)]
-    if not found:
+    candidates = [Candidate("tfidf", part) for part in svm_features]
+    if data.recipe.ngrams.scaling != "tfidf" and not small_classes:
+        nb_features = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
+        candidates = [Candidate("nb", part) for part in nb_features] + candidates
+    may_cross_validate = not data.folds and len(labelled) == len(data.data) and not data.own_validation
+    cross_validated = bool(data.folds)
+    if data.folds:
+        folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
+    elif may_cross_validate and (len(labelled) < FEW_ROWS or _has_rare_class(data)):
+        folds = _cross_validation(data)
+        cross_validated = True
+    else:
+        folds = _validation_split(data, rows)
+    compared = [_measure(data, candidate, rows, folds) for candidate in candidates if len(candidate.features.keys)]
+    if not compared:
         return None
-    best = min(found, key=attrgetter("loss"))
-    if best.weight < NOISE * PRIOR[best.candidate.scaling] and not small_classes:
-        if every and not folds and features[0].matrix.nnz * outputs <= NB_ENTRIES:
-            folds = _folds(data)
-            found = [_measure(data, best.candidate, rows, folds)]
-        stronger = [Candidate(scaling, part, factor) for part in parts for scaling in SVM for factor in PENALTIES]
-        found += [_measure(data, one, rows, folds or single) for one in stronger]
-        best = min(found, key=attrgetter("loss"))
-    tried = "; ".join(f"{one.candidate}: {one.loss:.4f}" for one in found)
+    best = min(compared, key=attrgetter("loss"))
+    fits_wrong_labels = best.weight < NOISE * PRIOR[best.candidate.scaling]
+    if fits_wrong_labels and not small_classes:
+        if may_cross_validate and not cross_validated and features[0].matrix.nnz * outputs <= NB_ENTRIES:
+            folds = _cross_validation(data)
+            compared = [_measure(data, best.candidate, rows, folds)]
+        stronger = [Candidate(scaling, part, l2) for part in svm_features for scaling in SVM for l2 in PENALTIES]
+        compared += [_measure(data, candidate, rows, folds) for candidate in stronger]
+        best = min(compared, key=attrgetter("loss"))
+    tried = "; ".join(f"{comparison.candidate}: {comparison.loss:.4f}" for comparison in compared)
     return best._replace(tried=tried, seconds=time.perf_counter() - start)
 
 
-def _folds(data: TrainingData) -> Folds:
-    """Of a cross-validation of the labelled rows; every fit has the further ones too."""
+def _features(data: TrainingData, rows: NDArray[np.int64]) -> tuple[list[NgramFeatures], list[NgramFeatures]]:
+    """The features of these rows for scaling "nb", and those for support vector machines: n-grams of tokens, and where
+    the tokens are pieces of words, n-grams of characters.
+    """
+    order = data.recipe.ngrams.order
+    token_min_df = MIN_DF
+    # A word of one row tells its class where many classes have few rows each (docs/log/accuracy.md, "Words of one row,
+    # and one epoch, for many small classes").
+    if has_small_classes(data.architecture.outputs, len(rows), RARE_WORDS):
+        token_min_df = 1
+    sequences = data.full(rows)
+    of_tokens = NgramFeatures.of(sequences, order, MIN_DF, data.excluded_tokens, token_min_df=token_min_df)
+    features = [of_tokens]
+    orders = range(1, min(2, order) + 1)
+    # 1-grams have a lower loss of all rows, and a lower F1 of a rare class.
+    if _has_rare_class(data) and order > 1:
+        orders = range(2, 3)
+    svm_features = [of_tokens.up_to(order) for order in orders]
+    spelling = _spelling(data)
+    if spelling is not None:
+        of_characters = NgramFeatures.of(sequences, MAX_CHARACTERS, MIN_DF, spelling=spelling)
+        features.append(of_characters)
+        svm_features.append(of_characters)
+    return features, [part for part in svm_features if len(part.keys)]
+
+
+def _cross_validation(data: TrainingData) -> Folds:
+    """The folds of the labelled rows; every fit reads the further rows too."""
     folds = cross_validation_folds(data.data, FOLDS, 0)
     return [(np.append(fitted, data.further_rows), held) for fitted, held in folds]
 
 
+def _validation_split(data: TrainingData, rows: NDArray[np.int64]) -> Folds:
+    """One fold: the training rows are fitted, the validation set is held out."""
+    fitted = np.searchsorted(rows, np.sort(data.epoch_rows))
+    held = np.searchsorted(rows, np.sort(data.validation))
+    return [(fitted, held)]
+
+
 def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], folds: Folds) -> Comparison:
-    """The held-out logits of a candidate. folds: positions in `rows` of the fitted and of the held-out ones."""
+    """The held-out logits of a candidate. folds: of positions in `rows`."""
     values = np.full((len(rows), data.architecture.outputs), np.nan)
-    for train, query in folds:
-        values[query] = candidate.features.logits(_fit_rows(data, candidate, rows, train), query)
-    known = np.sort(np.concatenate([query for _, query in folds]))
-    targets, weight = data.targets(rows[known]), data.sample_weight(rows[known])
-    prior, losses = np.array([PRIOR[candidate.scaling]]), np.full(len(rows), np.nan)
+    for fitted, held in folds:
+        values[held] = candidate.features.logits(_fit_rows(data, candidate, rows, fitted), held)
+    known = np.sort(np.concatenate([held for _, held in folds]))
+    sample_weight = data.sample_weight(rows[known])
+    losses = np.full(len(rows), np.nan)
     weights, shift, losses[known] = calibrated(
-        values[known][:, :, None], targets, prior, CALIBRATION_L2, loss=CROSS_ENTROPY, sample_weight=weight
+        values[known][:, :, None],
+        data.targets(rows[known]),
+        prior=np.array([PRIOR[candidate.scaling]]),
+        l2=CALIBRATION_L2,
+        loss=CROSS_ENTROPY,
+        sample_weight=sample_weight,
     )
-    loss = float(np.average(losses[known], weights=weight))
-    return Comparison(rows, candidate, weights[0] * values + shift, losses, loss, float(weights[0]), shift)
+    return Comparison(
+        rows,
+        candidate,
+        held_out=weights[0] * values + shift,
+        losses=losses,
+        loss=float(np.average(losses[known], weights=sample_weight)),
+        weight=float(weights[0]),
+        shift=shift,
+    )
 
 
 def _spelling(data: TrainingData) -> Spelling | None:
-    """Of pieces of words, for n-grams of characters; None for other tokens, and for too many characters."""
+    """The spelling of pieces of words, for n-grams of characters; None for other tokens, and for too many
+    characters.
+    """
     encoding = getattr(data.preprocessor, "encoding", None)
     if encoding is None or encoding.kind != "subwords":
         return None
@@ -417,13 +511,12 @@ def _spelling(data: TrainingData) -> Spelling | None:
 
 
 def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> TrainingData:
-    """The training data with words or subwords as tokens; the candidates that were compared are left for the fit of the
-    n-grams. data: with words. recipe: the one that `prepare` got.
+    """The training data with words or subwords as tokens. `run.memo` keeps the comparison of the chosen tokens, so that
+    the fit of the n-grams does not repeat it. data: with words. recipe: the one that `prepare` got.
     """
     if recipe.text.tokenization != "auto" or run.pretrained is not None or not selects(data):
         return data
-    rows, words = len(data.full_sequences), sum(map(len, data.full_sequences))
-    if rows < LEAST_ROWS or words > MOST_WORDS:
+    if len(data.full_sequences) < LEAST_ROWS or sum(map(len, data.full_sequences)) > MOST_WORDS:
         return data
     held_out = np.concatenate(data.full(data.validation))
     unknown = float(np.mean(held_out == data.preprocessor.unknown)) if len(held_out) else 0.0
@@ -433,58 +526,84 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     from gatewise.text.subwords import SubwordEncoding  # here, as few runs come so far
 
     texts: Any = [data.with_rules.inputs[n] for n in data.epoch_rows]
-    divided = with_encoding(data, SubwordEncoding.fit(texts, recipe.text.vocab_size), recipe)
-    of_words, of_subwords = compare(data), compare(divided)
+    with_subwords = with_encoding(data, SubwordEncoding.fit(texts, recipe.text.vocab_size), recipe)
+    of_words = compare(data)
+    of_subwords = compare(with_subwords)
     if of_words is None or of_subwords is None:
-        better = of_words is None and of_subwords is not None
+        subwords_win = of_words is None and of_subwords is not None
     else:
         gain = of_words.losses - of_subwords.losses
-        gain = gain[np.isfinite(gain)]  # of the same rows
+        gain = gain[np.isfinite(gain)]  # both have the same held-out rows
         error = float(gain.std() / np.sqrt(len(gain)))
-        better = float(gain.mean()) > error + ROUNDING
+        subwords_win = float(gain.mean()) > error + ROUNDING
         run.callback.log(
-            f"tokens: {'subwords' if better else 'words'}, held-out loss {of_words.loss:.4f} with words, "
+            f"tokens: {'subwords' if subwords_win else 'words'}, held-out loss {of_words.loss:.4f} with words, "
             f"{of_subwords.loss:.4f} with subwords, standard error of the difference {error:.4f}"
         )
-    run.memo["ngrams"] = of_subwords if better else of_words
-    return divided if better else data
+    if subwords_win:
+        run.memo["ngrams"] = of_subwords
+        return with_subwords
+    run.memo["ngrams"] = of_words
+    return data
 
 
-def _select(data: TrainingData, run: Run) -> FittedMember | None:
+def _fit_best_candidate(data: TrainingData, run: Run) -> FittedMember | None:
+    """The best candidate, fitted to all rows; None where no n-gram is in enough texts."""
     best: Comparison | None = run.memo.get("ngrams") or compare(data)
     if best is None:
         return None
-    rows, start = best.rows, time.perf_counter()
-    found = _fit_rows(data, best.candidate, rows, np.searchsorted(rows, np.sort(data.fitted_rows)))
-    ngrams, seconds = _scaled(found.member, best.weight), best.seconds + time.perf_counter() - start
+    start = time.perf_counter()
+    fitted = _fit_rows(data, best.candidate, best.rows, np.searchsorted(best.rows, np.sort(data.fitted_rows)))
+    ngrams = _scaled(fitted.member, best.weight)
+    seconds = best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
-    held_out, of_train = (best.held_out[np.searchsorted(rows, part)] for part in (data.validation, data.train))
-    held_out_train = of_train if np.isfinite(of_train).all() else None  # of a cross-validation
+    held_out_train: Array | None = None
+    of_train = best.held_out[np.searchsorted(best.rows, data.train)]
+    if np.isfinite(of_train).all():  # a cross-validation held them out
+        held_out_train = of_train
     return FittedMember(
         ngrams,
-        best.weight * found.bias + best.shift,
-        held_out,
-        held_out_train,
+        best.weight * fitted.bias + best.shift,
+        held_out=best.held_out[np.searchsorted(best.rows, data.validation)],
+        held_out_train=held_out_train,
         others_l2=NETWORK_L2,
+        # Logits that were calibrated on all rows are not shifted (docs/log/accuracy.md, "Wrong labels").
         shifts=held_out_train is None,
     )
 
 
 def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], at: NDArray[np.int64]) -> FittedMember:
-    """Fit to the rows at these positions (m,). For a rare class "tfidf" leaves the class weights out: with them the
-    scale of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
-    """
-    part, shift, (scaling, features, penalty) = rows[at], data.logit_shift, candidate
-    each: Array | None = None if data.weights is None else data.weights[part]
-    if scaling != "nb" and _has_rare_class(data):
-        each = None if data.further_rows.size else data.data.sample_weight[part]  # unlabelled texts have no weights
-    options: dict[str, Any] = {
-        "loss": data.target.loss,
-        "l2": penalty * (data.recipe.ngrams.l2 if scaling == "nb" else 1.0),
-    }
-    found = features.fit(data.targets(part), each, scaling, rows=at, **options)
+    """The candidate, fitted to the rows at these positions (m,) in `rows`."""
+    numbers = rows[at]
+    l2 = candidate.penalty
+    if candidate.scaling == "nb":
+        l2 = candidate.penalty * data.recipe.ngrams.l2
+    fitted = candidate.features.fit(
+        data.targets(numbers),
+        _sample_weight(data, candidate, numbers),
+        candidate.scaling,
+        rows=at,
+        loss=data.target.loss,
+        l2=l2,
+    )
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
-    return found if shift is None or scaling != "nb" else replace(found, bias=found.bias - shift)
+    if data.logit_shift is None or candidate.scaling != "nb":
+        return fitted
+    return replace(fitted, bias=fitted.bias - data.logit_shift)
+
+
+def _sample_weight(data: TrainingData, candidate: Candidate, numbers: NDArray[np.int64]) -> Any:
+    """The weights of the rows of these numbers in the fit; None where all are 1. For a rare class "tfidf" leaves the
+    class weights out: with them the scale of an n-gram in two or three rows of that class is as large as that of a
+    frequent one (docs/log/accuracy.md, "Threshold of a rare class from out-of-fold logits").
+    """
+    if candidate.scaling != "nb" and _has_rare_class(data):
+        if data.further_rows.size:  # unlabelled texts have no weights
+            return None
+        return data.data.sample_weight[numbers]
+    if data.weights is None:
+        return None
+    return data.weights[numbers]
 
 
 def _has_rare_class(data: TrainingData) -> bool:
