@@ -1,6 +1,7 @@
 """Streams: bit-equal to the batch on the same prefix, states as plain data, and what cannot be streamed."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -236,5 +237,17 @@ def test_a_state_of_anything_else_is_refused() -> None:
         (good.replace(np.float32(stream._state["mean"][3]).tobytes(), np.float32("nan").tobytes()), "NaN"),
     ]:
         assert_refused(message, model.stream, wrong)
+    for steps in (-5, 2**53, 2**63 - 1, -(2**63)):
+        assert_refused(
+            f"state: steps must be from 0 to 9,007,199,254,740,991, not {steps:,}",
+            model.stream,
+            changed(steps=np.array(steps)),
+        )
+    for other in ("abc", "", 3, 0, 1.5, [1], good.hex(), Path("state")):
+        assert_refused(f"state: expected the bytes .* not a value of type {type(other).__name__}", model.stream, other)
     assert stream.state == good
-    assert model.stream(changed(steps=np.array(-5))).steps == 0
+    assert model.stream(bytearray(good)).state == good
+    last = model.stream(changed(steps=np.array(2**53 - 2)))
+    assert last.push(np.ones(6)).steps == 2**53 - 1
+    assert_refused("a stream has at most 9,007,199,254,740,991 steps", last.push, np.ones(6))
+    assert model.stream(last.state).steps == 2**53 - 1

@@ -1,5 +1,6 @@
 """POST /stream: events with the library's predictions, a state that any server continues from, and its limits."""
 
+import base64
 import contextlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
+from gatewise.storage.tensors import metadata_of, tensors_to_bytes
 from tests.serve.conftest import HOSTILE
 from tests.serve.server import Answer, Server, ask, connect, post, served, serving, wait_for
 from tests.small_models import small_model
@@ -71,6 +73,8 @@ def test_words(models: dict[str, Model]) -> None:
         ({"state": "xyzzy-plugh"}, "bad_field", "state"),
         ({"state": "A" * 400_000}, "bad_field", "state"),
         ({"state": "\ud800"}, "bad_field", "state"),
+        ({"state": 5}, "bad_field", "state"),
+        ({"state": ["QQ=="]}, "bad_field", "state"),
         ({"network_only": 1}, "bad_field", "network_only"),
         ({"xyzzy-plugh": 1}, "unknown_field", "body"),
         ({"model": "tokens"}, "no_stream", "model"),
@@ -81,6 +85,17 @@ def test_errors(port: int, change: dict[str, Any], code: str, field: str) -> Non
     reply = post(port, "/stream", {"inputs": [[1, 2]], "model": "gestures"} | change)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (400, code, field), reply.body
     assert b"xyzzy" not in reply.body
+
+
+@pytest.mark.parametrize("steps", [2**63 - 1, 2**53, -1])
+def test_a_state_with_a_count_that_no_stream_has(port: int, models: dict[str, Model], steps: int) -> None:
+    """It is refused before the response begins."""
+    stream = models["gestures"].stream()
+    stream.push(STEPS[0])
+    raw = tensors_to_bytes(stream._state | {"steps": np.array(steps)}, metadata_of(stream.state))
+    body = {"inputs": STEPS[1:3], "model": "gestures", "state": base64.b64encode(raw).decode()}
+    reply = post(port, "/stream", body)
+    assert (reply.status, reply.error["code"], reply.error["field"]) == (400, "bad_field", "state")
 
 
 def test_a_later_error_is_the_last_event(port: int) -> None:

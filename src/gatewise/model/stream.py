@@ -23,6 +23,8 @@ from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to
 from gatewise.target import Target
 from gatewise.types import Array
 
+_MOST_STEPS = 2**53 - 1  # the largest count that JSON of any language and a float64 hold exactly
+
 
 class StreamPrediction(NamedTuple):
     """The prediction after `steps` tokens or time steps, from `logits` (outputs,) float64."""
@@ -105,6 +107,8 @@ class Stream:
                 f"the network reads {most:,} steps, and of a longer input not the same ones: start another stream, or "
                 "train with max_length=0"
             )
+        if self.steps + len(rows) > _MOST_STEPS:
+            raise InputError(f"a stream has at most {_MOST_STEPS:,} steps: start another one")
         if not self.steps + len(rows):
             raise InputError(f"{quote(item, 40)} has no step for the network, and none came before it")
         for row in rows:
@@ -154,6 +158,11 @@ class Stream:
 
     @state.setter
     def state(self, state: bytes) -> None:
+        if not isinstance(state, bytes | bytearray | memoryview):
+            raise InputError(
+                f"state: expected the bytes of a stream's state, not a value of type {type(state).__name__}"
+            )
+        state = bytes(state)
         forms: dict[str, Any] = {name: (array.shape, np.float32) for name, array in self._state.items()}
         try:
             if metadata_of(state, "state") != {"model": self._fingerprint}:
@@ -161,4 +170,8 @@ class Stream:
             found = tensors_from_bytes(state, forms | {"steps": ((), np.int64)}, "state")
         except ModelFileError as error:
             raise InputError(str(error)) from None
-        self.steps, self._state = max(0, int(found.pop("steps"))), found
+        steps = int(found.pop("steps"))
+        if not 0 <= steps <= _MOST_STEPS:
+            raise InputError(f"state: steps must be from 0 to {_MOST_STEPS:,}, not {steps:,}")
+        self.steps = steps
+        self._state = found
