@@ -51,6 +51,11 @@ class TextPreprocessor:
         """The token id of unknown words."""
         return self.encoding.unknown
 
+    @property
+    def takes_ids(self) -> bool:
+        """Whether the inputs are token ids, as lists or as texts of numbers: the model has no vocabulary."""
+        return self.encoding.kind == "index" and cast("IndexEncoding", self.encoding).takes_ids
+
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
         """The n texts in any container, or one text; for words at spaces, a text may be a list of words. columns: where
         a data frame has the texts. Errors as `Model.predict`.
@@ -88,7 +93,7 @@ class TextPreprocessor:
             sequences = [self.steps.fit_ids(ids) for ids in sequences]
         for n, ids in enumerate(sequences):
             if not len(ids):
-                raise InputError(f"row {n} has no word")
+                raise InputError(f"row {n} {self._why_empty}")
         if not self.columns:
             return sequences
         from gatewise.data.row_columns import sequences_with_columns
@@ -104,12 +109,16 @@ class TextPreprocessor:
         except InputError as error:
             raise InputError(f"row 0: {error}") from None
         if not len(found.sequence):
-            raise InputError("row 0 has no word")
+            raise InputError(f"row 0 {self._why_empty}")
         if not self.columns:
             return found
         from gatewise.data.row_columns import sequences_with_columns
 
         return found._replace(sequence=sequences_with_columns([found.sequence], [item], self.columns)[0])
+
+    @property
+    def _why_empty(self) -> str:
+        return "has no token but pads (id 0), which the network leaves out" if self.takes_ids else "has no word"
 
     def _tokenized(self, text: str) -> Encoded:
         found = self.encoding.tokenize(text)

@@ -11,6 +11,7 @@ import pydantic_core
 
 from gatewise.errors import InputError
 from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.stream import Stream
 from gatewise.ragged import Ragged
 from gatewise.row import with_columns
@@ -70,7 +71,7 @@ class ModelEndpoint(Endpoint):
         self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
         self.input_kinds = "series" if self.input_kind == "series" else "texts"
         series = [[0.5] * model.channels, [-0.5] * model.channels]
-        self.example: Any = EXAMPLE_TEXT if self.input_kind == "text" else series
+        self.example: Any = _example_text(model) if self.input_kind == "text" else series
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
         batch = partial(metrics.batch, name)
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
@@ -119,7 +120,12 @@ class ModelEndpoint(Endpoint):
         if self.input_kind == "text":
             if isinstance(item, str):
                 return item
-            raise RequestError(field, f"{field} must be a string: the model reads texts")
+            if not takes_ids(self.model):
+                raise RequestError(field, f"{field} must be a string: the model reads texts")
+            if isinstance(item, list) and all(isinstance(id, float) and id.is_integer() for id in item):
+                return " ".join(f"{id:.0f}" for id in item)
+            size = self.model.architecture.vocab_size
+            raise RequestError(field, f"{field} must be token ids below {size:,}: a list, or a string with spaces")
         with suppress(ValueError):  # the steps differ
             if not isinstance(item, str) and (series := as_array(item)).shape[1:] == (channels,):
                 return series
@@ -186,6 +192,18 @@ class ModelEndpoint(Endpoint):
             except InputError:
                 return job.path.format(n)
         return job.path.removesuffix("[{}]")  # they can be read one by one, but not together
+
+
+def takes_ids(model: Model) -> bool:
+    """Whether the model has no vocabulary, and its texts are token ids."""
+    return isinstance(model.preprocessor, TextPreprocessor) and model.preprocessor.takes_ids
+
+
+def _example_text(model: Model) -> str:
+    if not takes_ids(model):
+        return EXAMPLE_TEXT
+    last = model.architecture.vocab_size - 1
+    return " ".join(str(min(id, last)) for id in (3, 1, 4, 2))
 
 
 def estimate_tokens(inputs: Sequence[Any]) -> int:

@@ -78,13 +78,18 @@ class IndexEncoding:
         index = {str(word): id for id, word in enumerate(words)}
         return cls(vocab_size, index, 1, None, lower, _ASCII_SPACES, stripped)
 
+    @property
+    def takes_ids(self) -> bool:
+        """Whether the words of a text are token ids: there is no vocabulary."""
+        return not self.index
+
     def texts(self, inputs: Any) -> Any:
         """Lists of token ids, or of words, as texts; one list of ids is one text. Other inputs as they are."""
         ids = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu" and inputs.ndim in (1, 2)
         inputs = inputs.tolist() if ids else inputs
         if not isinstance(inputs, list | tuple):
             return inputs
-        if not self.index and inputs and all(isinstance(id, int | np.integer) for id in inputs):
+        if self.takes_ids and inputs and all(isinstance(id, int | np.integer) for id in inputs):
             inputs = [inputs]
         plain = (str, bytes, dict)
         return [
@@ -94,7 +99,7 @@ class IndexEncoding:
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,). Raises InputError for a lone surrogate or a too long text."""
         utf8(text, _LONGEST)
-        if not self.index and text.isascii() and text.replace(" ", "").isdigit():  # in a fraction of the time
+        if self.takes_ids and text.isascii() and text.replace(" ", "").isdigit():  # in a fraction of the time
             with suppress(OverflowError):
                 ids = np.array(text.split(), dtype=np.int64)
                 if ids.max() < self.vocab_size:
@@ -103,7 +108,13 @@ class IndexEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the row, from 0."""
-        return [self.encode(text) for text in checked_texts(texts, _LONGEST)]
+        found = []
+        for row, text in enumerate(checked_texts(texts, _LONGEST)):
+            try:
+                found.append(self.encode(text))
+            except InputError as error:
+                raise InputError(f"row {row}: {error}") from None
+        return found
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words as they are spelled in the text, and their spans."""
@@ -132,7 +143,7 @@ class IndexEncoding:
 
     def _id(self, word: str) -> int | None:
         """Of a word in lower case where all letters are; None for one that is left out."""
-        if not self.index:
+        if self.takes_ids:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocab_size):
                 raise InputError(f"{quote(word)} is not a token id below {self.vocab_size:,}")
             return int(word)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gatewise.errors import InputError
 from gatewise.model.folder import kind_of, read_folder
@@ -19,6 +19,7 @@ from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import KIND, PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, SubwordEncoding
+from gatewise.text.index import IndexEncoding
 from gatewise.text.tokens import RESPELLING
 from gatewise.types import Array, Task
 
@@ -53,6 +54,13 @@ class Pretrained:
             return _from_language_model(found)
         bundled = isinstance(pretrained, str | Path) and str(pretrained) == BUNDLED
         return _from_classifier(found, "the bundled model" if bundled else "classifier")
+
+    def texts(self, inputs: Any) -> Any:
+        """Lists of token ids as texts, where the model reads ids. Other inputs as they are."""
+        preprocessor = self.preprocessor
+        if not isinstance(preprocessor, TextPreprocessor) or not preprocessor.takes_ids:
+            return inputs
+        return cast(IndexEncoding, preprocessor.encoding).texts(inputs)
 
     @property
     def has_lstm(self) -> bool:

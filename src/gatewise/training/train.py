@@ -138,16 +138,19 @@ def train(
     own = {"task": task, "sample_weight": sample_weight, "layout": layout}
     if isinstance(data, Mapping) and is_frame(data.get("train")):  # frames by split, such as a datasets.DatasetDict
         data, validation = data["train"], data.get("validation") if validation is None else validation
-    columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
-    labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
-    if threshold is not None:
-        labelled.target.check_threshold(threshold)
-    seed = checked_seed(seed, resume)
     start = None
     if pretrained is not None:
         from gatewise.training.pretrained import Pretrained  # here, as few runs have one
 
         start = Pretrained.of(pretrained)
+        data = start.texts(data)
+        if isinstance(validation, tuple):
+            validation = (start.texts(validation[0]), *validation[1:])
+    columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
+    labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
+    if threshold is not None:
+        labelled.target.check_threshold(threshold)
+    seed = checked_seed(seed, resume)
     changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
     optional = {"unlabelled": unlabelled, "rules": rules, "validation": validation, "groups": groups}
     given: dict[str, Any] = {name: value is not None for name, value in optional.items()}

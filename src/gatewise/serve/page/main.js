@@ -216,6 +216,7 @@ function showModel(model) {
 	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
 		el("optgroup", { label: safeText(group, 40) }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.title, 120)) : [])))));
 	byId("examples").hidden = !examples.length;
+	if (model.model.token_ids) box.placeholder = `Write token ids below ${model.model.token_ids}, separated by spaces. The model has no vocabulary.`;
 	if (inputs === "series") {
 		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
 		byId("words").classList.add("numbers");
@@ -276,7 +277,9 @@ async function startPage(linked) {
 
 function useFirstExample(found) {
 	const [example = null] = examples;
-	const ask = store.get().model.model.inputs === "series" ? "paste a row of your data" : "write a text like those that it was trained on";
+	const { inputs, token_ids: ids } = store.get().model.model;
+	const askText = ids ? `write token ids below ${ids}, separated by spaces` : "write a text like those that it was trained on";
+	const ask = inputs === "series" ? "paste a row of your data" : askText;
 	takeColumns(example);
 	store.set(example ? { ...found, text: example.text, example } : { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` });
 }

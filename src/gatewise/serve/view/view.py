@@ -29,6 +29,7 @@ from gatewise.explain.units import UnitsReport
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.members.contributions import has_contributions
 from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
@@ -67,12 +68,16 @@ class View:
 
     @cached_property
     def about(self) -> Json:
-        """The model in a few numbers, part of every answer."""
+        """The model in a few numbers, part of every answer. token_ids: of a model without a vocabulary, how many."""
         model = self.model
         network = serialize.network_json(model.architecture, model.target)
         found = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
         names = model.preprocessor.columns
-        return found | ({"columns": names.names_by_type} if names else {})
+        if names:
+            found["columns"] = names.names_by_type
+        if isinstance(model.preprocessor, TextPreprocessor) and model.preprocessor.takes_ids:
+            found["token_ids"] = model.architecture.vocab_size
+        return found
 
     @cached_property
     def frequent(self) -> range | None:
