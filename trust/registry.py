@@ -18,12 +18,13 @@ from trust.attacks import (
     numbers,
     rows,
     server,
+    stops,
     streams,
     wheels,
 )
 
 MODULES = (
     *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, concurrency),
-    *(imports_keras, imports_onnx, imports_text, imports_torch, server, streams, wheels),
+    *(imports_keras, imports_onnx, imports_text, imports_torch, server, stops, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

@@ -163,7 +163,7 @@ def serving(*words: object, program: Sequence[str] = ("-m", "gatewise")) -> Iter
 
 
 def children(pid: int) -> list[int]:
-    """The worker processes of a server; none where there is no /proc."""
+    """The worker processes of a server; none where there is no /proc. One that has ended has no command any more."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -171,7 +171,7 @@ def children(pid: int) -> list[int]:
             command = (entry / "cmdline").read_bytes()
         except OSError:  # it has ended since
             continue
-        if parent == pid and b"spawn_main" in command:
+        if parent == pid and command and b"resource_tracker" not in command:
             found.append(int(entry.name))
     return found
 

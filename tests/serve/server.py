@@ -6,13 +6,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
-import uvicorn
-
-from gatewise.serve.app import create_app
-from gatewise.serve.run import _config
+from gatewise.serve.listener import Listener
+from gatewise.serve.server import Server as ServerInProcess
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
 from trust.server import Answer, Server, read, serving
@@ -23,14 +21,13 @@ __all__ = ["Answer", "Server", "serving"]  # of trust
 @contextmanager
 def served(models: Mapping[str, Any], **settings: Any) -> Iterator[int]:
     """The port of these models and forecasters, which a thread of this process serves until the block ends."""
-    state = State(models, Settings(tuple(models), **settings))
-    with socket.create_server(("127.0.0.1", 0)) as sock, ThreadPoolExecutor(1) as pool:
-        port: int = sock.getsockname()[1]
-        server = uvicorn.Server(_config(state.settings, create_app(state, port)))
-        running = pool.submit(server.run, [sock])
+    state = State(models, Settings(tuple(models), port=0, **settings))
+    with closing(Listener(state.settings)) as listener, ThreadPoolExecutor(1) as pool:
+        server = ServerInProcess(state, listener, on_start=lambda: None)
+        running = pool.submit(server.run)
         wait_for(lambda: server.started or running.done())
-        yield port
-        server.should_exit = True
+        yield listener.port
+        server.stop()
         running.result()
     state.close()
 

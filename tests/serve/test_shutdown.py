@@ -3,19 +3,18 @@ requests on one connection are answered in their order, also by the refusal of w
 """
 
 import json
+import os
 import signal
-import threading
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from uvicorn.supervisors import Multiprocess
 
-from gatewise.serve import run
-from gatewise.serve.settings import Settings
 from gatewise.text import TokenEncoding
 from tests.serve.server import Server, connect, read_reply, refuses, serving, wait_for
 from tests.small_models import small_model
@@ -57,6 +56,124 @@ def test_the_end_while_a_client_stalls(slow: Path, workers: int, again: bool) ->
         assert again or "Traceback" not in server.log
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="other systems cannot keep new clients out")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clients_that_wait_to_be_accepted_are_answered(folders: dict[str, Path], workers: int) -> None:
+    """64 clients connect while the server does not run; some send their request after it has begun to stop."""
+    with serving(folders["reviews"], "--workers", workers) as server, ExitStack() as opened:
+        wait_for(lambda: len(children(server.process.pid)) == (workers if workers > 1 else 0))
+        processes = [server.process.pid, *children(server.process.pid)]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        clients = [opened.enter_context(connect(server.port)) for _ in range(64)]
+        for sock in clients[:50]:
+            sock.sendall(predict(server, 3))
+        os.kill(server.process.pid, signal.SIGTERM)
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.4)  # the server has begun to stop, and waits for them
+        for sock in clients[50:]:
+            sock.sendall(predict(server, 3))
+        replies = [read_reply(sock) for sock in clients]
+        assert {reply.status for reply in replies} <= {200, 503}
+        assert {reply.status for reply in replies[50:]} == {503}
+        assert {reply.headers["connection"] for reply in replies} == {"close"}
+        refused = replies[-1]
+        assert refused.error["code"] == "stopping"
+        assert server.process.wait(60) == 0
+        assert refuses(server.port)
+        assert "Traceback" not in server.log
+
+
+def test_clients_of_a_unix_socket_that_wait_are_answered(
+    folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "gatewise.sock"
+    request = b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(folders["reviews"], "--uds", str(path)) as server, ExitStack() as opened:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        clients = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(40)]
+        for sock in clients:
+            sock.connect(str(path))
+            sock.sendall(request)
+        os.kill(server.process.pid, signal.SIGTERM)
+        os.kill(server.process.pid, signal.SIGCONT)
+        assert {read_reply(sock).status for sock in clients} <= {200, 503}
+        assert server.process.wait(60) == 0
+        assert not path.exists()
+
+
+# A server that sends a signal to itself, or to its parent, at one place of its start.
+SIGNALLED = """import os, signal
+import gatewise.serve.run as run
+import gatewise.serve.server as server
+import gatewise.serve.state as state
+from gatewise.cli import main
+real = {owner}.{name}
+def signalled(*given, **options):
+    {owner}.{name} = real
+    os.kill(os.getpid(), {number})
+    return real(*given, **options)
+{owner}.{name} = signalled
+main()"""
+PLACES = [
+    "run.load_models",
+    "run.Listener",
+    "run.State",
+    "server.Server.run",
+    "server._config",
+    "server.Server.startup",
+]
+
+
+def run_signalled(model: Path, place: str, number: int, *words: object) -> subprocess.Popen[str]:
+    """A server that gets the signal at this place."""
+    owner, _, name = place.rpartition(".")
+    program = SIGNALLED.format(owner=owner, name=name, number=int(number))
+    command = [sys.executable, "-c", program, "serve", "-m", str(model), "--port", "0", *map(str, words)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_signal_during_the_start_ends_the_server(folders: dict[str, Path], place: str, number: int) -> None:
+    """At once or after the start; never with a traceback, and never without an effect."""
+    with run_signalled(folders["reviews"], place, number) as process:
+        _, log = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + number), log
+        assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("place", ["run.load_models", "run.State", "run.Supervisor.run"])
+def test_a_signal_during_the_start_ends_a_server_with_workers(folders: dict[str, Path], place: str) -> None:
+    with run_signalled(folders["reviews"], place, signal.SIGTERM, "--workers", 2) as process:
+        _, log = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + signal.SIGTERM), log
+        assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("place", ["run.load_models", "run.State"])
+def test_a_reload_during_the_start_waits_for_it(folders: dict[str, Path], place: str, workers: int) -> None:
+    with run_signalled(folders["reviews"], place, signal.SIGHUP, "--reload", "--workers", workers) as process:
+        assert process.stderr is not None
+        lines = [next(process.stderr), next(process.stderr)]
+        assert any("serving reviews" in line for line in lines), lines
+        assert any("reloaded reviews" in line for line in lines), lines
+        process.terminate()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def test_a_closed_terminal_ends_the_server_as_sigterm_does(folders: dict[str, Path]) -> None:
+    with serving(folders["reviews"]) as server, connect(server.port) as sock:
+        sock.sendall(predict(server, 3))
+        assert read_reply(sock).status == 200
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(60) == 0
+        assert "Traceback" not in server.log
+
+
 def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
     with serving(folders["reviews"], "--workers", 2) as server:
         workers = children(server.process.pid)
@@ -65,31 +182,6 @@ def test_workers_end_with_their_parent(folders: dict[str, Path]) -> None:
         server.process.wait()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         assert refuses(server.port)
-
-
-@pytest.mark.parametrize("is_ready", [False, True])
-def test_workers_that_are_killed_before_they_are_ready_end_the_server(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_ready: bool
-) -> None:
-    """Five in a row; one that gets ready makes it begin again, and one that answers keeps the server."""
-
-    def worker() -> Any:
-        return SimpleNamespace(is_ready=lambda timeout: is_ready)
-
-    monkeypatch.setattr(Multiprocess, "__init__", lambda self, config, sockets: None)
-    monkeypatch.setattr(Multiprocess, "keep_subprocess_alive", lambda self: self.processes.__setitem__(0, worker()))
-    monkeypatch.setattr(run, "_on_stop", lambda first, again: None)
-    workers: Any = run._Workers.__new__(run._Workers)
-    workers.processes, workers.should_exit, workers.signal_queue = [worker(), worker()], threading.Event(), []
-    ready = threading.Semaphore(0)
-    workers.__init__(SimpleNamespace(settings=Settings(("m",))), None, ready)
-    for number in range(9):
-        if number == 4:
-            ready.release()
-        assert not workers.should_exit.is_set()
-        workers.keep_subprocess_alive()
-    assert workers.should_exit.is_set() != is_ready
-    assert (capsys.readouterr().err == "gatewise: the worker processes end before they are ready\n") != is_ready
 
 
 @pytest.fixture(scope="module")

@@ -329,7 +329,7 @@ def _await_replaced(server: Server, killed: int) -> None:
     while len(now := children(server.process.pid)) != 2 or killed in now:
         assert time.monotonic() < end, "the killed worker is not replaced"
         time.sleep(0.05)
-    assert f"Child process [{killed}] died" in server.log, server.log[-200:]
+    assert f"worker process {killed} has ended (SIGKILL)" in server.log, server.log[-200:]
 
 
 def _await_sum(server: Server, least: int, most: int) -> None:

@@ -9,7 +9,7 @@ from gatewise.cli.options import command, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
 from gatewise.serve.settings import Settings
-from gatewise.system.processes import event_loop
+from gatewise.system.processes import RELOAD_SIGNAL, block_signal, event_loop
 
 _MODELS = "Folder of a model or forecaster; its name is the folder's. May be repeated. Default: the bundled model."
 
@@ -35,6 +35,8 @@ def serve(given: Any) -> None:
     gatewise serve -m models/imdb-fast
     gatewise serve -m models/imdb-fast -m models/gestures --port 9000 --workers 2
     """
+    if given.reload:
+        block_signal(RELOAD_SIGNAL)  # one that comes before the server is ready would end it
     for package in ("fastapi", "uvicorn", "httptools", event_loop(), "prometheus_client"):  # a loop is a package
         if find_spec(package) is None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
@@ -34,19 +33,11 @@ _Unit = Annotated[int, Path(ge=0, le=100_000, description="The unit; backward un
 _Layer = Annotated[int | None, Query(ge=0, le=100, description="From 0; the default is the top layer.")]
 
 
-def create_app(state: State, port: int, running: Callable[[], AbstractContextManager[None]] = nullcontext) -> Any:
-    """The application that serves these models at `port`. running: entered before the first request, and left after
-    the last one.
-    """
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with running():
-            yield
-
+def create_app(state: State, port: int) -> Any:
+    """The application that serves these models at `port`."""
     docs: dict[str, Any] = {"docs_url": None, "redoc_url": None}  # they load scripts from other servers
     names: dict[str, Any] = {"title": "gatewise", "version": __version__, "generate_unique_id_function": _operation_id}
-    app = FastAPI(**names, **docs, lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(**names, **docs, redirect_slashes=False)
     app.include_router(_routes(state))
     app.include_router(_open_inference_routes(state))
     _add_page(app)

@@ -58,5 +58,10 @@ def http_error(error: BaseException) -> HTTPError:
         field = str(error.errors()[0]["loc"][-1])
         return HTTPError(422, "bad_field", "a parameter is out of range or not valid", field)
     if isinstance(error, asyncio.CancelledError):  # the shutdown timeout is over
-        return HTTPError(503, "stopping", "the server is stopping", headers=((b"connection", b"close"),))
+        return stopping()
     return HTTPError(500, "internal", "the server failed; its log says where")
+
+
+def stopping() -> HTTPError:
+    """What a client is told whose request the server does not answer any more. It can send it to another server."""
+    return HTTPError(503, "stopping", "the server is stopping", headers=((b"connection", b"close"),))

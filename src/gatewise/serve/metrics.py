@@ -1,10 +1,12 @@
 """Prometheus metrics. Labels are models, routes, statuses and reasons, never a text or a path from a client."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from gatewise.system.processes import is_alive
@@ -13,9 +15,28 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def share_metrics(folder: str) -> Iterator[None]:
+    """Let the processes that start meanwhile count in files of this folder."""
+    before = os.environ.get(_FOLDER)
+    os.environ[_FOLDER] = folder
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # as when it is imported
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FOLDER]
+        else:
+            os.environ[_FOLDER] = before
+        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+
+
 class Metrics:
-    """The metrics of one worker process. Several workers share the folder PROMETHEUS_MULTIPROC_DIR, and each of them
-    reports the sum. A model is "" where a request names none.
+    """The metrics of one worker process. Several workers share a folder (`share_metrics`), and each of them reports the
+    sum. A model is "" where a request names none.
     """
 
     type = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,7 +82,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""
-        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        folder = os.environ.get(_FOLDER)
         if folder is None:
             return generate_latest(self._registry)
         for pid in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:

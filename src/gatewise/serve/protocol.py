@@ -42,6 +42,12 @@ class Connection(HttpToolsProtocol):
         self._writing_since: float | None = None  # since when the client has read nothing
         self._stopping = False
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client has no request that the server works on, and may send one."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        return is_idle and self._rejection is None and not self.transport.is_closing()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reading_since = self.loop.time()  # the read timeout starts when a client connects

@@ -19,13 +19,13 @@ import time
 import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gatewise.serve.http_error import HTTPError, http_error
+from gatewise.serve.http_error import HTTPError, http_error, stopping
 from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
@@ -49,7 +49,6 @@ _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
 _WINDOWS = {b"gzip": 31, b"deflate": 15}  # of zlib, by Content-Encoding
 _REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
-_PROCESS = secrets.token_hex(6)
 _NUMBERS = itertools.count()
 
 Scope = MutableMapping[str, Any]
@@ -74,6 +73,7 @@ class SecurityMiddleware:
     hosts: frozenset[bytes]
     direct: Mapping[str, Handler]
     parameters: Callable[[str], frozenset[str]]
+    _process: str = field(default_factory=lambda: secrets.token_hex(6))  # begins the ids of its requests
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -81,11 +81,12 @@ class SecurityMiddleware:
                 await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        arrived_late = self.state.refusing and scope["path"] not in _WITHOUT_TOKEN
         disconnected = disconnected_of(scope)
         # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
         scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         headers = dict(scope["headers"])
-        identity = _identity(headers)
+        identity = _identity(headers, self._process)
 
         async def send_secured(message: dict[str, Any]) -> None:
             nonlocal status
@@ -94,7 +95,7 @@ class SecurityMiddleware:
                 sent = message["headers"] = [*message["headers"], *SECURITY_HEADERS, *identity]
                 if not any(name == b"cache-control" for name, _ in sent):
                     sent.append(_NO_STORE)
-                if not self.state.ready:
+                if not self.state.ready and _CLOSE not in sent:
                     sent.append(_CLOSE)
             disconnected()  # tells uvicorn, too
             await send(message)
@@ -102,6 +103,8 @@ class SecurityMiddleware:
         try:
             self._check_headers(scope, headers)
             body: bytes | None = await self._read_body(scope, headers, receive) if scope["method"] == "POST" else b""
+            if arrived_late:  # after its body, which would otherwise reset the connection before the client reads this
+                raise stopping()
 
             async def receive_body() -> dict[str, Any]:
                 nonlocal body
@@ -215,11 +218,11 @@ def disconnected_of(scope: Scope) -> Callable[[], bool]:
     return found
 
 
-def _identity(headers: Headers) -> list[tuple[bytes, bytes]]:
+def _identity(headers: Headers, process: str) -> list[tuple[bytes, bytes]]:
     """What a response repeats: the request's id, or a new one, and its traceparent, if they are well-formed."""
     request_id, trace = headers.get(b"x-request-id"), headers.get(b"traceparent")
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
-        request_id = f"{_PROCESS}-{next(_NUMBERS):x}".encode()
+        request_id = f"{process}-{next(_NUMBERS):x}".encode()
     if trace is None or not _TRACEPARENT.fullmatch(trace):
         return [(b"x-request-id", request_id)]
     return [(b"x-request-id", request_id), (b"traceparent", trace)]

@@ -1,5 +1,6 @@
 """What the routes share: the served models, their threads, the metrics."""
 
+import multiprocessing
 import os
 import sys
 import threading
@@ -45,7 +46,8 @@ def load_models(settings: Settings) -> dict[str, Any]:
 
 class State:
     """The state of one worker process. Every model has made a prediction, so the first request does not pay for lazy
-    initialisation. ready: whether the server is not stopping. explanations: predictions of the page, prefix predictions
+    initialisation. models: what is served, by name. ready: whether the server is not stopping. refusing: whether
+    requests that arrive now are answered with 503. explanations: predictions of the page, prefix predictions
     and units; attributions: what takes seconds. Raises InputError naming a model that cannot predict.
     """
 
@@ -57,8 +59,11 @@ class State:
         self.explanations = ExplainQueue("gatewise-explain", settings, _MAX_EXPLANATIONS, quick)
         self.attributions = ExplainQueue("gatewise-attribution", settings, _MAX_ATTRIBUTIONS, slow, returns_memory=True)
         self._reloading = threading.Lock()
+        self._reload_waits = False
+        self.models = dict(models)
         self.endpoints = self._endpoints_of(models)
         self.ready = True
+        self.refusing = False
 
     def _endpoints_of(self, models: Mapping[str, Any]) -> dict[str, Endpoint]:
         found: dict[str, Endpoint] = {}
@@ -79,24 +84,40 @@ class State:
         model that they were sent to. Raises GatewiseError, and serves what it served, if one cannot be loaded.
         """
         with self._reloading:
-            self.endpoints = self._endpoints_of(load_models(self.settings))
+            self._reload_waits = False
+            models = load_models(self.settings)
+            self.endpoints = self._endpoints_of(models)
+            self.models = models
+
+    def try_reload(self) -> bool:
+        """`reload`; False, with a line in the log, where the models stay as they are."""
+        try:
+            self.reload()
+        except (GatewiseError, OSError, MemoryError) as error:
+            reason = str(error) or type(error).__name__
+            print(f"gatewise: the models stay as they are: {reason}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     def reload_in_thread(self) -> None:
-        """`reload` on SIGHUP, in a thread of its own. The log says what came of it."""
+        """`reload` on SIGHUP, in a thread of its own. The log says what came of it. A reload that has not begun yet
+        reads the folders as they are then, so a second one does not wait behind it.
+        """
+        if self._reload_waits:
+            return
+        self._reload_waits = True
 
         def work() -> None:
-            try:
-                self.reload()
+            if self.try_reload():
                 print(f"gatewise: reloaded {', '.join(self.endpoints)}", file=sys.stderr, flush=True)
-            except GatewiseError as error:
-                print(f"gatewise: the models stay as they are: {error}", file=sys.stderr, flush=True)
 
         threading.Thread(target=work, daemon=True).start()
 
     def reload_others(self) -> None:
         """Let the other worker processes reload: their parent passes the signal on."""
-        if self.settings.workers > 1 and RELOAD_SIGNAL is not None:
-            os.kill(os.getppid(), RELOAD_SIGNAL)
+        parent = multiprocessing.parent_process()
+        if self.settings.workers > 1 and RELOAD_SIGNAL is not None and parent is not None and parent.is_alive():
+            os.kill(parent.pid or 0, RELOAD_SIGNAL)
 
     def metrics_text(self) -> bytes:
         """The metrics in the text format of Prometheus."""

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
+    from multiprocessing.context import BaseContext
 
 RELOAD_SIGNAL: int | None = getattr(signal, "SIGHUP", None)
 """The signal that asks a server to read its files again. Windows: None."""
 
+_SO_ATTACH_FILTER = 26  # of Linux, which Python's socket module does not name
 _ROOT = Path("/")
 _SECONDS = 10.0  # for which a quota is cached
 _UNLIMITED = 1 << 30
@@ -97,6 +101,65 @@ def one_listener(sock: socket.socket) -> None:
 
     exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # of Windows alone
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if exclusive is None else exclusive, 1)
+
+
+def ignore_new_clients(sock: socket.socket) -> None:
+    """Leave attempts to connect to a listening TCP socket without an answer, for all processes that share it. Who has
+    connected, or is about to, is not affected. Linux only; other systems have no such filter, and nothing happens.
+
+    A classic BPF program drops every packet with SYN and without ACK, which is the first one of a connection (RFC 9293,
+    section 3.5). The program sees the packet from its TCP header on.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import socket
+
+    program = (
+        (0x30, 0, 0, 13),  # load the byte with the flags
+        (0x54, 0, 0, 0x12),  # keep SYN and ACK
+        (0x15, 0, 1, 0x02),  # SYN alone: go on; else skip one instruction
+        (0x06, 0, 0, 0),  # drop the packet
+        (0x06, 0, 0, 0xFFFFFFFF),  # accept all of it
+    )
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *fields) for fields in program))
+    with suppress(OSError):  # a sandbox may not allow it
+        filter_program = struct.pack("HL", len(program), ctypes.addressof(instructions))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+
+
+@contextmanager
+def blocked_signals(numbers: Iterable[int]) -> Iterator[None]:
+    """Keep signals pending in this thread, and in the processes that it starts meanwhile. Windows: has no such mask."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def block_signal(number: int | None) -> None:
+    """Keep a signal pending until `receive_signals` has it. None, and Windows: nothing happens."""
+    if number is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+
+
+def receive_signals(numbers: Iterable[int]) -> None:
+    """Receive signals that were blocked, also those that came meanwhile. Windows: none can be blocked."""
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def worker_context() -> BaseContext:
+    """How the server starts its worker processes. Linux: by a fork, which takes milliseconds and shares the memory of
+    the models. Elsewhere by a new process: libraries of macOS fail in forked ones.
+    """
+    import multiprocessing
+
+    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 def workers_unavailable() -> str:
