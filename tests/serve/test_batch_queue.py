@@ -19,6 +19,8 @@ from gatewise.serve.endpoint import ModelEndpoint, Predictions
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
+from gatewise.target import target_of
+from gatewise.types import Task
 
 EVENTS: list[str] = []  # of the queue and its jobs, in one test
 Test = Callable[[BatchQueue, "Work"], Awaitable[None]]
@@ -174,7 +176,7 @@ async def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch(queue: B
     [
         ("reviews", ["good"] * 5, 413, "a request holds 1 to 4 texts, not 5"),
         ("reviews", ["good " * 40], 413, "a request holds at most 30 tokens, not about 41"),
-        ("gestures", [np.zeros((31, 2))], 413, "a request holds at most 30 time steps, not about 31"),
+        ("gestures", [np.zeros((31, 2))], 413, "a request holds at most 30 steps, not about 31"),
         ("reviews", ["good"] * 4, None, ""),
     ],
 )
@@ -196,12 +198,12 @@ def test_a_request_that_never_fits_into_the_queue_is_413(
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Model], task: str) -> None:
+def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Model], task: Task) -> None:
     """The response would contain NaN, which is not JSON."""
     model = models["tokens"]
     [keys] = [keys for keys, _ in keys_of(*joined(model.preprocessor.encode_batch(["bad end"])), 1)]
     ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))
-    target = replace(model.target, task=task)
+    target = target_of(model.classes, task)
     ensemble = replace(model.ensemble, members=(model.ensemble.lstm, ngrams), weights=(1.0, 1e300), target=target)
     model = replace(model, ensemble=ensemble)
 

@@ -22,6 +22,7 @@ from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
 if TYPE_CHECKING:
+    from gatewise.model.input_format import InputFormat
     from gatewise.model.series_preprocessor import SeriesPreprocessor
     from gatewise.model.step_rule import StepRule
     from gatewise.text.index import IndexEncoding
@@ -45,6 +46,13 @@ class TextPreprocessor:
     def inputs(self) -> Inputs:
         """What it makes: token ids."""
         return Inputs("tokens", self.encoding.vocab_size, columns=self.columns)
+
+    @cached_property
+    def format(self) -> InputFormat:
+        """How clients of a server write texts, or token ids where there is no vocabulary."""
+        from gatewise.model.input_format import TextFormat, TokenIdFormat  # a prediction does without
+
+        return TokenIdFormat(self.encoding.vocab_size) if self.takes_ids else TextFormat()
 
     @property
     def unknown(self) -> int | None:

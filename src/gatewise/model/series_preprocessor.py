@@ -15,6 +15,7 @@ from gatewise.data.row_columns import rows_with_columns, sequences_with_columns,
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
 from gatewise.members.member import Inputs
+from gatewise.model.input_format import InputFormat, SeriesFormat
 from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.storage.fields import fields_from
 from gatewise.text import Encoded
@@ -119,6 +120,11 @@ class SeriesPreprocessor:
         if not self.window:
             return Inputs("channels", size, columns=self.columns)
         return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size, self.columns)
+
+    @cached_property
+    def format(self) -> InputFormat:
+        """How clients of a server write series."""
+        return SeriesFormat(self.channels)
 
     def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""

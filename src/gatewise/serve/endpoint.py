@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,20 +10,18 @@ import pydantic_core
 
 from gatewise.errors import InputError
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.stream import Stream
 from gatewise.ragged import Ragged
 from gatewise.row import with_columns
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
-from gatewise.serve.schemas import PredictRequest, RequestError, as_array, with_row
+from gatewise.serve.schemas import PredictRequest, RequestError, with_row
 from gatewise.serve.settings import Settings
 from gatewise.serve.view.view import View
 from gatewise.target import Logits
 from gatewise.types import Array
 
-EXAMPLE_TEXT = "A warm, funny and honest film."
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
 _CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)
@@ -58,7 +55,8 @@ class Endpoint:
 class ModelEndpoint(Endpoint):
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
 
-    input_kind: "text" or "series"; input_kinds: its plural. example: an input as JSON; example_row: its columns.
+    format: how clients write its inputs; input_kind: the name of that, "text" or "series". example_row: the columns of
+    the example of the format.
     """
 
     def __init__(
@@ -68,10 +66,8 @@ class ModelEndpoint(Endpoint):
         self.model = model
         self.view = View(model)
         self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
-        self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
-        self.input_kinds = "series" if self.input_kind == "series" else "texts"
-        series = [[0.5] * model.channels, [-0.5] * model.channels]
-        self.example: Any = _example_text(model) if self.input_kind == "text" else series
+        self.format = model.preprocessor.format
+        self.input_kind = self.format.name
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
         batch = partial(metrics.batch, name)
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
@@ -84,12 +80,11 @@ class ModelEndpoint(Endpoint):
         """
         if not 0 < len(inputs) <= self._most_inputs:
             status, code = (413, "too_many") if inputs else (400, "empty")
-            message = f"a request holds 1 to {self._most_inputs} {self.input_kinds}, not {len(inputs):,}"
+            message = f"a request holds 1 to {self._most_inputs} {self.format.nouns.many}, not {len(inputs):,}"
             raise HTTPError(status, code, message, field.removesuffix("[{}]"))
         tokens = estimate_tokens(inputs)
         if tokens > MAX_QUEUED_TOKENS:
-            unit = "time steps" if self.input_kind == "series" else "tokens"
-            message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {unit}, not about {tokens:,}"
+            message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {self.format.nouns.steps}, not about {tokens:,}"
             raise HTTPError(413, "too_large", message, field.removesuffix("[{}]"))
         queue = self.long if tokens >= LONG else self.short
         found: Predictions = await queue.run(Job(inputs, self.rejected, disconnected, field, tokens))
@@ -100,7 +95,7 @@ class ModelEndpoint(Endpoint):
         kind = self.input_kind
         given = [name for name in ("text", "series", "inputs") if getattr(request, name) is not None]
         if len(given) != 1 or given[0] not in (kind, "inputs"):
-            raise RequestError(kind, f"give either {kind} or inputs; the model reads {self.input_kinds}")
+            raise RequestError(kind, f"give either {kind} or inputs; the model reads {self.format.nouns.many}")
         field, items = (
             ("inputs[{}]", request.inputs) if request.inputs is not None else (kind, [getattr(request, kind)])
         )
@@ -116,32 +111,21 @@ class ModelEndpoint(Endpoint):
 
     def _input_of(self, item: Any, field: str) -> Any:
         """A text, or a series (length, channels) with NaN where a value is missing."""
-        channels = self.model.channels
-        if self.input_kind == "text":
-            if isinstance(item, str):
-                return item
-            if not takes_ids(self.model):
-                raise RequestError(field, f"{field} must be a string: the model reads texts")
-            if isinstance(item, list) and all(isinstance(id, float) and id.is_integer() for id in item):
-                return " ".join(f"{id:.0f}" for id in item)
-            size = self.model.architecture.vocab_size
-            raise RequestError(field, f"{field} must be token ids below {size:,}: a list, or a string with spaces")
-        with suppress(ValueError):  # the steps differ
-            if not isinstance(item, str) and (series := as_array(item)).shape[1:] == (channels,):
-                return series
-        one = " or one number" if channels == 1 else ""
-        steps = f"a list of time steps, each a list of {channels} numbers{one}; null is a missing one"
-        raise RequestError(field, f"{field} must be {steps}")
+        try:
+            return self.format.read(item)
+        except InputError as error:
+            raise RequestError(field, f"{field} {error}") from None
 
     def card(self) -> dict[str, Any]:
         """The model as the page shows it."""
         return self.view.card
 
     def predict_example(self) -> Predictions:
-        """The prediction of `example`."""
-        inputs = [self.example if self.input_kind == "text" else as_array(self.example)]
-        inputs = [with_columns(one, self.example_row) for one in inputs] if self.example_row else inputs
-        sequences = self.model.preprocessor.encode_batch(inputs)
+        """The prediction of the example of the format."""
+        example = self.format.read(self.format.example)
+        if self.example_row:
+            example = with_columns(example, self.example_row)
+        sequences = self.model.preprocessor.encode_batch([example])
         return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
 
     def response(self, found: Predictions, request_id: str | None = None) -> dict[str, Any]:
@@ -192,18 +176,6 @@ class ModelEndpoint(Endpoint):
             except InputError:
                 return job.path.format(n)
         return job.path.removesuffix("[{}]")  # they can be read one by one, but not together
-
-
-def takes_ids(model: Model) -> bool:
-    """Whether the model has no vocabulary, and its texts are token ids."""
-    return isinstance(model.preprocessor, TextPreprocessor) and model.preprocessor.takes_ids
-
-
-def _example_text(model: Model) -> str:
-    if not takes_ids(model):
-        return EXAMPLE_TEXT
-    last = model.architecture.vocab_size - 1
-    return " ".join(str(min(id, last)) for id in (3, 1, 4, 2))
 
 
 def estimate_tokens(inputs: Sequence[Any]) -> int:

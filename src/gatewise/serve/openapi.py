@@ -109,25 +109,25 @@ def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schem
     """Requests by path and name, each with its response or None. Those of /explain are of the first model."""
     predict, infer, stream = (dict[str, tuple[Schema, Schema | None]]() for _ in range(3))
     for one in endpoints:
-        item, kind, found = one.example, one.input_kind, one.predict_example()
+        inputs, found = one.format, one.predict_example()
+        item, kind = inputs.example, inputs.name
         row = one.example_row
         single, both = ({"columns": row}, {"columns": [row] * 2}) if row else ({}, {})
         predict[f"{one.name}: one {kind}"] = {kind: item, **single, "model": one.name}, one.response(found)
         predict[f"{one.name}: several inputs"] = {"inputs": [item] * 2, **both, "model": one.name, "id": "a-7"}, None
         with suppress(InputError):  # not every model can be streamed
             one.model.stream()
-            parts = item.split() if kind == "text" else item
-            stream[f"{one.name}: the start of a stream"] = {"inputs": parts, "model": one.name}, None
+            stream[f"{one.name}: the start of a stream"] = {"inputs": inputs.example_steps, "model": one.name}, None
         if one.model.target.per_step or row:  # a tensor of texts has no columns
             continue
-        shape, datatype = ([1], "BYTES") if kind == "text" else ([1, len(item), len(item[0])], "FP32")
-        request = {"inputs": [{"name": kind, "shape": shape, "datatype": datatype, "data": [item]}]}
+        tensor = {"name": kind, "shape": inputs.example_shape, "datatype": inputs.datatype, "data": [item]}
+        request = {"inputs": [tensor]}
         response = open_inference.response(one, found, validated(InferRequest, request))
         infer[f"{one.name}: one {kind}"] = request, response
     if not endpoints:
         return {}
     first = endpoints[0]
-    explained = {first.input_kind: first.example, "include": ["prediction"]}
+    explained = {first.format.name: first.format.example, "include": ["prediction"]}
     explained |= {"columns": first.example_row} if first.example_row else {}
     answer = first.view.explain(explained)
     del answer["cache"]  # times

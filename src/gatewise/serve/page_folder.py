@@ -36,7 +36,6 @@ from gatewise.serve.view.view import View, unit_json
 
 MAX_INPUTS = 100
 _METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")  # METHODS of model/lstm.js
-_TEXT = "A warm, funny and honest film."
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w./]+)">\n?')
 _ICON = re.compile(r'<link rel="icon" href="([\w./]+)" type="image/svg\+xml">')
 _PRELOAD = re.compile(r'<link rel="preload" [^>]*>\n?')
@@ -104,7 +103,8 @@ def local_view(view: View) -> dict[str, Any]:
     """What the page says of a model whose answers it computes itself."""
     model, methods, frequent = view.model, {}, view.frequent
     metadata, default = model.metadata, model.metadata.attribution_method
-    asked = {"text": _TEXT} if model.architecture.inputs == "tokens" else {"series": [[0.0] * model.channels]}
+    inputs = model.preprocessor.format
+    asked = {inputs.name: inputs.example}
     names = "note", "faithfulness", "faithfulness_note"
     for method in _METHODS:
         try:

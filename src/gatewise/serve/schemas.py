@@ -8,7 +8,6 @@ import re
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, ValidationError
 
 from gatewise.data.schema import RowSchema
@@ -17,7 +16,6 @@ from gatewise.explain.attribution import METHODS
 from gatewise.members.clamp import Clamp, ablate
 from gatewise.row import with_columns
 from gatewise.storage.strict_json import parse_json
-from gatewise.types import Array
 
 MAX_CHANGES = 32
 _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
@@ -383,11 +381,3 @@ def with_row(item: Any, row: dict[str, Any] | None, schema: RowSchema, field: st
             message = str(error).partition(", not '")[0]  # without the value, which is the client's
             raise RequestError(f"{field}.{column.name}", message) from None
     return with_columns(item, values)
-
-
-def as_array(series: Series) -> Array:
-    """A series (steps, channels) float64; NaN where a value is missing. Raises ValueError where its steps differ in
-    their number of channels.
-    """
-    array = np.array(series, dtype=np.float64)  # None becomes NaN
-    return array[:, None] if array.ndim == 1 else array

@@ -28,9 +28,9 @@ from gatewise.explain.serialize import Json
 from gatewise.explain.units import UnitsReport
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.members.contributions import has_contributions
+from gatewise.model.input_format import TokenIdFormat
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.serve.schemas import ExplainRequest, RequestError, as_array, validated, with_row
+from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
 from gatewise.target import TargetScore, check_logits
@@ -57,7 +57,7 @@ class View:
     def __init__(self, model: Model, size: int = _MAX_CACHE) -> None:
         self.model = model
         arch = model.architecture
-        self._field = "text" if arch.inputs == "tokens" else "series"
+        self._format = model.preprocessor.format
         # The multiplications of one step in all LSTMs, without the input product of the first layer.
         before = [0, *(layer.width for layer in arch.layers)]
         units = [(arch.layers[n].units, before[n]) for n, _, _ in arch.lstms()]
@@ -75,8 +75,8 @@ class View:
         names = model.preprocessor.columns
         if names:
             found["columns"] = names.names_by_type
-        if isinstance(model.preprocessor, TextPreprocessor) and model.preprocessor.takes_ids:
-            found["token_ids"] = model.architecture.vocab_size
+        if isinstance(self._format, TokenIdFormat):
+            found["token_ids"] = self._format.vocab_size
         return found
 
     @cached_property
@@ -162,13 +162,14 @@ class View:
 
     def _example(self, asked: ExplainRequest, clamps: tuple[Clamp, ...] = ()) -> tuple[Example, bool]:
         """The example of a request under `clamps`, and whether it was cached."""
-        field, other = ("text", "series") if self._field == "text" else ("series", "text")
+        field = self._format.name
+        [other] = {"text", "series"} - {field}
         if getattr(asked, field) is None or getattr(asked, other) is not None:
             raise RequestError(field, f"the model reads a {field}: give `{field}`, not `{other}`")
         try:
-            item: Any = asked.text if asked.series is None else as_array(asked.series)
-        except ValueError:
-            raise RequestError(field, "each step must have as many numbers as the first one") from None
+            item = self._format.read(getattr(asked, field))
+        except InputError as error:
+            raise RequestError(field, str(error)) from None
         columns = repr(asked.columns and sorted(asked.columns.items()))
         key = item if isinstance(item, str) else (item.shape, item.tobytes()), columns, clamps
         item = with_row(item, asked.columns, self.model.preprocessor.columns, "columns")
@@ -186,7 +187,7 @@ class View:
 
     def _made(self, item: Any, clamps: tuple[Clamp, ...]) -> Example:
         """The example of a text or series. Raises RequestError for one that the model cannot read or overflows at."""
-        field = self._field
+        field = self._format.name
         try:
             clamped = self.model.explained.with_lstm(clamps=clamps)
             example = Example(clamped, *self.model.preprocessor.encode(item), item=item)

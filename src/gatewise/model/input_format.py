@@ -1,0 +1,197 @@
+"""How clients of a server write the inputs of a model: as JSON, and as a tensor of the Open Inference Protocol.
+
+    text      BYTES (n,) or (n, 1)       one string per element
+    series    FP32 (n, steps, channels)  n series of equal length; null or NaN is a missing value
+
+A preprocessor has one (`TextPreprocessor.format`, `SeriesPreprocessor.format`), so that nothing above it asks whether a
+model reads texts or series. Source of the tensors: kserve/open-inference-protocol, `inference_rest.md`, and its binary
+tensor extension.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gatewise.errors import InputError, counted
+from gatewise.types import SERIES, TEXTS, Array, InputNouns
+
+
+class TensorError(InputError):
+    """A tensor that does not hold inputs. place: what is wrong in it, "shape", "data" or one of its elements."""
+
+    def __init__(self, place: str, message: str) -> None:
+        self.place = place
+        super().__init__(message)
+
+
+class InputFormat(ABC):
+    """name: of the field of a request, and of the tensor. datatype: of the tensor."""
+
+    name: ClassVar[str]
+    datatype: ClassVar[str]
+    nouns: ClassVar[InputNouns]
+
+    @property
+    @abstractmethod
+    def example(self) -> Any:
+        """A short input as JSON."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> list[int]:
+        """The shape of the tensor of n inputs, with -1 for a size that is free."""
+
+    @property
+    @abstractmethod
+    def example_shape(self) -> list[int]:
+        """The shape of the tensor of `example` alone."""
+
+    @property
+    @abstractmethod
+    def example_steps(self) -> list[Any]:
+        """The parts of `example` as JSON, as a stream takes them one after the other."""
+
+    @abstractmethod
+    def read(self, item: Any) -> Any:
+        """The input of a value from JSON. Raises InputError, which begins with "must be"."""
+
+    @abstractmethod
+    def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
+        """The n inputs of a tensor. values: bytes, or lists, flat or nested as the shape. Raises TensorError."""
+
+
+@dataclass(frozen=True)
+class TextFormat(InputFormat):
+    """Texts are strings."""
+
+    name: ClassVar[str] = "text"
+    datatype: ClassVar[str] = "BYTES"
+    nouns: ClassVar[InputNouns] = TEXTS
+    shape: ClassVar[list[int]] = [-1]
+    example_shape: ClassVar[list[int]] = [1]
+
+    @property
+    def example(self) -> str:
+        return "A warm, funny and honest film."
+
+    @property
+    def example_steps(self) -> list[Any]:
+        return self.example.split()
+
+    def read(self, item: Any) -> str:
+        if isinstance(item, str):
+            return item
+        raise InputError("must be a string: the model reads texts")
+
+    def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
+        elements = _strings(values) if isinstance(values, bytes) else values
+        array = _as_shaped(shape, np.array(elements, dtype=object))
+        if array.shape[1:] not in ((), (1,)):
+            raise TensorError("shape", "must be [n] or [n, 1], for n strings")
+        texts: list[Any] = array.ravel().tolist()
+        if not all(isinstance(text, str) for text in texts):
+            raise TensorError("data", "must be strings")
+        return texts
+
+
+@dataclass(frozen=True)
+class TokenIdFormat(TextFormat):
+    """Of a model without a vocabulary: lists of token ids, or strings with spaces between them."""
+
+    vocab_size: int
+
+    @property
+    def example(self) -> str:
+        return " ".join(str(min(id, self.vocab_size - 1)) for id in (3, 1, 4, 2))
+
+    def read(self, item: Any) -> str:
+        if isinstance(item, str):
+            return item
+        if isinstance(item, list) and all(isinstance(id, float) and id.is_integer() for id in item):
+            return " ".join(f"{id:.0f}" for id in item)
+        raise InputError(f"must be token ids below {self.vocab_size:,}: a list, or a string with spaces")
+
+
+@dataclass(frozen=True)
+class SeriesFormat(InputFormat):
+    """Series are lists of steps, each a list of one number per channel, or of one channel a number."""
+
+    channels: int
+    name: ClassVar[str] = "series"
+    datatype: ClassVar[str] = "FP32"
+    nouns: ClassVar[InputNouns] = SERIES
+
+    @property
+    def example(self) -> list[list[float]]:
+        return [[0.5] * self.channels, [-0.5] * self.channels]
+
+    @property
+    def shape(self) -> list[int]:
+        return [-1, -1, self.channels]
+
+    @property
+    def example_shape(self) -> list[int]:
+        return [1, len(self.example), self.channels]
+
+    @property
+    def example_steps(self) -> list[Any]:
+        return self.example
+
+    def read(self, item: Any) -> Array:
+        """A series (steps, channels) float64, with NaN for a missing value."""
+        series: Array = np.zeros((0, 0, 0))  # of no shape that is a series
+        with suppress(ValueError, TypeError):  # the steps differ, or something else than a number is among them
+            series = np.array(item, dtype=np.float64)  # None becomes NaN
+        if series.ndim == 1:
+            series = series[:, None]
+        if series.shape[1:] == (self.channels,):
+            return series
+        steps = f"a list of time steps, each a list of {counted(self.channels, 'number')}"
+        if self.channels == 1:
+            steps += " or one number"
+        if series.ndim == 2:
+            steps += f", not of {series.shape[1]}"
+        raise InputError(f"must be {steps}; null is a missing one")
+
+    def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
+        if len(shape) != 3 or shape[2] != self.channels or 0 in shape:
+            raise TensorError("shape", f"must be [n, steps, {self.channels}]")
+        try:
+            numbers = np.frombuffer(values, "<f4") if isinstance(values, bytes) else np.array(values)
+            if numbers.dtype.kind == "U":
+                raise ValueError
+        except ValueError:  # bytes that end within a number, or lists of different lengths
+            raise TensorError("data", "must be numbers, nested as the shape or flat") from None
+        return list(_as_shaped(shape, numbers).astype(np.float32))  # None becomes NaN
+
+
+def _as_shaped(shape: Sequence[int], values: Array) -> Array:
+    """The values, flat or nested as the shape, in that shape."""
+    if values.ndim > 1 and values.shape != tuple(shape):
+        raise TensorError("data", "nested in another way than the shape")
+    if values.size != math.prod(shape):
+        raise TensorError("shape", "the number of values does not fit the shape")
+    return values.reshape(shape)
+
+
+def _strings(raw: bytes) -> list[str]:
+    """The elements of a BYTES tensor: each a length of four bytes, little-endian, and that many bytes of UTF-8."""
+    strings: list[str] = []
+    place = 0
+    while place < len(raw):
+        start = place + 4
+        place = start + int.from_bytes(raw[place:start], "little")
+        if place > len(raw):
+            raise TensorError("data", "the bytes end within an element")
+        try:
+            strings.append(raw[start:place].decode())
+        except UnicodeDecodeError:
+            raise TensorError(f"data[{len(strings)}]", "not UTF-8") from None
+    return strings
