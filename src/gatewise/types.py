@@ -33,17 +33,36 @@ Task = Literal["classification", "multilabel", "regression", "tagging"]
 
 @dataclass(frozen=True)
 class InputNouns:
-    """What a model reads, in words: one input and several, one step and several, and what lengths are counted in."""
+    """What a model reads, in words: one input and several, one step and several, what lengths are counted in, and what
+    no prediction says.
+    """
 
     one: str
     many: str
     step: str
     steps: str
     length: str
+    limitation: str
 
 
-TEXTS = InputNouns("text", "texts", "word", "tokens", "words separated by spaces")
-SERIES = InputNouns("series", "series", "step", "steps", "steps")
+TEXTS = InputNouns(
+    one="text",
+    many="texts",
+    step="word",
+    steps="tokens",
+    length="words separated by spaces",
+    limitation="A prediction is a statement about a text, not about its author.",
+)
+SERIES = InputNouns(
+    one="series",
+    many="series",
+    step="step",
+    steps="steps",
+    length="steps",
+    limitation="It extrapolates to no other range, rate or device.",
+)
+NOUNS = {"text": TEXTS, "series": SERIES, "tokens": TEXTS, "channels": SERIES, "windows": SERIES}
+"""Of the inputs of a user, by kind, and of what the members of a model read."""
 
 LabelType = Literal["str", "int", "float", "bool"]
 """The type of a user's labels."""

@@ -32,7 +32,7 @@ from gatewise.ragged import Ragged
 from gatewise.row import columns_of
 from gatewise.target import Target, join_words, words_of
 from gatewise.target.names import check_array
-from gatewise.types import NO_COLUMNS, SERIES, TEXTS, Array, ColumnNames, InputNouns, Task
+from gatewise.types import NO_COLUMNS, NOUNS, Array, ColumnNames, InputNouns, Task
 
 _DEFAULT: Any = None  # see the class
 _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
@@ -220,7 +220,7 @@ class Labelled:
     @property
     def nouns(self) -> InputNouns:
         """What the inputs are, in words."""
-        return TEXTS if self.kind == "text" else SERIES
+        return NOUNS[self.kind]
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:

@@ -185,7 +185,7 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     if layer:
         x = Ops().merge([below.h for below in example.layer(layer - 1)], arch.layers[layer - 1].merge)  # (T, D)
     else:
-        x = parameters["embedding.weight"][example.read] if arch.inputs == "tokens" else example.read
+        x = example.lstm.embedded(example.read)
     from_x = x.astype(np.float64) @ parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)  # (T, 4)
     order = gates.reading_order
     previous_h = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]

@@ -123,6 +123,14 @@ class LSTM(Member):
         rows = truncate(np.arange(len(sequence)), self.arch)
         return rows, read_columns(np.asarray(sequence), self.arch)[rows]
 
+    def embedded(self, read: Array) -> Array:
+        """What the first layer reads of steps, or of one: the embeddings (T, D) of token ids (T,), or channels (T, C)
+        as they are.
+        """
+        if self.arch.inputs == "channels":
+            return read
+        return np.asarray(self.parameters["embedding.weight"][read])
+
     def activations(self, sequences: Iterable[Array]) -> Iterator[Activations]:
         """The gates and states of each sequence, as `read` returns it, in batches."""
         from gatewise.members.gates import STEPS_PER_BATCH, Activations, Gates

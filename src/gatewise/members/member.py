@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, quote
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.types import SERIES, TEXTS, Array, InputNouns
+from gatewise.types import NOUNS, Array, InputNouns
 
 Rule = Literal["prefix", "shared", "left-out"]
 """How an explanation divides the logits of a member among the steps: by `prefix_logits`, `attribution` or
@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
     @property
     def nouns(self) -> InputNouns:
         """What they are made of, in words."""
-        return TEXTS if self.kind == "tokens" else SERIES
+        return NOUNS[self.kind]
 
     def __str__(self) -> str:
         return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"

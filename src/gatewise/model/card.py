@@ -233,9 +233,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
         lines += _faithfulness(metadata, target)
     if metadata.compression is not None:
         lines += _compression(metadata.compression)
-    about = f"A prediction is a statement about a {arch.nouns.one}, not about its author."
-    if arch.inputs == "channels":
-        about = "It extrapolates to no other range, rate or device."
+    about = arch.nouns.limitation
     reliable = "The model is reliable only on data like its training data."
     labelled_rows = metadata.n_train + metadata.n_validation
     if 0 < labelled_rows < FEW_ROWS and metadata.n_train != metadata.n_validation:
@@ -271,7 +269,9 @@ def _weights_note(ensemble: Ensemble) -> str:
 def predicts(arch: Architecture, target: Target, channels: int | None = None) -> str:
     """What the model predicts, in one or two sentences; of many classes the first ones."""
     count = arch.channels if channels is None else channels
-    inputs = "texts" if arch.inputs == "tokens" else f"series of {counted(count, 'channel')}"
+    inputs = arch.nouns.many
+    if count:
+        inputs += f" of {counted(count, 'channel')}"
     return target.sentence(inputs, arch.nouns.step, _LISTED)
 
 

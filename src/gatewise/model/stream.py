@@ -76,7 +76,9 @@ class Stream:
             )
         self.steps = 0
         self._preprocessor, self._ensemble, self._weight = preprocessor, ensemble, ensemble.lstm_weight
-        self._arch, self._parameters, self._ops = lstm.arch, lstm.parameters, Ops(lstm.ops().kernel.with_threads(1))
+        self._arch = lstm.arch
+        self._embedded = lstm.embedded
+        self._ops = Ops(lstm.ops().kernel.with_threads(1))
         self._steppers: list[tuple[Stepper, str, str]] = []
         self._state: dict[str, Array] = {}
         for _, _, name in lstm.arch.lstms():
@@ -121,7 +123,8 @@ class Stream:
 
     def _step(self, row: Any) -> None:
         """Read one more step: a token id, or channels (C,) float32."""
-        x, state = self._parameters["embedding.weight"][row] if self._arch.inputs == "tokens" else row, self._state
+        x = self._embedded(row)
+        state = self._state
         for stepper, h, c in self._steppers:
             stepper(x, state[h], state[c])
             x = state[h]

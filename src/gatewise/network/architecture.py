@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.fields import fields_from
-from gatewise.types import SERIES, TEXTS, Activation, Array, Gate, InputNouns
+from gatewise.types import NOUNS, Activation, Array, Gate, InputNouns
 
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
@@ -177,7 +177,7 @@ class Architecture:
     @property
     def nouns(self) -> InputNouns:
         """What the network reads, in words."""
-        return TEXTS if self.inputs == "tokens" else SERIES
+        return NOUNS[self.inputs]
 
     @property
     def unidirectional(self) -> bool:

@@ -64,7 +64,7 @@ class Network(Trainable):
         self.arch, self.kernel = arch, kernel
         self.direction_loss = direction_loss if arch.top.width > arch.top.units and not arch.hidden else 0.0
         self.dropout = Dropout(dropout or {}, np.random.default_rng())
-        self.trainable_rows = trainable_rows if arch.inputs == "tokens" else None
+        self.trainable_rows = trainable_rows
         self._start = dict(parameters)
         self._row_of: NDArray[np.int64] | None = None
         if self.trainable_rows is not None:

@@ -164,7 +164,7 @@ def prepare(
     trained = np.append(train, further)
     if preprocessor is None:
         preprocessor = _preprocessor(every, trained, np.append(np.arange(len(data)), further), recipe)
-    elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
+    elif preprocessor.inputs.nouns != data.nouns:
         read = preprocessor.inputs.nouns.many
         raise InputError(f"{data.source}: the pretrained model is for {read}, and these are {data.nouns.many}")
     elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
@@ -228,13 +228,14 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
 
     A batch has `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps.
     """
-    size = preprocessor.inputs.size
+    inputs = preprocessor.inputs
+    size = inputs.size
     if data.kind == "series":
         recipe = with_values(recipe, {"ngrams.order": 0})
     if recipe.ngrams.order:
         check_vocab_size(size)
     arch = recipe.architecture("tokens" if data.kind == "text" else "channels", size, data.target.outputs)
-    arch = replace(arch, unread=preprocessor.inputs.unread)
+    arch = replace(arch, unread=inputs.unread)
     full_sequences = preprocessor.encode_batch(data.inputs)
     sequences, settings = [truncate(s, arch) for s in full_sequences], recipe.optimisation
     if settings.min_batch_tokens:

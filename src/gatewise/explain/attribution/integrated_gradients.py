@@ -36,6 +36,15 @@ from gatewise.types import Array
 
 Baseline = Literal["unknown", "pad", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
+_BASELINE_TEXTS: dict[str, dict[Baseline, str]] = {
+    "tokens": {
+        "unknown": "an unknown word",
+        "pad": "a pad",
+        "zero": "an embedding of zeros",
+        "mean": "the mean word",
+    },
+    "channels": {"zero": "the training data's mean", "mean": "this series' mean"},
+}
 
 _STEPS_PER_BATCH = 24_576  # rows of a batch, each with 4H numbers three times over
 _STATES_PER_BATCH = 1 << 22  # rows times the units of a layer
@@ -65,18 +74,15 @@ class IntegratedGradients(Method):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
     def _baseline_of(self, net: LSTM) -> Baseline:
+        known = _BASELINE_TEXTS[net.arch.inputs]
+        if self.baseline is not None and self.baseline not in known:
+            raise InputError(f"a {net.arch.nouns.one} has the baselines {' and '.join(known)}, not {self.baseline}")
         if self.baseline is not None:
             return self.baseline
         return "pad" if net.arch.inputs == "tokens" and net.arch.padding == "none" else "zero"
 
     def _baseline_text(self, net: LSTM) -> str:
-        texts = {
-            "unknown": "an unknown word",
-            "pad": "a pad",
-            "zero": "an embedding of zeros" if net.arch.inputs == "tokens" else "the training data's mean",
-            "mean": "the mean word" if net.arch.inputs == "tokens" else "this series' mean",
-        }
-        return texts[self._baseline_of(net)]
+        return _BASELINE_TEXTS[net.arch.inputs][self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
         noun, binary = ensemble.target.score_noun, ensemble.lstm.arch.gate == "binary"
@@ -110,19 +116,17 @@ class IntegratedGradients(Method):
 
     def _path(self, example: Example) -> _Path:
         net, baseline = example.lstm, self._baseline_of(example.lstm)
+        x = net.embedded(example.read)
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
-            x = table[example.read]
             if baseline == "unknown" and net.unknown is None:
                 raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
             base = np.zeros_like(table[0])
             if baseline != "zero":
                 base = table.mean(axis=0) if baseline == "mean" else table[PAD if baseline == "pad" else net.unknown]
-        elif baseline in ("zero", "mean"):
-            x = np.asarray(example.read, dtype=net.parameters["dense.bias"].dtype)
-            base = x.mean(axis=0) if baseline == "mean" else np.zeros_like(x[0])
         else:
-            raise InputError(f"a series has the baselines zero and mean, not {baseline}")
+            x = np.asarray(x, dtype=net.parameters["dense.bias"].dtype)
+            base = x.mean(axis=0) if baseline == "mean" else np.zeros_like(x[0])
         score = example.lstm_score
         return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points, example.step)
 
