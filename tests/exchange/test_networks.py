@@ -65,6 +65,29 @@ def test_without_pooling_every_step_has_logits_in_keras(keras: ModuleType) -> No
     np.testing.assert_allclose(found[:3], model.ensemble.lstm.logits([sequence]), rtol=0, atol=1e-5)
 
 
+def test_keras_computes_with_one_thread_of_torch(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((12,)), layers.Embedding(TOKENS.vocab_size, 4), layers.LSTM(7), layers.Dense(1, "sigmoid")]
+    )
+    threads = []
+    call = layers.LSTM.call
+
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(layers.LSTM, "call", counted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        gw.from_keras(network, word_index=TOKENS, classes=["no", "yes"])
+        assert set(threads) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_large_logits_are_compared(keras: ModuleType) -> None:
     """A float32 probability of 1 tells nothing of its logit: the check must not read it from there."""
     layers = keras.layers

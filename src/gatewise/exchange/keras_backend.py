@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +42,22 @@ def keras_module() -> Any:
             del os.environ[_VARIABLE]
         else:
             os.environ[_VARIABLE] = before
+
+
+@contextmanager
+def one_torch_thread(keras: Any) -> Iterator[None]:
+    """One thread for the operations of torch, where it is the backend of Keras. The number before is set again."""
+    if keras.config.backend() != "torch":
+        yield
+        return
+    # Keras has imported its backend. An import here would make torch a requirement of this package.
+    torch = sys.modules["torch"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _set_backend() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.exchange.keras_backend import keras_module
+from gatewise.exchange.keras_backend import keras_module, one_torch_thread
 from gatewise.exchange.keras_roles import Role, Roles
 from gatewise.network.architecture import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
@@ -99,7 +99,9 @@ class KerasSource(Source):
         tensor = self.keras.ops.convert_to_tensor(x.astype(np.int32 if self.tokens else np.float32))
         self.roles = Roles(tensor, self.pad, self.tokens)
         try:
-            [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
+            # Keras computes an LSTM step by step. Each step is small, so that more threads only wait for each other.
+            with one_torch_thread(self.keras):
+                [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
         finally:
             self.roles = None
         return [*found, Operation("output", "output", "the end").ran(None, self._array(output))]
