@@ -114,7 +114,7 @@ def literals(name: str) -> list[str]:
 def answers(chapter: str) -> list[str]:
     """What a chapter says when its question is answered: the strings of `text:`."""
     source = (PAGE / "lesson" / f"{chapter}.js").read_text(encoding="utf-8")
-    found = re.findall(r'text: (?:"([^"\n]+)"|`((?:\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`])*)`)', source)
+    found = re.findall(r'text:\s*(?:"([^"\n]+)"|`((?:\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`])*)`)', source)
     return [normal(re.sub(r"\$\{(?:[^{}]|\{[^{}]*\})*\}", "{}", a or b)) for a, b in found]
 
 

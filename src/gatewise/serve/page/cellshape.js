@@ -44,7 +44,7 @@ function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, ..
 export const WIDE = layout({
 	box: [800, 420],
 	body: [110, 56, 600, 300, 26],
-	...{ memory: 112, bus: 318, from: 98, to: 701, columns: [200, 302, 404, 506, 594], gatesAt: 250, inputAt: 184, outputAt: 196 },
+	memory: 112, bus: 318, from: 98, to: 701, columns: [200, 302, 404, 506, 594], gatesAt: 250, inputAt: 184, outputAt: 196,
 	gate: [98, 52],
 	lines: [-6, 17],
 	symbols: true,
@@ -68,7 +68,7 @@ export const WIDE = layout({
 export const COMPACT = layout({
 	box: [420, 460],
 	body: [8, 62, 404, 330, 22],
-	...{ memory: 110, bus: 358, from: 0, to: 403, columns: [56, 140, 224, 308, 366], gatesAt: 286, inputAt: 198, outputAt: 208 },
+	memory: 110, bus: 358, from: 0, to: 403, columns: [56, 140, 224, 308, 366], gatesAt: 286, inputAt: 198, outputAt: 208,
 	gate: [79, 50],
 	lines: [-6, 17],
 	radius: 14,
@@ -91,7 +91,7 @@ export const COMPACT = layout({
 export const LARGE = layout({
 	box: [900, 560],
 	body: [66, 84, 700, 400, 30],
-	...{ memory: 140, bus: 450, from: 0, to: 876, columns: [160, 322, 484, 646, 716], gatesAt: 360, inputAt: 260, outputAt: 280 },
+	memory: 140, bus: 450, from: 0, to: 876, columns: [160, 322, 484, 646, 716], gatesAt: 360, inputAt: 260, outputAt: 280,
 	gate: [154, 84],
 	lines: [-8, 30],
 	radius: 22,

@@ -86,7 +86,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	/** Predict until the newest text has its answer. */
 	async function run() {
 		running = true;
-		await null; // one change of the store can call `load` more than once
+		await Promise.resolve(); // one change of the store can call `load` more than once
 		for (let done = 0; done !== current && !isEmpty(); ) {
 			done = current;
 			await predict(done);

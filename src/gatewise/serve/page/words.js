@@ -22,7 +22,8 @@ export function pieces(text, part, raw = false) {
 	const out = [];
 	for (const piece of all) {
 		const before = text.slice(at, piece.from);
-		if (before) out.length ? (out.at(-1).gap += before) : out.push({ show: "", gap: before });
+		if (before && out.length) out.at(-1).gap += before;
+		else if (before) out.push({ show: "", gap: before });
 		const isStart = piece.from === piece.to;
 		const own = text.slice(Math.max(at, piece.from), piece.to);
 		const show = isStart ? "⊢" : raw ? own : safeText(own, 80);

@@ -344,7 +344,7 @@ export const MEASURES = {
 		const [dense] = model.network.dense;
 		return product(dense.weight, lastOf(run), dense.bias)[0] - run.logit;
 	}),
-	padsBehind: perExample((ids) => runOf([...ids, ...new Array(700).fill(PAD)], [], { pads: 0 }).probability),
+	padsBehind: perExample((ids) => runOf([...ids, ...Array(700).fill(PAD)], [], { pads: 0 }).probability),
 
 	ownMemory: () => [16, 83, 3, 42, 71].map(changeOfOthers),
 	sumOfMemory: perExample((ids) => memoryError(runOf(ids), ({ f, i, g }, n, before) => f[n] * before + i[n] * g[n])),

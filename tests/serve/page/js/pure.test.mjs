@@ -11,7 +11,7 @@ const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await pag
 const { numbersAt, stepFormula, stepLine } = await page("cellmath");
 const { changeText, lineOf, headingText, methodNotes, othersText, scoreText, sumText, number, valueText, weightsText } = await page("value");
 const { fitToModel, parseChange, readFragment, writeChange, writeFragment } = await page("url");
-const { covers, createStore, directionOf, layerOf, START, selectedWord, unitCount } = await page("store");
+const { covers, directionOf, layerOf, START, selectedWord, unitCount } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
 const { differenceOf } = await page("compare");
 

@@ -97,7 +97,12 @@ export function handle(node, options) {
 
 /** A number to drag that chooses the unit of the lesson; to reset it, that of the chapter. */
 export const unitHandle = (node, lesson) => handle(node, {
-	...{ label: "Unit", min: 0, max: lesson.model.units - 1, step: 1, value: 0, format: String },
+	label: "Unit",
+	min: 0,
+	max: lesson.model.units - 1,
+	step: 1,
+	value: 0,
+	format: String,
 	onInput: (unit) => lesson.set({ unit }),
 	reset: () => lesson.set({ unit: null }),
 });
