@@ -32,10 +32,15 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 		sequences.forEach((one, n) => numbers.set(one.flat(), (n * numbers.length) / sequences.length));
 		const lengths = BigInt64Array.from(sequences, (one) => BigInt(one.length));
 		const found = await session.run({
-			...(tokenizer ? { tokens: new ort.Tensor("int64", numbers, shape) } : { series: new ort.Tensor("float32", numbers, shape) }),
+			...(tokenizer
+				? { tokens: new ort.Tensor("int64", numbers, shape) }
+				: { series: new ort.Tensor("float32", numbers, shape) }),
 			lengths: new ort.Tensor("int64", lengths, [sequences.length]),
 		});
-		const { data, dims: [, width] } = found.probabilities ?? found.values;
+		const {
+			data,
+			dims: [, width],
+		} = found.probabilities ?? found.values;
 		return inputs.map((_, n) => answer(Array.from(data.slice(n * width, (n + 1) * width))));
 	}
 
@@ -60,7 +65,8 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 		const { task, classes, thresholds } = about;
 		const named = Object.fromEntries(classes.map((name, k) => [name, values[k]]));
 		if (task === "regression") return { values };
-		if (task === "multilabel") return { labels: classes.filter((_, k) => values[k] >= (thresholds[k] ?? 0.5)), probabilities: named };
+		if (task === "multilabel")
+			return { labels: classes.filter((_, k) => values[k] >= (thresholds[k] ?? 0.5)), probabilities: named };
 		const scaled = values.map((p, k) => p / Math.max(thresholds[k] ?? 1, 1e-300));
 		const scores = thresholds.length === 1 ? [0, values[1] >= thresholds[0] ? 1 : -1] : scaled;
 		return { label: classes[scores.indexOf(Math.max(...scores))], probabilities: named };

@@ -15,10 +15,20 @@ async function request(path, options, read = (response) => response.json()) {
 		if (error.name === "AbortError") throw error;
 	}
 	if (response.ok && body) return body;
-	throw Object.assign(new Error(body?.error?.message ?? (response.ok ? "The answer is incomplete." : `The server answered ${response.status}.`)), { status: response.status });
+	throw Object.assign(
+		new Error(
+			body?.error?.message ?? (response.ok ? "The answer is incomplete." : `The server answered ${response.status}.`),
+		),
+		{ status: response.status },
+	);
 }
 
-const posted = (body, signal) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+const posted = (body, signal) => ({
+	method: "POST",
+	headers: { "content-type": "application/json" },
+	body: JSON.stringify(body),
+	signal,
+});
 
 export const api = {
 	explain: (body, signal) => request("explain", posted(body, signal)),
@@ -27,5 +37,6 @@ export const api = {
 	stream: (body) => request("stream", posted(body), (response) => response.text()),
 	/** name: of a served model; null for the first one. */
 	model: (name) => request(name === null ? "model" : `model?${new URLSearchParams({ model: name })}`),
-	unit: (unit, layer, model) => request(`units/${unit}?${new URLSearchParams({ layer, ...(model === null ? {} : { model }) })}`),
+	unit: (unit, layer, model) =>
+		request(`units/${unit}?${new URLSearchParams({ layer, ...(model === null ? {} : { model }) })}`),
 };

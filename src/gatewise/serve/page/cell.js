@@ -11,9 +11,20 @@ export function createCell(root, { onGate } = {}) {
 	const stage = el("div", { class: "cellstage" });
 	const numbers = el("dl", { class: "numbers" });
 	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "Numbers as a list"), numbers);
-	const key = (name, meaning) => el("span", {}, el("span", { class: `legendline ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
+	const key = (name, meaning) =>
+		el("span", {}, el("span", { class: `legendline ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
 	const width = el("span");
-	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width));
+	root.append(
+		stage,
+		el(
+			"p",
+			{ class: "celllegend legend muted" },
+			key("plus", "above 0"),
+			key("minus", "below 0"),
+			key("gate", "gate"),
+			width,
+		),
+	);
 	let parts = null;
 	let view = null;
 	let shape = null;
@@ -25,31 +36,70 @@ export function createCell(root, { onGate } = {}) {
 		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {}, titles: {} };
 		const size = { class: `cell${shape === LARGE ? " large" : ""}`, viewBox: `0 0 ${box[0]} ${box[1]}` };
 		parts.title = svg("title", { id: "celltitle" });
-		const arrow = { id: "arrow", viewBox: "0 0 10 10", refX: 0, refY: 5, markerWidth: 16, markerHeight: 16, orient: "auto" };
-		const marker = svg("marker", { ...arrow, markerUnits: "userSpaceOnUse" }, svg("path", { d: "M0,0L10,5L0,10z", class: "head" }));
+		const arrow = {
+			id: "arrow",
+			viewBox: "0 0 10 10",
+			refX: 0,
+			refY: 5,
+			markerWidth: 16,
+			markerHeight: 16,
+			orient: "auto",
+		};
+		const marker = svg(
+			"marker",
+			{ ...arrow, markerUnits: "userSpaceOnUse" },
+			svg("path", { d: "M0,0L10,5L0,10z", class: "head" }),
+		);
 		const [left, top, width, height, rx] = body;
-		const picture = svg("svg", { ...size, role: "group", "aria-labelledby": "celltitle" },
-			parts.title, svg("defs", {}, marker), rect(left, top, width, height, "body", { rx }));
+		const picture = svg(
+			"svg",
+			{ ...size, role: "group", "aria-labelledby": "celltitle" },
+			parts.title,
+			svg("defs", {}, marker),
+			rect(left, top, width, height, "body", { rx }),
+		);
 		for (const [name, d] of Object.entries(shape.paths)) {
 			const bus = !(name in CARRIES);
 			const end = name === "tanh" ? null : "url(#arrow)"; // no room for a head there
 			parts.edges[name] = svg("path", { class: `edge ${bus ? "bus" : ""}`, d, "marker-end": end });
 			parts.flows[name] = svg("path", { class: "flow", d });
 			// The pointer meets a line within 7 units of it.
-			picture.append(svg("g", {}, tooltip(name), parts.edges[name], parts.flows[name], svg("path", { class: "reach", d })));
+			picture.append(
+				svg("g", {}, tooltip(name), parts.edges[name], parts.flows[name], svg("path", { class: "reach", d })),
+			);
 		}
 		for (const [name, [x, y]] of Object.entries(shape.gates)) {
 			parts.closed[name] = svg("path", { class: "closed", d: `M${x - 9},${y - shape.gate[1] / 2 - 9}h18` });
 			picture.append(parts.closed[name], gateBox(name, x, y));
 		}
 		for (const [name, [x, y, sign]] of Object.entries(shape.points)) {
-			parts.points[`P:${name}`] = svg("g", { class: "point" }, tooltip(`P:${name}`), svg("circle", { cx: x, cy: y, r: shape.radius }), text([x, y + middle], null, sign));
+			parts.points[`P:${name}`] = svg(
+				"g",
+				{ class: "point" },
+				tooltip(`P:${name}`),
+				svg("circle", { cx: x, cy: y, r: shape.radius }),
+				text([x, y + middle], null, sign),
+			);
 		}
 		const [tx, ty, tw, th] = shape.tanh;
-		parts.points.T = svg("g", { class: "point" }, tooltip("T"), svg("ellipse", { cx: tx, cy: ty, rx: tw, ry: th }), text([tx, ty + middle - 1], "small", "tanh"));
-		for (const [name, letter] of [["x", "x"], ["up", "h"]]) {
+		parts.points.T = svg(
+			"g",
+			{ class: "point" },
+			tooltip("T"),
+			svg("ellipse", { cx: tx, cy: ty, rx: tw, ry: th }),
+			text([tx, ty + middle - 1], "small", "tanh"),
+		);
+		for (const [name, letter] of [
+			["x", "x"],
+			["up", "h"],
+		]) {
 			const [x, y, r] = shape[name];
-			parts.points[`N:${name}`] = svg("g", { class: "node" }, svg("circle", { cx: x, cy: y, r }), text([x, y + middle], "small", letter));
+			parts.points[`N:${name}`] = svg(
+				"g",
+				{ class: "node" },
+				svg("circle", { cx: x, cy: y, r }),
+				text([x, y + middle], "small", letter),
+			);
 		}
 		picture.append(...Object.values(parts.points));
 		for (const [name, [x, y, w, h]] of Object.entries(shape.pills)) {
@@ -59,7 +109,8 @@ export function createCell(root, { onGate } = {}) {
 		for (const [name, place] of Object.entries(shape.labels ?? {})) {
 			picture.append(text(place, "label", { c0: "previous c", h0: "previous h", c: "memory c", h: "output h" }[name]));
 		}
-		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
+		for (const [name, place] of Object.entries(shape.texts))
+			picture.append((parts.texts[name] = text(place, "number")));
 		[parts.word, parts.upText] = [text(shape.word, "wordname"), text(shape.upText, "label")];
 		picture.append(parts.word, parts.upText);
 		stage.replaceChildren(picture);
@@ -69,7 +120,14 @@ export function createCell(root, { onGate } = {}) {
 	const text = ([x, y, anchor], name, content = "") => drawText(x, y, content, name, anchor);
 
 	/** The name of a gate; whole where it fits. */
-	const nameOf = (name, isClamped = false) => (isClamped ? (shape === COMPACT ? "clamped" : `${name} clamped`) : shape.symbols ? GATES[name] : GATES[name].replace(" gate", ""));
+	const nameOf = (name, isClamped = false) =>
+		isClamped
+			? shape === COMPACT
+				? "clamped"
+				: `${name} clamped`
+			: shape.symbols
+				? GATES[name]
+				: GATES[name].replace(" gate", "");
 
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;
@@ -113,10 +171,14 @@ export function createCell(root, { onGate } = {}) {
 		setText(parts.upText, destination(n));
 		const compact = !shape.labels;
 		const names = compact ? { c0: "prev. c ", h0: "prev. h ", c: "c ", h: "h " } : {};
-		for (const [name, node] of Object.entries(parts.texts)) setText(node, (names[name] ?? "") + signed(n[numberOf(name)]));
+		for (const [name, node] of Object.entries(parts.texts))
+			setText(node, (names[name] ?? "") + signed(n[numberOf(name)]));
 		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
 		setText(parts.word, named(shape.wordLength ?? (compact ? 22 : 40)));
-		const rows = Object.entries(NUMBERS).flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
+		const rows = Object.entries(NUMBERS).flatMap(([name, label]) => [
+			el("dt", {}, label),
+			el("dd", {}, fmt(n[name], 3, !"fio".includes(name))),
+		]);
 		numbers.replaceChildren(...rows);
 	}
 

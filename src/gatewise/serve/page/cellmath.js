@@ -12,7 +12,20 @@ export function numbersAt(unit, t) {
 	const cPrev = there ? unit.c[before] : unit.c0;
 	const hPrev = there ? unit.h[before] : unit.h0;
 	const tanh = Math.tanh(c);
-	return { i, f, g, o, c, h, cPrev, hPrev, kept: f * cPrev, written: i * g, tanh, contribution: unit.contribution?.[t] ?? null };
+	return {
+		i,
+		f,
+		g,
+		o,
+		c,
+		h,
+		cPrev,
+		hPrev,
+		kept: f * cPrev,
+		written: i * g,
+		tanh,
+		contribution: unit.contribution?.[t] ?? null,
+	};
 }
 
 // The formulas of the steps in the notation of the arithmetic; "_" begins a subscript.
@@ -30,7 +43,10 @@ export function stepFormula(s, unit) {
 	const last = unit.contribution ? "network logits = dense(pool(h_1 … h_T))" : "x_t of the next layer = h_t";
 	const formula = FORMULAS[s - 1] ?? last;
 	const there = unit.direction === "backward" ? formula.replaceAll("t−1", "t+1") : formula;
-	return there.split(/_(?:\{([^}]+)\}|(\w))/).map((text, n) => ({ text: text ?? "", sub: n % 3 > 0 })).filter(({ text }) => text);
+	return there
+		.split(/_(?:\{([^}]+)\}|(\w))/)
+		.map((text, n) => ({ text: text ?? "", sub: n % 3 > 0 }))
+		.filter(({ text }) => text);
 }
 
 // Why each step is there.
@@ -46,7 +62,10 @@ const REASONS = [
 
 /** Why step s (1 to 7) is there, for a unit and its words or steps. */
 export const reasonOf = (s, unit, tokenNoun) => {
-	const line = unit.direction === "backward" ? REASONS[s - 1].replace("the previous one", "the next one").replace("at the next word", "at the previous word") : REASONS[s - 1];
+	const line =
+		unit.direction === "backward"
+			? REASONS[s - 1].replace("the previous one", "the next one").replace("at the next word", "at the previous word")
+			: REASONS[s - 1];
 	return tokenNoun === "word" ? line : line.replaceAll("word", "step");
 };
 
@@ -69,12 +88,14 @@ export const NUMBERS = {
 const POINTS = { "P:forget": "kept", "P:input": "written", "P:add": "c", "P:output": "h", T: "tanh" };
 
 /** The number that a part of the cell carries: an edge, a gate "G:f" or a point "P:add". */
-export const numberOf = (part) => (part === "h0" ? "hPrev" : (POINTS[part] ?? CARRIES[part]?.[0] ?? part.replace("G:", "")));
+export const numberOf = (part) =>
+	part === "h0" ? "hPrev" : (POINTS[part] ?? CARRIES[part]?.[0] ?? part.replace("G:", ""));
 
 /** One line on a part of the cell: the name of its number, the formula and the value. */
 export function partTitle(part, n, tokenNoun) {
 	if (part === "x") return `x, the input of the layer at this ${tokenNoun}: a vector`;
-	if (part.startsWith("feed")) return `The ${tokenNoun} and the previous h of all units enter the ${GATES[part.slice(4)]}`;
+	if (part.startsWith("feed"))
+		return `The ${tokenNoun} and the previous h of all units enter the ${GATES[part.slice(4)]}`;
 	const name = numberOf(part);
 	return `${NUMBERS[name] ?? "tanh c"} = ${fmt(n[name], 2, !"fio".includes(name))}${part === "hup" ? `, ${destination(n)}` : ""}`;
 }

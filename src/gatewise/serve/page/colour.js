@@ -27,10 +27,11 @@ export function mix(stops, at) {
 
 const made = new Map();
 /** 256 colours as 32-bit RGBA, little-endian as ImageData has them. kind: signed or gate; theme: light or dark. */
-export const lut = (kind, theme) => once(made, `${kind} ${theme}`, () => {
-	const colours = Array.from({ length: 256 }, (_, n) => mix(STOPS[kind][theme], n / 255));
-	return Uint32Array.from(colours, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
-});
+export const lut = (kind, theme) =>
+	once(made, `${kind} ${theme}`, () => {
+		const colours = Array.from({ length: 256 }, (_, n) => mix(STOPS[kind][theme], n / 255));
+		return Uint32Array.from(colours, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
+	});
 
 /** Draw levels (0 to 255) on a canvas, one pixel each, row by row. */
 export function paintLevels(canvas, levels, columns, kind) {

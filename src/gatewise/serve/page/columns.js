@@ -6,7 +6,10 @@ import { el, safeText, setText, signed } from "./dom.js";
 /** Fields in `parent` for the `columns` of the store. An empty field is a missing value, null. */
 export function createColumns(parent, { numeric, categorical }, store) {
 	const fields = new Map();
-	const valueOf = ([name, { input }]) => [name, input.value === "" ? null : numeric.includes(name) ? input.valueAsNumber : input.value];
+	const valueOf = ([name, { input }]) => [
+		name,
+		input.value === "" ? null : numeric.includes(name) ? input.valueAsNumber : input.value,
+	];
 	const read = () => store.set({ columns: Object.fromEntries([...fields].map(valueOf)) });
 	for (const name of [...numeric, ...categorical]) {
 		const kind = numeric.includes(name) ? { type: "number", step: "any" } : { type: "text", maxlength: 1000 };

@@ -9,13 +9,16 @@ import { differingWords } from "./words.js";
 
 /** How many words differ, in a sentence. counts: of the first text and of the second. */
 export const differenceOf = ([a, b], noun) =>
-	(a || b ? `Marked: ${a} ${noun}${a === 1 ? "" : "s"} of the first text, ${b} of the second.` : `No ${noun} differs.`);
+	a || b ? `Marked: ${a} ${noun}${a === 1 ? "" : "s"} of the first text, ${b} of the second.` : `No ${noun} differs.`;
 
 export function createCompare(root, store, api) {
 	const parts = partsOf(root);
 	const { box, status, pair } = parts;
-	const views = Object.entries({ First: parts.first, Second: parts.second }).map(([name, side]) =>
-		({ name, head: side.firstElementChild, ...createReading(side, side, { label: `${name} text` }) }));
+	const views = Object.entries({ First: parts.first, Second: parts.second }).map(([name, side]) => ({
+		name,
+		head: side.firstElementChild,
+		...createReading(side, side, { label: `${name} text` }),
+	}));
 	const second = createStore(); // of the second text, which is explained for the class of the first one
 	const loader = createLoader(second, api, { hasUnits: false });
 
@@ -48,19 +51,38 @@ export function createCompare(root, store, api) {
 		});
 		const [before, after] = both.map((data) => data.prediction);
 		if (before.target !== after.target || second.get().text !== other.inputText) return "";
-		if (state.data.inputText === other.inputText) return "Both texts are the same. Change the second one: the words that differ are marked.";
+		if (state.data.inputText === other.inputText)
+			return "Both texts are the same. Change the second one: the words that differ are marked.";
 		const tokenNoun = tokenNounOf(state);
-		const [one, two] = compared.map((list) => list.map((word) => word.toLowerCase()).sort().join(" "));
-		const changed = labelOf(after, other.model) === labelOf(before, state.data.model) ? "The prediction is the same" : "The prediction changes";
-		const difference = one === two && tokenNoun === "word"
-			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
-			: differenceOf(marked.map((set) => set.size), tokenNoun);
+		const [one, two] = compared.map((list) =>
+			list
+				.map((word) => word.toLowerCase())
+				.sort()
+				.join(" "),
+		);
+		const changed =
+			labelOf(after, other.model) === labelOf(before, state.data.model)
+				? "The prediction is the same"
+				: "The prediction changes";
+		const difference =
+			one === two && tokenNoun === "word"
+				? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
+				: differenceOf(
+						marked.map((set) => set.size),
+						tokenNoun,
+					);
 		return `${changed}: ${changeText(before, after)}. ${difference}`;
 	}
 
 	store.subscribe((state, keys) => {
 		const isOther = state.data && state.data.prediction.target !== second.get().target;
-		if (keys.has("b") || keys.has("method") || keys.has("columns") || (keys.has("data") && state.b !== null && (second.get().error || isOther))) load();
+		if (
+			keys.has("b") ||
+			keys.has("method") ||
+			keys.has("columns") ||
+			(keys.has("data") && state.b !== null && (second.get().error || isOther))
+		)
+			load();
 		if (keys.has("b") || keys.has("data") || keys.has("colourScale")) draw(state);
 	});
 	second.subscribe(() => draw(store.get()));

@@ -5,20 +5,43 @@ import { tokenNounOf } from "./store.js";
 import { methodNotes, scoreText, sumText } from "./value.js";
 
 export function createDetails(root, store) {
-	const method = el("select", { "aria-label": "Attribution method", onchange: () => store.set({ method: method.value }) });
-	const scale = createSelect({ onchange: () => store.set({ colourScale: scale.value }) }, [["absolute", "the same for every text"], ["relative", "relative to this text"]]);
-	const target = el("select", { "aria-label": "Class to explain", onchange: () => store.set({ target: target.value || null }) });
-	const against = el("select", { "aria-label": "Class to compare with", onchange: () => store.set({ against: against.value || null }) });
-	const score = el("span", { class: "scorechoice", hidden: true }, el("label", {}, "explain ", target), el("label", {}, " against ", against));
+	const method = el("select", {
+		"aria-label": "Attribution method",
+		onchange: () => store.set({ method: method.value }),
+	});
+	const scale = createSelect({ onchange: () => store.set({ colourScale: scale.value }) }, [
+		["absolute", "the same for every text"],
+		["relative", "relative to this text"],
+	]);
+	const target = el("select", {
+		"aria-label": "Class to explain",
+		onchange: () => store.set({ target: target.value || null }),
+	});
+	const against = el("select", {
+		"aria-label": "Class to compare with",
+		onchange: () => store.set({ against: against.value || null }),
+	});
+	const score = el(
+		"span",
+		{ class: "scorechoice", hidden: true },
+		el("label", {}, "explain ", target),
+		el("label", {}, " against ", against),
+	);
 	const sums = el("p", { class: "sum" });
 	const notes = [0, 1].map(() => el("p", { class: "muted note" }));
 	const counts = el("p", { class: "muted note" });
 	const methodLabel = el("label", {}, "Method ", method);
-	root.prepend(el("div", { class: "attributionrow" }, methodLabel, el("label", {}, "Scale of the colours ", scale), score), sums, ...notes, counts);
+	root.prepend(
+		el("div", { class: "attributionrow" }, methodLabel, el("label", {}, "Scale of the colours ", scale), score),
+		sums,
+		...notes,
+		counts,
+	);
 
 	function drawMethods(attribution, model) {
 		const names = attribution ? attribution.methods : Object.keys(model?.faithfulness ?? {});
-		if (method.options.length !== names.length) method.replaceChildren(...names.map((name) => el("option", { value: name })));
+		if (method.options.length !== names.length)
+			method.replaceChildren(...names.map((name) => el("option", { value: name })));
 		const shown = model?.model.task === "regression" ? (x) => scoreText(x, true) : fmt;
 		[...method.options].forEach((option, n) => {
 			const found = model?.faithfulness[names[n]];
@@ -34,10 +57,17 @@ export function createDetails(root, store) {
 		score.hidden = !state.choice || labels.length < (task === "classification" ? 3 : 2);
 		if (score.hidden) return;
 		against.parentElement.hidden = task !== "classification";
-		const first = task === "regression" ? "the first number" : task === "multilabel" ? "the most probable label" : "the prediction";
-		for (const [select, name, value] of [[target, first, state.target], [against, "all others", state.against]]) {
+		const first =
+			task === "regression" ? "the first number" : task === "multilabel" ? "the most probable label" : "the prediction";
+		for (const [select, name, value] of [
+			[target, first, state.target],
+			[against, "all others", state.against],
+		]) {
 			if (select.options.length !== labels.length + 1) {
-				select.replaceChildren(el("option", { value: "" }, name), ...labels.map((one) => el("option", { value: one }, safeText(one))));
+				select.replaceChildren(
+					el("option", { value: "" }, name),
+					...labels.map((one) => el("option", { value: one }, safeText(one))),
+				);
 			}
 			select.value = labels.includes(value) ? value : "";
 		}

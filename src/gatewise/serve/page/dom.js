@@ -37,7 +37,8 @@ export const el = (tag, props, ...children) => fill(document.createElement(tag),
 export const svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
 
 /** The elements of the HTML with data-part, by that name. */
-export const partsOf = (root) => Object.fromEntries(Array.from(root.querySelectorAll("[data-part]"), (one) => [one.dataset.part, one]));
+export const partsOf = (root) =>
+	Object.fromEntries(Array.from(root.querySelectorAll("[data-part]"), (one) => [one.dataset.part, one]));
 
 export const button = (label, props, ...more) => el("button", { type: "button", ...props }, label, ...more);
 
@@ -46,16 +47,42 @@ export const within = (x, length) => Math.max(0, Math.min(length - 1, x));
 
 /** A table that scrolls sideways. head: column names, or null; rows: lists of cells, each beginning with its row name. */
 export function createTable(caption, head, rows, captionClass = null) {
-	const row = ([first, ...rest]) => el("tr", {}, first === "" ? el("td") : el("th", { scope: "row" }, first), rest.map((cell) => el("td", {}, cell)));
-	return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, el("table", {},
-		el("caption", { class: captionClass }, caption),
-		head && el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
-		el("tbody", {}, rows.map(row))));
+	const row = ([first, ...rest]) =>
+		el(
+			"tr",
+			{},
+			first === "" ? el("td") : el("th", { scope: "row" }, first),
+			rest.map((cell) => el("td", {}, cell)),
+		);
+	return el(
+		"div",
+		{ class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+		el(
+			"table",
+			{},
+			el("caption", { class: captionClass }, caption),
+			head &&
+				el(
+					"thead",
+					{},
+					el(
+						"tr",
+						{},
+						head.map((name) => el("th", { scope: "col" }, name)),
+					),
+				),
+			el("tbody", {}, rows.map(row)),
+		),
+	);
 }
 
 /** A select with options [value, name]. */
 export const createSelect = (props, options = []) =>
-	el("select", props, options.map(([value, name]) => el("option", { value }, name)));
+	el(
+		"select",
+		props,
+		options.map(([value, name]) => el("option", { value }, name)),
+	);
 
 /** Set a text or an attribute only if it differs: a write without a change still costs a layout. */
 export function setText(node, text) {
@@ -74,7 +101,8 @@ export function announce(text) {
 }
 
 /** A line on a failure, with a button that tries again. */
-export const failure = (message, retry) => el("p", { class: "error", role: "alert" }, `${safeText(message, 300)} `, button("Retry", { onclick: retry }));
+export const failure = (message, retry) =>
+	el("p", { class: "error", role: "alert" }, `${safeText(message, 300)} `, button("Retry", { onclick: retry }));
 
 /** A function that calls `f` once in the next frame, however often it is called. */
 export function oncePerFrame(f) {

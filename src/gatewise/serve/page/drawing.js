@@ -36,11 +36,17 @@ export function pictureOf(node) {
 let context = null;
 const widths = new Map();
 /** The width in units of a text of that size. */
-export const measure = (text, size) => once(widths, `${size} ${text}`, () => {
-	context ??= document.createElement("canvas").getContext("2d");
-	context.font = `${size}px system-ui, sans-serif`;
-	return context.measureText(text).width;
-}, 5000);
+export const measure = (text, size) =>
+	once(
+		widths,
+		`${size} ${text}`,
+		() => {
+			context ??= document.createElement("canvas").getContext("2d");
+			context.font = `${size}px system-ui, sans-serif`;
+			return context.measureText(text).width;
+		},
+		5000,
+	);
 
 /** Names in rows of at most `width`, as equal as possible, each spread over it: [{x: middle, row, width}], and the number of rows. */
 export function layoutWords(names, width, { size = 16, gap = 14, left = 0 } = {}) {
@@ -84,14 +90,20 @@ export const path = (points) => points.map(([x, y], n) => `${n ? "L" : "M"}${rou
 
 export const stroke = (d, name, more = {}) => svg("path", { d, class: name, ...more });
 
-export const rect = (x, y, width, height, name, more = {}) => svg("rect", { x, y, width, height, class: name, ...more });
+export const rect = (x, y, width, height, name, more = {}) =>
+	svg("rect", { x, y, width, height, class: name, ...more });
 
-export const PROBABILITIES = [[0, "0"], [0.5, "½"], [1, "1"]];
+export const PROBABILITIES = [
+	[0, "0"],
+	[0.5, "½"],
+	[1, "1"],
+];
 /** The ticks [number, label] of a y axis from x = `left` to `right`; y(number): its place. */
-export const yAxis = (ticks, y, left, right) => ticks.flatMap(([value, label]) => [
-	stroke(`M${left},${y(value)}H${right}`, "thin"),
-	text(left - 8, y(value) + 5, label, "t14 muted", "end"),
-]);
+export const yAxis = (ticks, y, left, right) =>
+	ticks.flatMap(([value, label]) => [
+		stroke(`M${left},${y(value)}H${right}`, "thin"),
+		text(left - 8, y(value) + 5, label, "t14 muted", "end"),
+	]);
 
 /** What a slider of a figure shows: a grip of that size around a point, and what takes the pointer: [x, y, width, height]. */
 export const gripAt = (x, y, [width, height], reach) => [
@@ -112,5 +124,10 @@ export function colourOf(x, kind = "signed") {
 /** Draw a matrix on a canvas, one pixel per number: at(column, row) from -1 to 1. */
 export function drawMatrix(canvas, columns, rows, at) {
 	const level = (n) => Math.round(127.5 * (1 + at(n % columns, Math.floor(n / columns))));
-	paintLevels(canvas, Uint8ClampedArray.from({ length: columns * rows }, (_, n) => level(n)), columns, "signed");
+	paintLevels(
+		canvas,
+		Uint8ClampedArray.from({ length: columns * rows }, (_, n) => level(n)),
+		columns,
+		"signed",
+	);
 }

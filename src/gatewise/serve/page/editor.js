@@ -13,7 +13,10 @@ export function createEditor(box, view, { onType, onSelect, onHover }) {
 	});
 	box.addEventListener("click", place);
 	box.addEventListener("keyup", (event) => /^(Arrow|Home|End|Page)/.test(event.key) && place());
-	box.addEventListener("pointermove", (event) => event.pointerType === "mouse" && !event.buttons && onHover(view.wordUnder(event.clientX, event.clientY)));
+	box.addEventListener(
+		"pointermove",
+		(event) => event.pointerType === "mouse" && !event.buttons && onHover(view.wordUnder(event.clientX, event.clientY)),
+	);
 	box.addEventListener("pointerleave", () => onHover(null));
 	return (text) => {
 		box.value = text;

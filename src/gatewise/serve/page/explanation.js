@@ -23,9 +23,17 @@ export function textOf(words) {
 function drawSide({ name, view }) {
 	const { attribution, model, prediction, words } = view;
 	const tokenNoun = model.inputs === "series" ? "step" : "word";
-	const lines = [[othersText(prediction, model), "others muted"], [attribution.lstm_note, "note"], [sumText(attribution, prediction, tokenNoun), "note"]];
-	const column = el("div", {}, el("h2", {}, `${name}: ${headingText(prediction, model)}`),
-		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)));
+	const lines = [
+		[othersText(prediction, model), "others muted"],
+		[attribution.lstm_note, "note"],
+		[sumText(attribution, prediction, tokenNoun), "note"],
+	];
+	const column = el(
+		"div",
+		{},
+		el("h2", {}, `${name}: ${headingText(prediction, model)}`),
+		lines.filter(([line]) => line).map(([line, kind]) => el("p", { class: kind }, line)),
+	);
 	const { text, part } = textOf(words);
 	const line = el("div", { class: "linebox", hidden: !view.prefix }); // most methods compute no prefix predictions
 	const reading = createReading(column, line, { label: name });
@@ -44,13 +52,27 @@ export function drawReport(drawFigure) {
 	const { members = [] } = view ?? sides[0].view;
 	if (members.length) root.append(el("p", { class: "muted" }, `Weights of the members: ${weightsText(members)}`));
 	const changes = applied && el("p", { class: "status" }, applied.map((line) => safeText(line, 120)).join(" · "));
-	if (sides) root.append(el("section", { "aria-label": "Side by side" }, changes, el("div", { class: "pair" }, sides.map(drawSide))));
+	if (sides)
+		root.append(
+			el("section", { "aria-label": "Side by side" }, changes, el("div", { class: "pair" }, sides.map(drawSide))),
+		);
 	if (view && drawFigure) drawFigure(root, view);
 	else if (view) root.append(drawSide({ name: "Prediction", view }));
-	root.append(el("footer", { class: "muted" }, source ? el("p", {}, safeText(source, 800)) : null, "Scores are attributions of the prediction by the method named above. They are not causes. " +
-		"Made by gatewise; this page loads nothing from a server."));
+	root.append(
+		el(
+			"footer",
+			{ class: "muted" },
+			source ? el("p", {}, safeText(source, 800)) : null,
+			"Scores are attributions of the prediction by the method named above. They are not causes. " +
+				"Made by gatewise; this page loads nothing from a server.",
+		),
+	);
 	// The notebook around this frame needs to know how high the report is, whenever that changes.
-	const report = () => globalThis.parent.postMessage({ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 }, "*");
+	const report = () =>
+		globalThis.parent.postMessage(
+			{ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 },
+			"*",
+		);
 	if (globalThis.parent !== globalThis) new ResizeObserver(report).observe(root);
 }
 

@@ -9,7 +9,16 @@ import { createPredictionView } from "./prediction.js";
 import { createReading } from "./reading.js";
 import { drawStrip } from "./strip.js";
 import { valueText } from "./value.js";
-import { covers, directionOf, selectedUnit, selectedWord, shapeOf, stepCount, tokenNounOf, unitCount } from "./store.js";
+import {
+	covers,
+	directionOf,
+	selectedUnit,
+	selectedWord,
+	shapeOf,
+	stepCount,
+	tokenNounOf,
+	unitCount,
+} from "./store.js";
 
 /** places: elements {words, line, prediction, strip, unit, cell, steps, details}. onGate(gate): a gate of the cell was pressed;
  * raw: of createTextView. */
@@ -38,7 +47,11 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		const count = unitCount(state);
 		if (count) store.set({ u: (selectedUnit(state) + by + count) % count });
 	};
-	const layer = createSelect({ "aria-label": "Layer", hidden: true, onchange: () => store.set({ layer: Number(layer.value), u: null }) });
+	const layer = createSelect({
+		"aria-label": "Layer",
+		hidden: true,
+		onchange: () => store.set({ layer: Number(layer.value), u: null }),
+	});
 	const aboutUnit = el("p", { class: "aboutunit muted" });
 	const weightNote = el("p", { class: "weightnote", hidden: true });
 	places.unit.append(weightNote, el("span", { class: "unitchoice" }, layer, units), unitLine, aboutUnit);
@@ -46,7 +59,12 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 	function drawWords(state) {
 		const { data, range } = state;
 		if (data) places.words.classList.toggle("numbers", Boolean(data.text.values)); // the chart below shows them
-		reading.draw(data, { isRelative: state.colourScale === "relative", selected: selectedWord(state), hovered: state.hover?.t ?? null, range });
+		reading.draw(data, {
+			isRelative: state.colourScale === "relative",
+			selected: selectedWord(state),
+			hovered: state.hover?.t ?? null,
+			range,
+		});
 	}
 
 	function drawUnits(state) {
@@ -55,10 +73,12 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		const top = [...new Set([...order.slice(0, 12), shown])].map(String);
 		if ([...units.options].map((one) => one.value).join() !== top.join() || units.dataset.id !== state.data?.id) {
 			units.dataset.id = state.data?.id;
-			units.replaceChildren(...top.map((k) => {
-				const effect = state.data?.units?.effect?.[k];
-				return el("option", { value: k }, effect === undefined ? `Unit ${k}` : `Unit ${k}, effect ${signed(effect)}`);
-			}));
+			units.replaceChildren(
+				...top.map((k) => {
+					const effect = state.data?.units?.effect?.[k];
+					return el("option", { value: k }, effect === undefined ? `Unit ${k}` : `Unit ${k}, effect ${signed(effect)}`);
+				}),
+			);
 		}
 		units.value = String(shown);
 		const model = state.model?.model;
@@ -82,22 +102,47 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		const named = model && shapeOf(model, state.layer).directions.join() !== "forward";
 		const direction = named ? `, ${directionOf(model, k, state.layer)}` : "";
 		const total = unitCount(state).toLocaleString("en");
-		setText(unitLine, data ? `LSTM cell: unit ${k} of ${total}${direction}, at ${tokenNoun} ${t + 1}${data.text.values ? "" : ` “${safeText(word, 16)}”`}` : "");
+		setText(
+			unitLine,
+			data
+				? `LSTM cell: unit ${k} of ${total}${direction}, at ${tokenNoun} ${t + 1}${data.text.values ? "" : ` “${safeText(word, 16)}”`}`
+				: "",
+		);
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepCount(state));
 		if (!data) {
 			cell.clear();
 			player.clear();
 		}
 		if (!unit || unit.c.length !== stepCount(state)) return;
-		const clamped = new Set(state.changes.filter((one) => covers(one, k, t, state)).map((one) => (one.gate === "h" ? "o" : one.gate)));
-		cell.draw({ unit, t, step: state.s, word, tokenNoun, clamped, scale: data.units?.c_p99 ?? 1, large: state.present });
-		const sums = unit.preactivations && Object.fromEntries(
-			Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]));
+		const clamped = new Set(
+			state.changes.filter((one) => covers(one, k, t, state)).map((one) => (one.gate === "h" ? "o" : one.gate)),
+		);
+		cell.draw({
+			unit,
+			t,
+			step: state.s,
+			word,
+			tokenNoun,
+			clamped,
+			scale: data.units?.c_p99 ?? 1,
+			large: state.present,
+		});
+		const sums =
+			unit.preactivations &&
+			Object.fromEntries(
+				Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]),
+			);
 		const [prefix, whole] = [data.prefix, data.prediction];
 		const at = (list) => list?.[t + 1] ?? null;
-		const now = prefix.stride === 1 ? { ...whole, probability: at(prefix.probability), score: at(prefix.score) } : whole;
+		const now =
+			prefix.stride === 1 ? { ...whole, probability: at(prefix.probability), score: at(prefix.score) } : whole;
 		const arithmetic = stepLine(state.s, numbersAt(unit, t), {
-			word, tokenNoun, scoreName: whole.score_name, now: valueText(now), clamped, sums,
+			word,
+			tokenNoun,
+			scoreName: whole.score_name,
+			now: valueText(now),
+			clamped,
+			sums,
 		});
 		player.draw(state.s, stepFormula(state.s, unit), arithmetic, reasonOf(state.s, unit, tokenNoun));
 	}
@@ -118,7 +163,14 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 
 	/** The keys that walk through the steps, the words and the units. */
 	function onKey(event) {
-		if (event.defaultPrevented || event.target.closest("select, input, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
+		if (
+			event.defaultPrevented ||
+			event.target.closest("select, input, textarea") ||
+			event.ctrlKey ||
+			event.altKey ||
+			event.metaKey
+		)
+			return;
 		const state = store.get();
 		const word = (by) => store.set({ w: within(selectedWord(state) + by, stepCount(state)) });
 		const actions = {

@@ -32,7 +32,12 @@ function draw() {
 	const ahead = (values) => values.map((value, n) => [x(last + 1 + n), y(value)]);
 	const chosen = last + attribution.step;
 	picture.node.replaceChildren(
-		...yAxis([low, (low + high) / 2, high].map((value) => [value, number(value)]), y, LEFT, width - RIGHT),
+		...yAxis(
+			[low, (low + high) / 2, high].map((value) => [value, number(value)]),
+			y,
+			LEFT,
+			width - RIGHT,
+		),
 		stroke(`${path([...ahead(upper), ...ahead(lower).reverse()])}Z`, "band"),
 		stroke(path(past.map((value, n) => [x(n), y(value)])), "trace"),
 		stroke(path([[x(last), y(past[last])], ...ahead(forecast)]), "trace future"),
@@ -41,10 +46,18 @@ function draw() {
 		text(LEFT - 8, zero + 5, `±${number(most)}`, "t14 muted", "end"),
 		...scores.map((score, n) => {
 			const height = ((BARS / 2 - 12) * Math.abs(score)) / most;
-			return rect(x(n) - 1, score > 0 ? zero - height : zero, Math.max(2, x(1) - x(0) - 1), height, score > 0 ? "plus" : "minus");
+			return rect(
+				x(n) - 1,
+				score > 0 ? zero - height : zero,
+				Math.max(2, x(1) - x(0) - 1),
+				height,
+				score > 0 ? "plus" : "minus",
+			);
 		}),
 		text(LEFT, TOP + SERIES + BARS + 20, history.times[from], "t14 muted", "start"),
-		...(width - RIGHT - x(last) > 100 ? [text(x(last), TOP + SERIES + BARS + 20, history.times.at(-1), "t14 muted", "end")] : []),
+		...(width - RIGHT - x(last) > 100
+			? [text(x(last), TOP + SERIES + BARS + 20, history.times.at(-1), "t14 muted", "end")]
+			: []),
 		text(width - RIGHT, TOP + SERIES + BARS + 20, times.at(-1), "t14 muted", "end"),
 	);
 }
@@ -57,9 +70,17 @@ function show(answer, name, level, step) {
 	const [shown, n] = [Math.min(step, forecast.length), Math.min(step, forecast.length) - 1];
 	const sum = contributions(found).reduce((a, b) => a + b, 0);
 	const parts = `${number(attribution.base)} for a window of means, ${sum < 0 ? "−" : "+"} ${number(Math.abs(sum))} from the values`;
-	setText(byId("sentence"), `Step ${shown}, ${times[n]}: ${number(forecast[n])}, ${level}% from ${number(lower[n])} to ${number(upper[n])}. ${parts}.`);
-	byId("numbers").replaceChildren(createTable(`Forecast and ${level}% interval`, ["time", "forecast", "from", "to"],
-		times.map((time, k) => [time, ...[forecast[k], lower[k], upper[k]].map(number)])));
+	setText(
+		byId("sentence"),
+		`Step ${shown}, ${times[n]}: ${number(forecast[n])}, ${level}% from ${number(lower[n])} to ${number(upper[n])}. ${parts}.`,
+	);
+	byId("numbers").replaceChildren(
+		createTable(
+			`Forecast and ${level}% interval`,
+			["time", "forecast", "from", "to"],
+			times.map((time, k) => [time, ...[forecast[k], lower[k], upper[k]].map(number)]),
+		),
+	);
 	draw();
 }
 
@@ -69,9 +90,17 @@ function askForFuture({ future, future_rows: rows, horizon, time }) {
 	byId("future").hidden = false;
 	byId("horizon").max = horizon;
 	const steps = rows[time].slice(0, horizon);
-	inputs = future.map((name) => steps.map((step) => el("input", { type: "number", step: "any", "aria-label": `${safeText(name)}, ${step}` })));
+	inputs = future.map((name) =>
+		steps.map((step) => el("input", { type: "number", step: "any", "aria-label": `${safeText(name)}, ${step}` })),
+	);
 	const body = steps.map((step, n) => [step, ...inputs.map((column) => column[n])]);
-	byId("future").lastElementChild.replaceChildren(createTable("Values of the next steps", [time, ...future].map((name) => safeText(name)), body));
+	byId("future").lastElementChild.replaceChildren(
+		createTable(
+			"Values of the next steps",
+			[time, ...future].map((name) => safeText(name)),
+			body,
+		),
+	);
 }
 
 /** A value fills the empty steps below it. */
@@ -87,15 +116,28 @@ async function load() {
 	byId("step").max = horizon;
 	const [series, level, step] = [byId("series").value, Number(byId("level").value), byId("step").valueAsNumber];
 	const place = about.series.indexOf(series) * about.horizon;
-	inputs[0]?.forEach((one, n) => setText(one.closest("tr").firstElementChild, about.future_rows[about.time][place + n]));
+	inputs[0]?.forEach((one, n) =>
+		setText(one.closest("tr").firstElementChild, about.future_rows[about.time][place + n]),
+	);
 	if (inputs.flat().some(({ value }) => !value)) {
 		setText(byId("sentence"), `Enter ${about.future.map((name) => safeText(name)).join(" and ")} for each step.`);
 		return;
 	}
 	// The server needs the values of all series.
-	const columns = inputs.map((column, k) => [about.future[k], about.series.flatMap(() => column.map((one) => one.valueAsNumber))]);
+	const columns = inputs.map((column, k) => [
+		about.future[k],
+		about.series.flatMap(() => column.map((one) => one.valueAsNumber)),
+	]);
 	const future = columns.length ? { ...about.future_rows, ...Object.fromEntries(columns) } : undefined;
-	const body = { model: about.served, series, horizon, level: [level], include: ["history", "attribution"], step, future };
+	const body = {
+		model: about.served,
+		series,
+		horizon,
+		level: [level],
+		include: ["history", "attribution"],
+		step,
+		future,
+	};
 	try {
 		const answer = await api.forecast(body);
 		if (mine === asked) show(answer, series, level, step);
@@ -115,7 +157,13 @@ async function start() {
 	byId("series").replaceChildren(...series.map((name) => el("option", { value: name }, safeText(name, 60))));
 	byId("horizon").value = horizon;
 	if (about.future.length) askForFuture(about);
-	setText(byId("about"), members.filter(({ weight }) => weight >= 0.1).map(({ name, weight }) => `${name.split(":")[0]} ${weight.toFixed(2)}`).join(", "));
+	setText(
+		byId("about"),
+		members
+			.filter(({ weight }) => weight >= 0.1)
+			.map(({ name, weight }) => `${name.split(":")[0]} ${weight.toFixed(2)}`)
+			.join(", "),
+	);
 	setText(byId("report"), report.join("\n"));
 	return load();
 }

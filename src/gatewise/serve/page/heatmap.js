@@ -11,12 +11,18 @@ const NAMED = [36, 14]; // px of a column, and of a row, that show their names
 /** onHover({t, k} or null), onSelect({t, k}); readout(t, k): the line of text for one cell. */
 export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const canvas = el("canvas"); // one pixel per cell; it is stretched
-	const [selected, hovered] = ["selected", "hovered"].map((name) => el("div", { class: `cross ${name}`, hidden: true }));
+	const [selected, hovered] = ["selected", "hovered"].map((name) =>
+		el("div", { class: `cross ${name}`, hidden: true }),
+	);
 	const cells = el("div", { class: "cells" }, canvas, selected, hovered);
 	const [unitNames, wordNames] = [el("div", { class: "unitnames" }), el("div", { class: "wordnames" })];
 	const line = el("p", { class: "readout", id: "readout" });
 	const sheet = el("div", { class: "sheet" }, cells, unitNames, wordNames);
-	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map", "aria-describedby": "readout" }, sheet);
+	const box = el(
+		"div",
+		{ class: "map", tabindex: 0, role: "application", "aria-label": "Heat map", "aria-describedby": "readout" },
+		sheet,
+	);
 	root.append(line, box);
 	let view = null;
 	let cursor = null; // the cell of the keyboard: {t, row}
@@ -75,8 +81,14 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		if (!view) return;
 		const by = event.shiftKey ? 10 : 1;
 		const moves = {
-			ArrowLeft: [0, -by], ArrowRight: [0, by], ArrowUp: [-by, 0], ArrowDown: [by, 0], PageUp: [-10, 0], PageDown: [10, 0],
-			Home: [event.ctrlKey ? -1e9 : 0, -1e9], End: [event.ctrlKey ? 1e9 : 0, 1e9],
+			ArrowLeft: [0, -by],
+			ArrowRight: [0, by],
+			ArrowUp: [-by, 0],
+			ArrowDown: [by, 0],
+			PageUp: [-10, 0],
+			PageDown: [10, 0],
+			Home: [event.ctrlKey ? -1e9 : 0, -1e9],
+			End: [event.ctrlKey ? 1e9 : 0, 1e9],
 		};
 		cursor ??= { t: view.selected.t, row: view.rowOf.get(view.selected.k) };
 		if (event.key === "Enter") onSelect({ t: cursor.t, k: view.order[cursor.row] });

@@ -3,7 +3,14 @@
 /** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}, unless it was made in the page. */
 export function decode(heatmap) {
 	if (heatmap.values) return heatmap;
-	const { name, layer, clip, low, high, shape: [rows, columns] } = heatmap;
+	const {
+		name,
+		layer,
+		clip,
+		low,
+		high,
+		shape: [rows, columns],
+	} = heatmap;
 	const bytes = Uint8Array.from(atob(heatmap.base64), (letter) => letter.charCodeAt(0));
 	const values = Float32Array.from(new Uint16Array(bytes.buffer), (level) => low + (level * (high - low)) / 65535);
 	return { name, layer, clip, signed: low < 0, rows, columns, values };

@@ -11,11 +11,18 @@ const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
 /** onNeedUnit(k): the pointer rests on a unit whose numbers are not there. */
 export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 	const names = Object.entries(HEATMAPS).map(([name, title]) => [name, `${name}, ${title}`]);
-	const shown = createSelect({ "aria-label": "Gate or state of the heat map", onchange: () => store.set({ heatmap: shown.value }) }, names);
+	const shown = createSelect(
+		{ "aria-label": "Gate or state of the heat map", onchange: () => store.set({ heatmap: shown.value }) },
+		names,
+	);
 	const sort = createSelect({ onchange: () => store.set({ sort: sort.value }) }, Object.entries(SORTS));
-	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
-		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
-	]);
+	const scope = createSelect(
+		{ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) },
+		[
+			["top", `show the ${TOP} with the largest effect`],
+			["all", "all units"],
+		],
+	);
 	const legend = el("span", { class: "ramp", role: "img", "aria-label": "Colour scale" });
 	const [low, high] = [el("span"), el("span")];
 	const status = el("p", { class: "muted status" });
@@ -27,12 +34,15 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 			const old = store.get().hover;
 			if (old?.t !== hover?.t || old?.k !== hover?.k) store.set({ hover });
 			clearTimeout(timer);
-			if (onNeedUnit && hover && !store.get().data.unitOf.has(hover.k)) timer = setTimeout(() => onNeedUnit(hover.k), 150);
+			if (onNeedUnit && hover && !store.get().data.unitOf.has(hover.k))
+				timer = setTimeout(() => onNeedUnit(hover.k), 150);
 		},
 		onSelect: ({ t, k }) => store.set({ w: t, u: k, hover: null }),
 		readout,
 	});
-	const tools = el("div", { class: "tools" },
+	const tools = el(
+		"div",
+		{ class: "tools" },
 		shown,
 		el("label", {}, "sort units by ", sort),
 		scope,
@@ -52,7 +62,9 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 			return `${place} · ${numbers.join("  ")}`;
 		}
 		const heatmap = heatmapOf(state);
-		return heatmap ? `${place} · ${state.heatmap} ${fmt(heatmap.values[k * heatmap.columns + t], 2, heatmap.signed)}` : place;
+		return heatmap
+			? `${place} · ${state.heatmap} ${fmt(heatmap.values[k * heatmap.columns + t], 2, heatmap.signed)}`
+			: place;
 	}
 
 	function drawLegend(heatmap) {
@@ -68,7 +80,8 @@ export function createHeatmapPanel(root, store, { onNeedUnit = null } = {}) {
 	function save() {
 		const state = store.get();
 		const heatmap = heatmapOf(state);
-		if (heatmap) download(`gatewise-${state.heatmap}.csv`, "text/csv", toCsv(heatmap, orderOfAll(state, heatmap), words));
+		if (heatmap)
+			download(`gatewise-${state.heatmap}.csv`, "text/csv", toCsv(heatmap, orderOfAll(state, heatmap), words));
 	}
 
 	return {

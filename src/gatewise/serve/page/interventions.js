@@ -12,7 +12,8 @@ const without = (changes, change) => changes.filter((one) => !sameTarget(one, ch
 export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun = "word") {
 	const units = (unit === "all" ? "all units" : `unit ${unit}`) + (layer === undefined ? "" : ` of layer ${layer + 1}`);
 	if (gate === "h") return `${units} ablated`;
-	const range = from == null ? "" : from === to ? `, ${tokenNoun} ${from + 1}` : `, ${tokenNoun}s ${from + 1}–${to + 1}`;
+	const range =
+		from == null ? "" : from === to ? `, ${tokenNoun} ${from + 1}` : `, ${tokenNoun}s ${from + 1}–${to + 1}`;
 	return `${gate} of ${units} clamped to ${fmt(value)}${range}`;
 }
 
@@ -37,7 +38,10 @@ export function createInterventions(root, listed, store) {
 	/** What the controls change: {gate, unit, layer, from, to}. */
 	function target(state = store.get()) {
 		const [units, place] = gate.value === "h" ? ["unit", "all"] : scope.value.split(" ");
-		const change = units === "all" ? { gate: gate.value, unit: "all" } : { gate: gate.value, unit: selectedUnit(state), ...layerOf(state) };
+		const change =
+			units === "all"
+				? { gate: gate.value, unit: "all" }
+				: { gate: gate.value, unit: selectedUnit(state), ...layerOf(state) };
 		const w = selectedWord(state);
 		if (place === "word") return { ...change, from: w, to: w };
 		return place === "range" && state.range ? { ...change, ...state.range } : { ...change, from: null, to: null };
@@ -85,7 +89,8 @@ export function createInterventions(root, listed, store) {
 		row.hidden = scope.hidden = name === "h";
 		ablate.hidden = name !== "h";
 		const now = state.changes.find((one) => sameTarget(one, target(state)));
-		if (name === "h") setText(ablate, `${now ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
+		if (name === "h")
+			setText(ablate, `${now ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
 		else {
 			slider.min = name === "g" ? -1 : 0;
 			slider.step = name !== "g" && state.model?.model.gate === "binary" ? 1 : 0.05;
@@ -94,18 +99,25 @@ export function createInterventions(root, listed, store) {
 			slider.classList.toggle("clamped", Boolean(now));
 			setText(value, now ? fmt(now.value) : "auto");
 			slider.setAttribute("aria-label", `Clamp the ${GATES[name]} ${name}`);
-			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, ${fmt(number)} in the selected unit`);
+			slider.setAttribute(
+				"aria-valuetext",
+				now ? `clamped to ${fmt(now.value)}` : `not clamped, ${fmt(number)} in the selected unit`,
+			);
 		}
 		for (const node of [slider, ablate]) node.disabled = !state.data;
 		clear.hidden = !state.changes.length;
 		const names = state.changes.map((one) => describeChange(one, tokenNoun));
 		if (chips.dataset.shown !== names.join("|")) {
 			chips.dataset.shown = names.join("|");
-			chips.replaceChildren(...state.changes.map((one, n) =>
-				button(`${names[n]} ×`, {
-					class: "chip", "aria-label": `Remove: ${names[n]}`,
-					onclick: () => store.set({ changes: without(store.get().changes, one) }),
-				})));
+			chips.replaceChildren(
+				...state.changes.map((one, n) =>
+					button(`${names[n]} ×`, {
+						class: "chip",
+						"aria-label": `Remove: ${names[n]}`,
+						onclick: () => store.set({ changes: without(store.get().changes, one) }),
+					}),
+				),
+			);
 		}
 	}
 

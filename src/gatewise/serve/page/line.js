@@ -11,7 +11,8 @@ const MAX_CHANNELS = 8;
 const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 /** The key of a line in a legend; style: attributes of the line. */
-export const linekey = (style) => svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, stroke("M0,4H24", null, style));
+export const linekey = (style) =>
+	svg("svg", { viewBox: "0 0 24 8", class: "linekey", "aria-hidden": "true" }, stroke("M0,4H24", null, style));
 
 /** The style of channel c. */
 export const styleOf = (c) => ({ class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
@@ -39,7 +40,8 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 	function drawn(prefix, mark) {
 		const known = [...Array(count()).keys()].filter((t) => Number.isInteger(placeOf(prefix, t)));
 		const points = known.map((t) => [x(t), y(prefix.probability[placeOf(prefix, t)])]);
-		const dots = prefix.stride > 1 ? points.map(([cx, cy]) => svg("circle", { class: `dot ${mark}`, cx, cy, r: 2 })) : [];
+		const dots =
+			prefix.stride > 1 ? points.map(([cx, cy]) => svg("circle", { class: `dot ${mark}`, cx, cy, r: 2 })) : [];
 		return [stroke(`${path([[left, y(prefix.probability[0])], ...points])}H${width() - RIGHT}`, mark), ...dots];
 	}
 
@@ -65,12 +67,17 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			const column = values.map((row) => row[c]);
 			const known = column.filter((one) => one !== null);
 			const [low, high] = [Math.min(...known), Math.max(...known)];
-			const place = (one, t) => `${x(t).toFixed(1)},${(PAD + (CHANNELS - 2 * PAD) * (1 - (one - low) / (high - low || 1))).toFixed(1)}`;
+			const place = (one, t) =>
+				`${x(t).toFixed(1)},${(PAD + (CHANNELS - 2 * PAD) * (1 - (one - low) / (high - low || 1))).toFixed(1)}`;
 			// A missing value interrupts the line.
-			const d = column.map((one, t) => (one === null ? "" : `${t > 0 && column[t - 1] !== null ? "L" : "M"}${place(one, t)}`)).join("");
+			const d = column
+				.map((one, t) => (one === null ? "" : `${t > 0 && column[t - 1] !== null ? "L" : "M"}${place(one, t)}`))
+				.join("");
 			return stroke(d, null, styleOf(c));
 		});
-		const band = (scores ?? []).map((score, t) => rect(x(t) - step / 2, CHANNELS, step, BAND - 6, `band ${tint(score, clamp)}`));
+		const band = (scores ?? []).map((score, t) =>
+			rect(x(t) - step / 2, CHANNELS, step, BAND - 6, `band ${tint(score, clamp)}`),
+		);
 		return [...lines, ...band];
 	}
 
@@ -79,7 +86,8 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		type = parseFloat(getComputedStyle(picture).fontSize);
 		left = Math.round(type * (view.prefix?.numbers ? 4.5 : 2));
 		const height = topOfLine() + LINE + type + 10;
-		for (const [key, value] of Object.entries({ height, viewBox: `0 0 ${width()} ${height}` })) setAttr(picture, key, value);
+		for (const [key, value] of Object.entries({ height, viewBox: `0 0 ${width()} ${height}` }))
+			setAttr(picture, key, value);
 		const parts = view.values ? channels() : [];
 		const line = `V${topOfLine() + LINE}`;
 		if (view.range) {
@@ -88,15 +96,35 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		}
 		if (view.prefix) {
 			const { numbers, low, high } = view.prefix;
-			parts.push(...yAxis(numbers ? [[0, number(low)], [1, number(high)]] : PROBABILITIES, y, left, width() - RIGHT));
-			for (const [t, mark] of [[view.selected, "cursor"], [view.hovered, "cursor hovered"]]) {
+			parts.push(
+				...yAxis(
+					numbers
+						? [
+								[0, number(low)],
+								[1, number(high)],
+							]
+						: PROBABILITIES,
+					y,
+					left,
+					width() - RIGHT,
+				),
+			);
+			for (const [t, mark] of [
+				[view.selected, "cursor"],
+				[view.hovered, "cursor hovered"],
+			]) {
 				if (t !== null && t < count()) parts.push(stroke(`M${x(t).toFixed(1)},0${line}`, mark));
 			}
 			if (view.before) parts.push(...drawn(view.before, "beforeline"));
 			parts.push(...drawn(view.prefix, "prefixline"));
 			const n = placeOf(view.prefix, view.selected);
-			if (Number.isInteger(n)) parts.push(svg("circle", { class: "selectedpoint", cx: x(view.selected), cy: y(view.prefix.probability[n]), r: 5 }));
-			parts.push(svg("circle", { class: `end ${view.side}`, cx: width() - RIGHT, cy: y(view.prefix.probability.at(-1)), r: 6 }));
+			if (Number.isInteger(n))
+				parts.push(
+					svg("circle", { class: "selectedpoint", cx: x(view.selected), cy: y(view.prefix.probability[n]), r: 5 }),
+				);
+			parts.push(
+				svg("circle", { class: `end ${view.side}`, cx: width() - RIGHT, cy: y(view.prefix.probability.at(-1)), r: 6 }),
+			);
 		}
 		parts.push(...labels());
 		picture.replaceChildren(...parts);
@@ -124,8 +152,14 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 		legend.hidden = !values;
 		if (!values) return;
 		const row = values[view.hovered ?? view.selected] ?? values[0];
-		legend.replaceChildren(...row.slice(0, MAX_CHANNELS).map((one, c) => el("span", {}, linekey(styleOf(c)), ` channel ${c + 1}: ${one === null ? "missing" : fmt(one, 3)}`)),
-			...(row.length > MAX_CHANNELS ? [`… ${row.length} channels`] : []));
+		legend.replaceChildren(
+			...row
+				.slice(0, MAX_CHANNELS)
+				.map((one, c) =>
+					el("span", {}, linekey(styleOf(c)), ` channel ${c + 1}: ${one === null ? "missing" : fmt(one, 3)}`),
+				),
+			...(row.length > MAX_CHANNELS ? [`… ${row.length} channels`] : []),
+		);
 	}
 
 	const stepAt = (event) => {
@@ -153,7 +187,16 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 	});
 	picture.addEventListener("pointercancel", () => (pressed = null));
 	picture.addEventListener("keydown", (event) => {
-		const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -1e9, End: 1e9 }[event.key];
+		const by = {
+			ArrowLeft: -1,
+			ArrowDown: -1,
+			ArrowRight: 1,
+			ArrowUp: 1,
+			PageUp: 10,
+			PageDown: -10,
+			Home: -1e9,
+			End: 1e9,
+		}[event.key];
 		if (by === undefined || event.ctrlKey || event.altKey || event.metaKey || !count()) return;
 		event.preventDefault();
 		event.stopPropagation();
@@ -178,7 +221,13 @@ export function createLine(root, { onHover, onSelect, onBrush } = {}) {
 			if (!view) picture.replaceChildren();
 			else if (fresh) paintLater();
 			const noun = view?.tokenNoun ?? "word";
-			for (const [key, value] of Object.entries({ label: noun === "word" ? "Word" : "Time step", valuemin: 1, valuemax: Math.max(1, count()), valuenow: (view?.selected ?? 0) + 1, valuetext: view ? textOf(view.selected) : "none" })) {
+			for (const [key, value] of Object.entries({
+				label: noun === "word" ? "Word" : "Time step",
+				valuemin: 1,
+				valuemax: Math.max(1, count()),
+				valuenow: (view?.selected ?? 0) + 1,
+				valuetext: view ? textOf(view.selected) : "none",
+			})) {
 				setAttr(picture, `aria-${key}`, value);
 			}
 			drawLegend();

@@ -29,9 +29,15 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		const state = store.get();
 		const isSeries = state.model?.model.inputs === "series";
 		const input = isSeries ? { series: parseSeries(state.text, state.model.model.channels) } : { text: state.text };
-		const request = { ...input, ...(state.columns && { columns: state.columns }), ...(state.served === null ? {} : { model: state.served }), include };
+		const request = {
+			...input,
+			...(state.columns && { columns: state.columns }),
+			...(state.served === null ? {} : { model: state.served }),
+			include,
+		};
 		if (state.layer !== null) request.layer = state.layer;
-		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
+		for (const key of ["target", "against"])
+			if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.step !== null && state.model?.model.per_step) request.step = state.step;
 		if (state.changes.length) request.changes = state.changes;
 		// Integrated gradients do not support clamps: the server then chooses another method.
@@ -41,7 +47,11 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		check();
 		if (state.method !== store.get().method) delete answer.attribution; // that of the new one follows
 		const isReplaced = !supported && answer.attribution && !answer.warnings.some(({ code }) => code === "method");
-		if (isReplaced) answer.warnings.push({ code: "method", message: `Integrated gradients do not support clamps. The attribution shown is ${answer.attribution.method}.` });
+		if (isReplaced)
+			answer.warnings.push({
+				code: "method",
+				message: `Integrated gradients do not support clamps. The attribution shown is ${answer.attribution.method}.`,
+			});
 		return answer;
 	}
 
@@ -87,7 +97,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	async function run() {
 		running = true;
 		await Promise.resolve(); // one change of the store can call `load` more than once
-		for (let done = 0; done !== current && !isEmpty(); ) {
+		for (let done = 0; done !== current && !isEmpty();) {
 			done = current;
 			await predict(done);
 		}
@@ -113,7 +123,17 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 			const attribution = staleAttribution(old.data, answer, state.text);
 			const words = wordsOf(state.text, answer.text);
 			const lastUnit = selectedUnit(old);
-			const own = { inputText: state.text, changes: state.changes, words, attribution, lastUnit, load: mine, at: new Date(), unitOf: new Map(answer.unit ? [[answer.unit.k, answer.unit]] : []), heatmaps: new Map() };
+			const own = {
+				inputText: state.text,
+				changes: state.changes,
+				words,
+				attribution,
+				lastUnit,
+				load: mine,
+				at: new Date(),
+				unitOf: new Map(answer.unit ? [[answer.unit.k, answer.unit]] : []),
+				heatmaps: new Map(),
+			};
 			store.set({ data: { ...answer, ...own }, earlyPrediction: null, error: null, outdated: false });
 			if (mine === current) timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
 		} catch (error) {
@@ -130,7 +150,8 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 			if (heatmapVisible) await loadHeatmap();
 			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {
-				if (store.get().data.attribution) await new Promise((done) => setTimeout(done, ATTRIBUTION_DELAY - UNITS_DELAY));
+				if (store.get().data.attribution)
+					await new Promise((done) => setTimeout(done, ATTRIBUTION_DELAY - UNITS_DELAY));
 				if (mine !== current) return;
 				merge(await fetchParts(["attribution"], mine));
 			}

@@ -15,10 +15,12 @@ const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
 const store = createStore();
 let requests = 0; // in flight
-const counted = (ask) => (...given) => {
-	store.set({ busy: (requests += 1) > 0 });
-	return ask(...given).finally(() => store.set({ busy: (requests -= 1) > 0 }));
-};
+const counted =
+	(ask) =>
+	(...given) => {
+		store.set({ busy: (requests += 1) > 0 });
+		return ask(...given).finally(() => store.set({ busy: (requests -= 1) > 0 }));
+	};
 const api = Object.fromEntries(Object.entries(source).map(([name, ask]) => [name, counted(ask)]));
 const loader = createLoader(store, api);
 const present = createPresentation(store);
@@ -27,8 +29,14 @@ const box = byId("text");
 
 const interventions = createInterventions(inside("interventions"), byId("changes"), store);
 const figure = createFigure(
-	{ ...Object.fromEntries(["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)])), details: inside("details") },
-	store, { onGate: (gate) => interventions.focus(gate), raw: true },
+	{
+		...Object.fromEntries(
+			["words", "line", "prediction", "strip", "unit", "cell", "steps"].map((id) => [id, byId(id)]),
+		),
+		details: inside("details"),
+	},
+	store,
+	{ onGate: (gate) => interventions.focus(gate), raw: true },
 );
 const address = createAddress(store);
 
@@ -41,7 +49,9 @@ async function loadBelow() {
 	const places = Object.fromEntries(BELOW.map((name) => [name, inside(name)]));
 	const found = await import("./below.js").catch(() => null);
 	if (found) figure.addHeatmap(found.createBelow(places, store, loader, api));
-	else for (const place of Object.values(places)) place.append(failure("Cannot reach the server: this part is not loaded.", reload));
+	else
+		for (const place of Object.values(places))
+			place.append(failure("Cannot reach the server: this part is not loaded.", reload));
 }
 function reload() {
 	const { text, b } = store.get();
@@ -53,7 +63,15 @@ let started = false;
 let typing = false; // one entry of the history until blur
 const showText = createEditor(box, figure.textView, {
 	onType(text) {
-		store.set({ text, example: null, linkNote: null, w: null, step: null, range: null, changes: fittingChanges(store.get().changes, 1e9) });
+		store.set({
+			text,
+			example: null,
+			linkNote: null,
+			w: null,
+			step: null,
+			range: null,
+			changes: fittingChanges(store.get().changes, 1e9),
+		});
 		loader.load();
 		if (!typing) address.push();
 		typing = true;
@@ -83,7 +101,8 @@ byId("examples").addEventListener("change", () => {
 });
 
 const compare = byId("compare"); // open while there is a second text
-const openCompare = (isOpen) => isOpen !== (store.get().b !== null) && store.set({ b: isOpen ? store.get().text : null });
+const openCompare = (isOpen) =>
+	isOpen !== (store.get().b !== null) && store.set({ b: isOpen ? store.get().text : null });
 compare.addEventListener("toggle", () => openCompare(compare.open));
 byId("comparebutton").addEventListener("click", () => {
 	openCompare(!compare.open);
@@ -113,10 +132,19 @@ async function drawAboutUnit(state) {
 	const { summary } = await loader.summaryOf(state).catch(() => ({}));
 	const now = store.get();
 	if (selectedUnit(state) !== selectedUnit(now) || state.layer !== now.layer) return undefined;
-	const words = (list) => list?.slice(0, 3).map(({ word }) => `“${safeText(word, 16)}”`).join(", ");
+	const words = (list) =>
+		list
+			?.slice(0, 3)
+			.map(({ word }) => `“${safeText(word, 16)}”`)
+			.join(", ");
 	const [rises, falls] = [words(summary?.top_words.c), words(summary?.bottom_words.c)];
 	const life = summary?.half_life == null ? "" : ` Half-life ${summary.half_life.toFixed(1)} ${tokenNounOf(now)}s.`;
-	return setText(figure.aboutUnit, rises ? `Over ${safeText(now.model.units.data, 60)}, its memory rises most at ${rises} and falls most at ${falls}.${life}` : life.trim());
+	return setText(
+		figure.aboutUnit,
+		rises
+			? `Over ${safeText(now.model.units.data, 60)}, its memory rises most at ${rises} and falls most at ${falls}.${life}`
+			: life.trim(),
+	);
 }
 
 function drawAround(state, changed) {
@@ -134,31 +162,44 @@ function drawAround(state, changed) {
 		const tokenNoun = tokenNounOf(state);
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · none unknown"; // a misspelt one is read as a known one
-		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "");
-		const messages = warnings.filter(({ code }) => code !== "weight").map((one) => one.message).join(" ");
-		const hint = state.example?.hint && !state.example.own ? `${safeText(state.example.group, 40)}: ${state.example.hint}` : "";
+		setText(
+			byId("counts"),
+			text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}` : "",
+		);
+		const messages = warnings
+			.filter(({ code }) => code !== "weight")
+			.map((one) => one.message)
+			.join(" ");
+		const hint =
+			state.example?.hint && !state.example.own ? `${safeText(state.example.group, 40)}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, state.data ? hint : ""].filter(Boolean).join(" · ")); // in one frame with the counts
-		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
+		const changes =
+			text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
 		if (changes.length < state.changes.length) store.set({ changes });
 	}
 	if (any("error", "outdated")) {
 		const { error, outdated, data } = state;
 		const what = data?.inputText === state.text ? "the prediction before the change" : "the text";
 		const below = error && outdated ? ` Below: ${what} as of ${data.at.toTimeString().slice(0, 5)}.` : "";
-		byId("error").replaceChildren(...(error ? [safeText(error.message, 300), below, " ", button("Retry", { onclick: () => error.retry?.() })] : []));
+		byId("error").replaceChildren(
+			...(error ? [safeText(error.message, 300), below, " ", button("Retry", { onclick: () => error.retry?.() })] : []),
+		);
 		document.body.classList.toggle("outdated", outdated);
 	}
 	if (any("busy")) byId("busy").hidden = !state.busy;
-	if (any("busy", "data", "text")) document.body.classList.toggle("behind", state.busy && state.data !== null && state.data.inputText !== state.text);
+	if (any("busy", "data", "text"))
+		document.body.classList.toggle("behind", state.busy && state.data !== null && state.data.inputText !== state.text);
 	if (any("error", "model")) document.body.classList.toggle("unstarted", Boolean(state.error && !state.model));
 	// Before the first answer, what comes below the text has no height yet.
-	if (any("data", "error", "text")) document.body.classList.toggle("starting", !state.data && !state.error && !(started && !state.text));
+	if (any("data", "error", "text"))
+		document.body.classList.toggle("starting", !state.data && !state.error && !(started && !state.text));
 	if (any("present")) {
 		document.body.classList.toggle("present", state.present);
 		byId("presentbutton").setAttribute("aria-pressed", state.present);
 		if (state.present) scrollTo(0, 0);
 		// The focused control may have been hidden.
-		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("menubutton")).focus();
+		if (state.model && !document.activeElement.checkVisibility())
+			(state.present ? byId("leavebutton") : byId("menubutton")).focus();
 	}
 	if (any("b")) {
 		byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
@@ -177,17 +218,21 @@ store.subscribe(() => address.replace());
 for (const panel of document.querySelectorAll("main > details")) panel.addEventListener("toggle", loadBelow);
 let heatmapInView = false;
 const updateHeatmap = () => loader.showHeatmap(byId("heatmap").open && heatmapInView);
-new IntersectionObserver(([entry]) => {
-	heatmapInView = entry.isIntersecting;
-	updateHeatmap();
-}, { rootMargin: "200px" }).observe(byId("heatmap"));
+new IntersectionObserver(
+	([entry]) => {
+		heatmapInView = entry.isIntersecting;
+		updateHeatmap();
+	},
+	{ rootMargin: "200px" },
+).observe(byId("heatmap"));
 byId("heatmap").addEventListener("toggle", updateHeatmap);
 /** Show another served model. The page starts again, with the same text if the model reads it. */
 function chooseModel(name) {
 	const state = store.get();
 	const { models } = state.model;
 	const inputsOf = (wanted) => models.find((one) => one.name === wanted).inputs;
-	const kept = inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
+	const kept =
+		inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
 	const own = { u: null, w: null, step: null, layer: null, method: null, target: null, against: null, changes: [] };
 	const url = address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
 	history.pushState(kept.text ? kept : null, "", url); // a long text is not in the address
@@ -203,7 +248,8 @@ function showModel(model) {
 	if (layers.length > 1) parts.push(`${layers.length} layers`);
 	if (layers.some(({ directions }) => directions.length > 1)) parts.push("bidirectional");
 	if (model.members.length > 1) parts.push(weightsText(model.members));
-	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" (")[0]}`);
+	if (evaluation)
+		parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" (")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	const { models = [], served } = model; // an exported page has one model
 	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
@@ -213,10 +259,19 @@ function showModel(model) {
 	examples = model.examples.map((one) => ({ ...one, text: one.text || one.series.map(lineOf).join("\n") }));
 	box.readOnly = false;
 	const groups = [...new Set(examples.map(({ group }) => group))];
-	byId("examples").replaceChildren(el("option", { value: -1 }, "Examples"), ...groups.map((group) =>
-		el("optgroup", { label: safeText(group, 40) }, examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.title, 120)) : [])))));
+	byId("examples").replaceChildren(
+		el("option", { value: -1 }, "Examples"),
+		...groups.map((group) =>
+			el(
+				"optgroup",
+				{ label: safeText(group, 40) },
+				examples.flatMap((one, n) => (one.group === group ? el("option", { value: n }, safeText(one.title, 120)) : [])),
+			),
+		),
+	);
 	byId("examples").hidden = !examples.length;
-	if (model.model.token_ids) box.placeholder = `Write token ids below ${model.model.token_ids}, separated by spaces. The model has no vocabulary.`;
+	if (model.model.token_ids)
+		box.placeholder = `Write token ids below ${model.model.token_ids}, separated by spaces. The model has no vocabulary.`;
 	if (inputs === "series") {
 		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
 		byId("words").classList.add("numbers");
@@ -232,7 +287,9 @@ function showModel(model) {
 function describeExport({ version, date, fingerprint, command }) {
 	setText(byId("busy").firstElementChild, "Computing"); // there is no server to wait for
 	const line = `Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`;
-	document.querySelector("footer").append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
+	document
+		.querySelector("footer")
+		.append(" ", el("span", {}, line, ...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
 }
 
 /** The columns of an example, for a model that reads some. */
@@ -262,7 +319,9 @@ async function startPage(linked) {
 		const incomplete = cut && state.text === undefined ? "The text is missing: it is too long for a link. " : "";
 		const fitted = fitToModel(state, model);
 		found = fitted.found;
-		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
+		const differs = other
+			? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. `
+			: "";
 		const note = missing + incomplete + differs + fitted.note;
 		if (note) store.set({ linkNote: note });
 	} catch (error) {
@@ -278,10 +337,16 @@ async function startPage(linked) {
 function useFirstExample(found) {
 	const [example = null] = examples;
 	const { inputs, token_ids: ids } = store.get().model.model;
-	const askText = ids ? `write token ids below ${ids}, separated by spaces` : "write a text like those that it was trained on";
+	const askText = ids
+		? `write token ids below ${ids}, separated by spaces`
+		: "write a text like those that it was trained on";
 	const ask = inputs === "series" ? "paste a row of your data" : askText;
 	takeColumns(example);
-	store.set(example ? { ...found, text: example.text, example } : { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` });
+	store.set(
+		example
+			? { ...found, text: example.text, example }
+			: { ...found, linkNote: found.linkNote ?? `This model keeps no examples: ${ask}.` },
+	);
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {

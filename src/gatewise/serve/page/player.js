@@ -5,12 +5,27 @@ import { STEPS } from "./cellshape.js";
 import { selectedWord, stepCount } from "./store.js";
 
 export function createPlayer(root, store) {
-	const tabs = STEPS.map(({ name }, n) => button(`${n + 1} ${name[0].toUpperCase()}${name.slice(1)}`, { role: "tab", id: `step${n + 1}`, "aria-controls": "step", tabindex: -1, onclick: () => store.set({ s: n + 1 }) }));
+	const tabs = STEPS.map(({ name }, n) =>
+		button(`${n + 1} ${name[0].toUpperCase()}${name.slice(1)}`, {
+			role: "tab",
+			id: `step${n + 1}`,
+			"aria-controls": "step",
+			tabindex: -1,
+			onclick: () => store.set({ s: n + 1 }),
+		}),
+	);
 	const why = el("p", { class: "why" });
 	const formula = el("p", { class: "formula" });
 	const description = el("p", { class: "stepline" });
 	const panel = el("div", { class: "steprow", role: "tabpanel", id: "step" }, why, formula, description);
-	root.append(el("div", { class: "buttons" }, el("div", { class: "tabs", role: "tablist", "aria-label": "Steps of the cell" }, tabs)), panel);
+	root.append(
+		el(
+			"div",
+			{ class: "buttons" },
+			el("div", { class: "tabs", role: "tablist", "aria-label": "Steps of the cell" }, tabs),
+		),
+		panel,
+	);
 
 	/** One step forward or back; past the seventh, the next word. 7 or -7: the last or the first step of this word. */
 	function go(by) {

@@ -20,16 +20,30 @@ export function createReading(words, line, handlers = {}) {
 		const shared = { scores, stale: Boolean(attribution?.stale), clamp, isNumber, hovered, range };
 		const sides = sidesOf(prediction, model);
 		textView.draw({
-			...shared, text: data.inputText, part: text, step: prediction.step, labels: prediction.steps, sides, selected: selected ?? -1, marked,
+			...shared,
+			text: data.inputText,
+			part: text,
+			step: prediction.step,
+			labels: prediction.steps,
+			sides,
+			selected: selected ?? -1,
+			marked,
 		});
 		const tokenNoun = model.inputs === "series" ? "step" : "word";
 		const what = isNumber ? "The prediction" : probabilityName(prediction.target);
 		const every = prefix?.stride > 1 ? `, every ${prefix.stride} ${tokenNoun}s` : "";
 		const before = data.changed?.before.prefix ?? null;
 		return chart.draw({
-			...shared, tokenNoun, words: data.words, labelled: Boolean(prediction.steps), selected: selected ?? data.words.length - 1,
-			values: selected === null ? null : (text.values ?? null), name: `${what} ${prediction.steps ? "at" : "after"} each ${tokenNoun}${every}`,
-			prefix: lineOf(prefix, before), before: before && lineOf(before, prefix), side: sideOf(prediction),
+			...shared,
+			tokenNoun,
+			words: data.words,
+			labelled: Boolean(prediction.steps),
+			selected: selected ?? data.words.length - 1,
+			values: selected === null ? null : (text.values ?? null),
+			name: `${what} ${prediction.steps ? "at" : "after"} each ${tokenNoun}${every}`,
+			prefix: lineOf(prefix, before),
+			before: before && lineOf(before, prefix),
+			side: sideOf(prediction),
 		});
 	}
 	return { textView, draw };

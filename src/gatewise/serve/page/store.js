@@ -33,7 +33,12 @@ export const START = {
 
 export const GATES = { f: "forget gate", i: "input gate", g: "candidate", o: "output gate" };
 /** Orders of the units. */
-export const SORTS = { effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump" };
+export const SORTS = {
+	effect: "effect on the score",
+	index: "index",
+	jump: "largest jump of c",
+	first: "time of the jump",
+};
 
 export function createStore(start = {}) {
 	let state = { ...START, ...start };
@@ -73,7 +78,13 @@ export function selectedWord(state) {
 /** The selected unit; by default that of the opening frame, or until the units are known the one shown before. */
 export function selectedUnit(state) {
 	if (state.u !== null) return state.u;
-	return state.data?.units?.opening?.unit ?? state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? state.data?.lastUnit ?? 0;
+	return (
+		state.data?.units?.opening?.unit ??
+		state.data?.units?.order?.effect?.[0] ??
+		state.data?.units?.order?.jump?.[0] ??
+		state.data?.lastUnit ??
+		0
+	);
 }
 
 /** The shape of a layer, null for the top one: {units of a direction, directions}. model: in a few numbers. */
@@ -86,7 +97,8 @@ export function unitCount({ model, layer }) {
 }
 
 /** {layer} of a change to the shown unit, {} in the top layer. */
-export const layerOf = ({ model, layer }) => (!model || layer === null || layer === model.model.layers.length - 1 ? {} : { layer });
+export const layerOf = ({ model, layer }) =>
+	!model || layer === null || layer === model.model.layers.length - 1 ? {} : { layer };
 
 /** Whether a change reaches unit k of the shown layer at step t. */
 export function covers({ unit, from, to, layer, direction }, k, t, { model: { model }, layer: shown }) {

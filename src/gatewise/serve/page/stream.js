@@ -9,7 +9,11 @@ import { parseSeries } from "./words.js";
 const [COUNT, TURN] = [5, 250]; // steps of a request, and ms until the next one
 
 /** The data of each server-sent event: predictions, and at the end the state or an error. */
-const eventsOf = (text) => text.split("\n\n").filter(Boolean).map((block) => JSON.parse(block.match(/^data: (.*)$/m)[1]));
+const eventsOf = (text) =>
+	text
+		.split("\n\n")
+		.filter(Boolean)
+		.map((block) => JSON.parse(block.match(/^data: (.*)$/m)[1]));
 
 export function createStream(root, store, api) {
 	const { play, status, chart } = partsOf(root);
@@ -35,7 +39,9 @@ export function createStream(root, store, api) {
 		try {
 			if (!rest.length) [rest, found, state] = [parseSeries(text, model.model.channels), [], null];
 			while (mine === current && rest.length) {
-				const events = eventsOf(await api.stream({ inputs: rest.slice(0, COUNT), ...(state && { state }), ...options }));
+				const events = eventsOf(
+					await api.stream({ inputs: rest.slice(0, COUNT), ...(state && { state }), ...options }),
+				);
 				if (mine !== current) return; // the state is that before these steps
 				const last = events.pop();
 				if (last.error) throw new Error(last.error.message);
@@ -51,14 +57,25 @@ export function createStream(root, store, api) {
 	function draw() {
 		const last = found.at(-1);
 		const shown = last && (last.label ?? last.labels?.join(", "));
-		setText(status, last ? `step ${last.steps.toLocaleString("en")}${shown === undefined ? "" : ` · ${safeText(shown || "no label", 60)}`}` : "No step yet.");
+		setText(
+			status,
+			last
+				? `step ${last.steps.toLocaleString("en")}${shown === undefined ? "" : ` · ${safeText(shown || "no label", 60)}`}`
+				: "No step yet.",
+		);
 		const isNumber = !last?.probabilities;
 		const target = store.get().data?.prediction.target;
 		const numbers = found.map(({ probabilities, values, value }) => (probabilities ?? values)?.[target] ?? value);
 		const score = [numbers[0], ...numbers];
 		line.draw({
-			words: found.map(({ steps }) => String(steps)), prefix: lineOf({ stride: 1, score, probability: isNumber ? null : score }),
-			tokenNoun: "step", labelled: true, isNumber, side: "", hovered: null, selected: found.length - 1,
+			words: found.map(({ steps }) => String(steps)),
+			prefix: lineOf({ stride: 1, score, probability: isNumber ? null : score }),
+			tokenNoun: "step",
+			labelled: true,
+			isNumber,
+			side: "",
+			hovered: null,
+			selected: found.length - 1,
 			name: isNumber ? "The prediction" : probabilityName(target),
 		});
 	}

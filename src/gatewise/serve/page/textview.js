@@ -22,7 +22,12 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 		const truncated = { class: "truncated", title: "truncated: the network does not read it" };
 		const props = piece.truncated ? truncated : { class: "word", role: "option", tabindex: -1 };
 		const span = piece.show ? el("span", props, piece.show) : null;
-		return { key: piece.key, raw: piece.isStart ? "" : piece.show + piece.gap, span, gap: document.createTextNode(piece.gap) };
+		return {
+			key: piece.key,
+			raw: piece.isStart ? "" : piece.show + piece.gap,
+			span,
+			gap: document.createTextNode(piece.gap),
+		};
 	}
 
 	const keyOf = (piece) => `${piece.show}\0${piece.gap}\0${piece.truncated ?? ""}${piece.isStart ?? ""}`;
@@ -83,16 +88,31 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 			const score = scores?.[n];
 			const isStart = view.part.tokens?.names?.[n] !== undefined;
 			const isMarked = marked?.has(n) || (range && range.from <= n && n <= range.to);
-			const kinds = { start: isStart, unknown: unknown.has(n), selected: n === selected, hovered: n === hovered, explained: n === view.step, marked: isMarked };
+			const kinds = {
+				start: isStart,
+				unknown: unknown.has(n),
+				selected: n === selected,
+				hovered: n === hovered,
+				explained: n === view.step,
+				marked: isMarked,
+			};
 			const names = Object.keys(kinds).filter((kind) => kinds[kind]);
-			setAttr(span, "class", ["word", score === undefined ? "" : tint(score, view.clamp), ...names].filter(Boolean).join(" "));
+			setAttr(
+				span,
+				"class",
+				["word", score === undefined ? "" : tint(score, view.clamp), ...names].filter(Boolean).join(" "),
+			);
 			setAttr(span, "aria-selected", n === selected);
 			const name = view.labels ? safeText(view.labels[n], 20) : "";
 			if (name) span.dataset.label = name;
 			else delete span.dataset.label;
 			const note = unknown.has(n) ? " (not in the vocabulary)" : "";
 			const shown = isStart ? "start of the text" : safeText(span.textContent, 80);
-			setAttr(span, "aria-label", `${shown}${name ? `, ${name}` : ""}${note}${score === undefined || view.stale ? "" : `, ${scoreText(score, view.isNumber)}`}`);
+			setAttr(
+				span,
+				"aria-label",
+				`${shown}${name ? `, ${name}` : ""}${note}${score === undefined || view.stale ? "" : `, ${scoreText(score, view.isNumber)}`}`,
+			);
 		});
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
@@ -137,7 +157,11 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 			[typed, view, spans] = [text, null, []];
 			let [front, from, back, to] = [0, 0, 0, text.length];
 			while (front < nodes.length && text.startsWith(nodes[front].raw, from)) from += nodes[front++].raw.length;
-			while (back < nodes.length - front && to - nodes.at(-1 - back).raw.length >= from && text.endsWith(nodes.at(-1 - back).raw, to)) {
+			while (
+				back < nodes.length - front &&
+				to - nodes.at(-1 - back).raw.length >= from &&
+				text.endsWith(nodes.at(-1 - back).raw, to)
+			) {
 				to -= nodes.at(-1 - back).raw.length;
 				back += 1;
 			}
@@ -152,7 +176,9 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 			return found < 0 ? null : found;
 		},
 		wordUnder: (x, y) => {
-			const found = spans.findIndex((span) => [...(span?.getClientRects() ?? [])].some((r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom));
+			const found = spans.findIndex((span) =>
+				[...(span?.getClientRects() ?? [])].some((r) => r.left <= x && x <= r.right && r.top <= y && y <= r.bottom),
+			);
 			return found < 0 ? null : found;
 		},
 		focus: () => spans[focus]?.focus(),
@@ -163,6 +189,10 @@ export function createTextView(root, { onHover, onSelect, label = "The words", r
 export function sidesOf(prediction, model) {
 	if (model.task === "regression") return { plus: "raises the number", minus: "lowers the number" };
 	const name = safeText(prediction.target);
-	const other = prediction.against ?? (model.labels.length === 2 && model.task === "classification" ? model.labels.find((one) => one !== prediction.target) : null);
+	const other =
+		prediction.against ??
+		(model.labels.length === 2 && model.task === "classification"
+			? model.labels.find((one) => one !== prediction.target)
+			: null);
 	return { plus: `towards “${name}”`, minus: other ? `towards “${safeText(other)}”` : `away from “${name}”` };
 }

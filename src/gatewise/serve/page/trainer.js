@@ -18,7 +18,13 @@ export function seeded(seed) {
 /** The network: one array of parameters, and its parts as views into it. Matrices start Glorot uniform, biases at 0, that of the
  * forget gate at 1, as in Keras (there the recurrent weights start orthogonal). */
 export function createNetwork({ inputs, units, seed = 0, forgetBias = 1 }) {
-	const shapes = { weightIh: [4 * units, inputs], weightHh: [4 * units, units], bias: [4 * units, 1], weight: [1, units], denseBias: [1, 1] };
+	const shapes = {
+		weightIh: [4 * units, inputs],
+		weightHh: [4 * units, units],
+		bias: [4 * units, 1],
+		weight: [1, units],
+		denseBias: [1, 1],
+	};
 	const sizes = Object.values(shapes).map(([rows, columns]) => rows * columns);
 	const parameters = new Float64Array(sizes.reduce((a, b) => a + b));
 	const network = { inputs, units, parameters, ...viewsOf(parameters, shapes), shapes };
@@ -34,7 +40,9 @@ export function createNetwork({ inputs, units, seed = 0, forgetBias = 1 }) {
 
 function viewsOf(array, shapes) {
 	let at = 0;
-	return Object.fromEntries(Object.entries(shapes).map(([name, [rows, columns]]) => [name, array.subarray(at, (at += rows * columns))]));
+	return Object.fromEntries(
+		Object.entries(shapes).map(([name, [rows, columns]]) => [name, array.subarray(at, (at += rows * columns))]),
+	);
 }
 
 /** One sequence: x (T, inputs) row by row. held: gates with one value at all steps and units, {f: 0.5}.
@@ -44,7 +52,14 @@ export function forward(network, x, held = {}) {
 	const T = x.length / D;
 	const states = Object.fromEntries(GATES.map((name) => [name, new Float64Array(T * H)]));
 	const start = { h: new Float64Array(H), c: new Float64Array(H) };
-	const run = { ...network, ...states, x, T, start, held: Object.entries(held).map(([gate, value]) => ({ gate, value, unit: null })) };
+	const run = {
+		...network,
+		...states,
+		x,
+		T,
+		start,
+		held: Object.entries(held).map(([gate, value]) => ({ gate, value, unit: null })),
+	};
 	for (let t = 0; t < T; t += 1) advance(run, t, product(weightIh, rowOf(x, t, D), bias));
 	return { ...run, logit: prefixLogits(network, run).at(-1) };
 }
@@ -106,7 +121,8 @@ export function adam(parameters, { rate = 0.001, beta1 = 0.9, beta2 = 0.999, eps
 }
 
 /** Cross-entropy of a logit against the label 0 or 1. */
-export const crossEntropy = (logit, label) => Math.max(logit, 0) - logit * label + Math.log1p(Math.exp(-Math.abs(logit)));
+export const crossEntropy = (logit, label) =>
+	Math.max(logit, 0) - logit * label + Math.log1p(Math.exp(-Math.abs(logit)));
 
 /** A training run. draw(): a fresh example {x, label}, so that no example comes twice and the loss of a batch is one on unseen
  * data. next(): one step of Adam on a batch; returns {loss, accuracy} of the batch before the step. */

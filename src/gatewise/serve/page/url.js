@@ -6,9 +6,13 @@ import { SORTS, START, unitCount } from "./store.js";
 const MAX_TEXT = 6000; // characters of an encoded text: mail programs cut longer links
 /** The state of a link that names nothing. */
 export const UNLINKED = Object.fromEntries(
-	"w u s heatmap sort allUnits method layer target against changes b".split(" ").map((key) => [key, START[key]]));
+	"w u s heatmap sort allUnits method layer target against changes b".split(" ").map((key) => [key, START[key]]),
+);
 
-const matching = (pattern, valueOf = (text) => text) => (text) => (pattern.test(text) ? valueOf(text) : undefined);
+const matching =
+	(pattern, valueOf = (text) => text) =>
+	(text) =>
+		pattern.test(text) ? valueOf(text) : undefined;
 const index = matching(/^\d{1,6}$/, Number);
 const flag = matching(/^1$/, () => true);
 /** The fields of a link: the key, the name in the state, and read(text), which is undefined for an invalid value. */
@@ -34,7 +38,14 @@ export function parseChange(text) {
 	const value = Number(number);
 	if (value > 1 || value < (gate === "g" ? -1 : 0) || (from && Number(to) < Number(from))) return null;
 	if (gate === "h" && (value !== 0 || unit === "*" || from)) return null;
-	const change = { gate, unit: unit === "*" ? "all" : Number(unit), value, from: null, to: null, ...(layer ? { layer: Number(layer) } : {}) };
+	const change = {
+		gate,
+		unit: unit === "*" ? "all" : Number(unit),
+		value,
+		from: null,
+		to: null,
+		...(layer ? { layer: Number(layer) } : {}),
+	};
 	return from ? { ...change, from: Number(from), to: Number(to) } : change;
 }
 
@@ -48,7 +59,11 @@ export function readFragment(fragment) {
 	const query = new URLSearchParams(fragment.replace(/^#/, ""));
 	const found = {};
 	const dropped = [];
-	for (const [key, name] of [["t", "text"], ["b", "b"]]) if (query.has(key)) found[name] = query.get(key).slice(0, 100_000);
+	for (const [key, name] of [
+		["t", "text"],
+		["b", "b"],
+	])
+		if (query.has(key)) found[name] = query.get(key).slice(0, 100_000);
 	if (query.has("cut")) found.cut = true;
 	for (const [key, name, read] of FIELDS) {
 		const text = query.get(key);
@@ -84,31 +99,45 @@ export function fitToModel({ dropped = [], ...found }, { model, methods }) {
 	if (found.u >= unitsOf(found.layer)) drop("u", `unit ${found.u}`);
 	if (found.method && !methods.includes(found.method)) drop("method", `method ${found.method}`);
 	for (const key of ["target", "against"]) {
-		if (found[key] !== undefined && !model.labels.includes(found[key])) drop(key, `class “${safeText(found[key], 40)}”`);
+		if (found[key] !== undefined && !model.labels.includes(found[key]))
+			drop(key, `class “${safeText(found[key], 40)}”`);
 	}
 	const compared = model.task === "classification" && found.against !== found.target;
 	if (found.against !== undefined && !compared) drop("against", `comparison with “${safeText(found.against, 40)}”`);
 	const isFitting = ({ gate, unit, value, layer }) => {
-		const name = layer >= layers ? `layer ${layer}` : unit !== "all" && unit >= unitsOf(layer) ? `unit ${unit}`
-			: model.gate === "binary" && "ifo".includes(gate) && value !== 0 && value !== 1 ? `value ${value} of gate ${gate}` : null;
+		const name =
+			layer >= layers
+				? `layer ${layer}`
+				: unit !== "all" && unit >= unitsOf(layer)
+					? `unit ${unit}`
+					: model.gate === "binary" && "ifo".includes(gate) && value !== 0 && value !== 1
+						? `value ${value} of gate ${gate}`
+						: null;
 		if (name) missing.push(name);
 		return !name;
 	};
 	const named = (one) => (one.layer === layers - 1 && one.unit !== "all" ? { ...one, layer: undefined } : one);
 	if (found.changes) found.changes = found.changes.filter(isFitting).map(named);
 	const names = [...new Set(missing)].slice(0, 8);
-	return { found, note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "" };
+	return {
+		found,
+		note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "",
+	};
 }
 
 /** The fragment of a state. A text that is too long for a link is left out, and `cut` says so. */
 export function writeFragment(state, extra = {}) {
 	const query = new URLSearchParams();
-	for (const [key, text] of [["t", state.text], ["b", state.b]]) {
+	for (const [key, text] of [
+		["t", state.text],
+		["b", state.b],
+	]) {
 		if (!text) continue;
 		if (encodeURIComponent(text).length > MAX_TEXT) query.set("cut", "1");
 		else query.set(key, text);
 	}
-	for (const [key, name] of FIELDS) if (state[name] !== START[name]) query.set(key, state[name] === true ? "1" : state[name]);
+	for (const [key, name] of FIELDS)
+		if (state[name] !== START[name]) query.set(key, state[name] === true ? "1" : state[name]);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
 	for (const [key, value] of Object.entries(extra)) if (value) query.set(key, value);
 	return query.toString();

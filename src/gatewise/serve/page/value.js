@@ -3,10 +3,14 @@
 import { fmt, safeText } from "./dom.js";
 
 /** A number with four significant digits. */
-export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 12 }).replace("-", "\u2212") : "–");
+export const number = (x) =>
+	Number.isFinite(x)
+		? Number(x.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 12 }).replace("-", "\u2212")
+		: "–";
 
 /** The prediction in words: the label, or of two classes close to the threshold "undecided". */
-export const labelOf = ({ label, undecided }, { task }) => (undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24));
+export const labelOf = ({ label, undecided }, { task }) =>
+	undecided ? "undecided" : safeText(label, task === "multilabel" ? 80 : 24);
 
 /** The class of CSS of a prediction: for or against the explained class, or none while it is undecided. */
 export const sideOf = (prediction) => (prediction.undecided ? "" : prediction.favours ? "for" : "against");
@@ -16,7 +20,9 @@ export const probabilityName = (target) => `P(${safeText(target)})`;
 
 /** P(positive) = 0.82, or the number alone. */
 export function valueText(prediction) {
-	return prediction.probability === null ? number(prediction.score) : `${probabilityName(prediction.target)} = ${fmt(prediction.probability)}`;
+	return prediction.probability === null
+		? number(prediction.score)
+		: `${probabilityName(prediction.target)} = ${fmt(prediction.probability)}`;
 }
 
 /** The class whose probability stands next to the label, and the probability. It is the predicted class: "negative" above
@@ -38,7 +44,8 @@ export const weightsText = (members) => members.map(({ name, weight }) => `${nam
 
 /** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. Where P hardly moves, the logit follows. */
 export function changeText(before, after) {
-	if (after.probability === null) return `${valueText(before)} → ${valueText(after)} (${scoreText(after.score - before.score, true)})`;
+	if (after.probability === null)
+		return `${valueText(before)} → ${valueText(after)} (${scoreText(after.score - before.score, true)})`;
 	const line = `${valueText(before)} → ${fmt(after.probability)} (${fmt(after.probability - before.probability, 2, true)})`;
 	if (Math.abs(after.probability - before.probability) >= 0.01) return line;
 	return `${line}, logit ${scoreText(before.score)} → ${scoreText(after.score)} (${scoreText(after.score - before.score)})`;
@@ -71,14 +78,20 @@ export function sumText(attribution, prediction, tokenNoun) {
 	const isNumber = prediction.probability === null;
 	const shown = (x) => scoreText(x, isNumber);
 	const { base_value, columns = [], residual, score } = attribution;
-	const members = attribution.members.filter((one) => !one.weight || !one.scores || one.truncated_part || one.scores.some(Boolean)); // others read no step
+	const members = attribution.members.filter(
+		(one) => !one.weight || !one.scores || one.truncated_part || one.scores.some(Boolean),
+	); // others read no step
 	const terms = [`base value ${shown(base_value)}`];
-	if (columns.length) terms.push(`of it ${columns.map((one) => `${safeText(one.column)} ${shown(one.score)}`).join(", ")}`);
-	if (members.length > 1) { // a score is a sum over members
-		for (const one of members) terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
+	if (columns.length)
+		terms.push(`of it ${columns.map((one) => `${safeText(one.column)} ${shown(one.score)}`).join(", ")}`);
+	if (members.length > 1) {
+		// a score is a sum over members
+		for (const one of members)
+			terms.push(`${one.name} ${shown(sum(one.scores) + one.truncated_part)} (weight ${one.weight.toFixed(2)})`);
 	} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
 	// Below half of the last digit it changes none of the numbers.
-	if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
+	if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005))
+		terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
 	const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
 	return `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`;
 }
@@ -86,5 +99,8 @@ export function sumText(attribution, prediction, tokenNoun) {
 /** What the scores of a method are, and how faithful it is to the model. */
 export function methodNotes(attribution, prediction) {
 	const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
-	return [`${attribution.method}: ${attribution.note}`, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`];
+	return [
+		`${attribution.method}: ${attribution.note}`,
+		`${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`,
+	];
 }

@@ -54,7 +54,7 @@ export function differingWords(a, b) {
 		}
 	}
 	const [first, second] = [new Set(x.keys()), new Set(y.keys())];
-	for (let i = 0, j = 0; i < x.length && j < y.length; ) {
+	for (let i = 0, j = 0; i < x.length && j < y.length;) {
 		if (x[i] === y[j]) {
 			first.delete(i);
 			second.delete(j);
@@ -71,7 +71,11 @@ export function parseSeries(text, channels) {
 	const rows = [];
 	for (const [n, line] of text.split(/\r?\n/).entries()) {
 		if (!line.trim()) continue;
-		const row = line.trim().split(/[\s,;]+/).filter(Boolean).map((cell) => (/^(\?|nan)$/i.test(cell) ? null : Number(cell)));
+		const row = line
+			.trim()
+			.split(/[\s,;]+/)
+			.filter(Boolean)
+			.map((cell) => (/^(\?|nan)$/i.test(cell) ? null : Number(cell)));
 		if (row.length !== channels || !row.every((x) => x === null || Number.isFinite(x))) {
 			throw new Error(`Line ${n + 1}: expected ${channels === 1 ? "one number" : `${channels} numbers`} per line.`);
 		}

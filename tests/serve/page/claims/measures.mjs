@@ -10,7 +10,8 @@ const { rowOf, product, sigmoid } = await page("model/arrays");
 const { readTensors } = await page("model/tensors");
 const { parseModel } = await page("model/lstm");
 const { advance, GATES } = await page("model/network");
-const { adam, backward, createNetwork, createTraining, crossEntropy, forward, prefixLogits, seeded } = await page("trainer");
+const { adam, backward, createNetwork, createTraining, crossEntropy, forward, prefixLogits, seeded } =
+	await page("trainer");
 const { nearestWords } = await page("lesson/ids");
 const { gradientShare } = await page("lesson/learning");
 const { holdingUnit, leftOfChange, stepAfterStrongest } = await page("lesson/memory");
@@ -66,8 +67,11 @@ function changeUnderOtherIds(seed) {
 	const order = shuffled(range(FIRST_WORD, WORDS), seeded(seed)); // the new id of word n is order[n - FIRST_WORD]
 	const newId = (id) => (id < FIRST_WORD ? id : order[id - FIRST_WORD]);
 	const renamed = loadModel();
-	for (const id of range(FIRST_WORD, WORDS)) renamed.network.embedding.set(model.network.inputOf(id), newId(id) * model.info.embeddingDim);
-	return largest(IDS.map((ids) => renamed.run({ ids: Int32Array.from(ids, newId) }).probability - runOf(ids).probability));
+	for (const id of range(FIRST_WORD, WORDS))
+		renamed.network.embedding.set(model.network.inputOf(id), newId(id) * model.info.embeddingDim);
+	return largest(
+		IDS.map((ids) => renamed.run({ ids: Int32Array.from(ids, newId) }).probability - runOf(ids).probability),
+	);
 }
 
 const effects = new Map();
@@ -76,7 +80,10 @@ function effectOf(id) {
 	if (!effects.has(id)) effects.set(id, runOf([1, id]).logit - runOf([1]).logit);
 	return effects.get(id);
 }
-const movers = () => range(FIRST_WORD, 2000).sort((a, b) => Math.abs(effectOf(b)) - Math.abs(effectOf(a))).slice(0, 100);
+const movers = () =>
+	range(FIRST_WORD, 2000)
+		.sort((a, b) => Math.abs(effectOf(b)) - Math.abs(effectOf(a)))
+		.slice(0, 100);
 const isSameWay = (a, b) => Math.sign(effectOf(a)) === Math.sign(effectOf(b));
 const idOf = (word) => model.encode(word).ids[1];
 
@@ -96,7 +103,8 @@ function leftWithoutH(ids) {
 	const asBefore = [];
 	for (let n = t + 1; n < run.T; n += 1) {
 		for (let unit = 0; unit < H; unit += 1) {
-			for (const gate of ["i", "f", "g", "o"]) asBefore.push({ gate, unit, from: n, to: n, value: run[gate][n * H + unit] });
+			for (const gate of ["i", "f", "g", "o"])
+				asBefore.push({ gate, unit, from: n, to: n, value: run[gate][n * H + unit] });
 		}
 	}
 	const cut = runOf(ids, [held("i", 0, t), ...asBefore]);
@@ -126,7 +134,8 @@ function leastChangeUnderHeldGates(ids) {
 	for (const gate of ["f", "i", "o", "g"]) {
 		for (const value of [0, 0.5, 1]) {
 			const changed = runOf(ids, [held(gate, value)]);
-			for (let t = 1; t < run.T; t += 1) changes.push(largest(range(t * H, (t + 1) * H).map((n) => changed.c[n] - run.c[n])));
+			for (let t = 1; t < run.T; t += 1)
+				changes.push(largest(range(t * H, (t + 1) * H).map((n) => changed.c[n] - run.c[n])));
 		}
 	}
 	return Math.min(...changes);
@@ -147,7 +156,8 @@ function runWith(network, x, changes = [], isBinary = false) {
 	const states = Object.fromEntries(GATES.map((name) => [name, new Float64Array(T * units)]));
 	const start = { h: new Float64Array(units), c: new Float64Array(units) };
 	const run = { ...network, ...states, x, T, start, held: changes.map((one) => ({ unit: null, ...one })) };
-	for (let t = 0; t < T; t += 1) advance(run, t, product(network.weightIh, rowOf(x, t, inputs), network.bias), isBinary);
+	for (let t = 0; t < T; t += 1)
+		advance(run, t, product(network.weightIh, rowOf(x, t, inputs), network.bias), isBinary);
 	return { ...run, logit: prefixLogits(network, run).at(-1) };
 }
 const STEP = 1e-5;
@@ -157,7 +167,11 @@ function slopesOfGates({ network, x, label }, isBinary) {
 	const loss = () => crossEntropy(runWith(network, x, [], isBinary).logit, label);
 	const rows = [...range(0, 2 * units), ...range(3 * units, 4 * units)];
 	const slopes = [];
-	for (const [weights, columns] of [[network.weightIh, network.inputs], [network.weightHh, units], [network.bias, 1]]) {
+	for (const [weights, columns] of [
+		[network.weightIh, network.inputs],
+		[network.weightHh, units],
+		[network.bias, 1],
+	]) {
 		for (const row of rows) {
 			for (const column of range(0, columns)) {
 				const at = row * columns + column;
@@ -219,16 +233,29 @@ function gatesThatChange(seed, part) {
 	const other = { h: values(), c: values(), input: x.subarray(3, 6) };
 	const before = stepFrom(given);
 	const after = stepFrom({ ...given, [part]: other[part] });
-	const changed = ["i", "f", "g", "o"].map((gate) => shareOf(Array.from(before[gate], (value, k) => value !== after[gate][k])));
+	const changed = ["i", "f", "g", "o"].map((gate) =>
+		shareOf(Array.from(before[gate], (value, k) => value !== after[gate][k])),
+	);
 	return changed.reduce((total, share) => total + share, 0);
 }
 /** c after 20 steps that add nothing, from a step that makes it 1. */
 function keptAfter20(f) {
 	const network = createNetwork({ inputs: 1, units: 1 });
-	const changes = [{ gate: "f", value: f }, { gate: "g", value: 1 }, { gate: "i", value: 1, from: 0, to: 0 }, { gate: "i", value: 0, from: 1, to: 20 }];
+	const changes = [
+		{ gate: "f", value: f },
+		{ gate: "g", value: 1 },
+		{ gate: "i", value: 1, from: 0, to: 0 },
+		{ gate: "i", value: 0, from: 1, to: 20 },
+	];
 	return runWith(network, new Float64Array(21), changes).c[20];
 }
-const grownMemory = (o) => runWith(createNetwork({ inputs: 1, units: 1 }), new Float64Array(50), [{ gate: "f", value: 1 }, { gate: "i", value: 1 }, { gate: "g", value: 1 }, { gate: "o", value: o }]);
+const grownMemory = (o) =>
+	runWith(createNetwork({ inputs: 1, units: 1 }), new Float64Array(50), [
+		{ gate: "f", value: 1 },
+		{ gate: "i", value: 1 },
+		{ gate: "g", value: 1 },
+		{ gate: "o", value: o },
+	]);
 /** With f, o and h as they are: c with and without what the last step adds. */
 function errorOfSum(seed) {
 	const { network, x } = randomNetwork(seed);
@@ -254,16 +281,20 @@ function learn(seed, distance, { forgetBias = 1, f = null } = {}) {
 }
 function accuracyOf(network, distance, heldGates = {}) {
 	const draw = firstSymbol(distance, seeded(999));
-	return shareOf(range(0, 200).map(() => {
-		const { x, label } = draw();
-		return forward(network, x, heldGates).logit > 0 === (label === 1);
-	}));
+	return shareOf(
+		range(0, 200).map(() => {
+			const { x, label } = draw();
+			return forward(network, x, heldGates).logit > 0 === (label === 1);
+		}),
+	);
 }
 /** f held at 1/2 while the distance grows from 1 to 20: the accuracy over 20. */
 function learnByDistance(seed) {
 	const network = createNetwork({ inputs: SYMBOLS.length, units: UNITS, seed });
 	for (const distance of range(1, 21)) {
-		const training = createTraining(network, firstSymbol(distance, seeded(seed + 500 + distance)), { held: { f: 0.5 } });
+		const training = createTraining(network, firstSymbol(distance, seeded(seed + 500 + distance)), {
+			held: { f: 0.5 },
+		});
 		const steps = distance < 4 ? 60 : 20;
 		for (let n = 0; n < steps; n += 1) training.next();
 	}
@@ -284,25 +315,42 @@ function learnSeries(seed) {
 	return found;
 }
 const FIRST_PEAK = 10; // as in series.js
-const shownSeries = (first, second, gap = 18) => seriesOf([[FIRST_PEAK, first], [FIRST_PEAK + gap, second]], seeded(7));
+const shownSeries = (first, second, gap = 18) =>
+	seriesOf(
+		[
+			[FIRST_PEAK, first],
+			[FIRST_PEAK + gap, second],
+		],
+		seeded(7),
+	);
 /** The accuracy on 300 series whose first peak is at step 10 and whose second one is at least 10 steps later, with a gate at 0 at step 15. */
 function accuracyWithEmptied(seed, gate) {
 	const { network } = learnSeries(seed);
 	const random = seeded(seed + 999);
-	return shareOf(range(0, 300).map(() => {
-		const second = FIRST_PEAK + 10 + Math.floor(20 * random());
-		const low = 0.3 + 0.95 * random();
-		const high = Math.min(1.5, low + 0.25 + (1.25 - low) * random());
-		const isFirst = random() < 0.5;
-		const x = seriesOf([[FIRST_PEAK, isFirst ? high : low], [second, isFirst ? low : high]], random);
-		return runWith(network, x, [{ gate, value: 0, from: 15, to: 15 }]).logit > 0 === isFirst;
-	}));
+	return shareOf(
+		range(0, 300).map(() => {
+			const second = FIRST_PEAK + 10 + Math.floor(20 * random());
+			const low = 0.3 + 0.95 * random();
+			const high = Math.min(1.5, low + 0.25 + (1.25 - low) * random());
+			const isFirst = random() < 0.5;
+			const x = seriesOf(
+				[
+					[FIRST_PEAK, isFirst ? high : low],
+					[second, isFirst ? low : high],
+				],
+				random,
+			);
+			return runWith(network, x, [{ gate, value: 0, from: 15, to: 15 }]).logit > 0 === isFirst;
+		}),
+	);
 }
 /** The share of c, for heights between the two ends, that lies between c of the ends, at the step of the band. */
 function shareInsideOfBand(seed) {
 	const { network } = learnSeries(seed);
 	const at = (FIRST_PEAK + 18 - 4) * UNITS;
-	const memories = range(0, 13).map((n) => forward(network, shownSeries(0.3 + 0.1 * n, 0.7)).c.subarray(at, at + UNITS));
+	const memories = range(0, 13).map((n) =>
+		forward(network, shownSeries(0.3 + 0.1 * n, 0.7)).c.subarray(at, at + UNITS),
+	);
 	const changes = range(0, UNITS).map((k) => Math.abs(memories[0][k] - memories[12][k]));
 	const unit = changes.indexOf(Math.max(...changes));
 	const low = Math.min(memories[0][unit], memories[12][unit]) - 1e-9;
@@ -317,15 +365,37 @@ const perStart = (measure) => () => STARTS_OF_LEARNING.map(measure);
 const perSeriesStart = (measure) => () => STARTS_OF_SERIES.map(measure);
 
 export const MEASURES = {
-	specialIds: () => [Number(model.wordOf(PAD) === "<pad>" && model.encode("the").ids[0] === 1 && model.encode("zounds").ids[1] === UNK && model.wordOf(3) === "<unused>" && model.wordOf(FIRST_WORD) === "the")],
-	keptIds: () => [shareOf([...range(FIRST_WORD, WORDS).filter((id) => /^[a-z]+$/.test(model.wordOf(id))).map((id) => idOf(model.wordOf(id)) === id), idOf("zounds") === UNK, idOf("gatewise") === UNK])],
+	specialIds: () => [
+		Number(
+			model.wordOf(PAD) === "<pad>" &&
+				model.encode("the").ids[0] === 1 &&
+				model.encode("zounds").ids[1] === UNK &&
+				model.wordOf(3) === "<unused>" &&
+				model.wordOf(FIRST_WORD) === "the",
+		),
+	],
+	keptIds: () => [
+		shareOf([
+			...range(FIRST_WORD, WORDS)
+				.filter((id) => /^[a-z]+$/.test(model.wordOf(id)))
+				.map((id) => idOf(model.wordOf(id)) === id),
+			idOf("zounds") === UNK,
+			idOf("gatewise") === UNK,
+		]),
+	],
 	rowLength: () => [model.network.inputOf(idOf("film")).length],
 	idOfThe: () => [idOf("the")],
 	otherIds: perSeed(changeUnderOtherIds),
-	similarRows: () => [shareOf(movers().flatMap((id) => nearestWords(model, id).map((word) => isSameWay(id, idOfAnyWord(word)))))],
+	similarRows: () => [
+		shareOf(movers().flatMap((id) => nearestWords(model, id).map((word) => isSameWay(id, idOfAnyWord(word))))),
+	],
 	randomRows: perSeed((seed) => {
 		const random = seeded(seed);
-		return shareOf(movers().flatMap((id) => range(0, 5).map(() => isSameWay(id, FIRST_WORD + Math.floor((WORDS - FIRST_WORD) * random())))));
+		return shareOf(
+			movers().flatMap((id) =>
+				range(0, 5).map(() => isSameWay(id, FIRST_WORD + Math.floor((WORDS - FIRST_WORD) * random()))),
+			),
+		);
 	}),
 
 	maxLength: () => [model.info.maxLength],
@@ -365,7 +435,9 @@ export const MEASURES = {
 	leftByForgetGate: perSentence((ids) => memoryOf(ids).byForgetGate),
 	chosenUnit: perSentence((ids) => {
 		const { run, t, without, k } = memoryOf(ids);
-		const kept = range(0, H).map((unit) => mean(range(t + 1, run.T).map((n) => Math.abs(run.c[n * H + unit] - without.c[n * H + unit]))));
+		const kept = range(0, H).map((unit) =>
+			mean(range(t + 1, run.T).map((n) => Math.abs(run.c[n * H + unit] - without.c[n * H + unit]))),
+		);
 		return kept[k] / Math.max(...kept);
 	}),
 	leftInModel: perSentence((ids) => memoryOf(ids).share),
@@ -373,17 +445,24 @@ export const MEASURES = {
 	gateIsSigmoid: perExample((ids) => {
 		const run = runOf(ids);
 		const [lstm] = run.lstms;
-		const errors = range(0, run.T).flatMap((t) => [0, 16, 99].flatMap((k) => {
-			const parts = model.network.preactivations(lstm, k, t);
-			return ["i", "f", "o"].map((gate) => run[gate][t * H + k] - 1 / (1 + Math.exp(-(parts[gate].x + parts[gate].h + parts[gate].bias))));
-		}));
+		const errors = range(0, run.T).flatMap((t) =>
+			[0, 16, 99].flatMap((k) => {
+				const parts = model.network.preactivations(lstm, k, t);
+				return ["i", "f", "o"].map(
+					(gate) =>
+						run[gate][t * H + k] - 1 / (1 + Math.exp(-(parts[gate].x + parts[gate].h + parts[gate].bias))),
+				);
+			}),
+		);
 		return largest(errors);
 	}),
 	heldGateChangesMemory: perExample(leastChangeUnderHeldGates),
-	forgetGateEnds: perExample((ids) => Math.max(
-		memoryError(runOf(ids, [held("f", 0)]), ({ i, g }, n) => i[n] * g[n]),
-		memoryError(runOf(ids, [held("f", 1)]), ({ i, g }, n, before) => before + i[n] * g[n]),
-	)),
+	forgetGateEnds: perExample((ids) =>
+		Math.max(
+			memoryError(runOf(ids, [held("f", 0)]), ({ i, g }, n) => i[n] * g[n]),
+			memoryError(runOf(ids, [held("f", 1)]), ({ i, g }, n, before) => before + i[n] * g[n]),
+		),
+	),
 	loweringShare: perExample((ids) => {
 		const { i, g } = runOf(ids);
 		return shareOf(Array.from(g, (value, n) => i[n] * value < 0));
@@ -399,13 +478,27 @@ export const MEASURES = {
 		const { logit, probability } = runOf(ids);
 		return probability - 1 / (1 + Math.exp(-logit));
 	}),
-	tutorialParameters: () => [largest([88_588 * 32 - 2_834_816, 4 * H * (32 + H + 1) - 53_200, H + 1 - 101, model.info.vocabSizeBefore - 88_588])],
+	tutorialParameters: () => [
+		largest([
+			88_588 * 32 - 2_834_816,
+			4 * H * (32 + H + 1) - 53_200,
+			H + 1 - 101,
+			model.info.vocabSizeBefore - 88_588,
+		]),
+	],
 	rowsInTheModel: () => [model.info.vocabSize],
 	productsRaise: perExample((ids) => {
 		const run = runOf(ids);
 		const h = lastOf(run);
 		const { weight } = model.network.dense[0];
-		return shareOf(Array.from(h, (value, k) => Math.sign(run.probability - sigmoid(run.logit - weight[k] * value)) === Math.sign(weight[k] * value)));
+		return shareOf(
+			Array.from(
+				h,
+				(value, k) =>
+					Math.sign(run.probability - sigmoid(run.logit - weight[k] * value)) ===
+					Math.sign(weight[k] * value),
+			),
+		);
 	}),
 	weightsOfLstm: () => {
 		const [{ weightIh, weightHh, bias }] = model.network.top.lstms;
@@ -414,7 +507,14 @@ export const MEASURES = {
 	surerPredictions: () => {
 		const sureness = (logit) => Math.abs(sigmoid(logit) - 0.5);
 		const logits = [0, 1, 2, 4, 8];
-		return [[1, -1].reduce((count, sign) => count + logits.slice(1).filter((logit, n) => sureness(sign * logit) > sureness(sign * logits[n])).length, 0)];
+		return [
+			[1, -1].reduce(
+				(count, sign) =>
+					count +
+					logits.slice(1).filter((logit, n) => sureness(sign * logit) > sureness(sign * logits[n])).length,
+				0,
+			),
+		];
 	},
 	everyWordCounts: perExample((ids) => {
 		const h = lastOf(runOf(ids));
@@ -452,7 +552,9 @@ export const MEASURES = {
 	prefixOfSeries: perSeed((seed) => {
 		const { network, x } = randomNetwork(seed);
 		const logits = prefixLogits(network, forward(network, x));
-		return largest(range(1, 7).map((steps) => logits[steps - 1] - forward(network, x.subarray(0, 3 * steps)).logit));
+		return largest(
+			range(1, 7).map((steps) => logits[steps - 1] - forward(network, x.subarray(0, 3 * steps)).logit),
+		);
 	}),
 	learnedSeries: perSeriesStart((seed) => learnSeries(seed).accuracy),
 	swapped: perSeriesStart((seed) => {
@@ -460,7 +562,10 @@ export const MEASURES = {
 		const probability = (first, second) => sigmoid(forward(network, shownSeries(first, second)).logit);
 		return probability(1.1, 0.7) + probability(0.7, 1.1) - 1;
 	}),
-	meanOfSwapped: () => [7, 12, 18, 24, 30].map((gap) => mean(Array.from(shownSeries(1.1, 0.7, gap))) - mean(Array.from(shownSeries(0.7, 1.1, gap)))),
+	meanOfSwapped: () =>
+		[7, 12, 18, 24, 30].map(
+			(gap) => mean(Array.from(shownSeries(1.1, 0.7, gap))) - mean(Array.from(shownSeries(0.7, 1.1, gap))),
+		),
 	emptiedBetweenPeaks: perSeriesStart((seed) => accuracyWithEmptied(seed, "f")),
 	hiddenBetweenPeaks: perSeriesStart((seed) => accuracyWithEmptied(seed, "h")),
 	insideOfBand: perSeriesStart(shareInsideOfBand),

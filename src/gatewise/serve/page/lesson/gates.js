@@ -24,8 +24,17 @@ export function mount(parts, lesson) {
 	let gate = "f";
 	const held = () => lesson.state.changes.find((one) => one.gate === gate)?.value ?? null;
 	const mean = (run) => run[gate].reduce((total, x) => total + x, 0) / run[gate].length;
-	const hold = (value) => lesson.set({ changes: value === null ? [] : [{ gate, unit: "all", from: null, to: null, value }] });
-	const options = { label: "Gate of all units at all words", min: 0, max: 1, step: 0.01, value: 0, onInput: hold, reset: () => hold(null) };
+	const hold = (value) =>
+		lesson.set({ changes: value === null ? [] : [{ gate, unit: "all", from: null, to: null, value }] });
+	const options = {
+		label: "Gate of all units at all words",
+		min: 0,
+		max: 1,
+		step: 0.01,
+		value: 0,
+		onInput: hold,
+		reset: () => hold(null),
+	};
 	const setValue = handle(parts.value, options);
 	const gates = [...parts.gates.children];
 	const setGate = choice(gates, (name) => {
@@ -59,11 +68,21 @@ export function mount(parts, lesson) {
 		const bottom = panel.top + panel.height;
 		const right = panel.left + panel.width + 40; // of the histogram: its left edge
 		const counts = new Float64Array(BINS);
-		for (const x of run[gate]) counts[Math.min(BINS - 1, Math.floor(((x - low) / (1 - low)) * BINS))] += 1 / run[gate].length;
+		for (const x of run[gate])
+			counts[Math.min(BINS - 1, Math.floor(((x - low) / (1 - low)) * BINS))] += 1 / run[gate].length;
 		const bar = (share) => Math.sqrt(share) * (width - right - 60);
 		const high = panel.height / BINS;
-		const ticks = low ? [[-1, "−1"], [0, "0"], [1, "1"]] : PROBABILITIES;
-		const dots = Array.from(run[gate].subarray(t * H, (t + 1) * H), (v) => [Math.max(-EDGE, Math.min(EDGE, inverse(v))), v]);
+		const ticks = low
+			? [
+					[-1, "−1"],
+					[0, "0"],
+					[1, "1"],
+				]
+			: PROBABILITIES;
+		const dots = Array.from(run[gate].subarray(t * H, (t + 1) * H), (v) => [
+			Math.max(-EDGE, Math.min(EDGE, inverse(v))),
+			v,
+		]);
 		const bars = Array.from(counts, (share, n) => [share, n]).filter(([share]) => share);
 		const [most, level] = [Math.max(...counts), counts.indexOf(Math.max(...counts))];
 		const narrow = width < 700;
@@ -74,8 +93,19 @@ export function mount(parts, lesson) {
 			...dots.map(([z, v]) => svg("circle", { cx: xOf(z), cy: yOf(v), r: 4, class: "valuedot" })),
 			...bars.map(([share, n]) => rect(right, bottom - (n + 1) * high + 1, Math.max(1, bar(share)), high - 1.5, "bin")),
 			text(right + bar(most) + 6, bottom - (level + 0.5) * high + 5, `${Math.round(100 * most)}%`, "t14", "start"),
-			text(panel.left + panel.width / 2, bottom + 20, `${narrow ? "" : `the ${H} units `}at “${lesson.names()[t]}”`, "t14 muted"),
-			text(right, bottom + 20, narrow ? "at all words" : "share of each value (root scale), all words", "t14 muted", "start"),
+			text(
+				panel.left + panel.width / 2,
+				bottom + 20,
+				`${narrow ? "" : `the ${H} units `}at “${lesson.names()[t]}”`,
+				"t14 muted",
+			),
+			text(
+				right,
+				bottom + 20,
+				narrow ? "at all words" : "share of each value (root scale), all words",
+				"t14 muted",
+				"start",
+			),
 		);
 		const y = yOf(value);
 		grip.replaceChildren(
@@ -85,15 +115,20 @@ export function mount(parts, lesson) {
 	}
 
 	/** The units with the largest effect on this text, ordered by c at its strongest word. */
-	const units = () => lesson.cached("gate units", () => {
-		const run = lesson.plain();
-		const effect = (k) => Array.from({ length: run.T }, (_, t) => Math.abs(run.contribution(k, t))).reduce((a, b) => a + b, 0);
-		const effects = Array.from({ length: H }, (_, k) => effect(k));
-		const t = strongestStep(run);
-		const size = Math.max(...run.c.map(Math.abs));
-		const list = effects.map((_, k) => k).sort((a, b) => effects[b] - effects[a]).slice(0, SHOWN);
-		return { size, list: list.sort((a, b) => run.c[t * H + b] - run.c[t * H + a]) };
-	});
+	const units = () =>
+		lesson.cached("gate units", () => {
+			const run = lesson.plain();
+			const effect = (k) =>
+				Array.from({ length: run.T }, (_, t) => Math.abs(run.contribution(k, t))).reduce((a, b) => a + b, 0);
+			const effects = Array.from({ length: H }, (_, k) => effect(k));
+			const t = strongestStep(run);
+			const size = Math.max(...run.c.map(Math.abs));
+			const list = effects
+				.map((_, k) => k)
+				.sort((a, b) => effects[b] - effects[a])
+				.slice(0, SHOWN);
+			return { size, list: list.sort((a, b) => run.c[t * H + b] - run.c[t * H + a]) };
+		});
 
 	function drawCells(layout, run) {
 		const { list, size } = units();
@@ -122,7 +157,10 @@ export function mount(parts, lesson) {
 			const range = [least(), 1];
 			askAgain(lesson.text());
 			setGate(gate);
-			const { dataset: { does }, textContent: name } = gates.find(({ value }) => value === gate);
+			const {
+				dataset: { does },
+				textContent: name,
+			} = gates.find(({ value }) => value === gate);
 			setText(parts.which, name);
 			setText(parts.does, `${name}: ${does}. Its mean in this text is ${fmt(mean(before))}.`);
 			setValue(value, range);

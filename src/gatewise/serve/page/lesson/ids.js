@@ -44,7 +44,14 @@ export function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, row
 		limit = fromLog(z);
 		lesson.draw();
 	};
-	const limits = { min: 1, max: 4, step: 0.02, value: 4, format: (z) => fromLog(z).toLocaleString("en"), reset: () => change(4) };
+	const limits = {
+		min: 1,
+		max: 4,
+		step: 0.02,
+		value: 4,
+		format: (z) => fromLog(z).toLocaleString("en"),
+		reset: () => change(4),
+	};
 	const setLimit = handle(ofLimit, { label: "num_words: ids from here on become UNK", ...limits, onInput: change });
 
 	const [scale, cells] = [ranks, row].map(pictureOf);
@@ -52,14 +59,23 @@ export function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, row
 	const setCut = slider(cut, { label: "num_words", ...limits, onInput: change, at: atPointer });
 	question(asked, () => ({ right: 1, text: "Rank 1, after the four special ids 0 to 3." }));
 
-	const cardOf = (n) => button("", { class: "card", onclick: () => ((selected = n), lesson.draw()) }, el("span", {}), el("b", { "data-wire": "id" }));
+	const cardOf = (n) =>
+		button(
+			"",
+			{ class: "card", onclick: () => ((selected = n), lesson.draw()) },
+			el("span", {}),
+			el("b", { "data-wire": "id" }),
+		);
 	function drawCards() {
 		const { ids } = lesson.encoded();
 		const names = lesson.names();
 		const unknown = ids.filter((id) => read(id) === UNKNOWN).length;
-		setText(about, lesson.isReview()
-			? `X_train[5] of the tutorial, with its ${ids.length} ids.`
-			: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`);
+		setText(
+			about,
+			lesson.isReview()
+				? `X_train[5] of the tutorial, with its ${ids.length} ids.`
+				: `${ids.length} ids, START first; ${unknown} ${unknown === 1 ? "word is" : "words are"} UNK.`,
+		);
 		if (cards.childElementCount !== names.length) cards.replaceChildren(...names.map((_, n) => cardOf(n)));
 		names.forEach((name, n) => {
 			const card = cards.children[n];
@@ -115,11 +131,13 @@ export function mount({ limit: ofLimit, cards, about, ranks, axis, cut, row, row
 		const wide = cells.fit(44);
 		const step = wide / values.length;
 		const top = Math.max(...values.map(Math.abs), 0.05);
-		row.replaceChildren(...Array.from(values, (x, n) => {
-			const cell = rect(n * step, 2, step - 1, 40, "", { fill: colourOf(x / top) });
-			cell.append(svg("title", {}, fmt(x, 3, true)));
-			return cell;
-		}));
+		row.replaceChildren(
+			...Array.from(values, (x, n) => {
+				const cell = rect(n * step, 2, step - 1, 40, "", { fill: colourOf(x / top) });
+				cell.append(svg("title", {}, fmt(x, 3, true)));
+				return cell;
+			}),
+		);
 		const size = `${values.length} numbers from −${fmt(top)} to +${fmt(top)}`;
 		setText(rowName, `Row ${id.toLocaleString("en")} of the embedding is ${name}: ${size}`);
 		const words = id < FIRST_WORD ? [] : lesson.cached(`nearest ${id}`, () => nearestWords(model, id));

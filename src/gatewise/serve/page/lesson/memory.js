@@ -29,7 +29,8 @@ export function holdingUnit(model, run, without, t) {
 	const H = model.units;
 	const held = Array.from({ length: H }, (_, k) => {
 		let total = 0;
-		for (let later = t + 1; later < run.T; later += 1) total += Math.abs(run.c[later * H + k] - without.c[later * H + k]);
+		for (let later = t + 1; later < run.T; later += 1)
+			total += Math.abs(run.c[later * H + k] - without.c[later * H + k]);
 		return total;
 	});
 	return held.indexOf(Math.max(...held));
@@ -40,10 +41,11 @@ export function mount(parts, lesson) {
 	const H = model.units;
 	const at = () => Math.min(lesson.state.t ?? stepAfterStrongest(lesson.plain()), lesson.plain().T - 1);
 	const nothingAdded = (t) => lesson.run([holding("i", t, 0)]);
-	const measured = () => lesson.cached("holding", () => {
-		const t = strongestStep(lesson.plain());
-		return { t, unit: holdingUnit(model, lesson.plain(), nothingAdded(t), t) };
-	});
+	const measured = () =>
+		lesson.cached("holding", () => {
+			const t = strongestStep(lesson.plain());
+			return { t, unit: holdingUnit(model, lesson.plain(), nothingAdded(t), t) };
+		});
 	const unit = () => lesson.state.unit ?? measured().unit;
 	const left = () => {
 		const { t, unit: k } = measured();
@@ -56,7 +58,15 @@ export function mount(parts, lesson) {
 		const others = lesson.state.changes.filter((one) => one.gate !== gate || one.from !== t);
 		lesson.set({ t, unit: unit(), changes: value === null ? others : [...others, holding(gate, t, value)] });
 	}
-	const gate = (name, label) => ({ label, min: 0, max: 1, step: 0.01, value: 0, onInput: (x) => hold(name, x), reset: () => hold(name, null) });
+	const gate = (name, label) => ({
+		label,
+		min: 0,
+		max: 1,
+		step: 0.01,
+		value: 0,
+		onInput: (x) => hold(name, x),
+		reset: () => hold(name, null),
+	});
 	const setKeep = handle(parts.keep, gate("f", "Forget gate of all units at this word"));
 	const setAdd = handle(parts.add, gate("i", "Input gate of all units at this word"));
 	const setUnit = unitHandle(parts.unit, lesson);
@@ -82,8 +92,15 @@ export function mount(parts, lesson) {
 		const y = (row, v) => layout.track(row) + ((high - v) / (high - low)) * layout.low;
 		const nodes = [];
 		for (let row = 0; row < layout.rows; row += 1) {
-			const ticks = [[high, fmt(high, 1)], [0, "0"], [low, fmt(low, 1)]];
-			nodes.push(...yAxis(ticks, (v) => y(row, v), layout.left, layout.width), stroke(`M${layout.left},${y(row, 0)}H${layout.width}`, "axis"));
+			const ticks = [
+				[high, fmt(high, 1)],
+				[0, "0"],
+				[low, fmt(low, 1)],
+			];
+			nodes.push(
+				...yAxis(ticks, (v) => y(row, v), layout.left, layout.width),
+				stroke(`M${layout.left},${y(row, 0)}H${layout.width}`, "axis"),
+			);
 		}
 		for (let n = 1; n < values.length; n += 1) {
 			const { x, row } = layout.places[n];
@@ -106,7 +123,9 @@ export function mount(parts, lesson) {
 		);
 		sentence.own.replaceChildren(...nodes);
 		const { x, row } = layout.places[t + 1];
-		grip.replaceChildren(...gripAt(x, y(row, values[t + 1]), [28, 18], [x - 24, layout.track(row) - 6, 48, layout.low + 12]));
+		grip.replaceChildren(
+			...gripAt(x, y(row, values[t + 1]), [28, 18], [x - 24, layout.track(row) - 6, 48, layout.low + 12]),
+		);
 	}
 
 	function drawEquation(run, n, previous) {
@@ -114,8 +133,16 @@ export function mount(parts, lesson) {
 		const bracket = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
 		const [keeps, adds] = [`${fmt(run.f[n])} · ${bracket(previous)}`, `${fmt(run.i[n])} · ${bracket(run.g[n])}`];
 		parts.equation.replaceChildren(
-			"c = ", wire("keep", "f · previous c"), " + ", wire("add", "i · g"), " = ", wire("keep", keeps), " + ", wire("add", adds),
-			" = ", el("b", { "data-wire": "c" }, fmt(run.c[n])),
+			"c = ",
+			wire("keep", "f · previous c"),
+			" + ",
+			wire("add", "i · g"),
+			" = ",
+			wire("keep", keeps),
+			" + ",
+			wire("add", adds),
+			" = ",
+			el("b", { "data-wire": "c" }, fmt(run.c[n])),
 		);
 	}
 
@@ -141,9 +168,12 @@ export function mount(parts, lesson) {
 			setText(parts.unread, fmt(nothingAdded(measured().t).probability));
 			const { byForgetGate, steps } = left();
 			setText(parts.meanKept, steps ? fmt(byForgetGate ** (1 / steps)) : "a part"); // of the strongest word at the end of a text nothing follows
-			setText(parts.chosen, k === measured().unit
-				? `Unit ${k} is chosen by measurement: in the words after “${name}” its c keeps the largest change.`
-				: `In the words after “${name}” the c of unit ${measured().unit} keeps the largest change.`);
+			setText(
+				parts.chosen,
+				k === measured().unit
+					? `Unit ${k} is chosen by measurement: in the words after “${name}” its c keeps the largest change.`
+					: `In the words after “${name}” the c of unit ${measured().unit} keeps the largest change.`,
+			);
 		},
 	};
 }

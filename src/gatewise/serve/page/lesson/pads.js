@@ -20,12 +20,30 @@ export function mount(parts, lesson) {
 		pads = n;
 		lesson.draw();
 	};
-	const options = { label: "Number of pads", min: 0, max: length, step: 1, value: 0, format: String, onInput: change, reset: () => change(null) };
+	const options = {
+		label: "Number of pads",
+		min: 0,
+		max: length,
+		step: 1,
+		value: 0,
+		format: String,
+		onInput: change,
+		reset: () => change(null),
+	};
 	// A slider over the logarithm: the first pads change the state most.
 	const fromLog = (z) => Math.round(10 ** z - 1);
-	const logOptions = { ...options, max: 3, step: 0.01, format: (z) => String(fromLog(z)), onInput: (z) => change(fromLog(z)) };
+	const logOptions = {
+		...options,
+		max: 3,
+		step: 0.01,
+		format: (z) => String(fromLog(z)),
+		onInput: (z) => change(fromLog(z)),
+	};
 	const setCount = handle(parts.count, logOptions);
-	const setGrip = slider(grip, { ...options, at: (event) => length - lesson.encoded().ids.length - (steps.at(event)[0] / steps.width()) * length });
+	const setGrip = slider(grip, {
+		...options,
+		at: (event) => length - lesson.encoded().ids.length - (steps.at(event)[0] / steps.width()) * length,
+	});
 	const span = () => curves.width() - LEFT - 16;
 	const place = (n) => LEFT + (Math.log10(1 + n) / 3) * span();
 	const setCursor = slider(cursor, { ...logOptions, at: (event) => (3 * (curves.at(event)[0] - LEFT)) / span() });
@@ -34,7 +52,10 @@ export function mount(parts, lesson) {
 
 	const askAgain = question(parts.question, () => {
 		const [all, none] = [run(most()).probability, run(0).probability];
-		return { right: Math.abs(all - none) < 0.005 ? 0 : 1, text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.` };
+		return {
+			right: Math.abs(all - none) < 0.005 ? 0 : 1,
+			text: `P = ${fmt(all)} with ${most()} pads, ${fmt(none)} without.`,
+		};
 	});
 
 	function drawStrip(n) {
@@ -51,7 +72,10 @@ export function mount(parts, lesson) {
 			text(width, 84, `${length - most()} ids`, "", "end"),
 			text(0, 84, "step 1", "t14 muted", "start"),
 		);
-		grip.replaceChildren(stroke(`M${x(first)},10v60`, "cutline"), ...gripAt(x(first), 40, [18, 28], [x(first) - 24, 4, 48, 72]));
+		grip.replaceChildren(
+			stroke(`M${x(first)},10v60`, "cutline"),
+			...gripAt(x(first), 40, [18, 28], [x(first) - 24, 4, 48, 72]),
+		);
 	}
 
 	function drawPlot() {
@@ -71,14 +95,30 @@ export function mount(parts, lesson) {
 			return stroke(path(points), c[c.length - H + k] < 0 ? "curve minus" : "curve plus");
 		});
 		const right = width - 16;
-		const ticks = [0, 1, 10, 100, most()].map((n) => text(Math.min(place(n), width - 14), height - 26, n.toLocaleString("en"), "t14 muted"));
-		const signs = [[range, `+${fmt(range)}`], [0, "0"], [-range, `−${fmt(range)}`]];
+		const ticks = [0, 1, 10, 100, most()].map((n) =>
+			text(Math.min(place(n), width - 14), height - 26, n.toLocaleString("en"), "t14 muted"),
+		);
+		const signs = [
+			[range, `+${fmt(range)}`],
+			[0, "0"],
+			[-range, `−${fmt(range)}`],
+		];
 		const prediction = counts.map((n) => [place(n), yOf(run(n).probability)]);
 		plot.replaceChildren(
-			svg("g", { "data-wire": "state" }, ...yAxis(signs, yc, LEFT, right), ...lines,
-				text(LEFT + 6, bottom + 14, `memory c of ${H} units after the pads`, "t14 muted", "start")),
-			svg("g", { "data-wire": "p" }, ...yAxis(PROBABILITIES, yOf, LEFT, right), stroke(path(prediction), "pline"),
-				text(LEFT + 6, yOf(1) - 6, `P(${model.info.labels[1]}) by number of pads`, "t14 muted", "start")),
+			svg(
+				"g",
+				{ "data-wire": "state" },
+				...yAxis(signs, yc, LEFT, right),
+				...lines,
+				text(LEFT + 6, bottom + 14, `memory c of ${H} units after the pads`, "t14 muted", "start"),
+			),
+			svg(
+				"g",
+				{ "data-wire": "p" },
+				...yAxis(PROBABILITIES, yOf, LEFT, right),
+				stroke(path(prediction), "pline"),
+				text(LEFT + 6, yOf(1) - 6, `P(${model.info.labels[1]}) by number of pads`, "t14 muted", "start"),
+			),
 			...ticks,
 		);
 	}

@@ -5,14 +5,16 @@ import { el, fmt, setAttr, setText } from "../dom.js";
 /** Let each term of a chapter light the parts of the figure with that data-wire, while it has the pointer or the focus. */
 export function lightTerms(element) {
 	const light = (node) => lightOnly(element, node?.closest?.("[data-term]")?.dataset.term ?? "");
-	for (const name of ["focusin", "pointerover"]) element.addEventListener(name, ({ target }) => target.closest("[data-term]") && light(target));
+	for (const name of ["focusin", "pointerover"])
+		element.addEventListener(name, ({ target }) => target.closest("[data-term]") && light(target));
 	element.addEventListener("focusout", () => light(null));
 	element.addEventListener("pointerout", () => light(document.activeElement));
 	element.addEventListener("drawn", () => element.dataset.lit && lightOnly(element, element.dataset.lit)); // nodes are new
 }
 
 function lightOnly(element, name) {
-	for (const wire of element.querySelectorAll("[data-wire]")) wire.classList.toggle("lit", wire.dataset.wire.split(" ").includes(name));
+	for (const wire of element.querySelectorAll("[data-wire]"))
+		wire.classList.toggle("lit", wire.dataset.wire.split(" ").includes(name));
 	element.classList.toggle("lighting", name !== "");
 	element.dataset.lit = name;
 }
@@ -25,8 +27,13 @@ export function slider(node, options) {
 	const { format = (x) => fmt(x), pixels = () => 240 } = options;
 	let now = options.value;
 	let range = [min, max];
-	const bounds = { "aria-valuemin": min, "aria-valuemax": max, "aria-orientation": vertical ? "vertical" : "horizontal" };
-	for (const [name, one] of Object.entries({ role: "slider", tabindex: 0, "aria-label": label, ...bounds })) node.setAttribute(name, one);
+	const bounds = {
+		"aria-valuemin": min,
+		"aria-valuemax": max,
+		"aria-orientation": vertical ? "vertical" : "horizontal",
+	};
+	for (const [name, one] of Object.entries({ role: "slider", tabindex: 0, "aria-label": label, ...bounds }))
+		node.setAttribute(name, one);
 	node.classList.add("slider");
 	const clip = (x) => Math.max(range[0], Math.min(range[1], Math.round(x / step) * step));
 	const show = () => {
@@ -60,8 +67,14 @@ export function slider(node, options) {
 	node.addEventListener("keydown", (event) => {
 		const big = Math.max(step, (range[1] - range[0]) / 10);
 		const to = {
-			ArrowRight: now + step, ArrowUp: now + step, ArrowLeft: now - step, ArrowDown: now - step,
-			PageUp: now + big, PageDown: now - big, Home: range[0], End: range[1],
+			ArrowRight: now + step,
+			ArrowUp: now + step,
+			ArrowLeft: now - step,
+			ArrowDown: now - step,
+			PageUp: now + big,
+			PageDown: now - big,
+			Home: range[0],
+			End: range[1],
 		}[event.key];
 		if (event.key === "Delete" && reset) reset();
 		else if (to !== undefined) move(to);
@@ -96,16 +109,17 @@ export function handle(node, options) {
 }
 
 /** A number to drag that chooses the unit of the lesson; to reset it, that of the chapter. */
-export const unitHandle = (node, lesson) => handle(node, {
-	label: "Unit",
-	min: 0,
-	max: lesson.model.units - 1,
-	step: 1,
-	value: 0,
-	format: String,
-	onInput: (unit) => lesson.set({ unit }),
-	reset: () => lesson.set({ unit: null }),
-});
+export const unitHandle = (node, lesson) =>
+	handle(node, {
+		label: "Unit",
+		min: 0,
+		max: lesson.model.units - 1,
+		step: 1,
+		value: 0,
+		format: String,
+		onInput: (unit) => lesson.set({ unit }),
+		reset: () => lesson.set({ unit: null }),
+	});
 
 /** A question to answer before the answer shows. answer(): {right: index of the right button, text}. Returns refresh(text): it
  * asks again if the text is another than before. */

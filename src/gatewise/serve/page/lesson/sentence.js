@@ -32,7 +32,14 @@ export function createSentence(node, lesson, { room = 400, share = 0.66 } = {}) 
 		const node = svg("g", { role: "radio", class: "word", onclick: () => lesson.set({ t: n }) });
 		node.append(svg("rect", { rx: 6 }), svg("text", { "text-anchor": "middle" }));
 		node.addEventListener("keydown", (event) => {
-			const to = { ArrowRight: n + 1, ArrowDown: n + 1, ArrowLeft: n - 1, ArrowUp: n - 1, Home: 0, End: layout.names.length - 2 }[event.key];
+			const to = {
+				ArrowRight: n + 1,
+				ArrowDown: n + 1,
+				ArrowLeft: n - 1,
+				ArrowUp: n - 1,
+				Home: 0,
+				End: layout.names.length - 2,
+			}[event.key];
 			if (to === undefined) return;
 			event.preventDefault();
 			if (to < 0 || to > layout.names.length - 2) return;
@@ -69,7 +76,9 @@ export function createSentence(node, lesson, { room = 400, share = 0.66 } = {}) 
 			}
 			if (before !== run) parts.push(stroke(this.line(values(before), y), "pline before"));
 			parts.push(stroke(this.line(values(run), y), "pline", { "data-wire": "p" }));
-			parts.push(text(LEFT + 4, layout.top(0) - 6, `P(${lesson.model.info.labels[1]}) after each word`, "t14 muted", "start"));
+			parts.push(
+				text(LEFT + 4, layout.top(0) - 6, `P(${lesson.model.info.labels[1]}) after each word`, "t14 muted", "start"),
+			);
 			lines.replaceChildren(...parts);
 		},
 		/** A line that connects values, one per place; each row begins with the value before it. y(row, value). */
@@ -92,7 +101,8 @@ export function createSentence(node, lesson, { room = 400, share = 0.66 } = {}) 
 				const { x, row, width } = layout.places[n + 1];
 				const y = layout.word(row);
 				const [rect, label] = node.children;
-				for (const [name, value] of Object.entries({ x: x - width / 2 + 2, y, width: width - 4, height: WORD - 6 })) setAttr(rect, name, value);
+				for (const [name, value] of Object.entries({ x: x - width / 2 + 2, y, width: width - 4, height: WORD - 6 }))
+					setAttr(rect, name, value);
 				setAttr(label, "x", x);
 				setAttr(label, "y", y + 19);
 				if (label.textContent !== layout.names[n + 1]) label.textContent = layout.names[n + 1];

@@ -31,22 +31,26 @@ export function createLesson(model, chapters, { nav, bar, main }) {
 		/** The text that is shown: that of the reader, else that of the chapter. */
 		text: () => {
 			const wanted = state.text ?? (current()?.element.matches("[data-review]") ? reviewText(model) : first);
-			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0])) ? wanted : first;
+			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0]))
+				? wanted
+				: first;
 		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
 		isWhole: () => model.network.rows === model.info.vocabSize,
 		isReview: () => lesson.text() === reviewText(model),
 		/** What the model reads of it: {words, ids}; of a long text its last words. */
-		encoded: () => lesson.cached("encoded", () => {
-			const found = model.encode(lesson.text());
-			const all = found.steps.slice(1); // after START
-			const words = all.slice(-MAX_WORDS);
-			return { words, cut: all.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
-		}),
+		encoded: () =>
+			lesson.cached("encoded", () => {
+				const found = model.encode(lesson.text());
+				const all = found.steps.slice(1); // after START
+				const words = all.slice(-MAX_WORDS);
+				return { words, cut: all.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
+			}),
 		/** The names of the steps: START and the words. */
 		names: () => ["START", ...lesson.encoded().words.map(({ text }) => text)],
 		/** The run with these changes; without an argument, with those of the state. */
-		run: (changes = state.changes) => lesson.cached(JSON.stringify(changes), () => model.run({ ids: lesson.encoded().ids }, { changes })),
+		run: (changes = state.changes) =>
+			lesson.cached(JSON.stringify(changes), () => model.run({ ids: lesson.encoded().ids }, { changes })),
 		plain: () => lesson.run([]),
 		/** What depends on the text alone, and on whether its rare words are there: computed once. */
 		cached: (key, compute) => once(runs, `${key} ${model.network.rows} ${lesson.text()}`, compute, 100),
@@ -139,7 +143,10 @@ function createBar(root, lesson) {
 		if (input.value !== text) input.value = text;
 		input.readOnly = !lesson.isWhole();
 		const { cut } = lesson.encoded();
-		setText(note, cut ? `The lesson uses the last ${MAX_WORDS} words of this text, without the ${cut} before them.` : "");
+		setText(
+			note,
+			cut ? `The lesson uses the last ${MAX_WORDS} words of this text, without the ${cut} before them.` : "",
+		);
 		select.value = [...select.options].find(({ value }) => value === text)?.value ?? "";
 		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
 		if (number.textContent && number.textContent !== fmt(now)) announce(`P(${positive}) = ${fmt(now)}`);

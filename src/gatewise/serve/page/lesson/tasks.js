@@ -33,5 +33,14 @@ export const firstHigher = (random) => () => {
 	const height = 0.3 + 0.95 * random();
 	const [low, high] = [height, Math.min(1.5, height + 0.25 + (1.25 - height) * random())];
 	const label = Number(random() < 0.5);
-	return { x: seriesOf([[first, label ? high : low], [second, label ? low : high]], random), label };
+	return {
+		x: seriesOf(
+			[
+				[first, label ? high : low],
+				[second, label ? low : high],
+			],
+			random,
+		),
+		label,
+	};
 };

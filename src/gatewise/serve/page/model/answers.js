@@ -11,9 +11,11 @@ const LEAST_CHANGE = 0.3; // of c, of the frame that the page opens with
 const DOUBT = 0.05 + 1e-9; // from the threshold: undecided
 const KEPT = 4; // runs: before and after a change, of two texts
 
-const descending = (values) => Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
+const descending = (values) =>
+	Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
 const counted = (n) => n.toLocaleString("en");
-const numberText = (x) => (Math.abs(x) >= 10_000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(4))));
+const numberText = (x) =>
+	Math.abs(x) >= 10_000 ? Math.round(x).toLocaleString("en") : String(Number(x.toPrecision(4)));
 /** The place of the largest number, the first of equal ones. */
 const largest = (values) => values.reduce((best, x, n) => (x > values[best] ? n : best), 0);
 
@@ -25,13 +27,22 @@ export function createExplain(model, view) {
 	const top = layers.length - 1;
 	const noun = inputs === "text" ? "word" : "step";
 	const lstms = model.network.layers.flatMap((layer) => layer.lstms);
-	const products = sum([...lstms.map((one) => one.weightIh.length + one.weightHh.length), ...model.others.map(({ member }) => member.products ?? 0)]);
+	const products = sum([
+		...lstms.map((one) => one.weightIh.length + one.weightHh.length),
+		...model.others.map(({ member }) => member.products ?? 0),
+	]);
 
 	/** The weights of the logits in the explained score, as gatewise/explain/score.py. */
 	function scoreOf(run, { target, against }) {
 		const [wanted, other] = [target, against].map((name) => (name == null ? null : labels.indexOf(name)));
 		const only = (chosen) => labels.map((_, k) => Number(k === chosen));
-		if (task === "regression") return { weights: only(wanted ?? 0), target: wanted ?? 0, against: null, name: labels.length > 1 ? `prediction of ${labels[wanted ?? 0]}` : "prediction" };
+		if (task === "regression")
+			return {
+				weights: only(wanted ?? 0),
+				target: wanted ?? 0,
+				against: null,
+				name: labels.length > 1 ? `prediction of ${labels[wanted ?? 0]}` : "prediction",
+			};
 		if (isBinary) {
 			const chosen = other !== null ? 1 - other : (wanted ?? 1);
 			return { weights: [chosen ? 1 : -1], target: chosen, against: null, name: `logit of ${labels[chosen]}` };
@@ -39,7 +50,12 @@ export function createExplain(model, view) {
 		let chosen = wanted ?? (task === "multilabel" ? largest(run.logits) : decided(run.probabilities));
 		if (wanted === null && chosen === other) chosen = largest(run.logits.map((z, k) => (k === other ? -Infinity : z)));
 		const without = (k) => (task === "multilabel" ? 0 : other === null ? 1 / labels.length : Number(k === other));
-		return { weights: only(chosen).map((one, k) => one - without(k)), target: chosen, against: other, name: `logit of ${labels[chosen]}` };
+		return {
+			weights: only(chosen).map((one, k) => one - without(k)),
+			target: chosen,
+			against: other,
+			name: `logit of ${labels[chosen]}`,
+		};
 	}
 
 	/** The predicted class: its index; of several labels those that are predicted. */
@@ -51,7 +67,10 @@ export function createExplain(model, view) {
 
 	/** The prediction of logits in words. */
 	function labelOf(logits) {
-		if (task === "regression") return labels.length > 1 ? Array.from(logits, (x, k) => `${labels[k]} ${numberText(x)}`).join(", ") : numberText(logits[0]);
+		if (task === "regression")
+			return labels.length > 1
+				? Array.from(logits, (x, k) => `${labels[k]} ${numberText(x)}`).join(", ")
+				: numberText(logits[0]);
 		const found = decided(model.probabilities(logits));
 		return task === "multilabel" ? found.map((k) => labels[k]).join(", ") || "no label" : labels[found];
 	}
@@ -62,17 +81,25 @@ export function createExplain(model, view) {
 		const { probabilities } = run;
 		const found = probabilities && decided(probabilities);
 		return {
-			label: labelOf(run.logits), labels: task === "multilabel" ? found.map((k) => labels[k]) : null, target: labels[score.target],
+			label: labelOf(run.logits),
+			labels: task === "multilabel" ? found.map((k) => labels[k]) : null,
+			target: labels[score.target],
 			against: score.against === null ? null : labels[score.against],
 			favours: task === "regression" || (task === "multilabel" ? found.includes(score.target) : found === score.target),
-			probability: probabilities && probabilities[score.target], probabilities: probabilities && [...probabilities],
-			score: value(score, run.logits), score_name: score.name, step: run.step, steps: isTagger ? run.stepLogits.map(labelOf) : null, calibrated: view.calibrated,
+			probability: probabilities && probabilities[score.target],
+			probabilities: probabilities && [...probabilities],
+			score: value(score, run.logits),
+			score_name: score.name,
+			step: run.step,
+			steps: isTagger ? run.stepLogits.map(labelOf) : null,
+			calibrated: view.calibrated,
 			undecided: isBinary && Math.abs(probabilities[1] - (thresholds[0] ?? 0.5)) <= DOUBT,
 		};
 	}
 
 	function prefixOf(run, score) {
-		const probability = task === "regression" ? null : run.prefixLogits.map((one) => model.probabilities(one)[score.target]);
+		const probability =
+			task === "regression" ? null : run.prefixLogits.map((one) => model.probabilities(one)[score.target]);
 		return { stride: 1, probability, score: run.prefixLogits.map((one) => value(score, one)) };
 	}
 
@@ -85,18 +112,34 @@ export function createExplain(model, view) {
 		const names = Object.fromEntries(kept.flatMap(({ name }, n) => (name ? [[n, name]] : [])));
 		const unknown = Array.from(run.ids.keys()).filter((n) => run.ids[n] === view.unknown);
 		const truncated = steps.filter((_, place) => !read.has(place)).map(({ start, end }) => [start, end]);
-		return { ...counts, tokens: { start: kept.map(({ start }) => start), end: kept.map(({ end }) => end), id: [...run.ids], unknown, truncated, names } };
+		return {
+			...counts,
+			tokens: {
+				start: kept.map(({ start }) => start),
+				end: kept.map(({ end }) => end),
+				id: [...run.ids],
+				unknown,
+				truncated,
+				names,
+			},
+		};
 	}
 
 	/** The method: the one that was asked for, or the default one if it can be computed. */
 	function methodOf(run, asked, warnings) {
 		const isQuick = run.T <= MAX_LEAVE_ONE_OUT && run.T ** 2 * products <= MAX_PRODUCTS;
-		const all = METHODS.filter((name) => (name !== "leave-one-out" || isQuick) && (name !== "cell-decomposition" || model.network.hasContributions));
+		const all = METHODS.filter(
+			(name) =>
+				(name !== "leave-one-out" || isQuick) && (name !== "cell-decomposition" || model.network.hasContributions),
+		);
 		const method = asked ?? view.default_method;
 		if (all.includes(method)) return { method, all };
 		const reason = `${method} ${METHODS.includes(method) ? `takes too long for ${counted(run.T)} ${noun}s in the page` : "is not computed in the page"}`;
 		if (asked) throw new Error(`${reason}.`);
-		warnings.push({ code: "method", message: `${reason[0].toUpperCase()}${reason.slice(1)}. The attribution shown is prefix-difference.` });
+		warnings.push({
+			code: "method",
+			message: `${reason[0].toUpperCase()}${reason.slice(1)}. The attribution shown is prefix-difference.`,
+		});
 		return { method: "prefix-difference", all };
 	}
 
@@ -106,12 +149,25 @@ export function createExplain(model, view) {
 		const { note, faithfulness, faithfulness_note } = view.methods[method];
 		const total = value(score, run.logits);
 		const truncated = sum(parts.map((one) => one.truncatedPart));
-		const members = view.members.map((one, n) => (parts.length > 1 ? { ...one, scores: [...parts[n].scores], truncated_part: parts[n].truncatedPart } : one));
+		const members = view.members.map((one, n) =>
+			parts.length > 1 ? { ...one, scores: [...parts[n].scores], truncated_part: parts[n].truncatedPart } : one,
+		);
 		const isChanged = run.changes.length > 0;
 		return {
-			method, methods: all, note, faithfulness: isChanged ? null : faithfulness, faithfulness_note: isChanged ? view.unmeasured : faithfulness_note,
-			target: labels[score.target], against: score.against === null ? null : labels[score.against], scores: [...scores], base_value: baseValue,
-			score: total, score_name: score.name, residual: total - baseValue - sum(scores) - truncated, adds_up: method !== "leave-one-out", members,
+			method,
+			methods: all,
+			note,
+			faithfulness: isChanged ? null : faithfulness,
+			faithfulness_note: isChanged ? view.unmeasured : faithfulness_note,
+			target: labels[score.target],
+			against: score.against === null ? null : labels[score.against],
+			scores: [...scores],
+			base_value: baseValue,
+			score: total,
+			score_name: score.name,
+			residual: total - baseValue - sum(scores) - truncated,
+			adds_up: method !== "leave-one-out",
+			members,
 		};
 	}
 
@@ -120,7 +176,11 @@ export function createExplain(model, view) {
 	function statesOf(run, layer, k) {
 		const one = lstmsOf(run, layer)[Math.floor(k / model.network.layers[layer].units)];
 		const column = k % one.units;
-		return { one, column, values: (name) => Array.from({ length: run.T }, (_, t) => one[name][t * one.units + column]) };
+		return {
+			one,
+			column,
+			values: (name) => Array.from({ length: run.T }, (_, t) => one[name][t * one.units + column]),
+		};
 	}
 	/** The change of c of unit k at each step. */
 	function memoryChanges(run, layer, k) {
@@ -137,11 +197,21 @@ export function createExplain(model, view) {
 		const at = changes.map((one) => largest(one.map(Math.abs)));
 		const jump = changes.map((one, k) => Math.abs(one[at[k]]));
 		const all = layer === top ? model.contributions(run, score.weights) : null;
-		const effect = all && Array.from({ length: size }, (_, k) => sum(Array.from({ length: run.T }, (_, t) => all[t * size + k])));
+		const effect =
+			all && Array.from({ length: size }, (_, k) => sum(Array.from({ length: run.T }, (_, t) => all[t * size + k])));
 		const first = Array.from(at.keys()).sort((a, b) => at[a] - at[b] || a - b);
 		const order = { ...(effect && { effect: descending(effect) }), jump: descending(jump), first };
-		const sizes = Float64Array.from(lstmsOf(run, layer).flatMap(({ c }) => [...c]), Math.abs).sort();
-		return { layer, effect, order, c_p99: quantile(sizes, 0.99) || 1, opening: openingOf(run, score, encoded, changes, all) };
+		const sizes = Float64Array.from(
+			lstmsOf(run, layer).flatMap(({ c }) => [...c]),
+			Math.abs,
+		).sort();
+		return {
+			layer,
+			effect,
+			order,
+			c_p99: quantile(sizes, 0.99) || 1,
+			opening: openingOf(run, score, encoded, changes, all),
+		};
 	}
 
 	/** The step and the unit with which the page opens, as gatewise/explain/opening.py. */
@@ -156,8 +226,16 @@ export function createExplain(model, view) {
 			return { step, unit, contribution: null, memory_change: changes[unit][step] };
 		}
 		const rows = isWord.map((_, t) => contributions.subarray(t * size, (t + 1) * size));
-		const isPrefix = run.step === null && (model.network.isForward || run.T * Math.max(512, ...layers.map(({ units }) => units)) <= 200 * 512);
-		const change = isPrefix ? (t) => value(score, run.ownPrefix[t + 1].map((z, n) => z - run.ownPrefix[t][n])) : (t) => sum(rows[t]);
+		const isPrefix =
+			run.step === null &&
+			(model.network.isForward || run.T * Math.max(512, ...layers.map(({ units }) => units)) <= 200 * 512);
+		const change = isPrefix
+			? (t) =>
+					value(
+						score,
+						run.ownPrefix[t + 1].map((z, n) => z - run.ownPrefix[t][n]),
+					)
+			: (t) => sum(rows[t]);
 		const step = largest(isWord.map((yes, t) => (yes ? Math.abs(change(t)) : 0)));
 		const large = Array.from(rows[step], (x, k) => (Math.abs(changes[k][step]) >= LEAST_CHANGE ? Math.abs(x) : 0));
 		const unit = largest(large.some(Boolean) ? large : Array.from(rows[step], Math.abs));
@@ -168,12 +246,24 @@ export function createExplain(model, view) {
 		const { one, column, values } = statesOf(run, layer, k);
 		const steps = Array.from({ length: run.T }, (_, t) => t);
 		const parts = steps.map((t) => model.network.preactivations(one, column, t));
-		const preactivations = Object.fromEntries(["i", "f", "g", "o"].map((gate) => [gate, { x: parts.map((part) => part[gate].x), h: parts.map((part) => part[gate].h), bias: parts[0][gate].bias }]));
+		const preactivations = Object.fromEntries(
+			["i", "f", "g", "o"].map((gate) => [
+				gate,
+				{ x: parts.map((part) => part[gate].x), h: parts.map((part) => part[gate].h), bias: parts[0][gate].bias },
+			]),
+		);
 		const life = Math.log(2) / (-sum(values("f").map(Math.log)) / run.T);
 		const all = layer === top ? model.contributions(run, score.weights) : null;
 		return {
-			k, layer, direction: one.direction, ...Object.fromEntries([..."ifgoch"].map((name) => [name, values(name)])), h0: one.start.h[column], c0: one.start.c[column],
-			preactivations, half_life: Number.isFinite(life) ? life : null, ...(all && { contribution: steps.map((t) => all[t * model.network.top.size + k]) }),
+			k,
+			layer,
+			direction: one.direction,
+			...Object.fromEntries([..."ifgoch"].map((name) => [name, values(name)])),
+			h0: one.start.h[column],
+			c0: one.start.c[column],
+			preactivations,
+			half_life: Number.isFinite(life) ? life : null,
+			...(all && { contribution: steps.map((t) => all[t * model.network.top.size + k]) }),
 		};
 	}
 
@@ -183,8 +273,17 @@ export function createExplain(model, view) {
 		if (inputs === "text" && view.unknown !== null) found.push(...textNotices(run, encoded));
 		if (run.T < run.sequence.length) {
 			const head = run.rows.findIndex((place, n) => place !== n);
-			const ends = [["first", head], ["last", run.T - head]].filter(([, n]) => n).map(([name, n]) => `the ${name} ${counted(n)}`);
-			found.push({ code: "truncated", at: run.T, message: `Only ${counted(run.T)} of ${counted(run.sequence.length)} ${noun}s are read: ${ends.join(" and ")}.` });
+			const ends = [
+				["first", head],
+				["last", run.T - head],
+			]
+				.filter(([, n]) => n)
+				.map(([name, n]) => `the ${name} ${counted(n)}`);
+			found.push({
+				code: "truncated",
+				at: run.T,
+				message: `Only ${counted(run.T)} of ${counted(run.sequence.length)} ${noun}s are read: ${ends.join(" and ")}.`,
+			});
 		}
 		return found;
 	}
@@ -196,10 +295,24 @@ export function createExplain(model, view) {
 		const missing = words.filter(({ unknown }) => unknown).length;
 		const isCommon = ({ id }) => view.frequent && id >= view.frequent[0] && id < view.frequent[1];
 		const common = words.filter(isCommon).length;
-		const foreign = view.frequent ? words.filter((word) => !isCommon(word) && view.foreign.includes(word.text.toLowerCase())).length : 0;
-		if (foreign >= 2 && foreign > common) found.push({ code: "language", message: "The text seems to be in another language than the training texts. The prediction means little." });
-		else if (missing > words.length / 2) found.push({ code: "unknown_words", message: "Most words are not in the vocabulary. The prediction means little." });
-		if (run.T * 10 < view.median_length) found.push({ code: "short", message: `Short text (${run.T} words and marks; training median ${view.median_length}): less reliable.` });
+		const foreign = view.frequent
+			? words.filter((word) => !isCommon(word) && view.foreign.includes(word.text.toLowerCase())).length
+			: 0;
+		if (foreign >= 2 && foreign > common)
+			found.push({
+				code: "language",
+				message: "The text seems to be in another language than the training texts. The prediction means little.",
+			});
+		else if (missing > words.length / 2)
+			found.push({
+				code: "unknown_words",
+				message: "Most words are not in the vocabulary. The prediction means little.",
+			});
+		if (run.T * 10 < view.median_length)
+			found.push({
+				code: "short",
+				message: `Short text (${run.T} words and marks; training median ${view.median_length}): less reliable.`,
+			});
 		return found;
 	}
 
@@ -207,13 +320,23 @@ export function createExplain(model, view) {
 	const runOf = (encoded, input, changes) =>
 		once(runs, JSON.stringify([input, changes]), () => model.run(encoded, { changes }), KEPT);
 
-	return function explain({ text = "", series = null, include = ["prediction"], changes = [], method, layer = top, step = null, ...asked }) {
+	return function explain({
+		text = "",
+		series = null,
+		include = ["prediction"],
+		changes = [],
+		method,
+		layer = top,
+		step = null,
+		...asked
+	}) {
 		if (series ? !series.length : !text.trim()) throw new Error(`the ${series ? "series" : "text"} is empty`);
 		const encoded = model.encode(series ?? text);
 		if (!encoded.ids.length) throw new Error("the text has no word");
 		const most = view.model.max_steps;
 		const count = model.network.readRows(encoded.ids.length).length;
-		if (count > most) throw new Error(`the network would read ${counted(count)} ${noun}s; the page shows at most ${counted(most)}`);
+		if (count > most)
+			throw new Error(`the network would read ${counted(count)} ${noun}s; the page shows at most ${counted(most)}`);
 		const input = series ?? text;
 		let [before, run] = [runOf(encoded, input, []), runOf(encoded, input, changes)];
 		if (isTagger) {
@@ -224,7 +347,12 @@ export function createExplain(model, view) {
 		}
 		const score = scoreOf(before, asked);
 		const warnings = warningsOf(run, encoded);
-		const answer = { id: JSON.stringify([input, changes]), model: view.model, text: textOf(run, encoded, series), warnings };
+		const answer = {
+			id: JSON.stringify([input, changes]),
+			model: view.model,
+			text: textOf(run, encoded, series),
+			warnings,
+		};
 		const has = (...names) => names.some((name) => include.includes(name));
 		if (has("prediction")) answer.prediction = predictionOf(run, score);
 		if (has("prefix", "prefix:all")) answer.prefix = prefixOf(run, score);
@@ -232,8 +360,20 @@ export function createExplain(model, view) {
 		const wanted = include.find((part) => part.startsWith("unit:"))?.slice(5);
 		const units = has("units") || ["top", "opening"].includes(wanted) ? unitsOf(run, score, encoded, layer) : null;
 		if (has("units")) answer.units = units;
-		if (wanted) answer.unit = unitOf(run, score, wanted === "top" ? (units.order.effect ?? units.order.jump)[0] : wanted === "opening" ? units.opening.unit : Number(wanted), layer);
-		const heatmaps = include.filter((part) => part.startsWith("heatmap:")).map((part) => heatmapOf(lstmsOf(run, layer), part.slice(8)));
+		if (wanted)
+			answer.unit = unitOf(
+				run,
+				score,
+				wanted === "top"
+					? (units.order.effect ?? units.order.jump)[0]
+					: wanted === "opening"
+						? units.opening.unit
+						: Number(wanted),
+				layer,
+			);
+		const heatmaps = include
+			.filter((part) => part.startsWith("heatmap:"))
+			.map((part) => heatmapOf(lstmsOf(run, layer), part.slice(8)));
 		if (heatmaps.length) answer.heatmaps = heatmaps;
 		if (changes.length) {
 			const prefix = answer.prefix ? { prefix: prefixOf(before, score) } : {};
@@ -246,10 +386,15 @@ export function createExplain(model, view) {
 /** The numbers of the steps that are read; of a window of steps their mean. */
 function valuesOf(series, window, rows) {
 	if (window < 2) return Array.from(rows, (row) => series[row]);
-	return Array.from(rows, (row) => series[0].map((_, c) => {
-		const known = series.slice(row * window, (row + 1) * window).map((step) => step[c]).filter((x) => x !== null);
-		return known.length ? sum(known) / known.length : null;
-	}));
+	return Array.from(rows, (row) =>
+		series[0].map((_, c) => {
+			const known = series
+				.slice(row * window, (row + 1) * window)
+				.map((step) => step[c])
+				.filter((x) => x !== null);
+			return known.length ? sum(known) / known.length : null;
+		}),
+	);
 }
 
 /** Of ascending numbers, interpolated as NumPy does. */
@@ -262,7 +407,9 @@ function quantile(sorted, share) {
 /** A heat map of a layer, as `decode` of heatmapdata.js returns it. */
 function heatmapOf(lstms, name) {
 	const [{ T, layer }, signed] = [lstms[0], !"ifo".includes(name)];
-	const values = Float32Array.from(lstms.flatMap(({ units, [name]: own }) => Array.from(own, (_, n) => own[(n % T) * units + Math.floor(n / T)])));
+	const values = Float32Array.from(
+		lstms.flatMap(({ units, [name]: own }) => Array.from(own, (_, n) => own[(n % T) * units + Math.floor(n / T)])),
+	);
 	const clip = signed ? quantile(Float64Array.from(values, Math.abs).sort(), 0.99) || 1 : 1;
 	return { name, layer, clip, signed, rows: values.length / T, columns: T, values };
 }

@@ -6,15 +6,21 @@ import { readBytes, readText } from "../files.js";
 let worker = null; // a promise of it, once it has the model
 
 /** The answer to a message, which comes through a channel of its own. */
-const ask = (to, message) => new Promise((resolve, reject) => {
-	const { port1, port2 } = new MessageChannel();
-	port1.onmessage = ({ data: { answer, error } }) => (error === undefined ? resolve(answer) : reject(new Error(error)));
-	to.postMessage(message, [port2]);
-});
+const ask = (to, message) =>
+	new Promise((resolve, reject) => {
+		const { port1, port2 } = new MessageChannel();
+		port1.onmessage = ({ data: { answer, error } }) =>
+			error === undefined ? resolve(answer) : reject(new Error(error));
+		to.postMessage(message, [port2]);
+	});
 
 /** The worker is a part of this page: a page that was opened as a file may load no other one. */
 async function startWorker() {
-	const [source, model, view] = await Promise.all([readText("worker.js"), readBytes("model.lstm"), readText("view.json")]);
+	const [source, model, view] = await Promise.all([
+		readText("worker.js"),
+		readBytes("model.lstm"),
+		readText("view.json"),
+	]);
 	const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 	const own = { createScriptURL: () => url };
 	const made = new Worker((globalThis.trustedTypes?.createPolicy("gatewise-worker", own) ?? own).createScriptURL(""));

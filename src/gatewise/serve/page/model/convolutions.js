@@ -24,7 +24,9 @@ export class Convolutions {
 	/** The channels of the steps in the rows of a sequence, and their differences from step to step. */
 	#columns(rows) {
 		const channels = this.width / 2;
-		const steps = rows.flatMap((row) => Array.from({ length: this.window }, (_, t) => rowOf(row, t, channels))).filter((step) => !Number.isNaN(step[0]));
+		const steps = rows
+			.flatMap((row) => Array.from({ length: this.window }, (_, t) => rowOf(row, t, channels)))
+			.filter((step) => !Number.isNaN(step[0]));
 		const plain = Array.from({ length: channels }, (_, c) => Float32Array.from(steps, (step) => step[c]));
 		return [...plain, ...plain.map((column) => column.map((x, t) => (t ? x - column[t - 1] : 0)))];
 	}
@@ -37,15 +39,25 @@ export class Convolutions {
 		let feature = 0;
 		return Array.from(this.dilations, (dilation, bank) => {
 			const step = Math.min(dilation, columns[0].length);
-			const taps = columns.map((column) => PLACES.map((j) => column.map((_, t) => (j < last ? column[t + (j - CENTRE) * step] ?? 0 : 0))));
+			const taps = columns.map((column) =>
+				PLACES.map((j) => column.map((_, t) => (j < last ? (column[t + (j - CENTRE) * step] ?? 0) : 0))),
+			);
 			const all = taps.map((of) => of.reduce((total, tap) => total.map((x, t) => x + tap[t])));
-			const found = [false, true].map((isInner) => ({ dilation, isInner, above: zeros(columns[0].length * K), offset: zeros(K) }));
+			const found = [false, true].map((isInner) => ({
+				dilation,
+				isInner,
+				above: zeros(columns[0].length * K),
+				offset: zeros(K),
+			}));
 			KERNELS.forEach(([a, b, c], kernel) => {
 				const { above, offset } = found[(bank + kernel) % 2];
 				const conv = new Float32Array(columns[0].length);
 				taps.forEach((of, n) => {
 					if (!this.channels[(bank * KERNELS.length + kernel) * this.width + n]) return;
-					for (let t = 0; t < conv.length; t += 1) conv[t] += fround(fround(fround(fround(3 * of[a][t]) - all[n][t]) + fround(3 * of[b][t])) + fround(3 * of[c][t]));
+					for (let t = 0; t < conv.length; t += 1)
+						conv[t] += fround(
+							fround(fround(fround(3 * of[a][t]) - all[n][t]) + fround(3 * of[b][t])) + fround(3 * of[c][t]),
+						);
 				});
 				for (let n = 0; n < this.counts[bank]; n += 1, feature += 1) {
 					addTo(offset, rowOf(weight, feature, K), this.mean[feature]);
@@ -90,7 +102,9 @@ export class Convolutions {
 				const end = Math.min(row * this.window, columns[0].length);
 				const edge = edgeOf(isInner, dilation, end);
 				// The steps before `stops[m]` have at least m taps after their centre in the prefix.
-				const stops = running.map((_, m) => (edge ? (m === CENTRE ? end - edge : end) : Math.max(0, end - m * dilation)));
+				const stops = running.map((_, m) =>
+					edge ? (m === CENTRE ? end - edge : end) : Math.max(0, end - m * dilation),
+				);
 				running.forEach((sums, m) => {
 					const from = edge ? (m === CENTRE ? edge : end) : m === CENTRE ? 0 : stops[m + 1];
 					addTo(addTo(out[row], sums[stops[m]], 1 / (end - 2 * edge)), sums[from], -1 / (end - 2 * edge));
@@ -108,5 +122,8 @@ const edgeOf = (isInner, dilation, length) => (isInner && length > 2 * CENTRE * 
 /** The sums of the first 0, 1, ... T rows of a matrix. */
 function runningSums(matrix, width) {
 	const total = zeros(width);
-	return [total.slice(), ...Array.from({ length: matrix.length / width }, (_, n) => addTo(total, rowOf(matrix, n, width)).slice())];
+	return [
+		total.slice(),
+		...Array.from({ length: matrix.length / width }, (_, n) => addTo(total, rowOf(matrix, n, width)).slice()),
+	];
 }

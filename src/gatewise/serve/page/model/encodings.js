@@ -7,7 +7,8 @@ const KERAS_WORD = /[^!"#$%&()*+,\-./:;<=>?@[\\\]^_`{|}~\t\n ]+/g;
 const SPACED_WORD = /[^ \t\r\n\f\v]+/g;
 
 const LETTER = "\\p{L}\\p{M}\\p{N}_";
-const UNSPACED = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}ー\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+const UNSPACED =
+	"\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}ー\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
 const WORD_END = "(?:'[\\p{L}\\p{M}]{1,20}){0,3}";
 const MARKS = `([^${LETTER}\\s])\\1{0,99}`;
 const TOKENS = {
@@ -16,7 +17,8 @@ const TOKENS = {
 };
 // A letter with the marks after it, of which NFC makes one.
 const CLUSTER = /<[bB][rR]\s*\/?>|\S[\p{M}\u1160-\u11ff]*|\s/gu;
-const IDEOGRAPH = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u;
+const IDEOGRAPH =
+	/[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/u;
 
 /** entry: {kind: keras, spaces, tokens, subwords or index, ...} of config.json; words: the vocabulary by id, for keras and spaces
  * from id 4, for index "id word" each; merges: of subwords, "left right" each. Returns {encode(text), words, wordOf(id)};
@@ -26,7 +28,11 @@ export function createEncoding(entry, words, merges) {
 	const isKeras = entry.kind === "keras" || entry.kind === "spaces";
 	const first = isKeras ? KERAS.first : 0;
 	const unknown = entry.kind === "index" ? entry.unknown : isKeras ? KERAS.unknown : UNKNOWN;
-	const ids = new Map(words.map((word, n) => (entry.kind === "index" ? [word.replace(/^\d+ /, ""), Number.parseInt(word, 10)] : [word, n + first])));
+	const ids = new Map(
+		words.map((word, n) =>
+			entry.kind === "index" ? [word.replace(/^\d+ /, ""), Number.parseInt(word, 10)] : [word, n + first],
+		),
+	);
 	const idOf = (candidates) => ids.get(candidates.find((one) => ids.has(one))) ?? unknown;
 	const found = {
 		keras: (text) => wordsIn(text, KERAS_WORD, (word) => idOf([asciiLower(word)])),
@@ -43,8 +49,16 @@ export function createEncoding(entry, words, merges) {
 		encode(text) {
 			const lone = text.match(/\p{Surrogate}/u);
 			if (lone) throw new Error(`the text is not valid Unicode: a lone surrogate at character ${lone.index}`);
-			const list = found(text).map((one) => ({ ...one, text: text.slice(one.start, one.end).normalize("NFC"), unknown: one.id === unknown }));
-			const steps = fitted([...(start === null ? [] : [special(start, "<start>")]), ...list], entry.steps, special(0, "<pad>"));
+			const list = found(text).map((one) => ({
+				...one,
+				text: text.slice(one.start, one.end).normalize("NFC"),
+				unknown: one.id === unknown,
+			}));
+			const steps = fitted(
+				[...(start === null ? [] : [special(start, "<start>")]), ...list],
+				entry.steps,
+				special(0, "<pad>"),
+			);
 			return { steps, ids: Int32Array.from(steps, ({ id }) => id) };
 		},
 	};
@@ -70,28 +84,53 @@ function indexedIn(text, { vocab_size: size, unknown, lower, filters, stripped }
 	const lowered = separated(lower === "all" ? text.toLowerCase() : text).match(pattern);
 	return wordsIn(separated(text), pattern, (spelled, n) => {
 		const word = lowered[n];
-		if (!ids && !(/^\d{1,9}$/.test(word) && Number(word) < size)) throw new Error(`${word} is not a token id below ${size}`);
+		if (!ids && !(/^\d{1,9}$/.test(word) && Number(word) < size))
+			throw new Error(`${word} is not a token id below ${size}`);
 		const letters = word.replace(/[^]/g, (ch) => (stripped.includes(ch) ? "" : ch));
 		const plain = lower === "ascii" ? asciiLower(letters) : letters;
-		return ids ? (plain ? ids.get(plain) ?? unknown : null) : Number(word);
+		return ids ? (plain ? (ids.get(plain) ?? unknown) : null) : Number(word);
 	}).filter(({ id }) => id !== null);
 }
 
-const wordsIn = (text, pattern, idOf) => Array.from(text.matchAll(pattern), ({ 0: word, index }, n) => ({ start: index, end: index + word.length, id: idOf(word, n) }));
+const wordsIn = (text, pattern, idOf) =>
+	Array.from(text.matchAll(pattern), ({ 0: word, index }, n) => ({
+		start: index,
+		end: index + word.length,
+		id: idOf(word, n),
+	}));
 
 /** The shapes of a word of a tagger, as gatewise/text/spaces.py. */
 function shapesOf(word) {
-	const kind = (ch) => (/[\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]/u.test(ch) ? "d" : /\p{Uppercase}/u.test(ch) ? "X" : /\p{L}/u.test(ch) ? "x" : ch);
+	const kind = (ch) =>
+		/[\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]/u.test(ch)
+			? "d"
+			: /\p{Uppercase}/u.test(ch)
+				? "X"
+				: /\p{L}/u.test(ch)
+					? "x"
+					: ch;
 	const letters = [...word];
-	const shape = [...` ${letters.slice(0, 100).map(kind).join("").replace(/(.)\1+/gsu, "$1")}`].slice(0, 9).join("");
-	return [letters.length > 3 && /^\p{L}+$/u.test(word) ? `${shape}-${letters.slice(-2).join("").toLowerCase()}` : shape, shape];
+	const shape = [
+		...` ${letters
+			.slice(0, 100)
+			.map(kind)
+			.join("")
+			.replace(/(.)\1+/gsu, "$1")}`,
+	]
+		.slice(0, 9)
+		.join("");
+	return [
+		letters.length > 3 && /^\p{L}+$/u.test(word) ? `${shape}-${letters.slice(-2).join("").toLowerCase()}` : shape,
+		shape,
+	];
 }
 
 /** The tokens of gatewise/text/tokens.py. piecesOf(token): its pieces {id, from, to}. */
 function tokensIn(text, pipeline, piecesOf) {
 	const { plain, starts, ends } = normalized(text);
-	return Array.from(plain.matchAll(new RegExp(TOKENS[Math.min(pipeline, 2)], "gu")), ({ 0: token, index }) => piecesOf(token)
-		.map(({ id, from, to }) => ({ id, start: starts[index + from], end: ends[index + to - 1] }))).flat();
+	return Array.from(plain.matchAll(new RegExp(TOKENS[Math.min(pipeline, 2)], "gu")), ({ 0: token, index }) =>
+		piecesOf(token).map(({ id, from, to }) => ({ id, start: starts[index + from], end: ends[index + to - 1] })),
+	).flat();
 }
 
 /** The text in the form in which tokens are looked up, and for each place in it the start and the end in the text. */
@@ -141,7 +180,8 @@ function respelt(token, ids) {
 		const [before, after] = [twice.slice(0, at), twice.slice(at)];
 		if (after && twice.length > 4) found.push(before + after.slice(1));
 		if (after.length > 1) found.push(before + after[1] + after[0] + after.slice(2));
-		for (const letter of "abcdefghijklmnopqrstuvwxyz") found.push(before + letter + after, ...(after ? [before + letter + after.slice(1)] : []));
+		for (const letter of "abcdefghijklmnopqrstuvwxyz")
+			found.push(before + letter + after, ...(after ? [before + letter + after.slice(1)] : []));
 	}
 	const known = found.filter((word) => ids.has(word)).map((word) => ids.get(word));
 	return known.length ? Math.min(...known) : UNKNOWN;

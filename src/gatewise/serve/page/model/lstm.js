@@ -20,7 +20,8 @@ export function parseModel(bytes) {
 	const { metadata, tensors } = readTensors(bytes);
 	if (!metadata?.["gatewise.lstm"]) throw new Error("not a .lstm file: it has no description of a model");
 	const description = JSON.parse(metadata["gatewise.lstm"]);
-	if (description.format !== 2) throw new Error(`a .lstm file of format ${description.format}; this page reads format 2`);
+	if (description.format !== 2)
+		throw new Error(`a .lstm file of format ${description.format}; this page reads format 2`);
 	return new Model(description, tensors);
 }
 
@@ -38,14 +39,24 @@ class Model {
 		const { architecture: arch, preprocessor, members } = description;
 		const weight = members.find(({ kind }) => kind === "lstm").weight; // of the LSTM
 		/** What lstm_file.py says of the model, and its numbers under the names of the page. */
-		this.info = { ...description, weight, embeddingDim: arch.embedding_dim, vocabSize: arch.vocab_size, maxLength: arch.max_length };
+		this.info = {
+			...description,
+			weight,
+			embeddingDim: arch.embedding_dim,
+			vocabSize: arch.vocab_size,
+			maxLength: arch.max_length,
+		};
 		this.network = new Network(arch, tensors);
 		this.units = this.network.top.units;
 		const lines = (name) => new TextDecoder().decode(tensors.get(name)?.values).split("\n");
-		if (arch.inputs === "tokens") Object.assign(this, createEncoding(preprocessor, lines("vocabulary"), lines("merges")));
+		if (arch.inputs === "tokens")
+			Object.assign(this, createEncoding(preprocessor, lines("vocabulary"), lines("merges")));
 		else this.encode = (series) => ({ ids: readSeries(series, preprocessor) });
 		const others = members.filter(({ kind }) => kind !== "lstm");
-		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({ weight, member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs) }));
+		this.others = others.map(({ kind, weight, prefix, ...entry }) => ({
+			weight,
+			member: new MEMBERS[kind](entry, tensors, prefix, arch.outputs),
+		}));
 	}
 
 	/** Run a text, ids, rows of a series, or what `encode` returns. changes: of Network.run. pads: their number, if it shall be
@@ -63,19 +74,34 @@ class Model {
 		const lstms = network.run(ids, changes, pads);
 		const top = network.topOf(lstms);
 		const shown = Object.fromEntries([...GATES, "units", "start"].map((name) => [name, top[0][name]]));
-		return this.#withPredictions({ sequence, rows, ids, T: ids.length, pads, changes, step: null, lstms, top, ...shown }, {
-			own: () => network.logits(top),
-			ownSteps: () => network.stepLogits(top),
-			ownPrefix: () => network.prefixLogits(top, ids, changes, pads),
-			logits: (run) => this.#sumOf(run.own, others.map(({ member }) => member.logits(sequence))),
-		});
+		return this.#withPredictions(
+			{ sequence, rows, ids, T: ids.length, pads, changes, step: null, lstms, top, ...shown },
+			{
+				own: () => network.logits(top),
+				ownSteps: () => network.stepLogits(top),
+				ownPrefix: () => network.prefixLogits(top, ids, changes, pads),
+				logits: (run) =>
+					this.#sumOf(
+						run.own,
+						others.map(({ member }) => member.logits(sequence)),
+					),
+			},
+		);
 	}
 
 	/** A run of a tagger whose prediction is that of a step. Each direction has read what it reads before the step, and the step. */
 	atStep(run, step) {
 		const ownPrefix = [this.network.head(zeros(this.network.features)), ...run.ownSteps];
 		const { ownSteps, stepLogits } = run;
-		return this.#withPredictions({ ...run, step, top: run.top.map((one) => heldAfter(one, step)), own: ownSteps[step], ownPrefix, ownSteps, logits: stepLogits[step] });
+		return this.#withPredictions({
+			...run,
+			step,
+			top: run.top.map((one) => heldAfter(one, step)),
+			own: ownSteps[step],
+			ownPrefix,
+			ownSteps,
+			logits: stepLogits[step],
+		});
 	}
 
 	#withPredictions(run, own = {}) {
@@ -86,7 +112,12 @@ class Model {
 			prefixLogits: () => {
 				const found = this.others.map(({ member }) => member.prefixLogits(run.sequence));
 				const place = (t) => (t ? run.rows[t - 1] + 1 : (run.rows[0] ?? 0)); // these members read all steps
-				return run.ownPrefix.map((logits, t) => this.#sumOf(logits, found.map((one) => one[place(t)])));
+				return run.ownPrefix.map((logits, t) =>
+					this.#sumOf(
+						logits,
+						found.map((one) => one[place(t)]),
+					),
+				);
 			},
 			probabilities: () => this.probabilities(run.logits),
 			logit: () => run.logits[0],
@@ -126,12 +157,15 @@ class Model {
 		const at = (t) => pooled.map((of) => of.map((one) => rowOf(one, t, H)));
 		const weights = network.unitWeights(score, at(0), at(run.T));
 		const out = zeros(run.T * size);
-		run.top.forEach((one, place) => pooled.forEach((of, part) => {
-			for (let n = 0; n < run.T; n += 1) {
-				const at = orderOf(one)(n) * size + place * H;
-				for (let k = 0; k < H; k += 1) out[at + k] += weight * weights[part][place][k] * (of[place][(n + 1) * H + k] - of[place][n * H + k]);
-			}
-		}));
+		run.top.forEach((one, place) =>
+			pooled.forEach((of, part) => {
+				for (let n = 0; n < run.T; n += 1) {
+					const at = orderOf(one)(n) * size + place * H;
+					for (let k = 0; k < H; k += 1)
+						out[at + k] += weight * weights[part][place][k] * (of[place][(n + 1) * H + k] - of[place][n * H + k]);
+				}
+			}),
+		);
 		return out;
 	}
 
@@ -144,18 +178,27 @@ class Model {
 		const own = {
 			"prefix-difference": () => this.#prefixDifferences(run, score, value),
 			"cell-decomposition": () => this.#decompose(run, score, value),
-			"leave-one-out": () => ({ scores: edited.map((one) => value(run.own) - value(one.own)), baseValue: value(nothing.own) }),
+			"leave-one-out": () => ({
+				scores: edited.map((one) => value(run.own) - value(one.own)),
+				baseValue: value(nothing.own),
+			}),
 		}[method]();
 		const parts = [{ scores: Float64Array.from(own.scores, (x) => this.info.weight * x), truncatedPart: 0 }];
 		let baseValue = this.info.weight * own.baseValue + value(this.info.shift);
 		for (const { member, weight } of this.others) {
 			const [whole, ofMember] = [value(member.logits(run.sequence)), (one) => value(member.logits(one.sequence))];
 			const every = {
-				"prefix-difference": () => member.prefixLogits(run.sequence).map(value).map((x, t, all) => all[t + 1] - x).slice(0, -1),
+				"prefix-difference": () =>
+					member
+						.prefixLogits(run.sequence)
+						.map(value)
+						.map((x, t, all) => all[t + 1] - x)
+						.slice(0, -1),
 				"cell-decomposition": () => member.attribution(run.sequence).map(value),
 				"leave-one-out": () => edited.map((one) => whole - ofMember(one)),
 			}[method]();
-			const scores = method === "leave-one-out" ? every.map((x) => weight * x) : Array.from(run.rows, (row) => weight * every[row]);
+			const scores =
+				method === "leave-one-out" ? every.map((x) => weight * x) : Array.from(run.rows, (row) => weight * every[row]);
 			parts.push({ scores, truncatedPart: weight * sum(every) - sum(scores) });
 			baseValue += weight * ofMember(nothing);
 		}
@@ -164,9 +207,20 @@ class Model {
 
 	/** The run without some steps. The prediction of a step of a tagger goes with the step, whose place must stay: it is replaced. */
 	#edited({ sequence, changes, step }, isRemoved) {
-		if (step === null) return this.run(sequence.filter((_, n) => !isRemoved(n)), { changes });
-		const nothing = this.info.architecture.inputs === "tokens" ? (this.info.unknown ?? 0) : new Float32Array(sequence[0].length);
-		return this.atStep(this.run(sequence.map((one, n) => (isRemoved(n) ? nothing : one)), { changes }), step);
+		if (step === null)
+			return this.run(
+				sequence.filter((_, n) => !isRemoved(n)),
+				{ changes },
+			);
+		const nothing =
+			this.info.architecture.inputs === "tokens" ? (this.info.unknown ?? 0) : new Float32Array(sequence[0].length);
+		return this.atStep(
+			this.run(
+				sequence.map((one, n) => (isRemoved(n) ? nothing : one)),
+				{ changes },
+			),
+			step,
+		);
 	}
 
 	#prefixDifferences(run, score, value) {
@@ -183,7 +237,11 @@ class Model {
 		const { network, units: H } = this;
 		const { T } = run;
 		const pooled = network.parts.map((part) => run.top.map((one) => pool(one, part).subarray(T * H)));
-		const weights = network.unitWeights(score, pooled.map((of) => of.map(() => zeros(H))), pooled);
+		const weights = network.unitWeights(
+			score,
+			pooled.map((of) => of.map(() => zeros(H))),
+			pooled,
+		);
 		const scores = zeros(T);
 		let baseValue = value(network.head(zeros(network.features)));
 		run.top.forEach((one, place) => {
@@ -216,7 +274,10 @@ class Model {
 }
 
 /** The step that a run reads as number n, and the number of step n. */
-const orderOf = ({ T, isBackward }) => (n) => (isBackward ? T - 1 - n : n);
+const orderOf =
+	({ T, isBackward }) =>
+	(n) =>
+		isBackward ? T - 1 - n : n;
 
 /** A run that reads nothing after a step of the sequence: it keeps its memory and its output. */
 function heldAfter(run, step) {

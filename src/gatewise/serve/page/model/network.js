@@ -15,7 +15,9 @@ const stateOfZeros = (units) => ({ h: new Float32Array(units), c: new Float32Arr
 /** The error function (Abramowitz & Stegun 7.1.26). */
 function erf(x) {
 	const t = 1 / (1 + 0.3275911 * Math.abs(x));
-	const y = 1 - ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * Math.exp(-x * x);
+	const y =
+		1 -
+		((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * Math.exp(-x * x);
 	return x < 0 ? -y : y;
 }
 
@@ -50,7 +52,11 @@ export class Network {
 		this.layers = arch.layers.map(({ units, direction, merge }, layer) => {
 			const lstms = (direction === "both" ? ["forward", "backward"] : [direction]).map((name, place) => {
 				const tensor = (part, size) => float32(tensors, `lstm.${layer}.${name}.${part}`, size);
-				const weights = { weightIh: tensor("weight_ih", 4 * units * inputs), weightHh: tensor("weight_hh", 4 * units * units), bias: tensor("bias", 4 * units) };
+				const weights = {
+					weightIh: tensor("weight_ih", 4 * units * inputs),
+					weightHh: tensor("weight_hh", 4 * units * units),
+					bias: tensor("bias", 4 * units),
+				};
 				return { layer, place, units, direction: name, isBackward: name === "backward", ...weights };
 			});
 			inputs = units * (merge === "concat" ? lstms.length : 1);
@@ -61,14 +67,22 @@ export class Network {
 		this.parts = arch.pooling === "none" ? ["last"] : arch.pooling.split("+");
 		this.features = this.parts.length * this.top.width;
 		inputs = this.features;
-		this.dense = [...arch.hidden, { units: arch.outputs, activation: "linear" }].map(({ units, activation, negative_slope: slope }, n, all) => {
-			const name = n < all.length - 1 ? `hidden.${n}` : "dense";
-			const layer = { units, inputs, weight: float32(tensors, `${name}.weight`, units * inputs), bias: Float64Array.from(float32(tensors, `${name}.bias`, units)) };
-			inputs = units;
-			return { ...layer, activate: (x) => ACTIVATIONS[activation](x, slope) };
-		});
+		this.dense = [...arch.hidden, { units: arch.outputs, activation: "linear" }].map(
+			({ units, activation, negative_slope: slope }, n, all) => {
+				const name = n < all.length - 1 ? `hidden.${n}` : "dense";
+				const layer = {
+					units,
+					inputs,
+					weight: float32(tensors, `${name}.weight`, units * inputs),
+					bias: Float64Array.from(float32(tensors, `${name}.bias`, units)),
+				};
+				inputs = units;
+				return { ...layer, activate: (x) => ACTIVATIONS[activation](x, slope) };
+			},
+		);
 		/** Whether the units of the top layer have parts of their own in the features. */
-		this.hasContributions = this.top.merge === "concat" || (this.top.merge !== "product" && !this.parts.includes("max"));
+		this.hasContributions =
+			this.top.merge === "concat" || (this.top.merge !== "product" && !this.parts.includes("max"));
 		this.isForward = this.layers.every(({ lstms }) => lstms.length === 1 && !lstms[0].isBackward);
 	}
 
@@ -86,7 +100,9 @@ export class Network {
 
 	/** What an LSTM of the first layer reads at a step: the embedding of an id, or the channels of a row. */
 	inputOf(item) {
-		return typeof item === "number" ? rowOf(this.embedding, item, this.arch.embedding_dim) : item.subarray(this.arch.unread ?? 0);
+		return typeof item === "number"
+			? rowOf(this.embedding, item, this.arch.embedding_dim)
+			: item.subarray(this.arch.unread ?? 0);
 	}
 
 	/** Which of `length` steps the network reads: all, or without those that are too many. */
@@ -109,7 +125,16 @@ export class Network {
 		const runs = [];
 		let input = (t) => this.inputOf(items[t]);
 		for (const { lstms, merge } of this.layers) {
-			const made = lstms.map((lstm) => this.#recur({ lstm, items, T: items.length, start: this.#startAfter(before[lstm.layer], pads, lstm), input, held: this.#heldIn(lstm, held) }));
+			const made = lstms.map((lstm) =>
+				this.#recur({
+					lstm,
+					items,
+					T: items.length,
+					start: this.#startAfter(before[lstm.layer], pads, lstm),
+					input,
+					held: this.#heldIn(lstm, held),
+				}),
+			);
 			runs.push(...made);
 			input = (t) => mergedAt({ runs: made, merge }, t);
 		}
@@ -126,21 +151,41 @@ export class Network {
 	/** The memory c of the first layer after each of n pads: (n * H,). */
 	pads(n) {
 		const [{ c, T, units }] = this.#padStates([]);
-		return Float32Array.from({ length: n * units }, (_, at) => c[Math.min(Math.floor(at / units), T - 1) * units + (at % units)]);
+		return Float32Array.from(
+			{ length: n * units },
+			(_, at) => c[Math.min(Math.floor(at / units), T - 1) * units + (at % units)],
+		);
 	}
 
 	/** For each layer the run of pads, until it no longer changes. */
 	#padStates(ablated) {
-		return once(this.#pads, ablated.map(({ unit, layer }) => `${unit} ${layer}`).join(), () => {
-			const runs = [];
-			for (const { lstms: [lstm] } of this.layers) {
-				const below = runs.at(-1);
-				const input = below ? (t) => rowOf(below.h, Math.min(t, below.T - 1), below.units) : () => this.inputOf(0);
-				const items = new Int32Array(this.arch.max_length);
-				runs.push(this.#recur({ lstm, items, T: items.length, start: stateOfZeros(lstm.units), input, held: this.#heldIn(lstm, ablated), until: below?.T ?? 1 }));
-			}
-			return runs;
-		}, 16);
+		return once(
+			this.#pads,
+			ablated.map(({ unit, layer }) => `${unit} ${layer}`).join(),
+			() => {
+				const runs = [];
+				for (const {
+					lstms: [lstm],
+				} of this.layers) {
+					const below = runs.at(-1);
+					const input = below ? (t) => rowOf(below.h, Math.min(t, below.T - 1), below.units) : () => this.inputOf(0);
+					const items = new Int32Array(this.arch.max_length);
+					runs.push(
+						this.#recur({
+							lstm,
+							items,
+							T: items.length,
+							start: stateOfZeros(lstm.units),
+							input,
+							held: this.#heldIn(lstm, ablated),
+							until: below?.T ?? 1,
+						}),
+					);
+				}
+				return runs;
+			},
+			16,
+		);
 	}
 
 	/** The changes of the gates of one LSTM, their units counted in it. */
@@ -161,7 +206,10 @@ export class Network {
 		for (let n = 0; n < T; n += 1) {
 			const t = lstm.isBackward ? T - 1 - n : n;
 			advance(run, t, this.#project(run, t), this.arch.gate === "binary");
-			const isSame = until !== null && n >= until && ["h", "c"].every((name) => rowOf(run[name], t, H).every((x, k) => x === run[name][(t - 1) * H + k]));
+			const isSame =
+				until !== null &&
+				n >= until &&
+				["h", "c"].every((name) => rowOf(run[name], t, H).every((x, k) => x === run[name][(t - 1) * H + k]));
 			if (isSame) return { ...run, T: n + 1 };
 		}
 		return run;
@@ -179,10 +227,12 @@ export class Network {
 	preactivations(run, k, t) {
 		const [H, x, before] = [run.units, run.input(t), run.isBackward ? t + 1 : t - 1];
 		const h = before >= 0 && before < run.T ? rowOf(run.h, before, H) : run.start.h;
-		return Object.fromEntries(["i", "f", "g", "o"].map((gate, n) => {
-			const at = n * H + k;
-			return [gate, { x: dot(run.weightIh, at * x.length, x), h: dot(run.weightHh, at * H, h), bias: run.bias[at] }];
-		}));
+		return Object.fromEntries(
+			["i", "f", "g", "o"].map((gate, n) => {
+				const at = n * H + k;
+				return [gate, { x: dot(run.weightIh, at * x.length, x), h: dot(run.weightHh, at * H, h), bias: run.bias[at] }];
+			}),
+		);
 	}
 
 	/** The runs of the top layer. */
@@ -198,8 +248,13 @@ export class Network {
 	/** The features of a sequence of T steps, from the runs of the top layer. */
 	#featuresOf(top) {
 		const { merge } = this.top;
-		const runs = merge === "concat" || this.parts.includes("last") || this.parts.includes("step") ? top : [mergedRun(top, merge)];
-		const pooled = (part) => mergedRow(runs.map((one) => pool(one, part).subarray(one.T * one.units)), merge);
+		const runs =
+			merge === "concat" || this.parts.includes("last") || this.parts.includes("step") ? top : [mergedRun(top, merge)];
+		const pooled = (part) =>
+			mergedRow(
+				runs.map((one) => pool(one, part).subarray(one.T * one.units)),
+				merge,
+			);
 		return joined(this.parts.map(pooled));
 	}
 
@@ -217,8 +272,13 @@ export class Network {
 	prefixLogits(top, items, changes, pads) {
 		const [{ T, units }] = top;
 		const isOneLayer = this.layers.length === 1 && this.top.merge === "concat" && !this.parts.includes("step");
-		if (!this.isForward && !isOneLayer) return Array.from({ length: T + 1 }, (_, end) => this.logits(this.topOf(this.run(items.slice(0, end), changes, pads))));
-		const pooled = top.map((one) => (one.isBackward ? this.#backwardPrefixes(one) : this.parts.map((part) => pool(one, part))));
+		if (!this.isForward && !isOneLayer)
+			return Array.from({ length: T + 1 }, (_, end) =>
+				this.logits(this.topOf(this.run(items.slice(0, end), changes, pads))),
+			);
+		const pooled = top.map((one) =>
+			one.isBackward ? this.#backwardPrefixes(one) : this.parts.map((part) => pool(one, part)),
+		);
 		const matrices = this.parts.flatMap((_, part) => pooled.map((one) => one[part]));
 		return Array.from({ length: T + 1 }, (_, t) => this.head(joined(matrices.map((one) => rowOf(one, t, units)))));
 	}
@@ -237,11 +297,22 @@ export class Network {
 			while (from > 0 && !isSame) {
 				from -= 1;
 				advance(own, from, this.#project(own, from), this.arch.gate === "binary");
-				isSame = end === T || ["h", "c"].every((name) => rowOf(own[name], from, H).every((x, k) => Math.abs(x - whole[name][from * H + k]) < SAME));
+				isSame =
+					end === T ||
+					["h", "c"].every((name) =>
+						rowOf(own[name], from, H).every((x, k) => Math.abs(x - whole[name][from * H + k]) < SAME),
+					);
 			}
 			this.parts.forEach((part, n) => {
 				for (let k = 0; k < H; k += 1) {
-					let value = part === "mean" ? head[n][from * H + k] * from : part === "last" ? whole.h[k] : from ? head[n][from * H + k] : -Infinity;
+					let value =
+						part === "mean"
+							? head[n][from * H + k] * from
+							: part === "last"
+								? whole.h[k]
+								: from
+									? head[n][from * H + k]
+									: -Infinity;
 					for (let t = from; t < end && part !== "last"; t += 1) {
 						const h = (end === T ? whole : own).h[t * H + k];
 						value = part === "mean" ? value + h : Math.max(value, h);
@@ -260,10 +331,12 @@ export class Network {
 		const share = merge === "mean" ? 0.5 : 1;
 		const flat = (states) => joined(states.map((of) => mergedRow(of, merge)));
 		const weights = this.#featureWeights(score, flat(start), flat(end));
-		return start.map((of, part) => of.map((_, place) => {
-			const at = merge === "concat" ? part * of.length + place : part;
-			return rowOf(weights, at, units).map((one) => share * one);
-		}));
+		return start.map((of, part) =>
+			of.map((_, place) => {
+				const at = merge === "concat" ? part * of.length + place : part;
+				return rowOf(weights, at, units).map((one) => share * one);
+			}),
+		);
 	}
 
 	#featureWeights(score, start, end) {
@@ -273,7 +346,9 @@ export class Network {
 			[low, high] = before.map((z) => z.map(activate));
 			return before[0].map((z, k) => {
 				const [rise, middle] = [before[1][k] - z, (z + before[1][k]) / 2];
-				return Math.abs(rise) > SMALL ? (high[k] - low[k]) / rise : (activate(middle + 1e-5) - activate(middle - 1e-5)) / 2e-5;
+				return Math.abs(rise) > SMALL
+					? (high[k] - low[k]) / rise
+					: (activate(middle + 1e-5) - activate(middle - 1e-5)) / 2e-5;
 			});
 		});
 		return this.dense.reduceRight((found, { weight, inputs }, n) => {
@@ -336,10 +411,16 @@ function mergedRow(rows, merge) {
 	return Float64Array.from(a, (x, k) => (merge === "product" ? x * b[k] : (x + b[k]) * (merge === "mean" ? 0.5 : 1)));
 }
 
-const mergedAt = ({ runs, merge }, t) => mergedRow(runs.map((one) => rowOf(one.h, t, one.units)), merge);
+const mergedAt = ({ runs, merge }, t) =>
+	mergedRow(
+		runs.map((one) => rowOf(one.h, t, one.units)),
+		merge,
+	);
 
 const mergedRun = (runs, merge) => ({
-	...runs[0], isBackward: false, start: stateOfZeros(runs[0].units),
+	...runs[0],
+	isBackward: false,
+	start: stateOfZeros(runs[0].units),
 	h: Float64Array.from(Array.from({ length: runs[0].T }, (_, t) => [...mergedAt({ runs, merge }, t)]).flat()),
 });
 
@@ -351,7 +432,8 @@ export function pool({ T, units, h, start, isBackward }, part) {
 		const t = isBackward ? T - 1 - (part === "step" ? 0 : n) : n; // the output of the last step is what it reads first
 		for (let k = 0; k < units; k += 1) {
 			const [so, far] = [out[n * units + k], h[t * units + k]];
-			out[(n + 1) * units + k] = part === "mean" ? so + (far - so) / (n + 1) : part === "max" && n ? Math.max(so, far) : far;
+			out[(n + 1) * units + k] =
+				part === "mean" ? so + (far - so) / (n + 1) : part === "max" && n ? Math.max(so, far) : far;
 		}
 	}
 	return out;

@@ -36,7 +36,7 @@ export class Ngrams {
 		return Array.from(ids, (id, step) => {
 			const numbers = this.spelling ? this.spelling[id] : [id];
 			if (this.spelling && numbers[0] === OPENS) word = [];
-			const found = numbers.flatMap((number) => this.#endings(word = [...word.slice(-this.order), { number, step }]));
+			const found = numbers.flatMap((number) => this.#endings((word = [...word.slice(-this.order), { number, step }])));
 			const closing = this.spelling ? this.#endings([...word, { number: CLOSES, step }]) : [];
 			return { found, closing, closed: step + 1 === ids.length || this.spelling?.[ids[step + 1]][0] === OPENS };
 		});
@@ -56,27 +56,37 @@ export class Ngrams {
 	prefixLogits(ids) {
 		const [total, counts] = [zeros(this.outputs), new Map()];
 		let squares = 0;
-		const add = (change) => ({ row }) => {
-			const before = counts.get(row) ?? 0;
-			counts.set(row, before + change);
-			const [is, was] = [this.#frequency(before + change), this.#frequency(before)];
-			addTo(total, rowOf(this.weight, row, this.outputs), is - was);
-			squares += this.scale ? this.scale[row] ** 2 * (is ** 2 - was ** 2) : 0;
-		};
-		return [zeros(this.outputs), ...this.#occurrences(ids).map(({ found, closing, closed }) => {
-			[...found, ...closing].forEach(add(1));
-			const logits = total.map((x) => x / (Math.sqrt(Math.max(squares, 0)) || 1));
-			if (!closed) closing.forEach(add(-1));
-			return logits;
-		})];
+		const add =
+			(change) =>
+			({ row }) => {
+				const before = counts.get(row) ?? 0;
+				counts.set(row, before + change);
+				const [is, was] = [this.#frequency(before + change), this.#frequency(before)];
+				addTo(total, rowOf(this.weight, row, this.outputs), is - was);
+				squares += this.scale ? this.scale[row] ** 2 * (is ** 2 - was ** 2) : 0;
+			};
+		return [
+			zeros(this.outputs),
+			...this.#occurrences(ids).map(({ found, closing, closed }) => {
+				[...found, ...closing].forEach(add(1));
+				const logits = total.map((x) => x / (Math.sqrt(Math.max(squares, 0)) || 1));
+				if (!closed) closing.forEach(add(-1));
+				return logits;
+			}),
+		];
 	}
 
 	/** The logits as a sum over the steps, a row each: an n-gram is divided among its occurrences and their tokens or characters. */
 	attribution(ids) {
-		const occurrences = this.#occurrences(ids).flatMap(({ found, closing, closed }) => (closed ? [...found, ...closing] : found));
+		const occurrences = this.#occurrences(ids).flatMap(({ found, closing, closed }) =>
+			closed ? [...found, ...closing] : found,
+		);
 		const counts = new Map();
 		for (const { row } of occurrences) counts.set(row, (counts.get(row) ?? 0) + 1);
-		const squares = [...counts].reduce((all, [row, count]) => all + (this.scale ? (this.#frequency(count) * this.scale[row]) ** 2 : 0), 0);
+		const squares = [...counts].reduce(
+			(all, [row, count]) => all + (this.scale ? (this.#frequency(count) * this.scale[row]) ** 2 : 0),
+			0,
+		);
 		const out = Array.from(ids, () => zeros(this.outputs));
 		for (const { row, steps } of occurrences) {
 			const share = this.#frequency(counts.get(row)) / (Math.sqrt(squares) || 1) / (steps.length * counts.get(row));

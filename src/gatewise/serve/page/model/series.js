@@ -5,16 +5,29 @@ const HEIGHT = 4; // of these channels at their time
 
 /** A series, rows of numbers with null where one is missing, as rows of float32: standardised, missing values interpolated,
  * and with a window the steps of each row, what the LSTM reads of them, and the time. own: the entry of config.json. */
-export function readSeries(series, { mean, std, mask = false, steps = [0, 0], window = 0, level = [], spread = [], missing = "interpolate" }) {
-	if (missing === "refuse" && series.some((row) => row.includes(null))) throw new Error("a value is missing, for which the imported network has no rule");
-	const scaled = mean.map((one, c) => filled(series.map((row) => (row[c] === null ? NaN : Math.fround((row[c] - one) / std[c])))));
+export function readSeries(
+	series,
+	{ mean, std, mask = false, steps = [0, 0], window = 0, level = [], spread = [], missing = "interpolate" },
+) {
+	if (missing === "refuse" && series.some((row) => row.includes(null)))
+		throw new Error("a value is missing, for which the imported network has no rule");
+	const scaled = mean.map((one, c) =>
+		filled(series.map((row) => (row[c] === null ? NaN : Math.fround((row[c] - one) / std[c])))),
+	);
 	if (mask) scaled.push(series.map((row) => Math.fround(row.filter((x) => x === null).length / mean.length)));
 	const rows = series.map((_, t) => Float32Array.from(scaled, (column) => column[t]));
 	if (!window) return rows;
-	const read = window === 1 ? rows : amplitudes(scaled, window).map((row) => row.map((x, n) => (x - level[n]) / spread[n]));
+	const read =
+		window === 1 ? rows : amplitudes(scaled, window).map((row) => row.map((x, n) => (x - level[n]) / spread[n]));
 	return read.map((row, n) => {
-		const values = Array.from({ length: window }, (_, t) => [...(rows[n * window + t] ?? new Float32Array(scaled.length).fill(NaN))]);
-		return Float32Array.from([...values.flat(), ...row, ...timeChannels(Math.min((n + 1) * window, rows.length), steps[1])]);
+		const values = Array.from({ length: window }, (_, t) => [
+			...(rows[n * window + t] ?? new Float32Array(scaled.length).fill(NaN)),
+		]);
+		return Float32Array.from([
+			...values.flat(),
+			...row,
+			...timeChannels(Math.min((n + 1) * window, rows.length), steps[1]),
+		]);
 	});
 }
 
@@ -35,16 +48,20 @@ function amplitudes(columns, window) {
 	const octaves = Math.floor(Math.log2(window));
 	const length = columns[0].length;
 	const starts = Array.from({ length: Math.ceil(length / window) }, (_, n) => n * window);
-	const means = (column) => starts.map((start) => {
-		const part = column.slice(start, start + window);
-		return part.reduce((total, x) => total + x, 0) / part.length;
-	});
+	const means = (column) =>
+		starts.map((start) => {
+			const part = column.slice(start, start + window);
+			return part.reduce((total, x) => total + x, 0) / part.length;
+		});
 	const reach = 2 ** octaves;
 	const mirrored = (place) => Math.max(0, Math.min(length - 1, 2 * length - 1 - place, Math.max(place, -1 - place)));
 	let sums = columns.map((column) => Array.from({ length: length + 2 * reach }, (_, n) => column[mirrored(n - reach)])); // of w steps
 	const parts = columns.map(means);
 	for (let w = 1; w < reach; w *= 2) {
-		for (const one of sums) parts.push(means(columns[0].map((_, t) => (one[reach + t] - one[reach - w + t]) ** 2)).map((x) => Math.sqrt(x / (2 * w))));
+		for (const one of sums)
+			parts.push(
+				means(columns[0].map((_, t) => (one[reach + t] - one[reach - w + t]) ** 2)).map((x) => Math.sqrt(x / (2 * w))),
+			);
 		sums = sums.map((one) => one.slice(0, -w).map((x, n) => x + one[n + w]));
 	}
 	return starts.map((_, n) => parts.map((part) => part[n]));

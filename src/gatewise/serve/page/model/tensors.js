@@ -1,6 +1,14 @@
 // A file `*.lstm`: the layout of safetensors, with the forms of gatewise/storage/compact.py.
 
-const TYPES = { F32: Float32Array, F16: Uint16Array, I8: Int8Array, U16: Uint16Array, U8: Uint8Array, I32: Int32Array, I64: BigInt64Array };
+const TYPES = {
+	F32: Float32Array,
+	F16: Uint16Array,
+	I8: Int8Array,
+	U16: Uint16Array,
+	U8: Uint8Array,
+	I32: Int32Array,
+	I64: BigInt64Array,
+};
 
 export const damaged = (name) => new Error(`a .lstm file with a damaged tensor ${name}`);
 
@@ -11,7 +19,14 @@ export function readTensors(bytes) {
 	const { __metadata__: metadata, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
 	const data = bytes.slice(8 + length);
 	const tensors = new Map();
-	for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
+	for (const [
+		name,
+		{
+			dtype,
+			shape,
+			data_offsets: [from, to],
+		},
+	] of Object.entries(entries)) {
 		const Type = TYPES[dtype];
 		const size = shape.reduce((product, one) => product * one, 1);
 		const isInside = [from, to, ...shape].every((one) => Number.isInteger(one) && one >= 0) && to <= data.byteLength;
@@ -38,7 +53,12 @@ export function float32(tensors, name, size) {
 	else if (dtype !== "F32") stored.set(values);
 	if (scale) for (let n = 0; n < stored.length; n += 1) stored[n] *= scale[Math.floor(n / width)];
 	const count = rows ? rows.length * width : stored.length;
-	if (count !== size || (scale && scale.length * width !== stored.length) || rows?.some((place) => (place + 1) * width > stored.length)) throw damaged(name);
+	if (
+		count !== size ||
+		(scale && scale.length * width !== stored.length) ||
+		rows?.some((place) => (place + 1) * width > stored.length)
+	)
+		throw damaged(name);
 	if (!rows) return stored;
 	const all = new Float32Array(count);
 	rows.forEach((place, n) => all.set(stored.subarray(place * width, (place + 1) * width), n * width));
@@ -46,4 +66,6 @@ export function float32(tensors, name, size) {
 }
 
 /** The number of a float16, given as its bits. */
-const half = (bits) => (bits >> 15 ? -1 : 1) * ((bits >> 10) & 31 ? 2 ** (((bits >> 10) & 31) - 15) * (1 + (bits & 1023) / 1024) : 2 ** -24 * (bits & 1023));
+const half = (bits) =>
+	(bits >> 15 ? -1 : 1) *
+	((bits >> 10) & 31 ? 2 ** (((bits >> 10) & 31) - 15) * (1 + (bits & 1023) / 1024) : 2 ** -24 * (bits & 1023));
