@@ -68,6 +68,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/oxlint --deny-warnings $(JAVASCRIPT_FOLDERS)
+	$(BIN)/oxfmt --check $(JAVASCRIPT)
 	$(BIN)/mypy
 
 format: .venv/dev.stamp
