@@ -110,7 +110,7 @@ def test_series_with_few_windows_share_their_errors_in_the_size_of_each(level: f
             inside[number] += (np.abs(errors[number, 4]) <= half).mean()
     assert (np.abs(inside / count - 0.87) < 0.08).all()  # four windows give the size of the errors of each
     np.testing.assert_array_equal(held.half_widths(np.full(3, level), 3, 0.9), 0)
-    assert held._joined is held._joined  # once for all series: thousands of them took minutes
+    assert held._ratios_of_all is held._ratios_of_all  # once for all series: thousands of them took minutes
 
 
 def test_too_few_windows_widen_the_interval_and_say_so() -> None:

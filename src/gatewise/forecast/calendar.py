@@ -57,9 +57,11 @@ class Calendar:
         """The times that lie `first` to `stop` - 1 steps after `start`. Raises InputError after the year 9999."""
         if not isinstance(start, datetime):
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
-            base, exact = Decimal(repr(start)), Decimal(repr(self.count))
-            return [float(base + k * exact) for k in range(first, stop)]
-        pd, count = required("pandas", "forecast", "a forecast"), int(self.count)
+            base = Decimal(repr(start))
+            step = Decimal(repr(self.count))
+            return [float(base + k * step) for k in range(first, stop)]
+        pd = required("pandas", "forecast", "a forecast")
+        count = int(self.count)
         try:
             clock = pd.Timestamp(_clock(start, self.utc)).as_unit("us")
             if self.unit == "s":
@@ -68,23 +70,27 @@ class Calendar:
                 offset = pd.DateOffset(months=count)
             else:
                 offset = pd.tseries.frequencies.to_offset(f"{count}{self.unit}")
-            found = [clock + k * offset for k in range(first, stop)]
-            if found and found[-1].year > 9999:
+            stamps = [clock + k * offset for k in range(first, stop)]
+            if stamps and stamps[-1].year > 9999:
                 raise OverflowError
         except (OverflowError, ValueError) as error:
             last = f"the time {counted(stop - 1, 'step')} of {self.describe()} after {show_time(start)}"
             raise InputError(f"{last} {OUTSIDE}") from error
-        clocks = (one.to_pydatetime() for one in found)
+        clocks = [stamp.to_pydatetime() for stamp in stamps]
         if not self.zone:
-            return list(clocks)
+            return clocks
         zone = zone_of(self.zone)
-        return [in_zone(one.replace(tzinfo=UTC), zone) if self.utc else one.replace(tzinfo=zone) for one in clocks]
+        if self.utc:
+            return [in_zone(clock.replace(tzinfo=UTC), zone) for clock in clocks]
+        return [clock.replace(tzinfo=zone) for clock in clocks]
 
     def places(self, times: Sequence[Time]) -> list[int]:
         """The number of steps from the first of ascending times to each. Raises InputError for one that is on no step,
         and if more than half of the steps have no time.
         """
-        n, start, last = len(times), times[0], self._steps(times)
+        n = len(times)
+        start = times[0]
+        last = self._steps(times)
         if n < _MOST_MISSING * (last + 1):
             raise InputError(
                 f"the step is {self.describe()}, but {last + 1 - n:,} of the {last + 1:,} times from "
@@ -103,8 +109,8 @@ class Calendar:
     def steps_from(self, start: Any, stop: int, times: Sequence[Any]) -> list[int]:
         """The number of steps from `start` to each of the times; -1 for one that is on none of the first `stop`."""
         if self.unit != "number":
-            known = {instant(one): k for k, one in enumerate(self.times(start, 0, stop))}
-            return [known.get(instant(one), -1) for one in times]
+            steps = {instant(time): k for k, time in enumerate(self.times(start, 0, stop))}
+            return [steps.get(instant(time), -1) for time in times]
         at = (np.array(times, dtype=np.float64) - start) / self.count
         slack = 0.01 + 4 * math.ulp(max(map(abs, (start, *times)))) / self.count
         near = (np.abs(at - np.round(at)) <= slack) & (at > -0.5) & (at < stop - 0.5)
@@ -114,7 +120,8 @@ class Calendar:
         """About as many steps as there are from the first time to the last."""
         if self.unit == "number":
             return round(float(times[-1] - times[0]) / self.count)
-        first, last = (_clock(one, self.utc) for one in (times[0], times[-1]))
+        first = _clock(times[0], self.utc)
+        last = _clock(times[-1], self.utc)
         if self.unit == "B":
             return int(np.busday_count(first.date(), last.date()) / self.count)
         length = 1 if self.unit == "s" else 365.2425 * _DAY / 12
@@ -124,58 +131,76 @@ class Calendar:
         """The periods that the step suggests, the shortest first: 12 for months, 7 and 365 for days, 24 and 168 for
         hours; none for years and numbers.
         """
+        periods = [cycle / self.count for cycle in self._cycles()]
+        # A short cycle must be a whole number of steps; a long one, such as 365.25 days, is rounded.
+        return tuple(int(period) for period in periods if period >= 2 and (period == int(period) or period > 50))
+
+    def _cycles(self) -> tuple[float, ...]:
+        """The cycles that values with this step often have, in its unit: the hour, the day, the week and the year."""
+        if self.unit == "number":
+            return ()
         if self.unit in _MONTHS:
-            cycles = [12.0]
-        elif self.unit == "B":
-            cycles = [5, 261]
-        elif self.unit == "s" and self.count >= 300:
-            cycles = [7 * _DAY, 365.25 * _DAY] if self.count >= _DAY else [_DAY, 7 * _DAY]
-        else:
-            cycles = [] if self.unit == "number" else [3600, _DAY] if self.count >= 60 else [60, 3600]
-        found = (one / self.count for one in cycles)
-        return tuple(int(one) for one in found if one >= 2 and (one == int(one) or one > 50))
+            return (12,)
+        if self.unit == "B":
+            return (5, 261)
+        if self.count >= _DAY:
+            return (7 * _DAY, 365.25 * _DAY)
+        if self.count >= 300:
+            return (_DAY, 7 * _DAY)
+        if self.count >= 60:
+            return (3600, _DAY)
+        return (60, 3600)
 
 
 def calendar_of(times: Sequence[Time]) -> Calendar:
-    """The step of ascending times that differ: the most frequent one. Raises InputError for fewer than two times, and
-    for numbers and dates together.
+    """The most frequent step of ascending times that differ. Raises InputError for fewer than two times, and for
+    numbers and dates together.
     """
     if len(times) < 2:
         raise InputError("at least two times are needed: add earlier values")
     if not isinstance(times[0], datetime):
         return Calendar(_number_step(np.array(times, dtype=np.float64)))
-    zone, found, why = _zone_name(times), None, None
+    zone = _zone_name(times)
+    on_clock: Calendar | None = None
+    reason: InputError | None = None
     for utc in (False, True) if zone else (False,):
-        clocks = [_clock(one, utc) for one in times]  # type: ignore[arg-type]
+        clocks = [_clock(time, utc) for time in times]  # type: ignore[arg-type]
         if any(after <= before for before, after in pairwise(clocks)):
             continue
         count, unit = _step(clocks)
-        name = zone if zone != "mixed" else str(times[-1])[-6:] if utc else ""
-        tried = Calendar(count, unit, name, utc)
+        name = zone
+        if zone == "mixed":  # an offset from UTC; on the clock the zone has no name
+            name = str(times[-1])[-6:] if utc else ""
+        calendar = Calendar(count, unit, name, utc)
         try:
-            tried.places(on_calendar(times, tried))
+            calendar.places(on_calendar(times, calendar))
         except InputError as error:
-            why = why or error
+            reason = reason or error
             continue
         # Days are regular on the clock of their zone, hours in UTC.
         if unit != "s" or count % _DAY == 0 or utc:
-            return tried
-        found = tried
-    if found is None:
-        raise why or InputError("the times are not regular")
-    return found
+            return calendar
+        on_clock = calendar
+    if on_clock is None:
+        raise reason or InputError("the times are not regular")
+    return on_clock
 
 
 def on_calendar(times: Sequence[Time], calendar: Calendar) -> list[Time]:
-    """The times in the zone of the calendar; without their offsets from UTC where these differ and only the rules of
-    the zone say which offset the following times have. Raises InputError for numbers on a calendar of dates, and the
-    like.
+    """The times in the zone of the calendar. On a calendar without a zone they lose their offsets from UTC, as the
+    offsets of the following times are not known. Raises InputError for a number on a calendar of dates, a date on one
+    of numbers, and a date without a zone on one with a zone.
     """
-    numbers, zone = calendar.unit == "number", zone_of(calendar.zone) if calendar.zone else None
+    numbers = calendar.unit == "number"
+    zone = zone_of(calendar.zone) if calendar.zone else None
     out = list[Time]()
     for time in times:
         if isinstance(time, float) != numbers or (zone and not getattr(time, "tzinfo", None)):
-            kind = "numbers" if numbers else "dates with a time zone" if zone else "dates"
+            kind = "dates"
+            if numbers:
+                kind = "numbers"
+            elif zone:
+                kind = "dates with a time zone"
             raise InputError(f"the time {quote(show_time(time), 40)} does not fit the calendar: pass {kind}")
         if isinstance(time, datetime) and time.tzinfo is not None:
             time = in_zone(time, zone) if zone else time.replace(tzinfo=None)
@@ -188,13 +213,15 @@ def _zone_name(times: Sequence[Any]) -> str:
     first = times[0].tzinfo
     if first is None:
         return ""
-    keys = {getattr(one.tzinfo, "key", None) for one in times}
+    keys = {getattr(time.tzinfo, "key", None) for time in times}
     if len(keys) == 1 and None not in keys:
         return str(keys.pop())
-    offsets = {one.utcoffset() for one in times}
+    offsets = {time.utcoffset() for time in times}
     if len(offsets) > 1:
         return "mixed"
-    return "UTC" if isinstance(first, timezone) and not next(iter(offsets)) else times[0].isoformat()[-6:]
+    if isinstance(first, timezone) and not offsets.pop():
+        return "UTC"
+    return str(times[0].isoformat()[-6:])
 
 
 def _clock(time: datetime, utc: bool) -> datetime:
@@ -208,17 +235,19 @@ def _step(clocks: list[datetime]) -> tuple[float, str]:
     index = pd.DatetimeIndex(np.array(clocks, dtype="datetime64[us]"))
     deltas, counts = np.unique(np.diff(index.asi8), return_counts=True)
     seconds = float(deltas[counts.argmax()]) / 1e6
-    if len({one.time() for one in clocks}) == 1:
+    if len({clock.time() for clock in clocks}) == 1:
         months = np.diff(index.year * 12 + index.month)
         if months.min() >= 1:
             values, counts = np.unique(months, return_counts=True)
-            units = [
-                unit for unit in _MONTHS[:4] if all(map(pd.tseries.frequencies.to_offset(unit).is_on_offset, index))
-            ]
-            if units or len(set(index.day)) == 1:
-                return float(values[counts.argmax()]), units[0] if units else "months"
-        weekend = (index.day_of_week >= 5).any() or not (np.diff(index.day_of_week) < 0).any()
-        if seconds == _DAY and not weekend:
+            count = float(values[counts.argmax()])
+            for unit in ("MS", "ME", "BMS", "BME"):
+                if all(map(pd.tseries.frequencies.to_offset(unit).is_on_offset, index)):
+                    return count, unit
+            if len(set(index.day)) == 1:
+                return count, "months"
+        weekend = (index.day_of_week >= 5).any()
+        several_weeks = (np.diff(index.day_of_week) < 0).any()
+        if seconds == _DAY and several_weeks and not weekend:
             return 1.0, "B"
     return seconds, "s"
 
@@ -229,7 +258,7 @@ def _number_step(times: Any) -> float:
         differences = np.diff(times)
     if differences.min() < 1 / _LARGEST or differences.max() > _LARGEST:
         raise InputError(f"the steps between times must lie between {1 / _LARGEST:g} and {_LARGEST:g}")
-    values, counts = np.unique([float(f"{one:.5g}") for one in differences], return_counts=True)
+    values, counts = np.unique([float(f"{difference:.5g}") for difference in differences], return_counts=True)
     near = differences[np.abs(differences / values[counts.argmax()] - 1) <= 1e-3]
     step = float(near.mean())
     shown = (float(f"{step:.{count}g}") for count in range(1, 18))  # 17 digits give the number itself

@@ -10,9 +10,9 @@ from gatewise.forecast.series import MAX_HORIZON, Roles
 
 @dataclass(frozen=True)
 class Config:
-    """The entry "forecast" of config.json. starts, lengths: the time of the first value and the number of values that
-    are stored of each series. origins, held_out_steps, stride: of the held-out windows. non_negative: no value is below
-    0.
+    """The entry "forecast" of config.json. starts, lengths: of each series, the time of the first stored value and the
+    number of stored values. origins: the number of held-out windows per series. held_out_steps: the values that each
+    forecasts. stride: the steps from one window to the next. non_negative: whether no value is below 0.
     """
 
     horizon: int

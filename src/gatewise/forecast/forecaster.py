@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _TENSORS = "forecast.safetensors"
 _HELD_OUT = ("actual", "forecast", "naive", "scale")
-_MOST_NOTES = 50
+_MOST_NOTES = 50  # that a forecaster keeps
 _CHECKED = 200  # values of each series that are forecast when a folder is read; `predict` checks all
 _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 
@@ -51,9 +51,9 @@ _KEYS = {"format", "kind", "target", "members", "shift", "metadata", "forecast"}
 class ForecastExplanation:
     """One forecast value as a sum: forecast = base + Σ contributions, up to `error`.
 
-    values, contributions (R, C): the last R values of the series and of its exogenous columns, oldest first, and their
-    parts of the forecast in its unit. base: the forecast for a window in which every column has its mean. step: from 1.
-    columns: the names of the C columns.
+    values (R, C): the last R values of the series and of its exogenous columns, oldest first. contributions (R, C): how
+    much each of them adds to the forecast, in its unit. base: the forecast for a window in which every column has its
+    mean. step: from 1. columns: the names of the C columns.
     """
 
     step: int
@@ -70,7 +70,7 @@ class ForecastExplanation:
 
     @property
     def error(self) -> float:
-        """What the integral leaves over."""
+        """The forecast less base and contributions: the error of the numerical integral."""
         return self.forecast - self.base - float(self.contributions.sum())
 
 
@@ -87,12 +87,12 @@ class Forecaster:
     there give the weights, the scores in `held_out` and the prediction intervals. Then the members are fitted to all
     values. Longer horizons than the members predict at once feed the predictions back.
 
-    names: of the series. horizon: the values that are forecast by default. seasons: the periods, at most two. ensemble:
-    the members, fitted on all values, with their weights. held_out: the held-out windows, with the errors of the
-    forecaster and of the seasonal naive forecast. series: as the members read them, the last values that these need.
-    effects (S, F): by how much each column that is known in advance moves each series. metadata: the recipe, the seed
-    and the date. notes: what was found in the series and changed, in lines. manifest_sha256: of the folder that
-    `gatewise.load` read, or "".
+    names: of the series. horizon: the number of values that are forecast by default. seasons: the periods, at most two.
+    ensemble: the members, fitted on all values, with their weights. held_out: the held-out windows, with the errors of
+    the forecaster and of the seasonal naive forecast. series: the last values of the series, as the members read them
+    and as many as they need. effects (S, F): by how much each column that is known in advance moves each series.
+    metadata: the recipe, the seed and the date. notes: what was replaced in the series, in lines. manifest_sha256: the
+    digest of the folder that `gatewise.load` read, or "".
     """
 
     manifest_sha256 = ""
@@ -109,12 +109,20 @@ class Forecaster:
         notes: tuple[str, ...],
         non_negative: bool,
     ) -> None:
-        self.horizon, self.seasons, self.names, self.series = horizon, seasons, series.names, series
-        self.ensemble, self.held_out, self.effects, self.metadata = ensemble, held_out, effects, metadata
-        self.notes, self._non_negative = notes, non_negative
-        self._data: SeriesSet | None = None  # that it was fitted on, for `cross_validation`
+        self.horizon = horizon
+        self.seasons = seasons
+        self.names = series.names
+        self.series = series
+        self.ensemble = ensemble
+        self.held_out = held_out
+        self.effects = effects
+        self.metadata = metadata
+        self.notes = notes
+        self._non_negative = non_negative
+        # What `fit` was called with, for `cross_validation`; a folder does not hold it.
+        self._data: SeriesSet | None = None
         self._settings: dict[str, Any] = {}
-        self._frame: type = object  # of the data
+        self._frame: type = object  # the type of the data
 
     def __repr__(self) -> str:
         return f"Forecaster(horizon={self.horizon}, seasons={list(self.seasons)}, {len(self.names)} series)"
@@ -152,31 +160,44 @@ class Forecaster:
         from gatewise.training.forecast_members import window_recipe
 
         seed = checked_seed(seed, resume=False)
-        given = series_set(data, id=id, time=time, target=target, future=future, past=past, static=static)
+        series = series_set(data, id=id, time=time, target=target, future=future, past=past, static=static)
         begin = clock.perf_counter()
         horizon = _whole("horizon", horizon, MAX_HORIZON)
         season = None if season is None else _whole("season", season)
-        given.check_horizon(horizon)
+        series.check_horizon(horizon)
         chosen = window_recipe(recipe, changes)
-        seasons, ensemble, held, effects, values, notes = fit(given, horizon, season, chosen, seed)
-        kept = replace(given, values=values).last(_history(seasons, ensemble))
-        non_negative = all(bool((one[:, 0] >= 0).all()) for one in given.values)
-        seconds, today = round(clock.perf_counter() - begin, 1), clock.strftime("%Y-%m-%d", clock.gmtime())
-        metadata = ModelMetadata(gatewise=__version__, recipe=chosen.name, seed=seed, seconds=seconds, created=today)
-        found = ensemble, held, effects, metadata, tuple(notes[:_MOST_NOTES]), non_negative
-        made = cls(horizon, seasons, kept, *found)
-        made._data, made._frame = given, type(data)
-        made._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
-        if given.notes and not isinstance(data, SeriesSet):  # the command line prints the report
-            warn("; ".join(given.notes))
-        asked = ["recipe"] * (recipe is not None) + list(changes)
-        if asked and not ensemble.lstm_weight:
+        fitted = fit(series, horizon, season, chosen, seed)
+        metadata = ModelMetadata(
+            gatewise=__version__,
+            recipe=chosen.name,
+            seed=seed,
+            seconds=round(clock.perf_counter() - begin, 1),
+            created=clock.strftime("%Y-%m-%d", clock.gmtime()),
+        )
+        forecaster = cls(
+            horizon=horizon,
+            seasons=fitted.seasons,
+            series=replace(series, values=fitted.series).last(_history(fitted.seasons, fitted.ensemble)),
+            ensemble=fitted.ensemble,
+            held_out=fitted.held_out,
+            effects=fitted.effects,
+            metadata=metadata,
+            notes=tuple(fitted.notes[:_MOST_NOTES]),
+            non_negative=all(bool((values[:, 0] >= 0).all()) for values in series.values),
+        )
+        forecaster._data = series
+        forecaster._frame = type(data)
+        forecaster._settings = {"season": season, "recipe": recipe, "seed": seed, **changes}
+        if series.notes and not isinstance(data, SeriesSet):  # the command line passes one, and prints the report
+            warn("; ".join(series.notes))
+        settings = ["recipe"] * (recipe is not None) + list(changes)
+        if settings and not fitted.ensemble.lstm_weight:
             warn(
-                f"{', '.join(asked)} did not change the forecast: recipe and fields are those of the LSTM, and the "
+                f"{', '.join(settings)} did not change the forecast: recipe and fields are those of the LSTM, and the "
                 "LSTM has weight 0, as the other members had smaller errors on the held-out windows; "
                 "Forecaster.weights lists all members"
             )
-        return made
+        return forecaster
 
     def predict(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
@@ -190,20 +211,25 @@ class Forecaster:
         [80, 95]; numbers below 1 are shares. Raises InputError for series that are not known, and for missing future
         values.
         """
-        found = self.by_series(horizon, future=future, data=data, level=level)
-        return frame_like(self._frame if data is None else type(data), _table(self.series.roles, found.items()))
+        forecasts = self.by_series(horizon, future=future, data=data, level=level)
+        frame_type = self._frame if data is None else type(data)
+        return frame_like(frame_type, _table(self.series.roles, forecasts.items()))
 
     def by_series(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
     ) -> dict[str, dict[str, list[Any]]]:
-        """The columns of `predict` but that of the names, as lists, by name. Times are numbers, or datetimes."""
-        series, levels = self.current(data), _levels(level)
+        """The columns of `predict` but that of the names, as lists, by name of the series. Times are numbers, or
+        datetimes.
+        """
+        series = self.current(data)
+        levels = _levels(level)
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
         numbers = [self.series.number(name) for name in series.names]
         forecasts = self._forecast(self._windows(series), horizon)
         if series.roles.future:
             known = future_values(future, series, horizon)
-            forecasts += np.stack([one @ self.effects[k] for k, one in zip(numbers, known, strict=True)])
+            effects = [columns @ self.effects[number] for number, columns in zip(numbers, known, strict=True)]
+            forecasts += np.stack(effects)
         elif future is not None:
             raise InputError("the forecaster was fitted without columns that are known in advance: leave future= out")
         least = 0.0 if self._non_negative else -np.inf
@@ -211,14 +237,14 @@ class Forecaster:
         for place, (name, number) in enumerate(zip(series.names, numbers, strict=True)):
             mean = np.maximum(forecasts[place], least)
             columns: dict[str, Array] = {"forecast": mean}
-            for one in levels:
-                half = self.held_out.half_widths(mean, number, one)
-                columns[f"lo-{100 * one:.10g}"] = np.maximum(mean - half, least)
-                columns[f"hi-{100 * one:.10g}"] = mean + half
+            for share in levels:
+                half = self.held_out.half_widths(mean, number, share)
+                columns[f"lo-{100 * share:.10g}"] = np.maximum(mean - half, least)
+                columns[f"hi-{100 * share:.10g}"] = mean + half
             if not np.isfinite(list(columns.values())).all():
                 raise InputError("the prediction interval overflows: divide the values by a constant")
-            times = {series.roles.time: series.times_after(place, horizon)}
-            out[name] = {**times, **{label: column.tolist() for label, column in columns.items()}}
+            out[name] = {series.roles.time: series.times_after(place, horizon)}
+            out[name] |= {label: column.tolist() for label, column in columns.items()}
         return out
 
     def cross_validation(
@@ -233,20 +259,26 @@ class Forecaster:
         if self._data is None:
             raise InputError("a forecaster from a folder does not hold all values: fit it again for a cross-validation")
         horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
-        windows, given = _whole("windows", windows, 1000), self._data
-        roles, found = given.roles, list[tuple[str, dict[str, list[Any]]]]()
-        if min(map(len, given.values)) <= windows * horizon:
-            few = f"the shortest series has no value before {windows} windows of {horizon} steps"
-            raise InputError(f"{few}: use fewer")
+        windows = _whole("windows", windows, 1000)
+        data = self._data
+        roles = data.roles
+        if min(map(len, data.values)) <= windows * horizon:
+            raise InputError(f"the shortest series has no value before {windows} windows of {horizon} steps: use fewer")
+        tables: list[tuple[str, dict[str, list[Any]]]] = []
         for cut in range(windows * horizon, 0, -horizon):
-            part = replace(given, values=[one[: len(one) - cut] for one in given.values])
-            rows = Forecaster.fit(part, horizon=horizon, **self._settings).by_series(horizon, level=level)
-            for number, (name, columns) in enumerate(rows.items()):
-                n = len(part.values[number])
-                cutoff, actual = part.times(number, n - 1, n) * horizon, given.values[number][n : n + horizon, 0]
-                added = {"cutoff": cutoff, roles.target: actual.tolist()}
-                found.append((name, {roles.time: columns.pop(roles.time), **added, **columns}))
-        return frame_like(self._frame, _table(roles, found))
+            before = replace(data, values=[values[: len(values) - cut] for values in data.values])
+            forecaster = Forecaster.fit(before, horizon=horizon, **self._settings)
+            forecasts = forecaster.by_series(horizon, level=level)
+            for number, (name, columns) in enumerate(forecasts.items()):
+                n = len(before.values[number])
+                table = {
+                    roles.time: columns.pop(roles.time),
+                    "cutoff": before.times(number, n - 1, n) * horizon,
+                    roles.target: data.values[number][n : n + horizon, 0].tolist(),
+                    **columns,
+                }
+                tables.append((name, table))
+        return frame_like(self._frame, _table(roles, tables))
 
     def explain(self, step: int = 1, *, series: str | None = None, data: Any = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead: the weighted sum over the members
@@ -259,24 +291,26 @@ class Forecaster:
 
     def explanations(self, step: int, names: Sequence[str], current: SeriesSet) -> dict[str, ForecastExplanation]:
         """`explain` of several series of `current`, as the members read them, by name."""
-        step, windows = _whole("step", step, MAX_HORIZON), self._windows(current)
-        labels, found = (current.roles.target, *current.roles.past, *current.statics), {}
+        step = _whole("step", step, MAX_HORIZON)
+        windows = self._windows(current)
+        labels = (current.roles.target, *current.roles.past, *current.statics)
+        explanations = {}
         for name in names:
             window = windows[current.number(name)]
             known = ~np.isnan(window.values[0, :, 0])
             window = replace(window, values=window.values[:, known])
-            parts = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
+            terms = [weight * attributed(member, window, step)[:, :, -1] for member, weight in self._weighted]
             both = Windows.concatenated([window, window.means()])
             forecast, base = self._forecast(both, step)[:, -1].tolist()
-            contributions = np.sum(parts, axis=0)
+            contributions = np.sum(terms, axis=0)
             if not np.isfinite(contributions).all():
                 raise InputError("the forecaster overflows: a contribution is not finite; ask for fewer steps")
-            found[name] = ForecastExplanation(step, forecast, base, window.values[0], contributions, labels)
-        return found
+            explanations[name] = ForecastExplanation(step, forecast, base, window.values[0], contributions, labels)
+        return explanations
 
     def trace(self, *, series: str | None = None) -> Example:
-        """The gates and states of the LSTM on the last window of a series, in the form that it reads: standardised
-        values. Its logits are the next values in this form, before the base is added.
+        """The gates and states of the LSTM on the last window of a series. The LSTM reads the window standardised, and
+        its logits are the next values in this scale, less the base of the window.
         """
         from gatewise.explain.example import Example
 
@@ -290,13 +324,15 @@ class Forecaster:
         return dict(self.ensemble.weight_rows())
 
     def about(self) -> dict[str, Any]:
-        """What it forecasts, its errors on the held-out windows, and the weights of the members, as plain data."""
+        """Horizon, seasons and series, the errors on the held-out windows, and the weights of the members, as plain
+        data.
+        """
         about = {"horizon": self.horizon, "seasons": list(self.seasons), "series": list(self.names)}
         return {**about, "held_out": self.held_out.to_json(), "members": self.ensemble.weights_json()}
 
     def report(self, horizon: int | None = None, level: float | Sequence[float] = 80) -> list[str]:
-        """Errors on the held-out windows, weights of the members, and what was found in the series, in lines. horizon,
-        level: of the intervals, of which it says whether they had to be widened.
+        """Errors on the held-out windows, weights of the members, and what was replaced in the series, in lines.
+        horizon, level: those of the intervals; the last line warns where they had to be widened.
         """
         held = self.held_out
         season = f"season {' and '.join(map(str, self.seasons))}" if self.seasons else "no season"
@@ -318,7 +354,8 @@ class Forecaster:
         shown = ", ".join(map(escape_markdown, self.names[:60]))
         several = f"{len(self.names):,} series: {shown}" if len(self.names) > 1 else "one series"
         about = f"It forecasts the next {counted(self.horizon, 'value')} of {several}."
-        report, facts = [f"    {line}" for line in self.report()], markdown_table(metadata_rows(self.metadata))
+        report = [f"    {line}" for line in self.report()]
+        facts = markdown_table(metadata_rows(self.metadata))
         return "\n".join(["# A gatewise forecaster", "", about, "", *report, "", *facts, ""])
 
     def save(self, path: str | Path) -> None:
@@ -329,11 +366,22 @@ class Forecaster:
         """The files of the folder by name."""
         from gatewise.forecast.config import Config
 
-        series, held = self.series, self.held_out
-        of_series = (self.names, series.roles, series.statics, series.calendar)
-        starts, lengths = tuple(map(show_time, series.starts)), tuple(map(len, series.values))
-        of_windows: Any = *held.actual.shape[1:], self._non_negative, self.notes, held.stride
-        about = Config(self.horizon, self.seasons, *of_series, starts, lengths, *of_windows)
+        _, origins, held_out_steps = self.held_out.actual.shape
+        forecast = Config(
+            horizon=self.horizon,
+            seasons=self.seasons,
+            names=self.names,
+            roles=self.series.roles,
+            statics=self.series.statics,
+            calendar=self.series.calendar,
+            starts=tuple(map(show_time, self.series.starts)),
+            lengths=tuple(map(len, self.series.values)),
+            origins=origins,
+            held_out_steps=held_out_steps,
+            non_negative=self._non_negative,
+            notes=self.notes,
+            stride=self.held_out.stride,
+        )
         ensemble, members = self.ensemble.to_files()
         config = {
             "format": FORMAT,
@@ -341,7 +389,7 @@ class Forecaster:
             "target": TargetConfig.of(self.ensemble.target).as_dict(),
             **ensemble,
             "metadata": asdict(self.metadata),
-            "forecast": asdict(about),
+            "forecast": asdict(forecast),
         }
         tensors = {
             "values": np.concatenate(self.series.values),
@@ -355,9 +403,9 @@ class Forecaster:
     def from_folder(cls, folder: Folder, precision: Precision = "float32") -> Forecaster:
         """The forecaster in a folder that `save` wrote. Raises ModelFileError that names its path."""
         with errors_of(folder):
-            found = cls._of_folder(folder, precision)
-        found.manifest_sha256 = folder.fingerprint
-        return found
+            forecaster = cls._of_folder(folder, precision)
+        forecaster.manifest_sha256 = folder.fingerprint
+        return forecaster
 
     @classmethod
     def _of_folder(cls, folder: Folder, precision: Precision) -> Forecaster:
@@ -374,8 +422,8 @@ class Forecaster:
                 raise InputError(f"config.json: every member must read windows of {count} series")
         if not isinstance(target, RegressionTarget) or min(ensemble.weights) < 0 or ensemble.shift.any():
             raise InputError("config.json: a forecaster needs a regression with weights from 0 and a shift of 0")
-        needed = (_history(config.seasons, ensemble, ragged) for ragged in (False, True))
-        if min(config.lengths) < next(needed) or max(config.lengths) < next(needed):
+        too_short = min(config.lengths) < _history(config.seasons, ensemble, ragged=False)
+        if too_short or max(config.lengths) < _history(config.seasons, ensemble):
             raise InputError("config.json: the series are shorter than the windows of the members")
         expected = {
             "values": ((sum(config.lengths), config.columns), "float64"),
@@ -387,22 +435,41 @@ class Forecaster:
         values = np.split(tensors.pop("values"), np.cumsum(config.lengths)[:-1])
         unused = [np.zeros((n, len(config.roles.future))) for n in config.lengths]
         series = SeriesSet(
-            config.names, values, unused, config.read_starts(), config.calendar, config.roles, config.statics
+            names=config.names,
+            values=values,
+            future=unused,
+            starts=config.read_starts(),
+            calendar=config.calendar,
+            roles=config.roles,
+            statics=config.statics,
         )
         effects = tensors.pop("effects")
         series.check_horizon(config.horizon)
         if precision != "float32":
             ensemble = ensemble.with_lstm(precision=precision)
-        about = ensemble, HeldOut(**tensors, stride=config.stride), effects, metadata, config.notes, config.non_negative
-        found = cls(config.horizon, config.seasons, series, *about)
-        with np.errstate(all="ignore"):
-            scores = [*astuple(found.held_out.scores), *astuple(found.held_out.naive_scores)]
-            if not all(score is None or np.isfinite(score) for score in scores):
-                raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
-            forecast = found._forecast(found._windows(series), min(config.horizon, _CHECKED))
-            for number, mean in enumerate(forecast):
-                check_logits(found.held_out.half_widths(mean, number, 0.99)[None])
-        return found
+        forecaster = cls(
+            horizon=config.horizon,
+            seasons=config.seasons,
+            series=series,
+            ensemble=ensemble,
+            held_out=HeldOut(**tensors, stride=config.stride),
+            effects=effects,
+            metadata=metadata,
+            notes=config.notes,
+            non_negative=config.non_negative,
+        )
+        forecaster._check_finite()
+        return forecaster
+
+    @np.errstate(all="ignore")
+    def _check_finite(self) -> None:
+        """Raise InputError where numbers of a folder give scores, forecasts or intervals that are not finite."""
+        scores = [*astuple(self.held_out.scores), *astuple(self.held_out.naive_scores)]
+        if not all(score is None or np.isfinite(score) for score in scores):
+            raise InputError(f"{_TENSORS}: the errors on the held-out windows are not finite")
+        forecasts = self._forecast(self._windows(self.series), min(self.horizon, _CHECKED))
+        for number, mean in enumerate(forecasts):
+            check_logits(self.held_out.half_widths(mean, number, 0.99)[None])
 
     def current(self, data: Any = None) -> SeriesSet:
         """The series as the members read them, as many of the last values as these need. data: as for `predict`."""
@@ -410,33 +477,40 @@ class Forecaster:
             return self.series
         from gatewise.forecast.fit import prepare
 
-        roles, needed = self.series.roles, _history(self.seasons, self.ensemble, ragged=False)
-        given = series_set(data, replace(roles, static=()), self.series.calendar)
-        if given.names == ("series",) != self.names:
+        roles = self.series.roles
+        newer = series_set(data, replace(roles, static=()), self.series.calendar)
+        if newer.names == ("series",) != self.names:
             raise InputError(f"the data has no column {quote(roles.id, 40)}, which names the series")
-        numbers = [self.series.number(name) for name in given.names]
-        values = []
-        for name, number, one in zip(given.names, numbers, given.values, strict=True):
-            of = f"series {quote(name, 40)} has"
-            if self._non_negative and (one[:, 0] < 0).any():
+        needed = _history(self.seasons, self.ensemble, ragged=False)
+        numbers = [self.series.number(name) for name in newer.names]
+        with_statics = []
+        for name, number, values in zip(newer.names, numbers, newer.values, strict=True):
+            if self._non_negative and (values[:, 0] < 0).any():
                 raise InputError(
-                    f"{of} a value below 0, and had none in the fit: fit the forecaster again on these values"
+                    f"series {quote(name, 40)} has a value below 0, and had none in the fit: fit the forecaster again "
+                    "on these values"
                 )
-            if len(one) < needed:
-                count = counted(len(one), "value")
-                raise InputError(f"{of} {count}; the forecaster reads the last {needed}: add earlier values")
-            fixed = self.series.values[number][-1:, 1 + len(roles.past) :]  # the static columns are those of the fit
-            values.append(np.concatenate([one, fixed.repeat(len(one), axis=0)], axis=1))
-        given = replace(given, values=values, statics=self.series.statics, roles=roles)
-        values, _, changed = prepare(given, self.effects[numbers], next(iter(self.seasons), 1), "forecast")
-        if notes := [*given.notes, *changed][:_MOST_NOTES]:
+            if len(values) < needed:
+                raise InputError(
+                    f"series {quote(name, 40)} has {counted(len(values), 'value')}; the forecaster reads the last "
+                    f"{needed}: add earlier values"
+                )
+            statics = self.series.values[number][-1:, 1 + len(roles.past) :]  # as in the fit
+            with_statics.append(np.concatenate([values, statics.repeat(len(values), axis=0)], axis=1))
+        newer = replace(newer, values=with_statics, statics=self.series.statics, roles=roles)
+        season = self.seasons[0] if self.seasons else 1
+        prepared, _, changes = prepare(newer, self.effects[numbers], season, "forecast")
+        notes = [*newer.notes, *changes][:_MOST_NOTES]
+        if notes:
             warn(f"newer values: {'; '.join(notes)}")
-        return replace(given, values=values).last(_history(self.seasons, self.ensemble))
+        return replace(newer, values=prepared).last(_history(self.seasons, self.ensemble))
 
     def _windows(self, series: SeriesSet) -> Windows:
         """The last window of each series, with NaN in front of the first value."""
         history = max(map(len, series.values))
-        padded = [np.pad(one, ((history - len(one), 0), (0, 0)), constant_values=np.nan) for one in series.values]
+        padded = [
+            np.pad(values, ((history - len(values), 0), (0, 0)), constant_values=np.nan) for values in series.values
+        ]
         numbers = [self.names.index(name) for name in series.names]
         return Windows(np.stack(padded), np.array(numbers, dtype=np.intp))
 
@@ -448,22 +522,27 @@ class Forecaster:
     @np.errstate(all="ignore")
     def _forecast(self, windows: Windows, horizon: int) -> Array:
         """(B, horizon) from B windows. Raises InputError where a member overflows."""
-        parts = [weight * roll_out(member, windows, horizon) for member, weight in self._weighted]
-        found = np.sum(parts, axis=0) if parts else np.zeros((len(windows), horizon))
-        check_logits(found)
-        return np.asarray(found)
+        terms = [weight * roll_out(member, windows, horizon) for member, weight in self._weighted]
+        forecasts = np.zeros((len(windows), horizon))
+        if terms:
+            forecasts = np.asarray(np.sum(terms, axis=0))
+        check_logits(forecasts)
+        return forecasts
 
 
 def _history(seasons: tuple[int, ...], ensemble: Ensemble, ragged: bool = True) -> int:
-    """The values that the members read; without the ragged ones, those that each series must have."""
-    members = [one for one in ensemble.members if isinstance(one, WindowMember) and (ragged or not one.ragged)]
-    return max([2, *seasons, *(member.transform.history for member in members)])
+    """The number of values that the members read. ragged: with the members that also take shorter series; without
+    them, the number of values that each series must have.
+    """
+    members = [member for member in ensemble.members if isinstance(member, WindowMember)]
+    histories = [member.transform.history for member in members if ragged or not member.ragged]
+    return max([2, *seasons, *histories])
 
 
-def _table(roles: Roles, found: Iterable[tuple[str, dict[str, list[Any]]]]) -> dict[str, list[Any]]:
+def _table(roles: Roles, tables: Iterable[tuple[str, dict[str, list[Any]]]]) -> dict[str, list[Any]]:
     """One table of the columns of several series, with a column of their names. Whole numbers as times are int."""
     out: dict[str, list[Any]] = {roles.id: []}
-    for name, columns in found:
+    for name, columns in tables:
         out[roles.id] += [name] * len(columns["forecast"])
         for label, column in columns.items():
             out.setdefault(label, []).extend(column)
@@ -474,15 +553,20 @@ def _table(roles: Roles, found: Iterable[tuple[str, dict[str, list[Any]]]]) -> d
 
 
 def _levels(level: Any) -> list[float]:
-    """The levels as shares. Raises InputError for one that is not between 0 and 100."""
-    found = []
-    for one in level if isinstance(level, list | tuple | np.ndarray) else [level]:
-        number = float(one) if isinstance(one, int | float | np.number) and not isinstance(one, bool) else 0.0
-        share = round(number if number < 1 else number / 100, 10)  # as the names of the columns show it
-        if not 0 < share < 1:
-            raise InputError(f"a level must lie between 0 and 100, such as 80, got {quote(one, 40)}")
-        found.append(share)
-    return list(dict.fromkeys(found))
+    """The levels as shares, each once. Raises InputError for one that is not between 0 and 100."""
+    levels = level if isinstance(level, list | tuple | np.ndarray) else [level]
+    return list(dict.fromkeys(map(_share, levels)))
+
+
+def _share(level: Any) -> float:
+    """A level as a share, rounded to the digits that the names of the columns show."""
+    share = 0.0
+    if isinstance(level, int | float | np.number) and not isinstance(level, bool):
+        number = float(level)
+        share = round(number if number < 1 else number / 100, 10)
+    if not 0 < share < 1:
+        raise InputError(f"a level must lie between 0 and 100, such as 80, got {quote(level, 40)}")
+    return share
 
 
 def _whole(name: str, number: Any, most: int | None = None) -> int:

@@ -12,8 +12,12 @@ from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
 LEAST_WINDOWS = 5  # of one series, for an interval from its own errors
-_PER_LENGTH = 2  # windows that count, of those that begin within the length of one
-_OF_NAIVE = 0.5  # windows, as which the errors of the seasonal naive forecast count
+# Of the windows that begin within the length of one, as many count as independent ones (docs/log/series.md, "Few
+# windows that overlap").
+_PER_LENGTH = 2
+# The errors of the seasonal naive forecast count as so many windows (docs/log/series.md, "The naive error as half a
+# window").
+_OF_NAIVE = 0.5
 _ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
@@ -64,93 +68,113 @@ class HeldOut:
 
     def to_json(self) -> dict[str, Any]:
         """The windows and the errors on them, of the forecaster and of the seasonal naive forecast, as plain data."""
-        both = {"gatewise": asdict(self.scores), "seasonal_naive": asdict(self.naive_scores)}
-        return {"windows": self.windows, "steps": self.steps, **both}
+        return {
+            "windows": self.windows,
+            "steps": self.steps,
+            "gatewise": asdict(self.scores),
+            "seasonal_naive": asdict(self.naive_scores),
+        }
 
     @property
     def scores(self) -> Scores:
-        """Of the forecaster."""
+        """The scores of the forecaster."""
         return self._scores(self.forecast)
 
     @property
     def naive_scores(self) -> Scores:
-        """Of the seasonal naive forecast on the same windows."""
+        """The scores of the seasonal naive forecast on the same windows."""
         return self._scores(self.naive)
 
     def _scores(self, forecast: Array) -> Scores:
         error = forecast - self.actual
-        mape = None if (self.actual == 0).any() else float(np.mean(np.abs(error / self.actual)))
-        rmse = float(np.sqrt(np.mean(error**2))) if len(error) == 1 else None
-        return Scores(float(np.mean(np.abs(error) / self.scale[:, None, None])), mape, rmse)
+        mase = float(np.mean(np.abs(error) / self.scale[:, None, None]))
+        mape = None
+        if not (self.actual == 0).any():
+            mape = float(np.mean(np.abs(error / self.actual)))
+        rmse = None
+        if len(error) == 1:  # several series may have several units
+            rmse = float(np.sqrt(np.mean(error**2)))
+        return Scores(mase, mape, rmse)
 
     def half_widths(self, forecast: Array, series: int, level: float) -> Array:
         """Half the width (H,) of prediction intervals around `forecast` (H,) of one series. level: from 0 to 1.
 
-        Split conformal prediction (Vovk et al. 2005) by step. The errors of W windows, relative to the forecast where
-        all values are above 0, are divided by the mean size of the errors at their step (which does not fall with the
-        step), so that all steps share one quantile. Windows overlap, and few of them tell little about the size of the
-        errors: those of the seasonal naive forecast count as half a window of it, and the quantile is widened as
-        Student's is against the normal one, with `_independent` degrees of freedom; the windows of all series count.
-        Fewer than five windows of the series are joined by those of all series, relative to the errors of each. After
-        the last held-out step the width grows with the square root of the step.
+        Split conformal prediction (Vovk et al. 2005) by step. Each error, relative to the forecast where all values are
+        above 0, is divided by the mean size of the errors at its step (a size that does not fall with the step), so
+        that all steps share one quantile of these ratios. Windows overlap, and few of them tell little about the size
+        of the errors. So the errors of the seasonal naive forecast count as half a window, and the quantile is widened
+        as Student's is against the normal one, with as many degrees of freedom as the windows of all series count
+        (`_independent`). A series with fewer than five windows takes the ratios of all series. After the last held-out
+        step the width grows with the square root of the step.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
         sizes, ratios, relative = self._sizes(series, bool((forecast > 0).all()))
         if self.actual.shape[1] < LEAST_WINDOWS and len(self.actual) > 1:
-            ratios = self._joined
-        quantile = float(np.quantile(ratios, level)) * widening(level, self._independent) if len(ratios) else 0.0
+            ratios = self._ratios_of_all
+        quantile = 0.0
+        if len(ratios):
+            quantile = float(np.quantile(ratios, level)) * widening(level, self._independent)
         steps = np.arange(len(forecast))
-        inside = np.minimum(steps, self.steps - 1)
-        half = quantile * sizes[inside] * np.sqrt((steps + 1) / (inside + 1))
-        return np.asarray(half * forecast if relative else half)
+        held_out_steps = np.minimum(steps, self.steps - 1)
+        half = quantile * sizes[held_out_steps] * np.sqrt((steps + 1) / (held_out_steps + 1))
+        if relative:
+            half = half * forecast
+        return np.asarray(half)
 
     def note(self, horizon: int, level: float) -> str:
         """What a user must know of the intervals: too few windows, or a horizon beyond them; "" if nothing."""
-        windows, independent, need = self.windows, self._independent, math.ceil(level / (1 - level) - 1e-9)
-        found = []
+        windows = self.windows
+        independent = self._independent
+        need = math.ceil(level / (1 - level) - 1e-9)
+        notes = []
         if independent < need - 1e-9:
             as_fewer = f", which overlap and count as {independent:.2g}," if independent < windows else ""
-            found.append(
+            notes.append(
                 f"{counted(windows, 'held-out window')}{as_fewer} for a level of {100 * level:g}%, which needs {need}: "
                 f"the intervals are {widening(level, independent):.2g} times as wide as the errors in them"
             )
         if horizon > self.steps:
-            found.append(
+            notes.append(
                 f"the held-out windows end at step {self.steps}: after it the intervals widen with the square root of "
                 "the step"
             )
-        return "; ".join(found)
+        return "; ".join(notes)
 
     @cached_property
-    def _joined(self) -> Array:
-        """The errors of all series, relative to those of each."""
-        return np.concatenate([self._sizes(one)[1] for one in range(len(self.actual))])
+    def _ratios_of_all(self) -> Array:
+        """The ratios of `_sizes` of all series."""
+        return np.concatenate([self._sizes(series)[1] for series in range(len(self.actual))])
 
     @property
     def _independent(self) -> float:
-        """As how many windows without an overlap those of all series count."""
+        """The number of windows without an overlap that the windows of all series count as."""
         return min(self.windows, max(2.0, _PER_LENGTH * self.windows * self.stride / self.steps))
 
     def _sizes(self, series: int, relative: bool = True) -> tuple[Array, Array, bool]:
-        """The size of the errors of a series at each step, which does not fall (steps,); the errors over their mean
-        size in a row, none where they are rounding; and whether both are relative to the forecast: where `relative` is
-        set and all values and all forecasts of them are above 0.
+        """The size of the errors of a series at each step, which does not fall (steps,); the ratios (W steps,) of the
+        errors to their mean size, none where the errors are rounding; and whether both are relative to the forecast:
+        where `relative` is set and all values and all forecasts of them are above 0.
         """
-        actual, forecast = self.actual[series], self.forecast[series]
+        actual = self.actual[series]
+        forecast = self.forecast[series]
         relative = relative and bool((actual > 0).all() and (forecast > 0).all())
         unit = forecast if relative else 1.0
-        errors, of_naive = np.abs(actual - forecast) / unit, np.abs(actual - self.naive[series]) / unit
-        means, prior = _rising(errors.mean(axis=0)), _rising(of_naive.mean(axis=0))
-        sizes = (self._independent * means + _OF_NAIVE * prior) / (self._independent + _OF_NAIVE)
-        rounding = means[0] <= _ROUNDING * (1.0 if relative else float(np.abs(actual).max()))
-        return sizes, np.zeros(0) if rounding else (errors / means).ravel(), relative
+        errors = np.abs(actual - forecast) / unit
+        naive_errors = np.abs(actual - self.naive[series]) / unit
+        means = _rising(errors.mean(axis=0))
+        naive_means = _rising(naive_errors.mean(axis=0))
+        sizes = (self._independent * means + _OF_NAIVE * naive_means) / (self._independent + _OF_NAIVE)
+        largest = 1.0 if relative else float(np.abs(actual).max())
+        if means[0] <= _ROUNDING * largest:
+            return sizes, np.zeros(0), relative
+        return sizes, (errors / means).ravel(), relative
 
 
 @lru_cache(100)
 def widening(level: float, freedom: float) -> float:
-    """How many times as wide as that of a normal variable an interval is that a variable with Student's distribution
-    lies within, to either side of 0, in a share `level`.
+    """The width of a central interval of Student's distribution over that of the normal distribution. level: the
+    probability of the interval. freedom: degrees of freedom.
     """
     width = math.pi / 2 / 20_000
     end = width * np.arange(1, 20_001)  # x = sqrt(freedom) tan(angle) has a density of cos(angle)^(freedom - 1)
