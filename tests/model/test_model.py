@@ -25,6 +25,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.target import target_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.types import Faithfulness
 from tests.refusals import assert_refused
 from tests.small_models import small_model
 
@@ -91,6 +92,10 @@ def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
     metadata = ModelMetadata(
         recipe="fast", data="a [link](x) | <b>", evaluations=(EvalResult("some test", 400, 0.9, 0.3),)
     )
+    measured = dataclasses.replace(metadata, faithfulness={"leave-one-out": Faithfulness(0.25, 0.125, 7)})
+    for name, steps in (("series", "steps"), ("tokens", "tokens")):
+        card = dataclasses.replace(MODELS[name], metadata=measured).card()
+        assert f"\n{steps} that the method ranks highest are deleted" in card
     card = dataclasses.replace(MODELS["series"], metadata=metadata).card()
     assert "&lt;a&gt;, b&#124;c, d" in card
     assert "a &#91;link&#93;(x) &#124; &lt;b&gt;" in card

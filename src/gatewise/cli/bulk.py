@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.input_versions import InputChanged, InputVersions
 from gatewise.cli.inputs import batches
-from gatewise.cli.output import SEPARATOR
 from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
 from gatewise.data.columns import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
@@ -308,8 +307,7 @@ class OutputRows:
             cells = [self._cell(entry) for entry in value]
             if self._suffix in (*JSON_LINES, ".parquet"):
                 return cells
-            separator = " " if self._target.per_step else SEPARATOR
-            return separator.join(map(str, cells))
+            return self._target.label_separator.join(map(str, cells))
         return self._target.stored(value) if isinstance(value, float) else value
 
     def _own_cells(self, row: TableRow) -> dict[str, Any]:

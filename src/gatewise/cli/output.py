@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError, printable, quote
 
-SEPARATOR = "; "  # between the labels of a row, in a line and in a cell
-
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 

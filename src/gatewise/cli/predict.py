@@ -13,7 +13,7 @@ import click
 from gatewise.cli import options
 from gatewise.cli.inputs import batches, open_inputs
 from gatewise.cli.options import column_option, columns, command, flag, option, refuse
-from gatewise.cli.output import SEPARATOR, claim, print_json
+from gatewise.cli.output import claim, print_json
 from gatewise.errors import DataError, InputError, printable, quote
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def as_lines(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[str]:
 
     def shown(value: Any) -> str:
         if isinstance(value, list):
-            return SEPARATOR.join(map(shown, value))
+            return target.each.label_separator.join(map(shown, value))
         return printable(value) if isinstance(value, str) else target.value_text(value)
 
     if isinstance(logits, Ragged):

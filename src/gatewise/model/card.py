@@ -230,7 +230,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     if metadata.calibration is not None:
         lines += _calibration(metadata.calibration)
     if metadata.faithfulness:
-        lines += _faithfulness(metadata, target)
+        lines += _faithfulness(metadata, target, arch.nouns.steps)
     if metadata.compression is not None:
         lines += _compression(metadata.compression)
     about = arch.nouns.limitation
@@ -320,11 +320,13 @@ def _calibration(c: CalibrationReport) -> list[str]:
     return [*lines, ""]
 
 
-def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
-    steps, only, number = "tokens", "the drop", "{:.3f}"
+def _faithfulness(metadata: ModelMetadata, target: Target, steps: str) -> list[str]:
+    edited = f"the method ranks highest are {target.edit_verb}"
+    only = "the drop"
+    number = "{:.3f}"
     if not target.has_probabilities:
-        steps, only, number = "steps", "by how much", "{:.4g}"
-    edited = "replaced" if target.per_step else "deleted"
+        only = "by how much"
+        number = "{:.4g}"
     rows = []
     for name, one in metadata.faithfulness.items():
         default = " (the default)" if name == metadata.attribution_method else ""
@@ -334,7 +336,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
         *("## Faithfulness of the attributions", ""),
         *_table(["method", "n", "comprehensiveness", "sufficiency"], rows),
         f"Measured on validation sequences. Comprehensiveness: {target.drop_text}",
-        f"{steps} that the method ranks highest are {edited} (higher is better). Sufficiency: {only} when only those",
+        f"{steps} that {edited} (higher is better). Sufficiency: {only} when only those",
         f"{steps} are kept (lower is better). See docs/explain.md.",
         "",
     ]

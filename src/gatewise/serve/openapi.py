@@ -118,7 +118,7 @@ def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schem
         with suppress(InputError):  # not every model can be streamed
             one.model.stream()
             stream[f"{one.name}: the start of a stream"] = {"inputs": inputs.example_steps, "model": one.name}, None
-        if one.model.target.per_step or row:  # a tensor of texts has no columns
+        if row or not open_inference.tensor_types(one.model.target):  # a tensor of texts has no columns
             continue
         tensor = {"name": kind, "shape": inputs.example_shape, "datatype": inputs.datatype, "data": [item]}
         request = {"inputs": [tensor]}

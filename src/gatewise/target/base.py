@@ -91,6 +91,10 @@ class TargetOf(ABC, Generic[Values]):
     has_probabilities: ClassVar[bool] = True
     per_step: ClassVar[bool] = False
     """Whether each step of an input has a prediction."""
+    edit_verb: ClassVar[str] = "deleted"
+    """What the measure of faithfulness does with a step of an input."""
+    label_separator: ClassVar[str] = "; "
+    """Between several labels of an input, where they are one text."""
 
     def __post_init__(self) -> None:
         if self.label_type not in get_args(LabelType):

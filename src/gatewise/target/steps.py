@@ -32,6 +32,8 @@ class StepTarget(TargetOf[Ragged]):
 
     per_step: ClassVar[bool] = True
     row_noun: ClassVar[str] = "step"
+    edit_verb: ClassVar[str] = "replaced"  # its place must stay: the prediction of a step goes with the step
+    label_separator: ClassVar[str] = " "  # as the words of the text have them
 
     @property
     def each(self) -> Target:
