@@ -60,7 +60,7 @@ def test_it_learns_and_saves_the_same_model(tmp_path: Path, name: str, changes: 
 
 
 def test_the_best_epoch_is_kept_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.training.train.stack", uncalibrated)
+    monkeypatch.setattr("gatewise.training.fit.stack", uncalibrated)
     recorder = Recorder()
     data = made_reviews(300, 4)
     model = train(data, recipe="fast", seed=5, callbacks=recorder, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
@@ -150,7 +150,7 @@ def test_the_recipe_tutorial_equals_the_tutorial() -> None:
 def network_alone(data: Labelled) -> Model:
     """The network before the ensemble weights and the calibration."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gatewise.training.train.stack", uncalibrated)
+        patch.setattr("gatewise.training.fit.stack", uncalibrated)
         return train(data, ngrams__order=0, **HALF)
 
 

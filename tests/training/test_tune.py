@@ -70,7 +70,7 @@ def test_fields_of_a_member_without_weight_are_named(
     def weighted(*given: Any, **named: Any) -> Any:
         return stack(*given, **named)._replace(weights=np.array(weights))
 
-    monkeypatch.setattr("gatewise.training.train.stack", weighted)
+    monkeypatch.setattr("gatewise.training.fit.stack", weighted)
     rates: dict[str, Any] = {"learning_rate": (0.001, 0.05), "dropout_output": (0.0, 0.2)}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -67,7 +67,9 @@ def test_validation_data_that_do_not_fit_are_refused() -> None:
         (["a"], r"\(inputs, labels\)"),
     ):
         assert_refused(message, train, data, validation=wrong, **SMALL)
-    assert_refused("one is given", train, data, validation=data, times=range(60), split="time", **SMALL)
+    assert_refused(
+        "has no effect with validation", train, data, validation=data, times=range(60), split="time", **SMALL
+    )
     with pytest.raises(InputError, match="60 inputs but 59 times"):
         train(replace(data, sample_weight=np.arange(60.0)), times=range(59), split="time", **SMALL)
 

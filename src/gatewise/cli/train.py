@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ from gatewise.cli.sources import TableOptions, is_series, read_source, table_of
 from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled
     from gatewise.model.model import Model
+    from gatewise.training.pretrained import Pretrained
 
 _RECIPE = (
     "Training recipe: tutorial, fast, lstm (the LSTM alone), many-classes, series, tagging, finetune, frozen, few-shot "
@@ -123,86 +126,70 @@ def train(given: Any) -> None:
     """
     from gatewise.data import read_rules, read_texts
     from gatewise.training.data_checks import warn_about_overlap
-    from gatewise.training.fields import checked_seed
+    from gatewise.training.plan import TrainingPlan
     from gatewise.training.processes import current
-    from gatewise.training.progress import ProgressPrinter
-    from gatewise.training.recipes import match_pretrained, recipe_of_run
-    from gatewise.training.run import RunFolder
-    from gatewise.training.train import train as run
+    from gatewise.training.progress import ProgressPrinter, callback_of
 
-    table, out, recipe = table_of(given), given.out, given.recipe
+    table = table_of(given)
     source: str = given.sources[0]
     if current().size > 1 and "-" in given.sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
-    checked_seed(given.seed, given.resume)
-    weights, at = parsed_class_weight(given.class_weight), parsed_threshold(given.threshold)
     changes = changed_fields(given, table)
-    start = None
-    if given.pretrained is not None:
-        from gatewise.training.pretrained import Pretrained
-
-        start = Pretrained.of(given.pretrained)
-    there: dict[str, Any] = {"pretrained": start, "unlabelled": bool(given.unlabelled)}
-    there |= {"rules": given.rules is not None, "validation": given.validation is not None}
-    # A file may hold series for all that its name says.
-    kind, tagging = "series" if table.series or is_series(source) else None, table.task == "tagging"
-    chosen = recipe_of_run(recipe, changes, None, kind, "tagging" if tagging else None, **there)  # type: ignore[arg-type]
-    chosen.kernel()
-    if start is not None:
-        match_pretrained(chosen, start)
+    plan = TrainingPlan(
+        recipe=given.recipe,
+        changes=changes,
+        pretrained=_pretrained(given.pretrained),
+        class_weight=parsed_class_weight(given.class_weight),
+        threshold=parsed_threshold(given.threshold),
+        seed=given.seed,
+        out=given.out,
+        resume=given.resume,
+        overwrite=given.overwrite,
+        examples=given.keep_examples,
+    )
+    plan.check(
+        "series" if table.series or is_series(source) else None,  # a file may hold series for all that its name says
+        "tagging" if table.task == "tagging" else None,
+        unlabelled=bool(given.unlabelled),
+        rules=given.rules is not None,
+        validation=given.validation is not None,
+    )
     rules = None if given.rules is None else read_rules(given.rules)
-    if out is not None:
-        RunFolder.of(out, given.resume, given.overwrite)
     if current().rank and table.skip_bad_rows:  # the first process lists them
         table = replace(table, skip_bad_rows=os.devnull)
     splits = read_source(given.sources, given.data, table, given.validation)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
-    held_out = None
-    if given.validation is not None:
-        bad = table.skip_bad_rows
-        if bad not in (None, os.devnull):  # a list of its own
-            bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
-        held_out = read_source([given.validation], None, replace(table, skip_bad_rows=bad), source).train
-    # The default depends on the kind of the data and on the number of rows.
-    chosen = recipe_of_run(recipe, changes, splits.train, groups=bool(table.group), **there)
-    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    RunFolder.of(target, given.resume, given.overwrite)
-    more = None
+    held_out = _validation_set(given.validation, table, source)
+    unlabelled = None
     if given.unlabelled:
-        archive, known = given.data if "imdb" in given.unlabelled else None, splits if source == "imdb" else None
-        more = read_texts(given.unlabelled, data=archive, text=table.texts, known=known)
+        archive = given.data if "imdb" in given.unlabelled else None
+        known = splits if source == "imdb" else None
+        unlabelled = read_texts(given.unlabelled, data=archive, text=table.texts, known=known)
+    training = plan.bind(
+        splits.train,
+        unlabelled=unlabelled,
+        rules=rules,
+        validation=held_out,
+        has_groups=bool(table.group),
+        default_out=lambda recipe: Path("models", f"{_stem(source)}-{recipe.name}"),
+    )
+    target = training.out
     names = ("pretrained", "unlabelled", "rules", "out", "seed", "class_weight", "threshold", "validation")
     typed = options.command_line(
-        *("train", *given.sources, "--recipe", chosen.name),
+        *("train", *given.sources, "--recipe", training.recipe.name),
         data=given.data,
         **vars(table),
         **{name: getattr(given, name) or None for name in (*names, "keep_examples")},
         set=settings_of(changes),
     )
-    model = run(
-        splits.train,
-        recipe=chosen,
-        pretrained=start,
-        unlabelled=more,
-        rules=rules,
-        class_weight=weights,
-        threshold=at,
-        validation=held_out,
-        seed=given.seed,
-        out=target,
-        resume=given.resume,
-        overwrite=given.overwrite,
-        callbacks=ProgressPrinter(console(stderr=given.as_json)),
-        verbose=0,
-        command=typed,
-        examples=given.keep_examples,
-    )
+    with closing(callback_of(ProgressPrinter(console(stderr=given.as_json)), verbose=0)) as callback:
+        model = training.run(callback, typed)
     if current().rank:
         return
     if given.as_json:
-        print_json({"model": str(target), "recipe": chosen.name, "seed": given.seed, **saved_json(model)})
+        print_json({"model": str(target), "recipe": training.recipe.name, "seed": given.seed, **saved_json(model)})
         return
     shown, data = shlex.quote(printable(target, 500)), f" --data {shlex.quote(given.data)}" if given.data else ""
     print("\n".join([*saved_lines(model, shown), "", "next:"]))
@@ -213,6 +200,25 @@ def train(given: Any) -> None:
     print(f"  gatewise evaluate -m {shown} {'imdb' + data if of_imdb else 'TEST'}")
     print(f"  gatewise predict -m {shown} {_OWN if of_imdb else '-i new.csv -o predicted.csv'}")
     print(f"  gatewise explain -m {shown} {'--tutorial-review' + data if of_imdb else _OWN}")
+
+
+def _pretrained(name: str | None) -> Pretrained | None:
+    """The model of --pretrained."""
+    if name is None:
+        return None
+    from gatewise.training.pretrained import Pretrained
+
+    return Pretrained.of(name)
+
+
+def _validation_set(file: str | None, table: TableOptions, source: str) -> Labelled | None:
+    """The rows of --validation, as the training data `source` are read; bad rows have a list of their own."""
+    if file is None:
+        return None
+    bad = table.skip_bad_rows
+    if bad not in (None, os.devnull):
+        bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
+    return read_source([file], None, replace(table, skip_bad_rows=bad), source).train
 
 
 def saved_json(model: Model) -> dict[str, Any]:

@@ -74,25 +74,35 @@ class RunFolder:
             raise InputError("resume needs `out`, the folder that the run was started with")
         if out is None or current().rank:
             return cls(None, None, resume)
-        target, name = check_target(out), quote(out, 200)
+        target = check_target(out)
         folder = target.with_name(target.name + ".run")
         # Without a checkpoint there is nothing to lose: a run that was killed in its first epoch.
         unfinished = any(folder.rglob("*.safetensors"))
         if unfinished and os.environ.get(RESTARTS, "0") != "0":
             resume, overwrite = True, False
-        if unfinished and not resume and not overwrite:
+        run = cls(target, folder, resume, overwrite)
+        run.check(unfinished, quote(out, 200))
+        return run
+
+    def check(self, unfinished: bool, name: str) -> None:
+        """Raise InputError for what is there and would be replaced. unfinished: whether a run can be continued; name:
+        of the target, for messages.
+        """
+        assert self.target is not None
+        assert self.folder is not None
+        if unfinished and not self.resume and not self.overwrite:
             raise InputError(
-                f"{quote(folder, 200)} holds an unfinished run: continue it with --resume (Python: resume=True), or "
-                "discard it with --overwrite (overwrite=True)"
+                f"{quote(self.folder, 200)} holds an unfinished run: continue it with --resume (Python: resume=True), "
+                "or discard it with --overwrite (overwrite=True)"
             )
-        if target.exists() and any(target.iterdir()) and not unfinished and not overwrite:
-            if resume:
-                raise InputError(f"{name} is a finished model, and there is no run to resume; --overwrite trains anew")
-            raise InputError(
-                f"{name} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with "
-                "--out"
-            )
-        return cls(target, folder, resume, overwrite)
+        has_model = self.target.exists() and any(self.target.iterdir())
+        if not has_model or unfinished or self.overwrite:
+            return
+        if self.resume:
+            raise InputError(f"{name} is a finished model, and there is no run to resume; --overwrite trains anew")
+        raise InputError(
+            f"{name} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with --out"
+        )
 
     @property
     def resume_hint(self) -> str:
@@ -106,8 +116,9 @@ class RunFolder:
         """
         lock = nullcontext() if self.folder is None else locked(self.folder, remove=True)
         with lock, one_blas_thread():
-            if self.target is not None:  # another run may have ended since it was looked at
-                RunFolder.of(self.target, self.resume, self.overwrite)
+            if self.target is not None and self.folder is not None:  # another run may have ended in the meantime
+                check_target(self.target)
+                self.check(any(self.folder.rglob("*.safetensors")), quote(self.target, 200))
             for path in self.folder.iterdir() if self.folder is not None and self.overwrite else ():
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -1,18 +1,13 @@
-"""`gatewise.train`: from labelled data to a model, in one call: check, prepare, fit members, stack, measure, save."""
+"""`gatewise.train`: from labelled data to a model, in one call."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gatewise._version import __version__
 from gatewise.data.frames import described, is_frame
 from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, Unlabelled, several
@@ -21,26 +16,15 @@ from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_
 from gatewise.data.schema import RowSchema
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError
-from gatewise.losses import log_probabilities
-from gatewise.members.ensemble import Ensemble
-from gatewise.members.lstm import LSTM
-from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
-from gatewise.ragged import shaped_like
-from gatewise.storage.folder import Folder
-from gatewise.training.calibration import calibration_report
 from gatewise.training.callback import Callback
-from gatewise.training.data_checks import count_near_duplicates, warn_about_data, warn_about_overlap
-from gatewise.training.fields import checked_seed, named_values
-from gatewise.training.members import Run, fit_members
-from gatewise.training.members.ngrams import choose_tokenization
-from gatewise.training.processes import current
+from gatewise.training.fields import named_values
+from gatewise.training.plan import TrainingPlan
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
-from gatewise.training.run import Interrupted, RunFolder
-from gatewise.training.stack import FittedMember, Stack, Threshold, choose_thresholds, stack
-from gatewise.training.training_data import ClassWeight, TrainingData, prepare
-from gatewise.types import Array, ColumnNames, RuleReport, Task
+from gatewise.training.recipes import Recipe
+from gatewise.training.stack import Threshold
+from gatewise.training.training_data import ClassWeight
+from gatewise.types import ColumnNames, Task
 
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
@@ -135,78 +119,59 @@ def train(
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    own = {"task": task, "sample_weight": sample_weight, "layout": layout}
     if isinstance(data, Mapping) and is_frame(data.get("train")):  # frames by split, such as a datasets.DatasetDict
-        data, validation = data["train"], data.get("validation") if validation is None else validation
-    start = None
-    if pretrained is not None:
-        from gatewise.training.pretrained import Pretrained  # here, as few runs have one
-
-        start = Pretrained.of(pretrained)
+        validation = data.get("validation") if validation is None else validation
+        data = data["train"]
+    start = _opened(pretrained)
+    if start is not None:  # whose inputs may be lists of token ids
         data = start.texts(data)
         if isinstance(validation, tuple):
             validation = (start.texts(validation[0]), *validation[1:])
-    columns = {"text": text, "label": label, "numeric": numeric, "categorical": categorical}
-    labelled = labelled_of(data, labels, columns, groups=groups, times=times, **own)
-    if threshold is not None:
-        labelled.target.check_threshold(threshold)
-    seed = checked_seed(seed, resume)
-    changes = named_values(Recipe, changes, train.__kwdefaults__ or ())
-    optional = {"unlabelled": unlabelled, "rules": rules, "validation": validation, "groups": groups}
-    given: dict[str, Any] = {name: value is not None for name, value in optional.items()}
-    recipe = recipe_of_run(recipe, changes, labelled, pretrained=start, **given)
-    if times is not None and recipe.validation.split != "time":
-        raise InputError("times need a split by='time'")
-    if recipe.frozen and start is None:
-        from gatewise.training.pretrained import BUNDLED, Pretrained
-
-        start = Pretrained.of(BUNDLED)
-    recipe = recipe if start is None else match_pretrained(recipe, start)
-    if labelled.target.per_step and current().size > 1:
-        raise InputError("a tagger is trained in one process: the steps of its rows are not divided among several")
-    folder = RunFolder.of(out, resume, overwrite)
-    more = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)
-    rows = np.flatnonzero(labelled.sample_weight > 0)
-    labelled = labelled if len(rows) == len(labelled) else labelled.take(rows)
-    separate = None if validation is None else _validation_of(validation, labelled, layout)
-    by_rules: Labelled | None = None
-    reports: tuple[RuleReport, ...] = ()
-    if more is not None and rules is not None:
-        from gatewise.data.rules import label_unlabelled, rules_of  # here, as few runs have some
-
-        by_rules, more, reports = label_unlabelled(more, rules_of(rules), labelled, separate)
-
-    reader = None if start is None else start.preprocessor
-    others: dict[str, Any] = {"validation": separate, "rule_labelled": by_rules}
-    training_data = prepare(labelled, recipe, seed, reader, class_weight=class_weight, **others)
-    if start is not None:
-        training_data = replace(training_data, architecture=start.shape_of(training_data.architecture))
+    labelled = labelled_from(
+        data,
+        labels,
+        {"text": text, "label": label, "numeric": numeric, "categorical": categorical},
+        groups=groups,
+        times=times,
+        task=task,
+        sample_weight=sample_weight,
+        layout=layout,
+    )
+    plan = TrainingPlan(
+        recipe=recipe,
+        changes=named_values(Recipe, changes, train.__kwdefaults__ or ()),
+        pretrained=start,
+        class_weight=class_weight,
+        threshold=threshold,
+        seed=seed,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        examples=examples,
+    )
+    training = plan.bind(
+        labelled,
+        unlabelled=unlabelled,
+        rules=rules,
+        validation=validation,
+        has_groups=groups is not None,
+        has_times=times is not None,
+        layout=layout,
+    )
     with closing(callback_of(callbacks, verbose)) as callback:
-        with folder.entered():
-            run = Run(seed, callback, folder, start, folder.folder, command)
-            training_data = choose_tokenization(training_data, recipe, run)
-            run.near_duplicates = count_near_duplicates(training_data)
-            warn_about_data(training_data, labelled, rows, start, run.near_duplicates)
-            if more is not None and reports:
-                run.unlabelled, run.rules = more.source, reports
-                for line in (more.source, *map(str, reports)):
-                    callback.log(line)
-            if more is not None and more.texts and recipe.uses_unlabelled:
-                from gatewise.training.unlabelled import learn_unlabelled
-
-                training_data = learn_unlabelled(training_data, more, run, _teach)
-            model, found = _fit(training_data, run)
-            if found is not None:
-                model = _measure(model, training_data, found, threshold, examples, run)
-                if folder.target is not None:
-                    model.save(folder.target)
-            if current().size > 1:
-                model = _shared(model)
-        callback.on_train_end(model)
-    return model
+        return training.run(callback, command)
 
 
-def labelled_of(
+def _opened(pretrained: PretrainedLM | Model | Pretrained | str | Path | None) -> Pretrained | None:
+    """The model to start from, opened."""
+    if pretrained is None:
+        return None
+    from gatewise.training.pretrained import Pretrained  # here, as few runs have one
+
+    return Pretrained.of(pretrained)
+
+
+def labelled_from(
     data: Any, labels: Any, columns: Mapping[str, Any], *, groups: Any = None, times: Any = None, **given: Any
 ) -> Labelled:
     """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
@@ -245,159 +210,3 @@ def labelled_of(
             raise InputError(f"there are {len(data):,} inputs but {len(values):,} {name}")
     found: Labelled = data if groups is None else replace(data, groups=convert_groups(groups))
     return found if times is None else replace(found, time=seconds_of(times, lambda row: f"times: row {row}"))
-
-
-def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
-    """A separate validation set as Labelled, with the task and the columns of the training data; warns of rows that
-    both have.
-    """
-    own = data.columns
-    if own.label and is_frame(validation):
-        row: dict[str, Any] = {"numeric": own.numeric, "categorical": own.categorical}
-        validation = Labelled.from_frame(validation, text=own.text, label=own.label, task=data.task, **row)
-    if not isinstance(validation, Labelled):
-        if not isinstance(validation, tuple | list) or len(validation) != 2:
-            raise InputError("validation must be (inputs, labels) or Labelled")
-        names = data.target.column_classes
-        (inputs, labels), source = validation, "the validation set given"
-        given: dict[str, Any] = {"task": data.task, "classes": names, "layout": layout}
-        columns = ColumnNames(numeric=own.numeric, categorical=own.categorical)
-        validation = Labelled.of(inputs, labels, source, columns=columns, **given)
-    found: Labelled = validation
-    warn_about_overlap(data, found, "validation")
-    return found
-
-
-def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:
-    """Unlabelled texts. Raises InputError where the data have weights."""
-    if (data.sample_weight != 1).any():
-        raise InputError(f"{data.source}: sample_weight does not reach unlabelled texts: leave one of them out")
-    if schema := RowSchema.of(data.columns):
-        raise InputError(f"{data.source}: unlabelled texts have no columns {schema}: leave one of them out")
-    return unlabelled if isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
-
-
-def _fit(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
-    """Fit the members and stack them: the model, with its scores on the validation set and the report on its
-    calibration, and the stack. In all processes but the first, the LSTM alone and None. Raises Interrupted.
-    """
-    try:
-        members = fit_members(data, run)
-    except Interrupted as stopped:
-        if stopped.member is None:  # a callback stopped it
-            raise
-        raise _interrupted(stopped, data, run) from None
-    model = _model(data, run, members[0])
-    if current().rank:
-        return model, None
-    # The plain network of the tutorial is not calibrated.
-    rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
-    targets = data.targets(rows)
-    options: dict[str, Any] = {
-        # Members that predict the same, each alone: numbers, or the soft labels of a teacher.
-        "mean": data.target.loss.has_unit or data.soft_targets is not None,
-        "sample_weight": data.sample_weight(rows),
-        "train_targets": data.targets(data.train),
-    }
-    loss = data.target.loss
-    found = stack(members, targets, loss=loss, scaling=data.target_scaling, calibrate=calibrates, **options)
-    model = replace(model, ensemble=found.ensemble(members, model.target))
-    if not calibrates:
-        return model, found
-    part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
-    name = f"{part}, used to fit the ensemble weights"
-    after: Any = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
-    model = model.with_evaluation(after)
-    run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
-    if not model.target.has_probabilities:
-        return model, found
-    report = calibration_report(
-        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options
-    )
-    # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
-    model = replace(model, metadata=replace(model.metadata, calibration=report))
-    if not model.metadata.calibrated:
-        run.callback.log(f"not calibrated: {model.metadata.uncalibrated_reason}")
-    return model, found
-
-
-def _measure(
-    model: Model, data: TrainingData, found: Stack, threshold: Threshold | None, examples: int, run: Run
-) -> Model:
-    """The model with thresholds, the faithfulness of its attributions and examples."""
-    chosen = choose_thresholds(data, found, threshold, run.callback)
-    labels = data.labels[data.validation]
-    if chosen is not None:
-        thresholds, use = chosen
-        model = model.with_thresholds(thresholds)
-        name = f"{data.validation_name}, {use}"
-        model = model.with_evaluation(model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
-    # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
-    # frozen layers they would take longer than it; the card of the pretrained model has them.
-    if model.ensemble.lstm_weight and not data.recipe.frozen:
-        from gatewise.explain.attribution.faithfulness import measure_sample
-
-        steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
-        sequences, window = [data.sequences[n] for n in data.validation], getattr(model.preprocessor, "window", 0)
-        scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
-        model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
-    if examples:
-        model = model.with_examples(data.data.take(data.validation), examples)
-    return replace(model, metadata=replace(model.metadata, seconds=run.seconds))
-
-
-def _teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
-    """The soft labels that a model trained on the data gives to full sequences."""
-    teacher, found = _fit(data, run)
-    if found is None:
-        return None
-    teacher = teacher.with_lstm(kernel=data.recipe.kernel())
-    return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(sequences))), dtype=np.float64)
-
-
-def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
-    """The model of the LSTM alone, with its metadata and history."""
-    metadata = ModelMetadata(
-        gatewise=__version__,
-        recipe=data.recipe.name,
-        seed=run.seed,
-        data=data.source,
-        columns=data.data.columns,
-        fingerprint=data.fingerprint,
-        n_train=len(data.train),
-        n_validation=len(data.validation),
-        median_length=int(np.median([len(sequence) for sequence in data.full_sequences])),
-        validation=data.validation_how,
-        seconds=run.seconds,
-        created=time.strftime("%Y-%m-%d", time.gmtime()),
-        command=run.command,
-        pretrained="" if run.pretrained is None else run.pretrained.summary,
-        unlabelled=run.unlabelled,
-        rules=run.rules,
-        near_duplicates=run.near_duplicates,
-        **lstm.metadata,
-    )
-    ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)
-    return Model(data.preprocessor, ensemble, metadata, lstm.history)
-
-
-def _interrupted(stopped: Interrupted, data: TrainingData, run: Run) -> Interrupted:
-    """What `train` raises after Ctrl-C. Neither half an epoch nor a teacher replaces a model that is there."""
-    target, model, message = run.folder.target, _model(data, run, stopped.member), str(stopped)
-    model = replace(model, metadata=replace(model.metadata, interrupted=message))
-    teacher = run.checkpoints != run.folder.folder
-    if target is not None and not teacher and (model.metadata.epochs or not target.exists()):
-        model.save(target)
-        message += f"; the model so far is in {target}"
-    return Interrupted(message + run.folder.resume_hint, stopped.stop, model)
-
-
-def _shared(model: Model) -> Model:
-    """The model of the first process, in all of them."""
-    communicator = current()
-    files = {} if communicator.rank else model.to_files()
-    names = json.loads(communicator.share(json.dumps(list(files)).encode()))
-    received = {name: communicator.share(files.get(name, b"")) for name in names}
-    if not communicator.rank:
-        return model
-    return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)

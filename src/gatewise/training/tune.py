@@ -26,7 +26,7 @@ from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, interruptible
-from gatewise.training.train import labelled_of, train
+from gatewise.training.train import labelled_from, train
 from gatewise.training.trial_file import TrialFile
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def tune(
     """
     own = {name: options.pop(name, None) for name in ("task", "groups", "times", "sample_weight", "layout")}
     columns = {name: options.pop(name, None) for name in ("text", "label", "numeric", "categorical")}
-    labelled = labelled_of(data, labels, columns, **own)
+    labelled = labelled_from(data, labels, columns, **own)
     seed = checked_seed(seed, False)
     trials = field_of("trials", Count).checked(trials)
     minutes = math.inf if minutes is None else field_of("minutes", Positive).checked(minutes)

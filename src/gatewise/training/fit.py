@@ -1,0 +1,153 @@
+"""From training data to a model: the members are fitted and stacked, the model is measured and gets its card."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from gatewise._version import __version__
+from gatewise.losses import log_probabilities
+from gatewise.members.ensemble import Ensemble
+from gatewise.members.lstm import LSTM
+from gatewise.model.card import ModelMetadata
+from gatewise.model.model import Model
+from gatewise.ragged import shaped_like
+from gatewise.storage.folder import Folder
+from gatewise.training.calibration import calibration_report
+from gatewise.training.members import Run, fit_members
+from gatewise.training.processes import current
+from gatewise.training.run import Interrupted
+from gatewise.training.stack import FittedMember, Stack, Threshold, choose_thresholds, stack
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+
+def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
+    """Fit the members and stack them: the model, with its scores on the validation set and the report on its
+    calibration, and the stack. In all processes but the first, the LSTM alone and None. Raises Interrupted.
+    """
+    try:
+        members = fit_members(data, run)
+    except Interrupted as stopped:
+        if stopped.member is None:  # a callback stopped it
+            raise
+        raise _interrupted(stopped, data, run) from None
+    model = _model(data, run, members[0])
+    if current().rank:
+        return model, None
+    # The plain network of the tutorial is not calibrated.
+    rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
+    targets = data.targets(rows)
+    options: dict[str, Any] = {
+        # Members that predict the same, each alone: numbers, or the soft labels of a teacher.
+        "mean": data.target.loss.has_unit or data.soft_targets is not None,
+        "sample_weight": data.sample_weight(rows),
+        "train_targets": data.targets(data.train),
+    }
+    loss = data.target.loss
+    found = stack(members, targets, loss=loss, scaling=data.target_scaling, calibrate=calibrates, **options)
+    model = replace(model, ensemble=found.ensemble(members, model.target))
+    if not calibrates:
+        return model, found
+    part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
+    name = f"{part}, used to fit the ensemble weights"
+    after: Any = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
+    model = model.with_evaluation(after)
+    run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
+    if not model.target.has_probabilities:
+        return model, found
+    report = calibration_report(
+        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options
+    )
+    # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
+    model = replace(model, metadata=replace(model.metadata, calibration=report))
+    if not model.metadata.calibrated:
+        run.callback.log(f"not calibrated: {model.metadata.uncalibrated_reason}")
+    return model, found
+
+
+def measure(
+    model: Model, data: TrainingData, found: Stack, threshold: Threshold | None, examples: int, run: Run
+) -> Model:
+    """The model with thresholds, the faithfulness of its attributions and examples."""
+    chosen = choose_thresholds(data, found, threshold, run.callback)
+    labels = data.labels[data.validation]
+    if chosen is not None:
+        thresholds, use = chosen
+        model = model.with_thresholds(thresholds)
+        name = f"{data.validation_name}, {use}"
+        model = model.with_evaluation(model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
+    # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
+    # frozen layers they would take longer than it; the card of the pretrained model has them.
+    if model.ensemble.lstm_weight and not data.recipe.frozen:
+        from gatewise.explain.attribution.faithfulness import measure_sample
+
+        steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
+        sequences, window = [data.sequences[n] for n in data.validation], getattr(model.preprocessor, "window", 0)
+        scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
+        model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
+    if examples:
+        model = model.with_examples(data.data.take(data.validation), examples)
+    return replace(model, metadata=replace(model.metadata, seconds=run.seconds))
+
+
+def teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
+    """The soft labels that a model trained on the data gives to full sequences."""
+    teacher, found = fit_model(data, run)
+    if found is None:
+        return None
+    teacher = teacher.with_lstm(kernel=data.recipe.kernel())
+    return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(sequences))), dtype=np.float64)
+
+
+def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
+    """The model of the LSTM alone, with its metadata and history."""
+    metadata = ModelMetadata(
+        gatewise=__version__,
+        recipe=data.recipe.name,
+        seed=run.seed,
+        data=data.source,
+        columns=data.data.columns,
+        fingerprint=data.fingerprint,
+        n_train=len(data.train),
+        n_validation=len(data.validation),
+        median_length=int(np.median([len(sequence) for sequence in data.full_sequences])),
+        validation=data.validation_how,
+        seconds=run.seconds,
+        created=time.strftime("%Y-%m-%d", time.gmtime()),
+        command=run.command,
+        pretrained="" if run.pretrained is None else run.pretrained.summary,
+        unlabelled=run.unlabelled,
+        rules=run.rules,
+        near_duplicates=run.near_duplicates,
+        **lstm.metadata,
+    )
+    ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)
+    return Model(data.preprocessor, ensemble, metadata, lstm.history)
+
+
+def _interrupted(stopped: Interrupted, data: TrainingData, run: Run) -> Interrupted:
+    """What `train` raises after Ctrl-C. Neither half an epoch nor a teacher replaces a model that is there."""
+    target, model, message = run.folder.target, _model(data, run, stopped.member), str(stopped)
+    model = replace(model, metadata=replace(model.metadata, interrupted=message))
+    teacher = run.checkpoints != run.folder.folder
+    if target is not None and not teacher and (model.metadata.epochs or not target.exists()):
+        model.save(target)
+        message += f"; the model so far is in {target}"
+    return Interrupted(message + run.folder.resume_hint, stopped.stop, model)
+
+
+def shared_model(model: Model) -> Model:
+    """The model of the first process, in all of them."""
+    communicator = current()
+    files = {} if communicator.rank else model.to_files()
+    names = json.loads(communicator.share(json.dumps(list(files)).encode()))
+    received = {name: communicator.share(files.get(name, b"")) for name in names}
+    if not communicator.rank:
+        return model
+    return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)
