@@ -28,7 +28,9 @@ def test_a_series_is_read_with_its_missing_values() -> None:
     assert SeriesFormat(1).read([4, None, 2.5]).shape == (3, 1)
 
 
-@pytest.mark.parametrize("item", ["text", [[1.0, 2], [3]], [[1.0]], [1.0, 2], [[1.0, 2, 3]], [["a", "b"]], [{}], None])
+@pytest.mark.parametrize(
+    "item", ["text", [[1.0, 2], [3]], [[1.0]], [1.0, 2], [[1.0, 2, 3]], [["a", "b"]], [{}], None, [[10**400, 1]]]
+)
 def test_another_series_is_refused(item: Any) -> None:
     wanted = "must be a list of time steps, each a list of 2 numbers(, not of [13])?; null is a missing one"
     assert_refused(f"^{wanted}$", SeriesFormat(2).read, item)

@@ -60,7 +60,9 @@ class InputFormat(ABC):
 
     @abstractmethod
     def read(self, item: Any) -> Any:
-        """The input of a value from JSON. Raises InputError, which begins with "must be"."""
+        """The input of a value from JSON, whose numbers are checked to be numbers (`gatewise.serve.schemas`). Raises
+        InputError, which begins with "must be".
+        """
 
     @abstractmethod
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
@@ -147,7 +149,8 @@ class SeriesFormat(InputFormat):
     def read(self, item: Any) -> Array:
         """A series (steps, channels) float64, with NaN for a missing value."""
         series: Array = np.zeros((0, 0, 0))  # of no shape that is a series
-        with suppress(ValueError, TypeError):  # the steps differ, or something else than a number is among them
+        # The steps differ in length, something else than a number is among them, or a number is too large.
+        with suppress(ValueError, TypeError, OverflowError):
             series = np.array(item, dtype=np.float64)  # None becomes NaN
         if series.ndim == 1:
             series = series[:, None]
