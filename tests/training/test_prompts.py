@@ -18,7 +18,7 @@ from gatewise.network.batch import PAD
 from gatewise.training import unlabelled
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.prompts import PROMPTS, TOKENS, mine, prompted_features, prompted_vectors
+from gatewise.training.prompts import PROMPTS, TOKENS, mine_prompts, prompted_features, prompted_vectors
 from gatewise.training.recipes import match_pretrained, recipe
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import lsa_of, stacked_predictions
@@ -37,7 +37,7 @@ def sequence(*tokens: int) -> Array:
 def test_the_most_frequent_openings_and_endings_are_mined() -> None:
     often, seldom = [5, 6, 7], [8, 9, 10]
     texts = [sequence(9, 9, *often, DOT, *often, DOT), sequence(4, *often, MARK, MARK, *seldom, DOT, *often, DOT)]
-    found = mine(texts, [DOT, MARK], [UNKNOWN], SIZE)
+    found = mine_prompts(texts, [DOT, MARK], [UNKNOWN], SIZE)
     assert found is not None
     assert found["forward"].tolist() == [often, seldom]
     assert found["backward"].tolist() == [[6, 7, DOT], [9, 10, DOT]]
@@ -46,7 +46,7 @@ def test_the_most_frequent_openings_and_endings_are_mined() -> None:
 @pytest.mark.parametrize("wrong", [UNKNOWN, SIZE, DOT])
 def test_a_prompt_has_no_unknown_word_and_no_mark_inside(wrong: int) -> None:
     texts = [sequence(4, 5, wrong, 5, DOT, 5, wrong, 5, DOT, 6)] * 3 + [sequence(7, 8, 9, DOT, 7, 8, 9, DOT)]
-    found = mine(texts, [DOT, MARK], [UNKNOWN], SIZE)
+    found = mine_prompts(texts, [DOT, MARK], [UNKNOWN], SIZE)
     assert found is not None
     assert all(wrong not in one[:2] for prompts in found.values() for one in prompts.tolist())
     assert found["forward"].tolist() == [[7, 8, 9]]
@@ -54,9 +54,9 @@ def test_a_prompt_has_no_unknown_word_and_no_mark_inside(wrong: int) -> None:
 
 def test_texts_without_two_sentences_have_no_prompts() -> None:
     """A prompt does not cross from one text to the next."""
-    assert mine([sequence(4, 5, 6, 7), sequence()], [DOT], [], SIZE) is None
-    assert mine([sequence(4, 5, 6, DOT), sequence(7, 8, 9, 7)], [DOT], [], SIZE) is None
-    assert mine([sequence(4, 5, 6, 7)], [], [], SIZE) is None
+    assert mine_prompts([sequence(4, 5, 6, 7), sequence()], [DOT], [], SIZE) is None
+    assert mine_prompts([sequence(4, 5, 6, DOT), sequence(7, 8, 9, 7)], [DOT], [], SIZE) is None
+    assert mine_prompts([sequence(4, 5, 6, 7)], [], [], SIZE) is None
 
 
 def states_after(parameters: dict[str, Array], direction: str, tokens: Any, h: Array, c: Array) -> tuple[Array, Array]:

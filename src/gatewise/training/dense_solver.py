@@ -30,10 +30,13 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.training.training_data import TrainingData
 
-MAX_ITER, MEMORY = 1_000, 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
+MAX_ITER = 1_000
+MEMORY = 50  # steps that L-BFGS remembers: with 10 it takes four times the iterations for 20 classes
 TOLERANCE = 1e-5  # of the largest entry of the gradient, which is a sum over the rows
 PENALTIES = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))  # of a ridge regression
-SCALE, SCALE_L2 = 3.0, 0.5  # of logits from values of -1 to 1: what few rows are drawn towards, and how strongly
+# The scale of logits from values of -1 to 1: what the calibration is drawn towards, and its penalty.
+SCALE = 3.0
+SCALE_L2 = 0.5
 EPSILON = 1e-6  # added to standard deviations: a constant feature must not divide by 0
 
 
@@ -63,11 +66,18 @@ def fit_glm(
     if shared and loss.has_unit:
         error = np.square((0 if prior is None else x @ prior) - y).mean(axis=1)
         variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
-        l2, l2_shift = l2 * variance, None if l2_shift is None else l2_shift * variance
-    shape = (x.shape[2], 1) if shared else (x.shape[1], y.shape[1])
-    x, y = x.reshape(-1, shape[0]) if shared else x, y.astype(np.float64)  # shared weights: a row per output
+        l2 = l2 * variance
+        if l2_shift is not None:
+            l2_shift = l2_shift * variance
+    y = y.astype(np.float64)
+    outputs = y.shape[1]
+    if shared:  # a row per row and output, one column of weights
+        shape = (x.shape[2], 1)
+        x = x.reshape(-1, x.shape[2])
+    else:
+        shape = (x.shape[1], outputs)
     x = x.astype(np.float64)
-    size, outputs = shape[0] * shape[1], y.shape[1]
+    size = shape[0] * shape[1]
     start = np.zeros(size + outputs)  # the weights, then the shift
     start[:size] = 0.0 if prior is None else np.ravel(prior)
     penalty = np.append(np.broadcast_to(np.reshape(l2, (-1, 1)), shape), np.full(outputs, l2_shift or 0.0))
@@ -78,18 +88,23 @@ def fit_glm(
         dz *= weight[:, None]
         gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
         change = theta - start
-        return float(weight @ losses) + 0.5 * float(penalty @ np.square(change)), gradient + penalty * change
+        value = float(weight @ losses) + 0.5 * float(penalty @ np.square(change))
+        return value, gradient + penalty * change
 
+    shift_bounds = (0, 0) if l2_shift is None else (None, None)
     with one_blas_thread():
         theta = minimize(
             objective,
             start,
             jac=True,
             method="L-BFGS-B",
-            bounds=[(lowest, None)] * size + [(None, None) if l2_shift is not None else (0, 0)] * outputs,
+            bounds=[(lowest, None)] * size + [shift_bounds] * outputs,
             options={"maxcor": MEMORY, "maxiter": MAX_ITER, "maxfun": 2 * MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0},
         ).x
-    return theta[:size] if shared else theta[:size].reshape(shape), theta[size:]
+    weights = theta[:size]
+    if not shared:
+        weights = weights.reshape(shape)
+    return weights, theta[size:]
 
 
 def fit_standardised_glm(
@@ -101,7 +116,8 @@ def fit_standardised_glm(
     deviations themselves carry information.
     """
     x = x.astype(np.float64)
-    mean, deviation = x.mean(axis=0), x.std(axis=0) + EPSILON
+    mean = x.mean(axis=0)
+    deviation = x.std(axis=0) + EPSILON
     if shared_scale:
         deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
     weight, bias = fit_glm((x - mean) / deviation, y, l2, loss=loss)
@@ -125,7 +141,8 @@ def calibrated(
     weights, shift = fit_glm(
         values, targets, l2, loss=loss, prior=prior, l2_shift=l2, lowest=0.0, sample_weight=sample_weight
     )
-    return weights, shift, loss_of(values @ weights + shift, targets, loss)[0]
+    losses, _ = loss_of(values @ weights + shift, targets, loss)
+    return weights, shift, losses
 
 
 class Ridge(NamedTuple):
@@ -140,7 +157,9 @@ class Ridge(NamedTuple):
     @classmethod
     def of(cls, z: Array, root: Array | None = None) -> Self:
         """From features (n, F) whose columns have weighted mean 0; in the smaller one of Z Zᵀ and ZᵀZ."""
-        (n, features), root = z.shape, np.ones(len(z)) if root is None else root
+        n, features = z.shape
+        if root is None:
+            root = np.ones(n)
         smallest = 8 * np.finfo(z.dtype).eps  # relative to the largest eigenvalue: less is rounding
         if features < n:
             rows = z.astype(np.float64) * root[:, None]
@@ -148,7 +167,8 @@ class Ridge(NamedTuple):
             kept = s > smallest * max(float(s[-1]), 1e-30)
             return cls(s[kept], rows @ (v[:, kept] / np.sqrt(features * s[kept])), root)
         kernel = (z @ z.T).astype(np.float64) / features * root[:, None] * root
-        # Rounding leaves means of 1e-7, whose direction is that of the intercept and would count twice.
+        # Rounding leaves means of 1e-7, whose direction is that of the intercept and would count twice
+        # (docs/log/series.md, "Intercept in the kernel matrix").
         mean = root / np.linalg.norm(root)
         along = kernel @ mean
         kernel += (mean @ along) * np.outer(mean, mean) - np.outer(along, mean) - np.outer(mean, along)
@@ -160,7 +180,8 @@ class Ridge(NamedTuple):
         """Values (n, outputs) of the targets y (n, outputs), of each row from a fit to the rows of other folds; of a
         row in no fold from a fit to all other rows.
         """
-        shrink, share = self.s / (self.s + l2), self.root / np.linalg.norm(self.root)
+        shrink = self.s / (self.s + l2)
+        share = self.root / np.linalg.norm(self.root)
         centred = self.root[:, None] * (y - np.average(y, axis=0, weights=self.root**2))
         residual = centred - (self.u * shrink) @ (self.u.T @ centred)
         leverage = self.u**2 @ shrink + share**2
@@ -192,8 +213,8 @@ def ridge_of_sums(total: Array, l2: float) -> tuple[Array, Array]:
     size = len(total) - 1
     left = total[:, : size + 1] / size
     left[np.arange(size), np.arange(size)] += l2
-    found = np.linalg.solve(left, total[:, size + 1 :] / size)
-    return found[:-1], found[-1]
+    solution = np.linalg.solve(left, total[:, size + 1 :] / size)
+    return solution[:-1], solution[-1]
 
 
 class RidgeTargets:
@@ -209,15 +230,18 @@ class RidgeTargets:
     """
 
     def __init__(self, data: TrainingData, rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> None:
-        self.data, self.rows = data, rows
+        self.data = data
+        self.rows = rows
         self.targets = data.targets(rows)
         self.scaling = data.target_scaling
         self.target_loss = data.target.loss
         self.folds = folds
         self.held = np.concatenate(folds)
         self.y = self.targets if self.target_loss.has_unit else 2.0 * self.targets - 1
-        # One ridge regression has one weight per row, not one per label.
-        weight = self.counts = data.sample_weight(rows)
+        # One ridge regression has one weight per row, not one per label. The fit has the class weights, its calibration
+        # does not (docs/log/series.md, "Class weights in the convolutions").
+        self.counts = data.sample_weight(rows)
+        weight = self.counts
         self.logit_shift: Array | None = None
         if data.class_weights is not None and data.weights is not None and data.weights.ndim == 1:
             weight = data.weights[rows]
@@ -227,20 +251,25 @@ class RidgeTargets:
 
     def loss(self, values: Array) -> float:
         """Of values (m, outputs) out of fold: the squared error, for classes the cross-entropy after calibration."""
-        truth, each = self.targets[self.held], self.weight[self.held]
+        truth = self.targets[self.held]
+        weight = self.weight[self.held]
         if self.target_loss.has_unit:
             losses = np.square(values - truth).mean(axis=1)
         else:
-            prior = np.array([SCALE])
-            losses = calibrated(values[:, :, None], truth, prior, SCALE_L2, loss=self.target_loss, sample_weight=each)[
-                2
-            ]
-        return float(np.average(losses, weights=each))
+            _, _, losses = calibrated(
+                values[:, :, None],
+                truth,
+                prior=np.array([SCALE]),
+                l2=SCALE_L2,
+                loss=self.target_loss,
+                sample_weight=weight,
+            )
+        return float(np.average(losses, weights=weight))
 
     def best(self, ridge: Ridge) -> tuple[float, float, Array]:
         """The lowest loss, its penalty, and its values (m, outputs) out of fold."""
         values = [ridge.out_of_fold(self.y, l2, self.folds)[self.held] for l2 in PENALTIES]
-        losses = [self.loss(one) for one in values]
+        losses = [self.loss(out_of_fold) for out_of_fold in values]
         n = int(np.argmin(losses))
         return losses[n], PENALTIES[n], values[n]
 
@@ -250,20 +279,26 @@ class RidgeTargets:
         """
         if self.scaling is not None:
             return self.scaling.scale, self.scaling.mean
-        # What the shift is drawn towards.
-        against = np.zeros(values.shape[1]) if self.logit_shift is None else -self.logit_shift
-        parts = np.stack([values, np.broadcast_to(against, values.shape)], axis=2)
-        each = None if self.counts is None else self.counts[self.held]
-        prior = np.array([SCALE, 1.0])
-        truth = self.targets[self.held]
-        weights, shift, _ = calibrated(parts, truth, prior, SCALE_L2, loss=self.target_loss, sample_weight=each)
-        return weights[:1], shift + weights[1] * against
+        # With class weights in the fit, the shift is drawn towards the one that takes them back.
+        shift_back = np.zeros(values.shape[1])
+        if self.logit_shift is not None:
+            shift_back = -self.logit_shift
+        weights, shift, _ = calibrated(
+            np.stack([values, np.broadcast_to(shift_back, values.shape)], axis=2),
+            self.targets[self.held],
+            prior=np.array([SCALE, 1.0]),
+            l2=SCALE_L2,
+            loss=self.target_loss,
+            sample_weight=None if self.counts is None else self.counts[self.held],
+        )
+        return weights[:1], shift + weights[1] * shift_back
 
     def held_out(self, logits: Array, predict: Callable[[list[Array]], Array]) -> Array:
         """Logits (n, outputs) of the validation rows: of the fitted ones the logits (m, outputs) out of fold, of the
         others those that `predict` gives for their full sequences.
         """
-        validation, out_of_fold = self.data.validation, np.full(self.targets.shape, np.nan)
+        validation = self.data.validation
+        out_of_fold = np.full(self.targets.shape, np.nan)
         out_of_fold[self.held] = logits
         fitted = np.isin(validation, self.rows)
         held_out = np.zeros((len(validation), self.targets.shape[1]))

@@ -42,7 +42,10 @@ _UNREAD = {  # fields of a recipe that the LSTM of a forecaster does not read, a
 }
 MAX_SMOOTHED = 600  # last values of a series that are smoothed
 MAX_PERIOD = 60  # of a season that is smoothed; the profile of a longer one is subtracted
-_FIRST, _MORE, _ROUNDS = 32, 12, 7  # trial parameters: of the first round, of each further one, and their rounds
+# Trial parameters of exponential smoothing: points of the first round, points of each further round, rounds.
+_FIRST = 32
+_MORE = 12
+_ROUNDS = 7
 _LEAST_PHI = 0.8
 # Points (_FIRST, 4) spread evenly over the unit cube: an additive recurrence with the root of x**5 = x + 1.
 _SPREAD = (0.5 + np.arange(1, _FIRST + 1)[:, None] / 1.1673039782614187 ** np.arange(1, 5)) % 1
@@ -54,18 +57,21 @@ def windows_of(series: Sequence[Array], transform: Transform, steps: int) -> tup
     time: x (n, length, C), y (n, steps); and the scales of the series.
     """
     scales = transform.scales(series)
-    parts, owners, ends = [], [], []
-    for number, one in enumerate(series):
-        n = len(one) - transform.history - steps + 1
+    windows = []
+    owners = []
+    ends = []
+    for number, values in enumerate(series):
+        n = len(values) - transform.history - steps + 1
         starts = np.unique(np.linspace(0, n - 1, min(n, max(1, _MOST_WINDOWS // len(series)))).astype(int))
-        parts.append(one[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
+        windows.append(values[starts[:, None] + np.arange(transform.history + steps)])  # (n, R + steps, C)
         owners += [number] * len(starts)
         ends += (starts - n).tolist()  # 0 is the end of the series
     order = np.argsort(ends, kind="stable")
-    part, owner = np.concatenate(parts)[order], np.array(owners)[order]
-    each = Scales(scales.mean[owner], scales.std[owner])
-    x, base = transform.encode(part[:, : transform.history], each, steps)
-    return x, transform.targets(part[:, transform.history :, 0], base, each), scales
+    ordered = np.concatenate(windows)[order]
+    owner = np.array(owners)[order]
+    of_windows = Scales(scales.mean[owner], scales.std[owner])
+    x, base = transform.encode(ordered[:, : transform.history], of_windows, steps)
+    return x, transform.targets(ordered[:, transform.history :, 0], base, of_windows), scales
 
 
 def fit_naive(series: Sequence[Array], transform: Transform, steps: int, drift: bool = False) -> Naive:
@@ -77,9 +83,11 @@ def fit_autoregression(series: Sequence[Array], transform: Transform, steps: int
     """Ridge regression; the penalty with the lowest leave-one-out error (Allen's PRESS) over all steps."""
     x, y, scales = windows_of(series, transform, steps)
     x = x.reshape(len(x), -1)
-    mean, scale = x.mean(axis=0), float(x.std()) or 1.0
+    mean = x.mean(axis=0)
+    scale = float(x.std()) or 1.0
     z = (x - mean) / scale
-    ridge, penalties = Ridge.of(z), _PENALTIES * len(x) / z.shape[1]
+    ridge = Ridge.of(z)
+    penalties = _PENALTIES * len(x) / z.shape[1]
     errors = [np.mean(np.square(y - ridge.out_of_fold(y, l2))) for l2 in penalties.tolist()]
     weight, bias = ridge.weights(z, y, float(penalties[int(np.argmin(errors))]))
     return Autoregression(transform, scales, steps, weight / scale, bias - mean @ weight / scale)
@@ -90,22 +98,22 @@ def window_recipe(name: str | Recipe | None, changes: Mapping[str, Any]) -> Reci
     field, and for a changed field that the LSTM of a forecaster does not read.
     """
     values = named_values(Recipe, changes)
-    found = named(name or "forecast", **values)
-    check_settings(found, "series", "regression")
+    chosen = named(name or "forecast", **values)
+    check_settings(chosen, "series", "regression")
     of_others = [path for path in values if path.startswith("convolutions.") or path in _FOR_OTHERS]
     if of_others:
         raise InputError(
             f"{of_others[0]} is for classification and regression; the LSTM of a forecaster does not read it"
         )
     unread = dict(_UNREAD)
-    if not found.lstm.max_length:
+    if not chosen.lstm.max_length:
         unread["lstm.truncation"] = "lstm.max_length is 0, so no window is cut"
-    if not found.lstm.bidirectional:
+    if not chosen.lstm.bidirectional:
         unread["optimisation.direction_loss"] = "lstm.bidirectional is false"
     for path in values:
         if path in unread:
             raise InputError(f"{path} changes nothing in a forecaster: {unread[path]}; leave it out")
-    return found
+    return chosen
 
 
 def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, recipe: Recipe, seed: int) -> WindowLSTM:
@@ -113,16 +121,18 @@ def fit_window_lstm(series: Sequence[Array], transform: Transform, steps: int, r
     must be long enough for an autoregression on the same windows.
     """
     x, y, scales = windows_of(series, transform, steps)
-    n, arch = len(y), recipe.architecture("channels", x.shape[2], steps)
+    n = len(y)
+    arch = recipe.architecture("channels", x.shape[2], steps)
     cut = min(n - 1, max(1, math.ceil((1 - recipe.validation.fraction) * n - 0.5)))  # the last ones validate
     x = x.astype(np.float32)
     known = np.ascontiguousarray(x[:cut].reshape(-1, x.shape[2]).T, dtype=np.float64)  # (C, cut T)
+    mean = known.mean(axis=1)
     # The deviation of equal numbers can be above 0 by rounding.
-    mean, std = known.mean(axis=1), np.where(np.ptp(known, axis=1) == 0, 1.0, known.std(axis=1))
+    std = np.where(np.ptp(known, axis=1) == 0, 1.0, known.std(axis=1))
     with np.errstate(over="ignore"):  # the network refuses infinite values
         sequences = [truncate(((window - mean) / std).astype(np.float32), arch) for window in x]
     data = NetworkData(
-        recipe=plan_series(recipe, [len(one) for one in sequences], cut, own_validation=True)[0],
+        recipe=plan_series(recipe, [len(sequence) for sequence in sequences], cut, own_validation=True)[0],
         architecture=arch,
         target=RegressionTarget(tuple(map(str, range(steps)))),
         sequences=sequences,
@@ -172,8 +182,8 @@ def transformed(series: list[Array], transform: Transform) -> tuple[Array, Scale
     """
     scales = transform.scales(series)
     padded = np.full((len(series), transform.history, series[0].shape[1]), np.nan)
-    for row, one in zip(padded, series, strict=True):
-        last = one[-len(row) :]
+    for row, values in zip(padded, series, strict=True):
+        last = values[-len(row) :]
         row[len(row) - len(last) :] = last
     return transform.encode(padded, scales, 1)[0][:, :, 0], scales
 
@@ -185,7 +195,8 @@ def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) 
     z, scales = transformed(series, transform)
     count = (~np.isnan(z)).sum(axis=1)
     best = np.full(len(z), np.inf)
-    smoothing, periods = np.zeros((len(z), 4)), np.ones(len(z), dtype=np.int64)
+    smoothing = np.zeros((len(z), 4))
+    periods = np.ones(len(z), dtype=np.int64)
     for form in FORMS:
         length = period if form.seasonal else 1
         if form.seasonal and not 1 < period <= MAX_PERIOD:
@@ -193,7 +204,7 @@ def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) 
         usable = np.flatnonzero(count >= (2 * length if form.seasonal else 1))
         if not len(usable):
             continue
-        found, squares = _search(z[usable], form, length)
+        parameters, squares = _search(z[usable], form, length)
         n = count[usable]
         k = 3 + 2 * form.trend + form.damped + length * form.seasonal  # the fitted numbers, with the first state
         spare = n - k - 1
@@ -203,7 +214,9 @@ def fit_ets(series: list[Array], transform: Transform, steps: int, period: int) 
             criterion = np.where(np.isinf(criterion), 1e300, criterion)  # the one for very short series
         better = criterion < best[usable]
         rows = usable[better]
-        best[rows], smoothing[rows], periods[rows] = criterion[better], found[better], length
+        best[rows] = criterion[better]
+        smoothing[rows] = parameters[better]
+        periods[rows] = length
     return ETS(transform, scales, steps, smoothing, periods)
 
 
@@ -222,16 +235,18 @@ def _search(z: Array, form: Form, period: int) -> tuple[Array, Array]:
     unit = np.tile(_SPREAD, (len(z), 1, 1))  # (S, points, 4)
     if form == SIMPLE:
         unit[:, :, 0] = np.linspace(0, 1, _FIRST)
-    best, least = np.full((len(z), 4), 0.5), np.full(len(z), np.inf)
-    for turn in range(_ROUNDS):
-        if turn:
-            width = 0.25 * 0.5 ** (turn - 1)
+    best = np.full((len(z), 4), 0.5)
+    least = np.full(len(z), np.inf)
+    for number in range(_ROUNDS):
+        if number:
+            width = 0.25 * 0.5 ** (number - 1)
             unit = np.clip(best[:, None] + rng.normal(0, width, (len(z), _MORE, 4)), 0, 1)
         squares = _squares(z, form.smoothing(unit), period)
         at = squares.argmin(axis=1)
         rows = np.arange(len(z))
         better = squares[rows, at] < least
-        best[better], least[better] = unit[rows, at][better], squares[rows, at][better]
+        best[better] = unit[rows, at][better]
+        least[better] = squares[rows, at][better]
     return np.ascontiguousarray(form.smoothing(best).T), least
 
 
@@ -241,11 +256,11 @@ def _squares(z: Array, smoothing: Array, period: int) -> Array:
     out = np.empty((len(z), points))
     most = max(1, _ROWS // points)
     for first in range(0, len(z), most):
-        part = z[first : first + most]
-        start = start_state(part, period)
-        repeated = type(start)(*(np.repeat(one, points, axis=-1) for one in start))
-        values = np.repeat(np.ascontiguousarray(part.T), points, axis=1)
+        batch = z[first : first + most]
+        start = start_state(batch, period)
+        repeated = type(start)(*(np.repeat(state, points, axis=-1) for state in start))
+        values = np.repeat(np.ascontiguousarray(batch.T), points, axis=1)
         with np.errstate(all="ignore"):
             _, squares = smooth_from_back(values, smoothing[:, first : first + most].reshape(4, -1), repeated)
-        out[first : first + most] = np.nan_to_num(squares, nan=np.inf).reshape(len(part), points)
+        out[first : first + most] = np.nan_to_num(squares, nan=np.inf).reshape(len(batch), points)
     return out

@@ -53,13 +53,18 @@ class Adam:
         keras: bool = False,
         lr_scale: Mapping[str, float] | None = None,
     ) -> None:
-        self.parameters, self.tables = dict(parameters), tables
+        self.parameters = dict(parameters)
+        self.tables = tables
         self._of = np.result_type(*self.parameters.values()).type
-        self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.keras = keras
         self._betas = tuple(map(self._of, (beta_1, 1 - beta_1, beta_2, 1 - beta_2)))  # 1 - beta is rounded once
         self.lr_scale = dict(lr_scale or {})
         self.steps = 0
-        self.m, self.v = ({name: _moment(value) for name, value in self.parameters.items()} for _ in range(2))
+        self.m = {name: _moment(value) for name, value in self.parameters.items()}
+        self.v = {name: _moment(value) for name, value in self.parameters.items()}
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
         self._epsilons: Array  # of each step, and the rates of each table, as `catch_up` reads them
         self._rates: dict[str, Array]
@@ -67,23 +72,37 @@ class Adam:
 
     def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
         """Bring distinct rows of a table, by default all, to the present step. Call it before the rows are read."""
-        weight, m, v, last = self.parameters[name], self.m[name], self.v[name], self._last[name]
+        weight = self.parameters[name]
+        last = self._last[name]
         first = last if rows is None else last[rows]
         least = int(first.min(initial=self.steps))
         if least == self.steps:
             return
         if rows is not None:
             behind = first < self.steps
-            rows, first = rows[behind], first[behind]
-        rates, epsilons = self._rates[name][: self.steps + 1], self._epsilons[: self.steps + 1]
+            rows = rows[behind]
+            first = first[behind]
+        rates = self._rates[name][: self.steps + 1]
+        epsilons = self._epsilons[: self.steps + 1]
         extension = extension_for(weight)
         if extension is not None:
-            given = weight, rows, m, v, first, self.steps, rates, epsilons
-            extension.adam_catch_up(native.float32_isa(), threads(), *given, *map(float, self._betas))
+            extension.adam_catch_up(
+                native.float32_isa(),
+                threads(),
+                weight,
+                rows,
+                self.m[name],
+                self.v[name],
+                first,
+                self.steps,
+                rates,
+                epsilons,
+                *map(float, self._betas),
+            )
         else:
-            every = np.arange(len(weight)) if rows is None else rows
+            late = np.arange(len(weight)) if rows is None else rows
             for step in range(least + 1, self.steps + 1):
-                at = every[first < step]
+                at = late[first < step]
                 self._step(name, np.zeros_like(weight[at]), at, rates[step], epsilons[step], 1.0)
         last[... if rows is None else rows] = self.steps
 
@@ -138,13 +157,17 @@ class Adam:
 
     def _step(self, name: str, grad: Array, rows: Array | None, rate: Any, epsilon: Any, scale: float) -> None:
         """A step of one parameter, or of these distinct rows (R,) of a table (V, D), with grad (R, D)."""
-        weight, m, v = self.parameters[name], self.m[name], self.v[name]
-        scale, extension = self._of(scale), extension_for(weight)
+        weight = self.parameters[name]
+        m = self.m[name]
+        v = self.v[name]
+        scale = self._of(scale)
+        extension = extension_for(weight)
         if extension is not None:
             numbers = map(float, (*self._betas, rate, epsilon, scale))
             extension.adam_step(native.float32_isa(), threads(), weight, rows, grad, m, v, *numbers)
             return
-        at, (beta_1, rest_1, beta_2, rest_2) = ... if rows is None else rows, self._betas
+        at = ... if rows is None else rows
+        beta_1, rest_1, beta_2, rest_2 = self._betas
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             g = scale * grad
             m[at] = beta_1 * m[at] + rest_1 * g
@@ -157,8 +180,8 @@ def _moment(weight: Array) -> Array:
 
     Then no vector of weight, m and v crosses a line in a step, which is slow in a table that is larger than the caches.
     """
-    more = _CACHE_LINE // weight.itemsize
-    zeros = np.zeros(weight.size + more, weight.dtype)
+    line = _CACHE_LINE // weight.itemsize
+    zeros = np.zeros(weight.size + line, weight.dtype)
     first = (weight.ctypes.data - zeros.ctypes.data) % _CACHE_LINE // weight.itemsize
     return zeros[first : first + weight.size].reshape(weight.shape)
 

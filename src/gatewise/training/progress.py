@@ -51,7 +51,8 @@ class ProgressPrinter(Callback):
 
     def on_train_begin(self, run: RunInfo) -> None:
         """Print the run and the head of its table."""
-        recipe, facts = run.recipe, {"data": printable(run.source, 500)}
+        recipe = run.recipe
+        facts = {"data": printable(run.source, 500)}
         kernel = run.kernel if run.processes == 1 else f"{run.kernel}, {run.processes} processes"
         self._pretraining = not isinstance(recipe, Recipe)
         if not isinstance(recipe, Recipe):
@@ -116,13 +117,14 @@ class ProgressPrinter(Callback):
         """Print which epoch is kept, and why."""
         self.close()
         if self._best is not None:
-            accuracy, rmse = self._best.val_accuracy, self._best.val_rmse
-            score = f"val_rmse {rmse:.4g}" if accuracy is None else f"val_accuracy {accuracy:.4f}"
+            accuracy = self._best.val_accuracy
+            score = f"val_rmse {self._best.val_rmse:.4g}" if accuracy is None else f"val_accuracy {accuracy:.4f}"
             self._print(f"\nkept epoch {self._best.epoch} (lowest val_loss {self._best.val_loss:.4f}, {score})")
 
     def close(self) -> None:
         """Erase the bar."""
-        bar, self._bar = self._bar, None
+        bar = self._bar
+        self._bar = None
         if bar is not None:
             with suppress(OSError):
                 bar.stop()
@@ -147,8 +149,8 @@ class NotebookPrinter(ProgressPrinter):
         now = time.monotonic()
         if now - self._shown >= 0.2 or step.step == step.steps:
             self._shown = now
-            part = f"epoch {step.epoch}/{step.epochs}, step {step.step:,} of {step.steps:,}, loss {step.loss:.4f}"
-            self._update([*self._lines, part])
+            line = f"epoch {step.epoch}/{step.epochs}, step {step.step:,} of {step.steps:,}, loss {step.loss:.4f}"
+            self._update([*self._lines, line])
 
     def _print(self, text: str) -> None:
         self._lines += text.split("\n")
@@ -202,9 +204,12 @@ class _Each(Callback):
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = callbacks
 
-    log, close = _each("log"), _each("close")
-    on_train_begin, on_train_end = _each("on_train_begin"), _each("on_train_end")
-    on_step_end, on_epoch_end = _each("on_step_end"), _each("on_epoch_end")
+    log = _each("log")
+    on_train_begin = _each("on_train_begin")
+    on_step_end = _each("on_step_end")
+    on_epoch_end = _each("on_epoch_end")
+    on_train_end = _each("on_train_end")
+    close = _each("close")
 
 
 class TensorBoardCallback(Callback):
@@ -232,7 +237,7 @@ class TensorBoardCallback(Callback):
 
 def figures_of(row: EpochLog) -> dict[str, float]:
     """The numbers of a line of the history by name; a perplexity has one per direction."""
-    found = row.as_dict()
-    perplexity = found.pop("perplexity", {})
-    found |= {f"perplexity_{direction}": value for direction, value in perplexity.items()}
-    return {name: value for name, value in found.items() if name not in ("epoch", "step", "best")}
+    figures = row.as_dict()
+    perplexity = figures.pop("perplexity", {})
+    figures |= {f"perplexity_{direction}": value for direction, value in perplexity.items()}
+    return {name: value for name, value in figures.items() if name not in ("epoch", "step", "best")}

@@ -46,40 +46,56 @@ def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.in
     """
     if run.pretrained is None or "decoder.bias" not in run.pretrained.parameters or not run.pretrained.has_lstm:
         return None
-    parameters, preprocessor = run.pretrained.parameters, cast(TextPreprocessor, run.pretrained.preprocessor)
-    encoding, size = cast(TokenEncoding, preprocessor.encoding), len(parameters[TABLE])
+    parameters = run.pretrained.parameters
+    preprocessor = cast(TextPreprocessor, run.pretrained.preprocessor)
+    encoding = cast(TokenEncoding, preprocessor.encoding)
+    size = len(parameters[TABLE])
     marks = [encoding.ids[mark] for mark in MARKS if mark in encoding.ids]
-    prompts = mine(texts, marks, data.excluded_tokens, size)
+    prompts = mine_prompts(texts, marks, data.excluded_tokens, size)
     if prompts is None:
         return None
     words = {id: word for word, id in encoding.ids.items()}
-    shown = (quote(" ".join(words[id] for id in one)) for found in prompts.values() for one in found.tolist())
+    of_both = np.concatenate(list(prompts.values())).tolist()
+    shown = [quote(" ".join(words[id] for id in prompt)) for prompt in of_both]
     run.callback.log(f"prompts of the language model: {', '.join(shown)}")
     cut = (truncate(texts[row], data.architecture) for row in rows)
     sequences = [np.where(s < size, s, encoding.unknown) for s in cut]  # as the network starts with further words
-    found = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
-    vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
-    vectors[rows] = found
+    features = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
+    vectors = np.zeros((len(texts), features.shape[1]), dtype=np.float32)
+    vectors[rows] = features
     return vectors
 
 
-def mine(sequences: Sequence[Array], marks: Sequence[int], excluded: Sequence[int], vocab_size: int) -> Prompts | None:
+def mine_prompts(
+    sequences: Sequence[Array], marks: Sequence[int], excluded: Sequence[int], vocab_size: int
+) -> Prompts | None:
     """The most frequent openings and endings of sentences; None where the texts have no two sentences in a row.
 
     marks: the tokens that end a sentence. A prompt has no token in `excluded`, none from `vocab_size` on, and no mark
     inside.
     """
-    tokens = np.concatenate([part for s in sequences for part in (s, [PAD])]).astype(np.int32)
+    tokens = np.concatenate([piece for s in sequences for piece in (s, [PAD])]).astype(np.int32)
     ends = np.flatnonzero(_sentence_ends(tokens, marks))
     ends = ends[(ends >= TOKENS - 1) & (ends + TOKENS < len(tokens))][:, None]
-    found = {}
-    for direction, first, end in (("forward", 1, 0), ("backward", 1 - TOKENS, 1)):
-        prompts = tokens[ends + np.arange(first, first + TOKENS)]
-        inside = prompts[:, : TOKENS - end]
-        usable = ~np.isin(inside, [PAD, *marks, *excluded]).any(axis=1) & (prompts < vocab_size).all(axis=1)
-        distinct, counts = np.unique(prompts[usable], axis=0, return_counts=True)
-        found[direction] = distinct[np.argsort(-counts, kind="stable")[:PROMPTS]]
-    return found if all(map(len, found.values())) else None
+    openings = tokens[ends + np.arange(1, 1 + TOKENS)]  # after the mark of the sentence before
+    endings = tokens[ends + np.arange(1 - TOKENS, 1)]  # whose last token is the mark
+    forbidden = [PAD, *marks, *excluded]
+    prompts = {
+        "forward": _most_frequent(openings, openings, forbidden, vocab_size),
+        "backward": _most_frequent(endings, endings[:, :-1], forbidden, vocab_size),
+    }
+    if not all(map(len, prompts.values())):
+        return None
+    return prompts
+
+
+def _most_frequent(
+    prompts: NDArray[np.int32], inside: NDArray[np.int32], forbidden: Sequence[int], vocab_size: int
+) -> NDArray[np.int32]:
+    """The PROMPTS most frequent rows of `prompts` (n, TOKENS). inside (n, m): the tokens that must not be forbidden."""
+    usable = ~np.isin(inside, forbidden).any(axis=1) & (prompts < vocab_size).all(axis=1)
+    distinct, counts = np.unique(prompts[usable], axis=0, return_counts=True)
+    return distinct[np.argsort(-counts, kind="stable")[:PROMPTS]]
 
 
 def prompted_features(
@@ -94,14 +110,13 @@ def prompted_features(
     language_model: parameters by name, with LSTMs. An empty sequence counts as one of `PAD`.
     """
     filled = [s if len(s) else np.full(1, PAD) for s in sequences]
-    parts = [
-        np.concatenate(
-            [_features(language_model, direction, some, prompts[direction], marks, kernel) for direction in DIRECTIONS],
-            axis=1,
-        )
-        for some in chunks(filled, STEPS_PER_BATCH)
-    ]
-    return np.concatenate(parts)
+    features = []
+    for chunk in chunks(filled, STEPS_PER_BATCH):
+        of_directions = [
+            _features(language_model, direction, chunk, prompts[direction], marks, kernel) for direction in DIRECTIONS
+        ]
+        features.append(np.concatenate(of_directions, axis=1))
+    return np.concatenate(features)
 
 
 def _features(
@@ -113,29 +128,37 @@ def _features(
     kernel: Kernel,
 ) -> Array:
     """v of the prompts of one direction (n, prompts D)."""
-    weight_ih, weight_hh, bias = (language_model[f"lstm.0.{direction}.{n}"] for n in ("weight_ih", "weight_hh", "bias"))
+    weight_ih = language_model[f"lstm.0.{direction}.weight_ih"]
+    weight_hh = language_model[f"lstm.0.{direction}.weight_hh"]
+    bias = language_model[f"lstm.0.{direction}.bias"]
     decoder = language_model[f"decoder.{direction}.weight"]
 
     def run(tokens: Array, lengths: Array, h0: Array, c0: Array, *, keep: bool) -> tuple[Array, Array]:
         distinct, index = unique_tokens(tokens, len(language_model[TABLE]))
         pre = kernel.project(language_model[TABLE][distinct], weight_ih, bias)
         reverse = direction == "backward"
-        found = kernel.forward(LSTMCall(pre, index, lengths, weight_hh, h0, c0, reverse), keep=keep)
-        return (found.h, found.c) if keep else (found.h_T, found.c_T)
+        states = kernel.forward(LSTMCall(pre, index, lengths, weight_hh, h0, c0, reverse), keep=keep)
+        if keep:  # of every step
+            return states.h, states.c
+        return states.h_T, states.c_T
 
     tokens, lengths = joined(sequences)
     starts = starts_of(lengths)
     ends = _sentence_ends(tokens, marks)
     ends[starts + lengths - 1] = True
     last = np.flatnonzero(ends)
-    rows = np.append(0, last[:-1] + 1) if direction == "backward" else last  # where a direction has read the sentence
+    # The step at which a direction has read the whole sentence.
+    rows = last
+    if direction == "backward":
+        rows = np.append(0, last[:-1] + 1)
     start = np.zeros((len(lengths), weight_hh.shape[1]), dtype=np.float32)
     h, c = (np.ascontiguousarray(states[rows]) for states in run(tokens, lengths, start, start, keep=True))
-    sentences, found = np.add.reduceat(ends, starts, dtype=np.intp), []  # (n,)
+    sentences = np.add.reduceat(ends, starts, dtype=np.intp)  # (n,), of each text
+    features = []
     for prompt in prompts:
         h_T, _ = run(np.tile(prompt, len(rows)), np.full(len(rows), TOKENS), h, c, keep=False)
-        found.append(Ops(kernel).pool(h_T, sentences, "mean") @ decoder.T)
-    return np.concatenate(found, axis=1)
+        features.append(Ops(kernel).pool(h_T, sentences, "mean") @ decoder.T)
+    return np.concatenate(features, axis=1)
 
 
 def _sentence_ends(tokens: Array, marks: Sequence[int]) -> NDArray[np.bool_]:

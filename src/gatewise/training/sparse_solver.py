@@ -26,7 +26,8 @@ LinearLoss = Literal["logistic", "squared-hinge", "squared"]
 MAX_CG = 60  # conjugate gradient iterations of a Newton step
 CG_TOLERANCE = 0.1  # of the residual, relative to the gradient
 BLOCK_FLOATS = 8_000_000  # features x columns of a block, at most
-MAX_PASSES, PASS_TOLERANCE = 100, 0.1  # of dual coordinate descent; liblinear's tolerance for support vector machines
+MAX_PASSES = 100  # of dual coordinate descent
+PASS_TOLERANCE = 0.1  # liblinear's for support vector machines
 
 
 _Losses = tuple[Array, Array, Array]  # (n, c) each: the loss, its first and its second derivative in the logit
@@ -40,9 +41,12 @@ def _logistic(z: Array, y: Array) -> _Losses:
 
 def _squared_hinge(z: Array, y: Array) -> _Losses:
     """(1 - z)² for y = 1 and (1 + z)² for y = 0 where positive; a soft target y is a mixture of both."""
-    up, down = np.maximum(1 - z, 0), np.maximum(1 + z, 0)
+    up = np.maximum(1 - z, 0)
+    down = np.maximum(1 + z, 0)
+    loss = y * up * up + (1 - y) * down * down
+    gradient = 2 * ((1 - y) * down - y * up)
     curvature = 2 * (y * (up > 0) + (1 - y) * (down > 0))
-    return y * up * up + (1 - y) * down * down, 2 * ((1 - y) * down - y * up), curvature
+    return loss, gradient, curvature
 
 
 def _squared(z: Array, y: Array) -> _Losses:
@@ -100,10 +104,11 @@ def fit_linear(
     from scipy.sparse import csr_matrix, hstack  # the extra [train]
 
     if loss == "squared-hinge" and scale is None:
-        found = _machines(x, y, weight, l2)
-        if found is not None:
-            return found
-    (n, features), columns = x.shape, y.shape[1]
+        machines = _machines(x, y, weight, l2)
+        if machines is not None:
+            return machines
+    n, features = x.shape
+    columns = y.shape[1]
     x = hstack([x, csr_matrix(np.ones((n, 1), dtype=np.float32))], format="csr")  # the last feature is the bias
     transposed = x.T.tocsr()
     squared = transposed.power(2)
@@ -130,20 +135,26 @@ def fit_linear(
 def _machines(x: Any, y: Array, weight: Array, l2: float) -> tuple[Array, Array] | None:
     """Support vector machines, one per column of y, by dual coordinate descent; None without the C++ extension."""
     columns = y.shape[1]
-    starts, indices, values = x.indptr.astype(np.int32), x.indices.astype(np.int32), x.data.astype(np.float32)
-    w, bias, cost = np.zeros((x.shape[1], columns), dtype=np.float32), np.zeros(columns), weight.astype(np.float64) / l2
+    starts = x.indptr.astype(np.int32)
+    indices = x.indices.astype(np.int32)
+    values = x.data.astype(np.float32)
+    w = np.zeros((x.shape[1], columns), dtype=np.float32)
+    bias = np.zeros(columns)
+    cost = weight.astype(np.float64) / l2
     sign = np.where(y > 0.5, 1, -1).astype(np.float32)
 
     def solve(k: int) -> bool:
         column = np.ascontiguousarray(sign[:, k])
-        found = native.squared_hinge(starts, indices, values, column, cost, x.shape[1], MAX_PASSES, PASS_TOLERANCE)
-        if found is None:
+        machine = native.squared_hinge(starts, indices, values, column, cost, x.shape[1], MAX_PASSES, PASS_TOLERANCE)
+        if machine is None:
             return False
-        w[:, k], bias[k] = found
+        w[:, k], bias[k] = machine
         return True
 
     with thread_pool(threads()) as run:  # the extension releases the GIL
-        return (w, bias) if all(run(solve, range(columns))) else None
+        if not all(run(solve, range(columns))):
+            return None
+    return w, bias
 
 
 def _newton(
@@ -160,7 +171,8 @@ def _newton(
 
     w = np.zeros((len(problem.penalty), y.shape[1]), dtype=np.float32)
     z = np.zeros(y.shape, dtype=np.float32)
-    (loss, gradient, curvature), penalty = weighted(z), np.zeros(y.shape[1])
+    loss, gradient, curvature = weighted(z)
+    penalty = np.zeros(y.shape[1])
     limit: Array | None = None
     active = np.ones(y.shape[1], dtype=bool)
     for _ in range(max_iter):
@@ -171,7 +183,8 @@ def _newton(
         if not active.any():
             break
         step = _step(problem, curvature, g, active)
-        change, slope = problem.logits(step), (g * step).sum(axis=0, dtype=np.float64)
+        change = problem.logits(step)
+        slope = (g * step).sum(axis=0, dtype=np.float64)
         along = (problem.penalty * w * step).sum(axis=0, dtype=np.float64)
         curve = (problem.penalty * np.square(step)).sum(axis=0, dtype=np.float64)
         size = np.where(active, 1.0, 0.0)
@@ -185,7 +198,8 @@ def _newton(
                 break
             size = np.where(worse, size / 2 if attempt < 29 else 0.0, size)
         active &= (size > 0) & (before - after > 1e-9 * np.abs(before))  # float32 cannot improve the others any more
-        w, z = w + factor * step, z + factor * change
+        w = w + factor * step
+        z = z + factor * change
         penalty = penalty + size * along + 0.5 * size * size * curve
     return w
 
@@ -193,7 +207,8 @@ def _newton(
 def _step(problem: _Problem, curvature: Array, gradient: Array, active: Array) -> Array:
     """The Newton steps of all columns by conjugate gradients; zeros for a column that is not active."""
     inverse = 1 / np.maximum(problem.diagonal(curvature), 1e-6)
-    step, r = np.zeros_like(gradient), -gradient * active.astype(np.float32)
+    step = np.zeros_like(gradient)
+    r = -gradient * active.astype(np.float32)
     d = inverse * r
     p = d.copy()
     rho = (r * d).sum(axis=0, dtype=np.float64)

@@ -64,15 +64,20 @@ class SupervisedLoop(Loop):
         **options: Any,
     ) -> None:
         super().__init__(network, **options)
-        recipe, settings = training_data.recipe, training_data.recipe.optimisation
-        self.training_data, self.seed, self.out_of_fold = training_data, seed, out_of_fold
+        recipe = training_data.recipe
+        settings = recipe.optimisation
+        self.training_data = training_data
+        self.seed = seed
+        self.out_of_fold = out_of_fold
         self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)
         self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
-        self.grad_clip, self.patience = settings.grad_clip, recipe.validation.patience
+        self.grad_clip = settings.grad_clip
+        self.patience = recipe.validation.patience
         self.has_accuracy = training_data.target.has_probabilities
         self.best = network.state()
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
-        self._epoch, self._batches = -1, list[NDArray[np.int64]]()
+        self._epoch = -1
+        self._batches: list[NDArray[np.int64]] = []  # of this epoch
         self.optimizer = Adam(
             network.parameters,
             frozenset({TABLE}) & network.parameters.keys(),
@@ -105,7 +110,8 @@ class SupervisedLoop(Loop):
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """The batches of an epoch, as row numbers."""
-        rows, recipe = self.training_data.epoch_rows, self.training_data.recipe
+        rows = self.training_data.epoch_rows
+        recipe = self.training_data.recipe
         lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
         rng = np.random.default_rng([self.seed, epoch])
         by_length = recipe.lstm.padding == "none"  # padded sequences are all of one length
@@ -117,7 +123,8 @@ class SupervisedLoop(Loop):
         """
         epoch, at = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._batches = epoch, self.batches(epoch)
+            self._epoch = epoch
+            self._batches = self.batches(epoch)
         rows = self._batches[at]
         size = self.communicator.size
         if size == 1:
@@ -180,8 +187,11 @@ class SupervisedLoop(Loop):
 
     def parameters(self, state: dict[str, Array]) -> dict[str, Array]:
         """The parameters of the network with the weights `state`, for a regression in the unit of the numbers."""
-        parameters, scaling = self.network.arrays(state), self.training_data.target_scaling
-        return parameters if scaling is None else scaling.fold(parameters)
+        parameters = self.network.arrays(state)
+        scaling = self.training_data.target_scaling
+        if scaling is None:
+            return parameters
+        return scaling.fold(parameters)
 
 
 def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
@@ -254,21 +264,23 @@ def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilo
     ops = network.ops()
     x = network.inputs(ops, batch)
     if batch.index is not None:  # (N, D); recorded once, for both losses
-        x, batch = ops.take(x, batch.index.astype(np.int64)), replace(batch, index=None)
+        x = ops.take(x, batch.index.astype(np.int64))
+        batch = replace(batch, index=None)
     plain = Variable(array_of(x))
     logits, loss = network.backward(batch, half, plain)
     perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))
     network.backward(batch, half, perturbed)
     if isinstance(x, Variable):  # channels are data
-        for part in (plain, perturbed):
-            x.accumulate(part.grad_or_zeros())
+        for inputs in (plain, perturbed):
+            x.accumulate(inputs.grad_or_zeros())
         ops.backward()
     return logits, loss
 
 
 def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: float) -> Array:
     """x + r (N, D) of the module's docstring, per sequence; r is 0 where the gradient (N, D) is."""
-    norm, gradient_norm = (_norms(values, lengths) for values in (x, gradient))  # (B, 1)
+    norm = _norms(x, lengths)  # (B, 1)
+    gradient_norm = _norms(gradient, lengths)
     scale = np.divide(epsilon * norm, gradient_norm, out=np.zeros_like(norm), where=gradient_norm > 0)
     perturbed: Array = gradient * np.repeat(scale, lengths, axis=0)
     perturbed += x

@@ -46,7 +46,8 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     sequences = list(encoding.encode_batch(texts))
     features = NgramFeatures.of(sequences, _ORDER, MIN_DF, (encoding.unknown,))
     targets = target.encode(flat(data.labels))
-    folds, used = cross_validation_folds(data, FOLDS, seed), np.ones(len(data), dtype=bool)
+    folds = cross_validation_folds(data, FOLDS, seed)
+    used = np.ones(len(data), dtype=bool)
     for _ in range(2):
         logits = np.zeros_like(targets)
         for train, held_out in folds:
@@ -55,12 +56,19 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
                 fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows)
                 logits[held_out] += PRIOR[scaling] / len(_SCALINGS) * features.logits(fitted, held_out)
         probabilities = data.target.probabilities(logits)
-        own, best = probabilities[np.arange(len(data)), data.labels], probabilities.argmax(axis=1)
-        order = np.argsort(own, kind="stable")
+        of_label = probabilities[np.arange(len(data)), data.labels]
+        best = probabilities.argmax(axis=1)
+        order = np.argsort(of_label, kind="stable")
         used[order[: len(data) // _LEFT_OUT]] = False
     names = data.classes
     return [
-        SuspectLabel(row, names[data.labels[row]], names[best[row]], round(float(own[row]), 6), excerpt_of(texts[row]))
+        SuspectLabel(
+            row=row,
+            label=names[data.labels[row]],
+            predicted=names[best[row]],
+            probability=round(float(of_label[row]), 6),
+            excerpt=excerpt_of(texts[row]),
+        )
         for row in order.tolist()
         if best[row] != data.labels[row]
     ]

@@ -49,11 +49,12 @@ class TrialFile:
             _wait_for_lock(file.fileno())
             for _ in self.read_logs(len(self._starts)):
                 pass  # the lines of other processes count
-            number, end = len(self._starts) - 1, self._starts[-1]
+            number = len(self._starts) - 1
+            end = self._starts[-1]
             file.truncate(end)
             file.seek(end)
-            for more, entry in enumerate(logs):
-                file.write(_line({**entry, _DIGEST: _digest(number + more, entry)}))
+            for entry_number, entry in enumerate(logs, start=number):
+                file.write(_line({**entry, _DIGEST: _digest(entry_number, entry)}))
             file.flush()
             os.fsync(file.fileno())
 

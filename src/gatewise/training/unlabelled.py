@@ -63,10 +63,14 @@ from gatewise.types import Array
 FOLDS = 5
 PROMPTS_L2 = 200.0  # of the logistic regression on features by prompts (docs/log)
 LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_standardised_glm`, shared_scale)
-OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
-EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
-ENTRIES_PER_PIECE, ROWS_PER_PIECE = 1 << 18, 1 << 13  # of a thread
-LSA_ORDER, LSA_MIN_DF = 3, 10  # of the n-grams; rarer ones tell more about the texts they are from than about others
+# Of the randomised SVD; with fewer of either the classifier is clearly worse.
+OVERSAMPLING = 20
+POWER_ITERATIONS = 8
+EPSILON = 1e-10  # squared singular values below this share of the largest are rounding errors of single precision
+ENTRIES_PER_PIECE = 1 << 18  # of a sparse matrix, that a thread multiplies at a time
+ROWS_PER_PIECE = 1 << 13  # of a dense one
+LSA_ORDER = 3  # of the n-grams
+LSA_MIN_DF = 10  # rarer n-grams tell more about the texts they are from than about others
 MAX_SOFT_LABELS = 10_000  # unlabelled texts that stacking labels: more take longer, and teach no more (docs/log)
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
@@ -81,7 +85,8 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     Texts that are among the labelled ones are left out: training texts have their label, and a validation text must not
     be trained on.
     """
-    settings, unlabelled = data.recipe.unlabelled, unlabelled.without(data.data)
+    settings = data.recipe.unlabelled
+    unlabelled = unlabelled.without(data.data)
     run.unlabelled = unlabelled.source
     sequences = [np.asarray(s) for s in data.preprocessor.encode_batch(unlabelled.texts)]
     if settings.teacher == "stacking":  # which needs the document vector of each text
@@ -92,31 +97,37 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     if not settings.student_epochs:
         return data
     most = MAX_SOFT_LABELS if settings.teacher == "stacking" else 0
-    query, found = subsampled(np.arange(len(sequences)), most), None
+    query = subsampled(np.arange(len(sequences)), most)
+    query_sequences = [sequences[n] for n in query]
+    predicted: Probabilities | None = None
     if settings.teacher == "stacking" and lsa is not None:
         run.callback.log(f"teacher: stacking, for {run.unlabelled}")
         if not current().rank:
-            found = stacked_predictions(data, sequences, lsa, query, run)
+            predicted = stacked_predictions(data, sequences, lsa, query, run)
     else:
         run.callback.log(f"teacher: a network, for {run.unlabelled}")
         if run.checkpoints is not None:
             run.checkpoints = run.checkpoints / "teacher"
             run.checkpoints.mkdir(exist_ok=True)
-        found = teach(data, [sequences[n] for n in query], run)
+        predicted = teach(data, query_sequences, run)
         run.checkpoints = run.folder.folder
     run.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
-    raw = current().share(b"" if found is None else found.astype(np.float32).tobytes())
-    soft_labels = np.frombuffer(raw, dtype=np.float32).reshape(len(query), -1)
-    return with_pseudo_labels(data, [sequences[n] for n in query], soft_labels.astype(np.float64))
+    # The first process predicts; the others receive its bytes.
+    raw = b"" if predicted is None else predicted.astype(np.float32).tobytes()
+    soft_labels = np.frombuffer(current().share(raw), dtype=np.float32).reshape(len(query), -1)
+    return with_pseudo_labels(data, query_sequences, soft_labels.astype(np.float64))
 
 
 def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_labels: Probabilities) -> TrainingData:
     """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
     one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[flat(data.labels)]  # (n, K)
-    weights, train = data.weights, data.train
+    weights = data.weights
     if weights is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
-        of_classes = np.ones(soft_labels.shape[1]) if data.class_weights is None else data.class_weights
-        scale = weights[train[0]] / of_classes[data.labels[train[0]]]
+        of_classes = np.ones(soft_labels.shape[1])
+        if data.class_weights is not None:
+            of_classes = data.class_weights
+        first = data.train[0]
+        scale = weights[first] / of_classes[data.labels[first]]
         weights = np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
     return replace(
         data,
@@ -154,8 +165,10 @@ def stacked_predictions(
     lsa: of the training part and all unlabelled texts (`lsa_of`).
     """
     train = data.epoch_rows
-    texts, targets = data.full(train) + unlabelled, data.targets(train)
-    labelled, further = np.arange(len(data.train)), np.arange(len(data.train), len(train))
+    texts = data.full(train) + unlabelled
+    targets = data.targets(train)
+    labelled = np.arange(len(data.train))
+    rule_labelled = np.arange(len(data.train), len(train))
 
     vectors = {"LSA": (lsa.document_vectors, LSA_L2)}
     prompted = prompted_vectors(data, texts, np.append(np.arange(len(train)), len(train) + query), run)
@@ -164,27 +177,29 @@ def stacked_predictions(
 
     def logits(fitted: NDArray[np.int64], rows: NDArray[np.int64]) -> Array:
         """(m, outputs, classifiers) of m rows, from a logistic regression on each kind of vectors of other rows."""
-        found = []
+        of_classifiers = []
         for of_texts, l2 in vectors.values():
             weight, bias = fit_standardised_glm(of_texts[fitted], targets[fitted], l2, shared_scale=True)
-            found.append(of_texts[rows] @ weight.T + bias)
-        return np.stack(found, axis=2)
+            of_classifiers.append(of_texts[rows] @ weight.T + bias)
+        return np.stack(of_classifiers, axis=2)
 
-    held_out, prior = np.zeros((len(labelled), targets.shape[1], len(vectors))), np.full(len(vectors), 1 / len(vectors))
+    held_out = np.zeros((len(labelled), targets.shape[1], len(vectors)))
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
-        held_out[held] = logits(np.append(fitted, further), held)
-    weights, shift = fit_glm(held_out, targets[labelled], L2, prior=prior, l2_shift=L2, lowest=0.0)
-    found = logits(np.arange(len(train)), len(train) + query) @ weights + shift
-    parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
-    run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {parts}")
-    return np.asarray(np.exp(log_probabilities(found)), dtype=np.float64)
+        held_out[held] = logits(np.append(fitted, rule_labelled), held)
+    mean = np.full(len(vectors), 1 / len(vectors))
+    weights, shift = fit_glm(held_out, targets[labelled], L2, prior=mean, l2_shift=L2, lowest=0.0)
+    stacked = logits(np.arange(len(train)), len(train) + query) @ weights + shift
+    shown = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
+    run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {shown}")
+    return np.asarray(np.exp(log_probabilities(stacked)), dtype=np.float64)
 
 
 def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
     """LSA of the training part, then of the unlabelled texts (full sequences), of which MAX_TEXTS at most. The
     validation set is not read. None where the recipe has no LSA, or where no n-gram is frequent enough.
     """
-    recipe, start = data.recipe, time.perf_counter()
+    start = time.perf_counter()
+    recipe = data.recipe
     if not recipe.uses_lsa:
         return None
     texts = data.full(data.epoch_rows) + subsampled(unlabelled, MAX_TEXTS)
@@ -193,7 +208,8 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
         return None
     denoise = recipe.unlabelled.teacher == "stacking"  # which is for few labels
     lsa = fit_lsa(features, recipe.unlabelled.lsa_components, denoise=denoise, seed=run.seed)
-    seconds, components = time.perf_counter() - start, counted(lsa.components.shape[1], "component")
+    seconds = time.perf_counter() - start
+    components = counted(lsa.components.shape[1], "component")
     run.callback.log(f"LSA: {components} of {counted(len(texts), 'text')} in {seconds:.1f} s")
     return lsa
 
@@ -201,7 +217,8 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
 def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     """The LSA classifier of the training part as an n-gram model. lsa: see `lsa_of`."""
     rows = data.epoch_rows
-    vectors, norms = lsa.document_vectors[: len(rows)], lsa.norms[: len(rows)]
+    vectors = lsa.document_vectors[: len(rows)]
+    norms = lsa.norms[: len(rows)]
     weight, bias = fit_standardised_glm(vectors, data.targets(rows), LSA_L2, shared_scale=True)
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(LSA_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
@@ -215,8 +232,11 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
     n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
     variance is 0. denoise: whether there is D. The result does not depend on the number of threads.
     """
-    keys, matrix, n = features.keys, features.matrix, features.matrix.shape[0]
-    size, width = (min(n_components + more, len(keys), n) for more in (0, OVERSAMPLING))
+    keys = features.keys
+    matrix = features.matrix
+    n = matrix.shape[0]
+    size = min(n_components, len(keys), n)
+    width = min(n_components + OVERSAMPLING, len(keys), n)
     df = np.bincount(matrix.indices, minlength=len(keys))
     idf = (np.log(n / df) ** 2).astype(np.float32)  # (K,)
     matrix.data[:] = 1
@@ -226,7 +246,8 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
 
     start = np.random.default_rng(seed).standard_normal((len(keys), width), dtype=np.float32)
     with one_blas_thread(), thread_pool(threads()) as run:
-        a, a_transposed = _product(matrix, run), _product(matrix.T.tocsr(), run)
+        a = _product(matrix, run)
+        a_transposed = _product(matrix.T.tocsr(), run)
         basis = _orthonormal(a(start), run)  # (n, width)
         for _ in range(POWER_ITERATIONS):
             basis = _orthonormal(a_transposed(basis), run)  # (K, width)
@@ -234,7 +255,9 @@ def fit_lsa(features: NgramFeatures, n_components: int, *, denoise: bool = False
         v = np.ascontiguousarray(_orthonormal(a_transposed(basis), run)[:, : size + 1])  # (K, C + 1)
         vectors = a(v)
     deviation = vectors.std(axis=0, dtype=np.float64)
-    noise = deviation[size] if denoise and width > size else 0.0  # with all directions there is no next one
+    noise = 0.0
+    if denoise and width > size:  # with all directions there is no next one
+        noise = deviation[size]
     share = noise / np.maximum(deviation[:size], max(noise, 1e-30))
     factor = (1 - share**2).astype(np.float32)
     return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
@@ -246,18 +269,20 @@ def _product(matrix: Any, run: ThreadMap) -> Callable[[Array], Array]:
     """
     from scipy.sparse import csr_matrix  # the extra [train]
 
-    edges, pieces = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, ENTRIES_PER_PIECE)), []
+    edges = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, ENTRIES_PER_PIECE))
+    pieces = []
     for first, last in zip(edges, [*edges[1:], matrix.shape[0]], strict=True):
         starts = matrix.indptr[first : last + 1]
         entries = slice(starts[0], starts[-1])
-        parts = (matrix.data[entries], matrix.indices[entries], starts - starts[0])  # views of the first two
-        pieces.append((slice(first, last), csr_matrix(parts, shape=(last - first, matrix.shape[1]))))
+        views = (matrix.data[entries], matrix.indices[entries], starts - starts[0])  # the last one is a copy
+        pieces.append((slice(first, last), csr_matrix(views, shape=(last - first, matrix.shape[1]))))
 
     def product(values: Array) -> Array:
         out = np.zeros((matrix.shape[0], values.shape[1]), dtype=np.float32)
 
         def multiply(piece: tuple[slice, Any]) -> None:
-            out[piece[0]] = piece[1] @ values
+            rows, rows_of_matrix = piece
+            out[rows] = rows_of_matrix @ values
 
         list(run(multiply, pieces))  # SciPy's sparse products release the GIL
         return out
@@ -276,7 +301,8 @@ def _orthonormal(y: Array, run: ThreadMap) -> Array:
         return np.asarray(rows.T @ rows)
 
     squares, r = np.linalg.eigh(sum(run(gram, pieces)))
-    squares, r = squares[::-1], r[:, ::-1]
+    squares = squares[::-1]
+    r = r[:, ::-1]
     kept = squares > EPSILON * squares[0]
     r = np.where(kept, r, 0) / np.sqrt(np.where(kept, squares, 1))
     r = r.astype(np.float32)
