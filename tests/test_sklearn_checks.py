@@ -55,13 +55,13 @@ NOT_FOR_TEXTS = {
 class _RowsAsTexts:
     """A text estimator that takes the matrices of the checks, each row as a text."""
 
-    def _rows(self, X: Any, **options: Any) -> Any:
+    def _rows(self, X: Any, schema: Any, **options: Any) -> Any:
         matrix = np.asarray(X, dtype=np.float64)
         if options["reset"]:
             self._width = matrix.shape[1]
         elif matrix.shape[1] != self._width:
             raise InputError(f"X has {matrix.shape[1]} columns, not {self._width}")
-        return super()._rows(as_texts(matrix), **options)  # type: ignore[misc]
+        return super()._rows(as_texts(matrix), schema, **options)  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]

@@ -148,7 +148,7 @@ REFUSED = [
     ("train none.csv --pretrained nowhere", "nowhere"),
     (f"train {CSV} --class-weight other=2", "no class 'other'"),
     (f"train {CSV} --validation none.csv", "none.csv"),
-    (f"train {CSV} --validation {{csv}} --group sentiment", "from the data, and one is given"),
+    (f"train {CSV} --validation {{csv}} --group sentiment", "groups has no effect with validation"),
     (f"train {CSV} --unlabelled {{lines}}", "does not use unlabelled texts; finetune, best, few-shot do, with rules"),
     (f"train {CSV} --rules {{csv}}", "rules label unlabelled texts, and there are none"),
     (f"train {CSV} --unlabelled {{lines}} --rules none.csv", "none.csv': not found"),

@@ -317,9 +317,11 @@ def _random_tokens(ensemble: Ensemble, rng: np.random.Generator, length: int) ->
 
 
 def _random_series(own: Any, rng: np.random.Generator, length: int) -> Array:
-    """A series (length, C) float32 like the training data; every third one has missing values."""
+    """A series (length, C) float32 like the training data; every third one has missing values, where the model takes
+    them.
+    """
     series = rng.normal(own.mean, own.std, (length, own.channels)).astype(np.float32)
-    if rng.integers(3) == 0:
+    if own.missing == "interpolate" and rng.integers(3) == 0:
         series[rng.random(series.shape) < rng.uniform(0, 1)] = np.nan
     return series
 

@@ -93,7 +93,7 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
     description |= {
         "format": FORMAT,
         "labels": list(model.classes),
-        "task": target.task,
+        "task": target.each.task,
         "outputs": target.outputs,
         "architecture": asdict(model.architecture),
         "preprocessor": model.preprocessor.to_files()[0],

@@ -12,6 +12,7 @@ _IMPORT = re.compile(r'^import \{([^}]+)\} from "(\.\.?/[\w./]+\.js)";$', re.MUL
 _DYNAMIC_IMPORT = re.compile(r'import\("(\.\.?/[\w./]+\.js)"\)')
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(//|/\*\*|\*/|\*(?: |$)).*\n", re.MULTILINE)
+_INDENT = re.compile(r"^\t+", re.MULTILINE)  # no text of a module spans lines; a notebook stores each output
 _UNREAD = re.compile(r"^(import|export) .*", re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ def _add_module(path: str, done: dict[str, str], importers: tuple[str, ...], swa
     exports = [name for _, name in _EXPORT.findall(source)]
     body = _IMPORT.sub(lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = {imported(found[2])};", source)
     body = _DYNAMIC_IMPORT.sub(lambda found: f"Promise.resolve({imported(found[1])})", body)
-    body = _EXPORT.sub(r"\1", _COMMENT.sub("", body))
+    body = _EXPORT.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", body)))
     if other := _UNREAD.search(body):
         raise ValueError(f"{path}: one script does not support {other[0]!r}")
     if "</script" in body.lower() or "<!--" in body:
