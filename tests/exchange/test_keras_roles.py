@@ -104,6 +104,22 @@ def test_pads_anywhere_are_skipped(keras: ModuleType, pooling: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_series_of_masked_steps_alone_is_refused(keras: ModuleType) -> None:
+    """Keras gives NaN for it, the mean of nothing."""
+    k = keras.layers
+    values = keras.Input((None, 2))
+    states = k.LSTM(5, return_sequences=True)(k.Masking(mask_value=-1.5)(values))
+    network = randomized(keras.Model(values, k.Dense(2)(k.GlobalAveragePooling1D()(states))), 4)
+    model = gw.from_keras(network)
+    x = np.random.default_rng(5).normal(size=(3, 7, 2)).astype(np.float32)
+    x[0, :3] = -1.5
+    np.testing.assert_allclose(model.logits(x), network.predict(x, verbose=0), rtol=0, atol=1e-5)
+    x[1] = -1.5
+    assert_refused("row 1: it has the mask value -1.5 at every step", model.logits, x)
+    assert_refused("the series: it has the mask value -1.5 at every step", model.trace, x[1])
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_row_that_is_reshaped_to_steps_is_a_series(keras: ModuleType) -> None:
     k = keras.layers
     rng = np.random.default_rng(2)

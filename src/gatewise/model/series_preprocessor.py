@@ -130,14 +130,28 @@ class SeriesPreprocessor:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
         refuse_file(inputs, "read_series({!r}).inputs")
         values = without_columns(inputs, self.columns.names)
-        rows = [self._unmasked(one) for one in series_of(values, layout, self.channels)]
+        every = series_of(values, layout, self.channels)
+        rows = [self._read(series, f"row {number}") for number, series in enumerate(every)]
         return rows_with_columns(rows, inputs, self.columns) if self.columns else rows
 
     def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
+        """The steps that are not masked."""
         if self.mask_value is None:
             return series
-        kept: NDArray[Any] = series[(np.asarray(series, np.float32) != np.float32(self.mask_value)).any(axis=1)]
-        return kept
+        is_masked = (np.asarray(series, np.float32) == np.float32(self.mask_value)).all(axis=1)
+        unmasked: NDArray[Any] = series[~is_masked]
+        return unmasked
+
+    def _read(self, series: NDArray[Any], name: str) -> NDArray[Any]:
+        """As `_unmasked`. name: of the series, for messages. Raises InputError where all steps are masked: Keras then
+        gives NaN, a mean of nothing, or the state before the first step.
+        """
+        unmasked = self._unmasked(series)
+        if len(series) and not len(unmasked):
+            raise InputError(
+                f"{name}: it has the mask value {self.mask_value:g} at every step, which the network leaves out"
+            )
+        return unmasked
 
     def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
         """What the members read of each of `rows`: (length, C) float32, or C + 1 channels with the mask; or windows."""
@@ -147,7 +161,7 @@ class SeriesPreprocessor:
 
     def row(self, item: Any) -> NDArray[Any]:
         """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
-        return self._unmasked(one_series(item, self.channels))
+        return self._read(one_series(item, self.channels), "the series")
 
     def encode(self, item: Any) -> Encoded:
         """One series, from any form that `row` takes, with display names of its steps."""
@@ -164,7 +178,7 @@ class SeriesPreprocessor:
         if type(item) is np.ndarray and item.dtype == np.float32 and item.ndim == 1 and np.isfinite(item).all():
             row = self.scaled(self._unmasked(item[None]))  # the checks of other forms take longer than the step
         else:
-            row = self.scaled(self.row([item]))
+            row = self.scaled(self._unmasked(one_series([item], self.channels)))
         if np.isnan(row).any():
             raise InputError(
                 f"step {step + 1}: a value is missing; a stream cannot interpolate it, because it does not know the "
