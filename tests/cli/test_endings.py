@@ -122,11 +122,13 @@ def _default_signals() -> None:
 def test_the_entry_point_sets_its_handlers_first() -> None:
     """Until then a signal ends Python itself, Ctrl-C with a traceback."""
     code = (
-        "import sys; before = {*sys.modules}; import gatewise.__main__ as start; loaded = {*sys.modules} - before; "
+        f"import os, sys; sys.path.insert(0, {str(Path(gw.__file__).parents[1])!r}); before = {{*sys.modules}}; "
+        "import gatewise.__main__ as start; loaded = {*sys.modules} - before; "
         "import signal; unset = signal.getsignal(2); start.end_on_signals(); "
         "print(unset is not start.end_at_once, signal.getsignal(2) is start.end_at_once, *sorted(loaded))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    # Without site, which loads os: the import hook of an editable installation loads modules of its own.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert loaded[:2] == ["True", "True"]
     light = {"__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "warnings"}

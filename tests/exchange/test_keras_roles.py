@@ -100,7 +100,7 @@ def test_pads_anywhere_are_skipped(keras: ModuleType, pooling: str) -> None:
     model = gw.from_keras(network)
     x = pads_anywhere(np.random.default_rng(1), 40, 30)
     np.testing.assert_allclose(model.logits(x.tolist()), network.predict(x, verbose=0), rtol=0, atol=1e-5)
-    assert_refused("row 1 has no word", model.logits, [[3, 0], [0, 0]])
+    assert_refused("row 1 has no token but pads", model.logits, [[3, 0], [0, 0]])
 
 
 @pytest.mark.usefixtures("quick")
