@@ -3,7 +3,7 @@
     python -m benchmarks.tables [--check | --print NAME]
 
 A marker is `<!-- benchmarks: NAME -->` or `<!-- accuracy: NAME -->`; the table ends at `<!-- end -->`. --check writes
-nothing and exits with 1 if a page differs from the results. Four tables of the benchmarks stand in no page of docs/:
+nothing and exits with 1 if a page differs from the results. The tables of SITE_TABLES stand in no page of docs/:
 `make docs` makes them for the site, and --print prints them.
 """
 
@@ -15,10 +15,12 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.accuracy import ROWS
 from benchmarks.machine import MAX_OTHER_LOAD, ROOT
+from benchmarks.site_tables import OTHER_TABLES
 from benchmarks.targets import TARGETS, Target, summary
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -188,17 +190,20 @@ _TABLES: dict[str, dict[str, Callable[[Results], str]]] = {
     },
 }
 
-SITE_TABLES = {
-    "avx2": _targets("avx2"),
-    "portable": _targets("portable"),
-    "times": _times,
-    "settings": _settings,
+
+def _of_full(table: Callable[[Results], str]) -> str:
+    """A table of the recorded benchmarks of speed."""
+    return table(json.loads((RESULTS / "full.json").read_text(encoding="utf-8")))
+
+
+# In Markdown, by the NAME of the marker `<!-- site: benchmark-NAME -->`.
+SITE_TABLES: dict[str, Callable[[], str]] = {
+    "avx2": partial(_of_full, _targets("avx2")),
+    "portable": partial(_of_full, _targets("portable")),
+    "times": partial(_of_full, _times),
+    "settings": partial(_of_full, _settings),
+    **OTHER_TABLES,
 }
-
-
-def site_table(name: str) -> str:
-    """One of SITE_TABLES from the recorded results, in Markdown."""
-    return SITE_TABLES[name](json.loads((RESULTS / "full.json").read_text(encoding="utf-8")))
 
 
 def rendered(page: str, results: Mapping[str, Results]) -> str:
@@ -218,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--print", choices=SITE_TABLES, dest="name", help="print this table of the site and exit")
     options = parser.parse_args(arguments)
     if options.name is not None:
-        print(site_table(options.name))
+        print(SITE_TABLES[options.name]())
         return 0
     check = options.check
     outdated = []

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import tempfile
-from functools import partial
 from importlib import import_module
 from inspect import ismodule
 from pathlib import Path
@@ -23,7 +22,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from benchmarks.tables import SITE_TABLES, site_table
+from benchmarks.tables import SITE_TABLES
 from gatewise.cli import COMMANDS, program
 from trust.registry import ATTACKS
 from trust.results import read, table
@@ -34,7 +33,7 @@ PAGES = {"start.md": "README.md", **{name: name for name in ("CHANGELOG.md", "CO
 # What stands in the place of the marker `<!-- site: NAME -->` of a page.
 TABLES = {
     "attacks": lambda: table(read(), ATTACKS.values()),
-    **{f"benchmark-{name}": partial(site_table, name) for name in SITE_TABLES},
+    **{f"benchmark-{name}": table for name, table in SITE_TABLES.items()},
 }
 LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
 _EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)

@@ -1,5 +1,7 @@
 """The figures of docs/benchmarks.md are those of the results; contenders that compute something else are refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,17 @@ TOLERANCES = dict.fromkeys(("gatewise", "peer"), TOLERANCE)
 
 def test_the_pages_are_up_to_date() -> None:
     assert tables.main(["--check"]) == 0
+
+
+def test_every_table_of_the_site_stands_at_one_marker_and_has_rows() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in sorted((tables.ROOT / "docs").glob("*.md"))]
+    markers = re.findall(r"^<!-- site: benchmark-([a-z0-9-]+) -->$", "\n".join(pages), re.MULTILINE)
+    assert sorted(markers) == sorted(tables.SITE_TABLES)
+    for name, table in tables.SITE_TABLES.items():
+        header, rule, *rows = table().splitlines()
+        assert rows, name
+        assert {line.count(" | ") for line in (header, *rows)} == {header.count(" | ")}, name
+        assert set(rule) <= set("|-: "), name
 
 
 def test_every_target_names_a_case_and_two_of_its_contenders() -> None:
