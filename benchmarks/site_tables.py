@@ -119,6 +119,21 @@ def _forecast_gain() -> str:
     return _markdown(header, rows)
 
 
+# Tables that a benchmark printed at the commit which its page names.
+_RECORDED = (
+    "amx",
+    "explain-speed",
+    "faithfulness-fast",
+    "faithfulness-tutorial",
+    "few-labels",
+    "imported",
+    "independent-sentences",
+    "rules",
+    "serving",
+    "serving-attributions",
+    "training-steps",
+)
+
 OTHER_TABLES: dict[str, Callable[[], str]] = {
     "own-data-text": _own_text,
     "own-data-series": _own_series,
@@ -126,8 +141,5 @@ OTHER_TABLES: dict[str, Callable[[], str]] = {
     "forecast": _forecast,
     "forecast-gain": _forecast_gain,
     "published": partial(_of_csv, ROOT / "benchmarks" / "published.csv"),
-    "independent-sentences": partial(_of_csv, RESULTS / "independent_sentences.csv"),
-    "faithfulness-tutorial": partial(_of_csv, RESULTS / "faithfulness_tutorial.csv"),
-    "faithfulness-fast": partial(_of_csv, RESULTS / "faithfulness_fast.csv"),
-    "explain-speed": partial(_of_csv, RESULTS / "explain_speed.csv"),
+    **{name: partial(_of_csv, RESULTS / f"{name.replace('-', '_')}.csv") for name in _RECORDED},
 }

@@ -170,17 +170,8 @@ def _minutes(found: list[dict[str, Any]]) -> str:
     return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
-def _accuracy_environment(results: Results) -> str:
-    every = [one for seeds in results["rows"].values() for one in seeds.values()]
-    found = {(one["machine"]["processor"], one["machine"]["cores"]) for one in every}
-    machines = [f"{processor}, {cores} core{'s' * (cores > 1)}" for processor, cores in sorted(found)]
-    versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
-    dates = sorted({one["date"][:10] for one in every})
-    return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
-
-
 _TABLES: dict[str, dict[str, Callable[[Results], str]]] = {
-    "accuracy": {"rows": _accuracy, "environment": _accuracy_environment},
+    "accuracy": {"rows": _accuracy},
     "benchmarks": {
         "sentence": _sentence,
         "targets": _targets(None),
