@@ -126,6 +126,7 @@ _RECORDED = (
     "faithfulness-fast",
     "faithfulness-tutorial",
     "few-labels",
+    "gate-shares",
     "imported",
     "independent-sentences",
     "rules",
