@@ -18,6 +18,7 @@ from benchmarks.independent_sentences import (
     table_of,
     worst,
 )
+from benchmarks.tables import SITE_TABLES
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from tests.refusals import assert_refused
@@ -80,8 +81,12 @@ def test_the_published_figures_are_those_of_the_bundled_model() -> None:
     saved = [one for one in model.metadata.evaluations if one.data.startswith(ALL)]
     assert [(one.data, one.n) for one in saved] == [(one.data, one.n) for one in found]
     assert [one.accuracy for one in saved] == pytest.approx([one.accuracy for one in found])
+    header, _, *rows = table_of(found)
+    published, _, *published_rows = SITE_TABLES["independent-sentences"]().splitlines()
+    assert [published, *published_rows] == [header, *rows]
     page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-    assert "\n".join(table_of(found)) in page
+    right = round(found[0].accuracy * found[0].n)
+    assert f"\n{right} of {found[0].n} are right: {found[0].accuracy:.3f} (" in page
 
 
 def test_each_capability_is_counted_by_itself() -> None:
