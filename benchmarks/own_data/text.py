@@ -1,4 +1,4 @@
-"""The default and scikit-learn on texts: the table of docs/accuracy.md.
+"""The default and scikit-learn on texts: a table of the site.
 
 Each run has a process of its own. Seconds are those of fitting and predicting, imports done: one tiny fit comes first.
 CPU seconds are those of all threads. Peak memory (RSS) is that of the whole process, with imports and data.
