@@ -59,10 +59,10 @@ bench: .venv/dev.stamp .venv-peers/stamp
 	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement benchmarks/requirements-peers.txt
 	touch $@
 
-# The modules of the page and their tests. The wheels of oxlint and oxfmt contain programs; neither needs Node. oxlint
+# The modules of the page and their tests, and the script of the site; .editorconfig has their style. The wheels of oxlint and oxfmt contain programs; neither needs Node. oxlint
 # takes folders and no patterns: of a pattern it finds nothing and succeeds.
-JAVASCRIPT := 'src/**/*.js' 'tests/**/*.mjs'
-JAVASCRIPT_FOLDERS := src tests
+JAVASCRIPT := 'docs/*.js' 'src/**/*.js' 'tests/**/*.mjs'
+JAVASCRIPT_FOLDERS := docs src tests
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from typing import Any
 import griffe
 from click.testing import CliRunner
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -90,6 +91,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     text = _TABLE.sub(lambda marker: TABLES[marker[1]](), _LINK.sub(moved, markdown))
     return text.replace("\n", f"\n\n{LESSON}", 1) if page.file.src_uri == "README.md" else text
+
+
+@event_priority(-100)  # after the search plugin, which writes the index
+def on_post_build(config: MkDocsConfig) -> None:
+    """The index and the worker of the search as scripts, which a page may load where the site is opened as files.
+
+    The theme loads the index so, docs/offline-search.js the worker.
+    """
+    site = Path(config.site_dir)
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    (site / "search" / "search_index.js").write_text(f"var __index = {index}", encoding="utf-8")
+    [worker] = site.glob("assets/javascripts/workers/search.*.min.js")
+    code = json.dumps(worker.read_text(encoding="utf-8"))
+    (site / "search" / "worker.js").write_text(f"window.searchWorker = {code};\n", encoding="utf-8")
 
 
 def _linked(home: Path, text: str) -> list[Path]:

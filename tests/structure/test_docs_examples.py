@@ -137,7 +137,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert "<td>step_tutorial_2</td>" in benchmarks
     assert "<!-- site:" not in attacks + benchmarks
     page = (tmp_path / "reference/gatewise.html").read_text(encoding="utf-8")
-    assert '<script src="../iframe-worker.js">' in page, "the search of a site that is opened as files"
+    assert '<script src="../offline-search.js">' in page, "the search of a site that is opened as files"
     assert "unpkg.com" not in page
     assert _found_by_search(tmp_path / "cell.html", "forget gate") > 0
 

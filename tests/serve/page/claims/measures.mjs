@@ -449,8 +449,7 @@ export const MEASURES = {
 			[0, 16, 99].flatMap((k) => {
 				const parts = model.network.preactivations(lstm, k, t);
 				return ["i", "f", "o"].map(
-					(gate) =>
-						run[gate][t * H + k] - 1 / (1 + Math.exp(-(parts[gate].x + parts[gate].h + parts[gate].bias))),
+					(gate) => run[gate][t * H + k] - 1 / (1 + Math.exp(-(parts[gate].x + parts[gate].h + parts[gate].bias))),
 				);
 			}),
 		);
@@ -479,12 +478,7 @@ export const MEASURES = {
 		return probability - 1 / (1 + Math.exp(-logit));
 	}),
 	tutorialParameters: () => [
-		largest([
-			88_588 * 32 - 2_834_816,
-			4 * H * (32 + H + 1) - 53_200,
-			H + 1 - 101,
-			model.info.vocabSizeBefore - 88_588,
-		]),
+		largest([88_588 * 32 - 2_834_816, 4 * H * (32 + H + 1) - 53_200, H + 1 - 101, model.info.vocabSizeBefore - 88_588]),
 	],
 	rowsInTheModel: () => [model.info.vocabSize],
 	productsRaise: perExample((ids) => {
@@ -495,8 +489,7 @@ export const MEASURES = {
 			Array.from(
 				h,
 				(value, k) =>
-					Math.sign(run.probability - sigmoid(run.logit - weight[k] * value)) ===
-					Math.sign(weight[k] * value),
+					Math.sign(run.probability - sigmoid(run.logit - weight[k] * value)) === Math.sign(weight[k] * value),
 			),
 		);
 	}),
@@ -510,8 +503,7 @@ export const MEASURES = {
 		return [
 			[1, -1].reduce(
 				(count, sign) =>
-					count +
-					logits.slice(1).filter((logit, n) => sureness(sign * logit) > sureness(sign * logits[n])).length,
+					count + logits.slice(1).filter((logit, n) => sureness(sign * logit) > sureness(sign * logits[n])).length,
 				0,
 			),
 		];
@@ -552,9 +544,7 @@ export const MEASURES = {
 	prefixOfSeries: perSeed((seed) => {
 		const { network, x } = randomNetwork(seed);
 		const logits = prefixLogits(network, forward(network, x));
-		return largest(
-			range(1, 7).map((steps) => logits[steps - 1] - forward(network, x.subarray(0, 3 * steps)).logit),
-		);
+		return largest(range(1, 7).map((steps) => logits[steps - 1] - forward(network, x.subarray(0, 3 * steps)).logit));
 	}),
 	learnedSeries: perSeriesStart((seed) => learnSeries(seed).accuracy),
 	swapped: perSeriesStart((seed) => {
