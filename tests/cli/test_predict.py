@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from gatewise.cli.text_lines import open_lines, table_header
 from gatewise.data import read_texts
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.model.model import Model
 from gatewise.storage.streams import split_lines
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv, read_rows
@@ -206,7 +206,7 @@ def test_all_commands_read_the_same_lines(tmp_path: Path, end: str) -> None:
     lines = ["one\u2028and\x0cone\x85", "two", " three ", "four"]
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode())
-    with RowReader.open(path, Columns(), lines=open_lines) as reader:  # predict, explain, export-page
+    with RowReader.open(path, TableColumns(), lines=open_lines) as reader:  # predict, explain, export-page
         assert [row.input for row in reader] == lines
     assert read_texts([str(path)]).texts == lines  # pretrain, train --unlabelled
 

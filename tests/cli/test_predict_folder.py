@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.cli.text_lines import open_lines
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.model.model import Model
 from gatewise.scorer import Scorer
 from gatewise.target import ClassificationTarget
@@ -196,10 +196,10 @@ def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) ->
     write_inputs(inputs, "jsonl")
     Path("lines.txt").write_text("\n\n".join(TEXTS), encoding="utf-8")
     paths = ["in/a.csv", "in/a.jsonl", "lines.txt"]
-    with RowReader.open(paths[:2], Columns(("review",))) as reader:
+    with RowReader.open(paths[:2], TableColumns(("review",))) as reader:
         reader.chosen = lambda file, row: (file, row) in {(0, 699), (1, 0), (1, 4)}
         assert [row.values["n"] for row in reader] == ["a699", "a0", "a4"]
-    with RowReader.open(paths[2:], Columns(), lines=open_lines) as reader:
+    with RowReader.open(paths[2:], TableColumns(), lines=open_lines) as reader:
         reader.chosen = lambda file, row: row in (2, 4)
         assert [row.input for row in reader] == TEXTS[1:3]
         assert reader.n_bad == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.data import read_table
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.errors import DataError
 from gatewise.target import words_of
 from tests.refusals import assert_refused
@@ -15,7 +15,7 @@ from tests.refusals import assert_refused
 def sentences(path: Path, content: str) -> list[tuple[list[str], list[str]]]:
     """The words and labels of each sentence."""
     path.write_text(content, encoding="utf-8")
-    with RowReader.open(path, Columns(label=("label",), task="tagging")) as reader:
+    with RowReader.open(path, TableColumns(label=("label",), task="tagging")) as reader:
         rows = reader.read()
     return list(zip(map(words_of, rows.inputs), rows.labels or [], strict=True))
 
@@ -65,7 +65,7 @@ def test_what_nothing_tells_is_refused(tmp_path: Path, name: str, content: str, 
 def test_a_column_of_words_alone(tmp_path: Path) -> None:
     """As a file to predict has it: there is no label that could tell."""
     (tmp_path / "a.conll").write_text("#tag\nis\n\n# a comment\n#x\n", encoding="utf-8")
-    with RowReader.open(tmp_path / "a.conll", Columns()) as reader:
+    with RowReader.open(tmp_path / "a.conll", TableColumns()) as reader:
         assert [row.input for row in reader] == ["#tag is", "#x"]
 
 

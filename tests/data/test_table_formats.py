@@ -18,7 +18,7 @@ from pyarrow import feather, parquet
 
 from gatewise.cli.table_writer import write_table
 from gatewise.data import read_table, tables
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.errors import DataError, MissingExtra
 from gatewise.storage import json_records
 from tests.data.files import read, write
@@ -294,7 +294,7 @@ def test_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
             csv_lines = "".join(f"{row['text']},{row['label']}\n" for row in rows)
             path.write_text("text,label\n" + csv_lines * 5 if name == "a.csv" else lines * 5)
         tracemalloc.start()
-        with RowReader.open(path, Columns()) as reader:
+        with RowReader.open(path, TableColumns()) as reader:
             assert sum(1 for _ in reader) == 5_000
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

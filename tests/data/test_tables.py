@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.data import Unlabelled, imdb, imdb_texts, read_folder, read_table, read_texts
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.errors import DataError, DataWarning
 from tests.data.files import read, write, write_folder
 from tests.refusals import assert_refused
@@ -283,7 +283,7 @@ def test_bad_json_records_before_the_first_good_one(tmp_path: Path, first: str, 
     with open(out, encoding="utf-8", newline="") as file:
         assert [row["line"] for row in csv.DictReader(file)] == ["1", "3"]
     chosen = []
-    with RowReader.open(path, Columns(), skip_bad_rows=out) as reader:
+    with RowReader.open(path, TableColumns(), skip_bad_rows=out) as reader:
         reader.chosen = lambda _, row: bool(chosen.append(row)) or row == 3
         assert [row.input for row in reader] == ["y"]
     assert (chosen, reader.n_bad) == ([0, 1, 2, 3], 0)

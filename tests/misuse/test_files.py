@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 import gatewise as gw
 from gatewise.cli.inputs import check_text
-from gatewise.data.columns import Columns, RowReader
+from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.errors import DataError, InputError
 from gatewise.storage import expansion
 from tests.cli.conftest import Run
@@ -106,7 +106,7 @@ def test_a_small_file_that_becomes_a_large_one(case: str, tmp_path: Path, monkey
     assert pa.total_allocated_bytes() < before + (20 << 20)
     if size > 1:  # the others take seconds
         monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "1000000")
-        with RowReader.open(tmp_path / name, Columns()) as reader:
+        with RowReader.open(tmp_path / name, TableColumns()) as reader:
             assert next(iter(reader)).input
     monkeypatch.setenv("GATEWISE_MAX_EXPANSION", "much")
     fail_with(lambda: gw.data.read_table(tmp_path / name), "must be a whole number, not 'much'", InputError)

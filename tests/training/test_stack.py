@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from gatewise.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, Loss
 from gatewise.members.ngrams import Ngrams
-from gatewise.training.dense_solver import Ridge, fit_glm, fit_standardised_glm, loss_of, ridge_of_sums, ridge_sums
+from gatewise.training.dense_solver import Ridge, fit_glm, fit_standardised_glm, ridge_of_sums, ridge_sums, row_losses
 from gatewise.training.network_data import TargetScaling
 from gatewise.training.stack import FittedMember, stack
 from gatewise.types import Array, Task
@@ -81,7 +81,7 @@ def test_shared_weights_are_the_optimum(task: Task, outputs: int, l2_shift: floa
 
     def loss(w: Array, c: Array) -> float:
         penalty = l2 @ np.square(w - prior) + (l2_shift or 0.0) * np.square(c).sum()
-        return float(weight @ loss_of(x @ w + c, y, LOSSES[task])[0] + variance * penalty / 2)
+        return float(weight @ row_losses(x @ w + c, y, LOSSES[task])[0] + variance * penalty / 2)
 
     w, c = fit_glm(x, y, l2, loss=LOSSES[task], prior=prior, l2_shift=l2_shift, lowest=lowest, sample_weight=weight)
     assert (w[2] == 0) if lowest == 0 else (w[2] < 0)
@@ -203,7 +203,7 @@ def test_many_rows_calibrate_and_few_do_no_harm() -> None:
             one, two, targets = right(n)
             found = stack([fitted(one), fitted(two)], targets)
             z = found.weights[0] * new[0] + found.weights[1] * new[1] + found.shift
-            losses = (loss_of(one, truth, CROSS_ENTROPY)[0].mean() for one in (z, new[0] + new[1]))
+            losses = (row_losses(one, truth, CROSS_ENTROPY)[0].mean() for one in (z, new[0] + new[1]))
             worse.append(np.subtract(*losses))
         assert np.mean(worse) < 0.015, "about the expected loss of three free parameters on a hundred rows"
         assert max(worse) < 0.06

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.input_versions import InputChanged, InputVersions
 from gatewise.cli.inputs import batches
 from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
-from gatewise.data.columns import RowReader, TableRow
+from gatewise.data.row_reader import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, reason
 from gatewise.storage.atomic import sweep, write_once

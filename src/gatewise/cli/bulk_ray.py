@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.bulk import ROWS_PER_FILE, STATE, added_names, check_folder
 from gatewise.cli.input_versions import InputVersions
 from gatewise.cli.sources import TableOptions
-from gatewise.data.columns import table_paths
+from gatewise.data.row_reader import table_paths
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
 from gatewise.errors import DataError, GatewiseError, InputError, counted, quote, reason, required, warn
 from gatewise.model import bundled

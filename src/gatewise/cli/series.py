@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from gatewise.data.columns import TableRow
 from gatewise.data.frames import find_column
+from gatewise.data.row_reader import TableRow
 from gatewise.errors import DataError, InputError, counted, quote, warn
 
 if TYPE_CHECKING:

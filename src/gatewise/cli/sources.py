@@ -16,7 +16,7 @@ from gatewise.errors import DataError, InputError, quote
 if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader
     from gatewise.data import Labelled, Rows, Splits
-    from gatewise.data.columns import RowReader
+    from gatewise.data.row_reader import RowReader
     from gatewise.data.schema import RowSchema
     from gatewise.model.model import Model
     from gatewise.types import ColumnNames
@@ -70,7 +70,7 @@ class TableOptions:
         Raises InputError for an option, or a file, that is for models of the other kind.
         """
         from gatewise.cli.text_lines import open_lines
-        from gatewise.data.columns import Columns, RowReader, table_paths
+        from gatewise.data.row_reader import RowReader, TableColumns, table_paths
 
         model = self.model
         assert model is not None
@@ -93,7 +93,7 @@ class TableOptions:
         named: Any = {**model.preprocessor.columns.names_by_type, "schema": model.preprocessor.columns}
         if labelled:
             named |= {"label": self.labels, "label_separator": self.label_separator, "time": self.time}
-        columns = Columns(self.texts, task=model.task, **named)
+        columns = TableColumns(self.texts, task=model.task, **named)
         with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
             yield reader
 

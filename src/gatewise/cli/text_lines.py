@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gatewise.data.tables import DELIMITER_NAMES, Read, Skip, Table, sample_rows
 from gatewise.errors import DataError, InputError, quote, warn
-from gatewise.storage.streams import STDIN, Stream
+from gatewise.storage.streams import STDIN, FileStream
 
 _KNOWN = {"text", "label"}  # the columns that are read where no option names others
 _NAME = re.compile(r"[^\W\d][\w\-./#%()]*( [\w\-./#%()]+){0,2}")  # up to three words, no space around them
@@ -21,7 +21,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
     InputError. Only what has arrived is looked at, without waiting for more. Raises DataError for a file that is not
     UTF-8 or has no text.
     """
-    stream = Stream(source)
+    stream = FileStream(source)
     stream.check_text()
     refuse_tables = refuse_tables and str(source) == STDIN
     if refuse_tables:
@@ -52,7 +52,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
     return Table(stream, ("text",), ("text",), read)
 
 
-def _refuse_table(stream: Stream, begin: str) -> None:
+def _refuse_table(stream: FileStream, begin: str) -> None:
     """Raises InputError if the text, the begin of a stream, is that of a table."""
     how = "to read it as a table, name its text column: --text {}; if each line is a text, add --lines"
     if _JSON.match(begin):

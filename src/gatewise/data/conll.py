@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gatewise.errors import counted, quote
-from gatewise.storage.streams import Stream, split_lines
+from gatewise.storage.streams import FileStream, split_lines
 from gatewise.target import join_words
 
 _UNIVERSAL = ("id", "text", "lemma", "label", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -32,7 +32,7 @@ class ConllReader:
     nothing tells.
     """
 
-    stream: Stream
+    stream: FileStream
     universal: bool
     columns: list[str] = field(default_factory=list)
     _has_tabs: bool = False  # between the fields of the first word

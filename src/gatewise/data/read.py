@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.columns import Columns, RowReader, table_paths
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
+from gatewise.data.row_reader import RowReader, TableColumns, table_paths
 from gatewise.data.rows import Rows
 from gatewise.data.schema import RowSchema
 from gatewise.data.tables import CONLL, TABLES, table_suffix
@@ -61,7 +61,7 @@ def read_table(
     task = task if label_separator is None else task or "multilabel"
     if task is None and {table_suffix(one) for one in table_paths(path)} <= {*CONLL}:
         task = "tagging"
-    columns = Columns(
+    columns = TableColumns(
         several(text),
         several(label),
         numeric=several(numeric),
@@ -145,7 +145,7 @@ def read_series(
         "task": task if task == "tagging" else None,
         "schema": schema,
     }
-    wanted = Columns((), *names, label_if_there=label_if_there, **own)
+    wanted = TableColumns((), *names, label_if_there=label_if_there, **own)
     with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
         rows = reader.read()
     if not rows.inputs:
@@ -251,7 +251,7 @@ def read_texts(
         elif not path.exists() and not glob.has_magic(source):
             raise DataError(f"{quote(path, 200)}: not found")
         elif table_suffix(path):
-            with RowReader.open(path, Columns(several(text))) as reader:
+            with RowReader.open(path, TableColumns(several(text))) as reader:
                 texts = reader.read().inputs
         elif path.suffix.lower() == ".txt":
             texts, noun = [line for line in split_lines(_read_file(path, _MAX_LINES)) if line.strip()], "line"

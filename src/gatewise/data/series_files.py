@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.columns import is_numbering, trim
 from gatewise.data.frames import find_column
 from gatewise.data.inputs import series_of
 from gatewise.data.labels import class_order
+from gatewise.data.row_reader import is_numbering, trim
 from gatewise.data.rows import Rows
 from gatewise.data.schema import LARGEST, NUMBER
 from gatewise.errors import DataError, InputError, counted, quote

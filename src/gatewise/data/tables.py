@@ -18,7 +18,7 @@ from gatewise.data.conll import ConllReader
 from gatewise.data.frames import find_column
 from gatewise.errors import DataError, InputError, counted, printable, quote, required
 from gatewise.storage.json_records import json_records
-from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, Stream, split_lines
+from gatewise.storage.streams import COMPRESSED, NOT_UTF_8, STDIN, FileStream, split_lines
 from gatewise.storage.strict_json import parse_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -47,7 +47,7 @@ class Table:
     file, by `keys`. first_line: of the header or of the first good record. delimiter: of a CSV file.
     """
 
-    stream: Stream
+    stream: FileStream
     columns: tuple[str, ...]
     keys: tuple[str, ...]
     rows: Callable[[Skip], Read]
@@ -122,7 +122,7 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
     if not suffix and str(source) != STDIN:
         compressed = f", and of text formats with {' or '.join(COMPRESSED)}"
         raise DataError(f"{quote(source, 200)}: the name must end in one of {' '.join(TABLES)}{compressed}")
-    stream = Stream(source)
+    stream = FileStream(source)
     try:
         if suffix in ARROW:
             return _open_arrow(stream, suffix)
@@ -151,7 +151,7 @@ def long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
+def _open_csv(stream: FileStream, delimiter: str | None, standard: str) -> Table:
     sample = stream.peek().decode("utf-8", "replace")
     if of_excel := re.match(r'("?)sep=(.)\1\r?\n', sample):  # its first line may name the delimiter
         stream.raw.readline()
@@ -246,7 +246,7 @@ def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     return rows
 
 
-def _open_json(stream: Stream) -> Table:
+def _open_json(stream: FileStream) -> Table:
     records = json_records(stream)
 
     def parsed(line: int, raw: bytes) -> tuple[int, dict[str, Any] | str]:
@@ -278,7 +278,7 @@ def _open_json(stream: Stream) -> Table:
     return Table(stream, tuple(row), tuple(row), rows, examples=[row], first_line=line)
 
 
-def _open_conll(stream: Stream, universal: bool) -> Table:
+def _open_conll(stream: FileStream, universal: bool) -> Table:
     """A CoNLL file: a row per sentence, with the cells of `ConllReader`."""
     reader = ConllReader(stream, universal)
     sentences = reader.sentences()
@@ -294,7 +294,7 @@ def _open_conll(stream: Stream, universal: bool) -> Table:
     return Table(stream, tuple(reader.columns), tuple(reader.columns), rows, examples=examples, first_line=first[0])
 
 
-def _open_arrow(stream: Stream, suffix: str) -> Table:
+def _open_arrow(stream: FileStream, suffix: str) -> Table:
     from gatewise.storage.arrow_buffers import check_arrow  # other tables do without
     from gatewise.storage.expansion import Expansion, check_parquet, values_size
 

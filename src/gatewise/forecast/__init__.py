@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gatewise.model.folder import kind_of, read_folder
+from gatewise.model.folder import kind_of, open_folder
 from gatewise.types import Precision
 
 
@@ -19,7 +19,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     parameters are read-only. precision: of the matrix products of the LSTM, see `LSTM`. Raises ModelFileError naming
     the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    folder = read_folder(path)
+    folder = open_folder(path)
     if kind_of(folder) == "forecaster":
         from gatewise.forecast.forecaster import Forecaster  # a model does without
 

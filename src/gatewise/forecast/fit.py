@@ -68,7 +68,7 @@ def fit(data: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed:
     # What the members read before the held-out windows: effects and shifts come from the values before these windows.
     targets_before = [plan.before(values)[:, 0] for values in data.values]
     effects_before = fit_effects(targets_before, data.future, _main(seasons))
-    series, subtracted, _ = prepare(data, effects_before, _main(seasons))
+    series, subtracted, _ = clean_series(data, effects_before, _main(seasons))
     before = [plan.before(values) for values in series]
     shortest = min(map(len, before))
     seasons = tuple(m for m in seasons if m < shortest)
@@ -96,7 +96,7 @@ def fit(data: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed:
     held_out = HeldOut(actual, actual + unit * combined, actual + unit * residuals[naive], scale, plan.stride)
     # The members on all values.
     effects = fit_effects([values[:, 0] for values in data.values], data.future, main)
-    series, _, notes = prepare(data, effects, main)
+    series, _, notes = clean_series(data, effects, main)
     # Without a weight the LSTM is kept for its gates, as it was before the held-out windows.
     final: list[WindowMember] = [lstm]
     if weights[0]:
@@ -154,7 +154,7 @@ def _best_autoregression(tried: Sequence[Candidate], residuals: Array) -> Transf
     return tried[min(linear, key=error.__getitem__)].transform
 
 
-def prepare(
+def clean_series(
     data: SeriesSet, effects: Array, season: int, purpose: str = "fit"
 ) -> tuple[list[Array], list[Array], list[str]]:
     """The series (n_s, C) as the members read them; what was subtracted from the target (n_s,) besides its outliers:

@@ -475,7 +475,7 @@ class Forecaster:
         """The series as the members read them, as many of the last values as these need. data: as for `predict`."""
         if data is None:
             return self.series
-        from gatewise.forecast.fit import prepare
+        from gatewise.forecast.fit import clean_series
 
         roles = self.series.roles
         newer = series_set(data, replace(roles, static=()), self.series.calendar)
@@ -499,7 +499,7 @@ class Forecaster:
             with_statics.append(np.concatenate([values, statics.repeat(len(values), axis=0)], axis=1))
         newer = replace(newer, values=with_statics, statics=self.series.statics, roles=roles)
         season = self.seasons[0] if self.seasons else 1
-        prepared, _, changes = prepare(newer, self.effects[numbers], season, "forecast")
+        prepared, _, changes = clean_series(newer, self.effects[numbers], season, "forecast")
         notes = [*newer.notes, *changes][:_MOST_NOTES]
         if notes:
             warn(f"newer values: {'; '.join(notes)}")

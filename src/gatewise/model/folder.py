@@ -26,7 +26,7 @@ FORMAT = 2  # of a model folder; gatewise 0.1 before the members were stored apa
 HISTORY = "history.jsonl"
 
 
-def read_folder(path: str | Path | None) -> Folder:
+def open_folder(path: str | Path | None) -> Folder:
     """The files of a folder, of a repository on the Hub ("hf://..."), or of the bundled model (None), checked against
     their manifest. Raises ModelFileError.
     """

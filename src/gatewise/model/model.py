@@ -24,7 +24,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, read_folder
+from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, open_folder
 from gatewise.model.predictor import Predictor
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from gatewise.explain.units import UnitsReport
     from gatewise.metrics import AnyEvaluation
     from gatewise.model.stream import Stream
-    from gatewise.nn.network import Network as TorchNetwork
+    from gatewise.nn.network import TorchNetwork
 
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = {"format", "kind", "target", "preprocessor", "members", "shift", "metadata"}
@@ -345,14 +345,14 @@ class Model(Predictor):
 
     def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
         """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see
-        `gatewise.nn.network.Network`. It takes what `preprocessor.encode_batch` returns, padded at the end.
+        `gatewise.nn.network.TorchNetwork`. It takes what `preprocessor.encode_batch` returns, padded at the end.
 
         network_only: the LSTM alone, without its weight and the other members. Raises InputError for a member without a
         torch module, such as convolutions, and for binary gates; MissingExtra without torch.
         """
-        from gatewise.nn.network import Network
+        from gatewise.nn.network import TorchNetwork
 
-        return Network(self.ensemble.alone() if network_only else self.ensemble)
+        return TorchNetwork(self.ensemble.alone() if network_only else self.ensemble)
 
     def to_keras(self, *, network_only: bool = False) -> Any:
         """The LSTM as a keras.Model that gives equal logits and runs without gatewise. `model.to_keras().save(path)`
@@ -434,4 +434,4 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `LSTM`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    return Model.from_folder(read_folder(path), precision)
+    return Model.from_folder(open_folder(path), precision)

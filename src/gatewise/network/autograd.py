@@ -103,7 +103,7 @@ class RowGradient(NamedTuple):
     values: Array
 
 
-class Table(Variable):
+class EmbeddingTable(Variable):
     """A table (V, D) of which a batch reads few rows: its gradient is kept by row, not as an array of mostly zeros."""
 
     def __init__(self, value: Array) -> None:

@@ -19,7 +19,7 @@ from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.losses import log_probabilities
-from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, sum_of
+from gatewise.network.autograd import EmbeddingTable, RecordingOps, RowGradient, Variable, sum_of
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
 from gatewise.network.ops import array_of
@@ -90,13 +90,13 @@ class LanguageModel(Trainable):
         ops = RecordingOps(kernel, dropout=Dropout(self.dropout, piece.rng))
         other = DIRECTIONS[1 - DIRECTIONS.index(direction)]
         named = {name: value for name, value in self.parameters.items() if f".{other}." not in name}
-        variables = {name: Table(value) if name == TABLE else Variable(value) for name, value in named.items()}
+        variables = {name: EmbeddingTable(value) if name == TABLE else Variable(value) for name, value in named.items()}
         h, states = self._hidden(ops, variables, direction, piece.tokens, piece.states)
         h, weight = _same_mask_at_every_step(ops, h, len(piece.tokens)), variables[f"decoder.{direction}.weight"]
         x = ops.project(h, weight, np.zeros(len(weight.value), dtype=weight.value.dtype))  # (N, D)
         targets = piece.targets.reshape(-1).astype(np.int64)
         table, bias = variables[TABLE], variables["decoder.bias"]
-        assert isinstance(table, Table)
+        assert isinstance(table, EmbeddingTable)
         loss = sampled_softmax(x, table, bias, targets, candidates, log_expected, kernel)
         ops.backward()
         return loss, gradients_of(variables), states

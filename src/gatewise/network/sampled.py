@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels.interface import Kernel
-from gatewise.network.autograd import Table, Variable
+from gatewise.network.autograd import EmbeddingTable, Variable
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB
 
@@ -38,7 +38,7 @@ class Sampler:
 
 def sampled_softmax(
     x: Variable,
-    weight: Table,
+    weight: EmbeddingTable,
     bias: Variable,
     targets: NDArray[np.int64],
     candidates: NDArray[np.int64],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.kernels.interface import Kernel
 from gatewise.network.architecture import Architecture
-from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable
+from gatewise.network.autograd import EmbeddingTable, RecordingOps, RowGradient, Variable
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
 from gatewise.network.forward import features, head, inputs
@@ -74,7 +74,7 @@ class Network(Trainable):
         for name, array in parameters.items():
             kept = array if name != TABLE or self.trainable_rows is None else array[self.trainable_rows]
             own = np.array(kept, dtype=dtype, order="C")
-            self.variables[name] = Table(own) if name == TABLE else Variable(own)
+            self.variables[name] = EmbeddingTable(own) if name == TABLE else Variable(own)
         self.parameters = {name: variable.value for name, variable in self.variables.items()}
 
     def backward(self, batch: Batch, loss_of: LossOf, x: Variable | None = None) -> tuple[Array, float]:
@@ -139,6 +139,6 @@ class Network(Trainable):
 def gradients_of(variables: Mapping[str, Variable]) -> Gradients:
     """The gradients by name; of tables by row."""
     return {
-        name: variable.row_gradient() if isinstance(variable, Table) else variable.grad_or_zeros()
+        name: variable.row_gradient() if isinstance(variable, EmbeddingTable) else variable.grad_or_zeros()
         for name, variable in variables.items()
     }

@@ -1,4 +1,4 @@
-"""`Network`: the network of a model on torch.nn.LSTM."""
+"""`TorchNetwork`: the network of a model on torch.nn.LSTM."""
 
 # TorchScript reads every comment on types, so that `torch.jit.is_scripting`, which torch does not export, has none.
 # mypy: disable-error-code="attr-defined"
@@ -92,7 +92,7 @@ class Layer(torch.nn.Module):
         return both.sum(0) if self.merge == "sum" else both.mean(0) if self.merge == "mean" else both.prod(0)
 
 
-class Network(torch.nn.Module):
+class TorchNetwork(torch.nn.Module):
     """embedding -> torch.nn.LSTM of each layer and direction -> pooling -> dense layers, and the other members of the
     ensemble.
 

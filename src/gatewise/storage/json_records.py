@@ -4,19 +4,19 @@ import re
 from collections.abc import Iterator
 
 from gatewise.errors import DataError
-from gatewise.storage.streams import Stream
+from gatewise.storage.streams import FileStream
 
 _MAX_OBJECT = 64 << 20  # bytes of a record
 
 
-def json_records(stream: Stream) -> Iterator[tuple[int, bytes]]:
+def json_records(stream: FileStream) -> Iterator[tuple[int, bytes]]:
     """(line, bytes) of each record; the records are not parsed. Raises DataError for a list that is not closed, for
     what is not separated by one comma, and for a record of more than 64 MB.
     """
     return _json_list(stream) if stream.peek().lstrip()[:1] == b"[" else _json_lines(stream)
 
 
-def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
+def _json_lines(stream: FileStream) -> Iterator[tuple[int, bytes]]:
     number = 0
     while True:
         with stream.errors():
@@ -35,7 +35,7 @@ _GAP = re.compile(rb"[ \t\n\r,]*")
 _PARTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
 
 
-def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
+def _json_list(stream: FileStream) -> Iterator[tuple[int, bytes]]:
     """(line, bytes) of each element of a JSON list, found by its brackets, without the whole list in memory."""
     buffer, at, number = b"", 0, 1
     opened, first = False, True

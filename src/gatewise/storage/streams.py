@@ -33,7 +33,7 @@ _MAX_LINE = 64 << 20  # bytes
 _PEEK = 1 << 16  # bytes
 
 
-class Stream:
+class FileStream:
     """An opened file, or stdin for "-". raw: the decompressed bytes. line: the number of the last line that was read.
 
     problem: the line that is not UTF-8 or contains a NUL byte, and what is wrong with it, until it is set to None.

@@ -84,7 +84,7 @@ def fit_glm(
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
 
     def objective(theta: Array) -> tuple[float, Array]:
-        losses, dz = loss_of((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, loss)
+        losses, dz = row_losses((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, loss)
         dz *= weight[:, None]
         gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
         change = theta - start
@@ -125,7 +125,7 @@ def fit_standardised_glm(
     return np.ascontiguousarray(weight, dtype=np.float32), (bias - weight @ mean).astype(np.float32)
 
 
-def loss_of(z: Array, y: Array, loss: Loss) -> tuple[Array, Array]:
+def row_losses(z: Array, y: Array, loss: Loss) -> tuple[Array, Array]:
     """Loss (n,) of logits z (n, outputs) against targets y (n, outputs), see `fit_glm`; its gradient (n, outputs)."""
     losses, gradient = loss(z, y)
     half = 0.5 if loss.has_unit else 1.0
@@ -141,7 +141,7 @@ def calibrated(
     weights, shift = fit_glm(
         values, targets, l2, loss=loss, prior=prior, l2_shift=l2, lowest=0.0, sample_weight=sample_weight
     )
-    losses, _ = loss_of(values @ weights + shift, targets, loss)
+    losses, _ = row_losses(values @ weights + shift, targets, loss)
     return weights, shift, losses
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gatewise.errors import InputError
-from gatewise.model.folder import kind_of, read_folder
+from gatewise.model.folder import kind_of, open_folder
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import KIND, PretrainedLM
@@ -92,7 +92,7 @@ class Pretrained:
 def opened(pretrained: Any) -> PretrainedLM | Model:
     """The model, that of a folder, or "bundled". Raises as `Pretrained.of`."""
     if isinstance(pretrained, str | Path):
-        folder = read_folder(None if str(pretrained) == BUNDLED else pretrained)
+        folder = open_folder(None if str(pretrained) == BUNDLED else pretrained)
         return PretrainedLM.from_folder(folder) if kind_of(folder) == KIND else Model.from_folder(folder)
     if not isinstance(pretrained, PretrainedLM | Model):
         raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(pretrained).__name__}")

@@ -1,4 +1,4 @@
-"""`Columns`: what the columns of a table hold. `RowReader`: the rows of files as those columns, in bounded memory."""
+"""`TableColumns`: what the columns of a table hold. `RowReader`: rows of files as these columns, in bounded memory."""
 
 import glob
 import os
@@ -33,7 +33,7 @@ _BATCH = 256  # rows that are converted at once
 
 
 @dataclass(frozen=True)
-class Columns(ColumnNames):
+class TableColumns(ColumnNames):
     """Which columns of a table hold what, by name.
 
     text: of a table of texts; () for series. label: none for unlabelled rows; several for several numbers, or for
@@ -244,7 +244,7 @@ class RowReader:
     """
 
     paths: list[str]
-    columns: Columns
+    columns: TableColumns
     delimiter: str | None = None
     skipped: "BadRowList | None" = None
     lines: Callable[[str], Table] | None = None
@@ -263,7 +263,7 @@ class RowReader:
     def open(
         cls,
         path: str | Path | Sequence[str | Path],
-        columns: Columns,
+        columns: TableColumns,
         delimiter: str | None = None,
         skip_bad_rows: str | Path | None = None,
         **options: Any,
@@ -315,7 +315,7 @@ class RowReader:
 
             of_lines = None if table_suffix(path) else self.lines
             self.table = table = open_table(path, self.delimiter) if of_lines is None else of_lines(path)
-            columns = (self.columns if of_lines is None else Columns(table.columns)).found_in(table)
+            columns = (self.columns if of_lines is None else TableColumns(table.columns)).found_in(table)
             if self.skipped is not None:
                 self.skipped.add()  # not before the input, without which the list of an earlier run stays
             read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))
