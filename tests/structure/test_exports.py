@@ -5,7 +5,7 @@ import importlib
 import inspect
 
 import pytest
-from source_tree import trees
+from source_tree import module_of, trees
 
 
 def listed(tree: ast.Module) -> list[str] | None:
@@ -31,6 +31,35 @@ def test_all_names_public_things_once() -> None:
             assert not private, f"{path}: {private} are private and exported"
             missing = [node.name for node in public(tree) if node.name not in names]
             assert not missing, f"{path}: {missing} are public and not in __all__: add them, or begin them with '_'"
+
+
+LAZY = {
+    module_of(path): tree
+    for path, tree in trees().items()
+    if path.name == "__init__.py"
+    and any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_a_lazy_package_shows_its_public_names(name: str) -> None:
+    """An editor and `dir` show what `__getattr__` imports, and nothing else."""
+    package = importlib.import_module(name)
+    assert sorted(dir(package)) == sorted(package.__all__)
+    assert all(getattr(package, public) is not None for public in package.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        package.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_type_checkers_see_the_names_of_a_lazy_package(name: str) -> None:
+    """The imports under TYPE_CHECKING are those of `__getattr__`, so that the tests of imports count them."""
+    package, checked = importlib.import_module(name), set()
+    for node in LAZY[name].body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            checked = {alias.asname for each in node.body if isinstance(each, ast.ImportFrom) for alias in each.names}
+    at_import = {alias.asname for node in LAZY[name].body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {public for public in package.__all__ if public not in at_import | {"Encoding"}} <= checked
 
 
 @pytest.mark.parametrize("name", ["gatewise", *(f"gatewise.{one}" for one in ("data", "explain", "nn", "sklearn"))])

@@ -1,12 +1,23 @@
 """Imports go down: the levels are the table "Package levels" of CONTRIBUTING.md, and no import closes a circle."""
 
+import ast
 import re
 import sys
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from source_tree import ROOT, imported_modules, imports, imports_at_import_time, trees
+from source_tree import (
+    COMPUTED_IMPORTS,
+    ROOT,
+    constant_names,
+    imported_modules,
+    imports,
+    imports_at_import_time,
+    is_import_module,
+    module_of,
+    trees,
+)
 
 SERVE = {"fastapi", "httptools", "prometheus_client", "pydantic", "pydantic_core", "starlette", "uvicorn"}
 MOST_LEVELS = 11
@@ -25,10 +36,6 @@ LEVEL = {unit.removesuffix(".py"): level for level, units in enumerate(levels())
 
 def unit_of(path: Path) -> str:
     return path.parts[0].removesuffix(".py")
-
-
-def module_of(path: Path) -> str:
-    return ".".join(("gatewise", *path.with_suffix("").parts)).removesuffix(".__init__")
 
 
 def test_the_table_names_every_unit_once() -> None:
@@ -54,11 +61,34 @@ def test_imports_go_down() -> None:
 
 
 def test_no_imports_form_a_circle() -> None:
-    """Every import counts, inside functions and under TYPE_CHECKING too; a circle is a CycleError that shows it."""
+    """Every import counts, inside functions, under TYPE_CHECKING and by `import_module` too; a circle is a CycleError
+    that shows it.
+    """
     modules = {module_of(path) for path in trees()}
-    found = {module_of(path): imported_modules(tree, modules) for path, tree in trees().items()}
+    found = {module_of(path): imported_modules(path, tree, modules) for path, tree in trees().items()}
     del found["gatewise"]  # it shows every public name, and no module imports it
     TopologicalSorter(found).prepare()
+
+
+def test_computed_imports_are_listed() -> None:
+    """`import_module` of a computed name hides an import from the other tests, so each has a reason."""
+    computing = set()
+    for path, tree in trees().items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and is_import_module(node)]
+        if any(not constant_names(call) for call in calls):
+            computing.add(path.as_posix())
+    assert computing == set(COMPUTED_IMPORTS)
+
+
+def test_import_module_counts_as_an_import() -> None:
+    """In each form in which it can be written, and with a constant name in place of a statement."""
+    forms = ("import_module({})", "importlib.import_module({})", "il.import_module({}, 'x')", "__import__({})")
+    for form in forms:
+        tree = ast.parse(f"def later():\n    return {form.format(repr('gatewise.explain.render.html'))}.result_html")
+        assert imports(tree) == [("gatewise.explain.render.html", 2)]
+        assert imported_modules(Path("x.py"), tree, {"gatewise.explain.render.html"}) == {
+            "gatewise.explain.render.html"
+        }
 
 
 def test_torch_is_for_nn_and_for_several_processes() -> None:

@@ -5,8 +5,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
-from gatewise.text import TokenEncoding
-from gatewise.text.encoding import encoding_from
+from gatewise.text import TokenEncoding, encoding_from
 from gatewise.text.respelling import respelt
 from tests.refusals import assert_refused
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, InputError, ModelFileError, quote, required
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.member import kind_named
+from gatewise.members.kinds import kind_named
 from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.network.batch import truncate

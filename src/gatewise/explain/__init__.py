@@ -6,6 +6,8 @@ Names are imported on first use, so that an explanation loads nothing that it do
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gatewise.explain.display import register_html_renderer
+
 if TYPE_CHECKING:
     from gatewise.explain.attribution import METHODS as METHODS, method_named as method_named
     from gatewise.explain.attribution.integrated_gradients import IntegratedGradients as IntegratedGradients
@@ -36,3 +38,17 @@ def __getattr__(name: str) -> Any:
         if name in names.split():
             return getattr(import_module(f"gatewise.{module}"), name)
     raise AttributeError(f"module 'gatewise.explain' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def _render_html(result: Any) -> str:
+    """The fragment of a notebook. The renderer is imported when a notebook displays the first result."""
+    from gatewise.explain.render.html import result_html
+
+    return result_html(result)
+
+
+register_html_renderer(_render_html)

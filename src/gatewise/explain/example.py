@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.explain.display import Displayed
 from gatewise.members.contributions import has_contributions, unit_contributions
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
@@ -40,7 +40,7 @@ else:
             return example.__dict__.setdefault(self.compute.__name__, self.compute(example))
 
 
-class Example:
+class Example(Displayed):
     """One sequence of T steps (after truncation) through one model, whose LSTM may be clamped.
 
     ensemble: the members of the model. sequence (length, ...): token ids or channels, before truncation. names: a name
@@ -77,9 +77,6 @@ class Example:
     def __len__(self) -> int:
         """T, the number of steps that the LSTM reads."""
         return len(self.rows)
-
-    def _repr_html_(self) -> str:
-        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     def __repr__(self) -> str:
         return f"Example({len(self)} {self.ensemble.token_noun}s, {self.truncated} truncated)"

@@ -7,7 +7,6 @@ how faithful the method is to the model.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from gatewise.errors import printable
 from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.method import Attribution, Method, Part, attribute
+from gatewise.explain.display import Displayed
 from gatewise.explain.example import Example
 from gatewise.target import Target, TargetScore
 from gatewise.types import Array, Faithfulness
@@ -46,7 +46,7 @@ class ColumnScore(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Explanation(Attribution):
+class Explanation(Displayed, Attribution):
     """How much each step contributed to a prediction: to a logit, or for regression to the predicted number. Scores,
     channels and parts are those of an `Attribution`.
 
@@ -104,9 +104,6 @@ class Explanation(Attribution):
         steps = [f"{printable(step, 20):<20} {score:+.4f}" for step, score in zip(self.steps, self.scores, strict=True)]
         head = f"{printable(self.decision, 200)}, {self.probability_note}; method {self.method}".replace(", ;", ";")
         return "\n".join([head, *sums, *steps])
-
-    def _repr_html_(self) -> str:
-        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     @property
     def decision(self) -> str:

@@ -6,10 +6,10 @@ that was never trained under that change.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from gatewise.errors import InputError, counted, quote
+from gatewise.explain.display import Displayed
 from gatewise.explain.example import Example
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.target import Target
@@ -18,7 +18,7 @@ from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Intervention:
+class Intervention(Displayed):
     """One example before and after a change. changes: the change in words; clamps: the clamps in it.
 
     Both explain the same score. They have the same steps unless words were replaced.
@@ -28,9 +28,6 @@ class Intervention:
     after: Example
     changes: tuple[str, ...]
     clamps: tuple[Clamp, ...] = ()
-
-    def _repr_html_(self) -> str:
-        return str(import_module("gatewise.explain.render.html").result_html(self))  # it imports this module
 
     @property
     def of(self) -> Target:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, quote
+from gatewise.members.kinds import kind_named
 from gatewise.members.lstm import LSTM
-from gatewise.members.member import Inputs, Member, kind_named
+from gatewise.members.member import Inputs, Member
 from gatewise.ragged import Ragged
 from gatewise.target import Target
 from gatewise.types import Array

@@ -1,13 +1,13 @@
 """`Member`: what gives logits for sequences. A model is the weighted sum of its members (`gatewise.members.ensemble`).
 
-A new kind of member is one subclass with a `kind` of its own, and one fit in `gatewise.training.members`.
+A new kind of member is one subclass with a `kind` of its own (`gatewise.members.kinds`), and one fit in
+`gatewise.training.members`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -153,21 +153,8 @@ class Member(ABC):
         return np.zeros(0, dtype=np.int64)
 
 
-BUILT_IN = ("lstm", "ngrams", "columns", "convolutions", "autoregression", "window_lstm", "naive", "ets", "theta")
-"""The kinds that gatewise has; each is a module of this package, which is imported on first use."""
-
 KINDS: dict[str, type[Member]] = {}
-"""The kinds of members that are imported, by name."""
-
-
-def kind_named(name: object) -> type[Member]:
-    """The kind of this name. Raises InputError for an unknown one."""
-    if name in BUILT_IN and name not in KINDS:
-        import_module(f"gatewise.members.{name}")
-    if not isinstance(name, str) or name not in KINDS:
-        known = ", ".join(dict.fromkeys([*BUILT_IN, *KINDS]))
-        raise InputError(f"config.json: no kind of member is called {quote(name, 40)}; there are {known}")
-    return KINDS[name]
+"""The kinds of members whose classes exist, by name; see `gatewise.members.kinds`."""
 
 
 def check_entry(entry: dict[str, Any], needed: Iterable[str], optional: Iterable[str], kind: str) -> None:

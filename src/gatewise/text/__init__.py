@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gatewise.text.encoding import KINDS, Encoded as Encoded, encoding_from as encoding_from
+from gatewise.text.encoding import Encoded as Encoded
+from gatewise.text.kinds import KINDS, encoding_from as encoding_from
 
 if TYPE_CHECKING:
     from gatewise.text.index import IndexEncoding as IndexEncoding
@@ -35,3 +36,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gatewise.text' has no attribute {name!r}")
     module = next((module for module, encoding in KINDS.items() if encoding == name), "keras")
     return getattr(import_module(f"gatewise.text.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

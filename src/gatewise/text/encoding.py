@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.errors import InputError
 from gatewise.types import Array
-
-KINDS = {
-    "index": "IndexEncoding",
-    "keras": "KerasEncoding",
-    "spaces": "SpaceEncoding",
-    "subwords": "SubwordEncoding",
-    "tokenizer": "TokenizerEncoding",
-    "tokens": "TokenEncoding",
-}
-"""The class of each kind, in the module of the kind's name. A model has one kind, so only that one is imported."""
 
 
 class Encoded(NamedTuple):
@@ -62,11 +51,3 @@ def checked_texts(texts: Iterable[str], limit: int | None = None) -> Iterator[st
         except InputError as error:
             raise InputError(f"row {number}: {error}") from None
         yield text
-
-
-def encoding_from(config: Any, read: Callable[[str], bytes]) -> Any:
-    """The encoding that `to_files` wrote. read(name): the bytes of a file. Raises ModelFileError for anything else."""
-    kind = config.get("kind") if isinstance(config, Mapping) else None
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ModelFileError(f"encoding: kind must be one of {', '.join(KINDS)}, not {quote(kind)}")
-    return getattr(import_module(f"gatewise.text.{kind}"), KINDS[kind]).from_files(config, read)

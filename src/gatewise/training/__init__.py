@@ -34,3 +34,7 @@ def __getattr__(name: str) -> Any:
         if name in names.split():
             return getattr(import_module(f"gatewise.training.{module}"), name)
     raise AttributeError(f"module 'gatewise.training' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +20,9 @@ from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model
 from gatewise.ragged import shaped_like
 from gatewise.storage.folder import Folder
+from gatewise.training import members as member_fits
 from gatewise.training.calibration import calibration_report
-from gatewise.training.members import Run, fit_members
+from gatewise.training.members import Run
 from gatewise.training.processes import current
 from gatewise.training.run import Interrupted
 from gatewise.training.stack import FittedMember, Stack, Threshold, choose_thresholds, stack
@@ -103,6 +106,29 @@ def teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
         return None
     teacher = teacher.with_lstm(kernel=data.recipe.kernel())
     return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(sequences))), dtype=np.float64)
+
+
+def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
+    """Fit the members of the recipe and the columns, the LSTM first: `fit(data, run)` of each module of
+    `gatewise.training.members`, which returns None where the data allow no such member. All processes fit the LSTM
+    together, the first one the others.
+    """
+    kinds = ["lstm"]
+    if not current().rank:
+        kinds += _other_kinds(data)
+    fitted = [import_module(f"gatewise.training.members.{kind}").fit(data, run) for kind in kinds]
+    return [member for member in fitted if member is not None]
+
+
+def _other_kinds(data: TrainingData) -> list[str]:
+    """The kinds with a fit but the LSTM, in the order of the alphabet, without those that the recipe turns off."""
+    sizes = {
+        "columns": len(data.preprocessor.columns),
+        "convolutions": data.recipe.convolutions.features,
+        "ngrams": data.recipe.ngrams.order,
+    }
+    names = sorted(module.name for module in pkgutil.iter_modules(member_fits.__path__))
+    return [name for name in names if name != "lstm" and sizes.get(name) != 0]
 
 
 def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:

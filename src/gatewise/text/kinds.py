@@ -1,0 +1,25 @@
+"""The kinds of encodings by the names that config.json has. A model has one kind, so only that one is imported."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from gatewise.errors import ModelFileError, quote
+
+KINDS = {
+    "index": "IndexEncoding",
+    "keras": "KerasEncoding",
+    "spaces": "SpaceEncoding",
+    "subwords": "SubwordEncoding",
+    "tokenizer": "TokenizerEncoding",
+    "tokens": "TokenEncoding",
+}
+"""The class of each kind, in the module of the kind's name."""
+
+
+def encoding_from(config: Any, read: Callable[[str], bytes]) -> Any:
+    """The encoding that `to_files` wrote. read(name): the bytes of a file. Raises ModelFileError for anything else."""
+    kind = config.get("kind") if isinstance(config, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFileError(f"encoding: kind must be one of {', '.join(KINDS)}, not {quote(kind)}")
+    return getattr(import_module(f"gatewise.text.{kind}"), KINDS[kind]).from_files(config, read)
