@@ -111,6 +111,13 @@ def rows_per_input(values: NDArray[Any] | Ragged) -> Lengths:
     return values.lengths if isinstance(values, Ragged) else np.ones(len(values), dtype=np.intp)
 
 
+def rows_at(values: NDArray[Any] | Ragged, steps: NDArray[np.intp]) -> NDArray[Any]:
+    """The row (n, ...) of step `steps[b]` of each input b; an array, which has one row per input, as it is."""
+    if not isinstance(values, Ragged):
+        return values
+    return np.asarray(values.values[starts_of(values.lengths) + steps])
+
+
 def shaped_like(rows: NDArray[Any], like: NDArray[Any] | Ragged) -> NDArray[Any] | Ragged:
     """The rows (N, ...) by input where `like` is, else the rows themselves."""
     return like.with_values(rows) if isinstance(like, Ragged) else rows

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise._version import __version__
 from gatewise.data.frames import check_index, frame_names, is_frame
-from gatewise.data.inputs import convert_inputs, series_of
+from gatewise.data.inputs import convert_series, convert_texts, series_of
 from gatewise.data.labelled import Labelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
@@ -217,7 +217,7 @@ class _Texts(_Rows):
 
     def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
         text = several(getattr(self, "text", None) or ())
-        rows = convert_inputs(without_columns(X, schema.names), "text", name="X", columns=text)
+        rows = convert_texts(without_columns(X, schema.names), name="X", columns=text)
         rows = self._with_columns(rows, X, schema)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
@@ -249,7 +249,7 @@ class _Series(_Estimator):
         if reset:
             for name in ("feature_names_in_", "n_features_in_"):
                 self.__dict__.pop(name, None)
-        return convert_inputs(X, "series", name="X", layout=self.layout, channels=channels)
+        return convert_series(X, name="X", layout=self.layout, channels=channels)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

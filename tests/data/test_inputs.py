@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from gatewise.data import Labelled
-from gatewise.data.inputs import convert_inputs, describe_series, one_series, series_of
+from gatewise.data.inputs import convert_inputs, convert_series, convert_texts, describe_series, one_series, series_of
 from gatewise.errors import InputError
 from tests.refusals import assert_refused
 
@@ -97,8 +97,8 @@ def test_the_kind_expected_is_the_kind_checked_and_the_list_given_is_not_changed
     given = [np.str_("a"), "b"]
     assert convert_inputs(given) is not given
     assert type(given[0]) is np.str_
-    assert_refused("row 0 is a list, not a text", convert_inputs, [[1.0, 2.0]], kind="text")
-    assert_refused("row 0 is a text", convert_inputs, TEXTS, kind="series")
+    assert_refused("row 0 is a list, not a text", convert_texts, [[1.0, 2.0]])
+    assert_refused("row 0 is a text", convert_series, TEXTS)
 
 
 def test_two_columns_of_one_name_are_refused() -> None:

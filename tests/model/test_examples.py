@@ -58,7 +58,11 @@ def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:
 
 def test_data_of_another_task_is_refused() -> None:
     data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), target_of(("a", "b")))
-    assert_refused("the data is for classification, the model's task is regression", number_model().with_examples, data)
+    assert_refused(
+        "the model was trained for regression, and the labels of the data are for classification",
+        number_model().with_examples,
+        data,
+    )
 
 
 def test_cards_say_what_is_predicted() -> None:

@@ -162,14 +162,14 @@ class BulkPrediction:
             write_table(out, output.columns, header=output.header, schema=table.schema, escape=self.escape) as writer,
             _progress() or nullcontext() as progress,
         ):
-            task = progress and progress.add_task("", total=1.0 if self.reader.done is not None else None)
+            bar = progress and progress.add_task("", total=1.0 if self.reader.done is not None else None)
             for batch in itertools.chain([begun], joined):
                 writer.write(batch)
                 self.n += len(batch)
-                if progress and task is not None:
+                if progress and bar is not None:
                     rate = self.n / max(time.monotonic() - self.began, 1e-3)
                     text = f"{counted(self.n, 'row')}  {rate:,.0f} rows/s"
-                    progress.update(task, completed=self.reader.done or 0.0, description=text)
+                    progress.update(bar, completed=self.reader.done or 0.0, description=text)
             end()
 
     def _check_rows(self) -> None:

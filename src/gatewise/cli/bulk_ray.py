@@ -45,7 +45,7 @@ def predict_with_ray(model: Model, given: Any, table_options: TableOptions) -> t
     DataError for inputs, outputs and addresses that do not fit, MissingExtra without Ray.
     """
     out, workers, every = Path(given.out), given.workers, given.probabilities == "all"
-    if model.architecture.inputs == "channels":
+    if not model.preprocessor.format.in_a_cell:
         raise InputError("--ray is for texts, and the model reads series")
     if table_options.skip_bad_rows is not None:
         raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")

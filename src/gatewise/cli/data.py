@@ -80,18 +80,11 @@ def findings(part: Labelled) -> list[str]:
 
     from gatewise.training.data_checks import different_labels, imbalance, single_rows
 
-    found = [single_rows(part), different_labels(part, np.arange(len(part))), imbalance(part)]
+    problems = [single_rows(part), different_labels(part, np.arange(len(part))), imbalance(part)]
     if repeated := len(part) - len(np.unique(part.keys)):
-        found.append(f"{repeated:,} of {len(part):,} rows are equal to an earlier one")
-    if part.kind == "series":
-        steps = min(map(len, part.inputs))
-        values = np.stack([series[:steps] for series in part.inputs])  # (n, steps, channels)
-        constant = np.argwhere((values == values[:1]).all(axis=0))
-        found += [
-            f"step {step + 1} of channel {channel} is {values[0, step, channel]:.6g} in each series"
-            for step, channel in constant[:5].tolist()
-        ]
-    return [one for one in found if one]
+        problems.append(f"{repeated:,} of {len(part):,} rows are equal to an earlier one")
+    problems += part.input_kind.findings(part.inputs)
+    return [problem for problem in problems if problem]
 
 
 def _suspect_labels(part: Labelled) -> list[Any]:

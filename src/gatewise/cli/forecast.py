@@ -86,7 +86,7 @@ def forecast(given: Any) -> None:
     written = []
     for name, columns in forecasts.items():
         columns[time] = [show_time(at, form) for at in columns[time]]
-        named = {} if series.names == ("series",) else {id: name}
+        named = {} if series.is_unnamed else {id: name}
         for row in zip(*columns.values(), strict=True):
             cells = (float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row)
             written.append({**named, **dict(zip(columns, cells, strict=True))})

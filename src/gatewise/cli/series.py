@@ -65,9 +65,10 @@ def check_series(model: Model, rows: Rows) -> None:
     """
     path = rows.file
     ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
-    if ucr and model.task != "regression" and (other := sorted(set(rows.labels or ()) - set(model.classes))):
+    unknown = model.target.unknown_names(rows.labels or ()) if ucr else []
+    if unknown:
         raise InputError(
-            f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
+            f"{path}: the first column is the class, but the model has no class {quote(unknown[0], 40)}; if the file "
             "has no classes, add --label ''"
         )
     channels = rows.inputs[0].shape[1] if rows.inputs else model.channels

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from gatewise.data.row_reader import RowReader
     from gatewise.data.schema import RowSchema
     from gatewise.model.model import Model
-    from gatewise.types import ColumnNames
+    from gatewise.types import ColumnNames, Task
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
-_OF_TABLES = tuple(name for name in COLUMNS if name not in ("task", "series"))
+_OF_ALL_SOURCES = ("task", "series")  # a folder of texts has a task too; what it cannot have, its reader says
+_OF_TABLES = tuple(name for name in COLUMNS if name not in _OF_ALL_SOURCES)
 
 
 def is_series(source: str) -> bool:
@@ -48,7 +49,7 @@ class TableOptions:
     label: Sequence[str] = ()
     numeric: Sequence[str] = ()
     categorical: Sequence[str] = ()
-    task: str | None = None
+    task: Task | None = None
     label_separator: str | None = None
     weight: str | None = None
     group: str | None = None
@@ -128,7 +129,7 @@ class TableOptions:
                 raise InputError(NO_SERIES_ON_STDIN)
             if len(sources) > 1 or len(self.label) > 1:
                 raise InputError("series are read from one file, with one label column")
-            return self.read_series(sources[0]).labelled(self.task)  # type: ignore[arg-type]
+            return self.read_series(sources[0]).labelled(self.task)
         refuse(self, ("id", "layout"), "series: add --series")
         same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows")
         more: Any = {name: getattr(self, name) for name in same}
@@ -146,7 +147,7 @@ class TableOptions:
         label = self.label[0] if self.label else None
         names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
         names |= {"numeric": self.numeric, "categorical": self.categorical, "schema": self.schema}
-        return read_series(path, layout=self.layout, task=self.task, **names)  # type: ignore[arg-type]
+        return read_series(path, layout=self.layout, task=self.task, **names)
 
 
 def table_of(given: Any, model: Model | None = None) -> TableOptions:

@@ -7,7 +7,8 @@ from gatewise.data.tables import DELIMITER_NAMES, Read, Skip, Table, sample_rows
 from gatewise.errors import DataError, InputError, quote, warn
 from gatewise.storage.streams import STDIN, FileStream
 
-_KNOWN = {"text", "label"}  # the columns that are read where no option names others
+_TEXT_COLUMN = "text"
+_KNOWN = {_TEXT_COLUMN, "label"}  # the columns that are read where no option names others
 _NAME = re.compile(r"[^\W\d][\w\-./#%()]*( [\w\-./#%()]+){0,2}")  # up to three words, no space around them
 _JSON = re.compile(r'\s*(\[\s*)?\{\s*("|\})')
 _IN_NUMBER = re.compile(r"\d,\d")
@@ -49,7 +50,7 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
         if empty:
             raise DataError(f"{stream.where}: contains no text")
 
-    return Table(stream, ("text",), ("text",), read)
+    return Table(stream, (_TEXT_COLUMN,), (_TEXT_COLUMN,), read)
 
 
 def _refuse_table(stream: FileStream, begin: str) -> None:
@@ -59,7 +60,7 @@ def _refuse_table(stream: FileStream, begin: str) -> None:
         raise InputError(f"{stream.where} looks like JSON: {how.format('KEY')}")
     header = table_header(begin)
     if header:
-        named = [name.strip() for name in header if name.strip().casefold() == "text"]
+        named = [name.strip() for name in header if name.strip().casefold() == _TEXT_COLUMN]
         names = ", ".join(quote(name, 40) for name in header[:10]) + (", …" if len(header) > 10 else "")
         raise InputError(
             f"{stream.where} looks like a table with the {len(header)} fields {names} in its first line: "

@@ -150,7 +150,7 @@ def train(given: Any) -> None:
     )
     plan.check(
         "series" if table.series or is_series(source) else None,  # a file may hold series for all that its name says
-        "tagging" if table.task == "tagging" else None,
+        table.task,
         unlabelled=bool(given.unlabelled),
         rules=given.rules is not None,
         validation=given.validation is not None,
@@ -193,7 +193,7 @@ def train(given: Any) -> None:
         return
     shown, data = shlex.quote(printable(target, 500)), f" --data {shlex.quote(given.data)}" if given.data else ""
     print("\n".join([*saved_lines(model, shown), "", "next:"]))
-    if splits.train.kind == "series":
+    if not model.preprocessor.format.in_a_cell:
         print(f"  gatewise predict -m {shown} -i {shlex.quote(printable(source, 500))}")
         return
     of_imdb = source == "imdb"

@@ -29,7 +29,6 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.row import columns_of, with_columns
 from gatewise.system.files import file_named
 
-Kind = Literal["text", "series"]
 Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
@@ -39,46 +38,60 @@ _NOISE = 1e-13  # of the largest value: of a constant, computed in float64
 _SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
 
-def convert_inputs(
-    values: Any,
-    kind: Kind | None = None,
-    *,
-    name: str = "inputs",
-    layout: str | None = None,
-    channels: int | None = None,
-    columns: Sequence[str] = (),
-) -> list[Any]:
-    """n texts (str), or n series: arrays (steps, channels) float32, where NaN is a missing value.
-
-    values: a list, tuple, generator, NumPy array, pandas or polars Series, PyArrow array, or a data frame of one
-    column; for series see `series_of`. kind: what a model reads; None: numbers in arrays or lists
-    are series, everything else is texts. name: how messages call the values. layout, channels: as in `series_of`.
-    columns: the text columns of a data frame, joined by a newline.
-
-    Raises InputError that names the row for a missing text (None, NaN, NA) and a number or bytes among texts, and for a
-    single text, bytes, a set, a dict, and a data frame of several columns. Errors of series as `series_of`.
-    """
-    if columns and kind == "text" and is_frame(values):
-        found = frame_columns(values)
-        return texts_of({name: found[find_column(name, list(found))] for name in columns})
-    rows = values if isinstance(values, np.ndarray) or is_frame(values) else convert_rows(values, name)
-    if kind is None:
-        kind = "series" if _are_series(rows) else "text"
-    if kind == "series":
-        if isinstance(rows, list):
-            for number, row in enumerate(rows):
-                if isinstance(row, str | bytes):
-                    raise InputError(f"{name}: row {number} is {described(row)}, not a series of numbers")
-        return list(series_of(rows, layout, channels))
+def convert_inputs(values: Any, *, name: str = "inputs", layout: str | None = None) -> list[Any]:
+    """n series if the values are numbers in arrays or lists, else n texts: see `convert_series`, `convert_texts`."""
+    rows = _container(values, name)
+    if _are_series(rows):
+        return list(convert_series(rows, name=name, layout=layout))
     if layout is not None:
         raise InputError(f"layout is for series, and {name} are texts")
-    rows = convert_rows(rows, name)
+    return convert_texts(rows, name=name)
+
+
+def convert_texts(values: Any, *, name: str = "inputs", columns: Sequence[str] = ()) -> list[Any]:
+    """n texts (str).
+
+    values: a list, tuple, generator, NumPy array, pandas or polars Series, PyArrow array, or a data frame of one
+    column. name: how messages call the values. columns: the text columns of a data frame, joined by a newline.
+
+    Raises InputError that names the row for a missing text (None, NaN, NA) and a number or bytes among texts, and for a
+    single text, bytes, a set, a dict, and a data frame of several columns.
+    """
+    if columns and is_frame(values):
+        of_frame = frame_columns(values)
+        return texts_of({column: of_frame[find_column(column, list(of_frame))] for column in columns})
+    rows = convert_rows(values, name)
     for number, row in enumerate(rows):
-        if type(row) is not str:
-            if not isinstance(row, str):
-                raise InputError(f"{name}: row {number} {not_a_text(row)}")
-            rows[number] = str(row) if columns_of(row) is None else row  # of numpy.str_
+        if type(row) is str:
+            continue
+        if not isinstance(row, str):
+            raise InputError(f"{name}: row {number} {not_a_text(row)}")
+        if columns_of(row) is None:
+            rows[number] = str(row)  # of numpy.str_
     return rows
+
+
+def convert_series(
+    values: Any, *, name: str = "inputs", layout: str | None = None, channels: int | None = None
+) -> list[Series]:
+    """n series (steps, channels) float32, where NaN is a missing value.
+
+    values: in a container as in `convert_texts`, or as in `series_of`, which has layout, channels and the other errors.
+    Raises InputError for a text among the series.
+    """
+    rows = _container(values, name)
+    if isinstance(rows, list):
+        for number, row in enumerate(rows):
+            if isinstance(row, str | bytes):
+                raise InputError(f"{name}: row {number} is {described(row)}, not a series of numbers")
+    return series_of(rows, layout, channels)
+
+
+def _container(values: Any, name: str) -> Any:
+    """An array or a data frame as it is, any other container as a list."""
+    if isinstance(values, np.ndarray) or is_frame(values):
+        return values
+    return convert_rows(values, name)
 
 
 def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:

@@ -21,7 +21,8 @@ from gatewise.data.frames import (
     is_frame,
     texts_of,
 )
-from gatewise.data.inputs import convert_inputs, describe_series
+from gatewise.data.input_kind import InputKind, input_kind_of
+from gatewise.data.inputs import convert_inputs, convert_series, convert_texts, describe_series
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
 from gatewise.data.schema import RowSchema, check_names
@@ -32,7 +33,7 @@ from gatewise.ragged import Ragged
 from gatewise.row import columns_of
 from gatewise.target import Target, join_words, words_of
 from gatewise.target.names import check_array
-from gatewise.types import NO_COLUMNS, NOUNS, Array, ColumnNames, InputNouns, Task
+from gatewise.types import NO_COLUMNS, Array, ColumnNames, InputNouns, Task
 
 _DEFAULT: Any = None  # see the class
 _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
@@ -85,15 +86,8 @@ class Labelled:
             for row, (item, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
                 if problem := steps_problem(item, labels):
                     raise InputError(f"labels: row {row} has {problem}")
-        if self.kind == "series":
-            rows: list[Any] = self.inputs
-            channels = rows[0].shape[-1:]
-            for number, row in enumerate(rows):
-                fits = isinstance(row, np.ndarray) and row.ndim == 2 and row.shape[1:] == channels
-                if not fits or row.dtype != np.float32:
-                    raise InputError(f"inputs: row {number} must be an array (length, {(channels or (1,))[0]}) float32")
-        elif not all(isinstance(text, str) for text in self.inputs):
-            raise InputError("inputs must be all texts or all arrays")
+        if not all(isinstance(text, str) for text in self.inputs):
+            _check_series(self.inputs)
 
     @classmethod
     def of(
@@ -132,8 +126,7 @@ class Labelled:
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
         schema = RowSchema.of(columns)
         if schema:
-            if found.target.per_step:
-                raise InputError("numeric and categorical columns are for one label per row, not for one per step")
+            found.target.check_columns()
             rows = converted(rows, schema)
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
@@ -183,7 +176,7 @@ class Labelled:
         inputs: Any = texts_of({name: column(name) for name in texts}) if texts else None
         if inputs is None:
             steps = without_columns(frame, (*labels, *single, *names.numeric, *names.categorical))
-            inputs = convert_inputs(steps, "series")
+            inputs = convert_series(steps)
         schema = schema or RowSchema.of(names)
         if schema:
             inputs = rows_with_columns(inputs, frame, schema)
@@ -213,14 +206,19 @@ class Labelled:
         return self.target.classes
 
     @property
+    def input_kind(self) -> InputKind:
+        """Texts or series; texts if there are no rows."""
+        return input_kind_of(self.inputs)
+
+    @property
     def kind(self) -> Literal["text", "series"]:
-        """'text' or 'series'; 'text' if there are no rows."""
-        return "series" if len(self.inputs) and isinstance(self.inputs[0], np.ndarray) else "text"
+        """The name of `input_kind`."""
+        return self.input_kind.name
 
     @property
     def nouns(self) -> InputNouns:
         """What the inputs are, in words."""
-        return NOUNS[self.kind]
+        return self.input_kind.nouns
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
@@ -268,8 +266,7 @@ class Labelled:
         """
         parts = [self.kind.encode(), len(self.classes).to_bytes(8, "little")]
         parts += [name.encode("utf-8", "surrogatepass") for name in self.classes]
-        if self.task != "classification":  # which once was the only one: its fingerprints stay
-            parts.append(self.task.encode())
+        parts += self.target.fingerprint_parts()
         dtype = "<f8" if self.labels.dtype.kind == "f" else "<i8"
         for row, label in zip(self.inputs, self.labels, strict=True):
             parts.append(label.astype(dtype).tobytes())
@@ -313,6 +310,17 @@ def labelled_of(
         for problem in chain(leaks(inputs, labels, steps), *of_columns):
             warn(problem)
     return data
+
+
+def _check_series(rows: list[Any]) -> None:
+    """Raise InputError unless these are series (length, channels) float32 of equally many channels."""
+    if not isinstance(rows[0], np.ndarray):
+        raise InputError("inputs must be all texts or all arrays")
+    channels = rows[0].shape[-1:]
+    for number, row in enumerate(rows):
+        fits = isinstance(row, np.ndarray) and row.ndim == 2 and row.shape[1:] == channels
+        if not fits or row.dtype != np.float32:
+            raise InputError(f"inputs: row {number} must be an array (length, {(channels or (1,))[0]}) float32")
 
 
 def step_names(inputs: Any, rows: Sequence[Any], labels: Any) -> tuple[str, ...]:
@@ -389,8 +397,8 @@ class Unlabelled:
 
     @classmethod
     def of(cls, texts: Any, source: str = "the texts given") -> Unlabelled:
-        """From texts in any container (`convert_inputs`). Raises InputError as this function, and for an empty text."""
-        rows = convert_inputs(texts, "text", name="texts")
+        """From texts in any container (`convert_texts`). Raises InputError as this function, and for an empty text."""
+        rows = convert_texts(texts, name="texts")
         for number, text in enumerate(rows):
             if not text.strip():
                 raise InputError(f"texts: row {number} is empty")

@@ -29,8 +29,7 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
     """The files by name. Raises InputError for a model with a prediction per step, for one that reads further columns,
     and for texts whose vocabulary has no tokenizer.json, or of a fixed number of steps.
     """
-    if target.per_step:
-        raise InputError("a model with a prediction for every step cannot be exported to the web")
+    target.refuse_steps("a model with a prediction for every step cannot be exported to the web")
     if preprocessor.columns:
         raise InputError("a model that reads further columns cannot be exported to the web")
     about = {

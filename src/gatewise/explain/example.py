@@ -89,12 +89,8 @@ class Example(Displayed):
 
     @cached_property
     def step(self) -> int | None:
-        """The step whose prediction is explained (`at_step`), None unless each step has one. By default the first step
-        whose class is not "O", which is that of no entity.
-        """
-        if not self.ensemble.target.per_step:
-            return None
-        return next((t for t, label in enumerate(self.labels) if label != "O"), 0)
+        """The step whose prediction is explained (`at_step`), None unless each step has one. The target chooses it."""
+        return self.ensemble.target.explained_step(lambda: self.labels)
 
     @cached_property
     def step_logits(self) -> Array:
@@ -298,6 +294,8 @@ class Example(Displayed):
 def predict_examples(ensemble: Ensemble, sequences: Sequence[Array]) -> list[Example]:
     """An example for each sequence (length, ...), with its logits from batched forward passes."""
     examples = [Example(ensemble, sequence) for sequence in sequences]
+    if any(example.step is not None for example in examples):
+        return examples  # to choose the step took a forward pass of its own
     of_lstm = ensemble.lstm.logits([example.read for example in examples])
     logits = ensemble.lstm_weight * of_lstm + ensemble.shift
     for member, weight in ensemble.others:

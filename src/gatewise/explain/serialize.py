@@ -95,11 +95,11 @@ def _chart_json(explanation: Explanation, logits: Array) -> Json:
 
     logits: (T + 1, outputs).
     """
-    of, score = explanation.of, explanation.score
-    if of.task == "regression":
+    score = explanation.score
+    probabilities = explanation.of.optional_probabilities(logits)
+    if probabilities is None:
         return {"stride": 1, "probability": None, "score": _list(score(logits))}
-    probabilities = of.probabilities(logits)[:, score.target]
-    return {"stride": 1, "probability": np.round(probabilities, _CHART_DECIMALS).tolist()}
+    return {"stride": 1, "probability": np.round(probabilities[:, score.target], _CHART_DECIMALS).tolist()}
 
 
 def attribution_json(explanation: Explanation, methods: Sequence[str], max_phrases: int | None = None) -> Json:
@@ -256,7 +256,7 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     view, arch, example = side_json(explanation, example), example.lstm.arch, example.with_score(explanation.score)
     view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
     view["model"] = network_json(arch, example.ensemble.target)
-    if arch.inputs == "channels" and example.item is not None:
+    if arch.channels and example.item is not None:
         view["values"] = _series_values(example)
     layer, top = len(arch.layers) - 1, example.layer(-1)
     view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]

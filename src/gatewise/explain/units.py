@@ -170,8 +170,8 @@ class _Statistics:
         self.where = np.zeros((2, len(reads), width), dtype=np.int64)
         self.below, self.above = np.zeros((2, 3, width))  # numbers of steps, for i, f and o
         self.log_forget = np.zeros(width)
-        self.word_names: list[str] | None = None  # None for series
-        if net.arch.inputs == "tokens":
+        self.word_names: list[str] | None = None  # None for channels, whose values are not counted
+        if net.arch.embedding_dim:
             rows = self._number_words(np.concatenate(reads), net.unknown, minimum)
         first = 0
         for n, (lstms, _, _) in enumerate(net.activations(reads)):

@@ -479,7 +479,7 @@ class Forecaster:
 
         roles = self.series.roles
         newer = series_set(data, replace(roles, static=()), self.series.calendar)
-        if newer.names == ("series",) != self.names:
+        if newer.is_unnamed and not self.series.is_unnamed:
             raise InputError(f"the data has no column {quote(roles.id, 40)}, which names the series")
         needed = _history(self.seasons, self.ensemble, ragged=False)
         numbers = [self.series.number(name) for name in newer.names]

@@ -24,6 +24,7 @@ _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
 _MOST_CATEGORIES = 50  # of a static column of texts
 _OF_FORECASTS = re.compile(r"forecast|cutoff|(lo|hi)-[\d.]+")  # the columns of a frame of forecasts
 _MOST_PLACES = 10  # times of missing values that a note lists
+_UNNAMED = "series"  # the name of the only series, where no column has names
 _NIXTLA = {"id": "unique_id", "time": "ds", "target": "y"}
 
 
@@ -64,6 +65,11 @@ class SeriesSet:
     roles: Roles
     statics: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether there is one series, and no column has its name."""
+        return self.names == (_UNNAMED,)
 
     def times(self, number: int, first: int, stop: int) -> list[Time]:
         """The times of the values `first` to `stop` - 1 of a series, also of those after its last one."""
@@ -212,7 +218,7 @@ def _of_cells(cells: Cells, roles: Roles, calendar: Calendar | None) -> SeriesSe
     columns = _numbers(cells, (roles.target, *roles.past))
     future = _numbers(cells, roles.future)
     statics = _statics(cells, roles.static)
-    groups = _groups(cells, roles, "series")
+    groups = _groups(cells, roles, _UNNAMED)
     _sort_by_time(groups, times, named=roles.id in cells.rows[0])
     if calendar is None:
         calendar = _calendar_of_longest(groups, times, roles)
@@ -468,7 +474,7 @@ def _of_arrays(data: Any) -> dict[str, list[Any]]:
         else:
             table["time"] += list(range(len(array)))
         table["target"] += array.tolist()
-        table["id"] += [str(name) or "series"] * len(array)
+        table["id"] += [str(name) or _UNNAMED] * len(array)
     return table
 
 

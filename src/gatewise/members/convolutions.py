@@ -74,8 +74,7 @@ class Convolutions(Member):
         return int(self.weight.shape[1])
 
     def check(self, inputs: Inputs) -> None:
-        if inputs.kind != "channels":
-            raise InputError("convolutions need series; the model reads tokens")
+        inputs.require("channels", "convolutions need series; the model reads tokens")
         size = inputs.unread or inputs.size
         if self.channels * self.window != size:
             raise InputError(

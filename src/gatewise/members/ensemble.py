@@ -49,8 +49,7 @@ class Ensemble:
                 f"{self.target.task} with {len(self.target.classes)} classes needs {self.target.outputs} outputs; the "
                 f"network has {self.lstm.outputs}"
             )
-        if self.target.per_step != (self.lstm.arch.pooling == "none"):
-            raise InputError("a prediction per step needs pooling='none', and pooling='none' a prediction per step")
+        self.target.check_pooling(self.lstm.arch.pooling)
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")

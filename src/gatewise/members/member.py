@@ -23,6 +23,16 @@ Rule = Literal["prefix", "shared", "left-out"]
 """
 
 
+InputKind = Literal["tokens", "channels", "windows"]
+"""What a network or another member reads: token ids, the channels of a series, or windows of one."""
+
+_SIZES: dict[InputKind, str] = {
+    "tokens": "a vocabulary of {:,} tokens",
+    "channels": "{:,} channels",
+    "windows": "{:,} windows",
+}
+
+
 class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
     with `size` columns (`gatewise.members.windows`). unread: numbers in front of the channels that the LSTM does not
@@ -30,7 +40,7 @@ class Inputs(NamedTuple):
     that each sequence carries (`gatewise.row`).
     """
 
-    kind: Literal["tokens", "channels", "windows"]
+    kind: InputKind
     size: int
     unread: int = 0
     columns: RowSchema = NO_ROW_COLUMNS
@@ -40,8 +50,13 @@ class Inputs(NamedTuple):
         """What they are made of, in words."""
         return NOUNS[self.kind]
 
+    def require(self, kind: InputKind, message: str) -> None:
+        """Raise InputError with the message unless they are of this kind."""
+        if self.kind != kind:
+            raise InputError(message)
+
     def __str__(self) -> str:
-        return f"{'a vocabulary of ' if self.kind == 'tokens' else ''}{self.size:,} {self.kind}"
+        return _SIZES[self.kind].format(self.size)
 
 
 class Member(ABC):

@@ -155,8 +155,7 @@ class Ngrams(Member):
         return int(self.weight.shape[1])
 
     def check(self, inputs: Inputs) -> None:
-        if inputs.kind != "tokens":
-            raise InputError("n-grams need token inputs; the model reads series")
+        inputs.require("tokens", "n-grams need token inputs; the model reads series")
         check_vocab_size(inputs.size)
         size, one, most = inputs.size, "token", "vocabulary"
         if self.spelling is not None:

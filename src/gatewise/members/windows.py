@@ -300,9 +300,12 @@ def read_windows(
     Raises ModelFileError, and InputError for an entry of config.json.
     """
     transform = fields_from(Transform, entry["transform"], "config.json: transform")
-    if type(entry["series"]) is not int or entry["series"] < 1 or inputs.kind != "windows":
-        raise InputError("config.json: series must be a whole number from 1, of a member of a forecaster")
-    scale = ((entry["series"], inputs.size), "float64")
+    refusal = "config.json: series must be a whole number from 1, of a member of a forecaster"
+    inputs.require("windows", refusal)
+    count = entry["series"]
+    if type(count) is not int or count < 1:
+        raise InputError(refusal)
+    scale = ((count, inputs.size), "float64")
     arrays = tensors_from_bytes(raw, {"mean": scale, "std": scale, **shapes(transform)}, file)
     scales = Scales(arrays.pop("mean"), arrays.pop("std"))
     if (scales.std <= 0).any():

@@ -6,7 +6,6 @@ from operator import itemgetter
 import numpy as np
 
 from gatewise.data.labelled import Labelled
-from gatewise.errors import InputError
 from gatewise.model.card import KeptExample
 from gatewise.row import columns_of
 from gatewise.target import Target
@@ -18,8 +17,7 @@ _MAX_NUMBERS = 20_000  # of all series together: 32 bytes each in config.json
 
 def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
     """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
-    if data.task != target.task:
-        raise InputError(f"the data is for {data.task}, the model's task is {target.task}")
+    target.check_data(data.target)
     strata = data.target.strata(data.labels)
     # One class after the other; inputs without a class of their own come in the order of the permutation.
     by_class = data.target.column_classes is None and not data.target.per_step

@@ -37,6 +37,8 @@ class InputFormat(ABC):
     name: ClassVar[str]
     datatype: ClassVar[str]
     nouns: ClassVar[InputNouns]
+    in_a_cell: ClassVar[bool]
+    """Whether one cell of a table holds an input, and one argument of a command."""
 
     @property
     @abstractmethod
@@ -76,6 +78,7 @@ class TextFormat(InputFormat):
     name: ClassVar[str] = "text"
     datatype: ClassVar[str] = "BYTES"
     nouns: ClassVar[InputNouns] = TEXTS
+    in_a_cell: ClassVar[bool] = True
     shape: ClassVar[list[int]] = [-1]
     example_shape: ClassVar[list[int]] = [1]
 
@@ -129,6 +132,7 @@ class SeriesFormat(InputFormat):
     name: ClassVar[str] = "series"
     datatype: ClassVar[str] = "FP32"
     nouns: ClassVar[InputNouns] = SERIES
+    in_a_cell: ClassVar[bool] = False
 
     @property
     def example(self) -> list[list[float]]:

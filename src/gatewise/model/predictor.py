@@ -217,8 +217,7 @@ class Predictor:
         if isinstance(data, Labelled):
             if labels is not None:
                 raise InputError("labels are part of the data already")
-            if data.task != task:
-                raise InputError(f"the model was trained for {task}, and the labels of the data are for {data.task}")
+            self.target.check_data(data.target)
             return data
         rows = self.preprocessor.rows(data, layout, columns.text)
         if labels is None:

@@ -74,12 +74,12 @@ class TextPreprocessor:
             inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
             return list(map(join_words, inputs) if self.encoding.kind == "spaces" else inputs)
-        from gatewise.data.inputs import convert_inputs, refuse_file
+        from gatewise.data.inputs import convert_texts, refuse_file
 
         refuse_file(inputs)
         if isinstance(inputs, str):
             return [inputs]
-        rows = convert_inputs(inputs, "text", columns=columns)
+        rows = convert_texts(inputs, columns=columns)
         if not self.columns:
             return rows
         from gatewise.data.row_columns import rows_with_columns

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, get_args
 
@@ -58,6 +58,13 @@ class Chosen(NamedTuple):
     line: str
 
 
+class Rivals(NamedTuple):
+    """The rows that a rare class is compared with: how many, and which, in words."""
+
+    rows: int
+    name: str
+
+
 class Tensor(NamedTuple):
     """A tensor of the Open Inference Protocol: its type, its shape and its values, flat."""
 
@@ -93,6 +100,8 @@ class TargetOf(ABC, Generic[Values]):
     """Whether each step of an input has a prediction."""
     edit_verb: ClassVar[str] = "deleted"
     """What the measure of faithfulness does with a step of an input."""
+    tokenization: ClassVar[str | None] = None
+    """That of texts which the labels need; None: any."""
     label_separator: ClassVar[str] = "; "
     """Between several labels of an input, where they are one text."""
 
@@ -150,6 +159,28 @@ class TargetOf(ABC, Generic[Values]):
     @abstractmethod
     def check_labels(self, labels: Values, n: int) -> None:
         """Raise InputError unless these are valid labels of n inputs."""
+
+    def fingerprint_parts(self) -> list[bytes]:
+        """What tells data of this task from others, for `Labelled.fingerprint`."""
+        return [self.task.encode()]
+
+    def check_data(self, other: Target) -> None:
+        """Raise InputError unless `other`, the target of a data set, has labels for a model of this one."""
+        if other.task != self.task:
+            raise InputError(f"the model was trained for {self.task}, and the labels of the data are for {other.task}")
+
+    @classmethod
+    def check_columns(cls) -> None:
+        """Raise InputError where further columns of a row cannot be read."""
+
+    @classmethod
+    def check_pooling(cls, pooling: str) -> None:
+        """Raise InputError for a network without pooling, which has a prediction for each step."""
+        if pooling == "none":
+            raise InputError(f"pooling='none' is for tagging, a prediction for each step; {cls.task} needs another one")
+
+    def refuse_steps(self, message: str) -> None:
+        """Raise InputError with the message where each step has a prediction."""
 
     @abstractmethod
     def labels_among(self, labels: Values, classes: Sequence[str], owner: str) -> Values:
@@ -218,9 +249,9 @@ class TargetOf(ABC, Generic[Values]):
         """How many rows, or steps, have each class or label (K,); None for numbers."""
         return None
 
-    def rivals(self, counts: NDArray[np.int64], n: int) -> tuple[int, str]:
-        """What the rarest class is compared with, of class counts (K,) of n rows: rows, and which, in words."""
-        return int(counts.max()), f"of {quote(self.classes[int(counts.argmax())], 40)}"
+    def rivals(self, counts: NDArray[np.int64], n: int) -> Rivals | None:
+        """What the rarest class is compared with, of class counts (K,) of n rows; None where a rare class is usual."""
+        return Rivals(int(counts.max()), f"of {quote(self.classes[int(counts.argmax())], 40)}")
 
     def has_class(self, labels: Values, k: int) -> NDArray[np.bool_]:
         """Which rows have class or label k (n,); all rows have a number."""
@@ -306,6 +337,10 @@ class TargetOf(ABC, Generic[Values]):
         """
         classes: Sequence[Any] = self.class_labels.tolist() if own else self.classes
         return [classes[k] for k in decided.tolist()]
+
+    def unknown_names(self, names: Iterable[str]) -> list[str]:
+        """The names that no class has, sorted; none for numbers."""
+        return sorted(set(names) - set(self.classes))
 
     def index(self, label: Any) -> int:
         """The index of a class, label or number, given as a label or by its name. Raises InputError for another one."""
@@ -403,6 +438,12 @@ class TargetOf(ABC, Generic[Values]):
 
     # Explanation and evaluation
 
+    def explained_step(self, labels: Callable[[], Sequence[str]]) -> int | None:
+        """The step whose prediction is explained by default; None where an input has one prediction. labels: of the
+        steps, in words.
+        """
+        return None
+
     @abstractmethod
     def score(self, logits: Array, target: int | None = None, against: int | None = None) -> TargetScore:
         """The score for logits (outputs,) that an explanation divides among the steps.
@@ -464,7 +505,7 @@ class TargetOf(ABC, Generic[Values]):
 
     row_score_name: ClassVar[str] = "accuracy"
     row_score_is_share: ClassVar[bool] = True
-    """Whether the score of a row is 0 or 1, so that a mean is a share."""
+    """Whether a prediction is right or wrong, so that its score is 0 or 1 and a mean of scores is a share."""
     mistakes_title: ClassVar[str] = "Most confident mistakes"
 
     @abstractmethod

@@ -55,6 +55,10 @@ class ClassificationTarget(TargetOf[Array]):
         predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
         return np.asarray(predicted == labels)
 
+    def fingerprint_parts(self) -> list[bytes]:
+        """None: classification once was the only task, and its fingerprints stay."""
+        return []
+
     def check_labels(self, labels: Array, n: int) -> None:
         check_array("labels", labels, (n,), np.intp)
         top = len(self.classes) - 1

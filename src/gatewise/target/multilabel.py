@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
-from gatewise.target.base import Chosen, Column, Target, TargetOf, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import (
+    Chosen,
+    Column,
+    Rivals,
+    Target,
+    TargetOf,
+    Tensor,
+    check_logits,
+    check_rows,
+    float_tensor,
+)
 from gatewise.target.classification import class_columns, labelled_records
 from gatewise.target.names import check_array, class_places
 from gatewise.target.score import MeasuredValue, TargetScore
@@ -83,8 +93,8 @@ class MultilabelTarget(TargetOf[Array]):
     def class_counts(self, labels: Array) -> NDArray[np.int64] | None:
         return np.asarray(labels.sum(axis=0))
 
-    def rivals(self, counts: NDArray[np.int64], n: int) -> tuple[int, str]:
-        return n - int(counts.min()), "without it"
+    def rivals(self, counts: NDArray[np.int64], n: int) -> Rivals | None:
+        return Rivals(n - int(counts.min()), "without it")
 
     def has_class(self, labels: Array, k: int) -> NDArray[np.bool_]:
         return np.asarray(labels[:, k] == 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -50,6 +50,9 @@ class RegressionTarget(TargetOf[Array]):
         if set(classes) != set(self.classes):
             return labels
         return labels[:, [self.classes.index(name) for name in classes]]
+
+    def unknown_names(self, names: Iterable[str]) -> list[str]:
+        return []
 
     def strata(self, labels: Array) -> list[tuple[int, ...]]:
         """The quantile of its number, or of the mean of its standardised numbers."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, counted
 from gatewise.losses import Loss
 from gatewise.ragged import Ragged, flat
-from gatewise.target.base import Chosen, Column, Logits, Target, TargetOf, Tensor, check_logits, check_rows
+from gatewise.target.base import Chosen, Column, Logits, Rivals, Target, TargetOf, Tensor, check_logits, check_rows
 from gatewise.target.classification import ClassificationTarget
 from gatewise.target.score import MeasuredValue, TargetScore
 from gatewise.target.thresholds import Threshold
@@ -33,6 +33,7 @@ class StepTarget(TargetOf[Ragged]):
     per_step: ClassVar[bool] = True
     row_noun: ClassVar[str] = "step"
     edit_verb: ClassVar[str] = "replaced"  # its place must stay: the prediction of a step goes with the step
+    tokenization: ClassVar[str | None] = "spaces"  # the words that have labels
     label_separator: ClassVar[str] = " "  # as the words of the text have them
 
     @property
@@ -74,6 +75,22 @@ class StepTarget(TargetOf[Ragged]):
         if not isinstance(labels, Ragged) or len(labels) != n:
             raise InputError(f"labels must be Ragged, with the steps of {n} inputs")
         self.each.check_labels(labels.values, len(labels.values))
+
+    @classmethod
+    def check_columns(cls) -> None:
+        raise InputError("numeric and categorical columns are for one label per row, not for one per step")
+
+    @classmethod
+    def check_pooling(cls, pooling: str) -> None:
+        if pooling != "none":
+            raise InputError(f"tagging, a prediction for each step, needs pooling='none', not {pooling!r}")
+
+    def refuse_steps(self, message: str) -> None:
+        raise InputError(message)
+
+    def rivals(self, counts: NDArray[np.int64], n: int) -> Rivals | None:
+        """None: most steps are in no entity, and a rare class is no finding."""
+        return None
 
     def labels_among(self, labels: Ragged, classes: Sequence[str], owner: str) -> Ragged:
         return labels.with_values(self.each.labels_among(labels.values, classes, owner))
@@ -211,6 +228,10 @@ class StepTarget(TargetOf[Ragged]):
     @property
     def classes_noun(self) -> str:
         return self.each.classes_noun
+
+    def explained_step(self, labels: Callable[[], Sequence[str]]) -> int | None:
+        """The first step whose class is not "O", which is that of no entity."""
+        return next((step for step, label in enumerate(labels()) if label != "O"), 0)
 
     def score(self, logits: Array, target: int | None = None, against: int | None = None) -> TargetScore:
         return self.each.score(logits, target, against)

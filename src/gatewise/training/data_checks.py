@@ -147,17 +147,16 @@ def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
 def imbalance(data: Labelled) -> str:
     """A class with one row for 20 of the largest class or more."""
     counts = data.target.class_counts(data.labels)
-    # Most steps are in no entity: there a rare class is no finding.
-    if counts is None or data.target.per_step:
+    if counts is None:
         return ""
+    rivals = data.target.rivals(counts, len(data))
     smallest = int(counts.argmin())
-    largest, of = data.target.rivals(counts, len(data))
-    if not counts[smallest] or largest < IMBALANCE * counts[smallest]:
+    rare = int(counts[smallest])
+    if rivals is None or not rare or rivals.rows < IMBALANCE * rare:
         return ""
     return (
-        f"class {quote(data.classes[smallest], 40)} has {counted(int(counts[smallest]), 'row')} and there are "
-        f"{largest:,} rows {of}, 1:{largest / counts[smallest]:.0f}; class_weight='balanced' gives the classes equal "
-        "weight"
+        f"class {quote(data.classes[smallest], 40)} has {counted(rare, 'row')} and there are {rivals.rows:,} rows "
+        f"{rivals.name}, 1:{rivals.rows / rare:.0f}; class_weight='balanced' gives the classes equal weight"
     )
 
 

@@ -109,8 +109,10 @@ class TrainingPlan:
         )
         if has_times and recipe.validation.split != "time":
             raise InputError("times need a split by='time'")
-        if labelled.target.per_step and current().size > 1:
-            raise InputError("a tagger is trained in one process: the steps of its rows are not divided among several")
+        if current().size > 1:
+            labelled.target.refuse_steps(
+                "a tagger is trained in one process: the steps of its rows are not divided among several"
+            )
         start = self._start(recipe)
         if start is not None:
             recipe = match_pretrained(recipe, start)

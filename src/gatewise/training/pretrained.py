@@ -109,13 +109,25 @@ def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
     return Pretrained(preprocessor, pretrained.parameters, fixed, free, pretrained.summary)
 
 
-def _of_tokens(encoding: Encoding, embedding_dim: int, per_step: bool = False) -> dict[str, Any]:
-    """The fields of a recipe that say what a token is."""
-    words = "spaces" if per_step else encoding.kind if encoding.kind in ("keras", "spaces") else "words"
-    respelled = getattr(encoding, "pipeline", 0) == RESPELLING
-    tokenization = "subwords" if isinstance(encoding, SubwordEncoding) else "respelled" if respelled else words
-    sizes = {"text.vocab_size": encoding.vocab_size, "lstm.embedding_dim": embedding_dim}
-    return {**sizes, "text.tokenization": tokenization}
+def _of_tokens(encoding: Encoding, embedding_dim: int, needed: str | None = None) -> dict[str, Any]:
+    """The fields of a recipe that say what a token is. needed: the tokenization that the labels of the model need."""
+    return {
+        "text.vocab_size": encoding.vocab_size,
+        "lstm.embedding_dim": embedding_dim,
+        "text.tokenization": _tokenization(encoding, needed),
+    }
+
+
+def _tokenization(encoding: Encoding, needed: str | None) -> str:
+    if isinstance(encoding, SubwordEncoding):
+        return "subwords"
+    if getattr(encoding, "pipeline", 0) == RESPELLING:
+        return "respelled"
+    if needed is not None:
+        return needed
+    if encoding.kind in ("keras", "spaces"):
+        return encoding.kind
+    return "words"
 
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
@@ -125,7 +137,7 @@ def _from_classifier(model: Model, what: str) -> Pretrained:
     equal = arch.stacked_fields() or ({"bidirectional": False} if arch.padding == "pre" else {})
     fixed: dict[str, Any] = {f"lstm.{n}": x for n, x in (equal | {n: getattr(arch, n) for n in names}).items()}
     if isinstance(model.preprocessor, TextPreprocessor):
-        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.per_step)
+        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenization)
     source = f": {m.data}" if m.data else ""
     summary = f"{what} ({m.recipe or 'unknown recipe'}; {', '.join(map(str, model.classes))}){source}"
     return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)

@@ -198,7 +198,7 @@ def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     """The network of the recipe, with these parameters by name."""
     recipe = data.recipe
     rows = None  # of the embedding, that occur in training, and PAD
-    if data.architecture.inputs == "tokens":
+    if data.architecture.embedding_dim:
         tokens = np.concatenate([data.sequences[n] for n in data.epoch_rows])
         rows = unique_tokens(tokens, data.architecture.vocab_size, with_pad=True)[0]
     dropout = {

@@ -39,9 +39,10 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     anything but texts with one class each, and as `cross_validation_folds`.
     """
     target = data.target
-    if data.kind != "text" or not isinstance(target, ClassificationTarget):
-        raise InputError("suspect labels are found among texts with one class each")
-    texts = [str(text) for text in data.inputs]
+    needed = "suspect labels are found among texts with one class each"
+    texts = data.input_kind.texts(data.inputs, needed)
+    if not isinstance(target, ClassificationTarget):
+        raise InputError(needed)
     encoding = TokenEncoding.fit(texts, vocab_size=30_000)
     sequences = list(encoding.encode_batch(texts))
     features = NgramFeatures.of(sequences, _ORDER, MIN_DF, (encoding.unknown,))

@@ -171,6 +171,10 @@ def _opened(pretrained: PretrainedLM | Model | Pretrained | str | Path | None) -
     return Pretrained.of(pretrained)
 
 
+_WITH_LABELS = ("numeric", "categorical")
+"""The columns of a data frame that may be named where the labels are passed apart."""
+
+
 def labelled_from(
     data: Any, labels: Any, columns: Mapping[str, Any], *, groups: Any = None, times: Any = None, **given: Any
 ) -> Labelled:
@@ -187,7 +191,7 @@ def labelled_from(
             if one is not None and not isinstance(one, str):
                 raise InputError(f"{name}s of a data frame: name their column")
         return Labelled.from_frame(data, **named, **given, **single)
-    if wrong := [name for name in named if name in ("text", "label") or isinstance(data, Labelled)]:
+    if wrong := [name for name in named if name not in _WITH_LABELS or isinstance(data, Labelled)]:
         raise InputError(
             f"{wrong[0]} names a column of a data frame that has the labels, and this is {described(data)}"
         )

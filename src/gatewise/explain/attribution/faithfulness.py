@@ -20,11 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.explain.attribution import METHODS, method_named
-from gatewise.explain.attribution.leave_one_out import replaced
+from gatewise.explain.attribution.edits import edit_of
 from gatewise.explain.attribution.method import Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import chunks, truncate
+from gatewise.ragged import rows_at
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Faithfulness
 
@@ -66,17 +67,13 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
 def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty, truncated first."""
     read = [np.asanyarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
-    if ensemble.target.per_step:
-        examples = [Example(ensemble, one) for one in read]
-        scores = [attribute(method, [example])[0].scores for example in examples]
-    else:
-        examples = predict_examples(ensemble, read)
-        batches = chunks(examples, _STEPS_PER_BATCH)
-        scores = [found.scores for some in batches for found in attribute(method, some)]
+    examples = predict_examples(ensemble, read)
+    batches = chunks(examples, _STEPS_PER_BATCH)
+    scores = [attribution.scores for batch in batches for attribution in attribute(method, batch)]
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
     empty = examples[0].sequence[:0]
     value = ensemble.target.measured_value(logits, lambda: ensemble.logits([empty]))
-    steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))
+    steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))  # that are explained
     edited = _logits(ensemble, _edited(examples, scores, value.score_sign), steps)  # (n 5 2, outputs)
     before = value.of(ensemble.target.values(logits))  # (n,)
     after = value.repeated(2 * len(SHARES)).of(ensemble.target.values(edited)).reshape(-1, len(SHARES), 2)
@@ -86,11 +83,13 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
 
 def _logits(ensemble: Ensemble, sequences: Iterable[Array], steps: Array) -> Array:
     """Logits (n, outputs) of all members, of a tagger those of `steps` (n,), in batches of bounded memory."""
-    found: list[Array] = []
-    for some in chunks(sequences, STEPS_PER_BATCH):
+    logits: list[Array] = []
+    done = 0
+    for batch in chunks(sequences, STEPS_PER_BATCH):
         check_cancelled()
-        found += list(ensemble.logits(some))
-    return np.stack([one[step] for one, step in zip(found, steps, strict=True)] if ensemble.target.per_step else found)
+        logits.append(rows_at(ensemble.logits(batch), steps[done : done + len(batch)]))
+        done += len(batch)
+    return np.concatenate(logits)
 
 
 def measure_sample(
@@ -130,11 +129,11 @@ def sample(lengths: Sequence[int], steps: int = STEPS) -> list[int]:
 
 def _edited(examples: Sequence[Example], scores: Sequence[Array], signs: Array) -> Iterator[Array]:
     """For each example and share: the sequence without the steps ranked first, and without all others."""
+    edit = edit_of(examples[0].ensemble)
     for example, score, sign in zip(examples, scores, signs.tolist(), strict=True):
         ranked = np.argsort(-sign * score, kind="stable")
         for share in SHARES:
             first = np.zeros(len(ranked), dtype=bool)
             first[ranked[: max(1, round(share * len(ranked)))]] = True
             for away in (first, ~first):
-                whole = example.step is None
-                yield example.sequence[~away] if whole else replaced(example.lstm, example.read, away)
+                yield edit.without(example, away)

@@ -19,32 +19,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
+from gatewise.explain.attribution.baselines import BASELINES, Baseline, baselines_of
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.network.autograd import VALUES, gradients
-from gatewise.network.batch import PAD, Batch, chunks
+from gatewise.network.autograd import gradients
+from gatewise.network.batch import chunks
 from gatewise.ragged import starts_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
-
-Baseline = Literal["unknown", "pad", "zero", "mean"]
-BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
-_BASELINE_TEXTS: dict[str, dict[Baseline, str]] = {
-    "tokens": {
-        "unknown": "an unknown word",
-        "pad": "a pad",
-        "zero": "an embedding of zeros",
-        "mean": "the mean word",
-    },
-    "channels": {"zero": "the training data's mean", "mean": "this series' mean"},
-}
 
 _STEPS_PER_BATCH = 24_576  # rows of a batch, each with 4H numbers three times over
 _STATES_PER_BATCH = 1 << 22  # rows times the units of a layer
@@ -74,15 +62,16 @@ class IntegratedGradients(Method):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
     def _baseline_of(self, net: LSTM) -> Baseline:
-        known = _BASELINE_TEXTS[net.arch.inputs]
-        if self.baseline is not None and self.baseline not in known:
+        baselines = baselines_of(net)
+        if self.baseline is None:
+            return baselines.default(net)
+        known = baselines.texts
+        if self.baseline not in known:
             raise InputError(f"a {net.arch.nouns.one} has the baselines {' and '.join(known)}, not {self.baseline}")
-        if self.baseline is not None:
-            return self.baseline
-        return "pad" if net.arch.inputs == "tokens" and net.arch.padding == "none" else "zero"
+        return self.baseline
 
     def _baseline_text(self, net: LSTM) -> str:
-        return _BASELINE_TEXTS[net.arch.inputs][self._baseline_of(net)]
+        return baselines_of(net).texts[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
         noun, binary = ensemble.target.score_noun, ensemble.lstm.arch.gate == "binary"
@@ -107,41 +96,34 @@ class IntegratedGradients(Method):
             if not halves:
                 break
             _integrate(net, halves)
-        by_channel = net.arch.inputs == "channels"
-        found = []
+        by_channel = baselines_of(net).by_channel
+        attributions = []
         for path in paths:
             scores = np.sum([interval.scores for interval in path.intervals], axis=0)  # (T, D)
-            found.append(Attribution(scores.sum(axis=1), path.score_at[0.0], scores if by_channel else None))
-        return found
+            attributions.append(Attribution(scores.sum(axis=1), path.score_at[0.0], scores if by_channel else None))
+        return attributions
 
     def _path(self, example: Example) -> _Path:
-        net, baseline = example.lstm, self._baseline_of(example.lstm)
-        x = net.embedded(example.read)
-        if net.arch.inputs == "tokens":
-            table = net.parameters["embedding.weight"]
-            if baseline == "unknown" and net.unknown is None:
-                raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
-            base = np.zeros_like(table[0])
-            if baseline != "zero":
-                base = table.mean(axis=0) if baseline == "mean" else table[PAD if baseline == "pad" else net.unknown]
-        else:
-            x = np.asarray(x, dtype=net.parameters["dense.bias"].dtype)
-            base = x.mean(axis=0) if baseline == "mean" else np.zeros_like(x[0])
+        net = example.lstm
+        x = np.asarray(net.embedded(example.read), dtype=net.parameters["dense.bias"].dtype)
+        base = baselines_of(net).of(net, x, self._baseline_of(net))
         score = example.lstm_score
         return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points, example.step)
 
     def _halves(self, path: _Path) -> Iterator[_Interval]:
         """The halves of the intervals with the largest errors, in place of these, while the path has points left."""
-        for one in sorted(path.intervals, key=lambda one: -abs(one.residual)):
+        for interval in sorted(path.intervals, key=lambda interval: -abs(interval.residual)):
             # First the full number, for corners along the whole path; then fewer, to close in on a jump.
-            points = self.points if one.high - one.low == 1 else max(1, self.points // 8)
-            if path.used + 2 * points > self.max_points or abs(one.residual) <= one.allowed:
+            points = max(1, self.points // 8)
+            if interval.high - interval.low == 1:
+                points = self.points
+            if path.used + 2 * points > self.max_points or abs(interval.residual) <= interval.allowed:
                 break
-            path.intervals.remove(one)
+            path.intervals.remove(interval)
             path.used += 2 * points
-            middle = (one.low + one.high) / 2
-            yield _Interval(path, one.low, middle, points)
-            yield _Interval(path, middle, one.high, points)
+            middle = (interval.low + interval.high) / 2
+            yield _Interval(path, interval.low, middle, points)
+            yield _Interval(path, middle, interval.high, points)
 
 
 @dataclass(eq=False)
@@ -207,62 +189,65 @@ def _integrate(net: LSTM, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
     steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.top.size))
     pieces = []
-    for one in intervals:
-        count = max(1, steps // len(one.path.x))  # positions of a piece
-        for first in range(0, len(one.alphas), count):
+    for interval in intervals:
+        count = max(1, steps // len(interval.path.x))  # positions of a piece
+        for first in range(0, len(interval.alphas), count):
             rows = slice(first, first + count)
-            pieces.append(_Piece(one, one.alphas[rows], one.weights[rows]))
-        one.path.intervals.append(one)
-    for some in chunks(pieces, steps):
+            pieces.append(_Piece(interval, interval.alphas[rows], interval.weights[rows]))
+        interval.path.intervals.append(interval)
+    for batch in chunks(pieces, steps):
         check_cancelled()
-        _integrate_batch(net, some)
+        _integrate_batch(net, batch)
 
 
 def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
     """All points of the pieces as one batch. Its input rows are the pad, the baseline and the steps of each piece; the
     runs interpolate between them, so no point has an input product of its own.
     """
-    arch, parameters = net.arch, dict(net.parameters)
-    paths = [one.interval.path for one in pieces]
-    bases, rows = np.stack([path.base for path in paths]), np.concatenate([path.x for path in paths])  # (S, D), (R, D)
-    runs = np.array([len(one.alphas) for one in pieces])
+    paths = [piece.interval.path for piece in pieces]
+    bases = np.stack([path.base for path in paths])  # (S, D)
+    rows = np.concatenate([path.x for path in paths])  # (R, D)
+    runs = np.array([len(piece.alphas) for piece in pieces])
     steps = np.array([len(path.x) for path in paths], dtype=np.intp)
     first = len(pieces) + starts_of(steps)
     index = np.concatenate(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
     )  # (N,): of each step of each run its row
-    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(pieces)), runs)
-    if arch.inputs == "tokens":
-        name, pads = "embedding.weight", arch.max_length - lengths if arch.padding == "pre" else None
-        # An embedding of these rows only, after the pad, whose row stays the same.
-        parameters[name] = np.concatenate([net.parameters[name][[PAD]], bases, rows])
-        batch = Batch(lengths, np.arange(len(parameters[name])), (index + 1).astype(np.int32), pads=pads)
-        base = base + 1
-    else:
-        name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
-    alphas = np.concatenate([one.alphas for one in pieces]).astype(rows.dtype)
+    lengths = np.repeat(steps, runs)
+    of_rows = baselines_of(net).rows(net, np.concatenate([bases, rows]), index, lengths)
+    base = of_rows.first + np.repeat(np.arange(len(pieces)), runs)
+    alphas = np.concatenate([piece.alphas for piece in pieces]).astype(rows.dtype)
     dlogits = np.concatenate(
-        [one.weights[:, None] * path.logit_weights for one, path in zip(pieces, paths, strict=True)]
+        [piece.weights[:, None] * path.logit_weights for piece, path in zip(pieces, paths, strict=True)]
     )  # (runs, outputs)
     explained = np.arange(len(lengths))  # the rows of the logits
     if paths[0].step is not None:
         explained = starts_of(lengths) + np.repeat([path.step for path in paths], runs)
 
-    def of_rows(logits: Array) -> Array:
-        found = np.zeros_like(logits, dtype=dlogits.dtype)
-        found[explained] = dlogits
-        return found
+    def gradient(logits: Array) -> Array:
+        of_logits = np.zeros_like(logits, dtype=dlogits.dtype)
+        of_logits[explained] = dlogits
+        return of_logits
 
-    points = base.astype(np.int32), alphas
+    points = (base.astype(np.int32), alphas)
     logits, slopes = gradients(
-        parameters, arch, batch, of_rows, [name], net.ops().kernel, interpolation=points, memo=net.memo
+        of_rows.parameters,
+        net.arch,
+        of_rows.batch,
+        gradient,
+        [of_rows.name],
+        net.ops().kernel,
+        interpolation=points,
+        memo=net.memo,
     )
     logits = logits[explained]
-    slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
-    run = row = 0
-    for one, path in zip(pieces, paths, strict=True):
-        ends = one.alphas[one.weights == 0]  # they come first
+    slope = slopes[of_rows.name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
+    run = 0
+    row = 0
+    for piece, path in zip(pieces, paths, strict=True):
+        ends = piece.alphas[piece.weights == 0]  # they come first
         scores = logits[run : run + len(ends)].astype(np.float64) @ path.logit_weights
         path.score_at.update(zip(ends.tolist(), scores.tolist(), strict=True))
-        one.interval.scores += slope[row : row + len(path.x)] * (path.x - path.base)
-        run, row = run + len(one.alphas), row + len(path.x)
+        piece.interval.scores += slope[row : row + len(path.x)] * (path.x - path.base)
+        run += len(piece.alphas)
+        row += len(path.x)

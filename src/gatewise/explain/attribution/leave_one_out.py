@@ -1,15 +1,15 @@
 """Leave one out: the prediction without each step."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from gatewise.explain.attribution.baselines import baselines_of
+from gatewise.explain.attribution.edits import edit_of
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
-from gatewise.network.batch import PAD
 from gatewise.types import Array
 
 
@@ -26,53 +26,40 @@ class LeaveOneOut(Method):
     rule = "left-out"
 
     def note(self, ensemble: Ensemble) -> str:
-        removed = f"replaced by {_replacement(ensemble.lstm)[1]}" if ensemble.target.per_step else "removed"
         return (
-            f"The fall of the {ensemble.target.score_noun} when this {ensemble.token_noun} alone is {removed} and the "
-            "rest is predicted again; the scores need not add up, and they describe single edits, not a cause."
+            f"The fall of the {ensemble.target.score_noun} when this {ensemble.token_noun} alone is "
+            f"{edit_of(ensemble).verb(ensemble)} and the rest is predicted again; the scores need not add up, and they "
+            "describe single edits, not a cause."
         )
 
     def base_value_note(self, ensemble: Ensemble) -> str:
-        noun = ensemble.token_noun
-        every = f"the prediction where every {noun} is {_replacement(ensemble.lstm)[1]}"
-        return every if ensemble.target.per_step else f"the prediction without any {noun}"
+        return edit_of(ensemble).empty_text(ensemble)
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         net = examples[0].lstm
         if examples[0].step is not None:
             return [_of_step(net, example) for example in examples]
+        edit = edit_of(examples[0].ensemble)
         empty = net.logits([examples[0].sequence[:0]])
-        edited = (np.delete(example.sequence, row, axis=0) for example in examples for row in example.rows)
+        edited = (edit.without(example, step) for example in examples for step in range(len(example)))
         without = np.split(net.logits(edited), np.cumsum([len(example) for example in examples])[:-1])
-        found = []
+        with_channels = channels and baselines_of(net).by_channel
+        attributions = []
         for example, rest in zip(examples, without, strict=True):
             score = example.lstm_score
             scores = np.asarray(score(example.lstm_logits) - score(rest))
-            by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
-            found.append(Attribution(scores, float(score(empty[0])), by_channel))
-        return found
-
-
-def _replacement(net: LSTM) -> tuple[int, str]:
-    """What stands in the place of a step whose place must stay, and its name."""
-    if net.arch.inputs == "channels":
-        return 0, "the training data's mean"
-    return (PAD, "a pad") if net.unknown is None else (net.unknown, "an unknown word")
-
-
-def replaced(net: LSTM, read: Array, which: Any) -> Array:
-    """The steps that a tagger reads, some of them replaced."""
-    edited = np.array(read)
-    edited[which] = _replacement(net)[0]
-    return edited
+            by_channel = _by_channel(net, example) if with_channels else None
+            attributions.append(Attribution(scores, float(score(empty[0])), by_channel))
+        return attributions
 
 
 def _of_step(net: LSTM, example: Example) -> Attribution:
     """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
-    read = example.read
-    edited = (replaced(net, read, which) for which in (*range(len(read)), slice(None)))
-    found = net.logits(edited).reshape(len(read) + 1, len(read), -1)[:, example.step]
-    scores = example.lstm_score(found)
+    edit = edit_of(example.ensemble)
+    steps = len(example.read)
+    edited = (edit.without(example, away) for away in (*range(steps), slice(None)))
+    logits = net.logits(edited).reshape(steps + 1, steps, -1)  # the last row: all steps are replaced
+    scores = example.lstm_score(logits[:, example.step])
     return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
 
 

@@ -29,12 +29,15 @@ class PrefixDifference(Method):
     rule = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
-        pads = ", each prefix after the pads of the whole text" if ensemble.lstm.arch.padding == "pre" else ""
-        if ensemble.target.per_step:
-            pads = " by a direction of the top layer, on its way to the explained one"
+        arch = ensemble.lstm.arch
+        how = ""
+        if arch.padding == "pre":
+            how = ", each prefix after the pads of the whole text"
+        elif arch.pooling == "none":
+            how = " by a direction of the top layer, on its way to the explained one"
         noun = ensemble.target.score_noun
         return (
-            f"The change of the {noun} when the {ensemble.token_noun} is read{pads}; with the base value the scores "
+            f"The change of the {noun} when the {ensemble.token_noun} is read{how}; with the base value the scores "
             f"add up to the {noun}, and they describe the order of reading, not a cause."
         )
 
@@ -51,8 +54,9 @@ class PrefixDifference(Method):
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
             logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
-            by_channel = channels and net.arch.inputs == "channels" and net.arch.unidirectional
-            parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
+            parts: tuple[Array | None, Array | None] = (None, None)
+            if channels and net.arch.unidirectional:
+                parts = _by_channel(example, lstms[0])
             found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
         return found
 

@@ -30,7 +30,7 @@ def examples_of(model: Model) -> list[Json]:
             {"name": f"Example {n}", "hint": "a row of the validation set", "other": None, "own": True, **asdict(one)}
             for n, one in enumerate(model.metadata.examples, start=1)
         ]
-    elif of_films and _FILM_REVIEWS in model.metadata.data and model.architecture.inputs == "tokens":
+    elif of_films and _FILM_REVIEWS in model.metadata.data and model.preprocessor.format.in_a_cell:
         groups = json.loads((files("gatewise.serve.view") / "sentences.json").read_bytes())
         shown = [
             {**group["about"], "own": False, "series": (), **one} for group in groups for one in group["sentences"]
@@ -65,7 +65,7 @@ def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
     """
     target = model.target
     nothing: list[str | None] = [None] * len(inputs)
-    if target.task == "regression" or target.per_step or max(map(len, inputs)) > _LONGEST:
+    if not target.row_score_is_share or max(map(len, inputs)) > _LONGEST:
         return nothing
     try:
         logits = model.logits(inputs, outside=model.outside())  # a row of the validation set needs no warning

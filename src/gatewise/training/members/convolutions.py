@@ -56,7 +56,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     fit to other rows.
     """
     start = time.perf_counter()
-    if training_data.data.kind != "series":
+    if not training_data.architecture.channels:
         return None
     rows = training_data.fitted_rows
     ridge_targets = RidgeTargets(training_data, rows, _folds(training_data))

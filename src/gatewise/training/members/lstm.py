@@ -265,6 +265,6 @@ def _validation_results(
         scores = {data.target.row_score_name: accuracy}
     n = int(rows_per_input(data.labels[data.validation]).sum())
     # The card adds an interval to an accuracy, for independent rows. The steps of a sequence are not independent.
-    if data.target.per_step:
+    if not data.target.row_score_is_share:
         accuracy = None
     return (EvalResult(f"{data.validation_name}, used to choose the {chosen}", n, accuracy, loss, scores=scores),)

@@ -1,0 +1,73 @@
+"""What happens to the steps that an explanation takes away: they are deleted, or replaced where their place must stay.
+
+The target names the edit (`Target.edit_verb`): the prediction of a step goes with the step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from gatewise.explain.attribution.baselines import baselines_of
+from gatewise.explain.example import Example
+from gatewise.members.ensemble import Ensemble
+from gatewise.types import Array
+
+
+class Edit(ABC):
+    """Takes steps away from a sequence."""
+
+    @abstractmethod
+    def without(self, example: Example, away: Any) -> Array:
+        """The sequence of the example without the steps `away`, a mask or an index of those that the LSTM reads."""
+
+    @abstractmethod
+    def verb(self, ensemble: Ensemble) -> str:
+        """What happens to a step, in words."""
+
+    @abstractmethod
+    def empty_text(self, ensemble: Ensemble) -> str:
+        """The prediction when all steps are taken away, in words."""
+
+
+class Deletion(Edit):
+    """The sequence becomes shorter."""
+
+    def without(self, example: Example, away: Any) -> Array:
+        return np.asarray(np.delete(example.sequence, example.rows[away], axis=0))
+
+    def verb(self, ensemble: Ensemble) -> str:
+        return "removed"
+
+    def empty_text(self, ensemble: Ensemble) -> str:
+        return f"the prediction without any {ensemble.token_noun}"
+
+
+class Replacement(Edit):
+    """The sequence keeps its length: an unknown word, or a step of the training data's mean, stands in their place."""
+
+    def without(self, example: Example, away: Any) -> Array:
+        edited = np.array(example.read)
+        value, _ = baselines_of(example.lstm).replacement(example.lstm)
+        edited[away] = value
+        return edited
+
+    def verb(self, ensemble: Ensemble) -> str:
+        return f"replaced by {self._name(ensemble)}"
+
+    def empty_text(self, ensemble: Ensemble) -> str:
+        return f"the prediction where every {ensemble.token_noun} is {self._name(ensemble)}"
+
+    def _name(self, ensemble: Ensemble) -> str:
+        _, name = baselines_of(ensemble.lstm).replacement(ensemble.lstm)
+        return name
+
+
+_EDITS: dict[str, Edit] = {"deleted": Deletion(), "replaced": Replacement()}
+
+
+def edit_of(ensemble: Ensemble) -> Edit:
+    """The edit that the target of the ensemble needs."""
+    return _EDITS[ensemble.target.edit_verb]
