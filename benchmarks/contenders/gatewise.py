@@ -1,7 +1,7 @@
 """gatewise with its default settings, and NumPy's matrix product.
 
-A training step is `gatewise.training.loop.Loop._step`, the method that `gatewise train` calls for each batch: batch
-from ids, forward, loss, backward, gradient norm, Adam. The parent process sets GATEWISE_ISA and GATEWISE_KERNEL.
+A training step is `gatewise.training.loop.Loop.train_step`, which `gatewise train` calls for each batch: batch from
+ids, forward, loss, backward, gradient norm, Adam. The parent process sets GATEWISE_ISA and GATEWISE_KERNEL.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def step(settings: Settings, arrays: Arrays) -> Task:
     loop.batches = lambda epoch: batches  # type: ignore[method-assign]
 
     def train() -> None:
-        loop._step(loop.progress.step)
+        loop.train_step(loop.progress.step)
 
     def check() -> Arrays:
         logits = forward(Ops(), network.arrays(), arch, Batch.of([reviews[n] for n in batches[0]], arch))[:, 0]

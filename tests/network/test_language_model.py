@@ -90,7 +90,7 @@ def test_a_step_of_both_directions_equals_torch(
     monkeypatch.setattr(sampled, "BLOCK", 7)
     parameters = parameters_of(units)
     network = LanguageModel(parameters, get("reference"), dropout=dropped)
-    loss, gradients, states = network.backward(pieces_of(units), CANDIDATES, LOG_EXPECTED)
+    loss, gradients, states = network.forward_backward(pieces_of(units), CANDIDATES, LOG_EXPECTED)
 
     v = {name: torch.from_numpy(array).requires_grad_() for name, array in parameters.items()}
     wanted = {name: torch_loss(v, name, piece, dropped) for name, piece in pieces_of(units).items()}
@@ -114,7 +114,7 @@ def test_equal_bits_at_the_same_time_and_close_to_one_after_the_other(monkeypatc
     for threads, masks in (("2", 5), ("2", 5), ("1", 5), ("2", 6)):
         monkeypatch.setenv("GATEWISE_THREADS", threads)
         network = LanguageModel(parameters_of(40, "float32"), get(), dropout=DROPOUT)
-        loss, gradients, states = network.backward(pieces_of(40, "float32", masks), CANDIDATES, LOG_EXPECTED)
+        loss, gradients, states = network.forward_backward(pieces_of(40, "float32", masks), CANDIDATES, LOG_EXPECTED)
         arrays = dense(gradients, network.parameters)
         arrays |= {f"{name} {n}": state for name, pair in states.items() for n, state in enumerate(pair)}
         found.append((loss, arrays))

@@ -14,10 +14,11 @@ from gatewise.network.batch import Batch
 from gatewise.network.dropout import _PIECE, Dropout
 from gatewise.network.forward import forward
 from gatewise.network.ops import Ops
-from gatewise.network.trainable import TABLE, Network
+from gatewise.network.trainable import TABLE, BatchLoss, Network
 from gatewise.types import Array
 from tests.explain.random_net import sequence_of
 from tests.network.oracle import dense
+from tests.network.passes import backward
 
 ARCHITECTURES = {
     "pads": Architecture.stacked("tokens", 30, 5, 7, max_length=40, padding="pre"),
@@ -35,8 +36,8 @@ def batch_of(arch: Architecture, seed: int) -> Batch:
     return Batch.of([sequence_of(arch, length, seed) for length in (3, 1, 17, 8)], arch)
 
 
-def squares(logits: Array) -> tuple[float, Array]:
-    return float(np.square(logits).sum()), 2 * logits
+def squares(logits: Array) -> BatchLoss:
+    return BatchLoss(float(np.square(logits).sum()), 2 * logits)
 
 
 def gradients_of(network: Network) -> dict[str, Array]:
@@ -48,19 +49,19 @@ def test_gradients_accumulate_until_they_are_forgotten(name: str) -> None:
     arch = ARCHITECTURES[name]
     network = Network(arch, parameters_of(arch), dtype="float64", kernel=get("reference"))
     some, others = batch_of(arch, 2), batch_of(arch, 3)
-    logits, loss = network.backward(some, squares)
+    logits, loss = backward(network, some, squares)
     assert loss == pytest.approx(float((logits**2).sum()))
     first = gradients_of(network)
-    network.backward(others, squares)
+    backward(network, others, squares)
     both = gradients_of(network)
     network.zero_grad()
     assert all(not gradient.any() for gradient in gradients_of(network).values())
-    network.backward(others, squares)
+    backward(network, others, squares)
     second = gradients_of(network)
     for key, gradient in both.items():
         np.testing.assert_allclose(gradient, first[key] + second[key], rtol=0, atol=1e-13, err_msg=key)
     network.zero_grad()
-    network.backward(some, squares)
+    backward(network, some, squares)
     for key, gradient in gradients_of(network).items():
         np.testing.assert_array_equal(gradient, first[key], err_msg=key)
     _, wanted = gradients(network.parameters, arch, some, lambda z: 2 * z, list(first), get("reference"))
@@ -74,7 +75,7 @@ def test_each_direction_has_a_share_of_the_loss(pooling: Any) -> None:
     arch = dataclasses.replace(ARCHITECTURES["both ways"], pooling=pooling)
     parameters, batch = parameters_of(arch), batch_of(arch, 2)
     network = Network(arch, parameters, direction_loss=0.4, dtype="float64", kernel=get("reference"))
-    _, loss = network.backward(batch, squares)
+    _, loss = backward(network, batch, squares)
     _, wanted = gradients(network.parameters, arch, batch, lambda z: 0.6 * 2 * z, list(parameters), get("reference"))
     forward = (np.arange(arch.features) // arch.top.units) % 2 == 0
     for factor in (2.0 * forward, 2.0 * ~forward):
@@ -84,7 +85,7 @@ def test_each_direction_has_a_share_of_the_loss(pooling: Any) -> None:
     for key, gradient in gradients_of(network).items():
         np.testing.assert_allclose(gradient, wanted[key], rtol=0, atol=1e-13, err_msg=key)
     whole = Network(arch, parameters, dtype="float64", kernel=get("reference"))
-    assert loss == whole.backward(batch, squares)[1], "that of both directions"
+    assert loss == backward(whole, batch, squares)[1], "that of both directions"
 
 
 def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:
@@ -93,7 +94,7 @@ def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:
     batch = Batch.of([rng.choice([2, 3, 7, 11], length) for length in (3, 1, 17)], arch)
     full, part = (Network(arch, parameters_of(arch), trainable_rows=some) for some in (None, rows))
     for network in (full, part):
-        network.backward(batch, squares)
+        backward(network, batch, squares)
     wanted, found = gradients_of(full), gradients_of(part)
     np.testing.assert_array_equal(found[TABLE], wanted[TABLE][rows])
     assert not np.delete(wanted[TABLE], rows, axis=0).any()
@@ -115,9 +116,9 @@ def test_a_token_without_a_row_is_refused() -> None:
     """Another row would be trained in its place."""
     arch = ARCHITECTURES["both ways"]
     network = Network(arch, parameters_of(arch), trainable_rows=np.array([0, 2, 3, 29]))
-    network.backward(Batch.of([np.array([3, 2, 29]), np.zeros(0, np.int64)], arch), squares)
+    backward(network, Batch.of([np.array([3, 2, 29]), np.zeros(0, np.int64)], arch), squares)
     with pytest.raises(InputError, match="token 7 is not among the trainable rows"):
-        network.backward(Batch.of([np.array([3, 7, 29])], arch), squares)
+        backward(network, Batch.of([np.array([3, 7, 29])], arch), squares)
 
 
 @pytest.mark.parametrize("name", ["both ways", "series"])
@@ -128,18 +129,18 @@ def test_dropout_is_drawn_from_the_generator_and_in_training_only(name: str) -> 
     for seed in (1, 1, 2):
         network = Network(arch, parameters, dropout=DROPOUT)
         network.dropout.rng = np.random.default_rng(seed)
-        logits, _ = network.backward(batch, squares)
+        logits, _ = backward(network, batch, squares)
         runs.append((logits, gradients_of(network)))
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
     assert not np.array_equal(runs[0][0], runs[2][0])
     for key, gradient in runs[0][1].items():
         np.testing.assert_array_equal(gradient, runs[1][1][key], err_msg=key)
-    plain = Network(arch, parameters).backward(batch, squares)[0]
+    plain = backward(Network(arch, parameters), batch, squares)[0]
     np.testing.assert_array_equal(forward(Ops(), network.parameters, arch, batch), plain)
     for part in DROPOUT if name == "both ways" else ():
         alone = Network(arch, parameters, dropout={part: DROPOUT[part]})
         alone.dropout.rng = np.random.default_rng(1)
-        assert not np.array_equal(alone.backward(batch, squares)[0], plain), part
+        assert not np.array_equal(backward(alone, batch, squares)[0], plain), part
 
 
 def test_a_probability_next_to_1_drops_nearly_everything() -> None:

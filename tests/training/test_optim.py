@@ -285,7 +285,7 @@ def test_whole_steps_equal_those_of_torch(name: str) -> None:
     rates, small, behind = set(), 0, 0
     for number, rows in enumerate(order[:4]):
         before, correct = progress.loss_sum, progress.correct
-        loop._step(number)
+        loop.train_step(number)
         wanted, right = theirs.step(rows, number)
         assert progress.loss_sum - before == pytest.approx(wanted * len(rows), rel=1e-5)
         assert progress.correct - correct == right

@@ -18,9 +18,9 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.atomic import locked
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
-from gatewise.training import Callback, Interrupted, loop
+from gatewise.training import Callback, Interrupted, checkpoint
 from gatewise.training.callback import EpochLog
-from gatewise.training.loop import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
+from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
 from gatewise.training.pretrain import pretrain
 from gatewise.training.train import train
@@ -199,7 +199,7 @@ def test_a_checkpoint_is_due_within_an_epoch_too(
 ) -> None:
     """A run that dies in step 10 of its first epoch continues from step 9 if the last checkpoint is old enough."""
     data, uninterrupted = made_reviews(200, 34), train(made_reviews(200, 34), **OPTIONS)
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", seconds)
     died = Mock(spec=Callback)  # as by `kill -9`, without a checkpoint
     died.on_step_end.side_effect = [*[None] * 9, KeyError("died")]
     with pytest.raises(KeyError):

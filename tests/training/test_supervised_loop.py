@@ -19,14 +19,15 @@ from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward, inputs
 from gatewise.network.ops import Ops, array_of
-from gatewise.network.trainable import LossOf, Network
+from gatewise.network.trainable import BatchLoss, LossOf, Network
 from gatewise.target import target_of
 from gatewise.training import recipe
 from gatewise.training.network_data import NetworkData, TargetScaling
-from gatewise.training.supervised_loop import adversarial_backward, loss_of, perturb, scores_of
+from gatewise.training.supervised_loop import adversarial_backward, mean_loss, perturb, scores_of
 from gatewise.training.train import train
 from gatewise.types import Array, Task
 from tests.network.oracle import dense
+from tests.network.passes import backward
 from tests.refusals import assert_refused
 from tests.training.texts import made_reviews
 
@@ -58,10 +59,10 @@ def _batch(arch: Architecture) -> Batch:
     return Batch.of([rng.integers(1, arch.vocab_size, n) for n in lengths], arch)
 
 
-def _mean(logits: Array, targets: list[float], weights: list[float]) -> tuple[float, Array]:
+def _mean(logits: Array, targets: list[float], weights: list[float]) -> BatchLoss:
     weight = np.array(weights)[:, None]
     losses, gradient = cross_entropy(logits, np.array(targets)[:, None])
-    return float((weight * losses).mean()), weight * gradient / len(logits)
+    return BatchLoss(float((weight * losses).mean()), weight * gradient / len(logits))
 
 
 NAMES = ("a", "b", "c")
@@ -102,12 +103,12 @@ def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf
     found = _gradients(network)
 
     here, by_step = Variable(_inputs_of_steps(network, batch)), dataclasses.replace(batch, index=None)
-    network.backward(by_step, loss_of, here)
+    backward(network, by_step, loss_of, here)
     r = perturb(here.value, here.grad_or_zeros(), batch.lengths, epsilon) - here.value
 
     def both() -> float:
         x = Variable(_inputs_of_steps(network, batch) + r)
-        perturbed = network.backward(by_step, loss_of, x)[1]
+        perturbed = backward(network, by_step, loss_of, x)[1]
         return (loss_of(_logits(network, batch))[0] + perturbed) / 2
 
     assert both() > loss, "the perturbation must increase the loss"
@@ -128,12 +129,12 @@ def test_both_losses_share_the_embedding_dropout() -> None:
     dropout = {"embedding": 0.5, "word": 0.3}
     one, both = (_network(TOKENS, dropout) for _ in range(2))  # with equal generators
     adversarial_backward(both, _batch(TOKENS), LOSSES["labels"], 0.0)
-    one.backward(_batch(TOKENS), LOSSES["labels"])
+    backward(one, _batch(TOKENS), LOSSES["labels"])
     wanted = _gradients(one)
     for name, gradient in _gradients(both).items():
         np.testing.assert_allclose(gradient, wanted[name], rtol=0, atol=1e-15, err_msg=name)
     network = _network(TOKENS)
-    network.backward(_batch(TOKENS), LOSSES["labels"])
+    backward(network, _batch(TOKENS), LOSSES["labels"])
     assert not np.allclose(_gradients(network)["dense.weight"], wanted["dense.weight"])
 
 
@@ -216,7 +217,7 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
     data.soft_targets = p if soft else None
     data.targets = partial(NetworkData.targets, data)
     z = rng.standard_normal((5, outputs))
-    loss, gradient = loss_of(data, z, rows)
+    loss, gradient = mean_loss(data, z, rows)
     losses, slopes = target.loss(z, expected[rows])
     each = np.ones((5, 1)) if weights is None else weights[rows].reshape(5, -1)
     assert loss == pytest.approx((each * losses).mean(), rel=1e-6)

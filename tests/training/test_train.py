@@ -19,6 +19,7 @@ from gatewise.errors import TrainingError
 from gatewise.explain import METHODS
 from gatewise.losses import SQUARED_ERROR
 from gatewise.model.model import Model
+from gatewise.network.trainable import BatchLoss
 from gatewise.training import recipe, supervised_loop
 from gatewise.training.fields import values_of
 from gatewise.training.members.ngrams import NgramFeatures
@@ -86,18 +87,20 @@ def test_patience_stops_early() -> None:
 def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = supervised_loop.loss_of, []
+    real, calls = supervised_loop.mean_loss, []
 
-    def broken(training_data: TrainingData, logits: Array, rows: np.ndarray) -> tuple[float, Array]:
+    def broken(training_data: TrainingData, logits: Array, rows: np.ndarray) -> BatchLoss:
         calls.append(len(rows))
         loss, gradient = real(training_data, logits, rows)
         if len(calls) != 4:
-            return loss, gradient
-        return (math.nan, gradient) if what == "loss" else (loss, np.full_like(gradient, math.inf))
+            return BatchLoss(loss, gradient)
+        if what == "loss":
+            return BatchLoss(math.nan, gradient)
+        return BatchLoss(loss, np.full_like(gradient, math.inf))
 
     data = made_reviews(200, 3)
     uninterrupted = train(data, epochs=1, **SMALL)
-    monkeypatch.setattr(supervised_loop, "loss_of", broken)
+    monkeypatch.setattr(supervised_loop, "mean_loss", broken)
     with pytest.raises(TrainingError, match=rf"{what} is not finite at step 4, rows \d+, \d+.*, \.\.\.; a lower"):
         train(data, epochs=1, **SMALL)
     calls.clear()

@@ -39,7 +39,7 @@ from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import Batch, truncate
-from gatewise.network.trainable import TABLE, Network
+from gatewise.network.trainable import TABLE, BatchLoss, Network
 from gatewise.ragged import flat
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.calibration import report_of
@@ -182,21 +182,23 @@ def trained(model: Model, short: Sequence[Text], reviews: Sequence[Text]) -> Mod
         for at in range(steps):
             rows = np.concatenate([part[at * n : (at + 1) * n] for part, n in ((order, SHORT), (anchors, REVIEWS))])
 
-            def loss_of(logits: Array, rows: NDArray[np.int64] = rows) -> tuple[float, Array]:
+            def loss_of(logits: Array, rows: NDArray[np.int64] = rows) -> BatchLoss:
                 losses, gradient = model.target.loss(weight * logits.astype(np.float64) + others[rows], y[rows])
                 share = c[rows] / c[rows].sum()
-                return float((share * losses).sum()), weight * share * gradient
+                return BatchLoss(float((share * losses).sum()), weight * share * gradient)
 
             step = epoch * steps + at
             network.dropout.rng = np.random.default_rng([SEED, step])
             network.zero_grad()
-            _, loss = network.backward(Batch.of([sequences[n] for n in rows], lstm.arch), loss_of)
+            predictions = network.forward(Batch.of([sequences[n] for n in rows], lstm.arch))
+            losses = predictions.losses(loss_of)
+            predictions.backward(losses)
             gradients = {name: one for name, one in network.gradients().items() if name != TABLE}
             scale = min(1.0, GRAD_CLIP / gradient_norm(gradients))
             rate = one_cycle(LEARNING_RATE, step, EPOCHS * steps, EPOCHS * steps // 10)
             optimizer.step(gradients, rate, scale)
             if not at % 20:
-                print(f"epoch {epoch + 1}, step {at} of {steps}: loss {loss:.4f}", flush=True)
+                print(f"epoch {epoch + 1}, step {at} of {steps}: loss {losses[0].value:.4f}", flush=True)
     before = dict(lstm.parameters)
     layers = {n: read_only(before[n] + np.float32(SHARE) * (w - before[n])) for n, w in optimizer.parameters.items()}
     return model.with_lstm(parameters=MappingProxyType({**lstm.parameters, **layers}))

@@ -23,7 +23,7 @@ from gatewise.network.architecture import language_model_shapes
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
-from gatewise.training.loop import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
+from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from tests.forecast.conftest import SHOP, frame, seasonal

@@ -20,7 +20,7 @@ import gatewise as gw
 from gatewise.errors import GatewiseError
 from gatewise.kernels import get as get_kernel
 from gatewise.storage.folder import load_folder
-from gatewise.training.loop import write_checkpoint
+from gatewise.training.checkpoint import write_checkpoint
 from gatewise.training.optim import Adam
 from tests.exchange.random_models import random_inputs, random_model
 from tests.training.test_resume import OPTIONS

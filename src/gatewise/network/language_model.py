@@ -62,7 +62,7 @@ class LanguageModel(Trainable):
         """h and c (B, H) before the first step."""
         return np.zeros((batch, self.units), dtype=self.parameters[TABLE].dtype)
 
-    def backward(
+    def forward_backward(
         self, pieces: Mapping[str, Piece], candidates: NDArray[np.int64], log_expected: NDArray[np.float32]
     ) -> tuple[float, Gradients, dict[str, tuple[Array, Array]]]:
         """The mean loss of a piece of each direction, the gradients of the sum of both, and the states after them.

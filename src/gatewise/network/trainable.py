@@ -4,8 +4,9 @@ Only the embedding rows of tokens that occur in training (`trainable_rows`) are 
 row is zero, so Adam would never change it. `arrays()` returns all parameters, the other rows unchanged.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,47 @@ from gatewise.network.ops import array_of
 from gatewise.types import Array
 
 Gradients = dict[str, Array | RowGradient]
-LossOf = Callable[[Array], tuple[float, Array]]  # logits (B, outputs) -> the loss and its gradient
 TABLE = "embedding.weight"
+
+
+class BatchLoss(NamedTuple):
+    """The loss of a batch, and its gradient with respect to the logits (B, outputs)."""
+
+    value: float
+    gradient: Array
+
+
+LossOf = Callable[[Array], BatchLoss]
+"""The loss of logits (B, outputs)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A recorded forward pass of `Network.forward`.
+
+    heads: the logits, each (B, outputs); with a direction loss also those of each direction by itself. shares: of each
+    head in the loss; they add up to 1.
+    """
+
+    ops: RecordingOps
+    heads: Sequence[Variable]
+    shares: Sequence[float]
+
+    @property
+    def logits(self) -> Array:
+        """(B, outputs) of the whole network."""
+        return array_of(self.heads[0])
+
+    def losses(self, loss_of: LossOf) -> list[BatchLoss]:
+        """The loss of each head, that of `logits` first."""
+        return [loss_of(array_of(logits)) for logits in self.heads]
+
+    def backward(self, losses: Sequence[BatchLoss], weight: float = 1.0) -> None:
+        """Add the gradient of the losses, times their shares and the weight, to the parameters."""
+        for logits, share, loss in zip(self.heads, self.shares, losses, strict=True):
+            gradient = weight * share * loss.gradient
+            logits.accumulate(gradient.astype(logits.value.dtype, copy=False))
+        self.ops.backward()
 
 
 class Trainable:
@@ -61,7 +101,8 @@ class Network(Trainable):
         kernel: Kernel | None = None,
         dtype: str = "float32",
     ) -> None:
-        self.arch, self.kernel = arch, kernel
+        self.arch = arch
+        self.kernel = kernel
         self.direction_loss = direction_loss if arch.top.width > arch.top.units and not arch.hidden else 0.0
         self.dropout = Dropout(dropout or {}, np.random.default_rng())
         self.trainable_rows = trainable_rows
@@ -77,32 +118,35 @@ class Network(Trainable):
             self.variables[name] = EmbeddingTable(own) if name == TABLE else Variable(own)
         self.parameters = {name: variable.value for name, variable in self.variables.items()}
 
-    def backward(self, batch: Batch, loss_of: LossOf, x: Variable | None = None) -> tuple[Array, float]:
-        """Add the gradient of a batch's loss; return logits (B, outputs) and loss. x: see `forward.features`."""
+    def forward(self, batch: Batch, x: Variable | None = None) -> Predictions:
+        """The logits of a batch, with dropout, recorded for `Predictions.backward`. x: see `forward.features`."""
         ops = self.ops()
-        x = self.inputs(ops, batch) if x is None else x
+        if x is None:
+            x = self.inputs(ops, batch)
         pooled = ops.dropout(features(ops, self.variables, self.arch, batch, x), "output")
-        weight, bias = self.variables["dense.weight"], self.variables["dense.bias"]
-        logits = head(ops, self.variables, self.arch, pooled)
-        loss, gradient = loss_of(array_of(logits))
-        self._accumulate(logits, gradient, 1 - self.direction_loss)
-        for direction in (0, 1) if self.direction_loss else ():
-            parts = self.arch.features // self.arch.top.width  # mean, maximum or both
-            mask = np.zeros((parts, 2, self.arch.top.units), dtype=weight.value.dtype)
-            mask[:, direction] = 2  # the weights of the other direction count as 0
-            alone = ops.linear(pooled, ops.multiply(weight, mask.reshape(1, -1)), bias)
-            self._accumulate(alone, loss_of(array_of(alone))[1], self.direction_loss / 2)
-        ops.backward()
-        return array_of(logits), loss
+        heads = [head(ops, self.variables, self.arch, pooled)]
+        shares = [1 - self.direction_loss]
+        if self.direction_loss:
+            for direction in (0, 1):
+                heads.append(self._direction_head(ops, pooled, direction))
+                shares.append(self.direction_loss / 2)
+        return Predictions(ops, heads, shares)
+
+    def _direction_head(self, ops: RecordingOps, pooled: Any, direction: int) -> Variable:
+        """The logits (B, outputs) of one direction by itself: its weights count twice, those of the other one as 0."""
+        weight = self.variables["dense.weight"]
+        poolings = self.arch.features // self.arch.top.width  # 2 for mean and maximum, else 1
+        mask = np.zeros((poolings, 2, self.arch.top.units), dtype=weight.value.dtype)
+        mask[:, direction] = 2
+        masked: Variable = ops.linear(pooled, ops.multiply(weight, mask.reshape(1, -1)), self.variables["dense.bias"])
+        return masked
 
     def inputs(self, ops: RecordingOps, batch: Batch) -> Any:
         """Inputs of the first layer, as `network.forward.inputs`, with dropout on the embedding."""
         x = inputs(ops, self.variables, self.with_rows(batch))
-        return ops.dropout(x, "embedding") if batch.values is None else self.dropout.noisy(x)
-
-    @staticmethod
-    def _accumulate(logits: Variable, gradient: Array, share: float) -> None:
-        logits.accumulate((share * gradient).astype(logits.value.dtype, copy=False))
+        if batch.values is None:
+            return ops.dropout(x, "embedding")
+        return self.dropout.noisy(x)
 
     def ops(self) -> RecordingOps:
         """Operations that record a training step, with dropout."""

@@ -51,22 +51,26 @@ class Field:
     @property
     def type_name(self) -> str:
         """What the field takes, in words: "whole number, at least 1"."""
+        if len(self.choices) == 1:
+            return repr(self.choices[0])
         if self.choices:
-            *first, last = map(repr, self.choices)
-            return f"{', '.join(first)} or {last}" if first else last
+            *others, last = map(repr, self.choices)
+            return f"{', '.join(others)} or {last}"
         name = {int: "whole number", float: "number", bool: "true or false"}[self.type]
-        return f"{name}, {self.range}" if self.range else name
+        if self.range:
+            name += f", {self.range}"
+        return name
 
     def checked(self, value: Any) -> Any:
         """The value as a plain Python one. NumPy's numbers are taken, lossy conversions are not. Raises InputError."""
-        plain: Any = value.item() if isinstance(value, np.generic) else value
-        plain = str(plain) if isinstance(plain, str) else plain  # of a subclass too
-        if self.type is float and type(plain) is int:
-            plain = float(plain)
-        if type(plain) not in (self.type,):
+        plain: Any = self._plain(value)
+        plain_type = type(plain)  # True is no number here
+        if plain_type is not self.type:
             kind = {int: "a whole number", float: "a number"}.get(self.type, self.type_name)
-            given = quote(value) if isinstance(value, str) else quote(value)[1:-1]
-            raise InputError(f"{self.name} must be {kind}, not {given}")
+            shown = quote(value)
+            if not isinstance(value, str):  # the quotation marks are those of a text
+                shown = shown[1:-1]
+            raise InputError(f"{self.name} must be {kind}, not {shown}")
         if self.choices and plain not in self.choices:
             nearest = did_you_mean(plain, self.choices)
             raise InputError(f"{self.name} must be {self.type_name}, not {quote(plain)}{nearest}")
@@ -75,6 +79,16 @@ class Field:
         if self.type is float and not math.isfinite(plain):
             raise InputError(f"{self.name} must be finite, not {plain}")
         return plain
+
+    def _plain(self, value: Any) -> Any:
+        """The value as one of Python's own types: a number of NumPy, a subclass of str, an int for a float."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, str):
+            return str(value)
+        if self.type is float and type(value) is int:
+            return float(value)
+        return value
 
     def parsed(self, text: str) -> Any:
         """The value that `text` says, as `--set field=value` takes it. Raises InputError."""
@@ -89,9 +103,13 @@ class Field:
 
 def field_of(name: str, hint: Any) -> Field:
     """The field of a type: bool, a Literal, or a number with its range, such as `Count`."""
-    hint, *within = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
-    choices = get_args(hint)  # of a Literal
-    return Field(name, str if choices else hint, choices, *within)
+    range_and_check = []
+    if hasattr(hint, "__metadata__"):  # Annotated
+        hint, *range_and_check = get_args(hint)
+    choices = get_args(hint)
+    if choices:  # of a Literal
+        return Field(name, str, choices, *range_and_check)
+    return Field(name, hint, (), *range_and_check)
 
 
 _Seed = Annotated[int, "from 0 to 2^63 - 1, or None to draw one", lambda value: 0 <= value < 2**63]
@@ -115,37 +133,44 @@ def fields_of(settings: type[Any]) -> Mapping[str, Field]:
     """The fields of a class by `group.field`, in the order of the class."""
     if settings in _FIELDS:
         return _FIELDS[settings]
-    found, hints = _FIELDS.setdefault(settings, {}), get_type_hints(settings, include_extras=True)
+    by_path: dict[str, Field] = {}
+    hints = get_type_hints(settings, include_extras=True)
     for name in (field.name for field in fields(settings)):
-        if is_dataclass(hints[name]):
-            group = fields_of(hints[name])
-            found |= {f"{name}.{last}": replace(one, name=f"{name}.{last}") for last, one in group.items()}
-        elif hints[name] is not str:
-            found[name] = field_of(name, hints[name])
-    return found
+        hint = hints[name]
+        if is_dataclass(hint):
+            for last, setting in fields_of(hint).items():  # type: ignore[arg-type]
+                path = f"{name}.{last}"
+                by_path[path] = replace(setting, name=path)
+        elif hint is not str:
+            by_path[name] = field_of(name, hint)
+    _FIELDS[settings] = by_path
+    return by_path
 
 
 def field_named(settings: type[Any], name: str, others: Iterable[str] = ()) -> Field:
     """The field that `name` means: `group.field`, `group__field`, or its bare name. Raises InputError for an unknown
     name, with the nearest of the fields and `others`.
     """
-    known, path = fields_of(settings), name.replace("__", ".")
-    bare = {one.rpartition(".")[2]: field for one, field in known.items()}
-    if (field := known.get(path) or bare.get(path)) is not None:
-        return field
-    nearest = did_you_mean(path, [*known, *bare, *others])
+    path = name.replace("__", ".")
+    by_path = fields_of(settings)
+    by_bare_name = {known.rpartition(".")[2]: field for known, field in by_path.items()}
+    if path in by_path:
+        return by_path[path]
+    if path in by_bare_name:
+        return by_bare_name[path]
+    nearest = did_you_mean(path, [*by_path, *by_bare_name, *others])
     raise InputError(f"a recipe has no {quote(name)}{nearest or '; gatewise info --recipe fast lists its fields'}")
 
 
 def named_values(settings: type[Any], values: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:
     """The values by `group.field`. Raises InputError as `field_named` does, and for a field with two values."""
-    found = dict[str, Any]()
+    by_path: dict[str, Any] = {}
     for name, value in values.items():
         path = field_named(settings, name, others).name
-        if path in found:
+        if path in by_path:
             raise InputError(f"{path} is given twice")
-        found[path] = value
-    return found
+        by_path[path] = value
+    return by_path
 
 
 def values_of(settings: Any) -> dict[str, Any]:
@@ -155,11 +180,11 @@ def values_of(settings: Any) -> dict[str, Any]:
 
 def with_values(settings: T, values: Mapping[str, Any]) -> T:
     """The settings with other values, by any name of their fields. Raises InputError as `named_values` does."""
-    changes = dict[str, Any]()
+    groups: dict[str, Any] = {}
     for path, value in named_values(type(settings), values).items():
         group, _, last = path.rpartition(".")
-        changes |= {group: replace(changes.get(group, getattr(settings, group)), **{last: value})}
-    return replace(settings, **changes)  # type: ignore[type-var]
+        groups[group] = replace(groups.get(group, getattr(settings, group)), **{last: value})
+    return replace(settings, **groups)  # type: ignore[type-var]
 
 
 def check_values(settings: Any, what: str) -> None:
@@ -168,7 +193,9 @@ def check_values(settings: Any, what: str) -> None:
     """
     for path, field in fields_of(type(settings)).items():
         group, _, last = path.rpartition(".")
-        owner = getattr(settings, group) if group else settings
+        owner = settings
+        if group:
+            owner = getattr(settings, group)
         try:
             object.__setattr__(owner, last, field.checked(getattr(owner, last)))
         except InputError as error:
@@ -186,10 +213,12 @@ def meanings(settings: type[Any]) -> dict[str, str]:
         for node, after in pairwise(body)
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr)
     }
-    found, hints = dict[str, str](), get_type_hints(settings)
+    by_path: dict[str, str] = {}
+    hints = get_type_hints(settings)
     for field in fields(settings):
         if is_dataclass(hints[field.name]):
-            found |= {f"{field.name}.{one}": text for one, text in meanings(hints[field.name]).items()}
+            for last, meaning in meanings(hints[field.name]).items():
+                by_path[f"{field.name}.{last}"] = meaning
         else:
-            found[field.name] = docs[field.name]
-    return found
+            by_path[field.name] = docs[field.name]
+    return by_path

@@ -1,99 +1,137 @@
-"""The training loop: batches, loss, gradients, Adam; validations, checkpoints, callbacks.
+"""The training loop: steps, validations, checkpoints, callbacks.
 
 One loop trains classifiers, regressions, the LSTM of a forecaster and language models. Its subclasses have what differs
-between them: the batches, their loss, and the scores on the validation set.
+between them: the batches, their forward and backward pass, and the scores on the validation set.
 
-A checkpoint is everything that the rest of a run depends on, in one safetensors file without pickle. It is written
-whole or not at all. A run that continues from it ends with the same bits as one that was never stopped, on the same
-machine with the same number of threads. All random draws follow from the seed and the number of the step, so that it
-needs no state of a generator.
+`Loop.train_step` is one step: forward, loss, backward, step. What else a step does stands around it: the sum over the
+processes (`StepTotal`), the request to stop (`StopFlag`), the clock of the checkpoints
+(`gatewise.training.checkpoint.CheckpointClock`) and the clock of the epoch (`EpochClock`).
 
 Several processes (`gatewise.training.processes`) each take a part of the rows of a batch and of the validation set.
 They take the same steps, so that their weights stay equal bit for bit. Each draws the dropout masks of its own rows.
 """
 
-import json
 import math
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.errors import InputError, TrainingError
 from gatewise.network.trainable import Gradients, Trainable
-from gatewise.storage.atomic import read_regular, write_atomic
-from gatewise.storage.fields import fields_from
-from gatewise.storage.strict_json import parse_json
-from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.optim import Adam, gradient_norm
+from gatewise.training.checkpoint import (
+    FILE,
+    CheckpointClock,
+    Groups,
+    Progress,
+    parse_checkpoint,
+    read_verified,
+    write_checkpoint,
+)
+from gatewise.training.optim import Adam, clip_scale, gradient_norm
 from gatewise.training.processes import PeerError, current
 from gatewise.types import Array
 
-FILE = "checkpoint.safetensors"
-MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
-CHECKPOINT_SECONDS = 300.0  # between two checkpoints: a killed process loses that much work
-Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
+MAX_ROWS_SHOWN = 8  # in the message of an error
 
 
-@dataclass
-class Progress:
-    """Where a run is. step: steps done, of `steps`; loss_sum over loss_count, correct: since the last validation;
-    seconds: since the start of the epoch; history: a row per validation.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StepBatch:
+    """The batch of a step. Subclasses add what this process reads of it.
+
+    step: counted from 0. n: the rows of the batch, or with a label per step their steps, by which losses are weighted;
+    1 where all batches are of one size. share: of n, that this process takes. rows: of the batch, by which errors name
+    it.
     """
 
-    step: int = 0
-    steps: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    correct: int = 0
-    seconds: float = 0.0
-    history: list[EpochLog] = field(default_factory=list)
-
-    @property
-    def loss(self) -> float:
-        """Mean loss since the last validation."""
-        return self.loss_sum / self.loss_count
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch with the lowest validation loss, counted from 1; 0 before the first validation."""
-        return max((row.epoch for row in self.history if row.best), default=0)
-
-    @property
-    def position(self) -> str:
-        """Where the run is, in words."""
-        return f"step {self.step:,} of {self.steps:,}"
-
-    @property
-    def history_lines(self) -> str:
-        """The history as JSON lines, as a model folder stores it."""
-        return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
+    step: int
+    n: int = 1
+    share: float = 1.0
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
-class Result(NamedTuple):
-    """Of a step, for the part of the batch that this process takes: gradients of its mean loss, that loss, its share of
-    the batch's rows, rows that are predicted correctly, and what `Loop.carried` becomes. rows: of the whole batch,
-    by which errors name it. n: of its rows, or of their steps, by which losses are weighted; 1 where all are equal.
+BatchType = TypeVar("BatchType", bound=StepBatch)
+
+
+class StepResult(NamedTuple):
+    """Forward and backward of what this process reads of a batch: the gradients of its mean loss, this loss, the rows
+    that are predicted correctly, and what `Loop.carried` becomes.
     """
 
     gradients: Gradients
     loss: float
-    share: float
     correct: int = 0
     carried: Mapping[str, Array] = MappingProxyType({})
-    rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-    n: int = 1
 
 
-class Loop(ABC):
+class StepTotal(NamedTuple):
+    """A `StepResult` summed over all processes, with the same bits in each of them."""
+
+    gradients: Gradients
+    loss: float
+    correct: int
+
+
+class StopFlag:
+    """Whether the run is to stop. The event, of a signal, is set in each process at another time.
+
+    agreed: whether it was set in any process when the last step was summed. Several processes stop by it, since all of
+    them must stop after the same step.
+    """
+
+    def __init__(self, event: threading.Event, processes: int) -> None:
+        self._event = event
+        self._processes = processes
+        self.agreed = False
+
+    @property
+    def set_here(self) -> bool:
+        """Whether the event is set in this process."""
+        return self._event.is_set()
+
+    @property
+    def raised(self) -> bool:
+        """Whether to stop before the next step."""
+        if self._processes == 1:
+            return self.set_here
+        return self.agreed
+
+
+class EpochClock:
+    """The seconds of an epoch. Those before an interruption count too."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._first_step = 0
+        self._seconds_before = 0.0
+
+    def start(self, step: int, seconds: float = 0.0) -> None:
+        """The epoch begins, or continues at this step after so many seconds."""
+        self._began = time.perf_counter()
+        self._first_step = step
+        self._seconds_before = seconds
+
+    def seconds(self) -> float:
+        """Since the start of the epoch."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def remaining(self, step: int, steps_left: int, seconds: float) -> float:
+        """The seconds of the steps that are left, by the mean of those that this process has made up to `step`.
+        seconds: what `seconds()` was after it.
+        """
+        seconds_per_step = (seconds - self._seconds_before) / (step - self._first_step)
+        return seconds_per_step * steps_left
+
+
+class Loop(ABC, Generic[BatchType]):
     """Training of one network. `run` continues from `progress`; `result` has the weights.
 
     folder: for checkpoints; None for none, and in all processes but the first one. identity: of the run, see
@@ -120,18 +158,21 @@ class Loop(ABC):
     def __init__(
         self, network: Trainable, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
     ) -> None:
-        self.network, self.callback = network, callback or Callback()
-        self.folder, self.identity = folder, identity
+        self.network = network
+        self.callback = callback or Callback()
+        self.folder = folder
+        self.identity = identity
         self.communicator = current()
+        # The first process sends its weights: equal seeds give equal bits on equal machines only.
         for array in network.parameters.values():
-            raw = self.communicator.share(array.tobytes())  # equal seeds give equal bits on equal machines only
+            raw = self.communicator.share(array.tobytes())
             array[...] = np.frombuffer(raw, array.dtype).reshape(array.shape)
         self.best: dict[str, Array] = {}
         self.carried: Mapping[str, Array] = {}
         self.progress = Progress()
-        self._stop, self._stopped = threading.Event(), False  # of this process; of any
-        self._started = 0.0, 0, 0.0  # the clock, the steps and the seconds when this process began the epoch
-        self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
+        self.stop_flag = StopFlag(threading.Event(), self.communicator.size)
+        self.checkpoint_clock = CheckpointClock(writes=folder is not None)
+        self.epoch_clock = EpochClock()
 
     @abstractmethod
     def info(self) -> RunInfo:
@@ -142,8 +183,12 @@ class Loop(ABC):
         """Of a step, counted from 0."""
 
     @abstractmethod
-    def backward(self, step: int) -> Result:
-        """Loss and gradients of this process's part of the batch of a step, with the present weights."""
+    def batch(self, step: int) -> BatchType:
+        """The batch of a step, counted from 0."""
+
+    @abstractmethod
+    def forward_backward(self, batch: BatchType) -> StepResult:
+        """Loss and gradients of what this process reads of a batch, with the present weights."""
 
     @abstractmethod
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
@@ -170,8 +215,9 @@ class Loop(ABC):
         raw = self.communicator.share(raw)
         if not raw:
             return
-        where = self.folder or ""
-        self.progress, groups = parse_checkpoint(raw, where, self.identity, self._groups(), self.optimizer)
+        self.progress, groups = parse_checkpoint(
+            raw, self.folder or "", self.identity, self._checkpoint_groups(), self.optimizer
+        )
         self.steps = self.progress.steps
         self.network.set_state(groups["weights"])
         self.best = groups["best"]
@@ -181,25 +227,29 @@ class Loop(ABC):
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
         progress = self.progress
-        self.steps = progress.steps = progress.steps or int(self.communicator.share(b"%d" % self.steps))
+        if not progress.steps:
+            progress.steps = int(self.communicator.share(b"%d" % self.steps))
+        self.steps = progress.steps
         self.callback.on_train_begin(replace(self.info(), processes=self.communicator.size))
-        self._stop, self._saved = stop, time.perf_counter()
-        self._started = time.perf_counter(), progress.step, progress.seconds
+        self.stop_flag = StopFlag(stop, self.communicator.size)
+        self.checkpoint_clock.restart()
+        self.epoch_clock.start(progress.step, progress.seconds)
         try:
-            while True:
-                validated = min(len(progress.history) * self.interval, progress.steps)  # the last time
-                if validated == progress.steps or 0 < self.patience <= len(progress.history) - progress.best_epoch:
-                    return True
-                if self._stopped or (self.communicator.size == 1 and stop.is_set()):
-                    self._checkpoint()
-                    return False
-                if progress.step == min(validated + self.interval, progress.steps):
-                    self._validate()
-                    self._checkpoint()
-                else:
-                    self._advance()
+            return self._run_to_end()
         except TrainingError as error:
-            raise type(error)(f"{error}{self._kept(error)}") from error
+            raise type(error)(f"{error}{self._checkpoint_of_failure(error)}") from error
+
+    @np.errstate(over="ignore", invalid="ignore")  # `_require_finite` reports it in one line
+    def train_step(self, step: int) -> None:
+        """One step: forward, loss and backward of the batch, then the optimiser."""
+        batch = self.batch(step)
+        result = self.forward_backward(batch)
+        total = self._sum_over_processes(result, batch.share)
+        norm = gradient_norm(total.gradients)
+        _require_finite(total.loss, norm, batch)
+        self.optimizer.step(total.gradients, self.learning_rate(step), clip_scale(norm, self.grad_clip))
+        self.carried = result.carried
+        self.progress.add_step(total.loss, total.correct, batch.n)
 
     def state(self) -> dict[str, Array]:
         """Copies of the present weights by name; embedding rows make up for their missed steps first."""
@@ -208,155 +258,125 @@ class Loop(ABC):
 
     def result(self) -> dict[str, Array]:
         """The weights of the best validation, where there is one, else the present ones."""
-        return self.best if self.progress.history and self.best else self.state()
+        if self.progress.history and self.best:
+            return self.best
+        return self.state()
+
+    def _run_to_end(self) -> bool:
+        """Steps and validations in turn; False if `stop_flag` ends them."""
+        progress = self.progress
+        while not self._finished:
+            if self.stop_flag.raised:
+                self._checkpoint()
+                return False
+            if progress.step == min(self._last_validation + self.interval, progress.steps):
+                self._validate()
+                self._checkpoint()
+            else:
+                self._advance()
+        return True
+
+    @property
+    def _last_validation(self) -> int:
+        """The number of steps at the last validation."""
+        return min(len(self.progress.history) * self.interval, self.progress.steps)
+
+    @property
+    def _finished(self) -> bool:
+        """Whether the last step is validated, or `patience` is over."""
+        if self._last_validation == self.progress.steps:
+            return True
+        without_new_best = len(self.progress.history) - self.progress.best_epoch
+        return 0 < self.patience <= without_new_best
 
     def _advance(self) -> None:
         """A step, its log, and a checkpoint where one is due."""
-        progress, steps = self.progress, self.steps_per_epoch
-        if progress.step % steps == 0:
-            progress.seconds = 0.0
-            self._started = time.perf_counter(), progress.step, 0.0
-        began, first, before = self._started
-        self._step(progress.step)
-        elapsed = time.perf_counter() - began
-        progress.seconds = before + elapsed
-        done = (progress.step - 1) % steps + 1
-        self.callback.on_step_end(
-            StepLog(
-                epoch=(progress.step - 1) // steps + 1,
-                epochs=progress.steps // steps,
-                step=done,
-                steps=steps,
-                loss=progress.loss,
-                accuracy=progress.correct / progress.loss_count if self.has_accuracy else None,
-                seconds=progress.seconds,
-                eta_seconds=elapsed / (progress.step - first) * (steps - done),
-            )
-        )
-        if self._save:
+        progress = self.progress
+        if progress.step % self.steps_per_epoch == 0:
+            self.epoch_clock.start(progress.step)
+        self.train_step(progress.step)
+        progress.seconds = self.epoch_clock.seconds()
+        self.callback.on_step_end(self._step_log())
+        if self.checkpoint_clock.due:
             self._checkpoint()
 
-    @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
-    def _step(self, step: int) -> None:
-        """One step of the optimiser, and its loss and correct predictions before it."""
-        progress, communicator = self.progress, self.communicator
-        mine = self.backward(step)
-        due = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
-        numbers = mine.share * mine.loss, mine.correct, self._stop.is_set(), due
-        parameters = self.network.parameters
-        gradients, (loss, correct, stop, save) = communicator.sum(mine.gradients, parameters, mine.share, *numbers)
-        norm = gradient_norm(gradients)
-        for what, number in (("loss", loss), ("gradient", norm)):
-            if not math.isfinite(number):
-                rows = ", ".join(map(str, mine.rows[:8])) + (", ..." if len(mine.rows) > 8 else "")
-                where = f"step {step + 1}" + (f", rows {rows}" if rows else "")
-                raise TrainingError(f"the {what} is not finite at {where}; a lower learning rate helps")
-        scale = min(1.0, self.grad_clip / (norm + 1e-6)) if self.grad_clip else 1.0  # as clip_grad_norm_
-        self.optimizer.step(gradients, self.learning_rate(step), scale)
-        self.carried = mine.carried
-        self._stopped, self._save = bool(stop), bool(save)
-        progress.step = step + 1
-        progress.loss_sum += loss * mine.n
-        progress.loss_count += mine.n
-        progress.correct += int(correct)
+    def _step_log(self) -> StepLog:
+        """The last step, for callbacks."""
+        progress = self.progress
+        epoch, step_in_epoch = divmod(progress.step - 1, self.steps_per_epoch)
+        steps_left = self.steps_per_epoch - (step_in_epoch + 1)
+        return StepLog(
+            epoch=epoch + 1,
+            epochs=progress.steps // self.steps_per_epoch,
+            step=step_in_epoch + 1,
+            steps=self.steps_per_epoch,
+            loss=progress.loss,
+            accuracy=progress.accuracy if self.has_accuracy else None,
+            seconds=progress.seconds,
+            eta_seconds=self.epoch_clock.remaining(progress.step, steps_left, progress.seconds),
+        )
+
+    def _sum_over_processes(self, result: StepResult, share: float) -> StepTotal:
+        """The step of the whole batch. The processes tell each other in the same message whether to stop and whether a
+        checkpoint is due: all of them do so after the same step.
+        """
+        numbers = {
+            "loss": share * result.loss,
+            "correct": result.correct,
+            "stop": self.stop_flag.set_here,
+            "checkpoint": self.checkpoint_clock.due_here,
+        }
+        gradients, totals = self.communicator.sum(result.gradients, self.network.parameters, share, numbers)
+        self.stop_flag.agreed = totals["stop"] > 0
+        self.checkpoint_clock.due = totals["checkpoint"] > 0
+        return StepTotal(gradients, totals["loss"], int(totals["correct"]))
 
     @np.errstate(over="ignore", invalid="ignore")
     def _validate(self) -> None:
-        progress, state = self.progress, self.state()
+        progress = self.progress
+        state = self.state()
         self.communicator.check_equal(state, f"after step {progress.step}")
-        outputs = self.outputs(state, self.communicator.part, progress.step == progress.steps)
-        outputs = self.communicator.whole(outputs)
-        row = self.score(outputs, state)
+        outputs = self.outputs(state, self.communicator.part, last=progress.step == progress.steps)
+        row = self.score(self.communicator.whole(outputs), state)
         self.callback.on_epoch_end(row)
-        progress.history.append(row)
-        progress.loss_count = progress.correct = 0
-        progress.loss_sum = 0.0
-        began, _, before = self._started
-        progress.seconds = before + time.perf_counter() - began
+        progress.add_validation(row)
+        progress.seconds = self.epoch_clock.seconds()
 
-    def _groups(self) -> Groups:
+    def _checkpoint_groups(self) -> Groups:
         """What a checkpoint holds besides progress and optimiser."""
         carried = {name: self.communicator.whole(array) for name, array in self.carried.items()}
         return {"weights": self.state(), "best": self.best, "carried": carried}
 
     def _checkpoint(self) -> None:
+        """Write a checkpoint, where there is a folder. The other processes send what they carry."""
         if self.communicator.size == 1 and self.folder is None:
             return
-        groups = self._groups()
+        groups = self._checkpoint_groups()
         if self.folder is not None:
             write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)
-            self._saved = time.perf_counter()
+            self.checkpoint_clock.restart()
 
-    def _kept(self, error: TrainingError) -> str:
+    def _checkpoint_of_failure(self, error: TrainingError) -> str:
         """Write a checkpoint of the weights before a failed step, which has changed nothing: what the error adds."""
-        if isinstance(error, PeerError) and self.carried:  # which the other process has a part of
+        if isinstance(error, PeerError) and self.carried:  # a part of which the process has that is gone
             return ""
         try:
             self._checkpoint()
         except InputError:  # weights or moments that are not finite either; an earlier checkpoint stays
             return ""
-        return "" if self.folder is None else f"; {self.folder} holds the weights before it"
+        if self.folder is None:
+            return ""
+        return f"; {self.folder} holds the weights before it"
 
 
-def write_checkpoint(folder: Path, identity: str, progress: Progress, groups: Groups, optimizer: Adam) -> None:
-    """Write `folder`/checkpoint.safetensors: progress, arrays and Adam's state. identity: what only a run of the same
-    `run_identity` may continue.
-    """
-    tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
-    tensors |= optimizer.state()
-    metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
-    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
-
-
-def parse_checkpoint(
-    raw: bytes,
-    folder: Path | str,
-    identity: str,
-    groups: Groups,
-    optimizer: Adam,
-) -> tuple[Progress, dict[str, dict[str, Array]]]:
-    """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
-    is restored in place.
-
-    groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
-    for the checkpoint of another run, ModelFileError for a damaged one.
-    """
-    metadata = metadata_of(raw, FILE)
-    if metadata.get("identity") != identity:
-        was, now = _object(metadata.get("identity", "")), _object(identity)
-        differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
-        raise TrainingError(
-            f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
-        )
-    progress = fields_from(Progress, _object(metadata.get("progress", "")), f"{FILE}: progress")
-    for name in ("step", "steps", "loss_count", "correct"):
-        if getattr(progress, name) < 0:
-            raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
-    expected = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
-    shapes = {name: (value.shape, value.dtype.name) for name, value in (expected | optimizer.state()).items()}
-    tensors = tensors_from_bytes(raw, shapes, FILE)
-    if not 0 <= int(tensors["adam/step"]) < 2**31:
-        raise ModelFileError(f"{FILE}: adam/step is not a number of steps")
-    optimizer.load_state(tensors)
-    return progress, {
-        group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
-    }
-
-
-def read_verified(path: Path) -> bytes:
-    """The content of a file of a run folder. Raises ModelFileError for what is not a regular file, and where its
-    SHA-256 does not match.
-    """
-    raw = read_regular(path, MAX_BYTES)
-    try:
-        verify_checksum(raw, str(path))
-    except ModelFileError as error:
-        raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
-    return raw
-
-
-def _object(text: str) -> dict[str, Any]:
-    found = parse_json(text.encode(), FILE)
-    if not isinstance(found, dict):
-        raise ModelFileError(f"{FILE}: its metadata must be objects")
-    return found
+def _require_finite(loss: float, norm: float, batch: StepBatch) -> None:
+    """Raise TrainingError that names the step, and its rows, for a loss or norm of the gradient that is not finite."""
+    for quantity, value in (("loss", loss), ("gradient", norm)):
+        if math.isfinite(value):
+            continue
+        where = f"step {batch.step + 1}"
+        if len(batch.rows):
+            where += ", rows " + ", ".join(map(str, batch.rows[:MAX_ROWS_SHOWN]))
+        if len(batch.rows) > MAX_ROWS_SHOWN:
+            where += ", ..."
+        raise TrainingError(f"the {quantity} is not finite at {where}; a lower learning rate helps")

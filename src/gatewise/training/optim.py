@@ -205,6 +205,13 @@ def gradient_norm(gradients: Gradients) -> float:
     return math.sqrt(total)
 
 
+def clip_scale(norm: float, largest: float) -> float:
+    """The factor on all gradients that limits their norm, as clip_grad_norm_ of PyTorch. largest: 0 for no limit."""
+    if not largest:
+        return 1.0
+    return min(1.0, largest / (norm + 1e-6))
+
+
 def one_cycle(peak: float, step: int, steps: int, warmup: int) -> float:
     """The learning rate of `step` (from 0) out of `steps`: up linearly over `warmup` of them, at least one, then down
     to 0 along a cosine (Smith 2018).

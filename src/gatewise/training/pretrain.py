@@ -3,9 +3,10 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from gatewise.network.trainable import TABLE
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.fields import Count, NotNegative, Number, Positive, Probability, check_values, checked_seed
-from gatewise.training.loop import Loop, Result
+from gatewise.training.loop import Loop, StepBatch, StepResult
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.training.progress import callback_of
 from gatewise.training.run import Interrupted, RunFolder, interruptible, run_identity
@@ -36,6 +37,7 @@ from gatewise.types import Array, Precision
 Tokens = NDArray[np.int32]
 VALIDATION_TEXTS = 300  # or a twentieth of fewer than 6,000 texts
 MIN_PIECES = 2  # of an epoch
+DEFAULT_MINUTES = 10.0
 MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
 VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
 TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
@@ -103,14 +105,23 @@ def pretrain_recipe(size: str | None = None, minutes: float | None = None, **cha
     if minutes is not None and "epochs" in changes:
         raise InputError("pretraining needs either minutes or epochs, not both")
     if size is None:
-        available = 10.0 if minutes is None else minutes
-        size = next(name for name in reversed(_MIN_MINUTES) if available >= _MIN_MINUTES[name] or name == "embeddings")
-        minutes = available if "epochs" not in changes else minutes
+        available = DEFAULT_MINUTES if minutes is None else minutes
+        size = _largest_size(available)
+        if "epochs" not in changes:
+            minutes = available
     if size not in SIZES:
         raise InputError(f"no size is called {quote(size)}; there are {', '.join(SIZES)}{did_you_mean(size, SIZES)}")
     if minutes is not None:
         changes |= {"minutes": minutes, "epochs": 0.0}
     return replace(SIZES[size], **changes)
+
+
+def _largest_size(minutes: float) -> str:
+    """The largest size that so many minutes suffice for; the smallest one for fewer."""
+    for name in reversed(_MIN_MINUTES):
+        if minutes >= _MIN_MINUTES[name]:
+            return name
+    return "embeddings"
 
 
 def pretrain(
@@ -145,61 +156,86 @@ def pretrain(
     """
     if isinstance(recipe, PretrainRecipe) and minutes is not None:
         raise InputError("minutes is for a size; a PretrainRecipe has minutes of its own")
-    recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
+    if not isinstance(recipe, PretrainRecipe):
+        recipe = pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
     if not len(data):
         raise InputError(f"{data.source}: there is no text to pretrain on")
     seed = checked_seed(seed, resume)
     folder = RunFolder.of(out, resume, overwrite)
-    start = time.perf_counter()
+    began = time.perf_counter()
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
             sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
-            order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
-            held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
-            validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
-            kernel = recipe.kernel()
-            parameters = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
-
-            def loop_of(**options: Any) -> LanguageLoop:
-                dropout = {"word": recipe.dropout_word, "output": recipe.dropout_output}
-                network = LanguageModel(parameters, kernel, dropout=dropout)
-                return LanguageLoop(network, recipe, train, validation, seed, data.source, **options)
-
+            train, validation = _split(sequences, seed)
+            start = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
+            new_loop = partial(_new_loop, start, recipe, train, validation, seed, data.source)
             fingerprint = data.fingerprint()
-            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name)
-            loop = loop_of(callback=callback, folder=folder.folder, identity=identity)
+            identity = run_identity(asdict(recipe), seed, fingerprint, recipe.kernel().name)
+            loop = new_loop(callback=callback, folder=folder.folder, identity=identity)
             loop.restore(folder.resume)
-            if not loop.steps:
-                loop.steps = _steps_that_fit(60 * recipe.minutes + start, loop_of())
+            if not loop.steps:  # neither of a checkpoint nor of the recipe, which has minutes
+                loop.steps = _steps_that_fit(began + 60 * recipe.minutes, new_loop())
             with interruptible() as stop:
                 complete = loop.run(stop)
             if not complete:
                 raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}", stop)
-            progress = loop.progress
-            metadata = PretrainedMetadata(
-                gatewise=__version__,
-                data=data.source,
-                fingerprint=fingerprint,
-                n_train=len(train),
-                n_validation=held_out,
-                n_words=loop.info().words,
-                seed=seed,
-                size=recipe.size,
-                epochs=round(progress.step / loop.info().steps_per_epoch, 3),
-                seconds=round(progress.seconds, 1),
-                perplexity=progress.history[-1].perplexity or {},
-                kernel=kernel.name,
-                created=time.strftime("%Y-%m-%d", time.gmtime()),
-                command=command,
-            )
             trained = {name: read_only(array) for name, array in loop.result().items()}
-            pretrained = PretrainedLM(encoding, trained, metadata, progress.history_lines)
+            metadata = _metadata(loop, fingerprint, command)
+            pretrained = PretrainedLM(encoding, trained, metadata, loop.progress.history_lines)
             if folder.target is not None:
                 pretrained.save(folder.target)
         callback.on_train_end(pretrained)
     return pretrained
+
+
+def _split(sequences: Sequence[Tokens], seed: int) -> tuple[list[Tokens], list[Tokens]]:
+    """The texts of training and of validation, which are drawn at random. A single text is for training."""
+    n_validation = 0
+    if len(sequences) > 1:
+        n_validation = min(VALIDATION_TEXTS, max(1, len(sequences) // 20))
+    order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
+    validation = [sequences[n] for n in order[:n_validation]]
+    train = [sequences[n] for n in order[n_validation:]]
+    return train, validation
+
+
+def _new_loop(
+    start: Mapping[str, Array],
+    recipe: PretrainRecipe,
+    train: Sequence[Tokens],
+    validation: Sequence[Tokens],
+    seed: int,
+    source: str,
+    **options: Any,
+) -> "LanguageLoop":
+    """A loop from the parameters `start`, which stay as they are. options: of `Loop`."""
+    dropout = {"word": recipe.dropout_word, "output": recipe.dropout_output}
+    network = LanguageModel(start, recipe.kernel(), dropout=dropout)
+    return LanguageLoop(network, recipe, train, validation, seed, source, **options)
+
+
+def _metadata(loop: "LanguageLoop", fingerprint: str, command: str) -> PretrainedMetadata:
+    """What the card says about a finished run."""
+    info = loop.info()
+    progress = loop.progress
+    return PretrainedMetadata(
+        gatewise=__version__,
+        data=loop.source,
+        fingerprint=fingerprint,
+        n_train=info.train,
+        n_validation=info.validation,
+        n_words=info.words,
+        seed=loop.seed,
+        size=loop.recipe.size,
+        epochs=round(progress.step / info.steps_per_epoch, 3),
+        seconds=round(progress.seconds, 1),
+        perplexity=progress.history[-1].perplexity or {},
+        kernel=info.kernel,
+        created=time.strftime("%Y-%m-%d", time.gmtime()),
+        command=command,
+    )
 
 
 class Streams:
@@ -211,27 +247,47 @@ class Streams:
     """
 
     def __init__(self, texts: Sequence[Tokens], batch: int, steps: int, seed: int) -> None:
-        self.texts, self.steps, self.seed = texts, steps, seed
+        self.texts = texts
+        self.steps = steps
+        self.seed = seed
         total = sum(len(text) + 1 for text in texts)
         self.batch = min(batch, total // (MIN_PIECES * steps + 1))
         if self.batch < 1:
             raise InputError(f"{total:,} words of text are too few to pretrain on; {MIN_PIECES * steps + 1} are needed")
         self.pieces = (total // self.batch - 1) // steps  # per epoch
 
-    def epoch(self, number: int, reverse: bool) -> Tokens:
+    def epoch(self, epoch: int, reverse: bool) -> Tokens:
         """(B, pieces x T + 1): the streams of that epoch; the targets of a piece are its tokens shifted by one step."""
-        rng = np.random.default_rng([self.seed, number, int(reverse)])
-        parts: list[Tokens] = []
+        rng = np.random.default_rng([self.seed, epoch, int(reverse)])
+        pieces: list[Tokens] = []
         boundary = np.full(1, PAD, dtype=np.int32)
-        for place in rng.permutation(len(self.texts)):
-            text = self.texts[place]
-            parts += [boundary, text[::-1] if reverse else text]
-        line = np.concatenate(parts)
-        width = self.pieces * self.steps + 1
-        return line[: self.batch * (len(line) // self.batch)].reshape(self.batch, -1)[:, :width]
+        for number in rng.permutation(len(self.texts)):
+            text = self.texts[number]
+            if reverse:
+                text = text[::-1]
+            pieces += [boundary, text]
+        line = np.concatenate(pieces)
+        length = len(line) // self.batch  # of a stream
+        streams = line[: self.batch * length].reshape(self.batch, length)
+        return streams[:, : self.pieces * self.steps + 1]
 
 
-class LanguageLoop(Loop):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PieceBatch(StepBatch):
+    """pieces: by direction, of the streams of this process. candidates: of the sampled softmax, distinct token ids."""
+
+    pieces: dict[str, Piece]
+    candidates: NDArray[np.int64]
+
+    @property
+    def tokens_read(self) -> NDArray[np.int64]:
+        """The distinct tokens whose embeddings the step reads: as inputs, as targets, as candidates."""
+        tokens = [piece.tokens.reshape(-1) for piece in self.pieces.values()]
+        targets = [piece.targets.reshape(-1) for piece in self.pieces.values()]
+        return np.union1d(np.concatenate(tokens + targets).astype(np.int64), self.candidates)
+
+
+class LanguageLoop(Loop[PieceBatch]):
     """Training of a language model on `texts`, each (length,) int32 tokens: sampled softmax, validation perplexity.
 
     A batch is a piece of each stream and direction. Each process reads a part of the streams, with their states.
@@ -251,18 +307,27 @@ class LanguageLoop(Loop):
         **options: Any,
     ) -> None:
         super().__init__(network, **options)
-        self.recipe, self.validation, self.seed, self.source = recipe, validation, seed, source
-        self.streams, size = Streams(texts, recipe.batch_size, recipe.bptt, seed), self.communicator.size
-        if self.streams.batch < size:
-            few = counted(self.streams.batch, "stream")
-            raise InputError(f"{few} of text for {size} processes: give more text or fewer processes")
-        self.steps = max(1, round(recipe.epochs * self.streams.pieces)) if recipe.epochs else 0
-        self.grad_clip, self.carried = recipe.grad_clip, self._initial_states()
+        self.recipe = recipe
+        self.validation = validation
+        self.seed = seed
+        self.source = source
+        self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
+        if self.streams.batch < self.communicator.size:
+            streams = counted(self.streams.batch, "stream")
+            raise InputError(
+                f"{streams} of text for {self.communicator.size} processes: give more text or fewer processes"
+            )
+        self.steps = 0
+        if recipe.epochs:
+            self.steps = max(1, round(recipe.epochs * self.streams.pieces))
+        self.grad_clip = recipe.grad_clip
+        self.carried = self._initial_states()
         self.optimizer = Adam(network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
         counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
         counts[PAD] += len(texts)  # the boundary, which is a target too
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
-        self._epoch, self._lines = -1, dict[str, Tokens]()
+        self._epoch = -1
+        self._streams_of: dict[str, Tokens] = {}  # of this epoch by direction, those of this process
 
     @property
     def steps_per_epoch(self) -> int:  # type: ignore[override]
@@ -289,44 +354,88 @@ class LanguageLoop(Loop):
     def learning_rate(self, step: int) -> float:
         return one_cycle(self.recipe.learning_rate, step, self.steps, self.steps // 10)
 
-    def backward(self, step: int) -> Result:
-        epoch, at = divmod(step, self.streams.pieces)
-        rank, size = self.communicator.rank, self.communicator.size
+    def batch(self, step: int) -> PieceBatch:
+        epoch, number = divmod(step, self.streams.pieces)
         if epoch != self._epoch:
-            lines = (self.streams.epoch(epoch, one == "backward")[rank::size] for one in DIRECTIONS)
-            self._epoch, self._lines = epoch, dict(zip(DIRECTIONS, lines, strict=True))
-        before = self.carried if at else self._initial_states()
-        candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
-        pieces = {}
-        for n, direction in enumerate(DIRECTIONS):
-            piece = self._lines[direction][:, at * self.recipe.bptt : (at + 1) * self.recipe.bptt + 1]
-            tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
-            rng = np.random.default_rng([self.seed, 3 + n, step, *([rank] if rank else [])])
-            pieces[direction] = Piece(tokens, targets, (before[f"h/{direction}"], before[f"c/{direction}"]), rng)
-        read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
-        self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
-        loss, gradients, states = self.network.backward(pieces, candidates, self.sampler.log_expected)
-        carried = {f"{name}/{one}": states[one][n] for n, name in enumerate("hc") for one in DIRECTIONS}
-        return Result(gradients, loss, len(self._lines["forward"]) / self.streams.batch, carried=carried)
+            self._epoch = epoch
+            self._streams_of = {direction: self._own_streams(epoch, direction) for direction in DIRECTIONS}
+        states = self.carried
+        if number == 0:  # an epoch begins with other texts
+            states = self._initial_states()
+        return PieceBatch(
+            step=step,
+            share=self._stream_count / self.streams.batch,
+            pieces={direction: self._piece(direction, step, number, states) for direction in DIRECTIONS},
+            candidates=self.sampler.sample(np.random.default_rng([self.seed, 2, step])),
+        )
+
+    def _own_streams(self, epoch: int, direction: str) -> Tokens:
+        """The streams of an epoch that this process reads."""
+        streams = self.streams.epoch(epoch, reverse=direction == "backward")
+        return streams[self.communicator.rank :: self.communicator.size]
+
+    def _piece(self, direction: str, step: int, number: int, states: Mapping[str, Array]) -> Piece:
+        """Piece `number` of the epoch: its tokens and targets (b, T), with the states of its streams before it."""
+        first = number * self.recipe.bptt
+        last = first + self.recipe.bptt
+        streams = self._streams_of[direction]
+        return Piece(
+            tokens=np.ascontiguousarray(streams[:, first:last]),
+            targets=np.ascontiguousarray(streams[:, first + 1 : last + 1]),
+            states=(states[f"h/{direction}"], states[f"c/{direction}"]),
+            rng=self._mask_generator(direction, step),
+        )
+
+    def _mask_generator(self, direction: str, step: int) -> np.random.Generator:
+        """The generator of the dropout masks of a direction. Each process has its own, as each has other streams."""
+        seed = [self.seed, 3 + DIRECTIONS.index(direction), step]
+        if self.communicator.rank:
+            seed.append(self.communicator.rank)
+        return np.random.default_rng(seed)
+
+    def forward_backward(self, batch: PieceBatch) -> StepResult:
+        self.optimizer.catch_up(TABLE, batch.tokens_read)
+        loss, gradients, states = self.network.forward_backward(
+            batch.pieces, batch.candidates, self.sampler.log_expected
+        )
+        carried = {}
+        for direction, (h, c) in states.items():
+            carried[f"h/{direction}"] = h
+            carried[f"c/{direction}"] = c
+        return StepResult(gradients, loss, carried=carried)
 
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         """Negative log-likelihood in each direction, and number of words, of each text (n, 3)."""
-        every, found = np.arange(0, len(self.validation), 1 if last else VALIDATION_STRIDE), []
-        for text in (self.validation[n] for n in rows(every)):
-            read = {"forward": text, "backward": np.ascontiguousarray(text[::-1])}
-            found.append([*(self.network.negative_log_likelihood(one, read[one]) for one in DIRECTIONS), len(text)])
-        return np.array(found, dtype=np.float64).reshape(-1, 3)
+        stride = 1 if last else VALIDATION_STRIDE
+        texts = [self.validation[n] for n in rows(np.arange(0, len(self.validation), stride))]
+        measured = [(*self._negative_log_likelihoods(text), len(text)) for text in texts]
+        return np.array(measured, dtype=np.float64).reshape(-1, 3)
+
+    def _negative_log_likelihoods(self, text: Tokens) -> tuple[float, float]:
+        """Of a text (n,), read forward and backward."""
+        reversed_text = np.ascontiguousarray(text[::-1])
+        return (
+            self.network.negative_log_likelihood("forward", text),
+            self.network.negative_log_likelihood("backward", reversed_text),
+        )
 
     def score(self, outputs: Array, state: dict[str, Array]) -> EpochLog:
         progress = self.progress
-        *nats, words = (sum(column) for column in outputs.T.tolist())
-        of_each = [min(n / words, 700.0) for n in nats if words]
-        perplexity = {one: round(math.exp(n), 2) for one, n in zip(DIRECTIONS, of_each, strict=False)}
+        forward, backward, words = (sum(column) for column in outputs.T.tolist())
+        val_loss = progress.loss
+        perplexity = {}
+        if words:
+            # A float64 holds exp(709) at most: the perplexity of a larger loss is that of 700.
+            losses = [min(nats / words, 700.0) for nats in (forward, backward)]
+            val_loss = statistics.mean(losses)
+            perplexity = {
+                direction: round(math.exp(loss), 2) for direction, loss in zip(DIRECTIONS, losses, strict=True)
+            }
         return EpochLog(
             epoch=len(progress.history) + 1,
             loss=progress.loss,
             accuracy=None,
-            val_loss=statistics.mean(of_each or [progress.loss]),
+            val_loss=val_loss,
             val_accuracy=None,
             seconds=round(progress.seconds, 1),
             best=False,
@@ -334,21 +443,31 @@ class LanguageLoop(Loop):
             perplexity=perplexity,
         )
 
+    @property
+    def _stream_count(self) -> int:
+        """b, the streams that this process reads."""
+        return len(range(self.communicator.rank, self.streams.batch, self.communicator.size))
+
     def _initial_states(self) -> dict[str, Array]:
-        """h and c of each direction, for the streams of this process (b, H)."""
-        streams = len(range(self.communicator.rank, self.streams.batch, self.communicator.size))
-        return {f"{name}/{one}": self.network.initial_state(streams) for one in DIRECTIONS for name in "hc"}
+        """h and c (b, H) of each direction, for the streams of this process."""
+        return {
+            f"{state}/{direction}": self.network.initial_state(self._stream_count)
+            for direction in DIRECTIONS
+            for state in ("h", "c")
+        }
 
 
 def _steps_that_fit(end: float, loop: LanguageLoop) -> int:
     """The steps until `end`, by the time of a few steps of a loop that is thrown away."""
-    loop.steps, times = TIMED_STEPS, []
+    loop.steps = TIMED_STEPS
+    times = []
     for step in range(TIMED_STEPS):
         began = time.perf_counter()
-        loop._step(step)
+        loop.train_step(step)
         times.append(time.perf_counter() - began)
-    left = end - time.perf_counter()
-    return max(1, int(0.95 * left / statistics.median(times[TIMED_STEPS // 3 :])))  # the rest measures and saves
+    seconds_per_step = statistics.median(times[TIMED_STEPS // 3 :])
+    seconds_left = end - time.perf_counter()
+    return max(1, int(0.95 * seconds_left / seconds_per_step))  # the remaining twentieth measures and saves
 
 
 def _initial_parameters(

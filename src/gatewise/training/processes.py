@@ -26,7 +26,7 @@ from gatewise.system.processes import available_processors
 from gatewise.types import Array
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
-_NUMBERS = 8  # at most, that the processes tell each other when they meet
+_NUMBERS = 8  # at most, that a process sends in `GlooCommunicator.meet`
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # that torchrun sets
 _START = timedelta(minutes=5)  # for all processes to come
 _LONGEST = timedelta(hours=12)  # the other processes wait while the first one fits the ensemble
@@ -58,12 +58,12 @@ class Communicator:
         return part
 
     def sum(
-        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, *numbers: float
-    ) -> tuple[Gradients, Sequence[float]]:
-        """Gradients, times the weight of each process, and numbers, summed over all processes; the bits are the same in
-        each of them. The gradients are those of `parameters`.
+        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, numbers: Mapping[str, float]
+    ) -> tuple[Gradients, dict[str, float]]:
+        """Gradients, times the weight of each process, and numbers by name, summed over all processes; the bits are the
+        same in each of them. The gradients are those of `parameters`.
         """
-        return gradients, numbers
+        return gradients, dict(numbers)
 
     def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
         """Raise TrainingError where the value of a name is not that of rank 0, bit for bit."""
@@ -82,13 +82,15 @@ class GlooCommunicator(Communicator):
     def __init__(self, group: Any) -> None:
         import torch.distributed as dist
 
-        self._group, self._dist = group, dist
-        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        self._group = group
+        self._dist = dist
+        self.rank = dist.get_rank(group)
+        self.size = dist.get_world_size(group)
 
-    def _call(self, operation: str, *given: Any, **options: Any) -> None:
+    def _call(self, operation: str, *arguments: Any, **options: Any) -> None:
         """An operation of gloo. All of its errors mean that a process is gone, or does not answer."""
         try:
-            getattr(self._dist, operation)(*given, group=self._group, **options)
+            getattr(self._dist, operation)(*arguments, group=self._group, **options)
         except RuntimeError as error:
             raise PeerError(f"another process of the run is gone: {_reason(error)}; --resume continues") from None
 
@@ -99,10 +101,10 @@ class GlooCommunicator(Communicator):
 
     def all_gather(self, array: Array) -> Array:
         """The arrays of all processes, of one shape and dtype, in the order of their ranks: (size, *shape)."""
-        every = np.empty((self.size, *array.shape), array.dtype)
+        gathered = np.empty((self.size, *array.shape), array.dtype)
         if array.size:
-            self._call("all_gather", list(_tensor(every).unbind(0)), _tensor(np.array(array, order="C")))
-        return every
+            self._call("all_gather", list(_tensor(gathered).unbind(0)), _tensor(np.array(array, order="C")))
+        return gathered
 
     def _gather_rows(self, part: Array, counts: NDArray[np.int64]) -> list[Array]:
         """The arrays of all processes, of which that of process r has counts[r] rows."""
@@ -111,63 +113,90 @@ class GlooCommunicator(Communicator):
         return [rows[:count] for rows, count in zip(self.all_gather(padded), counts, strict=True)]
 
     def share(self, raw: bytes) -> bytes:
-        buffer = np.zeros(int(self.meet(len(raw))[0, 0]), dtype=np.uint8)
-        if not self.rank:
+        length = int(self.meet(len(raw))[0, 0])
+        buffer = np.zeros(length, dtype=np.uint8)
+        if self.rank == 0:
             buffer[:] = np.frombuffer(raw, dtype=np.uint8)
         if buffer.size:
             self._call("broadcast", _tensor(buffer), group_src=0)
         return buffer.tobytes()
 
     def _gather(self, part: Array) -> list[Array]:
-        return self._gather_rows(part, self.meet(len(part))[:, 0].astype(int))
+        """The arrays of all processes, which may have different numbers of rows."""
+        counts = self.meet(len(part))[:, 0].astype(int)
+        return self._gather_rows(part, counts)
 
     def meet(self, *numbers: float) -> Array:
         """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
-        every, errors = self._meet(numbers, "")
+        numbers_of_all, errors = self._meet(numbers, "")
         for rank, error in enumerate(errors):
             if error:
                 raise PeerError(f"process {rank}: {error}")
-        return every
+        return numbers_of_all
 
     def _meet(self, numbers: Sequence[float], error: str) -> tuple[Array, list[str]]:
         """The numbers (size, n) and the errors of all processes, "" for none."""
-        text, own = np.frombuffer(error.encode(), dtype=np.uint8), np.zeros(1 + _NUMBERS)
-        own[: 1 + len(numbers)] = len(text), *numbers
-        every = self.all_gather(own)
-        rows = self._gather_rows(text, every[:, 0].astype(int))
-        return every[:, 1 : 1 + len(numbers)], [row.tobytes().decode(errors="replace") for row in rows]
+        text = np.frombuffer(error.encode(), dtype=np.uint8)
+        message = np.zeros(1 + _NUMBERS)  # of one size in all processes: the length of the error, then the numbers
+        message[0] = len(text)
+        message[1 : 1 + len(numbers)] = numbers
+        messages = self.all_gather(message)
+        texts = self._gather_rows(text, messages[:, 0].astype(int))
+        errors = [text.tobytes().decode(errors="replace") for text in texts]
+        return messages[:, 1 : 1 + len(numbers)], errors
 
     def whole(self, part: Array) -> Array:
         parts = self._gather(part)
         rows = np.empty((sum(map(len, parts)), *part.shape[1:]), part.dtype)
-        for rank, one in enumerate(parts):
-            rows[rank :: self.size] = one
+        for rank, rows_of_rank in enumerate(parts):
+            rows[rank :: self.size] = rows_of_rank
         return rows
 
     def sum(
-        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, *numbers: float
-    ) -> tuple[Gradients, Sequence[float]]:
+        self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, numbers: Mapping[str, float]
+    ) -> tuple[Gradients, dict[str, float]]:
         """The dense gradients are summed as one array. Of an embedding table, the rows that a process has read are
         exchanged, unless all of them together are more than the table: then its sum is exchanged as a whole.
         """
-        tables = {name: g for name, g in gradients.items() if isinstance(g, RowGradient)}
-        dense = {name: g for name, g in gradients.items() if not isinstance(g, RowGradient)}
-        met = self.meet(*numbers, *(len(table.rows) for table in tables.values()))
-        flat = np.concatenate([np.ravel(gradient) for gradient in dense.values()])
+        tables: dict[str, RowGradient] = {}
+        dense: dict[str, Array] = {}
+        for name, gradient in gradients.items():
+            if isinstance(gradient, RowGradient):
+                tables[name] = gradient
+            else:
+                dense[name] = gradient
+        # One message: the numbers of each process, then how many rows of each table it has read.
+        row_counts = [len(table.rows) for table in tables.values()]
+        received = self.meet(*numbers.values(), *row_counts)
+        totals = received[:, : len(numbers)].sum(axis=0).tolist()
+        counts_by_table = received[:, len(numbers) :].T.astype(int)
+
+        total: Gradients = {}
+        total |= self._sum_dense(dense, weight)
+        for (name, table), counts in zip(tables.items(), counts_by_table, strict=True):
+            total[name] = self._sum_table(table, len(parameters[name]), weight, counts)
+        # The norm of the gradient adds up in this order, which is that of one process.
+        in_order = {name: total[name] for name in gradients}
+        return in_order, dict(zip(numbers, totals, strict=True))
+
+    def _sum_dense(self, gradients: Mapping[str, Array], weight: float) -> dict[str, Array]:
+        """The sums by name, which are exchanged as one array."""
+        flat = np.concatenate([np.ravel(gradient) for gradient in gradients.values()])
         flat *= flat.dtype.type(weight)
         self.all_reduce(flat)
-        sums = np.split(flat, np.cumsum([gradient.size for gradient in dense.values()]))
-        total: Gradients = {name: part.reshape(dense[name].shape) for name, part in zip(dense, sums, strict=False)}
-        for (name, table), counts in zip(tables.items(), met[:, len(numbers) :].T.astype(int), strict=True):
-            total[name] = self._table(table, len(parameters[name]), weight, counts)
-        # In the order of one process.
-        return {name: total[name] for name in gradients}, met[:, : len(numbers)].sum(axis=0).tolist()
+        ends = np.cumsum([gradient.size for gradient in gradients.values()])
+        sums = np.split(flat, ends[:-1])
+        return {
+            name: summed.reshape(gradient.shape)
+            for (name, gradient), summed in zip(gradients.items(), sums, strict=True)
+        }
 
-    def _table(self, gradient: RowGradient, length: int, weight: float, counts: NDArray[np.int64]) -> RowGradient:
+    def _sum_table(self, gradient: RowGradient, length: int, weight: float, counts: NDArray[np.int64]) -> RowGradient:
         """The sum of the gradients by row, of which process r has counts[r] rows."""
         values = gradient.values * gradient.values.dtype.type(weight)
         rows = np.concatenate(self._gather_rows(gradient.rows, counts))
-        if len(counts) * counts.max() < 2 * length:  # a sum of all rows is sent twice: in pieces, then as the sum
+        # The sum of a whole table is sent twice, in pieces and as the sum; the rows of each process are sent once.
+        if len(counts) * counts.max() < 2 * length:
             return sum_rows(rows, np.concatenate(self._gather_rows(values, counts)))
         table = np.zeros((length, values.shape[1]), values.dtype)
         table[gradient.rows] = values
@@ -176,9 +205,12 @@ class GlooCommunicator(Communicator):
         return RowGradient(read, table[read])
 
     def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
-        digests = (hashlib.sha256(bytes(value)).digest() for value in values.values())
-        every = np.stack(self._gather(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(values), -1)))
-        for rank, place in np.argwhere((every != every[0]).any(axis=2))[:1].tolist():
+        digests = b"".join(hashlib.sha256(bytes(value)).digest() for value in values.values())
+        own = np.frombuffer(digests, dtype=np.uint8).reshape(len(values), -1)
+        gathered = np.stack(self._gather(own))  # (size, values, 32)
+        differences = np.argwhere((gathered != gathered[0]).any(axis=2)).tolist()
+        if differences:
+            rank, place = differences[0]
             raise TrainingError(f"{where}: process {rank} has another {list(values)[place]} than process 0")
 
     @contextmanager
@@ -233,11 +265,13 @@ def process_group() -> Iterator[Communicator]:
     except (RuntimeError, ValueError) as error:
         where = quote(f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}")
         raise InputError(f"the processes of the run do not find each other at {where}: {_reason(error)}") from None
-    token, here = _current.set(communicator), os.environ.get("LOCAL_WORLD_SIZE", "1")
-    share = not os.environ.get("GATEWISE_THREADS") and here.isdigit()
-    if share:
-        # Not of OMP_NUM_THREADS: torchrun sets it to 1 where it starts several processes.
-        os.environ["GATEWISE_THREADS"] = str(max(1, available_processors() // max(1, int(here))))
+    token = _current.set(communicator)
+    processes_here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    sets_threads = not os.environ.get("GATEWISE_THREADS") and processes_here.isdigit()
+    if sets_threads:
+        # OMP_NUM_THREADS does not count: torchrun sets it to 1 where it starts several processes.
+        threads = available_processors() // max(1, int(processes_here))
+        os.environ["GATEWISE_THREADS"] = str(max(1, threads))
     try:
         with warnings.catch_warnings():
             if communicator.rank:
@@ -245,7 +279,7 @@ def process_group() -> Iterator[Communicator]:
             yield communicator
     finally:
         _current.reset(token)
-        if share:
+        if sets_threads:
             del os.environ["GATEWISE_THREADS"]
         if not joined:
             dist.destroy_process_group()
@@ -253,7 +287,8 @@ def process_group() -> Iterator[Communicator]:
 
 def _reason(error: BaseException) -> str:
     """The first sentence of an error of gloo, without the place in its source."""
-    return re.sub(r"\[/\S*\] ", "", str(error).strip()).split("\n")[0].split(". ")[0]
+    first_line = re.sub(r"\[/\S*\] ", "", str(error).strip()).split("\n")[0]
+    return first_line.split(". ")[0]
 
 
 def _tensor(array: Array) -> Any:

@@ -20,7 +20,7 @@ embeddings do not evade it.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,10 +34,10 @@ from gatewise.network.autograd import Variable
 from gatewise.network.batch import Batch, unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
-from gatewise.network.trainable import TABLE, LossOf, Network
+from gatewise.network.trainable import TABLE, BatchLoss, LossOf, Network
 from gatewise.ragged import flat, rows_per_input
 from gatewise.training.callback import EpochLog, RunInfo
-from gatewise.training.loop import Loop, Result
+from gatewise.training.loop import Loop, StepBatch, StepResult
 from gatewise.training.network_data import NetworkData
 from gatewise.training.optim import Adam, one_cycle
 from gatewise.types import Array
@@ -46,7 +46,14 @@ ANNEALED = 0.8  # of the epochs of a cross-validation; the best one is among tho
 MASKS = 0xD50  # separates the draws of the masks from others with the same seed
 
 
-class SupervisedLoop(Loop):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledBatch(StepBatch):
+    """Labelled rows. own_rows: those of `rows` that this process takes."""
+
+    own_rows: NDArray[np.int64]
+
+
+class SupervisedLoop(Loop[LabelledBatch]):
     """Training of a network on labelled sequences.
 
     out_of_fold: logits (n, outputs) of all rows after each epoch, from the networks of a cross-validation: what the
@@ -69,7 +76,8 @@ class SupervisedLoop(Loop):
         self.training_data = training_data
         self.seed = seed
         self.out_of_fold = out_of_fold
-        self.steps_per_epoch = self.interval = -(-len(training_data.epoch_rows) // settings.batch_size)
+        self.steps_per_epoch = -(-len(training_data.epoch_rows) // settings.batch_size)
+        self.interval = self.steps_per_epoch
         self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
         self.grad_clip = settings.grad_clip
         self.patience = recipe.validation.patience
@@ -117,73 +125,107 @@ class SupervisedLoop(Loop):
         by_length = recipe.lstm.padding == "none"  # padded sequences are all of one length
         return [rows[batch] for batch in batches(lengths, recipe.optimisation.batch_size, rng, by_length)]
 
-    def part(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of the batch of a step, and those of this process among them. They are dealt out by length, back and
-        forth, so that no process computes much longer than the others, which wait for it.
-        """
-        epoch, at = divmod(step, self.steps_per_epoch)
+    def batch(self, step: int) -> LabelledBatch:
+        epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
             self._batches = self.batches(epoch)
-        rows = self._batches[at]
+        rows = self._batches[place]
+        own_rows = self._own_rows(rows)
+        labels = self.training_data.labels
+        n = int(rows_per_input(labels[rows]).sum())
+        own_n = int(rows_per_input(labels[own_rows]).sum())
+        return LabelledBatch(step=step, n=n, share=own_n / n, rows=rows, own_rows=own_rows)
+
+    def _own_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of a batch that this process takes. They are dealt out by length, back and forth, so that no process
+        computes much longer than the others, which wait for it.
+        """
         size = self.communicator.size
         if size == 1:
-            return rows, rows
+            return rows
         lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
         place = np.arange(len(rows)) % (2 * size)
         owner = np.minimum(place, 2 * size - 1 - place)
-        return rows, rows[np.argsort(-lengths, kind="stable")[owner == self.communicator.rank]]
+        longest_first = np.argsort(-lengths, kind="stable")
+        own_rows: NDArray[np.int64] = rows[longest_first[owner == self.communicator.rank]]
+        return own_rows
 
-    def backward(self, step: int) -> Result:
-        data, network, (rows, mine) = self.training_data, self.network, self.part(step)
-        rank = self.communicator.rank
-        network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
+    def forward_backward(self, batch: LabelledBatch) -> StepResult:
+        data = self.training_data
+        network = self.network
         network.zero_grad()
-        n = rows_per_input(data.labels[rows]).sum()
-        if not len(mine):
-            return Result(network.gradients(), 0.0, 0.0, rows=rows, n=int(n))
-        batch = Batch.of([data.sequences[n] for n in mine], data.architecture)
-        if batch.distinct is not None:
-            self.optimizer.catch_up(TABLE, network.with_rows(batch).distinct)
-        loss_of_rows, epsilon = partial(loss_of, data, rows=mine), data.recipe.optimisation.adversarial
+        if not len(batch.own_rows):  # the last batch of an epoch can have fewer rows than there are processes
+            return StepResult(network.gradients(), loss=0.0)
+        network.dropout.rng = self._mask_generator(batch.step)
+        inputs = Batch.of([data.sequences[n] for n in batch.own_rows], data.architecture)
+        self._catch_up(inputs)
+        loss_of = partial(mean_loss, data, rows=batch.own_rows)
+        epsilon = data.recipe.optimisation.adversarial
         if epsilon:
-            logits, loss = adversarial_backward(network, batch, loss_of_rows, epsilon)
-        else:
-            logits, loss = network.backward(batch, loss_of_rows)
-        correct = correct_rows(data, logits, mine)
-        return Result(network.gradients(), loss, len(logits) / n, correct, rows=rows, n=int(n))
+            logits, loss = adversarial_backward(network, inputs, loss_of, epsilon)
+            return StepResult(network.gradients(), loss, correct_rows(data, logits, batch.own_rows))
+        predictions = network.forward(inputs)
+        losses = predictions.losses(loss_of)
+        predictions.backward(losses)
+        correct = correct_rows(data, predictions.logits, batch.own_rows)
+        return StepResult(network.gradients(), losses[0].value, correct)
+
+    def _mask_generator(self, step: int) -> np.random.Generator:
+        """The generator of the dropout masks of a step. Each process has its own, as each has other rows."""
+        seed = [self.seed, MASKS, step]
+        if self.communicator.rank:
+            seed.append(self.communicator.rank)
+        return np.random.default_rng(seed)
+
+    def _catch_up(self, inputs: Batch) -> None:
+        """Bring the embedding rows of the batch to the present step: Adam moves a row only when it is read."""
+        if inputs.distinct is not None:
+            self.optimizer.catch_up(TABLE, self.network.with_rows(inputs).distinct)
 
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
         ops = Ops(data.recipe.kernel())
-        sequences = [data.sequences[n] for n in rows(data.validation[: 0 if self.out_of_fold else None])]
+        validation = data.validation
+        if self.out_of_fold:  # `score` reads those logits
+            validation = validation[:0]
+        sequences = [data.sequences[n] for n in rows(validation)]
         return in_batches(forward, self.parameters(state), data.architecture, sequences, ops)
 
     def score(self, outputs: Array, state: dict[str, Array]) -> EpochLog:
         progress = self.progress
         epoch = len(progress.history) + 1
-        logits = self.out_of_fold[epoch - 1] if self.out_of_fold else outputs
+        logits = outputs
+        if self.out_of_fold:
+            logits = self.out_of_fold[epoch - 1]
         self.validation_logits.append(logits)
         loss, accuracy, rmse = scores_of(self.training_data, logits, self.training_data.validation)
         if not math.isfinite(loss):
             raise TrainingError(f"the validation loss is not finite after epoch {epoch}; a lower learning rate helps")
-        # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
-        # The loss of a cross-validation is that of other networks, which agree where the learning rate is low.
-        first = int(ANNEALED * len(self.out_of_fold))
-        rivals = progress.history[first if epoch > first else 0 :]
-        best = loss < min((row.val_loss for row in rivals), default=math.inf)
+        best = loss < min((row.val_loss for row in self._rivals(epoch)), default=math.inf)
         if best:
             self.best = state
         return EpochLog(
             epoch=epoch,
             loss=progress.loss,
-            accuracy=progress.correct / progress.loss_count if self.has_accuracy else None,
+            accuracy=progress.accuracy if self.has_accuracy else None,
             val_loss=loss,
             val_accuracy=accuracy,
             seconds=progress.seconds,
             best=best,
             val_rmse=rmse,
         )
+
+    def _rivals(self, epoch: int) -> list[EpochLog]:
+        """The earlier epochs that this one must be better than, to be the best: by loss, not by accuracy, as over 5,000
+        rows the standard error of the accuracy is as large as the difference of two epochs.
+        """
+        history = self.progress.history
+        # The loss of a cross-validation is that of other networks, which agree where the learning rate is low.
+        annealed = int(ANNEALED * len(self.out_of_fold))
+        if epoch > annealed:
+            return history[annealed:]
+        return history
 
     def parameters(self, state: dict[str, Array]) -> dict[str, Array]:
         """The parameters of the network with the weights `state`, for a regression in the unit of the numbers."""
@@ -197,7 +239,8 @@ class SupervisedLoop(Loop):
 def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     """The network of the recipe, with these parameters by name."""
     recipe = data.recipe
-    rows = None  # of the embedding, that occur in training, and PAD
+    # Of an embedding, the rows of the tokens that occur in training, and of PAD, are trained.
+    rows = None
     if data.architecture.embedding_dim:
         tokens = np.concatenate([data.sequences[n] for n in data.epoch_rows])
         rows = unique_tokens(tokens, data.architecture.vocab_size, with_pad=True)[0]
@@ -222,20 +265,25 @@ def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[
     are (n, 1), of multi-label rows with class weights (n, K).
     """
     losses, gradient = data.target.loss(logits.astype(np.float64), data.targets(rows))
-    weight = np.ones(len(losses)) if data.weights is None else flat(data.weights[rows]).astype(np.float64)
+    if data.weights is None:
+        weight = np.ones(len(losses))
+    else:
+        weight = flat(data.weights[rows]).astype(np.float64)
     return losses, gradient, weight.reshape(len(losses), -1)
 
 
-def loss_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
+def mean_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> BatchLoss:
     """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
     losses, gradient, weight = _losses(data, logits, rows)
-    return float((weight * losses).mean()), weight * gradient / losses.size
+    return BatchLoss(float((weight * losses).mean()), weight * gradient / losses.size)
 
 
 def correct_rows(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> int:
     """How many rows, or steps, are predicted correctly, in all their labels; 0 for numbers."""
     correct = data.target.correct(logits, flat(data.labels[rows]))
-    return 0 if correct is None else int(correct.sum())
+    if correct is None:
+        return 0
+    return int(correct.sum())
 
 
 def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:
@@ -245,7 +293,10 @@ def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tupl
     for multi-label the subset accuracy. The RMSE, of regression alone, has the unit of the numbers.
     """
     scaling = data.target_scaling
-    losses, _, weight = _losses(data, logits if scaling is None else scaling.transform(logits), rows)
+    standardised = logits
+    if scaling is not None:
+        standardised = scaling.transform(logits)
+    losses, _, weight = _losses(data, standardised, rows)
     loss = float(np.average(losses, weights=np.broadcast_to(weight, losses.shape)))
     if scaling is not None:
         return loss, None, float(np.square(logits - data.labels[rows]).mean() ** 0.5)
@@ -254,27 +305,28 @@ def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tupl
 
 def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:
     """Add the gradient of the mean of both losses to the network's; return logits (B, outputs) and loss of the
-    unperturbed inputs. loss_of: the loss of logits (B, outputs) and its gradient.
+    unperturbed inputs.
     """
-
-    def half(logits: Array) -> tuple[float, Array]:
-        loss, gradient = loss_of(logits)
-        return loss, gradient / 2
-
     ops = network.ops()
     x = network.inputs(ops, batch)
     if batch.index is not None:  # (N, D); recorded once, for both losses
         x = ops.take(x, batch.index.astype(np.int64))
         batch = replace(batch, index=None)
-    plain = Variable(array_of(x))
-    logits, loss = network.backward(batch, half, plain)
-    perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))
-    network.backward(batch, half, perturbed)
-    if isinstance(x, Variable):  # channels are data
-        for inputs in (plain, perturbed):
+
+    plain_inputs = Variable(array_of(x))
+    predictions = network.forward(batch, plain_inputs)
+    losses = predictions.losses(loss_of)
+    predictions.backward(losses, weight=0.5)
+
+    perturbed_inputs = Variable(perturb(plain_inputs.value, plain_inputs.grad_or_zeros(), batch.lengths, epsilon))
+    perturbed_predictions = network.forward(batch, perturbed_inputs)
+    perturbed_predictions.backward(perturbed_predictions.losses(loss_of), weight=0.5)
+
+    if isinstance(x, Variable):  # the embedding; channels are data
+        for inputs in (plain_inputs, perturbed_inputs):
             x.accumulate(inputs.grad_or_zeros())
         ops.backward()
-    return logits, loss
+    return predictions.logits, losses[0].value
 
 
 def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: float) -> Array:
