@@ -1,7 +1,6 @@
 """JavaScript in Node, and in chromium over the files of a folder; a test skips where one of them is missing."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.children import SECONDS, run_child
+
 
 def in_node(folder: Path, code: str) -> str:
     """What a module of this code in the folder prints."""
@@ -19,7 +20,7 @@ def in_node(folder: Path, code: str) -> str:
     if node is None:
         pytest.skip("no node here: apt-get install nodejs")
     (folder / "run.mjs").write_text(code, encoding="utf-8")
-    done = subprocess.run([node, "run.mjs"], capture_output=True, text=True, cwd=folder)
+    done = run_child([node, "run.mjs"], cwd=folder)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 
@@ -35,7 +36,7 @@ def page_over(folder: Path, head: str = "") -> Iterator[Any]:
         Thread(target=server.serve_forever, daemon=True).start()
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(0)
+        page.set_default_timeout(SECONDS * 1000)
         page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
         yield page
         browser.close()

@@ -4,9 +4,10 @@
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.children import run_child
 
 ROOT = Path(__file__).resolve().parents[1]
 # An import of torch ends it, also where an ImportError would be caught.
@@ -65,7 +66,7 @@ program(["explain", "-m", "small", texts[0]], standalone_mode=False)
 
 def test_all_but_nn_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = run_child(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -98,5 +99,5 @@ def test_without_its_extra() -> None:
     ):
         environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
         command = [sys.executable, "-c", BLOCKED, *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = run_child(command, env=environment, check=True)
         assert done.stdout.splitlines() == printed

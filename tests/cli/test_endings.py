@@ -7,12 +7,15 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gatewise as gw
+from tests.children import run_child, running, status_of
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
 
@@ -40,14 +43,14 @@ def forever(reviews_csv: Path, tmp_path: Path) -> list[str]:
     return [*PROGRAM, "train", str(reviews_csv), *words, "-o", str(tmp_path / "m")]
 
 
-def started(command: list[str], until: str, stream: str = "stdout", **options: Any) -> subprocess.Popen[str]:
+@contextmanager
+def started(command: list[str], until: str) -> Iterator[subprocess.Popen[str]]:
     """The process, after it has printed a line that starts with the word `until`."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
-    for line in getattr(process, stream):
-        if line.split()[:1] == [until]:
-            return process
-    raise AssertionError(process.communicate())
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with running(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes) as process:
+        if not any(line.split()[:1] == [until] for line in process.stdout):
+            raise AssertionError(process.communicate())
+        yield process
 
 
 @pytest.mark.parametrize("times", [1, 10])
@@ -56,7 +59,7 @@ def test_a_signal_ends_a_command_with_its_exit_code(number: int, times: int) -> 
     with started([sys.executable, "-c", BUSY], "busy") as process:
         for _ in range(times):
             process.send_signal(number)
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate()
     assert (process.returncode, errors) == (128 + number, "gatewise: stopped\n")
 
 
@@ -82,7 +85,7 @@ cli.main()
 )
 def test_a_signal_outside_of_a_command(file: str, function: str) -> None:
     program = [sys.executable, "-c", EARLY, file, function]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    done = run_child(program)
     assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
 
 
@@ -109,7 +112,7 @@ main()
 @pytest.mark.parametrize(("number", "imports"), [(2, 1), (2, 7), (2, 23), (2, 41), (15, 1), (15, 38), (1, 5)])
 def test_a_signal_while_the_command_line_is_imported(number: int, imports: int) -> None:
     command = [sys.executable, "-c", STARTING, str(number), str(imports)]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_default_signals)
+    done = run_child(command, preexec_fn=_default_signals)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "gatewise: stopped\n")
 
 
@@ -128,7 +131,7 @@ def test_the_entry_point_sets_its_handlers_first() -> None:
         "print(unset is not start.end_at_once, signal.getsignal(2) is start.end_at_once, *sorted(loaded))"
     )
     # Without site, which loads os: the import hook of an editable installation loads modules of its own.
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    done = run_child([sys.executable, "-I", "-S", "-c", code], check=True)
     loaded = done.stdout.split()
     assert loaded[:2] == ["True", "True"]
     light = {"__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "warnings"}
@@ -147,7 +150,7 @@ start.main()
 
 
 def test_ctrl_c_while_the_handlers_are_set() -> None:
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    done = run_child([sys.executable, "-c", INTERRUPTED])
     assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
 
 
@@ -172,7 +175,7 @@ cli.main()
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_whose_exception_is_dropped(number: int) -> None:
-    done = subprocess.run([sys.executable, "-c", DROPPED, str(int(number))], capture_output=True, text=True, timeout=50)
+    done = run_child([sys.executable, "-c", DROPPED, str(int(number))], seconds=50)
     assert (done.returncode, done.stderr) == (128 + number, "gatewise: stopped\n")
 
 
@@ -183,14 +186,14 @@ def test_nohup_ignores_a_closed_terminal() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
+        assert process.wait() == 143
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # SIGHUP: with the terminal
 def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path, number: int) -> None:
     with started(forever, "2") as process:
         process.send_signal(number)
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate()
     assert process.returncode == 128 + number
     assert errors.splitlines()[-1].startswith("gatewise: stopped in epoch ")
     assert errors.rstrip().endswith("; continue with --resume")
@@ -199,7 +202,7 @@ def test_training_keeps_its_epochs(run: Run, forever: list[str], tmp_path: Path,
     assert "m.run' holds an unfinished run: continue it with --resume" in refused(run, *forever[3:])
     with started([*forever, "--resume"], "resuming") as process:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=300)
+        process.communicate()
 
 
 def test_training_keeps_its_epochs_when_the_terminal_closes(forever: list[str], tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_training_keeps_its_epochs_when_the_terminal_closes(forever: list[str], 
         assert select.select([terminal], [], [], 60)[0], seen
         seen += os.read(terminal, 1000)
     os.close(terminal)
-    _, status = os.waitpid(child, 0)
+    status = status_of(child)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
     assert gw.load(tmp_path / "m").metadata.epochs >= 2
 
@@ -238,6 +241,6 @@ def test_streams_that_are_full_or_closed(
 ) -> None:
     command = [*PROGRAM, *(str(keras_folder) if word == "MODEL" else word for word in words)]
     script = ["sh", "-c", f'exec "$@" {streams}', "sh"]
-    done = subprocess.run([*script, *command], capture_output=True, text=True, check=False)
+    done = run_child([*script, *command])
     assert (done.returncode, done.stderr) == (code, error)
     assert not done.stdout or code == 0

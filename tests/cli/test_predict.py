@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gatewise.data import read_texts
 from gatewise.data.row_reader import RowReader, TableColumns
 from gatewise.model.model import Model
 from gatewise.storage.streams import split_lines
+from tests.children import running
 from tests.cli.conftest import ROWS, TEXTS, Run, labels, read_csv, read_rows
 from tests.cli.test_bad_input import refused
 
@@ -145,10 +147,10 @@ def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> 
     assert [(row["text"], row["n"]) for row in read_csv("json.csv")] == [("good", "2")]
 
 
-def predicting(folder: Path, **options: Any) -> subprocess.Popen[Any]:
+def predicting(folder: Path, **options: Any) -> AbstractContextManager[subprocess.Popen[Any]]:
     """The command on its stdin."""
     command = [sys.executable, "-m", "gatewise", "predict", "-m", str(folder), "-i", "-"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    return running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
 
 
 def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) -> None:
@@ -195,7 +197,7 @@ def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
         child.stdin.write(b"review,n\n")
         child.stdin.flush()
         assert select.select([child.stdout], [], [], 60)[0], "no answer"
-        _, error = child.communicate(b"good,1\n", timeout=60)
+        _, error = child.communicate(b"good,1\n")
         assert child.returncode == 2
         assert b"looks like a table with the 2 fields 'review', 'n'" in error
 

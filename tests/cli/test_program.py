@@ -10,6 +10,7 @@ import gatewise as gw
 from gatewise import __version__
 from gatewise.cli import COMMANDS
 from gatewise.training import RECIPES
+from tests.children import run_child
 from tests.cli.conftest import Run
 
 SET = "gatewise tune --set lstm.u"
@@ -24,7 +25,7 @@ def test_what_a_prediction_imports(keras_folder: Path) -> None:
         "finally:\n    print(*{name.split('.')[0] for name in sys.modules})"
     )
     command = [sys.executable, "-c", code, "predict", "-m", str(keras_folder), "good"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = run_child(command, check=True)
     unused = {"torch", "rich", "tokenizers", "pydantic", "csv", "ssl", "statistics", "tarfile"}
     assert not set(done.stdout.splitlines()[-1].split()) & unused
 
@@ -46,9 +47,7 @@ def test_version_and_help(run: Run) -> None:
 def test_a_shell_completes_commands_recipes_and_fields() -> None:
     for words, found in (("gatewise tra", "train"), ("gatewise train --recipe fin", "finetune"), (SET, "lstm.units=")):
         environment = {"_GATEWISE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-        done = subprocess.run(
-            [sys.executable, "-m", "gatewise"], env={**os.environ, **environment}, stdout=-1, text=True
-        )
+        done = run_child([sys.executable, "-m", "gatewise"], env={**os.environ, **environment})
         assert found in {line.partition(",")[2] for line in done.stdout.splitlines()}
 
 
@@ -60,7 +59,7 @@ def without_reader(*words: object, stderr: int | None = subprocess.PIPE, **envir
     os.close(reading)
     command = [sys.executable, "-m", "gatewise", *map(str, words)]
     variables = {**os.environ, **environment}
-    done = subprocess.run(command, stdout=writing, stderr=stderr, text=True, check=False, env=variables)
+    done = run_child(command, stdout=writing, stderr=stderr, env=variables)
     os.close(writing)
     return done.returncode, done.stderr or ""
 
@@ -90,7 +89,7 @@ def test_a_warning_is_one_line(keras_folder: Path) -> None:
         "cli.program = lambda **_: warnings.warn('something\\nodd', RuntimeWarning, stacklevel=1)\n"
         "cli.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = run_child([sys.executable, "-c", code], check=True)
     assert done.stderr == "gatewise: warning: something\N{REPLACEMENT CHARACTER}odd\n"
 
 

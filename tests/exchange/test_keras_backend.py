@@ -2,12 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.children import run_child
 
 pytestmark = pytest.mark.skipif(find_spec("keras") is None, reason="keras is not installed")
 
@@ -28,7 +29,7 @@ def backend(home: Path, code: str = CODE, **variables: str) -> str:
     """What a process prints. variables: of its environment."""
     kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     environment = {**kept, "KERAS_HOME": str(home), **variables}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = run_child([sys.executable, "-c", code], env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

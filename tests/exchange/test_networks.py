@@ -1,6 +1,5 @@
 """`Model.to_keras`, `to_torch`, and networks that become models: equal logits both ways, also without gatewise."""
 
-import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -19,6 +18,7 @@ from gatewise.exchange.keras_model import PAD_VALUE
 from gatewise.model.model import Model
 from gatewise.network.architecture import Layer
 from gatewise.types import Array
+from tests.children import run_child
 from tests.exchange.random_models import CASES, OTHER_SHAPES, TOKENS, WORDS, random_inputs, random_model
 from tests.refusals import assert_refused
 
@@ -157,7 +157,7 @@ import torch
 network = torch.jit.load({str(tmp_path / "network.pt")!r})
 print(network(torch.tensor({ids.tolist()})).flatten().tolist())
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    done = run_child([sys.executable, "-W", "ignore", "-c", code])
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.array(eval(done.stdout)), model.ensemble.logits(list(ids))[:, 0], rtol=0, atol=1e-5)
 

@@ -1,7 +1,6 @@
 """How many threads a call may use. Those of the pool start when needed, sleep without work and obey affinity."""
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, native, threads
 from gatewise.kernels.native import Native
+from tests.children import run_child
 from tests.kernels.batches import given, needs_native
 from tests.refusals import assert_refused
 
@@ -144,7 +144,7 @@ def in_a_process(script: str) -> None:
     quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     environment = {name: value for name, value in os.environ.items() if name != "GATEWISE_THREADS"} | quiet
     command = [sys.executable, "-c", head + HEAD + script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run_child(command, env=environment, seconds=60)
     assert done.returncode == 0, done.stderr
 
 

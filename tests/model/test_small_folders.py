@@ -3,7 +3,6 @@
 import json
 import os
 import string
-import subprocess
 import sys
 from dataclasses import replace
 from itertools import chain, islice, product
@@ -22,6 +21,7 @@ from gatewise.storage.compact import distinct_limits, storage_table
 from gatewise.storage.folder import MANIFEST, save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.text import Encoding, KerasEncoding, TokenEncoding
+from tests.children import run_child
 
 MEMORY = 300  # MB, at the peak
 SECONDS = 120  # of a processor, for all folders together, which take about fifteen
@@ -188,7 +188,7 @@ def test_memory_and_answers(tmp_path: Path) -> None:
 
     names = [*folders, "README", "lists"]
     command = [sys.executable, "-c", CHILD, TEXT, str(SECONDS), *(str(tmp_path / name) for name in names)]
-    child = subprocess.run(command, capture_output=True, text=True)
+    child = run_child(command)
     assert child.returncode == 0, child.stderr
     answers, peaks = {}, {}
     for name, line in zip(names, child.stdout.splitlines(), strict=True):

@@ -1,17 +1,19 @@
 """Builds wheels and source archives, away from the tree."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from tests.children import run_child
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(command: Sequence[str | Path], **options: object) -> str:
+def run(command: Sequence[str | Path], **options: Any) -> str:
     """Standard output; on failure the test shows all output of the command."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    done = run_child(command, **options)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return str(done.stdout)
 
@@ -22,9 +24,7 @@ def build(kind: str, out: Path, *options: str | Path, **environment: str) -> Pat
     """
     command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, *options]
     with open(out / "build.txt", "w", encoding="utf-8") as shown:
-        done = subprocess.run(
-            [*map(str, command), str(ROOT)], env={**os.environ, **environment}, stdout=shown, stderr=shown
-        )
+        done = run_child([*command, ROOT], env={**os.environ, **environment}, stdout=shown, stderr=shown)
     assert done.returncode == 0, (out / "build.txt").read_text(encoding="utf-8")
     (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return made

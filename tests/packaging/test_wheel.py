@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tarfile
@@ -22,6 +21,7 @@ import pytest
 
 from gatewise import __version__
 from gatewise.model import bundled
+from tests.children import run_child
 from tests.packaging.building import ROOT, build, run
 from tools.sbom import bill, text_of, unlisted
 
@@ -122,7 +122,7 @@ def test_without_an_extra_a_command_says_what_to_install(
     train = ("train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model")
     for extra, words in (("serve", ("serve", "-m", str(model[0]))), ("train", train)):
         command = [str(python.parent / "gatewise"), *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        done = run_child(command, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert f"pip install 'gatewise[{extra}]'" in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
@@ -148,7 +148,7 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(
     path_of_model, _, texts = model
     command = [str(python), "-m", "gatewise", "predict", "-m", str(path_of_model), *texts]
     environment = {**os.environ, "PYTHONPATH": str(home), "PYTHONWARNINGS": "error"}  # no traceback in its place
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = run_child(command, cwd=tmp_path, env=environment)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, len(texts))
     [line] = done.stderr.splitlines()
     assert line.startswith("gatewise: warning: the native kernel cannot run here (")
@@ -246,6 +246,6 @@ def test_a_part_that_is_not_named_is_an_error(wheel: Path, tmp_path: Path, name:
     with zipfile.ZipFile(other, "a") as archive:
         archive.writestr(name, content)
     command = [sys.executable, ROOT / "tools" / "sbom.py", other, "-o", tmp_path / "out.json"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = run_child(command)
     assert (done.returncode, done.stderr) == (1, f"{other}: in no component: {name}\n")
     assert not (tmp_path / "out.json").exists()

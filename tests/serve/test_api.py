@@ -4,7 +4,6 @@
 
 import gzip
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.responses import Response
 import gatewise.serve
 from gatewise.serve.app import query_parameters
 from gatewise.serve.static_files import choose
+from tests.children import run_child
 from tests.serve.server import ask, connect, post
 
 
@@ -227,5 +227,5 @@ def test_schemathesis(port: int, tmp_path: Path) -> None:
     command += ["--mode", "all", "--max-examples", "10", "--seed", "1", "--no-color", "--continue-on-failure"]
     command += ["--exclude-checks", "positive_data_acceptance,unsupported_method,ignored_auth"]
     command += ["--request-timeout", "20", "--generation-database", "none", "--suppress-health-check", "all"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    done = run_child([str(part) for part in command], cwd=tmp_path, seconds=300)
     assert done.returncode == 0, done.stdout[-6000:]

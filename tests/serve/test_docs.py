@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.serve.settings import Settings
+from tests.children import run_child
 from tests.cli.conftest import Run
 from tests.serve.server import Server, post
 
@@ -33,7 +33,7 @@ COMMANDS = [line for text in blocks("sh") for line in text.splitlines()]
 def test_commands(server: Server, command: str) -> None:
     words = shlex.split(command.replace("localhost:8000", f"localhost:{server.port}"))
     assert words[0] == "curl"
-    done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, timeout=60)
+    done = run_child([*words, "--fail-with-body"], seconds=60)
     assert done.returncode == 0, done.stdout
     if "/stream" in command:
         assert done.stdout.count("data: {") == 3
@@ -45,7 +45,7 @@ def test_commands(server: Server, command: str) -> None:
 def test_the_client_in_python(server: Server) -> None:
     (code,) = blocks("python")
     code = code.replace("localhost:8000", f"localhost:{server.port}")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = run_child([sys.executable, "-c", code], seconds=60)
     assert done.returncode == 0, done.stderr
     assert set(re.findall(r"\w+", done.stdout)) <= {"positive", "negative", "b"}
 
@@ -113,5 +113,5 @@ def test_the_containers_and_the_services_commands(server: Server, settings_of: C
     assert check[:2] == ["python", "-c"]
     for port, is_healthy in ((server.port, True), (1, False)):
         code = check[2].replace(":8000", f":{port}")
-        done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=60)
+        done = run_child([sys.executable, "-c", code])
         assert (done.returncode == 0) == is_healthy

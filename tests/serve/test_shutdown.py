@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 
 from gatewise.text import TokenEncoding
+from tests.children import running
 from tests.serve.server import Server, connect, read_reply, refuses, serving, wait_for
 from tests.small_models import small_model
 from trust.server import children
@@ -126,12 +127,14 @@ PLACES = [
 ]
 
 
-def run_signalled(model: Path, place: str, number: int, *words: object) -> subprocess.Popen[str]:
+def run_signalled(
+    model: Path, place: str, number: int, *words: object
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """A server that gets the signal at this place."""
     owner, _, name = place.rpartition(".")
     program = SIGNALLED.format(owner=owner, name=name, number=int(number))
     command = [sys.executable, "-c", program, "serve", "-m", str(model), "--port", "0", *map(str, words)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return running(command, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -139,7 +142,7 @@ def run_signalled(model: Path, place: str, number: int, *words: object) -> subpr
 def test_a_signal_during_the_start_ends_the_server(folders: dict[str, Path], place: str, number: int) -> None:
     """At once or after the start; never with a traceback, and never without an effect."""
     with run_signalled(folders["reviews"], place, number) as process:
-        _, log = process.communicate(timeout=60)
+        _, log = process.communicate()
         assert process.returncode in (0, 128 + number), log
         assert "Traceback" not in log
 
@@ -147,7 +150,7 @@ def test_a_signal_during_the_start_ends_the_server(folders: dict[str, Path], pla
 @pytest.mark.parametrize("place", ["run.load_models", "run.State", "run.Supervisor.run"])
 def test_a_signal_during_the_start_ends_a_server_with_workers(folders: dict[str, Path], place: str) -> None:
     with run_signalled(folders["reviews"], place, signal.SIGTERM, "--workers", 2) as process:
-        _, log = process.communicate(timeout=60)
+        _, log = process.communicate()
         assert process.returncode in (0, 128 + signal.SIGTERM), log
         assert "Traceback" not in log
 
@@ -161,7 +164,7 @@ def test_a_reload_during_the_start_waits_for_it(folders: dict[str, Path], place:
         assert any("serving reviews" in line for line in lines), lines
         assert any("reloaded reviews" in line for line in lines), lines
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate()
         assert process.returncode == 0
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
+from tests.children import run_child
 from tests.serve.server import Server, connect, post, read_reply, serving, wait_for
 from trust.server import children
 
@@ -153,7 +153,7 @@ def work(*_): {work}
 supervisor.work = work
 main()"""
     command = [sys.executable, "-c", program, "serve", "-m", str(folders["reviews"]), "--port", "0", "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = run_child(command, seconds=100)
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("gatewise: ")]
     assert lines[-1] == "gatewise: the worker processes end before they are ready"

@@ -20,6 +20,7 @@ from gatewise.storage import atomic
 from gatewise.storage.atomic import locked, write_atomic, write_once
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.system import files
+from tests.children import running
 from tests.system import no_posix
 
 
@@ -163,7 +164,7 @@ with locked(sys.argv[1]):
 def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path, system: str) -> None:
     run = tmp_path / "runs" / "tutorial"
     command, environment = [sys.executable, "-c", system + HOLD, str(run)], {**os.environ, "PYTHONPATH": no_posix.ROOT}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(TrainingError, match=rf"runs/tutorial' is in use by process '{other.pid}'"), locked(run):
             pass

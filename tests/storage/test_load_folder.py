@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from small_model import small_files
 from gatewise.errors import ModelFileError
 from gatewise.storage.folder import MANIFEST, load_folder, save_folder
 from gatewise.system.files import OpenFolder
+from tests.children import run_child
 from tests.refusals import assert_refused
 
 
@@ -272,6 +272,6 @@ print("\\n".join(seen))
 
 
 def test_loading_opens_the_folder_and_its_files_and_does_nothing_else(folder: Path) -> None:
-    out = subprocess.run([sys.executable, "-c", AUDIT, str(folder)], capture_output=True, text=True, check=True).stdout
+    out = run_child([sys.executable, "-c", AUDIT, str(folder)], check=True).stdout
     opened = [line for line in out.splitlines() if not line.removeprefix("open ").isdigit()]  # the handles, as files
     assert sorted(opened) == sorted(f"open {name!r}" for name in [str(folder), MANIFEST, *small_files()])

@@ -12,6 +12,7 @@ from small_model import small_files
 import gatewise.storage.atomic as atomic
 from gatewise.errors import ModelFileError
 from gatewise.storage.folder import MANIFEST, check_target, load_folder, save_folder
+from tests.children import running
 from tests.refusals import assert_refused
 
 NEW = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
@@ -140,7 +141,7 @@ else:
 def test_what_a_killed_save_left_is_removed_by_the_next_one(tmp_path: Path, function: str) -> None:
     (tmp_path / ".gatewise-notes.tmp").write_text("a file of somebody else")
     command = [sys.executable, "-c", STOPS_INSIDE_A_SAVE, function, str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+    with running(command, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline() == b"inside\n"
         save_folder(tmp_path / "model", {"a": b"1"})
         assert len(os.listdir(tmp_path)) == 3, "the other process is alive, so what it writes stays"

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 from source_tree import ROOT
 
+from tests.children import run_child
 from tests.cli.conftest import Run
 from trust import registry
 
@@ -101,7 +101,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
                     result = Run()(*part)
                     assert result.exit_code == 0, f"{where}: {part}: {result.output}"
                     continue
-                done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
+                done = run_child(["bash", "-c", SHELL + part])
                 assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
@@ -126,7 +126,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path)]
     settings = {"GATEWISE_NOTEBOOKS": "false", "NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
+    done = run_child(command, cwd=ROOT, env=settings)
     assert done.returncode == 0, done.stderr
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
     assert {"index.html", "lesson.html", "lab.html", "reference/gatewise.html", "notebooks/tutorial.html"} <= names

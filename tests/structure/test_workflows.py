@@ -1,11 +1,12 @@
 """The workflows of CI: what zizmor finds in them, and the jobs that a release needs."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.children import run_child
 
 WORKFLOWS = sorted((Path(__file__).resolve().parents[2] / ".github" / "workflows").glob("*"))
 JOBS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"] for path in WORKFLOWS}
@@ -16,7 +17,7 @@ def test_nothing_is_wrong() -> None:
     program = Path(sys.executable).parent / "zizmor"
     if not program.exists():
         pytest.skip("zizmor is not installed")
-    done = subprocess.run([program, "--offline", "--quiet", *WORKFLOWS], capture_output=True, text=True)
+    done = run_child([program, "--offline", "--quiet", *WORKFLOWS])
     assert done.returncode == 0, done.stdout
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from gatewise.errors import ModelFileError
 from gatewise.text import SpaceEncoding, SubwordEncoding, TokenEncoding, encoding_from
 from gatewise.text.spaces import shapes_of
+from tests.children import run_child
 from tests.refusals import assert_refused
 
 TEXTS = [
@@ -37,7 +37,7 @@ def test_equal_texts_give_equal_files_in_every_process() -> None:
     digests = set()
     for parallel in ("true", "false"):
         environment = {**os.environ, "TOKENIZERS_PARALLELISM": parallel, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, check=True)
+        done = run_child([sys.executable, "-c", CODE], env=environment, check=True)
         digests.add(done.stdout)
     assert len(digests) == 1
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.children import run_child
+
 
 def run_processes(words: Sequence[str], count: int = 2) -> list[subprocess.CompletedProcess[str]]:
     """Run `python WORDS...` so many times at once, each with its rank in the environment."""
@@ -17,7 +19,7 @@ def run_processes(words: Sequence[str], count: int = 2) -> list[subprocess.Compl
 
     def run(rank: int) -> subprocess.CompletedProcess[str]:
         environment = {**given, "RANK": str(rank)}
-        return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300)
+        return run_child([sys.executable, *words], env=environment)
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))

@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -24,6 +23,7 @@ from gatewise.training.callback import StepLog
 from gatewise.training.pretrain import LanguageLoop, PretrainRecipe, _initial_parameters
 from gatewise.training.processes import Communicator, GlooCommunicator, PeerError, current, process_group
 from gatewise.types import Array
+from tests.children import run_child
 from tests.training.processes import run_function, run_processes
 from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, Case, loop_of
 from tests.training.texts import RULES, made_reviews, rated_texts
@@ -186,10 +186,7 @@ def test_a_process_that_dies_is_started_again_and_the_run_resumed(folder: Path, 
     script.write_text(code)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run(
-        [sys.executable, *torchrun, str(script), str(tmp_path / "died")],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = run_child([sys.executable, *torchrun, script, tmp_path / "died"], env=environment)
     assert done.returncode == 0, done.stderr
     assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr
     peace, died = gw.load(folder / "model"), gw.load(tmp_path / "died")

@@ -19,6 +19,7 @@ from gatewise.training import Interrupted, recipe
 from gatewise.training.stack import stack
 from gatewise.training.trial_file import TrialFile
 from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
+from tests.children import running
 from tests.refusals import assert_refused
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
@@ -185,8 +186,11 @@ print(len(search(storage=sys.argv[1], trials=4).trials))
 
 def test_two_processes_share_a_file(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROCESS, str(tmp_path / "trials.jsonl")]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    counts = [int(process.communicate(timeout=300)[0]) for process in both]
+    with (
+        running(command, stdout=subprocess.PIPE, text=True) as one,
+        running(command, stdout=subprocess.PIPE, text=True) as other,
+    ):
+        counts = [int(process.communicate()[0]) for process in (one, other)]
     assert min(counts) >= 4
     result = search(storage=tmp_path / "trials.jsonl", trials=4)
     assert len(result.trials) in (4, 5), "a trial that runs when the last one is finished is finished too"

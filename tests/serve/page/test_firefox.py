@@ -41,6 +41,7 @@ class Firefox:
     def _read(self) -> Any:
         size = b""
         while (byte := self.answers.read(1)) != b":":
+            assert byte, "Firefox closed the connection"
             size += byte
         return json.loads(self.answers.read(int(size)))
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from gatewise.serve.lstm_file import lesson_files
 from gatewise.training.recipes import recipe
+from tests.children import run_child
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
@@ -189,7 +189,7 @@ def measured(folder: Path, is_trained: bool) -> dict[str, list[float]]:
         "WANTED": json.dumps(wanted),
     }
     command = [node, str(HERE / "claims" / "measures.mjs")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | given)
+    done = run_child(command, env=os.environ | given)
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, list[float]] = json.loads(done.stdout)
     return found

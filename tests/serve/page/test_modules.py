@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.children import run_child
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
@@ -43,7 +44,7 @@ def test_the_pure_parts() -> None:
             pytest.fail("GATEWISE_BROWSER=required, and there is no node: apt-get install nodejs")
         pytest.skip("no node here: apt-get install nodejs")
     files = [str(path) for path in sorted((HERE / "js").glob("*.mjs"))]  # versions of Node treat a folder differently
-    done = subprocess.run([node, "--test", *files], capture_output=True, text=True)
+    done = run_child([node, "--test", *files])
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "# fail 0" in done.stdout
 
