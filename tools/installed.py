@@ -66,7 +66,7 @@ series = pd.Series(np.sin(np.arange(36.0)), index=pd.date_range("2024-01", perio
 assert len(gw.Forecaster.fit(series, horizon=3, epochs=1, units=4).predict()) == 3
 """,
     "onnx": """
-print("exported with an error of", gw.load("model").to_onnx("model.onnx").max_error)
+print("exported with an error of", gw.load("model").export("model.onnx").max_error)
 """,
     "sklearn": """
 from gatewise.sklearn import LSTMTextClassifier

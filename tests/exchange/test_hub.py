@@ -36,12 +36,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 def test_there_and_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     first = random_model(linear="ngrams")
-    address = first.push_to_hub(REPO, private=True)
+    address = gw.push_to_hub(first, REPO, private=True)
     assert re.fullmatch(rf"hf://{REPO}@[0-9a-f]{{40}}", address)
     assert hub.private[REPO]
     inputs = random_inputs(first)
     second = random_model(seed=7)
-    assert second.push_to_hub(REPO) != address
+    assert gw.push_to_hub(second, REPO) != address
     for name, model in ((f"hf://{REPO}", second), (f"hf://{REPO}@main", second), (address, first)):
         np.testing.assert_array_equal(gw.load(name).logits(inputs), model.logits(inputs))
     hub.requests.clear()
@@ -55,7 +55,7 @@ def test_there_and_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_card_has_the_metadata_block_and_may_be_edited(hub: Hub) -> None:
     model = random_model()
     metadata = model.metadata.with_evaluation(EvalResult("some reviews", 400, 0.875, 0.3))
-    replace(model, metadata=metadata).push_to_hub(REPO)
+    gw.push_to_hub(replace(model, metadata=metadata), REPO)
     text = hub.files(REPO, "main")["README.md"].decode()
     data = huggingface_hub.ModelCard(text).data
     block = data.to_dict()
@@ -71,7 +71,7 @@ def test_the_card_has_the_metadata_block_and_may_be_edited(hub: Hub) -> None:
 @pytest.mark.parametrize("name", ["manifest.json", "config.json", "lstm.safetensors"])
 def test_a_gigabyte_behind_a_name_costs_nothing(hub: Hub, name: str, length: int | None, tmp_path: Path) -> None:
     """It took 1 GB of memory and of the disk."""
-    random_model().push_to_hub(REPO)
+    gw.push_to_hub(random_model(), REPO)
     hub.streams[name] = length
     assert_refused(rf"'hf://{REPO}'.*{re.escape(name)}", gw.load, f"hf://{REPO}", error=ModelFileError)
     assert hub.sent < 50 << 20  # what the sockets hold
@@ -80,7 +80,7 @@ def test_a_gigabyte_behind_a_name_costs_nothing(hub: Hub, name: str, length: int
 
 def test_redirects(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the host of the Hub; a token goes to no other host, and a file of another host is not read."""
-    random_model().push_to_hub(REPO)
+    gw.push_to_hub(random_model(), REPO)
     hub.redirects["config.json"] = "{}?again"
     assert gw.load(f"hf://{REPO}").classes
     assert hub.tokens == ["Bearer hf_of_the_test"]
@@ -102,5 +102,5 @@ def test_one_line_for_what_fails(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     for address in ("hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a/b@x y"):
         assert_refused("hf://owner/name", gw.load, address)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    for call in (lambda: gw.load(f"hf://{REPO}"), lambda: random_model().push_to_hub(REPO)):
+    for call in (lambda: gw.load(f"hf://{REPO}"), lambda: gw.push_to_hub(random_model(), REPO)):
         assert_refused(rf"'hf://{REPO}': ", call, error=GatewiseError)

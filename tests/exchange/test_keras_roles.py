@@ -20,7 +20,7 @@ V = 40
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison of outputs would refuse some of these too; what is tested here comes before it."""
-    monkeypatch.setattr("gatewise.model.convert.INPUTS", 40, raising=False)
+    monkeypatch.setattr("gatewise.exchange.convert.INPUTS", 40, raising=False)
 
 
 def randomized(network: Any, seed: int = 0) -> Any:

@@ -1,4 +1,4 @@
-"""`Model.to_keras`, `to_torch`, and networks that become models: equal logits both ways, also without gatewise."""
+"""`to_keras`, `to_torch`, and networks that become models: equal logits both ways, also without gatewise."""
 
 import sys
 import warnings
@@ -48,7 +48,7 @@ def padded(model: Model, inputs: list[Any], more: int = 0) -> Array:
 def test_a_file_of_keras_gives_equal_logits(keras: ModuleType, tmp_path: Path, name: str) -> None:
     model = random_model(**SHAPES[name])
     inputs = random_inputs(model)
-    model.to_keras().save(tmp_path / "model.keras")
+    gw.to_keras(model).save(tmp_path / "model.keras")
     network = keras.models.load_model(tmp_path / "model.keras")
     found, wanted = network.predict(padded(model, inputs, 3), verbose=0), model.logits(inputs)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
@@ -61,7 +61,7 @@ def test_a_file_of_keras_gives_equal_logits(keras: ModuleType, tmp_path: Path, n
 def test_without_pooling_every_step_has_logits_in_keras(keras: ModuleType) -> None:
     model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3)
     [sequence] = model.preprocessor.encode_batch(["word1 word2 word3"])
-    found = model.to_keras().predict(np.pad(sequence, (0, 4))[None], verbose=0)[0]
+    found = gw.to_keras(model).predict(np.pad(sequence, (0, 4))[None], verbose=0)[0]
     np.testing.assert_allclose(found[:3], model.ensemble.lstm.logits([sequence]), rtol=0, atol=1e-5)
 
 
@@ -105,14 +105,14 @@ def test_large_logits_are_compared(keras: ModuleType) -> None:
 
 def test_the_network_of_an_ensemble(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     bundled = gw.load()
-    assert_refused("network_only=True", bundled.to_keras)
-    network, text = bundled.to_keras(network_only=True), "A film to see twice."
+    assert_refused("network_only=True", gw.to_keras, bundled)
+    network, text = gw.to_keras(bundled, network_only=True), "A film to see twice."
     logits = network.predict(padded(bundled, [text]), verbose=0)
     alone = replace(bundled, ensemble=bundled.ensemble.alone())
     assert np.abs(logits - alone.logits([text])).max() < 1e-4
-    assert_refused("gate=", random_model(gate="binary").to_keras)
+    assert_refused("gate=", gw.to_keras, random_model(gate="binary"))
     monkeypatch.setitem(sys.modules, "keras", None)
-    assert_refused("pip install keras", random_model().to_keras)
+    assert_refused("pip install keras", gw.to_keras, random_model())
 
 
 EXAMPLE = torch.zeros(2, 4, dtype=torch.int64)
@@ -132,7 +132,7 @@ def run(module: Any, model: Model, inputs: list[Any]) -> Array:
 @pytest.mark.parametrize("name", [name for name, how in CASES.items() if how.get("linear") != "convolutions"])
 def test_the_module_gives_equal_logits(name: str) -> None:
     model = random_model(**CASES[name])
-    inputs, module = random_inputs(model), model.to_torch()
+    inputs, module = random_inputs(model), gw.to_torch(model)
     assert sum(isinstance(part, torch.nn.LSTM) for part in module.modules()) == len([*model.architecture.lstms()])
     has_characters = "ngrams.characters" in module.state_dict()
     assert has_characters == ("character" in name), "words load the state of earlier versions"
@@ -148,7 +148,7 @@ def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
     model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear="scaled character ngrams")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit
-        torch.jit.script(model.to_torch()).save(str(tmp_path / "network.pt"))
+        torch.jit.script(gw.to_torch(model)).save(str(tmp_path / "network.pt"))
     ids = np.random.default_rng(2).integers(1, TOKENS.vocab_size, (3, 11))
     code = f"""
 import sys
@@ -164,7 +164,7 @@ print(network(torch.tensor({ids.tolist()})).flatten().tolist())
 
 def test_without_pooling_every_step_has_logits() -> None:
     model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3, max_length=8)
-    inputs, module = random_inputs(model), model.to_torch()
+    inputs, module = random_inputs(model), gw.to_torch(model)
     for found, one in zip(run(module, model, inputs), model.preprocessor.encode_batch(inputs), strict=True):
         wanted = model.ensemble.lstm.logits([one])
         np.testing.assert_allclose(found[: len(wanted)], wanted, rtol=0, atol=1e-5)
@@ -173,7 +173,7 @@ def test_without_pooling_every_step_has_logits() -> None:
 @pytest.mark.filterwarnings("ignore")  # in torch itself
 def test_an_exported_program_takes_any_batch_and_number_of_steps(tmp_path: Path) -> None:
     model = random_model(layers=(Layer(4, "both"),), pooling="mean+max", linear="scaled ngrams", max_length=8)
-    module, dim = model.to_torch().eval(), torch.export.Dim.DYNAMIC
+    module, dim = gw.to_torch(model).eval(), torch.export.Dim.DYNAMIC
     example = torch.arange(1, 12).repeat(2, 1), torch.tensor([11, 3])
     program = torch.export.export(module, example, dynamic_shapes=({0: dim, 1: dim}, {0: dim}))
     torch.export.save(program, tmp_path / "network.pt2")
@@ -188,15 +188,17 @@ def test_an_exported_program_takes_any_batch_and_number_of_steps(tmp_path: Path)
 
 def test_what_cannot_be_converted() -> None:
     model = random_model(inputs="channels", linear="convolutions")
-    assert_refused("network_only=True", model.to_torch)
+    assert_refused("network_only=True", gw.to_torch, model)
     inputs = random_inputs(model)
     network = random_model(inputs="channels")
-    np.testing.assert_allclose(run(model.to_torch(network_only=True), model, inputs), network.logits(inputs), atol=1e-5)
-    assert_refused("sigmoid gates only", random_model(gate="binary").to_torch)
+    np.testing.assert_allclose(
+        run(gw.to_torch(model, network_only=True), model, inputs), network.logits(inputs), atol=1e-5
+    )
+    assert_refused("sigmoid gates only", gw.to_torch, random_model(gate="binary"))
 
 
 class Plain(torch.nn.Module):
-    """What a PyTorch user writes. tests/model/test_convert.py has more of them."""
+    """What a PyTorch user writes. tests/exchange/test_convert.py has more of them."""
 
     def __init__(self, outputs: int = 1, end: Any = None) -> None:
         super().__init__()
@@ -212,7 +214,7 @@ class Plain(torch.nn.Module):
 
 def test_there_and_back() -> None:
     model = random_model(pooling="mean+max")
-    module, example = model.to_torch().train(), (EXAMPLE, torch.tensor([4, 3]))
+    module, example = gw.to_torch(model).train(), (EXAMPLE, torch.tensor([4, 3]))
     part = next(module.children()).eval()
     again = gw.from_torch(module, example, word_index=TOKENS, classes=model.classes)
     assert [module.training, part.training] == [True, False], "it is as it was"

@@ -45,7 +45,7 @@ def run(path: Path, model: Model, inputs: list[Any], fill: float = 0, more: int 
 def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "CHECKED", 100)
     model, path = random_model(**CASES[name]), tmp_path / "model.onnx"
-    report = model.to_onnx(path)
+    report = model.export(path)
     assert report.max_error <= 1e-5
     assert report.bytes == path.stat().st_size
     inputs = random_inputs(model)
@@ -72,8 +72,8 @@ def test_a_quantised_file_computes_the_rounded_model(
 ) -> None:
     monkeypatch.setattr(onnx_export, "CHECKED", 100)
     model = random_model(**{**CASES[name], "units": 40})
-    whole = model.to_onnx(tmp_path / "whole.onnx")
-    report = model.to_onnx(tmp_path / "model.onnx", quantize=dtype)
+    whole = model.export(tmp_path / "whole.onnx")
+    report = model.export(tmp_path / "model.onnx", quantize=dtype)
     assert (whole.storage, report.storage) == ("float32", dtype)
     matrices = sum(one.nbytes for key, one in model.parameters.items() if one.ndim == 2 and "dense" not in key)
     assert whole.bytes - report.bytes > share * matrices - 2_000  # of nodes
@@ -83,7 +83,7 @@ def test_a_quantised_file_computes_the_rounded_model(
     assert 1e-7 < np.abs(wanted - model.logits(inputs)).max() < 0.1
     assert_refused("quantized files are not read", gw.from_onnx, tmp_path / "model.onnx", error=ModelFileError)
     with pytest.raises(InputError, match="storage must be float32, float16 or int8, not 'int4'"):
-        model.to_onnx(tmp_path / "model.onnx", quantize="int4")
+        model.export(tmp_path / "model.onnx", quantize="int4")
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 38_400), ("float16", 3_300), ("int8", 2_400)])
@@ -103,7 +103,7 @@ def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(onnx_export, "CHECKED", 100)
     for max_length in (0, 8):
         model = random_model(classes=3, layers=(Layer(5, "both"),), pooling="none", max_length=max_length)
-        assert model.to_onnx(tmp_path / "model.onnx").max_error <= 1e-5
+        assert model.export(tmp_path / "model.onnx").max_error <= 1e-5
         inputs = random_inputs(model)
         found, wanted = run(tmp_path / "model.onnx", model, inputs, 1, 7), model.ensemble.lstm.logits
         for row, p, sequence in zip(*found.values(), model.preprocessor.encode_batch(inputs), strict=True):
@@ -124,7 +124,7 @@ def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(
 
     monkeypatch.setattr(Ensemble, "logits", watched)
     model = random_model(linear="ngrams", max_length=120)
-    assert model.to_onnx(tmp_path / "model.onnx").checked == 1_000
+    assert model.export(tmp_path / "model.onnx").checked == 1_000
     assert len(seen) == 1_000
     assert min(seen) == 1
     assert max(seen) > 120
@@ -134,14 +134,14 @@ def test_nothing_is_written_where_the_logits_differ(tmp_path: Path, monkeypatch:
     model, logits = random_model(), Ensemble.logits
     for error, message in ((2e-5, "not written: ONNX Runtime's logits differ by 2e-05"), (np.nan, "differ by nan")):
         monkeypatch.setattr(Ensemble, "logits", lambda *both, error=error: logits(*both) + error)
-        assert_refused(message, model.to_onnx, tmp_path / "model.onnx", error=ExportError)
-    assert_refused("gate='binary' cannot be exported", random_model(gate="binary").to_onnx, tmp_path / "model.onnx")
+        assert_refused(message, model.export, tmp_path / "model.onnx", error=ExportError)
+    assert_refused("gate='binary' cannot be exported", random_model(gate="binary").export, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     model = random_model(linear="ngrams", classes=3)
-    report = model.to_onnx(tmp_path / "model.onnx")
+    report = model.export(tmp_path / "model.onnx")
     assert "token ids" in report.inputs
     assert "tokenisation is not part of the graph" in report.inputs
     file = onnx.load(tmp_path / "model.onnx")
@@ -171,14 +171,14 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
 def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
     model = random_model()
     data = gw.data.Labelled.of(["word1 secretive"] * 20, ["class 0", "class 1"] * 10)
-    model.with_examples(data).to_onnx(tmp_path / "model.onnx")
+    model.with_examples(data).export(tmp_path / "model.onnx")
     assert b"secretive" not in (tmp_path / "model.onnx").read_bytes()
 
 
 def test_a_file_of_a_compressed_model_is_a_model_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "CHECKED", 20)
     model, texts = gw.load("tutorial"), ["A film to see twice.", "Two dull hours, badly acted."]
-    model.to_onnx(tmp_path / "model.onnx")
+    model.export(tmp_path / "model.onnx")
     again = gw.from_onnx(tmp_path / "model.onnx")
     assert (again.target, again.card()) == (model.target, model.card())
     again.save(tmp_path / "again")
@@ -189,7 +189,7 @@ def test_a_file_of_a_compressed_model_is_a_model_again(tmp_path: Path, monkeypat
 def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "CHECKED", 20)
     model, path = random_model(linear="ngrams"), tmp_path / "model.onnx"
-    model.to_onnx(path)
+    model.export(path)
     assert_refused(r"classes: .* is a file of gatewise, which says this itself", gw.from_onnx, path, classes=["a", "b"])
     whole = path.read_bytes()
 
@@ -250,5 +250,5 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
             r"model.onnx': (its graph does not run|.*in another file)", gw.from_onnx, path, error=ModelFileError
         )
     silent = replace(model, ensemble=replace(model.ensemble, weights=(0.0, 1.0)))
-    silent.to_onnx(path)
+    silent.export(path)
     assert_refused("the LSTM has weight 0 and is not in the file", gw.from_onnx, path)

@@ -157,7 +157,7 @@ def test_a_file_that_says_it_is_of_gatewise_is_checked_too(tmp_path: Path) -> No
 
     from tests.exchange.random_models import random_model
 
-    random_model().to_onnx(tmp_path / "own.onnx")
+    random_model().export(tmp_path / "own.onnx")
     file = onnx.load_model(tmp_path / "own.onnx")
     file.graph.node.append(
         onnx.helper.make_node("Loop", ["a", "b"], ["c"], body=onnx.helper.make_graph([], "g", [], []))

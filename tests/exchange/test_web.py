@@ -172,7 +172,7 @@ def test_onnxruntime_web_computes_the_same(way: str, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(Path(MODULES).resolve())
     for number, (model, inputs) in enumerate(models()):
         folder = tmp_path / str(number)
-        model.to_web(folder, quantize="int8")
+        model.export(folder, "web", quantize="int8")
         plain = [one if isinstance(one, str) else np.where(np.isnan(one), None, one).tolist() for one in inputs]
         if way == "node":
             [found] = answers_in_node(folder, {"inputs": [plain]}, PACKAGES)["answers"]

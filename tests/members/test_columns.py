@@ -11,9 +11,9 @@ import pytest
 
 from gatewise.data.schema import CategoricalColumn, NumericColumn, RowSchema
 from gatewise.errors import InputError, ModelFileError
+from gatewise.exchange.convert import from_onnx
 from gatewise.members.columns import Columns
 from gatewise.members.member import Inputs
-from gatewise.model.convert import from_onnx
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
@@ -125,7 +125,7 @@ def test_numbers_that_scale_nothing_are_refused() -> None:
 def test_onnx_computes_the_terms_and_is_read_back(tmp_path: Path) -> None:
     texts = ["a good film", "bad", "the end", "so so"]
     model, rows = shop_model(texts), [dict(zip(NAMES.names, row, strict=True)) for row in ROWS]
-    report = model.to_onnx(tmp_path / "model.onnx")
+    report = model.export(tmp_path / "model.onnx")
     assert report.inputs.endswith("numeric and categorical (batch, columns), of stars, age, shop, town")
     session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "model.onnx")
     assert [(one.name, one.type) for one in session.get_inputs()][2:] == [

@@ -12,6 +12,7 @@ _PUBLIC_NAMES = "public names are imported on first use; the same imports stand 
 COMPUTED_IMPORTS: dict[str, tuple[str, str]] = {
     "__init__.py": ("", _PUBLIC_NAMES),
     "data/__init__.py": ("", _PUBLIC_NAMES),
+    "exchange/__init__.py": ("", _PUBLIC_NAMES),
     "explain/__init__.py": ("", _PUBLIC_NAMES),
     "text/__init__.py": ("", _PUBLIC_NAMES),
     "training/__init__.py": ("", _PUBLIC_NAMES),

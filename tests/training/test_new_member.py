@@ -110,7 +110,7 @@ def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Pa
     assert "| Length | (1,) | 1 |" in card
     assert f"| length | {model.weights['length']:.2f} |" in card
 
-    model.to_onnx(tmp_path / "m.onnx")  # compares 1,000 predictions with ONNX Runtime's
+    model.export(tmp_path / "m.onnx")  # compares 1,000 predictions with ONNX Runtime's
     assert runtime.InferenceSession(tmp_path / "m.onnx").get_outputs()
 
 

@@ -270,13 +270,13 @@ def test_folder_pickle_and_other_libraries(windowed: gw.Model, tmp_path: Path) -
     windowed.save(tmp_path / "model")
     loaded = gw.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(rows), windowed.predict_proba(rows))
-    report = loaded.to_onnx(tmp_path / "model.onnx")
+    report = loaded.export(tmp_path / "model.onnx")
     assert report.max_error < 1e-5
     torch = pytest.importorskip("torch")
     sequences = loaded.preprocessor.encode_batch(rows)
     lengths = torch.tensor([len(one) for one in sequences])
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(one) for one in sequences], batch_first=True)
-    found = windowed.to_torch(network_only=True)(padded, lengths).detach().numpy()
+    found = gw.to_torch(windowed, network_only=True)(padded, lengths).detach().numpy()
     np.testing.assert_allclose(found, windowed.ensemble.lstm.logits(sequences), atol=1e-4)
 
 

@@ -78,7 +78,7 @@ def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pyt
 
 
 def test_modules_that_are_read_without_a_comparison_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.model.convert.compare", lambda *_: None)
+    monkeypatch.setattr("gatewise.exchange.convert.compare", lambda *_: None)
     monkeypatch.setattr("gatewise.nn.operations._cuts", lambda *_: False)
     assert "is off by" in failures("imports-torch", 60, tmp_path)
 

@@ -126,8 +126,8 @@ GROUPS: dict[str, tuple[str, int, list[Command]]] = {
     ),
 }
 PARTS: list[tuple[str, ...]] = [
-    ("storage/atomic", "system/files", "training/trial_file"),
-    ("cli", "storage", "training/run", "training/trial_file"),
+    ("storage/atomic", "system/files", "tuning/trial_file"),
+    ("cli", "storage", "training/run", "tuning/trial_file"),
     ("cli", "storage", "training"),
 ]
 SIGNALS = [signal.SIGSTOP, signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]

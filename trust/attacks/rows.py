@@ -204,7 +204,7 @@ def _check_onnx(model: Model, inputs: list[Any], wanted: Array, folder: Path) ->
     """The file of the model computes the same logits of the values that the schema reads."""
     import onnxruntime
 
-    model.to_onnx(folder / "model.onnx")
+    model.export(folder / "model.onnx")
     sequences = model.preprocessor.encode_batch(inputs)
     lengths = np.array([len(one) for one in sequences])
     tokens = np.zeros((len(sequences), lengths.max()), dtype=np.int64)

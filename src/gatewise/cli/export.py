@@ -57,9 +57,9 @@ def export(given: Any) -> None:
         compression = model.metadata.compression
     storage = given.quantize or "float32"
     if given.web is None:
-        report = model.to_onnx(given.out, quantize=storage)
+        report = model.export(given.out, "onnx", quantize=storage)
     else:
-        report = model.to_web(given.web, quantize=storage, overwrite=given.overwrite)
+        report = model.export(given.web, "web", quantize=storage, overwrite=given.overwrite)
     if given.as_json:
         found = {"model": options.model_name(given.model), **asdict(report)}
         print_json(found if compression is None else {**found, "compression": asdict(compression)})

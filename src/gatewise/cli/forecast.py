@@ -53,9 +53,9 @@ def forecast(given: Any) -> None:
     gatewise forecast sales.csv --save FOLDER; gatewise forecast -m FOLDER -i new.csv
     """
     from gatewise.data.times import show_time
-    from gatewise.forecast import load
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
+    from gatewise.model.load import load
 
     file = given.file or given.input
     if (file is None) or (given.file and given.input) or (given.input and not given.model):

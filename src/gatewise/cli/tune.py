@@ -16,7 +16,7 @@ from gatewise.cli.train import changed_fields, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
-    from gatewise.training.tune import Trial
+    from gatewise.tuning.tune import Trial
 
 _SEARCH = (
     "Values to try: a range as learning_rate=0.001..0.01, or a list as lstm.units=32,64,128. May be repeated. Default: "
@@ -54,7 +54,7 @@ def tune(given: Any) -> None:
     """
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.recipes import recipe_of_run
-    from gatewise.training.tune import tune as run
+    from gatewise.tuning.tune import tune as run
 
     table = table_of(given)
     changes, space = changed_fields(given, table), parsed_search(given.search)

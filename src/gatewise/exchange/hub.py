@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.model.model import Model
 from gatewise.storage.atomic import write_atomic
 from gatewise.storage.download import offline
 from gatewise.storage.folder import MANIFEST, MAX_MANIFEST, Folder, load_folder, parse_manifest, save_folder
@@ -118,7 +119,32 @@ def _checked(name: str, source: Any, length: int, size: int, digest: str) -> byt
     return content
 
 
-def upload(
+def push_to_hub(model: Model, repo: str, *, private: bool = False, revision: str | None = None) -> str:
+    """Upload the folder of a model and its card to the Hugging Face Hub, as one commit.
+
+    >>> gw.push_to_hub(gw.load(), "owner/name")  # doctest: +SKIP
+    'hf://owner/name@6e1a...'
+
+    repo: "owner/name"; created if there is none. revision: the branch; None: main. The token is the one of `hf auth
+    login` or HF_TOKEN. Returns the address of the commit, which `gatewise.load` opens. Raises ModelFileError with the
+    Hub's reason.
+    """
+    evaluations = []
+    for evaluation in model.metadata.evaluations:
+        if evaluation.accuracy is not None:
+            evaluations.append((evaluation.data, "accuracy", evaluation.accuracy))
+        evaluations += [(evaluation.data, name, value) for name, value in evaluation.scores.items()]
+    return _upload(repo, model.to_files(), evaluations, _pipeline_tag(model), private=private, revision=revision)
+
+
+def _pipeline_tag(model: Model) -> str | None:
+    """The task by which the Hub lists the model; it has none for series and for numbers."""
+    if model.preprocessor.inputs.kind != "tokens" or model.task == "regression":
+        return None
+    return "token-classification" if model.target.per_step else "text-classification"
+
+
+def _upload(
     repo: str,
     files: Mapping[str, bytes],
     evaluations: Sequence[tuple[str, str, float]],

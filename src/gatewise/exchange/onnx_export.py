@@ -9,7 +9,7 @@ pooling "none" they are (batch, read steps, outputs), and those after the end of
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.kinds import kind_named
 from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
+from gatewise.model.export import ExportReport
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
 from gatewise.ragged import flat
@@ -34,25 +35,9 @@ CHECKED = 1_000  # random sequences that both compute before the file is written
 _LONGEST = 100  # steps of most of them
 
 
-@dataclass(frozen=True)
-class OnnxReport:
-    """What was written. bytes: of the ONNX file. max_error: the largest difference of a logit from ONNX Runtime's,
-    relative to logits above 1, over `checked` random sequences. inputs: what the graph takes, and what stays outside
-    it, in one line. storage: the dtype of the large matrices in the file.
-    """
-
-    path: str
-    bytes: int
-    opset: int
-    checked: int
-    max_error: float
-    inputs: str
-    storage: str
-
-
 def onnx_file(
     ensemble: Ensemble, path: str | Path, metadata: Mapping[str, str], series: Any = None, storage: str = "float32"
-) -> tuple[bytes, OnnxReport]:
+) -> tuple[bytes, ExportReport]:
     """The ONNX file for `path`, with which ONNX Runtime has computed the logits of random sequences; it is not written.
 
     metadata: more `metadata_props`. series: the `SeriesPreprocessor` of a model of series, whose work is part of the
@@ -80,7 +65,7 @@ def onnx_file(
             f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
             f"{TOLERANCE:g}"
         )
-    return raw, OnnxReport(str(path), len(raw), OPSET, CHECKED, error, inputs, storage)
+    return raw, ExportReport(str(path), len(raw), OPSET, CHECKED, error, inputs, storage)
 
 
 class ExportError(GatewiseError):

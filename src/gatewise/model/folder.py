@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.extensions import FOLDER_SOURCES
 from gatewise.model import bundled
 from gatewise.storage.folder import CONFIG, Folder, load_folder
 from gatewise.storage.strict_json import parse_json
@@ -27,13 +28,14 @@ HISTORY = "history.jsonl"
 
 
 def open_folder(path: str | Path | None) -> Folder:
-    """The files of a folder, of a repository on the Hub ("hf://..."), or of the bundled model (None), checked against
-    their manifest. Raises ModelFileError.
+    """The files of a folder, of an address such as "hf://owner/name" (`FOLDER_SOURCES`), or of the bundled model
+    (None), checked against their manifest. Raises ModelFileError.
     """
-    if isinstance(path, str) and path.startswith("hf://"):
-        from gatewise.exchange.hub import download
-
-        return download(path)
+    if isinstance(path, str) and "://" in path:
+        scheme, _, _ = path.partition("://")
+        if scheme in FOLDER_SOURCES:
+            folder: Folder = FOLDER_SOURCES[scheme](path)
+            return folder
     return load_folder(bundled.resolve(path))
 
 

@@ -38,13 +38,12 @@ from gatewise.types import Array, LabelType, Precision, Task
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.data.schema import OutsideCounts
-    from gatewise.exchange.onnx_export import OnnxReport
     from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
     from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
     from gatewise.metrics import AnyEvaluation
+    from gatewise.model.export import ExportReport
     from gatewise.model.stream import Stream
-    from gatewise.nn.network import TorchNetwork
 
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = {"format", "kind", "target", "preprocessor", "members", "shift", "metadata"}
@@ -304,90 +303,20 @@ class Model(Predictor):
         table = storage_table(self.parameters, storage) if isinstance(storage, str) else dict(storage)
         return self.with_lstm(parameters=Unpacked(pack(self.parameters, table), table), storage=table)
 
-    def to_onnx(self, path: str | Path, *, quantize: str = "float32") -> OnnxReport:
-        """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
-        the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
+    def export(self, path: str | Path, format: str | None = None, **options: Any) -> ExportReport:
+        """Write the model in the format of another library, after that library has computed the same logits for random
+        inputs. Returns what was written and how much the logits differ.
 
-        quantize: the dtype of the large matrices in the file, "int8" or "float16", as `storage` of `save`; the file
-        computes what `stored(quantize)` does. `metadata_props` holds the architecture, the classes, and those files of
-        the model folder that are JSON, without examples: `gw.from_onnx` reads a model in float32 back.
+        >>> gw.load("tutorial").export("sentiment.onnx", quantize="int8")  # doctest: +SKIP
+
+        format: "onnx", a file for ONNX Runtime and others; "web", a folder for browsers and Node; None: that of the
+        ending of the path. options: those of the format, see `gatewise.exchange.export_onnx` and `export_web`. Raises
+        InputError for an unknown format and for what it cannot express, MissingExtra without its library.
         """
-        from gatewise.storage.atomic import write_atomic
+        from gatewise.model.export import exporter_of
 
-        plain = replace(self, metadata=replace(self.metadata, examples=()), history_jsonl="", units_json=b"")
-        texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
-        raw, report = self._onnx_file(path, quantize, texts)
-        write_atomic(path, raw)
-        return report
-
-    def to_web(self, folder: str | Path, *, quantize: str = "float32", overwrite: bool = False) -> OnnxReport:
-        """Write a folder from which onnxruntime-web predicts in browsers and in Node: the ONNX file of `to_onnx`, the
-        vocabulary for @huggingface/tokenizers, and `model.js`, a module with `loadModel` and `predict`.
-
-        overwrite: whether an earlier export there is replaced. Raises InputError for a model whose inputs the module
-        cannot read, see `gatewise.exchange.web`; other errors as `to_onnx`.
-        """
-        from gatewise.exchange.web import NOUN, web_files
-        from gatewise.storage.export_folder import check_export, write_export
-
-        target = check_export(folder, overwrite, NOUN)
-        files = web_files(self.target, self.preprocessor)
-        raw, report = self._onnx_file(folder, quantize, {})
-        write_export(target, {**files, "model.onnx": raw}, NOUN)
-        return report
-
-    def _onnx_file(self, path: str | Path, storage: str, texts: Mapping[str, str]) -> tuple[bytes, OnnxReport]:
-        """The ONNX file with these texts in its metadata."""
-        from gatewise.exchange.onnx_export import onnx_file
-
-        model = self if storage == "float32" else self.stored(storage)
-        return onnx_file(model.explained, path, texts, self.preprocessor if self.channels else None, storage)
-
-    def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
-        """The ensemble as a torch.nn.Module that gives equal logits and runs without gatewise; see
-        `gatewise.nn.network.TorchNetwork`. It takes what `preprocessor.encode_batch` returns, padded at the end.
-
-        network_only: the LSTM alone, without its weight and the other members. Raises InputError for a member without a
-        torch module, such as convolutions, and for binary gates; MissingExtra without torch.
-        """
-        from gatewise.nn.network import TorchNetwork
-
-        return TorchNetwork(self.ensemble.alone() if network_only else self.ensemble)
-
-    def to_keras(self, *, network_only: bool = False) -> Any:
-        """The LSTM as a keras.Model that gives equal logits and runs without gatewise. `model.to_keras().save(path)`
-        writes a file.
-
-        It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in
-        front as by `keras.utils.pad_sequences`; of a model of series what `preprocessor.encode_batch` returns, padded
-        at the end with steps of 1e9. network_only: the LSTM alone, of a model with other members. Raises InputError for
-        other members unless it is set, for binary gates, and without Keras.
-        """
-        from gatewise.exchange.keras_model import keras_model
-
-        ensemble = self.ensemble.alone() if network_only else self.ensemble
-        if ensemble.others:
-            nouns = " and ".join(member.noun for member, _ in ensemble.others)
-            raise InputError(f"to_keras does not convert {nouns}; network_only=True converts the LSTM alone")
-        return keras_model(self.architecture, ensemble.folded_parameters())
-
-    def push_to_hub(self, repo: str, *, private: bool = False, revision: str | None = None) -> str:
-        """Upload the model folder and its card to the Hugging Face Hub, as one commit.
-
-        repo: "owner/name"; created if there is none. revision: the branch; None: main. The token is the one of
-        `hf auth login` or HF_TOKEN. Returns the address of the commit, "hf://owner/name@commit", which `load` opens.
-        Raises ModelFileError with the Hub's reason.
-        """
-        from gatewise.exchange.hub import upload
-
-        evaluations = [
-            (one.data, name, value)
-            for one in self.metadata.evaluations
-            for name, value in (({} if one.accuracy is None else {"accuracy": one.accuracy}) | one.scores).items()
-        ]
-        text = self.preprocessor.inputs.kind == "tokens" and self.task != "regression"
-        tag = f"{'token' if self.target.per_step else 'text'}-classification" if text else None
-        return upload(repo, self.to_files(), evaluations, tag, private=private, revision=revision)
+        export = exporter_of(path, format)
+        return export(self, path, **options)
 
     @classmethod
     def from_folder(cls, folder: Folder, precision: Precision = "float32") -> Model:

@@ -27,7 +27,7 @@ from gatewise.training.recipes import Recipe, recipe_of_run
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, interruptible
 from gatewise.training.train import labelled_from, train
-from gatewise.training.trial_file import TrialFile
+from gatewise.tuning.trial_file import TrialFile
 
 if TYPE_CHECKING:
     import optuna

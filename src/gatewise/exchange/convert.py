@@ -5,7 +5,7 @@
 
 The network runs on random inputs while its operations are recorded, and they become an `Architecture`
 (`gatewise.network.operations`). Then gatewise and the network compute the outputs of the same inputs
-(`gatewise.model.comparison`).
+(`gatewise.exchange.comparison`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from typing import Any, Literal, TypedDict, Unpack
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted, quote
+from gatewise.exchange.comparison import compare, random_inputs
 from gatewise.model.card import ModelMetadata
-from gatewise.model.comparison import compare, random_inputs
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -55,8 +55,8 @@ def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
     >>> model = gw.from_keras("reviews.keras", word_index=word_index, classes=["bad", "good"])  # doctest: +SKIP
 
     Raises InputError naming the layer, its type and its place where gatewise does not compute the network, or an output
-    differs (`gatewise.model.comparison`). ModelFileError for a file that `keras.models.load_model` does not open with
-    safe_mode.
+    differs (`gatewise.exchange.comparison`). ModelFileError for a file that `keras.models.load_model` does not open
+    with safe_mode.
     """
     from gatewise.exchange.keras_operations import KerasSource
 
@@ -82,12 +82,12 @@ def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
 
 def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     """A model from an ONNX file of such a network, as torch and tf2onnx export it, or from the file of
-    `Model.to_onnx`, with all its members. Needs the extra onnx.
+    `Model.export`, with all its members. Needs the extra onnx.
 
     >>> model = gw.from_onnx("network.onnx", task="regression")  # doctest: +SKIP
 
     The file has one input, token ids or series, and may have one of the lengths (B,). Of several outputs the first is
-    read. The arguments and errors are those of `from_keras`; a file of `Model.to_onnx` needs no arguments.
+    read. The arguments and errors are those of `from_keras`; a file of `Model.export` needs no arguments.
     ModelFileError for a file that is not an ONNX file.
     """
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference, own_folder

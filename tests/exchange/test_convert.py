@@ -18,7 +18,7 @@ from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
 from gatewise.serve.view.view import View
 from gatewise.text import KerasEncoding, pad_sequences
-from tests.model.imported import CASES, CLASSES, V, made
+from tests.exchange.imported import CASES, CLASSES, V, made
 from tests.refusals import assert_refused
 
 pytestmark = [

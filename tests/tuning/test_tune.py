@@ -17,8 +17,8 @@ import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
 from gatewise.training import Interrupted, recipe
 from gatewise.training.stack import stack
-from gatewise.training.trial_file import TrialFile
-from gatewise.training.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
+from gatewise.tuning.trial_file import TrialFile
+from gatewise.tuning.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
 from tests.children import running
 from tests.refusals import assert_refused
 from tests.training.callbacks import InterruptAt
@@ -101,7 +101,7 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(
         tune(other, trials=3, search=SEARCH, recipe="fast", storage=file, **FIXED)
     assert file.read_bytes().startswith(before)
     with monkeypatch.context() as patched:
-        patched.setattr("gatewise.training.trial_file.lock", Mock(side_effect=OSError("no locks")))
+        patched.setattr("gatewise.tuning.trial_file.lock", Mock(side_effect=OSError("no locks")))
         with pytest.warns(RuntimeWarning, match=r"cannot be locked \(no locks\): start no second search"):
             TrialFile(file).append_logs([])
     # Another search that began at the same time: the first one has the file.
@@ -179,7 +179,7 @@ def test_a_recorded_search_trains_the_best_model_on_from_its_checkpoint(tmp_path
 
 PROCESS = """
 import sys
-from tests.training.test_tune import search
+from tests.tuning.test_tune import search
 print(len(search(storage=sys.argv[1], trials=4).trials))
 """
 
@@ -219,7 +219,7 @@ def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path, seconds: float) -> Non
 def test_the_time_limit_stops_a_running_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on by 10 ms whenever it is read."""
     clock = itertools.count()
-    monkeypatch.setattr("gatewise.training.tune.time", SimpleNamespace(monotonic=lambda: next(clock) / 100))
+    monkeypatch.setattr("gatewise.tuning.tune.time", SimpleNamespace(monotonic=lambda: next(clock) / 100))
     result = search(trials=1000, minutes=0.02)
     assert 1 < len(result.trials) < 1000
     assert result.trials[0].state == "complete"
