@@ -1,10 +1,11 @@
 """The scikit-learn estimators in clone, pipelines, searches and pickling."""
 
+import inspect
 import io
 import pickle
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -24,19 +25,20 @@ from gatewise.sklearn import (
     LSTMTextEncoder,
     LSTMTextRegressor,
 )
-from gatewise.training import Recipe
-from gatewise.training.fields import fields_of
+from gatewise.training import Recipe, recipe
+from gatewise.training.fields import fields_of, values_of
 from gatewise.training.pretrain import pretrain
+from gatewise.training.recipes import check_settings
 from gatewise.training.train import train
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder
 from tests.training.texts import LANGUAGE_MODEL, language_model, made_reviews, review_texts
 
 TEXT_SETTINGS: dict[str, Any] = {"units": 10, "embedding_dim": 8, "epochs": 4, "batch_size": 32}
-TEXT_SETTINGS |= {"learning_rate": 0.03, "random_state": 3, "ngrams__order": 1}
+TEXT_SETTINGS |= {"learning_rate": 0.03, "random_state": 3, "order": 1}
 SMALL = LSTMTextClassifier(**TEXT_SETTINGS)
 SERIES_SETTINGS: dict[str, Any] = {"units": 10, "epochs": 8, "batch_size": 16, "learning_rate": 0.02}
-SERIES_SETTINGS |= {"random_state": 0, "convolutions__features": 0, "folds": 0}
+SERIES_SETTINGS |= {"random_state": 0, "features": 0, "folds": 0}
 SERIES = LSTMSeriesClassifier(**SERIES_SETTINGS)
 DATA = made_reviews(240, 5)
 NAMES = np.array(["bad", "good"])[DATA.labels]
@@ -110,7 +112,7 @@ def test_series_of_one_channel_are_a_matrix_or_any_other_form() -> None:
 def test_the_layout_of_aeon() -> None:
     """aeon's (n, channels, time) against (n, time, channels): `layout=`, and a refusal when ambiguous."""
     X, y = waves(64, 5, 20)
-    given: dict[str, Any] = {"recipe": "series", "convolutions__features": 0, "folds": 0, "epochs": 1, "units": 4}
+    given: dict[str, Any] = {"recipe": "series", "features": 0, "folds": 0, "epochs": 1, "units": 4}
     both = np.stack([X, np.roll(X, 1, axis=0)], axis=1)  # (n, 2 channels, 20 steps)
     time_first = both.swapaxes(1, 2)
     assert_refused(r"may have channels first: pass layout=", train, both, y, **given)
@@ -139,24 +141,83 @@ def test_what_does_not_fit_is_named() -> None:
     assert_refused("not one text", clone(SMALL).fit, "a text", ["x"])
     with pytest.raises(InputError, match="continuous: y looks like regression: use LSTMTextRegressor"):
         clone(SMALL).fit(DATA.inputs, np.linspace(0, 1, 240))
-    assert_refused("a recipe has no 'warm_stat'; did you mean 'warm_start'", LSTMTextClassifier, warm_stat=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'warm_stat'"):
+        LSTMTextClassifier(warm_stat=True)
+    with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator LSTMTextClassifier"):
+        LSTMTextClassifier().set_params(unit=8)
 
 
 def test_parameters_are_checked_before_the_data() -> None:
     for parameters, message in (
         ({"units": 0}, "units must be"),
         ({"recipe": "quick"}, "no recipe is called 'quick'"),
-        ({"ngrams__order": 9}, "ngrams.order must be"),
+        ({"order": 9}, "ngrams.order must be"),
     ):
         assert_refused(message, clone(SMALL).set_params(**parameters).fit, [object()], None)
 
 
-def test_every_field_of_a_recipe_is_a_parameter() -> None:
-    for name in fields_of(Recipe):
-        estimator = LSTMSeriesRegressor().set_params(**{name.replace(".", "__"): None})
-        assert clone(estimator).get_params() == LSTMSeriesRegressor().get_params() | {name.replace(".", "__"): None}
-    estimator = LSTMTextClassifier(lstm__units=4, ngrams__order=2).set_params(units=8)
-    assert repr(estimator) == "LSTMTextClassifier(ngrams__order=2, units=8)"
+ESTIMATORS = {
+    LSTMTextClassifier: ("text", "classification"),
+    LSTMTextRegressor: ("text", "regression"),
+    LSTMSeriesClassifier: ("series", "classification"),
+    LSTMSeriesRegressor: ("series", "regression"),
+}
+
+
+def changed(field: Any) -> Any:
+    """A value of the field that no built-in recipe has."""
+    if field.type is bool or field.choices:
+        choices = field.choices or (False, True)
+        return next(value for value in choices if value != values_of(recipe("series"))[field.name])
+    return next(value for value in (17, 3, 0.317) if field.holds(value) and isinstance(value, field.type))
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_the_parameters_are_the_fields_of_the_recipe(kind: Any) -> None:
+    """The signature is that of `__init__` itself, with a type and the default None for each field that the data of the
+    estimator can have; the others are refused in a run on such data.
+    """
+    signature = inspect.signature(kind.__init__)
+    hints = get_type_hints(kind, include_extras=True)
+    assert set(kind().get_params()) == set(signature.parameters) - {"self"}
+    data_kind, task = ESTIMATORS[kind]
+    for path, field in fields_of(Recipe).items():
+        name = path.rpartition(".")[2]
+        if name in signature.parameters:
+            assert signature.parameters[name].default is None
+            group, _, _ = path.rpartition(".")
+            group_type = get_type_hints(Recipe)[group]
+            assert hints[name] == get_type_hints(group_type, include_extras=True)[name] | None
+            assert clone(kind(**{name: changed(field)})).get_params() == kind().get_params() | {name: changed(field)}
+        else:
+            base = recipe("fast" if data_kind == "text" else "series", **{path: changed(field)})
+            with pytest.raises(InputError, match=f"{path} is for"):
+                check_settings(base, data_kind, task)
+
+
+def test_every_field_reaches_the_training() -> None:
+    """Set one at a time, by `set_params` as a search does; None is the value of the recipe."""
+    for kind in ESTIMATORS:
+        base = recipe("fast" if ESTIMATORS[kind][0] == "text" else "series")
+        for path, field in fields_of(Recipe).items():
+            name = path.rpartition(".")[2]
+            if name not in inspect.signature(kind).parameters:
+                continue
+            plan = kind(random_state=0).set_params(**{name: changed(field)})._plan()
+            assert plan.changes == {path: changed(field)}
+            found = values_of(recipe(base, **plan.changes))
+            assert found[path] == changed(field)
+        assert kind(random_state=0, units=None)._plan().changes == {}
+
+
+def test_a_search_over_a_field_finds_the_better_value() -> None:
+    """Without a step no unit learns, so the accuracy says which value was trained."""
+    search = GridSearchCV(clone(SMALL).set_params(order=0), {"learning_rate": [1e-9, 0.03]}, cv=2)
+    search.fit(DATA.inputs, NAMES)
+    still, learnt = search.cv_results_["mean_test_score"]
+    assert learnt > still + 0.2
+    assert search.best_params_ == {"learning_rate": 0.03}
+    assert repr(LSTMTextClassifier(order=2, units=8)) == "LSTMTextClassifier(order=2, units=8)"
 
 
 def test_one_column_of_a_frame_and_a_column_transformer() -> None:
@@ -184,7 +245,7 @@ def test_groups_stay_together_and_cross_validation_takes_them() -> None:
     model = clone(SMALL).set_params(epochs=1).fit(DATA.inputs, NAMES, groups=groups)
     assert model.model_.metadata.n_validation % 6 == 0
     with pytest.raises(ValueError, match="groups are for a split by group, and this one is by row"):
-        clone(SMALL).set_params(epochs=1, validation__split="row").fit(DATA.inputs, NAMES, groups=groups)
+        clone(SMALL).set_params(epochs=1, split="row").fit(DATA.inputs, NAMES, groups=groups)
 
 
 def test_labels_that_the_model_does_not_know_are_wrong_in_the_score() -> None:
@@ -267,7 +328,7 @@ def test_validation_data_of_their_own() -> None:
 def test_a_warm_start_continues_from_the_fitted_weights(kind: str) -> None:
     X, y = (DATA.inputs, NAMES) if kind == "texts" else waves(120, 6)
     # No step moves the weights far, so the second fit ends where it began.
-    small = {"learning_rate": 1e-7, "epochs": 1, "ngrams__order": 0}
+    small = {"learning_rate": 1e-7, "epochs": 1} | ({"order": 0} if kind == "texts" else {})
     estimator = clone(SMALL if kind == "texts" else SERIES).set_params(warm_start=True)
     first = estimator.fit(X, y).model_
     second = estimator.set_params(**small).fit(X, y).model_
@@ -290,7 +351,7 @@ def test_callbacks_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_from_a_base_with_texts_without_labels() -> None:
     data, given = made_reviews(80, 3), {"pretrained": language_model(), "unlabelled": review_texts(40, 40)}
-    model = LSTMTextClassifier(**given, epochs=1, ngrams__order=1, random_state=2)
+    model = LSTMTextClassifier(**given, epochs=1, order=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
     assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled

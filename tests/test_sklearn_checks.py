@@ -21,11 +21,11 @@ from gatewise.sklearn import (
 )
 
 TEXT: dict[str, Any] = {"epochs": 1, "units": 4, "batch_size": 64, "random_state": 0}
-SERIES = TEXT | {"recipe": "series", "convolutions__features": 0, "folds": 0}
+SERIES = TEXT | {"recipe": "series", "features": 0, "folds": 0}
 # With settings that learn enough for the checks that want a minimum score:
 TEXT_LEARNS = TEXT | {"epochs": 3, "units": 8, "batch_size": 16, "learning_rate": 0.05}
 CLASSES_LEARN = SERIES | {"epochs": 4, "units": 8, "batch_size": 16, "learning_rate": 0.05}
-NUMBERS_LEARN = SERIES | {"convolutions__features": 84, "folds": 2}
+NUMBERS_LEARN = SERIES | {"features": 84, "folds": 2}
 LEARNING = ("check_classifiers_train", "check_regressors_train", "check_class_weight_classifiers")
 """The checks that want a minimum score."""
 

@@ -29,7 +29,7 @@ from gatewise.training import RECIPES, PretrainRecipe
 from tests.training.texts import made_reviews
 
 EPOCH = {"epochs": 1, "min_steps": 0, "seed": 1}
-SIZE, SERIES = {"units": 5, "embedding_dim": 4}, {"units": 3, "folds": 2, "convolutions__features": 168}
+SIZE, SERIES = {"units": 5, "embedding_dim": 4}, {"units": 3, "folds": 2, "features": 168}
 data, more = made_reviews(90, 1), list(made_reviews(60, 2).inputs)
 texts, labels, numbers = list(data.inputs), [data.classes[k] for k in data.labels], np.arange(90) / 7
 rng = np.random.default_rng(3)

@@ -1,16 +1,16 @@
 """Scikit-learn estimators for texts and for time series. They need the extra `sklearn`.
 
-The parameters of an estimator are `recipe`, a few of its own, and every field of `gatewise.training.Recipe`: by name
-where one group alone has it (`units=8`), always as `group__field` (`ngrams__order=2`). `set_params` and searches reach
-them all. `get_params` has the fields that were set; None sets the value of the recipe.
+The parameters of an estimator are `recipe`, a few of its own, and the fields of `gatewise.training.Recipe` that are for
+its data, each by its name: `units`, `epochs`, `order` of the n-grams. None, their default, is the value of the recipe.
+`fit` checks all values before it trains.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import replace
+from collections.abc import Iterable, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gatewise._version import __version__
 from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_series, convert_texts, series_of
-from gatewise.data.labelled import Labelled, labelled_of, several, step_names
+from gatewise.data.labelled import Labelled, Unlabelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
 from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, check_names
@@ -30,11 +30,20 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.row import columns_of, with_columns
 from gatewise.storage.folder import Folder
-from gatewise.training.fields import field_named, named_values
+from gatewise.training.callback import Callback
+from gatewise.training.fields import fields_of
+from gatewise.training.plan import TrainingPlan
 from gatewise.training.pretrained import Pretrained, opened
+from gatewise.training.progress import callback_of
+from gatewise.training.recipe_fields import (
+    NetworkParameters,
+    SeriesParameters,
+    TextParameters,
+    UnlabelledParameters,
+)
 from gatewise.training.recipes import Recipe
-from gatewise.training.recipes import recipe as named
-from gatewise.training.train import train
+from gatewise.training.stack import Threshold
+from gatewise.training.training_data import ClassWeight
 from gatewise.types import Array, ColumnNames
 
 try:
@@ -54,31 +63,9 @@ except ImportError as error:
 
 __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextEncoder", "LSTMTextRegressor"]
 
-_VERSION, _FILES = "_gatewise_version", "_gatewise_files"  # in a pickle
-_COLUMNS = {"numeric": None, "categorical": None}
-_TEXTS = {"pretrained": None, "unlabelled": None, "rules": None, "text": None, **_COLUMNS}
-_SERIES = {"layout": None, **_COLUMNS}
-_CLASSES = {"class_weight": None, "threshold": None}
-_TO_TRAIN = ("recipe", "pretrained", "unlabelled", "rules", "class_weight", "threshold", "callbacks", "verbose")
-_COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
-
-
-def _init(*own: dict[str, Any]) -> Callable[..., None]:
-    """An `__init__` with `recipe`, the parameters `own` with their defaults, and fields of the recipe.
-
-    scikit-learn reads the parameters that every estimator has, and their defaults, from the signature of `__init__`.
-    """
-    defaults: dict[str, Any] = {"recipe": None, **{name: value for some in own for name, value in some.items()}}
-
-    def __init__(self: Any, recipe: str | Recipe | None = None, **parameters: Any) -> None:
-        vars(self).update(defaults | {"_fields": {}})
-        self.set_params(recipe=recipe, **parameters)
-
-    one = inspect.Parameter
-    named_only = [one(name, one.KEYWORD_ONLY, default=defaults[name]) for name in sorted(defaults) if name != "recipe"]
-    first = [one("self", one.POSITIONAL_OR_KEYWORD), one("recipe", one.POSITIONAL_OR_KEYWORD, default=None)]
-    __init__.__signature__ = inspect.Signature([*first, *named_only])  # type: ignore[attr-defined]
-    return __init__
+# The entries of a pickle.
+_VERSION = "_gatewise_version"
+_FILES = "_gatewise_files"
 
 
 class _Rows(BaseEstimator):  # type: ignore[misc]
@@ -86,17 +73,21 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
     which skops can read too.
     """
 
+    model_: Model
+
     def __getstate__(self) -> dict[str, Any]:
-        state = {**super().__getstate__(), _VERSION: __version__}
-        if (model := state.pop("model_", None)) is not None:
+        state: dict[str, Any] = {**super().__getstate__(), _VERSION: __version__}
+        model = state.pop("model_", None)
+        if model is not None:
             state[_FILES] = {"precision": model.ensemble.lstm.precision, **model.to_files()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A DataWarning for an estimator that another version pickled: `Model.save` is for other versions."""
-        if (made := state.pop(_VERSION, "an unknown version")) != __version__:
+        version = state.pop(_VERSION, "an unknown version")
+        if version != __version__:
             warn(
-                f"{type(self).__name__} was pickled by gatewise {made}, and this is {__version__}: it may predict "
+                f"{type(self).__name__} was pickled by gatewise {version}, and this is {__version__}: it may predict "
                 "otherwise; model_.save and gatewise.load are made for that"
             )
         files = state.pop(_FILES, None)
@@ -105,14 +96,6 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             precision = files.pop("precision")
             self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
 
-    def _named_schema(self) -> RowSchema:
-        """The columns of X that the parameters name, for `fit`. The schema of `model_` has the facts of its training
-        rows.
-        """
-        schema = RowSchema.named(*(several(getattr(self, name, None) or ()) for name in _COLUMNS))
-        check_names(schema, {"text": several(getattr(self, "text", None) or ())})
-        return schema
-
     def _with_columns(self, rows: list[Any], X: Any, schema: RowSchema) -> list[Any]:
         """The rows with the columns of X."""
         refuse_unread(rows, schema)
@@ -120,14 +103,22 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             return rows
         if is_frame(X):
             return rows_with_columns(rows, X, schema)
-        return converted([with_columns(row, columns_of(one)) for row, one in zip(rows, X, strict=True)], schema)
+        return converted([with_columns(row, columns_of(given)) for row, given in zip(rows, X, strict=True)], schema)
 
 
-class _Estimator(_Rows):
-    """What the classifiers and regressors have in common: `fit` around `gatewise.train`."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class _Estimator(NetworkParameters, _Rows):
+    """What the classifiers and regressors have in common: `fit` around a `TrainingPlan`."""
 
-    model_: Model
-    _fields: dict[str, Any]  # of the recipe, that were set
+    recipe: str | Recipe | None = field(default=None, kw_only=False)
+    numeric: str | Sequence[str] | None = None
+    categorical: str | Sequence[str] | None = None
+    warm_start: bool = False
+    verbose: int | str = 0
+    callbacks: Callback | Sequence[Callback] | None = None
+    random_state: int | np.random.RandomState | None = None
+
+    _kind: ClassVar[Literal["text", "series"]]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, validation: Any = None) -> Self:
         """Train on X and y.
@@ -137,8 +128,9 @@ class _Estimator(_Rows):
         Raises InputError, a ValueError, before it trains, for parameters and data that cannot be used. Other errors as
         `gatewise.train`.
         """
-        changes = named_values(Recipe, {name: value for name, value in self._fields.items() if value is not None})
-        named(self.recipe or "fast", **changes)
+        plan = self._plan()
+        further = self._further_texts()
+        plan.check(self._kind, None, **{name: texts is not None for name, texts in further.items()})
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         check_index(X, {"y": y, "sample_weight": sample_weight, "groups": groups})
@@ -147,44 +139,62 @@ class _Estimator(_Rows):
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
         steps = step_names(without_columns(X, schema.names), rows, y)
-        data = _labelled(rows, self._labels(y, reset=True), sample_weight, steps, schema)
-        options = {name: getattr(self, name) for name in _TO_TRAIN if hasattr(self, name)}
-        options |= {"groups": groups, "seed": self._seed()} | changes
-        if validation is not None:
-            if not isinstance(validation, tuple | list) or len(validation) != 2:
-                raise InputError("validation must be (X, y)")
-            channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
-            others = self._rows(validation[0], schema, reset=False, channels=channels)
-            options["validation"] = _labelled(others, self._labels(validation[1], reset=False), schema=schema)
+        labels = self._labels(y, reset=True)
+        training = plan.bind(
+            _labelled(rows, labels, schema, sample_weight=sample_weight, groups=groups, steps=steps),
+            validation=None if validation is None else self._validation_set(validation, rows, schema),
+            has_groups=groups is not None,
+            **further,
+        )
+        with closing(callback_of(self.callbacks, self.verbose)) as callback:
+            self.model_ = training.run(callback)
+        self.n_iter_ = self.model_.metadata.epochs
+        return self
+
+    def _plan(self) -> TrainingPlan:
+        """The parameters as a plan. Raises InputError for those that cannot be used."""
+        # Estimators of texts and of series, classifiers and regressors each lack some of the parameters.
+        values = {path: getattr(self, path.rpartition(".")[2], None) for path in fields_of(Recipe)}
+        changes = {path: value for path, value in values.items() if value is not None}
+        recipe = self.recipe
+        pretrained = getattr(self, "pretrained", None)
+        start = None if pretrained is None else Pretrained.of(pretrained)
         if self.warm_start and hasattr(self, "model_"):
             # Without its fingerprint: to go on with the same data is no reason for a warning here.
             unmarked = replace(self.model_, metadata=replace(self.model_.metadata, fingerprint=""))
             start = Pretrained.of(unmarked)
-            options |= {"pretrained": start, "recipe": self.recipe or self.model_.metadata.recipe}
+            recipe = recipe or self.model_.metadata.recipe
             # The parameters made these tokens; the model has them now.
-            options |= {name: value for name, value in start.fixed.items() if name.startswith("text.")}
-        self.model_ = train(data, **options)
-        self.n_iter_ = self.model_.metadata.epochs
-        return self
+            changes |= {path: value for path, value in start.fixed.items() if path.startswith("text.")}
+        return TrainingPlan(
+            recipe=recipe,
+            changes=changes,
+            pretrained=start,
+            class_weight=getattr(self, "class_weight", None),
+            threshold=getattr(self, "threshold", None),
+            seed=self._seed(),
+        )
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters of the estimator, and the fields of the recipe that were set."""
-        parameters: dict[str, Any] = super().get_params(deep=deep)
-        return parameters | self._fields
+    def _further_texts(self) -> dict[str, Any]:
+        """Unlabelled texts and rules that label them, where the estimator has these parameters."""
+        return {}
 
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters of the estimator and fields of the recipe. Raises InputError, a ValueError, for a name that is
-        neither, with the nearest one.
+    def _named_schema(self) -> RowSchema:
+        """The columns of X that the parameters name, for `fit`. The schema of `model_` has the facts of its training
+        rows.
         """
-        own = self._get_param_names()
-        for name, value in parameters.items():
-            if name in own:
-                self.__dict__[name] = value
-                continue
-            path = field_named(Recipe, name, own).name  # which may have been set by another of its names
-            others = {other: set_ for other, set_ in self._fields.items() if field_named(Recipe, other).name != path}
-            self._fields = others | {name: value}
-        return self
+        schema = RowSchema.named(several(self.numeric or ()), several(self.categorical or ()))
+        check_names(schema, {"text": several(getattr(self, "text", None) or ())})
+        return schema
+
+    def _validation_set(self, validation: Any, rows: list[Any], schema: RowSchema) -> Labelled:
+        """A validation set (X, y), for these training rows."""
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise InputError("validation must be (X, y)")
+        X, y = validation
+        channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
+        inputs = self._rows(X, schema, reset=False, channels=channels)
+        return _labelled(inputs, self._labels(y, reset=False), schema)
 
     def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
         """X as n texts or n series (steps, channels), with its columns of the schema. reset: in fit, which sets what
@@ -234,8 +244,23 @@ class _Texts(_Rows):
         return tags
 
 
-class _Series(_Estimator):
-    """Estimators of time series."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class _TextEstimator(TextParameters, _Texts, _Estimator):
+    """Classifiers and regressors of texts."""
+
+    pretrained: PretrainedLM | Model | str | Path | None = None
+    text: str | Sequence[str] | None = None
+
+    _kind = "text"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _SeriesEstimator(SeriesParameters, _Estimator):
+    """Classifiers and regressors of time series."""
+
+    layout: str | None = None
+
+    _kind = "series"
 
     def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
         return self._with_columns(self._series(without_columns(X, schema.names), reset, channels), X, schema)
@@ -258,37 +283,47 @@ class _Series(_Estimator):
         return tags
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     """Classification, and with several labels per row multi-label classification."""
 
-    classes_: NDArray[Any]
+    class_weight: ClassWeight | None = None
+    threshold: Threshold | None = None
+
+    classes_: NDArray[Any] = field(init=False)
 
     def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
         y = _iterable(y)
+        # In what form `predict` answers: "labels" for tuples of labels, a dtype for a matrix of 0 and 1.
+        form: str | np.dtype[Any] | None = None
         if _is_indicator(y):
-            y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-            found, classes, form = convert_labels(y, "multilabel", name="y"), np.arange(y.shape[1]), y.dtype
+            matrix = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+            labels = convert_labels(matrix, "multilabel", name="y")
+            classes = np.arange(matrix.shape[1])
+            form = matrix.dtype
         elif _has_collections(y):
-            found = convert_labels(y, "multilabel", name="y")
-            classes, form = found.target.class_labels, "labels"
+            labels = convert_labels(y, "multilabel", name="y")
+            classes = labels.target.class_labels
+            form = "labels"
         else:
-            found, classes, form = *self._one_label(y), None
+            labels, classes = self._one_label(y)
         if reset:
-            self.classes_, self._form = classes, form
-        return found
+            self.classes_ = classes
+            self._form = form
+        return labels
 
     def _one_label(self, y: Any) -> tuple[ConvertedLabels, NDArray[Any]]:
         """The labels and the classes as scikit-learn orders them."""
-        found = convert_labels(y, "classification", name="y")
+        converted_labels = convert_labels(y, "classification", name="y")
         column = column_or_1d(np.asarray(y), warn=True)
-        if column.dtype == object and found.target.label_type != "str":
+        if column.dtype == object and converted_labels.target.label_type != "str":
             column = np.array(column.tolist())
         if type_of_target(column) == "continuous":
             other = type(self).__name__.replace("Classifier", "Regressor")
             raise InputError(f"Unknown label type: continuous: y looks like regression: use {other}")
         classes, places = np.unique(column, return_inverse=True)
-        names = tuple(str(one) for one in classes)
-        target = replace(found.target, classes=names)
+        names = tuple(map(str, classes))
+        target = replace(converted_labels.target, classes=names)
         return ConvertedLabels(places.astype(np.intp), target), classes
 
     def decision_function(self, X: Any) -> Array:
@@ -310,21 +345,21 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """The labels (n,). With several labels per row: 0 and 1 (n, K), or tuples of labels (n,), as y was."""
         logits = self._logits(X)
-        found = self.model_.target.predicted(logits)
+        predicted = np.asarray(self.model_.target.predicted(logits))
         if self._form is None:
-            return np.asarray(self.classes_[found])
+            return np.asarray(self.classes_[predicted])
         if self._form != "labels":
-            return found.astype(self._form)
-        out = np.empty(len(found), dtype=object)
-        out[:] = [tuple(self.classes_[row == 1].tolist()) for row in found]
-        return out
+            return predicted.astype(self._form)
+        labels = np.empty(len(predicted), dtype=object)
+        labels[:] = [tuple(self.classes_[row == 1].tolist()) for row in predicted]
+        return labels
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The accuracy; with several labels per row the share of rows whose labels are all right."""
         predicted = self.predict(X)
         if self._form != "labels":
             return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-        right = [set(one) == set(other) for one, other in zip(predicted, y, strict=True)]
+        right = [set(labels) == set(truth) for labels, truth in zip(predicted, y, strict=True)]
         return float(np.average(right, weights=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
@@ -350,7 +385,8 @@ class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return tags
 
 
-class LSTMTextClassifier(_Texts, _Classifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
     """A classifier of texts.
 
     >>> texts, labels = ["good good film", "a bad film", "so good", "bad, bad"] * 15, ["yes", "no", "yes", "no"] * 15
@@ -362,18 +398,21 @@ class LSTMTextClassifier(_Texts, _Classifier):
     of labels.
     """
 
-    __init__ = _init(_TEXTS, _CLASSES, _COMMON)
+    unlabelled: Unlabelled | Sequence[str] | None = None
+    rules: Sequence[Any] | None = None
+
+    def _further_texts(self) -> dict[str, Any]:
+        return {"unlabelled": self.unlabelled, "rules": self.rules}
 
 
-class LSTMTextRegressor(_Texts, _Regressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTMTextRegressor(_TextEstimator, _Regressor):
     """A regressor of texts. X: as `LSTMTextClassifier`. y: numbers (n,) or (n, M).
 
     >>> texts, stars = ["good good film", "a bad film", "so good", "bad, bad"] * 15, [5, 2, 4, 1] * 15
     >>> LSTMTextRegressor(epochs=1, units=8, random_state=1).fit(texts, stars).predict(texts[:3]).shape
     (3,)
     """
-
-    __init__ = _init(_TEXTS, _COMMON)
 
 
 class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts):  # type: ignore[misc]
@@ -410,7 +449,8 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
         return tags
 
 
-class LSTMSeriesClassifier(_Series, _Classifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTMSeriesClassifier(_SeriesEstimator, _Classifier):
     """A classifier of time series.
 
     >>> series = np.sin(np.arange(20) + np.arange(60)[:, None]) + np.arange(60)[:, None] % 2  # (60, 20)
@@ -418,10 +458,9 @@ class LSTMSeriesClassifier(_Series, _Classifier):
     array([0, 1])
     """
 
-    __init__ = _init(_SERIES, _CLASSES, _COMMON)
 
-
-class LSTMSeriesRegressor(_Series, _Regressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTMSeriesRegressor(_SeriesEstimator, _Regressor):
     """A regressor of time series.
 
     >>> series = np.sin(np.arange(20) + np.arange(60)[:, None])  # (60, 20)
@@ -429,18 +468,23 @@ class LSTMSeriesRegressor(_Series, _Regressor):
     (60,)
     """
 
-    __init__ = _init(_SERIES, _COMMON)
 
-
-def _encoder(given: Any) -> Model:
+def _encoder(pretrained: Any) -> Model:
     """The model; of a language model one of mean and maximum of its states, whose dense layer is 0."""
-    model = opened(given)
+    model = opened(pretrained)
     if isinstance(model, PretrainedLM):
         if not model.units:
             raise InputError("the pretrained model has embeddings only, no LSTM")
-        layers, size = (Layer(model.units, "both"),), model.encoding.vocab_size
-        limit: dict[str, Any] = {"max_length": 400, "truncation": "middle"}  # as recipe finetune
-        arch = Architecture("tokens", size, model.embedding_dim, layers, "mean+max", **limit)
+        arch = Architecture(
+            "tokens",
+            model.encoding.vocab_size,
+            model.embedding_dim,
+            (Layer(model.units, "both"),),
+            "mean+max",
+            # Those of the recipe `finetune`.
+            max_length=400,
+            truncation="middle",
+        )
         zeros = {name: np.zeros(shape, dtype=np.float32) for name, shape in parameter_shapes(arch).items()}
         parameters = {name: model.parameters.get(name, zero) for name, zero in zeros.items()}
         return Model.of_network(arch, parameters, TextPreprocessor(model.encoding), ("0", "1"))
@@ -451,18 +495,20 @@ def _encoder(given: Any) -> Model:
 
 def _labelled(
     rows: list[Any],
-    found: ConvertedLabels,
+    labels: ConvertedLabels,
+    schema: RowSchema,
+    *,
     sample_weight: Any = None,
+    groups: Any = None,
     steps: Sequence[str] = (),
-    schema: RowSchema = NO_ROW_COLUMNS,
 ) -> Labelled:
-    """The rows with their labels. steps: the names of the steps of series. schema: of the columns of the rows."""
-    if len(found.labels) != len(rows):
-        raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(found.labels):,}")
+    """The rows with their labels. schema: of the columns of the rows. steps: the names of the steps of series."""
+    if len(labels.labels) != len(rows):
+        raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(labels.labels):,}")
     weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
     of_row: Any = {name: tuple(names) for name, names in schema.names_by_type.items()}
     names = ColumnNames(**of_row)
-    return labelled_of(rows, found, "the data given to fit", names, None, weights, None, str, steps)
+    return labelled_of(rows, labels, "the data given to fit", names, groups, weights, None, str, steps)
 
 
 def _iterable(values: Any) -> Any:

@@ -76,7 +76,7 @@ def test_every_output_of_a_forecaster_is_finite() -> None:
 
 
 def test_an_estimator_that_another_version_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = LSTMTextClassifier(epochs=1, units=4, embedding_dim=4, ngrams__order=0).fit(TEXTS, NAMES)
+    made = LSTMTextClassifier(epochs=1, units=4, embedding_dim=4, order=0).fit(TEXTS, NAMES)
     for one in (made, LSTMTextClassifier(units=3)):
         raw = pickle.dumps(one)
         assert not warned(lambda raw=raw: pickle.loads(raw))

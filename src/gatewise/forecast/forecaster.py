@@ -14,7 +14,7 @@ import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.explain.example import Example
+    from gatewise.training.recipe_fields import RecipeFields
     from gatewise.training.recipes import Recipe
 
 _TENSORS = "forecast.safetensors"
@@ -142,7 +143,7 @@ class Forecaster:
         season: int | None = None,
         recipe: str | Recipe | None = None,
         seed: int | None = 0,
-        **changes: Any,
+        **changes: Unpack[RecipeFields],
     ) -> Forecaster:
         """Fit on series up to the present.
 

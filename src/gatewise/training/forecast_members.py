@@ -34,11 +34,7 @@ _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per win
 _FOR_OTHERS = ("validation.folds", "validation.split", "optimisation.min_batch_tokens")  # fields of a recipe
 _UNREAD = {  # fields of a recipe that the LSTM of a forecaster does not read, and why
     "series.windows": "it reads every step of a window",
-    "lstm.embedding_dim": "it reads numbers, and has no embeddings",
-    "lstm.dropout_word": "it reads numbers, and has no embeddings",
-    "lstm.dropout_embedding": "it reads numbers, and has no embeddings",
     "lstm.probe_l2": "it starts from random weights",
-    "optimisation.embedding_lr_scale": "it reads numbers, and has no embeddings",
 }
 MAX_SMOOTHED = 600  # last values of a series that are smoothed
 MAX_PERIOD = 60  # of a season that is smoothed; the profile of a longer one is subtracted

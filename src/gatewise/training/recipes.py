@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import for_training
@@ -31,7 +31,21 @@ from gatewise.training.fields import (
     values_of,
     with_values,
 )
-from gatewise.types import Gate, Precision, Task
+from gatewise.training.recipe_fields import (
+    KernelPrecision,
+    NgramScaling,
+    Order,
+    Padding,
+    Pooling,
+    RecipeFields,
+    Schedule,
+    Share,
+    Split,
+    Teacher,
+    Tokenization,
+    Truncation,
+)
+from gatewise.types import Gate, Task
 
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
@@ -42,8 +56,11 @@ FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a p
 FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
 MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which they are small
 RARE_WORDS = 150  # rows per class on average, below which words of one row tell classes apart
-Share = Annotated[float, "between 0 and 1", lambda value: 0 < value < 1]
-Order = Annotated[int, "from 0 to 3", lambda value: 0 <= value <= 3]  # `gatewise.members.ngrams.MAX_ORDER`
+# Groups and fields that a run on series does not read: it has no tokens, no embeddings and no pads.
+_OF_TEXTS = (
+    "text ngrams unlabelled lstm.embedding_dim lstm.padding lstm.dropout_word lstm.dropout_embedding "
+    "optimisation.embedding_lr_scale"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,7 @@ class TextRecipe:
 
     vocab_size: Count = 30_000
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
-    tokenization: Literal["auto", "words", "respelled", "subwords", "keras", "spaces"] = "words"
+    tokenization: Tokenization = "words"
     """What a token is: a word or a punctuation mark ("words"), the same with an unknown word as the known one that it
     misspells ("respelled", `gatewise.text.respelling`), a piece of a word ("subwords", `gatewise.text.subwords`),
     words or subwords by the held-out loss of the n-gram model ("auto", `gatewise.training.members.ngrams`), a word as
@@ -83,15 +100,15 @@ class LSTMRecipe:
     """Number of stacked LSTM layers. PyTorch: `num_layers`."""
     bidirectional: bool = False
     """Whether each layer has a second LSTM that reads from right to left (Schuster & Paliwal 1997)."""
-    pooling: Literal["last", "mean", "max", "mean+max", "none"] = "last"
+    pooling: Pooling = "last"
     """What the dense layer sees: the last state, mean and/or maximum over all steps, or each step ("none": tagging)."""
     gate: Gate = "sigmoid"
     """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
     max_length: Number = 0
     """Longest sequence in steps; longer ones are truncated. 0: no limit."""
-    truncation: Literal["front", "middle"] = "front"
+    truncation: Truncation = "front"
     """Which steps a longer sequence loses: the first ones, or those after its first third of `max_length`."""
-    padding: Literal["none", "pre"] = "none"
+    padding: Padding = "none"
     """No pad steps ("none"), or pad steps up to `max_length` in front of a text, unmasked as in Keras ("pre"): the
     plain network of the tutorial, which is not calibrated and whose batches are not sorted by length."""
     dropout_word: Probability = 0.0
@@ -121,7 +138,7 @@ class OptimisationRecipe:
     no minimum, as with a `batch_size` that is set."""
     learning_rate: Positive = 0.001
     """Adam's learning rate; the peak with schedule "one-cycle"."""
-    schedule: Literal["constant", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
     """Learning rate schedule. "one-cycle": up over the first fifth of the steps, then a cosine to 0 (Smith 2018)."""
     beta_2: Probability = 0.999
     """Adam's decay rate of the second moment (Kingma & Ba 2015); that of the first is 0.9."""
@@ -129,7 +146,7 @@ class OptimisationRecipe:
     """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
     grad_clip: NotNegative = 0.0
     """Largest norm of the gradient of all parameters. PyTorch: `clip_grad_norm_`. 0: no clipping."""
-    precision: Literal[Precision, "auto"] = "float32"
+    precision: KernelPrecision = "float32"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
     adversarial: Probability = 0.0
     """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
@@ -143,7 +160,7 @@ class ValidationRecipe:
 
     fraction: Share = 0.2
     """Fraction of the training data held out as validation set. scikit-learn: `validation_fraction`."""
-    split: Literal["row", "group", "time"] = "group"
+    split: Split = "group"
     """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side, "time" the last."""
     patience: Number = 0
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
@@ -158,7 +175,7 @@ class UnlabelledRecipe:
 
     student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
-    teacher: Literal["network", "stacking"] = "network"
+    teacher: Teacher = "network"
     """What predicts the soft labels: a network and its n-grams, of all unlabelled texts, or stacking, of at most 10,000
     (`training.unlabelled`). Without LSA or n-grams it is a network."""
     lsa_components: Number = 0
@@ -172,7 +189,7 @@ class NgramsRecipe:
 
     order: Order = 0
     """Largest n of the linear n-gram model ensembled with the network. 0: no n-gram model."""
-    scaling: Literal["nb", "tfidf", "auto"] = "nb"
+    scaling: NgramScaling = "nb"
     """Scaling of the n-grams (`training.members.ngrams`): log-count ratios with logistic regression, TF-IDF with a
     support vector machine, or for classes the better of both on held-out rows."""
     l2: Positive = 4.0
@@ -267,7 +284,7 @@ RECIPES = _built_in()
 """The built-in recipes by name."""
 
 
-def recipe(name: str | Recipe, /, **changes: Any) -> Recipe:
+def recipe(name: str | Recipe, /, **changes: Unpack[RecipeFields]) -> Recipe:
     """The recipe of this name, or the recipe itself, with fields changed: `group__field=value`, or `field=value` where
     one group alone has the field. Raises InputError for an unknown name or field, with the nearest one, and for a value
     of a wrong type or out of range.
@@ -423,7 +440,7 @@ def check_settings(
         raise InputError(f"optimisation.epochs 0 keeps the layers of a pretrained model for {of}")
     cut = "validation.fraction validation.split validation.folds"
     unread = [  # these groups and fields where the first value is true
-        (kind == "series", "text ngrams unlabelled", "is for texts, and these are series"),
+        (kind == "series", _OF_TEXTS, "is for texts, and these are series"),
         (kind == "text", "series convolutions validation.folds", "is for series, and these are texts"),
         (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
         (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from gatewise.data.frames import described, is_frame
 from gatewise.data.inputs import convert_inputs
@@ -21,6 +21,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.fields import named_values
 from gatewise.training.plan import TrainingPlan
 from gatewise.training.progress import callback_of
+from gatewise.training.recipe_fields import RecipeFields
 from gatewise.training.recipes import Recipe
 from gatewise.training.stack import Threshold
 from gatewise.training.training_data import ClassWeight
@@ -59,7 +60,7 @@ def train(
     verbose: int | str = "auto",
     command: str = "",
     examples: int = 0,
-    **changes: Any,
+    **changes: Unpack[RecipeFields],
 ) -> Model:
     """Train a model and return its best epoch.
 

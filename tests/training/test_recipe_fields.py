@@ -1,0 +1,58 @@
+"""The keyword types of `gatewise.train` and others are those of the recipe, and type checkers use them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from gatewise.training import Recipe
+from gatewise.training.fields import fields_of
+from gatewise.training.recipe_fields import RecipeFields
+
+CALLS = """
+import gatewise as gw
+from gatewise.sklearn import LSTMSeriesRegressor, LSTMTextClassifier
+from gatewise.training import recipe
+
+texts, labels = ["a film"], ["good"]
+gw.train(texts, labels, epochs=1, units=4, ngrams__order=2, pooling="mean", seed=None, verbose=0)
+gw.train(texts, labels, epoch=1)  # call-arg
+gw.train(texts, labels, unit="a")  # call-arg
+gw.train(texts, labels, units="a")  # arg-type
+gw.train(texts, labels, pooling="middle")  # arg-type
+gw.train(texts, labels, optimisation__epochs=1.5)  # arg-type
+gw.train(texts, labels, ngrams__orders=1)  # call-arg
+gw.Forecaster.fit([1.0] * 40, horizon=2, units=3)
+gw.Forecaster.fit([1.0] * 40, horizons=2)  # call-arg
+recipe("fast", batch_size=8)
+recipe("fast", batch=8)  # call-arg
+LSTMTextClassifier("fast", units=8, unlabelled=texts, order=None, class_weight="balanced")
+LSTMTextClassifier(units="a")  # arg-type
+LSTMSeriesRegressor(features=84, random_state=0)
+"""
+
+
+def test_the_keyword_types_are_the_fields_of_the_recipe() -> None:
+    expected = {}
+    groups = get_type_hints(Recipe)
+    for path in fields_of(Recipe):
+        group, _, name = path.rpartition(".")
+        expected[name] = expected[f"{group}__{name}"] = get_type_hints(groups[group], include_extras=True)[name]
+    assert get_type_hints(RecipeFields, include_extras=True) == expected
+
+
+@pytest.mark.slow
+def test_a_type_checker_refuses_wrong_names_and_values(tmp_path: Path) -> None:
+    """mypy reports the lines with a comment, with the error that the comment names, and no others."""
+    pytest.importorskip("mypy")
+    (tmp_path / "calls.py").write_text(CALLS)
+    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-sklearn.*]\nignore_missing_imports = true\n")
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "calls.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    errors = [line for line in result.stdout.splitlines() if ": error: " in line]
+    found = [(int(line.split(":")[1]), line.rpartition("[")[2].rstrip("]")) for line in errors]
+    lines = enumerate(CALLS.splitlines(), 1)
+    expected = [(number, line.partition("  # ")[2]) for number, line in lines if "  # " in line]
+    assert found == expected, result.stdout + result.stderr
