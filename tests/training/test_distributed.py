@@ -20,7 +20,9 @@ from gatewise.network.language_model import DIRECTIONS, LanguageModel
 from gatewise.network.trainable import Gradients
 from gatewise.training import Callback
 from gatewise.training.callback import StepLog
-from gatewise.training.pretrain import LanguageLoop, PretrainRecipe, _initial_parameters
+from gatewise.training.language_loop import LanguageLoop
+from gatewise.training.pretrain import _initial_parameters
+from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.processes import Communicator, GlooCommunicator, PeerError, current, process_group
 from gatewise.types import Array
 from tests.children import run_child

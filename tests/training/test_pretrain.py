@@ -18,7 +18,8 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage.folder import load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.training import PretrainRecipe, pretrain_recipe
-from gatewise.training.pretrain import Streams, pretrain
+from gatewise.training.language_loop import Streams
+from gatewise.training.pretrain import pretrain
 from tests.exchange.random_models import random_model
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder, assert_same

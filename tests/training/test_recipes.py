@@ -14,7 +14,7 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
 from gatewise.training.fields import checked_seed, field_named, fields_of, meanings, values_of
-from gatewise.training.pretrain import PretrainRecipe
+from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import check_settings, match_pretrained, read_config
 from gatewise.training.train import train

@@ -12,8 +12,8 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
 if TYPE_CHECKING:
     from gatewise.training.callback import Callback as Callback, EpochLog as EpochLog
     from gatewise.training.callback import RunInfo as RunInfo, StepLog as StepLog
-    from gatewise.training.pretrain import SIZES as SIZES, PretrainRecipe as PretrainRecipe
-    from gatewise.training.pretrain import pretrain_recipe as pretrain_recipe
+    from gatewise.training.pretrain_recipes import SIZES as SIZES, PretrainRecipe as PretrainRecipe
+    from gatewise.training.pretrain_recipes import pretrain_recipe as pretrain_recipe
     from gatewise.training.processes import process_group as process_group
     from gatewise.training.recipes import RECIPES as RECIPES, Recipe as Recipe
     from gatewise.training.recipes import default_recipe as default_recipe, recipe as recipe
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "callback": "Callback EpochLog RunInfo StepLog",
-    "pretrain": "PretrainRecipe SIZES pretrain_recipe",
+    "pretrain_recipes": "PretrainRecipe SIZES pretrain_recipe",
     "processes": "process_group",
     "recipes": "RECIPES Recipe default_recipe recipe",
     "run": "Interrupted",

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
     from gatewise.model.pretrained import PretrainedLM
     from gatewise.network.architecture import Architecture
+    from gatewise.training.pretrain_recipes import PretrainRecipe
+    from gatewise.training.recipes import Recipe
     from gatewise.types import Task
 
 
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class RunInfo:
     """What a run is going to do."""
 
-    recipe: Any
-    """A `Recipe`, in pretraining a `PretrainRecipe`."""
+    recipe: Recipe | PretrainRecipe
+    """A `PretrainRecipe` in pretraining."""
     source: str
     """The data, in a line."""
     train: int

@@ -24,50 +24,35 @@ if TYPE_CHECKING:
 
 IMBALANCE = 20  # rows of the largest class per row of the smallest
 MANY_CHARACTERS = 10  # of a text that ought to have more than one token
+MOST_SHOWN = 5  # names in a message
 
 
 def warn_about_data(
     training_data: TrainingData,
-    given: Labelled,
+    labelled: Labelled,
     rows: NDArray[np.int64],
     pretrained: Pretrained | None,
     near: NearDuplicates | None = None,
 ) -> None:
-    """A DataWarning for each finding in the data of a run. given: the n rows without a separate validation set and
-    without rows of weight 0; rows (n,): where each stood in what the user gave. near: see `count_near_duplicates`.
+    """A DataWarning for each finding in the data of a run. labelled: the n rows without a separate validation set and
+    without rows of weight 0; rows (n,): the row number of each in what the user passed. near: see
+    `count_near_duplicates`.
     """
-    data, recipe, arch = training_data.data, training_data.recipe, training_data.architecture
-    found = [single_rows(data)]
-    if len(given) < FEW_ROWS:
-        few = counted(len(given), "row is", "rows are")
-        found.append(f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates")
-    found += [different_labels(given, rows), imbalance(given) if training_data.weights is None else ""]
-    lengths = [len(sequence) for sequence in training_data.full_sequences[: len(data)]]
-    cut = describe_truncation(lengths, arch)
-    if cut:
-        others = "; the n-gram model reads all tokens" if recipe.ngrams.order else ""
-        limit = f"recipe {recipe.name} has max_length {arch.max_length:,}, 0 has no limit"
-        found.append(f"the network reads the {cut}{others} ({limit})")
+    findings = [single_rows(training_data.data), few_rows(labelled), different_labels(labelled, rows)]
+    if training_data.weights is None:
+        findings.append(imbalance(labelled))
+    findings.append(truncation(training_data))
     if isinstance(training_data.preprocessor, TextPreprocessor):
-        encoding, texts = training_data.preprocessor.encoding, [str(text) for text in data.inputs]
-        first = len(encoding.encode(""))
-        found.append(one_token(texts, [length - first for length in lengths]))
-        ids = np.concatenate(training_data.full_sequences)
-        share = int((ids == encoding.unknown).sum()) / max(1, len(ids))
-        found.append(f"{share:.0%} of the tokens are not in the vocabulary of the model" if share > 0.5 else "")
+        texts = [str(text) for text in training_data.data.inputs]
+        findings.append(one_token(texts, _token_counts(training_data, training_data.preprocessor)))
+        findings.append(unknown_tokens(training_data, training_data.preprocessor))
     else:
-        found.append(missing_values(data))
-    found.append(optimistic_validation(near, training_data))
-    model = None if pretrained is None else pretrained.model
-    separate = training_data.own_validation and recipe.validation.split != "time"
-    if model is not None and model.metadata.fingerprint == training_data.fingerprint and not separate:
-        found.append(
-            "the pretrained model was trained on these data, rows of the validation set among them: scores on this set "
-            "are higher than on new data; give a separate validation set"
-        )
-    for message in found:
-        if message:
-            warn(message)
+        findings.append(missing_values(training_data.data))
+    findings.append(optimistic_validation(near, training_data))
+    findings.append(seen_by_pretrained(training_data, pretrained))
+    for finding in findings:
+        if finding:
+            warn(finding)
 
 
 def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
@@ -88,16 +73,18 @@ def count_near_duplicates(training_data: TrainingData) -> NearDuplicates | None:
     preprocessor = training_data.preprocessor
     if not isinstance(preprocessor, TextPreprocessor):
         return None
-    parts = [(training_data.train, training_data.validation)]
+    splits = [(training_data.train, training_data.validation)]
     if training_data.folds:
-        parts = [(np.setdiff1d(training_data.train, fold), fold) for fold in training_data.folds]
-    most = MOST_ROWS // len(parts)
+        splits = [(np.setdiff1d(training_data.train, fold), fold) for fold in training_data.folds]
+    most = MOST_ROWS // len(splits)
     counts = [
-        near_duplicates(training_data.full_sequences, others, held_out, preprocessor.unknown, most)
-        for others, held_out in parts
+        near_duplicates(training_data.full_sequences, train, held_out, preprocessor.unknown, most)
+        for train, held_out in splits
     ]
-    compared, found = np.sum(counts, axis=0).tolist()
-    return NearDuplicates(compared, found) if compared else None
+    compared, with_duplicate = np.sum(counts, axis=0).tolist()
+    if not compared:
+        return None
+    return NearDuplicates(compared, with_duplicate)
 
 
 def optimistic_validation(near: NearDuplicates | None, training_data: TrainingData) -> str:
@@ -105,11 +92,55 @@ def optimistic_validation(near: NearDuplicates | None, training_data: TrainingDa
     if near is None or near.share < OPTIMISTIC:
         return ""
     data = training_data.data
-    advice = "leave them out of one of the two"
-    if not training_data.own_validation:
-        grouped = bool((data.groups != data.input_keys).any())
-        advice = "pass groups that hold near-duplicates together" if grouped else "pass groups=..."
+    has_groups = bool((data.groups != data.input_keys).any())
+    if training_data.own_validation:
+        advice = "leave them out of one of the two"
+    elif has_groups:
+        advice = "pass groups that hold near-duplicates together"
+    else:
+        advice = "pass groups=..."
     return f"validation is optimistic: {near} have a near-duplicate in the training set; {advice}"
+
+
+def seen_by_pretrained(training_data: TrainingData, pretrained: Pretrained | None) -> str:
+    """A validation set that the pretrained model was trained on."""
+    if pretrained is None or pretrained.model is None:
+        return ""
+    # The fingerprint is that of the data without a separate validation set; one that is cut by time is part of them.
+    separate = training_data.own_validation and training_data.recipe.validation.split != "time"
+    if separate or pretrained.model.metadata.fingerprint != training_data.fingerprint:
+        return ""
+    return (
+        "the pretrained model was trained on these data, rows of the validation set among them: scores on this set "
+        "are higher than on new data; give a separate validation set"
+    )
+
+
+def few_rows(data: Labelled) -> str:
+    """So few rows that no figure is exact."""
+    if len(data) >= FEW_ROWS:
+        return ""
+    rows = counted(len(data), "row is", "rows are")
+    return f"{rows} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates"
+
+
+def truncation(training_data: TrainingData) -> str:
+    """Sequences that are longer than the network reads."""
+    recipe = training_data.recipe
+    arch = training_data.architecture
+    truncated = describe_truncation(_lengths(training_data), arch)
+    if not truncated:
+        return ""
+    others = ""
+    if recipe.ngrams.order:
+        others = "; the n-gram model reads all tokens"
+    limit = f"recipe {recipe.name} has max_length {arch.max_length:,}, 0 has no limit"
+    return f"the network reads the {truncated}{others} ({limit})"
+
+
+def _lengths(training_data: TrainingData) -> list[int]:
+    """Of the rows of the data (n), without pseudo-labelled ones."""
+    return [len(sequence) for sequence in training_data.full_sequences[: len(training_data.data)]]
 
 
 def single_rows(data: Labelled) -> str:
@@ -117,30 +148,38 @@ def single_rows(data: Labelled) -> str:
     counts = data.target.class_counts(data.labels)
     if counts is None or not (counts == 1).any():
         return ""
-    single = [data.classes[c] for c in np.flatnonzero(counts == 1)]
-    shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
-    have = f"{len(single)} of {len(counts)} classes {'have' if len(single) > 1 else 'has'} one row"
-    return f"{data.source}: {have} ({shown}), in the training part: the validation set does not measure them"
+    single = [data.classes[number] for number in np.flatnonzero(counts == 1)]
+    shown = ", ".join(map(quote, single[:MOST_SHOWN]))
+    if len(single) > MOST_SHOWN:
+        shown += ", ..."
+    have = "have" if len(single) > 1 else "has"
+    return (
+        f"{data.source}: {len(single)} of {len(counts)} classes {have} one row ({shown}), in the training part: the "
+        "validation set does not measure them"
+    )
 
 
 def different_labels(data: Labelled, numbers: NDArray[np.int64]) -> str:
     """Equal inputs with different labels. numbers (n,): of the rows, for the message."""
     if data.target.class_counts(data.labels) is None:
         return ""
-    label = np.unique([one.tobytes().hex() for one in data.labels], return_inverse=True)[1].ravel()
+    # Equal labels and equal inputs have equal numbers.
+    _, label = np.unique([row_label.tobytes().hex() for row_label in data.labels], return_inverse=True)
+    label = label.ravel()
     _, group = np.unique(data.keys, return_inverse=True)
     pairs = np.unique(np.stack([group, label], axis=1), axis=0)  # (pairs, 2)
-    mixed = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
-    if not len(mixed):
+    mixed_groups = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    if not len(mixed_groups):
         return ""
-    rows = np.flatnonzero(np.isin(group, mixed))
-    first = np.flatnonzero(group == group[rows[0]])
-    second = first[label[first] != label[first[0]]][0]
+    mixed_rows = np.flatnonzero(np.isin(group, mixed_groups))
+    equal_rows = np.flatnonzero(group == group[mixed_rows[0]])
+    first = equal_rows[0]
+    second = equal_rows[label[equal_rows] != label[first]][0]
     nouns = data.nouns
-    different = counted(len(mixed), f"different {nouns.one}", f"different {nouns.many}")
+    different = counted(len(mixed_groups), f"different {nouns.one}", f"different {nouns.many}")
     return (
-        f"{len(rows):,} rows are equal {nouns.many} with different labels, {different}; the first are "
-        f"rows {numbers[first[0]]:,} and {numbers[second]:,}"
+        f"{len(mixed_rows):,} rows are equal {nouns.many} with different labels, {different}; the first are "
+        f"rows {numbers[first]:,} and {numbers[second]:,}"
     )
 
 
@@ -160,25 +199,43 @@ def imbalance(data: Labelled) -> str:
     )
 
 
+def _token_counts(training_data: TrainingData, preprocessor: TextPreprocessor) -> list[int]:
+    """The tokens of each text (n,), without the start token."""
+    added = len(preprocessor.encoding.encode(""))
+    return [length - added for length in _lengths(training_data)]
+
+
 def one_token(texts: Sequence[str], tokens: Sequence[int]) -> str:
-    """More than half of the texts are one token, although they have many characters."""
-    alone = sum(n <= 1 and len(text.strip()) >= MANY_CHARACTERS for text, n in zip(texts, tokens, strict=True))
-    if 2 * alone <= len(texts):
+    """More than half of the texts are one token, although they have many characters. tokens: how many each has (n,)."""
+    n = sum(count <= 1 and len(text.strip()) >= MANY_CHARACTERS for text, count in zip(texts, tokens, strict=True))
+    if 2 * n <= len(texts):
         return ""
-    are = "is one token although it has" if alone == 1 else "are one token although they have"
+    are = "is one token although it has" if n == 1 else "are one token although they have"
     return (
-        f"{alone:,} of {counted(len(texts), 'text')} {are} {MANY_CHARACTERS} characters or more: "
+        f"{n:,} of {counted(len(texts), 'text')} {are} {MANY_CHARACTERS} characters or more: "
         "the tokenisation does not split words of this script"
     )
+
+
+def unknown_tokens(training_data: TrainingData, preprocessor: TextPreprocessor) -> str:
+    """More than half of the tokens are none of the vocabulary."""
+    tokens = np.concatenate(training_data.full_sequences)
+    share = int((tokens == preprocessor.encoding.unknown).sum()) / max(1, len(tokens))
+    if share <= 0.5:
+        return ""
+    return f"{share:.0%} of the tokens are not in the vocabulary of the model"
 
 
 def missing_values(data: Labelled) -> str:
     """Missing values in series."""
     missing = [int(np.isnan(series).sum()) for series in data.inputs]
-    if not any(missing):
+    n = sum(missing)
+    if not n:
         return ""
-    values, n = sum(np.size(series) for series in data.inputs), sum(missing)
+    n_series = sum(count > 0 for count in missing)
+    values = counted(sum(np.size(series) for series in data.inputs), "value")
+    are = "is" if n == 1 else "are"
     return (
-        f"{n:,} of {counted(values, 'value')} {'is' if n == 1 else 'are'} missing, in {sum(map(bool, missing)):,} of "
-        f"{len(data):,} series: they are interpolated, and a mask channel says where"
+        f"{n:,} of {values} {are} missing, in {n_series:,} of {len(data):,} series: they are interpolated, and a mask "
+        "channel says where"
     )

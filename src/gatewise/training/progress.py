@@ -7,6 +7,7 @@ lines, 2 lines only.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from gatewise.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM
+    from gatewise.training.pretrain_recipes import PretrainRecipe
 
 
 class ProgressPrinter(Callback):
@@ -52,57 +54,57 @@ class ProgressPrinter(Callback):
     def on_train_begin(self, run: RunInfo) -> None:
         """Print the run and the head of its table."""
         recipe = run.recipe
-        facts = {"data": printable(run.source, 500)}
-        kernel = run.kernel if run.processes == 1 else f"{run.kernel}, {run.processes} processes"
         self._pretraining = not isinstance(recipe, Recipe)
-        if not isinstance(recipe, Recipe):
-            network = f"two LSTMs of {recipe.units} units" if recipe.units else "word embeddings alone"
-            texts = counted(run.train, "text")
-            facts["train"] = f"{texts} of {run.words:,} words; vocabulary {run.vocab_size:,}"
-            facts["network"] = f"{recipe.size}: embedding dimension {recipe.embedding_dim}, {network}"
-            facts["kernel"] = kernel
-            after = ["", "   step     loss  perplexity forward  backward  seconds"]
+        if isinstance(recipe, Recipe):
+            facts = _training_facts(run, recipe)
+            table_head = _training_table_head(run)
         else:
-            assert run.architecture is not None
-            batches = counted(run.steps_per_epoch, "batch", "batches")
-            facts["train"] = f"{run.train:,} in {batches} of {recipe.optimisation.batch_size} per epoch"
-            facts["validation"] = f"{run.validation:,}, {printable(run.validation_how, 200)}"
-            facts["recipe"] = f"{recipe.name}, kernel {kernel}"
-            scores = "accuracy  val_loss  val_accuracy" if run.has_accuracy else "val_loss    val_rmse"
-            after = ["", *layer_lines(summary(run.architecture)), "", f"epoch    loss  {scores}  seconds"]
-        for line in [*(f"{name:10}  {fact}" for name, fact in facts.items()), *after]:
+            facts = _pretraining_facts(run, recipe)
+            table_head = ["   step     loss  perplexity forward  backward  seconds"]
+        for name, fact in facts.items():
+            self._print(f"{name:10}  {fact}")
+        for line in ["", *table_head]:
             self._print(line)
 
     def on_step_end(self, step: StepLog) -> None:
         """Move the bar."""
         if not self._terminal:
             return
-        accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.4f}  "
-        eta = round(step.eta_seconds)
-        state = f"ETA {eta // 60}:{eta % 60:02d}" if step.step < step.steps else "validating"
+        figures = f"loss {step.loss:.4f}"
+        if step.accuracy is not None:
+            figures += f"  accuracy {step.accuracy:.4f}"
+        state = "validating"
+        if step.step < step.steps:
+            minutes, seconds = divmod(round(step.eta_seconds), 60)
+            state = f"ETA {minutes}:{seconds:02d}"
         with suppress(OSError):
             if self._bar is None:
-                self._bar = Progress(
-                    TextColumn("{task.description}"),
-                    BarColumn(bar_width=30),
-                    TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
-                    console=PlainConsole(stderr=True),
-                    transient=True,
-                    redirect_stdout=False,
-                    redirect_stderr=False,
-                )
-                task = "pretraining" if self._pretraining else f"epoch {step.epoch}/{step.epochs}"
-                self._task = self._bar.add_task(task, total=step.steps, state="")
-                self._bar.start()
-            self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}  {accuracy}{state}")
+                self._start_bar(step)
+            assert self._bar is not None
+            self._bar.update(self._task, completed=step.step, state=f"{figures}  {state}")
+
+    def _start_bar(self, step: StepLog) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
+            console=PlainConsole(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        description = f"epoch {step.epoch}/{step.epochs}"
+        if self._pretraining:
+            description = "pretraining"
+        self._task = self._bar.add_task(description, total=step.steps, state="")
+        self._bar.start()
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Print a line of the table, with * for the best epoch so far."""
         if epoch.perplexity is not None:
-            both = (epoch.perplexity.get(direction, float("nan")) for direction in ("forward", "backward"))
-            self._print(
-                "{:7,}  {:7.3f}  {:18.1f}  {:8.1f}  {:7.0f}".format(epoch.step, epoch.loss, *both, epoch.seconds)
-            )
+            forward = epoch.perplexity.get("forward", math.nan)
+            backward = epoch.perplexity.get("backward", math.nan)
+            self._print(f"{epoch.step:7,}  {epoch.loss:7.3f}  {forward:18.1f}  {backward:8.1f}  {epoch.seconds:7.0f}")
             return
         if epoch.best:
             self._best = epoch
@@ -116,10 +118,14 @@ class ProgressPrinter(Callback):
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """Print which epoch is kept, and why."""
         self.close()
-        if self._best is not None:
-            accuracy = self._best.val_accuracy
-            score = f"val_rmse {self._best.val_rmse:.4g}" if accuracy is None else f"val_accuracy {accuracy:.4f}"
-            self._print(f"\nkept epoch {self._best.epoch} (lowest val_loss {self._best.val_loss:.4f}, {score})")
+        best = self._best
+        if best is None:
+            return
+        if best.val_accuracy is None:
+            score = f"val_rmse {best.val_rmse:.4g}"
+        else:
+            score = f"val_accuracy {best.val_accuracy:.4f}"
+        self._print(f"\nkept epoch {best.epoch} (lowest val_loss {best.val_loss:.4f}, {score})")
 
     def close(self) -> None:
         """Erase the bar."""
@@ -133,6 +139,43 @@ class ProgressPrinter(Callback):
         self.close()
         with suppress(OSError):
             self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself
+
+
+def _training_facts(run: RunInfo, recipe: Recipe) -> dict[str, str]:
+    batches = counted(run.steps_per_epoch, "batch", "batches")
+    return {
+        "data": printable(run.source, 500),
+        "train": f"{run.train:,} in {batches} of {recipe.optimisation.batch_size} per epoch",
+        "validation": f"{run.validation:,}, {printable(run.validation_how, 200)}",
+        "recipe": f"{recipe.name}, kernel {_kernel(run)}",
+    }
+
+
+def _training_table_head(run: RunInfo) -> list[str]:
+    """The layers of the network, and the names of the columns."""
+    assert run.architecture is not None
+    scores = "val_loss    val_rmse"
+    if run.has_accuracy:
+        scores = "accuracy  val_loss  val_accuracy"
+    return [*layer_lines(summary(run.architecture)), "", f"epoch    loss  {scores}  seconds"]
+
+
+def _pretraining_facts(run: RunInfo, recipe: PretrainRecipe) -> dict[str, str]:
+    network = "word embeddings alone"
+    if recipe.units:
+        network = f"two LSTMs of {recipe.units} units"
+    return {
+        "data": printable(run.source, 500),
+        "train": f"{counted(run.train, 'text')} of {run.words:,} words; vocabulary {run.vocab_size:,}",
+        "network": f"{recipe.size}: embedding dimension {recipe.embedding_dim}, {network}",
+        "kernel": _kernel(run),
+    }
+
+
+def _kernel(run: RunInfo) -> str:
+    if run.processes == 1:
+        return run.kernel
+    return f"{run.kernel}, {run.processes} processes"
 
 
 class NotebookPrinter(ProgressPrinter):
@@ -169,47 +212,79 @@ def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | 
     """The callbacks as one, with the printer that `verbose` asks for; none in all processes but the first. Raises
     InputError for anything else.
     """
-    given: list[Any] = []
-    if callbacks is not None:
-        given += callbacks if isinstance(callbacks, Sequence) else [callbacks]
-    for one in given:
-        if not isinstance(one, Callback):
-            kind = getattr(one, "__name__", type(one).__name__)
+    chosen: list[Callback] = []
+    if isinstance(callbacks, Sequence):
+        chosen += callbacks
+    elif callbacks is not None:
+        chosen.append(callbacks)
+    for callback in chosen:
+        if not isinstance(callback, Callback):
+            kind = getattr(callback, "__name__", type(callback).__name__)
             raise InputError(f"callbacks must be instances of gatewise.training.Callback, not {quote(kind)}")
     if verbose not in ("auto", 0, 1, 2):
         raise InputError(f"verbose must be 'auto', 0, 1 or 2, not {quote(verbose)}")
     if current().rank:
         return Callback()
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    notebook = type(shell).__name__ == "ZMQInteractiveShell"
-    if verbose == 1 or verbose == 2 or (verbose == "auto" and (notebook or sys.stderr.isatty())):
-        printer = NotebookPrinter() if notebook else ProgressPrinter(PlainConsole(stderr=True), bar=verbose != 2)
-        given.append(printer)
-    return given[0] if len(given) == 1 else _Each(given)
+    printer = _printer_of(verbose)
+    if printer is not None:
+        chosen.append(printer)
+    if len(chosen) == 1:
+        return chosen[0]
+    return CallbackList(chosen)
 
 
-def _each(name: str) -> Any:
-    """A method that calls the method of this name of every callback."""
+def _printer_of(verbose: int | str) -> ProgressPrinter | None:
+    """What prints the run. "auto": in a terminal and in a notebook."""
+    in_notebook = False
+    if "IPython" in sys.modules:
+        shell = sys.modules["IPython"].get_ipython()
+        in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    if verbose == "auto":
+        prints = in_notebook or sys.stderr.isatty()
+    else:
+        prints = verbose != 0
+    if not prints:
+        return None
+    if in_notebook:
+        return NotebookPrinter()
+    return ProgressPrinter(PlainConsole(stderr=True), bar=verbose != 2)
 
-    def call(self: _Each, *given: Any) -> None:
-        for one in self.callbacks:
-            getattr(one, name)(*given)
 
-    return call
-
-
-class _Each(Callback):
+class CallbackList(Callback):
     """Several callbacks as one: each is called in turn."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = callbacks
 
-    log = _each("log")
-    on_train_begin = _each("on_train_begin")
-    on_step_end = _each("on_step_end")
-    on_epoch_end = _each("on_epoch_end")
-    on_train_end = _each("on_train_end")
-    close = _each("close")
+    def log(self, text: str) -> None:
+        """A message of one line."""
+        for callback in self.callbacks:
+            callback.log(text)
+
+    def on_train_begin(self, run: RunInfo) -> None:
+        """Before the first step."""
+        for callback in self.callbacks:
+            callback.on_train_begin(run)
+
+    def on_step_end(self, step: StepLog) -> None:
+        """After each step."""
+        for callback in self.callbacks:
+            callback.on_step_end(step)
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """After each validation."""
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch)
+
+    def on_train_end(self, model: Model | PretrainedLM) -> None:
+        """After the run."""
+        for callback in self.callbacks:
+            callback.on_train_end(model)
+
+    def close(self) -> None:
+        """At the very end."""
+        for callback in self.callbacks:
+            callback.close()
 
 
 class TensorBoardCallback(Callback):

@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -44,7 +44,9 @@ class Interrupted(GatewiseError):
 
     def __init__(self, message: str, stop: StopEvent, model: Model | None = None, member: Any = None) -> None:
         super().__init__(message)
-        self.stop, self.model, self.member = stop, model, member
+        self.stop = stop
+        self.model = model
+        self.member = member
         self.exit_code = 128 + stop.number
 
 
@@ -77,9 +79,10 @@ class RunFolder:
         target = check_target(out)
         folder = target.with_name(target.name + ".run")
         # Without a checkpoint there is nothing to lose: a run that was killed in its first epoch.
-        unfinished = any(folder.rglob("*.safetensors"))
+        unfinished = _has_checkpoint(folder)
         if unfinished and os.environ.get(RESTARTS, "0") != "0":
-            resume, overwrite = True, False
+            resume = True
+            overwrite = False
         run = cls(target, folder, resume, overwrite)
         run.check(unfinished, quote(out, 200))
         return run
@@ -114,17 +117,31 @@ class RunFolder:
         """Hold the run folder's lock and give NumPy's products one thread; at the end delete the folder, unless an
         exception leaves it for `resume`.
         """
-        lock = nullcontext() if self.folder is None else locked(self.folder, remove=True)
-        with lock, one_blas_thread():
-            if self.target is not None and self.folder is not None:  # another run may have ended in the meantime
-                check_target(self.target)
-                self.check(any(self.folder.rglob("*.safetensors")), quote(self.target, 200))
-            for path in self.folder.iterdir() if self.folder is not None and self.overwrite else ():
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                elif path.name != LOCK:
-                    path.unlink()
+        if self.folder is None or self.target is None:
+            with one_blas_thread():
+                yield
+            return
+        with locked(self.folder, remove=True), one_blas_thread():
+            check_target(self.target)
+            # Another run may have ended since the first check, which had no lock.
+            self.check(_has_checkpoint(self.folder), quote(self.target, 200))
+            if self.overwrite:
+                _empty(self.folder)
             yield
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    """Whether an unfinished run left anything to continue from: its checkpoint, or that of its teacher."""
+    return any(folder.rglob("*.safetensors"))
+
+
+def _empty(folder: Path) -> None:
+    """Delete what a run folder holds, but its lock."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 @contextmanager
@@ -140,21 +157,21 @@ def interruptible() -> Iterator[StopEvent]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            handler = before[number]
+            handler = handlers[number]
             if callable(handler):
                 handler(number, frame)
             raise KeyboardInterrupt
         stop.number = number
         stop.set()
 
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in before:
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in handlers:
         signal.signal(number, on_signal)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -162,9 +179,15 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
     """What must be equal for a run to continue bit for bit, as JSON: kernel, threads and machine are those of the first
     process. Raises TrainingError where recipe, seed, data or version of another process differ.
     """
-    same = {"recipe": dict(recipe), "seed": seed, "data": fingerprint, "numpy": np.__version__}
+    of_all_processes = {"recipe": dict(recipe), "seed": seed, "data": fingerprint, "numpy": np.__version__}
     communicator = current()
-    values = {name: json.dumps(value, sort_keys=True).encode() for name, value in same.items()}
-    communicator.check_equal(values, "training")
-    parts = {"kernel": kernel, "threads": threads(), "processes": communicator.size, "machine": platform.machine()}
-    return communicator.share(json.dumps({**same, **parts}, sort_keys=True).encode()).decode()
+    encoded = {name: json.dumps(value, sort_keys=True).encode() for name, value in of_all_processes.items()}
+    communicator.check_equal(encoded, "training")
+    of_the_first = {
+        "kernel": kernel,
+        "threads": threads(),
+        "processes": communicator.size,
+        "machine": platform.machine(),
+    }
+    identity = json.dumps({**of_all_processes, **of_the_first}, sort_keys=True)
+    return communicator.share(identity.encode()).decode()
