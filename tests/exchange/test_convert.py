@@ -13,7 +13,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
-from gatewise.model import comparison
+from gatewise.exchange import comparison
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
 from gatewise.serve.view.view import View

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatewise as gw
+from gatewise.exchange import convert
 from gatewise.exchange.comparison import compare
-from gatewise.model import convert
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.nn.operations import TorchSource
 from tests.refusals import assert_refused

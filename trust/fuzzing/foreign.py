@@ -13,7 +13,8 @@ import optuna
 from onnx import helper, numpy_helper
 
 from gatewise.nn import from_onnx
-from gatewise.training import recipe, tune
+from gatewise.training import recipe
+from gatewise.tuning import tune
 from tests.nn.test_convert import written
 from trust.fuzzing.target import Target
 from trust.mutate import Rng, change_bytes, change_json, choice
