@@ -24,6 +24,9 @@ gw.train(texts, labels, units="a")  # arg-type
 gw.train(texts, labels, pooling="middle")  # arg-type
 gw.train(texts, labels, optimisation__epochs=1.5)  # arg-type
 gw.train(texts, labels, ngrams__orders=1)  # call-arg
+gw.tune(texts, labels, trials=2, validation=(texts, labels), dropout_word=0.1)
+gw.tune(texts, labels, trial=2)  # call-arg
+gw.tune(texts, labels, learning_rate="fast")  # arg-type
 gw.Forecaster.fit([1.0] * 40, horizon=2, units=3)
 gw.Forecaster.fit([1.0] * 40, horizons=2)  # call-arg
 recipe("fast", batch_size=8)

@@ -5,17 +5,19 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, MissingExtra, TrainingError
-from gatewise.training import Interrupted, recipe
+from gatewise.training import Interrupted, plan, recipe
 from gatewise.training.stack import stack
 from gatewise.tuning.trial_file import TrialFile
 from gatewise.tuning.tune import Trial, TuneResult, check_search, default_search, tune, validation_loss
@@ -78,6 +80,35 @@ def test_fields_of_a_member_without_weight_are_named(
         search(trials=2, ngrams__order=1, units=3, search={"ngrams.l2": [1.0, 4.0], **rates})
     found = [str(one.message) for one in caught if "did not change" in str(one.message)]
     assert found == ([] if message is None else [message])
+
+
+def test_the_plan_is_bound_once_and_each_trial_runs_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial made a plan of its own: it converted the validation set and labelled texts by rules again."""
+    calls: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        function = getattr(plan, name)
+        monkeypatch.setattr(plan, name, lambda *given, **named: calls.update([name]) or function(*given, **named))
+
+    for name in ("checked_seed", "_inputs_of", "_validation_of", "prepare"):
+        count(name)
+    rows, held_out = made_reviews(120, 0), made_reviews(40, 3)
+    given: dict[str, Any] = {"search": {"units": (np.int64(2), np.int64(9))}, "recipe": "fast", **FIXED}
+    result = tune(rows, trials=3, validation=held_out, **given)
+    # Prepared for the binding, each of the three trials and the result.
+    assert calls == {"checked_seed": 1, "_inputs_of": 1, "_validation_of": 1, "prepare": 5}
+    for trial in result.trials:
+        model = gw.train(rows, validation=held_out, recipe=recipe("fast", **FIXED, **trial.settings))
+        assert validation_loss(model) == pytest.approx(trial.loss, rel=1e-6)
+
+
+def test_a_search_takes_the_forms_of_data_that_train_takes() -> None:
+    rows = made_reviews(120, 0)
+    frame = pd.DataFrame({"text": rows.inputs, "label": [rows.classes[label] for label in rows.labels]})
+    given: dict[str, Any] = {"trials": 2, "search": SEARCH, "recipe": "fast", **FIXED}
+    by_split = tune({"train": frame[:80], "validation": frame[80:]}, **given)
+    separate = tune(frame[:80], validation=frame[80:], **given)
+    assert by_split.trials[1].loss == separate.trials[1].loss
 
 
 def test_a_search_continues_from_its_file_and_refuses_another_one(
@@ -248,15 +279,17 @@ def test_a_bad_trial_is_stopped_early() -> None:
         ({"search": {"learning_rate": (0.0, 0.1)}}, "search: optimisation.learning_rate"),
         ({"search": {"pooling": ["last", "middle"]}}, "search: lstm.pooling"),
         ({"search": {"epochs": [1, 2]}}, "epochs is set to 2"),
+        ({"search": {"fraction": (0.1, 0.3)}}, "validation.fraction cuts another validation set"),
+        ({"search": {"split": ["row", "group"]}}, "validation.split cuts another validation set"),
     ],
 )
 def test_bad_options_are_refused(option: dict[str, Any], message: str) -> None:
     assert_refused(message, search, **option)
 
 
-@pytest.mark.parametrize("name", ["fast", "finetune", "series", "tutorial"])
+@pytest.mark.parametrize("name", ["fast", "finetune", "frozen", "series", "tutorial"])
 def test_the_default_search_fits_the_recipe(name: str) -> None:
-    base, pretrained = recipe(name), name == "finetune"
+    base, pretrained = recipe(name), name in ("finetune", "frozen")
     kind: Any = "series" if name == "series" else "text"
     space = default_search(base, kind, pretrained)
     check_search(space, base, {})

@@ -139,7 +139,7 @@ def train(given: Any) -> None:
     plan = TrainingPlan(
         recipe=given.recipe,
         changes=changes,
-        pretrained=_pretrained(given.pretrained),
+        pretrained=opened_pretrained(given.pretrained),
         class_weight=parsed_class_weight(given.class_weight),
         threshold=parsed_threshold(given.threshold),
         seed=given.seed,
@@ -202,7 +202,7 @@ def train(given: Any) -> None:
     print(f"  gatewise explain -m {shown} {'--tutorial-review' + data if of_imdb else _OWN}")
 
 
-def _pretrained(name: str | None) -> Pretrained | None:
+def opened_pretrained(name: str | None) -> Pretrained | None:
     """The model of --pretrained."""
     if name is None:
         return None

@@ -11,8 +11,8 @@ import click
 from gatewise.cli import options
 from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import print_json
-from gatewise.cli.sources import read_source, table_of
-from gatewise.cli.train import changed_fields, settings_of, training_options
+from gatewise.cli.sources import is_series, read_source, table_of
+from gatewise.cli.train import changed_fields, opened_pretrained, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -52,37 +52,42 @@ def tune(given: Any) -> None:
     gatewise tune reviews.csv --search learning_rate=0.001..0.01 --search units=32,64,128
     gatewise tune reviews.csv --storage trials.jsonl        continues; also from a second terminal
     """
-    from gatewise.training.pretrained import Pretrained
-    from gatewise.training.recipes import recipe_of_run
-    from gatewise.tuning.tune import tune as run
+    from gatewise.training.plan import TrainingPlan
+    from gatewise.tuning.tune import continues, run_search
 
     table = table_of(given)
-    changes, space = changed_fields(given, table), parsed_search(given.search)
-    train = read_source(given.sources, given.data, table).train
-    start = None if given.pretrained is None else Pretrained.of(given.pretrained)
-    recipe_of_run(given.recipe, changes, train, pretrained=start, groups=bool(table.group))
+    # An error in an option stops the command before it reads the data.
+    changes = changed_fields(given, table)
+    space = parsed_search(given.search)
+    plan = TrainingPlan(
+        recipe=given.recipe,
+        changes=changes,
+        pretrained=opened_pretrained(given.pretrained),
+        seed=given.seed,
+        out=given.out,
+        resume=continues(given.out, given.storage, given.overwrite),
+        overwrite=given.overwrite,
+    )
+    # A file may hold series for all that its name says.
+    plan.check("series" if table.series or is_series(given.sources[0]) else None, table.task)
+    training = plan.bind(read_source(given.sources, given.data, table).train, has_groups=bool(table.group))
     shown = {"data": given.data, **vars(table), "pretrained": given.pretrained, "seed": given.seed or None}
     searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
-    result = run(
-        train,
-        search=space or None,
+    result = run_search(
+        training,
+        space or None,
         trials=given.trials,
         minutes=given.minutes,
         storage=given.storage,
-        recipe=given.recipe,
-        pretrained=start,
-        seed=given.seed,
-        out=given.out,
-        overwrite=given.overwrite,
         on_trial=None if given.as_json else _print_trial,
         command=options.command_line("tune", *given.sources, **searched, set=settings_of(changes), **shown),
-        **changes,
     )
     if given.as_json:
         rows = [vars(trial) for trial in result.trials]
         print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": rows})
         return
-    complete = sorted((one for one in result.trials if one.loss is not None), key=lambda one: one.loss or 0.0)
+    complete = [trial for trial in result.trials if trial.loss is not None]
+    complete.sort(key=lambda trial: trial.loss or 0.0)
     print(f"\n{counted(len(result.trials), 'trial')}, {len(complete)} complete; the best:")
     for trial in complete[:_SHOWN]:
         print(f"  {_line(trial)}")
@@ -104,13 +109,13 @@ def parsed_search(given: Sequence[str]) -> dict[str, Any]:
     from gatewise.training.recipes import Recipe
 
     space: dict[str, Any] = {}
-    for one in given:
-        key, equals, values = one.partition("=")
+    for search in given:
+        key, equals, values = search.partition("=")
         key = key.strip().replace("-", "_")
         low, dots, high = values.partition("..")
         parts = [low, high] if dots else values.split(",")
         if not equals or len(parts) < 2:
-            raise InputError(f"--search {quote(one)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
+            raise InputError(f"--search {quote(search)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
         try:
             field = field_named(Recipe, key)
             parsed = [field.parsed(part.strip()) for part in parts]

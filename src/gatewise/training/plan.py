@@ -97,69 +97,82 @@ class TrainingPlan:
         """
         if self.threshold is not None:
             labelled.target.check_threshold(self.threshold)
-        recipe = recipe_of_run(
-            self.recipe,
-            self.changes,
-            labelled,
-            pretrained=self.pretrained,
-            unlabelled=unlabelled is not None,
-            rules=rules is not None,
-            validation=validation is not None,
-            groups=has_groups,
-        )
+        available = {
+            "unlabelled": unlabelled is not None,
+            "rules": rules is not None,
+            "validation": validation is not None,
+            "groups": has_groups,
+        }
+        recipe = recipe_of_run(self.recipe, self.changes, labelled, pretrained=self.pretrained, **available)
         if has_times and recipe.validation.split != "time":
             raise InputError("times need a split by='time'")
         if current().size > 1:
             labelled.target.refuse_steps(
                 "a tagger is trained in one process: the steps of its rows are not divided among several"
             )
-        start = self._start(recipe)
-        if start is not None:
-            recipe = match_pretrained(recipe, start)
+        recipe, start = self.with_start(recipe)
         out = self.out
         if out is None and default_out is not None:
             out = default_out(recipe)
         folder = self.folder or RunFolder.of(out, self.resume, self.overwrite)
+        inputs = _inputs_of(labelled, unlabelled, rules, validation, layout, available)
+        data = inputs.prepared(recipe, start, self.drawn_seed, self.class_weight)
+        return Training(self, recipe, start, out, folder, inputs, data)
 
-        more = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)
-        rows = np.flatnonzero(labelled.sample_weight > 0)
-        used = labelled if len(rows) == len(labelled) else labelled.take(rows)
-        separate = None if validation is None else _validation_of(validation, used, layout)
-        by_rules: Labelled | None = None
-        reports: tuple[RuleReport, ...] = ()
-        if more is not None and rules is not None:
-            from gatewise.data.rules import label_unlabelled, rules_of  # here, as few runs have some
+    def with_start(self, recipe: Recipe) -> tuple[Recipe, Pretrained | None]:
+        """The recipe with the fields of the model to start from, and this model: the bundled one where the recipe keeps
+        the layers of a model and none is given.
+        """
+        start = self.pretrained
+        if start is None and recipe.frozen:
+            from gatewise.training.pretrained import BUNDLED, Pretrained  # here, as few runs have one
 
-            by_rules, more, reports = label_unlabelled(more, rules_of(rules), used, separate)
+            start = Pretrained.of(BUNDLED)
+        if start is None:
+            return recipe, None
+        return match_pretrained(recipe, start), start
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingInputs:
+    """What a training gets, whatever its recipe.
+
+    labelled: the rows with a weight above 0; rows: their numbers in the data of the user. validation: a validation set
+    of its own. by_rules: texts that rules labelled, unlabelled: the other texts without labels, reports: on the rules.
+    available: as in `TrainingPlan.check`.
+    """
+
+    labelled: Labelled
+    rows: NDArray[np.intp]
+    validation: Labelled | None
+    by_rules: Labelled | None
+    unlabelled: Unlabelled | None
+    reports: tuple[RuleReport, ...]
+    available: Mapping[str, bool]
+
+    def prepared(
+        self, recipe: Recipe, start: Pretrained | None, seed: int, class_weight: ClassWeight | None
+    ) -> TrainingData:
+        """The rows as a recipe splits and encodes them."""
         data = prepare(
-            used,
+            self.labelled,
             recipe,
-            self.drawn_seed,
+            seed,
             None if start is None else start.preprocessor,
-            class_weight=self.class_weight,
-            validation=separate,
-            rule_labelled=by_rules,
+            class_weight=class_weight,
+            validation=self.validation,
+            rule_labelled=self.by_rules,
         )
-        if start is not None:
-            data = replace(data, architecture=start.shape_of(data.architecture))
-        return Training(self, recipe, start, out, folder, used, rows, data, more, reports)
-
-    def _start(self, recipe: Recipe) -> Pretrained | None:
-        """The model to start from: the bundled one where the recipe keeps the layers of a model and none is given."""
-        if self.pretrained is not None or not recipe.frozen:
-            return self.pretrained
-        from gatewise.training.pretrained import BUNDLED, Pretrained  # here, as few runs have one
-
-        return Pretrained.of(BUNDLED)
+        if start is None:
+            return data
+        return replace(data, architecture=start.shape_of(data.architecture))
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
     """A plan with its data.
 
-    recipe, start: of this run. out: the folder for the model, as it was named. labelled: the rows with a weight above
-    0; rows: their numbers in the data of the user. data: these rows, encoded. unlabelled: further texts. reports: on
-    the rules that labelled some of them.
+    recipe, start: of this run. out: the folder for the model, as it was named. data: the rows of `inputs`, encoded.
     """
 
     plan: TrainingPlan
@@ -167,11 +180,24 @@ class Training:
     start: Pretrained | None
     out: str | Path | None
     folder: RunFolder
-    labelled: Labelled
-    rows: NDArray[np.intp]
+    inputs: TrainingInputs
     data: TrainingData
-    unlabelled: Unlabelled | None
-    reports: tuple[RuleReport, ...]
+
+    def with_fields(self, changes: Mapping[str, Any]) -> Training:
+        """The training with other fields of its recipe, by `group.field`, on the same inputs. They are encoded again,
+        as most fields of the recipe may change how. Raises InputError for fields that do not fit the inputs.
+        """
+        plan = self.plan
+        recipe = recipe_of_run(
+            self.recipe, changes, self.inputs.labelled, pretrained=plan.pretrained, **self.inputs.available
+        )
+        recipe, start = plan.with_start(recipe)
+        data = self.inputs.prepared(recipe, start, plan.drawn_seed, plan.class_weight)
+        return replace(self, recipe=recipe, start=start, data=data)
+
+    def unsaved(self) -> Training:
+        """The training without a folder for its model."""
+        return replace(self, out=None, folder=RunFolder.of(None, resume=False))
 
     def run(self, callback: Callback, command: str = "") -> Model:
         """Train, and save the model where there is a folder for it. command: for the model card."""
@@ -179,7 +205,7 @@ class Training:
             run = Run(self.plan.drawn_seed, callback, self.folder, self.start, self.folder.folder, command)
             data = choose_tokenization(self.data, self.recipe, run)
             run.near_duplicates = count_near_duplicates(data)
-            warn_about_data(data, self.labelled, self.rows, self.start, run.near_duplicates)
+            warn_about_data(data, self.inputs.labelled, self.inputs.rows, self.start, run.near_duplicates)
             self._log_rules(run)
             data = self._with_unlabelled(data, run)
             model, stack = fit_model(data, run)
@@ -194,20 +220,44 @@ class Training:
 
     def _log_rules(self, run: Run) -> None:
         """Write what the rules labelled to the log, and keep it for the card."""
-        if self.unlabelled is None or not self.reports:
+        unlabelled = self.inputs.unlabelled
+        if unlabelled is None or not self.inputs.reports:
             return
-        run.unlabelled = self.unlabelled.source
-        run.rules = self.reports
-        for line in (self.unlabelled.source, *map(str, self.reports)):
+        run.unlabelled = unlabelled.source
+        run.rules = self.inputs.reports
+        for line in (unlabelled.source, *map(str, self.inputs.reports)):
             run.callback.log(line)
 
     def _with_unlabelled(self, data: TrainingData, run: Run) -> TrainingData:
         """The data with what a recipe for unlabelled texts learns from them."""
-        if self.unlabelled is None or not self.unlabelled.texts or not self.recipe.uses_unlabelled:
+        unlabelled = self.inputs.unlabelled
+        if unlabelled is None or not unlabelled.texts or not self.recipe.uses_unlabelled:
             return data
         from gatewise.training.unlabelled import learn_unlabelled  # here, as few runs have some
 
-        return learn_unlabelled(data, self.unlabelled, run, teach)
+        return learn_unlabelled(data, unlabelled, run, teach)
+
+
+def _inputs_of(
+    labelled: Labelled,
+    unlabelled: Unlabelled | Sequence[str] | None,
+    rules: Sequence[Any] | None,
+    validation: Any,
+    layout: str | None,
+    available: Mapping[str, bool],
+) -> TrainingInputs:
+    """What a training gets. layout: of a validation set of arrays."""
+    texts = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)
+    rows = np.flatnonzero(labelled.sample_weight > 0)
+    used = labelled if len(rows) == len(labelled) else labelled.take(rows)
+    separate = None if validation is None else _validation_of(validation, used, layout)
+    by_rules: Labelled | None = None
+    reports: tuple[RuleReport, ...] = ()
+    if texts is not None and rules is not None:
+        from gatewise.data.rules import label_unlabelled, rules_of  # here, as few runs have some
+
+        by_rules, texts, reports = label_unlabelled(texts, rules_of(rules), used, separate)
+    return TrainingInputs(used, rows, separate, by_rules, texts, reports, available)
 
 
 def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:

@@ -120,14 +120,8 @@ def train(
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    if isinstance(data, Mapping) and is_frame(data.get("train")):  # frames by split, such as a datasets.DatasetDict
-        validation = data.get("validation") if validation is None else validation
-        data = data["train"]
     start = _opened(pretrained)
-    if start is not None:  # whose inputs may be lists of token ids
-        data = start.texts(data)
-        if isinstance(validation, tuple):
-            validation = (start.texts(validation[0]), *validation[1:])
+    data, validation = train_inputs(data, validation, start)
     labelled = labelled_from(
         data,
         labels,
@@ -174,6 +168,22 @@ def _opened(pretrained: PretrainedLM | Model | Pretrained | str | Path | None) -
 
 _WITH_LABELS = ("numeric", "categorical")
 """The columns of a data frame that may be named where the labels are passed apart."""
+
+
+def train_inputs(data: Any, validation: Any, start: Pretrained | None) -> tuple[Any, Any]:
+    """The data and the validation set of frames by split, such as a datasets.DatasetDict, and with lists of token ids
+    as texts, where the model to start from reads ids. Other forms as they are.
+    """
+    if isinstance(data, Mapping) and is_frame(data.get("train")):
+        if validation is None:
+            validation = data.get("validation")
+        data = data["train"]
+    if start is not None:
+        data = start.texts(data)
+        if isinstance(validation, tuple):
+            inputs, *labels = validation
+            validation = (start.texts(inputs), *labels)
+    return data, validation
 
 
 def labelled_from(

@@ -13,31 +13,44 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from gatewise.data.labelled import Labelled, Unlabelled
+import numpy as np
+
+from gatewise.data.labelled import Unlabelled
 from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required, warn
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.fields import Count, Positive, checked_seed, field_named, field_of, named_values, values_of
+from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
+from gatewise.training.plan import Training, TrainingPlan
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, recipe_of_run
+from gatewise.training.recipe_fields import RecipeFields
+from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import RESUME_HINT, Interrupted, RunFolder, StopEvent, interruptible
-from gatewise.training.train import labelled_from, train
+from gatewise.training.run import RESUME_HINT, Interrupted, StopEvent, interruptible
+from gatewise.training.stack import Threshold
+from gatewise.training.train import labelled_from, train_inputs
+from gatewise.training.training_data import ClassWeight
 from gatewise.tuning.trial_file import TrialFile
+from gatewise.types import Task
 
 if TYPE_CHECKING:
     import optuna
+
+    from gatewise.model.pretrained import PretrainedLM
 
 Search = Mapping[str, tuple[float, float] | Sequence[Any]]
 """The values of each field: a tuple (low, high) is a range, on a logarithmic scale from 10 times low; of two whole
 numbers it holds whole numbers. Any other sequence lists the values."""
 
 State = Literal["complete", "stopped early", "failed"]
-_BEFORE_PRUNING = 5  # complete trials before others are stopped early
+
+# Complete trials before others are stopped early: the median of fewer says little.
+_BEFORE_PRUNING = 5
+
+# Fields that cut another validation set, on which losses cannot be compared.
+_OF_VALIDATION_SET = ("validation.fraction", "validation.split", "validation.folds")
 
 
 @dataclass(frozen=True)
@@ -69,21 +82,36 @@ class TuneResult:
 
 
 def tune(
-    data: Labelled | Sequence[str] | Sequence[Any],
+    data: Any,
     labels: Sequence[Any] | None = None,
     *,
     search: Search | None = None,
     trials: int = 30,
     minutes: float | None = None,
     storage: str | Path | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
     recipe: str | Recipe | None = None,
-    pretrained: Any = None,
-    seed: int = 0,
+    pretrained: PretrainedLM | Model | Pretrained | str | Path | None = None,
+    unlabelled: Unlabelled | Sequence[str] | None = None,
+    rules: Sequence[Any] | None = None,
+    task: Task | None = None,
+    text: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    numeric: str | Sequence[str] | None = None,
+    categorical: str | Sequence[str] | None = None,
+    sample_weight: Sequence[float] | str | None = None,
+    layout: str | None = None,
+    class_weight: ClassWeight | None = None,
+    threshold: Threshold | None = None,
+    groups: Sequence[Any] | str | None = None,
+    times: Sequence[Any] | str | None = None,
+    validation: Any = None,
+    seed: int | None = 0,
     out: str | Path | None = None,
     overwrite: bool = False,
-    on_trial: Callable[[Trial], None] | None = None,
     command: str = "",
-    **options: Any,
+    examples: int = 0,
+    **changes: Unpack[RecipeFields],
 ) -> TuneResult:
     """Train models with different settings of a recipe, and return the settings with the lowest validation loss.
 
@@ -92,9 +120,9 @@ def tune(
     >>> sorted(found.settings)
     ['lstm.units']
 
-    data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `numeric`, `validation`,
-    `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation set, so the
-    loss of the best one is lower than on new data; measure the result on test data.
+    The other parameters are those of `gatewise.train`; no trial changes a field of the recipe among them. All trials
+    have the same validation set, so the loss of the best one is lower than on new data; measure the result on test
+    data.
 
     search: the values of each field, see `Search`; by default `default_search`. The first trial has the recipe's own
     values. A trial whose validation loss is worse than the median of the others, at the same share of its epochs, is
@@ -111,61 +139,101 @@ def tune(
     options that cannot be used, MissingExtra without Optuna, TrainingError if no trial was finished, Interrupted after
     Ctrl-C.
     """
-    own = {name: options.pop(name, None) for name in ("task", "groups", "times", "sample_weight", "layout")}
-    columns = {name: options.pop(name, None) for name in ("text", "label", "numeric", "categorical")}
-    labelled = labelled_from(data, labels, columns, **own)
-    seed = checked_seed(seed, False)
-    trials = field_of("trials", Count).checked(trials)
-    minutes = math.inf if minutes is None else field_of("minutes", Positive).checked(minutes)
-    library = required("optuna", "tune", "gatewise tune")
     start = None if pretrained is None else Pretrained.of(pretrained)
-    train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
-    fixed = named_values(Recipe, options, (*_TRAIN_OPTIONS, *own, *columns, *(tune.__kwdefaults__ or ())))
-    given: dict[str, Any] = {
-        name: train_options.get(name) is not None for name in ("unlabelled", "rules", "validation")
-    }
-    given["groups"] = own["groups"] is not None
-    base = recipe_of_run(recipe, fixed, labelled, pretrained=start, **given)
-    if search is None:
-        found = default_search(base, labelled.kind, start is not None)
-        search = {name: values for name, values in found.items() if name not in fixed}
-    space = named_values(Recipe, search)
-    check_search(space, base, fixed)
-    resume = out is not None and storage is not None and not overwrite
-    RunFolder.of(out, resume, overwrite)  # an error now rather than after the search
-    # All that the loss of a trial depends on, besides its settings.
-    known = start and start.fingerprint()
-    parts = labelled, base.name, values_of(base), known, seed, space, train_options
-    with _quiet(library):
-        study = _study(storage, seed, hashlib.sha256(repr(_content(parts)).encode()).hexdigest())
-    if not study.trials:
-        first = values_of(base)
-        study.enqueue_trial({name: first[name] for name, values in space.items() if _has(values, first[name])})
-    fit = partial(train, labelled, pretrained=start, seed=seed, verbose=0, **train_options)
-    deadline = time.monotonic() + 60 * minutes
+    data, validation = train_inputs(data, validation, start)
+    labelled = labelled_from(
+        data,
+        labels,
+        {"text": text, "label": label, "numeric": numeric, "categorical": categorical},
+        groups=groups,
+        times=times,
+        task=task,
+        sample_weight=sample_weight,
+        layout=layout,
+    )
+    plan = TrainingPlan(
+        recipe=recipe,
+        changes=named_values(Recipe, changes, tune.__kwdefaults__ or ()),
+        pretrained=start,
+        class_weight=class_weight,
+        threshold=threshold,
+        seed=seed,
+        out=out,
+        resume=continues(out, storage, overwrite),
+        overwrite=overwrite,
+        examples=examples,
+    )
+    training = plan.bind(
+        labelled,
+        unlabelled=unlabelled,
+        rules=rules,
+        validation=validation,
+        has_groups=groups is not None,
+        has_times=times is not None,
+        layout=layout,
+    )
+    return run_search(
+        training, search, trials=trials, minutes=minutes, storage=storage, on_trial=on_trial, command=command
+    )
 
-    def objective(trial: optuna.Trial) -> float:
-        """The validation loss of one model."""
-        settings = {name: suggest(trial, name, values) for name, values in space.items()}
-        trial.set_user_attr("settings", settings)
-        with warnings.catch_warnings():
-            if trial.number:
-                warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
-            try:
-                reporter = _Reporter(trial, deadline, stop)
-                model = fit(recipe=named(base, **settings), callbacks=reporter)
-                trial.set_user_attr("without_weight", members_without_weight(model))
-                return validation_loss(model)
-            except (_StoppedEarly, TrainingError) as error:  # TrainingError: a loss that is not finite
-                raise library.TrialPruned from error
 
-    def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+def continues(out: str | Path | None, storage: str | Path | None, overwrite: bool) -> bool:
+    """Whether the training of the best model goes on from a checkpoint: where a file records which one is the best."""
+    return out is not None and storage is not None and not overwrite
+
+
+def run_search(
+    training: Training,
+    search: Search | None = None,
+    *,
+    trials: int = 30,
+    minutes: float | None = None,
+    storage: str | Path | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
+    command: str = "",
+) -> TuneResult:
+    """Run a training with different fields of its recipe. The parameters and errors are those of `tune`."""
+    optuna = required("optuna", "tune", "gatewise tune")
+    trials = field_of("trials", Count).checked(trials)
+    deadline = math.inf
+    if minutes is not None:
+        deadline = time.monotonic() + 60 * field_of("minutes", Positive).checked(minutes)
+    space = search_space(training, search)
+    with _quiet(optuna):
+        study = _study(storage, training.plan.drawn_seed, _identity(training, space))
+        _enqueue_own_values(study, training.recipe, space)
+        _optimize(study, training, space, trials, deadline, on_trial)
+    finished = tuple(_trial_of(frozen) for frozen in study.get_trials(deepcopy=False) if frozen.state.is_finished())
+    losses = {trial.number: trial.loss for trial in finished if trial.loss is not None}
+    if not losses:
+        raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
+    best = min(losses, key=lambda number: (losses[number], number))
+    settings = study.trials[best].user_attrs["settings"]
+    _warn_without_effect(study, best)
+    chosen = training.with_fields(settings)
+    model = None if training.out is None else _trained(chosen, storage, command)
+    return TuneResult(chosen.recipe, settings, losses[best], finished, model)
+
+
+def _optimize(
+    study: optuna.Study,
+    training: Training,
+    space: Search,
+    trials: int,
+    deadline: float,
+    on_trial: Callable[[Trial], None] | None,
+) -> None:
+    """Run trials until so many are finished, in all processes, or the time is over. Raises Interrupted after Ctrl-C."""
+
+    def after(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> None:
         if on_trial is not None:
-            on_trial(_trial(trial))
+            on_trial(_trial_of(frozen))
         if stop.is_set() or time.monotonic() > deadline or _ended(study) >= trials:
             study.stop()
 
-    with _quiet(library), interruptible() as stop:  # not in the middle of a write to the storage
+    # A signal must not end a write to the storage.
+    with interruptible() as stop:
+        objective = _Objective(training.unsaved(), space, deadline, stop)
         try:
             if _ended(study) < trials:
                 study.optimize(objective, callbacks=[after])
@@ -174,49 +242,94 @@ def tune(
             stop.set()
         if stop.is_set() and _ended(study) < trials:
             raise Interrupted(f"stopped after {counted(_ended(study), 'trial')}", stop)
-    finished = tuple(_trial(one) for one in study.get_trials(deepcopy=False) if one.state.is_finished())
-    complete = [one for one in finished if one.loss is not None]
-    if not complete:
-        raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
-    best = min(complete, key=lambda one: (one.loss, one.number))
-    weightless = [list(one.user_attrs.get("without_weight", ())) for one in study.get_trials(deepcopy=False)]
-    warn_without_effect(best, weightless[best.number], weightless)
-    chosen = named(base, **best.settings)
-    model = None
-    if out is not None:
-        try:
-            model = fit(recipe=chosen, out=out, overwrite=overwrite, resume=resume, command=command)
-        except Interrupted as stopped:
-            how = "" if storage is None else "; the same search continues it"
-            raise Interrupted(f"{str(stopped).removesuffix(RESUME_HINT)}{how}", stopped.stop, stopped.model) from None
-    return TuneResult(chosen, best.settings, cast(float, best.loss), finished, model)
 
 
-_TRAIN_OPTIONS = ("unlabelled", "rules", "validation", "class_weight", "threshold", "examples")
+def _trained(training: Training, storage: str | Path | None, command: str) -> Model:
+    """The model of the best settings, trained again and saved."""
+    try:
+        return training.run(Callback(), command)
+    except Interrupted as stopped:
+        message = str(stopped).removesuffix(RESUME_HINT)
+        if storage is not None:
+            message += "; the same search continues it"
+        raise Interrupted(message, stopped.stop, stopped.model) from None
+
+
+class _Objective:
+    """The validation loss of a training with the fields of a trial."""
+
+    def __init__(self, training: Training, space: Search, deadline: float, stop: StopEvent) -> None:
+        self.training = training
+        self.space = space
+        self.deadline = deadline
+        self.stop = stop
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        from optuna import TrialPruned
+
+        settings = {name: suggest(trial, name, values) for name, values in self.space.items()}
+        trial.set_user_attr("settings", settings)
+        reporter = _Reporter(trial, self.deadline, self.stop)
+        with warnings.catch_warnings():
+            # All trials read the same data, and the first one has said what is wrong with them.
+            if trial.number:
+                warnings.simplefilter("ignore", DataWarning)
+            try:
+                model = self.training.with_fields(settings).run(reporter)
+            except (_StoppedEarly, TrainingError) as error:  # TrainingError: a loss that is not finite
+                raise TrialPruned from error
+        trial.set_user_attr("without_weight", members_without_weight(model))
+        return validation_loss(model)
+
+
+def search_space(training: Training, search: Search | None) -> dict[str, Any]:
+    """The values of each field that is searched, by `group.field`. Raises InputError for a search that is none."""
+    fixed = training.plan.changes
+    if search is None:
+        defaults = default_search(training.recipe, training.inputs.labelled.kind, training.start is not None)
+        search = {name: values for name, values in defaults.items() if name not in fixed}
+    space = {name: _plain(values) for name, values in named_values(Recipe, search).items()}
+    check_search(space, training.recipe, fixed)
+    return space
+
+
+def _plain(values: Any) -> Any:
+    """NumPy's numbers as those of Python, whose types Optuna and `suggest` go by."""
+    if not isinstance(values, list | tuple):
+        return values
+    return type(values)(value.item() if isinstance(value, np.generic) else value for value in values)
 
 
 def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:
     """The fields that `tune` searches by default, and their values."""
-    rate, epochs, units = recipe.optimisation.learning_rate, recipe.optimisation.epochs, recipe.lstm.units
-    found: dict[str, Any] = {
+    if recipe.frozen:
+        # The layers of the pretrained model stay, so that the n-grams alone are left.
+        return {"ngrams.l2": (0.5, 32.0)}
+    rate = recipe.optimisation.learning_rate
+    space: dict[str, Any] = {
         "optimisation.learning_rate": (rate / 4, rate * 4),
         "lstm.dropout_output": (0.0, 0.6),
     }
     if kind == "text":
-        found |= {"lstm.dropout_embedding": (0.0, 0.6), "lstm.dropout_word": (0.0, 0.3)}
-        found |= {"optimisation.epochs": (max(1, epochs // 2), 2 * epochs)}
+        epochs = recipe.optimisation.epochs
+        space["lstm.dropout_embedding"] = (0.0, 0.6)
+        space["lstm.dropout_word"] = (0.0, 0.3)
+        space["optimisation.epochs"] = (max(1, epochs // 2), 2 * epochs)
     else:
-        found |= {"optimisation.batch_size": [8, 16, 32], "lstm.layers": [1, 2]}
+        space["optimisation.batch_size"] = [8, 16, 32]
+        space["lstm.layers"] = [1, 2]
+    # The layers of a pretrained model have their size.
     if not pretrained:
-        found["lstm.units"] = sorted({units // 2 or 1, units, units * 2})
+        units = recipe.lstm.units
+        space["lstm.units"] = sorted({units // 2 or 1, units, units * 2})
     if kind == "text" and recipe.ngrams.order:
-        found["ngrams.l2"] = (0.5, 32.0)
-    return found
+        space["ngrams.l2"] = (0.5, 32.0)
+    return space
 
 
 def check_search(search: Search, recipe: Recipe, fixed: Mapping[str, Any]) -> None:
-    """Raise InputError for a search without fields, for a field that is fixed, and for values that it cannot take.
-    search, fixed: by `group.field`.
+    """Raise InputError for a search without fields, for a field that is fixed or cuts another validation set, and for
+    values that it cannot take. search, fixed: by `group.field`.
     """
     if not search:
         raise InputError("search names no field of the recipe")
@@ -224,7 +337,11 @@ def check_search(search: Search, recipe: Recipe, fixed: Mapping[str, Any]) -> No
         field = field_named(Recipe, name)
         if name in fixed:
             raise InputError(f"{name} is set to {fixed[name]}, so it cannot be searched")
-        ends = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else []
+        if name in _OF_VALIDATION_SET:
+            raise InputError(f"search: {name} cuts another validation set, on which losses cannot be compared")
+        ends: list[Any] = []
+        if isinstance(values, Sequence) and not isinstance(values, str):
+            ends = list(values)
         if len(ends) < 2:
             raise InputError(f"search: {name} needs a range (low, high) or a list of two values or more")
         for value in ends:
@@ -248,8 +365,19 @@ def suggest(trial: optuna.Trial, name: str, values: Any) -> Any:
     return min(max(float(f"{value:.3g}"), low), high)  # so that the settings can be read and typed
 
 
-def _has(values: Any, value: Any) -> bool:
-    return values[0] <= value <= values[1] if isinstance(values, tuple) else value in values
+def _enqueue_own_values(study: optuna.Study, recipe: Recipe, space: Search) -> None:
+    """Let the first trial of a study have the recipe's own values, where the search has them."""
+    if study.trials:
+        return
+    own = values_of(recipe)
+    study.enqueue_trial({name: own[name] for name, values in space.items() if _contains(values, own[name])})
+
+
+def _contains(values: Any, value: Any) -> bool:
+    if isinstance(values, tuple):
+        low, high = values
+        return bool(low <= value <= high)
+    return value in values
 
 
 class _StoppedEarly(Exception):
@@ -262,8 +390,11 @@ class _Reporter(Callback):
     """
 
     def __init__(self, trial: optuna.Trial, deadline: float, stop: StopEvent) -> None:
-        self.trial, self.deadline, self.stop = trial, deadline, stop
-        self.epochs, self.runs = 1, 0
+        self.trial = trial
+        self.deadline = deadline
+        self.stop = stop
+        self.epochs = 1
+        self.runs = 0
 
     def on_train_begin(self, run: RunInfo) -> None:
         """A teacher and its student each begin; the first one is compared."""
@@ -302,17 +433,20 @@ def members_without_weight(model: Model) -> list[str]:
     return [member.kind for member, weight in model.ensemble if not weight]
 
 
-def warn_without_effect(best: Trial, without_weight: Sequence[str], of_trials: Sequence[Sequence[str]]) -> None:
+def _warn_without_effect(study: optuna.Study, best: int) -> None:
     """A DataWarning for searched fields that set a member with weight 0 in the best trial: its loss does not depend on
-    them. without_weight: the kinds of such members of the best trial; of_trials: of all trials.
+    them. best: the number of this trial.
     """
-    for kind in without_weight:
-        fields = [name for name in best.settings if _MEMBER_OF.get(name.partition(".")[0]) == kind]
+    trials = study.get_trials(deepcopy=False)
+    without_weight = [trial.user_attrs.get("without_weight", ()) for trial in trials]
+    for kind in without_weight[best]:
+        searched = trials[best].user_attrs["settings"]
+        fields = [name for name in searched if _MEMBER_OF.get(name.partition(".")[0]) == kind]
         if fields:
-            count = sum(kind in one for one in of_trials)
+            count = sum(kind in kinds for kinds in without_weight)
             warn(
                 f"search: {', '.join(fields)} did not change the loss of the best trial: its member {kind} has weight "
-                f"0, as in {count} of {counted(len(of_trials), 'trial')}; search fields of the other members, or leave "
+                f"0, as in {count} of {counted(len(trials), 'trial')}; search fields of the other members, or leave "
                 "these out"
             )
 
@@ -323,19 +457,37 @@ def validation_loss(model: Model) -> float:
 
 
 @contextmanager
-def _quiet(library: Any) -> Iterator[None]:
+def _quiet(optuna: Any) -> Iterator[None]:
     """Optuna without a message for each study and trial."""
-    verbosity = library.logging.get_verbosity()
-    library.logging.set_verbosity(library.logging.ERROR)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         yield
     finally:
-        library.logging.set_verbosity(verbosity)
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _ended(study: optuna.Study) -> int:
     """How many trials have a loss or were stopped early, in all processes."""
-    return sum(one.state.name in ("COMPLETE", "PRUNED") for one in study.get_trials(deepcopy=False))
+    states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    return states.count("COMPLETE") + states.count("PRUNED")
+
+
+def _identity(training: Training, space: Search) -> str:
+    """SHA-256 of all that the loss of a trial depends on, besides its settings: trials of one file have one."""
+    inputs = training.inputs
+    parts = (
+        training.data.identity,
+        None if inputs.unlabelled is None else inputs.unlabelled.fingerprint(),
+        training.recipe.name,
+        values_of(training.recipe),
+        None if training.start is None else training.start.fingerprint(),
+        training.plan.drawn_seed,
+        training.plan.threshold,
+        # A range is not a list of its ends.
+        sorted((name, isinstance(values, tuple), list(values)) for name, values in space.items()),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
@@ -360,15 +512,15 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
         )
         if "identity" not in study.user_attrs:
             study.set_user_attr("identity", identity)
-        # The first one: another process may have begun at the same time.
-        found = next(one["user_attr"]["identity"] for one in journal.read_logs(0) if "user_attr" in one)
-        for one in study.get_trials(deepcopy=False):
-            dict(_trial(one).settings)  # damaged trials show here
+        # The first entry counts: another process may have begun at the same time.
+        recorded = next(entry["user_attr"]["identity"] for entry in journal.read_logs(0) if "user_attr" in entry)
+        for frozen in study.get_trials(deepcopy=False):
+            dict(_trial_of(frozen).settings)  # damaged trials show here
     except InputError:
         raise
     except Exception as error:  # whatever Optuna makes of bytes that are no journal
         raise InputError(f"{quote(path, 200)} is not a file of trials: {quote(error, 200)}") from None
-    if found != identity:
+    if recorded != identity:
         raise InputError(
             f"{quote(path, 200)} holds trials of another search: other data, recipe, options, values or seed. Give "
             "another file"
@@ -376,23 +528,12 @@ def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study
     return study
 
 
-def _trial(one: optuna.trial.FrozenTrial) -> Trial:
-    seconds = 0.0 if one.duration is None else one.duration.total_seconds()
+def _trial_of(frozen: optuna.trial.FrozenTrial) -> Trial:
+    """A trial of Optuna as one of a search."""
     states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "stopped early"}
-    state, settings = states.get(one.state.name, "failed"), one.user_attrs.get("settings", {})
-    return Trial(one.number, settings, one.value if state == "complete" else None, state, seconds)
-
-
-def _content(value: Any) -> Any:
-    """All of a value, of which `repr` leaves nothing out, as it does of a long array."""
-    if isinstance(value, Labelled):
-        return [value.fingerprint(), *(part.tolist() for part in (value.groups, value.sample_weight, value.time))]
-    if isinstance(value, Unlabelled):
-        return value.fingerprint()
-    if isinstance(value, Mapping):
-        return sorted((repr(name), _content(one)) for name, one in value.items())
-    if hasattr(value, "tolist"):  # an array, or a column of a data frame
-        value = value.tolist()
-    if isinstance(value, list | tuple):  # a range is not a list of its ends
-        return isinstance(value, tuple), [_content(one) for one in value]
-    return value
+    state = states.get(frozen.state.name, "failed")
+    seconds = 0.0
+    if frozen.duration is not None:
+        seconds = frozen.duration.total_seconds()
+    loss = frozen.value if state == "complete" else None
+    return Trial(frozen.number, frozen.user_attrs.get("settings", {}), loss, state, seconds)
