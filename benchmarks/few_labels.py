@@ -23,6 +23,7 @@ import numpy as np
 import gatewise as gw
 from benchmarks.accuracy import Reviews, read
 from gatewise.data import Labelled, Unlabelled, label_by_rules, read_rules
+from gatewise.metrics import Evaluation
 from gatewise.model.model import Model
 from gatewise.training import recipe
 
@@ -41,7 +42,9 @@ def sample(train: Labelled, count: int, seed: int, *, balanced: bool = False) ->
 
 def report(name: str, model: Model, test: Labelled, seconds: float) -> None:
     """One line with the figures, one with the data that the model was trained on."""
-    result, about = model.evaluate(test), model.metadata
+    result = model.evaluate(test)
+    assert isinstance(result, Evaluation)
+    about = model.metadata
     print(f"{name}: {result.accuracy:.4f}, loss {result.loss:.4f}; recipe {about.recipe}, {seconds:.0f} s", flush=True)
     print("    " + "; ".join(part for part in (about.data, about.unlabelled) if part), flush=True)
 

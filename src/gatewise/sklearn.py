@@ -130,7 +130,7 @@ class _Estimator(NetworkParameters, _Rows):
         """
         plan = self._plan()
         further = self._further_texts()
-        plan.check(self._kind, None, **{name: texts is not None for name, texts in further.items()})
+        plan.check(self._kind, None, unlabelled="unlabelled" in further, rules="rules" in further)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         check_index(X, {"y": y, "sample_weight": sample_weight, "groups": groups})
@@ -176,7 +176,7 @@ class _Estimator(NetworkParameters, _Rows):
         )
 
     def _further_texts(self) -> dict[str, Any]:
-        """Unlabelled texts and rules that label them, where the estimator has these parameters."""
+        """Unlabelled texts and rules that label them, where the estimator has some."""
         return {}
 
     def _named_schema(self) -> RowSchema:
@@ -402,7 +402,8 @@ class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
     rules: Sequence[Any] | None = None
 
     def _further_texts(self) -> dict[str, Any]:
-        return {"unlabelled": self.unlabelled, "rules": self.rules}
+        texts = {"unlabelled": self.unlabelled, "rules": self.rules}
+        return {name: value for name, value in texts.items() if value is not None}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

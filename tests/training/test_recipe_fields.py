@@ -31,6 +31,8 @@ gw.Forecaster.fit([1.0] * 40, horizon=2, units=3)
 gw.Forecaster.fit([1.0] * 40, horizons=2)  # call-arg
 recipe("fast", batch_size=8)
 recipe("fast", batch=8)  # call-arg
+evaluation: str = gw.load().evaluate(texts, labels)  # assignment
+forecast: str = gw.Forecaster.fit([1.0] * 40).predict()  # assignment
 LSTMTextClassifier("fast", units=8, unlabelled=texts, order=None, class_weight="balanced")
 LSTMTextClassifier(units="a")  # arg-type
 LSTMSeriesRegressor(features=84, random_state=0)

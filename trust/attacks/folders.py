@@ -103,8 +103,9 @@ def use_forecaster(model: gw.Forecaster, inputs: list[Any], rng: Rng) -> None:
     future = None
     if model.series.roles.future:
         future = pd.DataFrame({"ds": range(60), "sale": range(60)})
-    found = model.predict(future=future, level=[50, 95])
-    numbers = found.drop(columns=[model.series.roles.id, model.series.roles.time]).to_numpy(float)
+    forecast = model.predict(future=future, level=[50, 95])
+    assert isinstance(forecast, pd.DataFrame)
+    numbers = forecast.drop(columns=[model.series.roles.id, model.series.roles.time]).to_numpy(float)
     assert np.isfinite(numbers).all(), "a forecast is not finite"
     if rng.random() < 0.1:
         model.explain(series=model.names[-1])

@@ -101,7 +101,7 @@ def _read_trials(raw: bytes, folder: Path) -> Any:
         file.unlink()
     (folder / "trials").write_bytes(raw)
     study = tune._study(folder / "trials", 1, _IDENTITY)
-    return [recipe("fast", **dict(tune._trial(one).settings)) for one in study.get_trials(deepcopy=False)]
+    return [recipe("fast", **dict(tune._trial_of(frozen).settings)) for frozen in study.get_trials(deepcopy=False)]
 
 
 def _change_trials(rng: Rng, raw: bytes) -> bytes:

@@ -149,7 +149,8 @@ def _describe(model: str, as_json: bool) -> None:
     from gatewise.model.model import Model
     from gatewise.model.summary import layer_lines
 
-    found, name = load(None if model == "bundled" else model), options.model_name(model)
+    found: Any = load(None if model == "bundled" else model)
+    name = options.model_name(model)
     files = {entry.name: entry.stat().st_size for entry in sorted(bundled.resolve(model).iterdir())}
     classifier = isinstance(found, Model)
     if as_json:

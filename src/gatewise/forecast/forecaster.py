@@ -38,6 +38,7 @@ from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.explain.example import Example
+    from gatewise.forecast.series import Frame
     from gatewise.training.recipe_fields import RecipeFields
     from gatewise.training.recipes import Recipe
 
@@ -202,7 +203,7 @@ class Forecaster:
 
     def predict(
         self, horizon: int | None = None, *, future: Any = None, data: Any = None, level: float | Sequence[float] = 80
-    ) -> Any:
+    ) -> Frame:
         """A data frame with the columns id, time (as they are named), forecast, lo-80 and hi-80: one row per series and
         step.
 
@@ -250,7 +251,7 @@ class Forecaster:
 
     def cross_validation(
         self, horizon: int | None = None, windows: int = 3, *, level: float | Sequence[float] = 80
-    ) -> Any:
+    ) -> Frame:
         """Forecasts from earlier cutoffs, each by a forecaster that is fitted again on the values up to it: a frame
         with id, time, cutoff, the target, forecast and intervals. The last `windows` times `horizon` values of each
         series are forecast.

@@ -1,5 +1,7 @@
 """The series of a forecaster: names, values and further columns on a regular calendar; from frames and arrays."""
 
+from __future__ import annotations
+
 import re
 import sys
 from collections import Counter
@@ -7,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -18,6 +20,13 @@ from gatewise.data.times import Time, comparable, instant, show_time, written_fo
 from gatewise.errors import DataError, FutureValuesError, InputError, counted, quote, required
 from gatewise.forecast.calendar import Calendar, calendar_of, on_calendar
 from gatewise.types import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    Frame: TypeAlias = pd.DataFrame | pl.DataFrame
+    """A data frame of pandas, or of polars where the series came in one."""
 
 MAX_HORIZON = 10_000  # values of a forecast
 _LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
@@ -442,11 +451,13 @@ def _of_series(number: int, series: SeriesSet) -> str:
     return f" of series {quote(series.names[number], 40)}" if len(series.names) > 1 else ""
 
 
-def frame_like(frame_type: type, columns: dict[str, list[Any]]) -> Any:
+def frame_like(frame_type: type, columns: dict[str, list[Any]]) -> Frame:
     """A data frame from columns: of polars, if `frame_type` is of polars, else of pandas."""
     if frame_type.__module__.startswith("polars"):
-        return sys.modules["polars"].DataFrame(columns)
-    return required("pandas", "forecast", "a forecast").DataFrame(columns)
+        polars: Frame = sys.modules["polars"].DataFrame(columns)
+        return polars
+    pandas: Frame = required("pandas", "forecast", "a forecast").DataFrame(columns)
+    return pandas
 
 
 def _of_arrays(data: Any) -> dict[str, list[Any]]:

@@ -1,11 +1,24 @@
 """`gatewise.load`: whatever a folder holds, as the object that was saved."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from gatewise.extensions import FOLDER_KINDS
 from gatewise.model.folder import kind_of, open_folder
 from gatewise.types import Precision
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+
+@overload
+def load(path: None = None, *, precision: Precision = "float32") -> Model: ...
+
+
+@overload
+def load(path: str | Path | None, *, precision: Precision = "float32") -> Any: ...
 
 
 def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Any:

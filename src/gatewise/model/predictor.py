@@ -21,6 +21,7 @@ from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
+    from gatewise.metrics import AnyEvaluation
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,7 +191,7 @@ class Predictor:
         """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
         return arrays_of(self.target.decision(self.logits(inputs, layout=layout)))
 
-    def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
+    def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> AnyEvaluation:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation`, `RegressionEvaluation` or
         `TaggingEvaluation`, by task.
 

@@ -59,7 +59,7 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
         return model, found
     part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
     name = f"{part}, used to fit the ensemble weights"
-    after: Any = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
+    after = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
     model = model.with_evaluation(after)
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
     if not model.target.has_probabilities:

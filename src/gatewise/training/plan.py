@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from gatewise.training.fit import fit_model, measure, shared_model, teach
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import choose_tokenization
 from gatewise.training.processes import current
-from gatewise.training.recipes import Recipe, match_pretrained, recipe_of_run
+from gatewise.training.recipes import Available, Recipe, match_pretrained, recipe_of_run
 from gatewise.training.run import RunFolder
 from gatewise.training.stack import Threshold
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
@@ -69,10 +69,9 @@ class TrainingPlan:
         if self.out is not None:
             object.__setattr__(self, "folder", RunFolder.of(self.out, self.resume, self.overwrite))
 
-    def check(self, kind: Literal["text", "series"] | None, task: Task | None, **available: bool) -> None:
+    def check(self, kind: Literal["text", "series"] | None, task: Task | None, **available: Unpack[Available]) -> None:
         """Raise InputError for options that fit no data of this kind and task, None where they are not known yet, so
-        that a command stops before it reads its data. available: whether there are unlabelled texts, rules and a
-        validation set.
+        that a command stops before it reads its data.
         """
         recipe = recipe_of_run(self.recipe, self.changes, None, kind, task, pretrained=self.pretrained, **available)
         recipe.kernel()
@@ -97,7 +96,7 @@ class TrainingPlan:
         """
         if self.threshold is not None:
             labelled.target.check_threshold(self.threshold)
-        available = {
+        available: Available = {
             "unlabelled": unlabelled is not None,
             "rules": rules is not None,
             "validation": validation is not None,
@@ -139,7 +138,6 @@ class TrainingInputs:
 
     labelled: the rows with a weight above 0; rows: their numbers in the data of the user. validation: a validation set
     of its own. by_rules: texts that rules labelled, unlabelled: the other texts without labels, reports: on the rules.
-    available: as in `TrainingPlan.check`.
     """
 
     labelled: Labelled
@@ -148,7 +146,7 @@ class TrainingInputs:
     by_rules: Labelled | None
     unlabelled: Unlabelled | None
     reports: tuple[RuleReport, ...]
-    available: Mapping[str, bool]
+    available: Available
 
     def prepared(
         self, recipe: Recipe, start: Pretrained | None, seed: int, class_weight: ClassWeight | None
@@ -244,7 +242,7 @@ def _inputs_of(
     rules: Sequence[Any] | None,
     validation: Any,
     layout: str | None,
-    available: Mapping[str, bool],
+    available: Available,
 ) -> TrainingInputs:
     """What a training gets. layout: of a validation set of arrays."""
     texts = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)

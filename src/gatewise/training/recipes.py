@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import for_training
@@ -335,6 +335,17 @@ def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple
         raise InputError(f"{file}: {error}") from None
 
 
+class Available(TypedDict, total=False):
+    """What a run has besides its labelled data: unlabelled texts, rules that label them, a validation set of its own,
+    and groups of rows.
+    """
+
+    unlabelled: bool
+    rules: bool
+    validation: bool
+    groups: bool
+
+
 def default_recipe(
     rows: int,
     pretrained: bool,
@@ -371,24 +382,35 @@ def recipe_of_run(
     data: Labelled | None,
     kind: Literal["text", "series"] | None = None,
     task: Task | None = None,
-    **given: Any,
+    *,
+    pretrained: Pretrained | None = None,
+    **available: Unpack[Available],
 ) -> Recipe:
     """The recipe, by default the one for the data, with fields changed. kind, task: before the data are read, if they
-    are known. Raises InputError as `recipe` and `check_settings`, for which given is.
+    are known. Raises InputError as `recipe` and `check_settings`.
     """
-    start, rows, classes, most = given.get("pretrained"), 0, 0, 0
+    rows = 0
+    classes = 0
     if data is not None:
-        rows, kind, task, classes = len(data), data.kind, data.target.task, len(data.classes)
-    if start is not None and start.has_lstm and not changes and not given.get("unlabelled"):
-        most = FEW_ROWS if start.model is None else FROZEN_ROWS
-    default = default_recipe(rows, start is not None, kind or "text", task, frozen_rows=most, classes=classes)
+        rows = len(data)
+        classes = len(data.classes)
+        kind = data.kind
+        task = data.target.task
+    # Changed fields and unlabelled texts are for layers that are trained.
+    frozen_rows = 0
+    if pretrained is not None and pretrained.has_lstm and not changes and not available.get("unlabelled"):
+        frozen_rows = FEW_ROWS if pretrained.model is None else FROZEN_ROWS
+    default = default_recipe(
+        rows, pretrained is not None, kind or "text", task, frozen_rows=frozen_rows, classes=classes
+    )
     if name == "lstm" and kind == "series":
         name = replace(RECIPES["series"], name="lstm", convolutions=ConvolutionsRecipe())
-    found = recipe(name or default, **changes)
-    check_settings(found, kind, task, **given)
-    if found.frozen and found.name != "frozen" and start is None:  # `train` gives it the bundled model
+    chosen = recipe(name or default, **changes)
+    check_settings(chosen, kind, task, pretrained=pretrained, **available)
+    # A training gives recipe `frozen` the bundled model.
+    if chosen.frozen and chosen.name != "frozen" and pretrained is None:
         raise InputError("optimisation.epochs must be at least 1 without a pretrained model, whose layers would stay")
-    return found
+    return chosen
 
 
 def check_settings(
@@ -403,8 +425,7 @@ def check_settings(
     groups: bool = False,
 ) -> None:
     """Raise InputError for a changed field of a group that a run would not read, and for groups of rows that cut
-    nothing. kind, task: of the data, None before it is read; unlabelled, rules, validation, groups: whether there are
-    unlabelled texts, rules that label them, a validation set of its own, and groups of rows.
+    nothing. kind, task: of the data, None before it is read; unlabelled, rules, validation, groups: see `Available`.
     """
     if kind == "text" and recipe.name in ("series", "forecast"):
         raise InputError(f"recipe {recipe.name} is for series, and these are texts")
