@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.exchange import comparison
 from gatewise.types import Array
 from tests.refusals import assert_refused
 
@@ -19,8 +20,10 @@ V = 40
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison of outputs would refuse some of these too; what is tested here comes before it."""
-    monkeypatch.setattr("gatewise.exchange.convert.INPUTS", 40, raising=False)
+    """The check of outputs takes few inputs, where it is not what is tested."""
+    monkeypatch.setattr(comparison, "SHORT", 6)
+    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
+    monkeypatch.setattr(comparison, "LONGEST", 30)
 
 
 def randomized(network: Any, seed: int = 0) -> Any:
