@@ -54,18 +54,16 @@ def fit_glm(
     """Weights and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
 
     x (n, F), which may be sparse: weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which
-    the outputs share. loss: the sum over the outputs is minimised, half of it for a squared error; with shared
-    weights a squared error is divided by the variance, which is that of the prior's prediction, so that a penalty means
-    the same for every loss. prior: what the weights are drawn towards, default 0.
-    l2: one penalty, or one per row of the weights.
-    l2_shift: None for a shift of 0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
+    the outputs share. loss: the sum over the outputs is minimised, half of it for a squared error. prior: what the
+    weights are drawn towards, default 0. l2: one penalty, or one per row of the weights. l2_shift: None for a shift of
+    0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
     """
     from scipy.optimize import minimize  # the extra [train]
 
     shared = x.ndim == 3
     if shared and loss.has_unit:
-        error = np.square((0 if prior is None else x @ prior) - y).mean(axis=1)
-        variance = max(float(np.average(error, weights=sample_weight)), 1e-12)
+        # A squared error is divided by the variance, so that a penalty means the same for every loss.
+        variance = _error_of_prior(x, y, prior, sample_weight)
         l2 = l2 * variance
         if l2_shift is not None:
             l2_shift = l2_shift * variance
@@ -79,19 +77,26 @@ def fit_glm(
     x = x.astype(np.float64)
     size = shape[0] * shape[1]
     start = np.zeros(size + outputs)  # the weights, then the shift
-    start[:size] = 0.0 if prior is None else np.ravel(prior)
-    penalty = np.append(np.broadcast_to(np.reshape(l2, (-1, 1)), shape), np.full(outputs, l2_shift or 0.0))
-    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    if prior is not None:
+        start[:size] = np.ravel(prior)
+    weight_penalty = np.broadcast_to(np.reshape(l2, (-1, 1)), shape)
+    penalty = np.append(weight_penalty, np.full(outputs, l2_shift or 0.0))
+    weight = sample_weight
+    if weight is None:
+        weight = np.ones(len(y))
 
     def objective(theta: Array) -> tuple[float, Array]:
-        losses, dz = row_losses((x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:], y, loss)
+        z = (x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:]
+        losses, dz = row_losses(z, y, loss)
         dz *= weight[:, None]
         gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
         change = theta - start
         value = float(weight @ losses) + 0.5 * float(penalty @ np.square(change))
         return value, gradient + penalty * change
 
-    shift_bounds = (0, 0) if l2_shift is None else (None, None)
+    shift_bounds: tuple[int | None, int | None] = (None, None)
+    if l2_shift is None:
+        shift_bounds = (0, 0)
     with one_blas_thread():
         theta = minimize(
             objective,
@@ -105,6 +110,17 @@ def fit_glm(
     if not shared:
         weights = weights.reshape(shape)
     return weights, theta[size:]
+
+
+def _error_of_prior(x: Array, y: Array, prior: Array | None, sample_weight: Array | None) -> float:
+    """Mean squared error of the prior's prediction for targets y (n, outputs), from x (n, outputs, P): the variance of
+    the targets around it.
+    """
+    predictions = np.zeros_like(y)
+    if prior is not None:
+        predictions = x @ prior
+    errors = np.square(predictions - y).mean(axis=1)
+    return max(float(np.average(errors, weights=sample_weight)), 1e-12)
 
 
 def fit_standardised_glm(
@@ -128,8 +144,9 @@ def fit_standardised_glm(
 def row_losses(z: Array, y: Array, loss: Loss) -> tuple[Array, Array]:
     """Loss (n,) of logits z (n, outputs) against targets y (n, outputs), see `fit_glm`; its gradient (n, outputs)."""
     losses, gradient = loss(z, y)
-    half = 0.5 if loss.has_unit else 1.0
-    return half * losses.sum(axis=1), half * gradient
+    if loss.has_unit:  # half a squared error, whose gradient is the error
+        return 0.5 * losses.sum(axis=1), 0.5 * gradient
+    return losses.sum(axis=1), gradient
 
 
 def calibrated(
@@ -237,7 +254,9 @@ class RidgeTargets:
         self.target_loss = data.target.loss
         self.folds = folds
         self.held = np.concatenate(folds)
-        self.y = self.targets if self.target_loss.has_unit else 2.0 * self.targets - 1
+        self.y = self.targets
+        if not self.target_loss.has_unit:
+            self.y = 2.0 * self.targets - 1
         # One ridge regression has one weight per row, not one per label. The fit has the class weights, its calibration
         # does not (docs/log/series.md, "Class weights in the convolutions").
         self.counts = data.sample_weight(rows)
@@ -246,7 +265,9 @@ class RidgeTargets:
         if data.class_weights is not None and data.weights is not None and data.weights.ndim == 1:
             weight = data.weights[rows]
             self.logit_shift = data.logit_shift
-        self.weight = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if weight is None:
+            weight = np.ones(len(rows))
+        self.weight = np.asarray(weight, dtype=np.float64)
         self.root = np.sqrt(np.maximum(self.weight / self.weight.mean(), 1e-9))
 
     def loss(self, values: Array) -> float:
@@ -283,13 +304,16 @@ class RidgeTargets:
         shift_back = np.zeros(values.shape[1])
         if self.logit_shift is not None:
             shift_back = -self.logit_shift
+        sample_weight = None
+        if self.counts is not None:
+            sample_weight = self.counts[self.held]
         weights, shift, _ = calibrated(
             np.stack([values, np.broadcast_to(shift_back, values.shape)], axis=2),
             self.targets[self.held],
             prior=np.array([SCALE, 1.0]),
             l2=SCALE_L2,
             loss=self.target_loss,
-            sample_weight=None if self.counts is None else self.counts[self.held],
+            sample_weight=sample_weight,
         )
         return weights[:1], shift + weights[1] * shift_back
 

@@ -125,7 +125,7 @@ class LanguageLoop(Loop[PieceBatch]):
     @property
     def interval(self) -> int:  # type: ignore[override]
         """A measurement follows every tenth of the run."""
-        return max(1, -(-self.steps // MEASUREMENTS))
+        return max(1, math.ceil(self.steps / MEASUREMENTS))
 
     def info(self) -> RunInfo:
         return RunInfo(
@@ -194,7 +194,9 @@ class LanguageLoop(Loop[PieceBatch]):
 
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         """Negative log-likelihood in each direction, and number of words, of each text (n, 3)."""
-        stride = 1 if last else VALIDATION_STRIDE
+        stride = VALIDATION_STRIDE
+        if last:
+            stride = 1
         texts = [self.validation[n] for n in rows(np.arange(0, len(self.validation), stride))]
         measured = [(*self._negative_log_likelihoods(text), len(text)) for text in texts]
         return np.array(measured, dtype=np.float64).reshape(-1, 3)

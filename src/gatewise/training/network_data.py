@@ -1,5 +1,6 @@
 """`NetworkData`: what a network is trained on: sequences with their targets, and the rows that validate it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -49,7 +50,8 @@ class TargetScaling:
 
     def fold(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """Parameters whose network predicts numbers, from those of a network that predicts z."""
-        weight, bias = parameters["dense.weight"], parameters["dense.bias"]  # (M, F), (M,)
+        weight = parameters["dense.weight"]  # (M, F)
+        bias = parameters["dense.bias"]  # (M,)
         return {
             **parameters,
             "dense.weight": (self.scale[:, None] * weight).astype(weight.dtype),
@@ -97,21 +99,32 @@ class NetworkData:
             assert isinstance(self.target, ClassificationTarget)
             return self.target.of_probabilities(self.soft_targets[rows])
         y = self.target.encode(flat(self.labels[rows]))
-        return y if self.target_scaling is None else self.target_scaling.transform(y)
+        if self.target_scaling is None:
+            return y
+        return self.target_scaling.transform(y)
 
 
 def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:
     """The recipe with its number of epochs, and the number of folds, 0 without cross-validation, for series of these
     lengths (n,) of which `rows` are in the training part.
     """
-    settings, folds, steps = recipe.optimisation, recipe.validation.folds, max(sum(lengths), 1)
+    folds = recipe.validation.folds
+    time_steps = max(sum(lengths), 1)
     # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
-    possible = not own_validation and (not recipe.convolutions.features or len(lengths) <= MOST_ROWS)
-    every, epochs = (
-        max(settings.epochs, -(-settings.min_steps // -(-n // settings.batch_size))) for n in (len(lengths), rows)
-    )
-    if folds > 1 and possible and steps * every * folds <= MAX_TIME_STEPS:
-        return with_values(recipe, {"epochs": every, "min_steps": 0}), folds
-    if settings.min_steps:  # epochs that are set stay
-        epochs = min(epochs, MAX_TIME_STEPS * len(lengths) // (steps * rows))
+    too_many_rows = recipe.convolutions.features > 0 and len(lengths) > MOST_ROWS
+    if folds > 1 and not own_validation and not too_many_rows:
+        epochs = _epochs_of(recipe, len(lengths))  # the final network is fitted to all rows
+        if time_steps * epochs * folds <= MAX_TIME_STEPS:
+            return with_values(recipe, {"epochs": epochs, "min_steps": 0}), folds
+    epochs = _epochs_of(recipe, rows)
+    if recipe.optimisation.min_steps:  # epochs that are set stay
+        # An epoch has about time_steps * rows / len(lengths) of them.
+        epochs = min(epochs, MAX_TIME_STEPS * len(lengths) // (time_steps * rows))
     return with_values(recipe, {"epochs": max(1, epochs), "min_steps": 0}), 0
+
+
+def _epochs_of(recipe: Recipe, rows: int) -> int:
+    """The epochs over so many rows that the recipe asks for: at least `min_steps` steps."""
+    settings = recipe.optimisation
+    steps_per_epoch = math.ceil(rows / settings.batch_size)
+    return max(settings.epochs, math.ceil(settings.min_steps / steps_per_epoch))

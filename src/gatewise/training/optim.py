@@ -74,7 +74,9 @@ class Adam:
         """Bring distinct rows of a table, by default all, to the present step. Call it before the rows are read."""
         weight = self.parameters[name]
         last = self._last[name]
-        first = last if rows is None else last[rows]
+        first = last
+        if rows is not None:
+            first = last[rows]
         least = int(first.min(initial=self.steps))
         if least == self.steps:
             return
@@ -100,11 +102,16 @@ class Adam:
                 *map(float, self._betas),
             )
         else:
-            late = np.arange(len(weight)) if rows is None else rows
+            late = rows
+            if late is None:
+                late = np.arange(len(weight))
             for step in range(least + 1, self.steps + 1):
                 at = late[first < step]
                 self._step(name, np.zeros_like(weight[at]), at, rates[step], epsilons[step], 1.0)
-        last[... if rows is None else rows] = self.steps
+        if rows is None:
+            last[:] = self.steps
+        else:
+            last[rows] = self.steps
 
     def catch_up_all(self) -> None:
         """Bring all tables to the present step, before their parameters are read as a whole."""
@@ -125,27 +132,35 @@ class Adam:
         if self.steps == len(self._epsilons):
             self._epsilons = np.concatenate([self._epsilons, np.zeros_like(self._epsilons)])
             self._rates = {name: np.concatenate([rates, np.zeros_like(rates)]) for name, rates in self._rates.items()}
-        self._epsilons[self.steps] = self.epsilon if self.keras else self.epsilon * root
+        epsilon = self.epsilon
+        if not self.keras:
+            epsilon = self.epsilon * root
+        self._epsilons[self.steps] = epsilon
         for name, gradient in gradients.items():
-            rows, values = gradient if isinstance(gradient, RowGradient) else (None, gradient)
-            scaled = self._of(rate) * self._of(self.lr_scale.get(name, 1.0))
-            self._step(name, np.ascontiguousarray(values), rows, scaled, self._epsilons[self.steps], scale)
-            if rows is not None:
+            scaled_rate = self._of(rate) * self._of(self.lr_scale.get(name, 1.0))
+            rows = None
+            if isinstance(gradient, RowGradient):
+                rows = gradient.rows
                 self._last[name][rows] = self.steps
-                self._rates[name][self.steps] = scaled
+                self._rates[name][self.steps] = scaled_rate
+            grad = np.ascontiguousarray(_values(gradient))
+            self._step(name, grad, rows, scaled_rate, self._epsilons[self.steps], scale)
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
         self.catch_up_all()
-        moments = {f"adam/{key}/{name}": a for key, some in (("m", self.m), ("v", self.v)) for name, a in some.items()}
-        return {"adam/step": np.array(self.steps, dtype=np.int64), **moments}
+        state = {"adam/step": np.array(self.steps, dtype=np.int64)}
+        for key, moments in (("m", self.m), ("v", self.v)):
+            for name, moment in moments.items():
+                state[f"adam/{key}/{name}"] = moment
+        return state
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
         """Load what `state` returned; the parameters are loaded by their owner."""
         self.steps = int(arrays["adam/step"])
-        for key, some in (("m", self.m), ("v", self.v)):
-            for name, value in some.items():
-                value[...] = arrays[f"adam/{key}/{name}"]
+        for key, moments in (("m", self.m), ("v", self.v)):
+            for name, moment in moments.items():
+                moment[...] = arrays[f"adam/{key}/{name}"]
         self._forget_steps()
         for last in self._last.values():
             last[:] = self.steps
@@ -186,6 +201,13 @@ def _moment(weight: Array) -> Array:
     return zeros[first : first + weight.size].reshape(weight.shape)
 
 
+def _values(gradient: Array | RowGradient) -> Array:
+    """The elements that are not zero by design: of a table, those of the rows that were read."""
+    if isinstance(gradient, RowGradient):
+        return gradient.values
+    return gradient
+
+
 def gradient_norm(gradients: Gradients) -> float:
     """Norm of all gradients as one vector, in float64. Infinite and NaN elements give an infinite or NaN norm.
 
@@ -193,7 +215,7 @@ def gradient_norm(gradients: Gradients) -> float:
     """
     total = 0.0
     for gradient in gradients.values():
-        array = gradient.values if isinstance(gradient, RowGradient) else gradient
+        array = _values(gradient)
         extension = extension_for(array)
         if extension is not None:
             total += extension.sum_of_squares(native.float32_isa(), threads(), array)

@@ -58,8 +58,9 @@ def prompted_vectors(data: TrainingData, texts: list[Array], rows: NDArray[np.in
     of_both = np.concatenate(list(prompts.values())).tolist()
     shown = [quote(" ".join(words[id] for id in prompt)) for prompt in of_both]
     run.callback.log(f"prompts of the language model: {', '.join(shown)}")
-    cut = (truncate(texts[row], data.architecture) for row in rows)
-    sequences = [np.where(s < size, s, encoding.unknown) for s in cut]  # as the network starts with further words
+    truncated = [truncate(texts[row], data.architecture) for row in rows]
+    # Words that extend the vocabulary are unknown words, as the network starts with them.
+    sequences = [np.where(sequence < size, sequence, encoding.unknown) for sequence in truncated]
     features = prompted_features(parameters, sequences, prompts, marks, data.recipe.kernel())
     vectors = np.zeros((len(texts), features.shape[1]), dtype=np.float32)
     vectors[rows] = features
@@ -109,9 +110,9 @@ def prompted_features(
 
     language_model: parameters by name, with LSTMs. An empty sequence counts as one of `PAD`.
     """
-    filled = [s if len(s) else np.full(1, PAD) for s in sequences]
+    sequences = [sequence if len(sequence) else np.full(1, PAD) for sequence in sequences]
     features = []
-    for chunk in chunks(filled, STEPS_PER_BATCH):
+    for chunk in chunks(sequences, STEPS_PER_BATCH):
         of_directions = [
             _features(language_model, direction, chunk, prompts[direction], marks, kernel) for direction in DIRECTIONS
         ]
@@ -152,7 +153,9 @@ def _features(
     if direction == "backward":
         rows = np.append(0, last[:-1] + 1)
     start = np.zeros((len(lengths), weight_hh.shape[1]), dtype=np.float32)
-    h, c = (np.ascontiguousarray(states[rows]) for states in run(tokens, lengths, start, start, keep=True))
+    h, c = run(tokens, lengths, start, start, keep=True)  # (N, H) each
+    h = np.ascontiguousarray(h[rows])  # (sentences, H)
+    c = np.ascontiguousarray(c[rows])
     sentences = np.add.reduceat(ends, starts, dtype=np.intp)  # (n,), of each text
     features = []
     for prompt in prompts:

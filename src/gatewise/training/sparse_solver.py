@@ -113,7 +113,8 @@ def fit_linear(
     transposed = x.T.tocsr()
     squared = transposed.power(2)
     penalty = np.full((features + 1, 1), l2, dtype=np.float32)
-    penalty[-1] = l2 if loss == "squared-hinge" else 0.0
+    if loss != "squared-hinge":  # whose bias is penalised, as in liblinear
+        penalty[-1] = 0.0
     width = max(1, min(-(-columns // threads()), BLOCK_FLOATS // max(1, features)))
     w = np.zeros((features + 1, columns), dtype=np.float32)
     row_weight = np.broadcast_to(weight.reshape(n, -1), y.shape).astype(np.float32)
@@ -173,13 +174,11 @@ def _newton(
     z = np.zeros(y.shape, dtype=np.float32)
     loss, gradient, curvature = weighted(z)
     penalty = np.zeros(y.shape[1])
-    limit: Array | None = None
     active = np.ones(y.shape[1], dtype=bool)
+    g = problem.gradient(gradient, w)
+    limit = tol * _column_norms(g)  # relative to zero weights
     for _ in range(max_iter):
-        g = problem.gradient(gradient, w)
-        norm = np.sqrt(np.square(g, dtype=np.float64).sum(axis=0))
-        limit = tol * norm if limit is None else limit
-        active &= norm > limit
+        active &= _column_norms(g) > limit
         if not active.any():
             break
         step = _step(problem, curvature, g, active)
@@ -189,19 +188,29 @@ def _newton(
         curve = (problem.penalty * np.square(step)).sum(axis=0, dtype=np.float64)
         size = np.where(active, 1.0, 0.0)
         before = loss + penalty
-        for attempt in range(31):  # halve the step of a column until it descends enough (Armijo)
+        # Halve the step of a column until it descends enough (Armijo); after 29 times the column stays where it is.
+        for attempt in range(31):
             factor = size.astype(np.float32)
             loss, gradient, curvature = weighted(z + factor * change)
             after = loss + penalty + size * along + 0.5 * size * size * curve
             worse = active & (size > 0) & (after > before + 1e-4 * size * slope)
             if not worse.any():
                 break
-            size = np.where(worse, size / 2 if attempt < 29 else 0.0, size)
+            if attempt < 29:
+                size = np.where(worse, size / 2, size)
+            else:
+                size = np.where(worse, 0.0, size)
         active &= (size > 0) & (before - after > 1e-9 * np.abs(before))  # float32 cannot improve the others any more
         w = w + factor * step
         z = z + factor * change
         penalty = penalty + size * along + 0.5 * size * size * curve
+        g = problem.gradient(gradient, w)
     return w
+
+
+def _column_norms(gradient: Array) -> Array:
+    """Norm (c,) of each column, in float64."""
+    return np.asarray(np.sqrt(np.square(gradient, dtype=np.float64).sum(axis=0)))
 
 
 def _step(problem: _Problem, curvature: Array, gradient: Array, active: Array) -> Array:

@@ -76,9 +76,10 @@ class SupervisedLoop(Loop[LabelledBatch]):
         self.training_data = training_data
         self.seed = seed
         self.out_of_fold = out_of_fold
-        self.steps_per_epoch = -(-len(training_data.epoch_rows) // settings.batch_size)
+        self.steps_per_epoch = math.ceil(len(training_data.epoch_rows) / settings.batch_size)
         self.interval = self.steps_per_epoch
-        self.steps = max(settings.epochs, -(-settings.min_steps // self.interval)) * self.interval
+        epochs = max(settings.epochs, math.ceil(settings.min_steps / self.steps_per_epoch))
+        self.steps = epochs * self.steps_per_epoch
         self.grad_clip = settings.grad_clip
         self.patience = recipe.validation.patience
         self.has_accuracy = training_data.target.has_probabilities

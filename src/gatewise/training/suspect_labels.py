@@ -15,7 +15,8 @@ from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures
 
 _ORDER = 2  # of the n-grams
 _SCALINGS: tuple[Scaling, ...] = ("nb", "tfidf")
-_LEFT_OUT = 20  # rows of which one is left out of the second fits
+_ROUNDS = 2
+_LEFT_OUT = 20  # rows, of which the most suspect one is left out of the second round
 
 
 class SuspectLabel(NamedTuple):
@@ -49,7 +50,7 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     targets = target.encode(flat(data.labels))
     folds = cross_validation_folds(data, FOLDS, seed)
     used = np.ones(len(data), dtype=bool)
-    for _ in range(2):
+    for _ in range(_ROUNDS):
         logits = np.zeros_like(targets)
         for train, held_out in folds:
             rows = train[used[train]]

@@ -34,6 +34,7 @@ It is an n-gram model like that of `members.ngrams`, which adds the two: the sto
 ensemble the mean norm is as good as each text's own: docs/log.)
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -86,21 +87,23 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     be trained on.
     """
     settings = data.recipe.unlabelled
+    stacks = settings.teacher == "stacking"
     unlabelled = unlabelled.without(data.data)
     run.unlabelled = unlabelled.source
     sequences = [np.asarray(s) for s in data.preprocessor.encode_batch(unlabelled.texts)]
-    if settings.teacher == "stacking":  # which needs the document vector of each text
+    if stacks:  # which needs the document vector of each text
         sequences = subsampled(sequences, MAX_TEXTS)
     lsa = lsa_of(data, sequences, run)
     if lsa is not None:
         run.ngrams["LSA classifier"] = lsa_classifier(data, lsa)
     if not settings.student_epochs:
         return data
-    most = MAX_SOFT_LABELS if settings.teacher == "stacking" else 0
-    query = subsampled(np.arange(len(sequences)), most)
+    query = np.arange(len(sequences))
+    if stacks:
+        query = subsampled(query, MAX_SOFT_LABELS)
     query_sequences = [sequences[n] for n in query]
     predicted: Probabilities | None = None
-    if settings.teacher == "stacking" and lsa is not None:
+    if stacks and lsa is not None:
         run.callback.log(f"teacher: stacking, for {run.unlabelled}")
         if not current().rank:
             predicted = stacked_predictions(data, sequences, lsa, query, run)
@@ -113,7 +116,9 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
         run.checkpoints = run.folder.folder
     run.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
     # The first process predicts; the others receive its bytes.
-    raw = b"" if predicted is None else predicted.astype(np.float32).tobytes()
+    raw = b""
+    if predicted is not None:
+        raw = predicted.astype(np.float32).tobytes()
     soft_labels = np.frombuffer(current().share(raw), dtype=np.float32).reshape(len(query), -1)
     return with_pseudo_labels(data, query_sequences, soft_labels.astype(np.float64))
 
@@ -141,8 +146,9 @@ def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_lab
 
 
 def subsampled(rows: Any, limit: int) -> Any:
-    """At most `limit` of the rows, evenly spaced; all for 0."""
-    return rows[:: max(1, -(-len(rows) // limit))] if limit else rows
+    """At most `limit` of the rows, evenly spaced."""
+    stride = max(1, math.ceil(len(rows) / limit))
+    return rows[::stride]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +226,9 @@ def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     vectors = lsa.document_vectors[: len(rows)]
     norms = lsa.norms[: len(rows)]
     weight, bias = fit_standardised_glm(vectors, data.targets(rows), LSA_L2, shared_scale=True)
-    scale = norms[norms > 0].mean() if norms.any() else 1.0
+    scale = 1.0
+    if norms.any():
+        scale = norms[norms > 0].mean()
     ngrams = Ngrams(LSA_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
     return FittedMember(ngrams, bias.astype(np.float64))
 

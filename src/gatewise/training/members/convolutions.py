@@ -105,7 +105,9 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
     """Banks of about `features` features for series (length, C)."""
     channels = sequences[0].shape[1]
     length = max(len(s) for s in sequences)
-    kinds = 2 if differences else 1
+    kinds = 1
+    if differences:
+        kinds = 2
     dilations, counts = dilations_of(length, max(1, features // len(KERNELS) // kinds))
     masks = np.zeros((kinds, len(dilations), len(KERNELS), 2 * channels), dtype=np.uint8)
     for kind in range(kinds):
@@ -155,7 +157,9 @@ def _fit_few(ridge_targets: RidgeTargets, sequences: list[Array], features: int,
         ppv = features_of(banks, sequences)
         mean = np.average(ppv, axis=0, weights=ridge_targets.root**2).astype(np.float32)
         variance = np.average(np.square(ppv - mean), axis=0, weights=ridge_targets.root**2)
-        read = "series and its first differences" if differences else "series"
+        read = "series"
+        if differences:
+            read = "series and its first differences"
         for floor in FLOORS:
             scale = np.sqrt(variance + floor**2).astype(np.float32)
             z = (ppv - mean) / scale

@@ -18,6 +18,7 @@ the stack is fitted to them.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -131,7 +132,8 @@ def _linear_probe(parameters: Mapping[str, Array], data: TrainingData) -> tuple[
 
 def _probe_rows(data: TrainingData) -> NDArray[np.int64]:
     """At most MAX_ROWS training rows, evenly spaced."""
-    return data.train[:: -(-len(data.train) // MAX_ROWS)]
+    stride = math.ceil(len(data.train) / MAX_ROWS)
+    return data.train[::stride]
 
 
 def _states(parameters: Mapping[str, Array], data: TrainingData, sequences: Sequence[Array], ops: Ops) -> Array:
@@ -160,7 +162,8 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     assert run.pretrained is not None
     start = time.perf_counter()
     arch = data.architecture
-    rows = data.fitted_rows[:: -(-len(data.fitted_rows) // MAX_FROZEN_ROWS)]
+    stride = math.ceil(len(data.fitted_rows) / MAX_FROZEN_ROWS)
+    rows = data.fitted_rows[::stride]
     run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
     labelled_rows = rows[rows < len(data.data)]
     ridge_targets = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(labelled_rows)))
@@ -179,7 +182,9 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     parameters["dense.weight"] = np.ascontiguousarray(dense.T, dtype=np.float32)
     parameters["dense.bias"] = (scale * bias + shift - mean @ dense).astype(np.float32)
     model = run.pretrained.model
-    storage = {} if model is None else model.ensemble.lstm.storage
+    storage: Mapping[str, str] = {}
+    if model is not None:
+        storage = model.ensemble.lstm.storage
     lstm = LSTM(arch, parameters, storage)
     held_out = ridge_targets.held_out(scale * values + shift, lstm.logits)
     loss, accuracy, rmse = scores_of(data, held_out, data.validation)
@@ -199,9 +204,9 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
     """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set."""
     logits: list[Array] = []
     recipe = with_values(data.recipe, {"validation.patience": 0})
-    for number, held in enumerate(data.folds):
-        train = np.setdiff1d(data.train, held)
-        fold = replace(data, recipe=recipe, train=train, validation=held, folds=())
+    for number, held_out in enumerate(data.folds):
+        train = np.setdiff1d(data.train, held_out)
+        fold = replace(data, recipe=recipe, train=train, validation=held_out, folds=())
         network = network_of(fold, initial_weights(fold, run.pretrained, number))
         loop = SupervisedLoop(fold, network, number)
         if not loop.run(stop):
@@ -210,7 +215,7 @@ def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list
             shape = len(data.labels), loop.validation_logits[0].shape[1]
             logits = [np.zeros(shape) for _ in loop.validation_logits]
         for epoch, of_fold in enumerate(loop.validation_logits):
-            logits[epoch][held] = of_fold
+            logits[epoch][held_out] = of_fold
     if logits:
         loss = scores_of(data, logits[-1], data.validation)[0]
         run.callback.log(
@@ -228,9 +233,10 @@ def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
     if data.logit_shift is not None:
         shift = data.logit_shift
     parameters["dense.bias"] = (parameters["dense.bias"] - shift).astype(np.float32)
-    # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
     precision = data.recipe.optimisation.precision
-    lstm = LSTM(data.architecture, parameters, precision="float32" if precision == "auto" else precision)
+    if precision == "auto":  # for training alone: its result is ensembled, evaluated and used in float32
+        precision = "float32"
+    lstm = LSTM(data.architecture, parameters, precision=precision)
     metadata: dict[str, Any] = {
         "epochs": len(history),
         "best_epoch": best_epoch,
@@ -260,7 +266,9 @@ def _validation_results(
     data: TrainingData, chosen: str, loss: float, accuracy: float | None, rmse: float | None
 ) -> tuple[EvalResult]:
     """The scores of the LSTM alone on the validation set, for the card. chosen: the choice that they decided."""
-    scores = {} if rmse is None else {"RMSE": rmse}
+    scores = {}
+    if rmse is not None:
+        scores = {"RMSE": rmse}
     if accuracy is not None and data.target.row_score_name != "accuracy":
         scores = {data.target.row_score_name: accuracy}
     n = int(rows_per_input(data.labels[data.validation]).sum())

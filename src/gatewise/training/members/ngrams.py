@@ -143,7 +143,9 @@ def _fit_nb(data: TrainingData, others: dict[str, FittedMember], run: Run) -> Fi
         min_df = MIN_DF + 1
     features = NgramFeatures.of(data.full(rows), order, min_df, data.excluded_tokens)
     fitted = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
-    words = "1 word" if order == 1 else f"1 to {order} words"
+    words = "1 word"
+    if order > 1:
+        words = f"1 to {order} words"
     seconds = time.perf_counter() - start
     run.callback.log(f"{counted(len(features.keys), 'n-gram')} of {words} fitted in {seconds:.1f} s")
     if not len(features.keys):
@@ -186,10 +188,13 @@ class NgramFeatures:
         """
         from scipy.sparse import csr_matrix, vstack  # the extra [train]
 
-        first_min_df = token_min_df or min_df
         lookup = Ngrams(order, np.zeros(0, np.int64), np.zeros((0, 1), np.float32), None, spelling)
         values, lengths, _ = lookup.read(sequences)
-        excluded = np.isin(values, exclude if spelling is None else UNKNOWN)
+        if spelling is None:
+            excluded = np.isin(values, exclude)
+        else:
+            excluded = np.isin(values, UNKNOWN)
+        least = [token_min_df or min_df] + [min_df] * (order - 1)  # texts, by order
         # The keys of each order that occur often enough. A text with several occurrences counts once in the document
         # frequency, so no n-gram is lost here, and the matrix of the others is small.
         frequent: list[NDArray[np.int64]] = []
@@ -202,7 +207,7 @@ class NgramFeatures:
             key = np.sort(key[allowed])
             first = np.flatnonzero(np.diff(key, prepend=-1))
             occurrences = np.diff(first, append=len(key))
-            frequent.append(key[first[occurrences >= (min_df if frequent else first_min_df)]])
+            frequent.append(key[first[occurrences >= least[len(frequent)]]])
         keys = np.concatenate(frequent)
         lookup = replace(lookup, keys=keys, weight=np.zeros((len(keys), 1), np.float32))
         matrices = []
@@ -216,8 +221,8 @@ class NgramFeatures:
         if total > np.iinfo(np.int32).max:  # the type of the indices
             raise InputError(f"n-grams: {total:,} entries are too many; take fewer texts or a lower ngrams.order")
         matrix = vstack(matrices, format="csr")
-        needed = np.where(np.arange(len(keys)) < len(frequent[0]), first_min_df, min_df)
-        kept = np.bincount(matrix.indices, minlength=len(keys)) >= needed
+        least_of_keys = np.repeat(least[: len(frequent)], list(map(len, frequent)))
+        kept = np.bincount(matrix.indices, minlength=len(keys)) >= least_of_keys
         return cls(order, keys[kept], matrix[:, kept], spelling)
 
     def up_to(self, order: int) -> NgramFeatures:
@@ -232,7 +237,9 @@ class NgramFeatures:
     def __str__(self) -> str:
         if self.spelling is not None:
             return f"2- to {self.order}-grams of characters"
-        return "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
+        if self.order == 1:
+            return "1-grams"
+        return f"1- to {self.order}-grams"
 
     def fit(
         self,
@@ -253,8 +260,12 @@ class NgramFeatures:
         if not len(self.keys):
             nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
             return FittedMember(self._member(nothing), np.zeros(targets.shape[1]))
-        x = self.matrix[np.arange(self.matrix.shape[0]) if rows is None else rows]
-        weight = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if rows is None:
+            rows = np.arange(self.matrix.shape[0])
+        x = self.matrix[rows]
+        if sample_weight is None:
+            sample_weight = np.ones(len(targets))
+        weight = np.asarray(sample_weight, dtype=np.float64)
         l2 = l2 or DEFAULT_L2[scaling]
         if scaling == "nb":
             return self._fit_nb(x, targets, weight, l2, loss, max_iter, tol)
@@ -350,12 +361,15 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     characters: it cannot be added to another.
     """
     model = pretrained.classifier(data.target.task)
-    ngrams = None if model is None else model.ensemble.get("ngrams")
+    if model is None:
+        return None
+    ngrams = model.ensemble.get("ngrams")
     if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
     rows = data.train
     to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
-    return FittedMember(replace(ngrams, weight=(ngrams.weight @ to_new.T).astype(np.float32)), shift.astype(np.float64))
+    weight = (ngrams.weight @ to_new.T).astype(np.float32)
+    return FittedMember(replace(ngrams, weight=weight), shift.astype(np.float64))
 
 
 class Candidate(NamedTuple):
@@ -399,38 +413,61 @@ def selects(data: TrainingData) -> bool:
 def compare(data: TrainingData) -> Comparison | None:
     """The best candidate for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     start = time.perf_counter()
-    labelled = np.union1d(data.train, data.validation)
-    rows = np.append(labelled, data.further_rows)
+    rows = np.append(np.union1d(data.train, data.validation), data.further_rows)
     outputs = data.architecture.outputs
     features, svm_features = _features(data, rows)
-    small_classes = has_small_classes(outputs, len(rows))
-    candidates = [Candidate("tfidf", part) for part in svm_features]
-    if data.recipe.ngrams.scaling != "tfidf" and not small_classes:
-        nb_features = [part for part in features if outputs == 1 or part.matrix.nnz * outputs <= NB_ENTRIES]
-        candidates = [Candidate("nb", part) for part in nb_features] + candidates
-    may_cross_validate = not data.folds and len(labelled) == len(data.data) and not data.own_validation
-    cross_validated = bool(data.folds)
-    if data.folds:
-        folds = [(np.setdiff1d(rows, held), held) for held in data.folds]
-    elif may_cross_validate and (len(labelled) < FEW_ROWS or _has_rare_class(data)):
-        folds = _cross_validation(data)
-        cross_validated = True
-    else:
-        folds = _validation_split(data, rows)
-    compared = [_measure(data, candidate, rows, folds) for candidate in candidates if len(candidate.features.keys)]
+    candidates = _candidates(data, features, svm_features, len(rows))
+    folds = _folds(data, rows)
+    compared = [_measure(data, candidate, rows, folds) for candidate in candidates]
     if not compared:
         return None
     best = min(compared, key=attrgetter("loss"))
     fits_wrong_labels = best.weight < NOISE * PRIOR[best.candidate.scaling]
-    if fits_wrong_labels and not small_classes:
-        if may_cross_validate and not cross_validated and features[0].matrix.nnz * outputs <= NB_ENTRIES:
+    if fits_wrong_labels and not has_small_classes(outputs, len(rows)):
+        # All rows are cross-validated then, where it does not take long (docs/log/accuracy.md, "Wrong labels").
+        if len(folds) == 1 and _may_cross_validate(data) and features[0].matrix.nnz * outputs <= NB_ENTRIES:
             folds = _cross_validation(data)
             compared = [_measure(data, best.candidate, rows, folds)]
-        stronger = [Candidate(scaling, part, l2) for part in svm_features for scaling in SVM for l2 in PENALTIES]
-        compared += [_measure(data, candidate, rows, folds) for candidate in stronger]
+        for candidate in _svms_for_wrong_labels(svm_features):
+            compared.append(_measure(data, candidate, rows, folds))
         best = min(compared, key=attrgetter("loss"))
     tried = "; ".join(f"{comparison.candidate}: {comparison.loss:.4f}" for comparison in compared)
     return best._replace(tried=tried, seconds=time.perf_counter() - start)
+
+
+def _candidates(
+    data: TrainingData, features: list[NgramFeatures], svm_features: list[NgramFeatures], n: int
+) -> list[Candidate]:
+    """What is tried first, for n rows: "nb" where the recipe allows it, then "tfidf"."""
+    outputs = data.architecture.outputs
+    candidates = []
+    if data.recipe.ngrams.scaling != "tfidf" and not has_small_classes(outputs, n):
+        for ngrams in features:
+            if outputs == 1 or ngrams.matrix.nnz * outputs <= NB_ENTRIES:
+                candidates.append(Candidate("nb", ngrams))
+    candidates += [Candidate("tfidf", ngrams) for ngrams in svm_features]
+    return [candidate for candidate in candidates if len(candidate.features.keys)]
+
+
+def _svms_for_wrong_labels(svm_features: list[NgramFeatures]) -> list[Candidate]:
+    """Support vector machines with larger penalties, which fit the labels of single rows less."""
+    return [Candidate(scaling, ngrams, penalty) for ngrams in svm_features for scaling in SVM for penalty in PENALTIES]
+
+
+def _folds(data: TrainingData, rows: NDArray[np.int64]) -> Folds:
+    """The folds of the comparison: those of the network, a cross-validation of few rows, or the validation set."""
+    if data.folds:
+        return [(np.setdiff1d(rows, held_out), held_out) for held_out in data.folds]
+    few = len(data.train) + len(data.validation) < FEW_ROWS
+    if _may_cross_validate(data) and (few or _has_rare_class(data)):
+        return _cross_validation(data)
+    return _validation_split(data, rows)
+
+
+def _may_cross_validate(data: TrainingData) -> bool:
+    """Whether validation rows may be trained on: not those that the user set apart."""
+    all_rows = len(data.train) + len(data.validation) == len(data.data)
+    return all_rows and not data.folds and not data.own_validation
 
 
 def _features(data: TrainingData, rows: NDArray[np.int64]) -> tuple[list[NgramFeatures], list[NgramFeatures]]:
@@ -456,7 +493,7 @@ def _features(data: TrainingData, rows: NDArray[np.int64]) -> tuple[list[NgramFe
         of_characters = NgramFeatures.of(sequences, MAX_CHARACTERS, MIN_DF, spelling=spelling)
         features.append(of_characters)
         svm_features.append(of_characters)
-    return features, [part for part in svm_features if len(part.keys)]
+    return features, [ngrams for ngrams in svm_features if len(ngrams.keys)]
 
 
 def _cross_validation(data: TrainingData) -> Folds:
@@ -507,7 +544,9 @@ def _spelling(data: TrainingData) -> Spelling | None:
     if encoding is None or encoding.kind != "subwords":
         return None
     spelling = Spelling.of(encoding.pieces())
-    return spelling if spelling.size < 1 << CHARACTER_BITS else None
+    if spelling.size >= 1 << CHARACTER_BITS:
+        return None
+    return spelling
 
 
 def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> TrainingData:
@@ -519,7 +558,9 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     if len(data.full_sequences) < LEAST_ROWS or sum(map(len, data.full_sequences)) > MOST_WORDS:
         return data
     held_out = np.concatenate(data.full(data.validation))
-    unknown = float(np.mean(held_out == data.preprocessor.unknown)) if len(held_out) else 0.0
+    unknown = 0.0
+    if len(held_out):
+        unknown = float(np.mean(held_out == data.preprocessor.unknown))
     if unknown < LEAST_UNKNOWN:
         run.callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation set are unknown")
         return data
@@ -529,22 +570,29 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
     with_subwords = with_encoding(data, SubwordEncoding.fit(texts, recipe.text.vocab_size), recipe)
     of_words = compare(data)
     of_subwords = compare(with_subwords)
-    if of_words is None or of_subwords is None:
-        subwords_win = of_words is None and of_subwords is not None
-    else:
-        gain = of_words.losses - of_subwords.losses
-        gain = gain[np.isfinite(gain)]  # both have the same held-out rows
-        error = float(gain.std() / np.sqrt(len(gain)))
-        subwords_win = float(gain.mean()) > error + ROUNDING
-        run.callback.log(
-            f"tokens: {'subwords' if subwords_win else 'words'}, held-out loss {of_words.loss:.4f} with words, "
-            f"{of_subwords.loss:.4f} with subwords, standard error of the difference {error:.4f}"
-        )
-    if subwords_win:
+    if _subwords_win(of_words, of_subwords, run):
         run.memo["ngrams"] = of_subwords
         return with_subwords
     run.memo["ngrams"] = of_words
     return data
+
+
+def _subwords_win(of_words: Comparison | None, of_subwords: Comparison | None, run: Run) -> bool:
+    """Whether the held-out loss is lower with subwords, by more than a standard error of the difference."""
+    if of_subwords is None:
+        return False
+    if of_words is None:
+        return True
+    gain = of_words.losses - of_subwords.losses
+    gain = gain[np.isfinite(gain)]  # both have the same held-out rows
+    error = float(gain.std() / np.sqrt(len(gain)))
+    win = float(gain.mean()) > error + ROUNDING
+    tokens = "subwords" if win else "words"
+    run.callback.log(
+        f"tokens: {tokens}, held-out loss {of_words.loss:.4f} with words, {of_subwords.loss:.4f} with subwords, "
+        f"standard error of the difference {error:.4f}"
+    )
+    return win
 
 
 def _fit_best_candidate(data: TrainingData, run: Run) -> FittedMember | None:
