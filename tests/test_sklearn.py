@@ -28,7 +28,7 @@ from gatewise.sklearn import (
 from gatewise.training import Recipe, recipe
 from gatewise.training.fields import fields_of, values_of
 from gatewise.training.pretrain import pretrain
-from gatewise.training.recipes import check_settings
+from gatewise.training.run_recipe import check_settings
 from gatewise.training.train import train
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder

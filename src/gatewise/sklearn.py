@@ -303,7 +303,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             form = matrix.dtype
         elif _has_collections(y):
             labels = convert_labels(y, "multilabel", name="y")
-            classes = labels.target.class_labels
+            classes = labels.target.each.class_labels
             form = "labels"
         else:
             labels, classes = self._one_label(y)
@@ -345,7 +345,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """The labels (n,). With several labels per row: 0 and 1 (n, K), or tuples of labels (n,), as y was."""
         logits = self._logits(X)
-        predicted = np.asarray(self.model_.target.predicted(logits))
+        predicted = np.asarray(self.model_.target.each.predicted(logits))
         if self._form is None:
             return np.asarray(self.classes_[predicted])
         if self._form != "labels":

@@ -53,7 +53,7 @@ def test_the_commands(run: Run, tmp_path: Path, folder: Path, model: gw.Model) -
     assert run("explain", "-m", folder, TEXT, "--html", tmp_path / "one.html").exit_code == 0
     assert "--step must be from 1 to 7" in refused(run, "explain", "-m", folder, TEXT, "--step", 8)
     options = ("--task", "tagging", "--recipe", "fast", "-o", tmp_path / "x")
-    assert "pooling 'none'" in refused(run, "train", train, *options)
+    assert "pooling='none'" in refused(run, "train", train, *options)
     search = ("--search", "units=3,4", "--set", "min_steps=3", "--trials", 1)
     assert "1 complete" in run("tune", train, "--recipe", "tagging", *search).stdout
 

@@ -71,7 +71,7 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
 
 def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences) -> None:
     for options, message in (
-        ({"recipe": "fast"}, "recipe fast: lstm.pooling is mean\\+max; a label per step needs pooling 'none'"),
+        ({"recipe": "fast"}, "recipe fast: tagging needs pooling='none', not 'mean\\+max'"),
         ({"tokenization": "words"}, "needs max_length 0, no other members"),
         ({"ngrams__order": 2}, "needs max_length 0, no other members"),
         ({"max_length": 5}, "needs max_length 0, no other members"),
@@ -81,7 +81,7 @@ def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences) -> None:
         assert_refused(message, gw.train, *sentences, task="tagging", verbose=0, **options)
     texts, message = (
         [" ".join(one) for one in sentences[0]],
-        "only the task tagging, a label per step, has pooling 'none'",
+        "classification needs another pooling than 'none', which is for tagging",
     )
     assert_refused(message, gw.train, texts, ["a", "b"] * 130, recipe="tagging", verbose=0)
 

@@ -9,7 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
-from gatewise.training import fields, plan, recipes, run
+from gatewise.training import fields, plan, run, run_recipe
 from gatewise.training.callback import Callback
 from gatewise.training.plan import TrainingPlan
 from tests.training.texts import made_reviews
@@ -30,7 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return call
 
     monkeypatch.setattr(plan, "checked_seed", counted("seed", fields.checked_seed))
-    monkeypatch.setattr(plan, "recipe_of_run", counted("recipe", recipes.recipe_of_run))
+    monkeypatch.setattr(plan, "recipe_of_run", counted("recipe", run_recipe.recipe_of_run))
     monkeypatch.setattr(plan, "prepare", counted("data", plan.prepare))
     monkeypatch.setattr(run.RunFolder, "of", counted("folder", run.RunFolder.of))
     return counts

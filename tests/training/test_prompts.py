@@ -19,7 +19,8 @@ from gatewise.training import unlabelled
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.prompts import PROMPTS, TOKENS, mine_prompts, prompted_features, prompted_vectors
-from gatewise.training.recipes import match_pretrained, recipe
+from gatewise.training.recipes import recipe
+from gatewise.training.run_recipe import match_pretrained
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import lsa_of, stacked_predictions
 from gatewise.types import Array

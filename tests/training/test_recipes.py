@@ -16,7 +16,8 @@ from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
 from gatewise.training.fields import checked_seed, field_named, fields_of, meanings, values_of
 from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import check_settings, match_pretrained, read_config
+from gatewise.training.recipes import read_config
+from gatewise.training.run_recipe import check_settings, match_pretrained
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from tests.refusals import assert_refused

@@ -16,7 +16,7 @@ from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
 from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import match_pretrained
+from gatewise.training.run_recipe import match_pretrained
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.training.unlabelled import LSA, LSA_L2, fit_lsa, lsa_classifier, lsa_of, stacked_predictions

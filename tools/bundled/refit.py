@@ -183,7 +183,7 @@ def trained(model: Model, short: Sequence[Text], reviews: Sequence[Text]) -> Mod
             rows = np.concatenate([part[at * n : (at + 1) * n] for part, n in ((order, SHORT), (anchors, REVIEWS))])
 
             def loss_of(logits: Array, rows: NDArray[np.int64] = rows) -> BatchLoss:
-                losses, gradient = model.target.loss(weight * logits.astype(np.float64) + others[rows], y[rows])
+                losses, gradient = model.target.each.loss(weight * logits.astype(np.float64) + others[rows], y[rows])
                 share = c[rows] / c[rows].sum()
                 return BatchLoss(float((share * losses).sum()), weight * share * gradient)
 

@@ -308,7 +308,7 @@ class OutputRows:
             if self._suffix in (*JSON_LINES, ".parquet"):
                 return cells
             return self._target.label_separator.join(map(str, cells))
-        return self._target.stored(value) if isinstance(value, float) else value
+        return self._target.each.stored(value) if isinstance(value, float) else value
 
     def _own_cells(self, row: TableRow) -> dict[str, Any]:
         values = dict(row.values)

@@ -157,23 +157,26 @@ def as_lines(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[str]:
     from gatewise.ragged import Ragged
 
     target = model.target
+    row = target.each
 
     def shown(value: Any) -> str:
         if isinstance(value, list):
-            return target.each.label_separator.join(map(shown, value))
-        return printable(value) if isinstance(value, str) else target.value_text(value)
+            return row.label_separator.join(map(shown, value))
+        if isinstance(value, str):
+            return printable(value)
+        return row.value_text(value)
 
     if isinstance(logits, Ragged):
         records = as_json(model, logits, inputs)
-        steps = (row for record in records for row in (*zip(*record.values(), strict=True), ()))
-        return ["\t".join(map(shown, row)) for row in steps]
+        steps = (step for record in records for step in (*zip(*record.values(), strict=True), ()))
+        return ["\t".join(map(shown, step)) for step in steps]
     columns = target.columns(logits, every=False, names=True)
-    rows = zip(*(column.values for column in columns.values()), strict=True)
-    lines = ["\t".join(map(shown, row)) for row in rows]
-    p = target.optional_probabilities(logits)
+    cells = zip(*(column.values for column in columns.values()), strict=True)
+    lines = ["\t".join(map(shown, values)) for values in cells]
+    p = row.optional_probabilities(logits)
     if p is None:
         return lines
-    return [f"{line}\tundecided" if close else line for line, close in zip(lines, target.undecided(p), strict=True)]
+    return [f"{line}\tundecided" if close else line for line, close in zip(lines, row.undecided(p), strict=True)]
 
 
 def as_json(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -189,4 +192,4 @@ def as_json(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[dict[st
             {"steps": model.preprocessor.token_names(item), **{name: column.values[n] for name, column in columns}}
             for n, item in enumerate(inputs)
         ]
-    return target.records(logits)
+    return target.each.records(logits)

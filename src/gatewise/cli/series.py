@@ -65,7 +65,7 @@ def check_series(model: Model, rows: Rows) -> None:
     """
     path = rows.file
     ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
-    unknown = model.target.unknown_names(rows.labels or ()) if ucr else []
+    unknown = model.target.each.unknown_names(rows.labels or ()) if ucr else []
     if unknown:
         raise InputError(
             f"{path}: the first column is the class, but the model has no class {quote(unknown[0], 40)}; if the file "

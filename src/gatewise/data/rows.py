@@ -117,7 +117,7 @@ class Rows:
             raise DataError(str(error)) from None
         if of_texts:
             self._check_classes(found.target, name, one_class)
-        count = found.target.count_text
+        count = found.target.each.count_text
         count = f", {count}" if count else ""
         by = f"{' by' if count else ','} {name}" if of_texts else ""
         source = "; ".join([f"{self.source}{count}{by}", *self.notes])
@@ -129,11 +129,11 @@ class Rows:
         k = len(target.classes)
         if not one_class:
             try:
-                target.check_classes()
+                target.each.check_classes()
             except InputError:
                 only = quote(target.classes[0])
                 raise DataError(f"{self.file}: only {only} in {name}; a classifier needs two classes or more") from None
-        if target.column_classes is None and k > _MAX_CLASSES:
+        if target.each.column_classes is None and k > _MAX_CLASSES:
             raise DataError(f"{self.file}: {name} has {k:,} different labels; is it the right column?")
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:

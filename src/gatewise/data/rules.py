@@ -151,7 +151,7 @@ def label_unlabelled(
     Texts that are among the labelled ones are left out. The classes are those of `data`, on which the rules are
     measured. Raises InputError for a label that is not among them, and if no text is labelled.
     """
-    own, known = data.target.class_labels.tolist(), set[int]()
+    own, known = data.target.each.class_labels.tolist(), set[int]()
 
     def class_of(rule: Rule, label: Any) -> int:
         if label in own:

@@ -88,7 +88,7 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
     rows = ["batch", "read_steps"] if ensemble.lstm.arch.pooling == "none" else ["batch"]
-    if not target.has_probabilities:
+    if not target.each.has_probabilities:
         outputs[graph.rename(logits, "values")] = (np.float32, [*rows, target.outputs])
     else:
         outputs[graph.rename(logits, "logits")] = (np.float32, [*rows, target.outputs])

@@ -104,8 +104,8 @@ def evaluation_report(
     """
     evaluation = target.evaluate(logits, truth, data)
     labels = flat(truth)  # (rows, ...): steps where each has a prediction
-    predicted = target.predicted(flat(logits))
-    scores = target.row_scores(predicted, labels)
+    predicted = target.each.predicted(flat(logits))
+    scores = target.each.row_scores(predicted, labels)
     if isinstance(truth, Ragged):
         scores = np.array([steps.mean() for steps in truth.with_values(scores)])
     return EvaluationReport(
@@ -115,7 +115,7 @@ def evaluation_report(
         tuple(_by_length(scores, np.asarray(lengths, dtype=np.int64), target.row_score_is_share)),
         target.row_score_name,
         "tokens" if isinstance(inputs[0], str) else "steps",
-        target.mistakes_title,
+        target.each.mistakes_title,
         tuple(history),
         best_epoch,
     )
@@ -143,7 +143,7 @@ def _mistakes(
     rows, which are steps where the labels are `Ragged`.
     """
     labels = flat(truth)
-    wrong, size = target.mistakes(logits, predicted, labels)
+    wrong, size = target.each.mistakes(logits, predicted, labels)
     order = np.argsort(-np.abs(size), kind="stable")
     mistakes = []
     for row in order[wrong[order]][:MAX_MISTAKES].tolist():
@@ -155,11 +155,11 @@ def _mistakes(
             Mistake(
                 row=number,
                 excerpt=excerpt_of(inputs[number], step),
-                true=target.text(labels[row]),
-                predicted=target.text(predicted[row]),
+                true=target.each.text(labels[row]),
+                predicted=target.each.text(predicted[row]),
                 step=None if step is None else step + 1,
-                probability=value if target.has_probabilities else None,
-                error=None if target.has_probabilities else value,
+                probability=value if target.each.has_probabilities else None,
+                error=None if target.each.has_probabilities else value,
             )
         )
     return mistakes

@@ -103,7 +103,7 @@ class Example(Displayed):
     def labels(self) -> list[str]:
         """The prediction for each step in words."""
         target = self.ensemble.target
-        return [target.text(one) for one in target.predicted(self.step_logits)]
+        return [target.each.text(one) for one in target.each.predicted(self.step_logits)]
 
     def at_step(self, step: int) -> Example:
         """This example with the prediction of another step to explain, from 0. Raises InputError unless it has one."""
@@ -147,18 +147,18 @@ class Example(Displayed):
     @cached_property
     def probabilities(self) -> Array | None:
         """The probabilities (K,) of the classes or labels; None for numbers."""
-        p = self.ensemble.target.optional_probabilities(self.logits[None])
+        p = self.ensemble.target.each.optional_probabilities(self.logits[None])
         return None if p is None else np.asarray(p[0])
 
     @cached_property
     def predicted(self) -> Array:
         """The prediction, one row of `Target.predicted`: a class index, 0 or 1 by label (K,), or numbers (M,)."""
-        return np.asarray(self.ensemble.target.predicted(self.logits[None])[0])
+        return np.asarray(self.ensemble.target.each.predicted(self.logits[None])[0])
 
     @cached_property
     def score(self) -> TargetScore:
         """The score that is explained: that of the prediction, unless `with_score` chose another."""
-        return self.ensemble.target.score(self.logits)
+        return self.ensemble.target.each.score(self.logits)
 
     def with_score(self, score: TargetScore) -> Example:
         """This example with another score to explain. What the network computed is shared."""

@@ -16,8 +16,8 @@ from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.method import Attribution, Method, Part, attribute
 from gatewise.explain.display import Displayed
 from gatewise.explain.example import Example
-from gatewise.target import Target, TargetScore
-from gatewise.types import Array, Faithfulness
+from gatewise.target import RowTarget, TargetScore
+from gatewise.types import Array, Faithfulness, Task
 
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 UNMEASURED = "The faithfulness of this method to this model has not been measured."
@@ -50,7 +50,8 @@ class Explanation(Displayed, Attribution):
     """How much each step contributed to a prediction: to a logit, or for regression to the predicted number. Scores,
     channels and parts are those of an `Attribution`.
 
-    steps (T): the steps that the network reads; truncated: how many more it cuts away. of: what the model predicts.
+    steps (T): the steps that the network reads; truncated: how many more it cuts away. of: what the row of logits
+    predicts that is explained; task: of the model.
     prediction: in words. predicted: the predicted class (K,), labels (K,) or numbers (M,), see `Target.predicted`.
     probabilities (K,) float64 of the classes, None for regression; calibrated: whether the model card says that they
     are. token_noun: the noun for a step, "word" or "step".
@@ -73,7 +74,8 @@ class Explanation(Displayed, Attribution):
 
     steps: list[str]
     truncated: int
-    of: Target
+    of: RowTarget
+    task: Task
     prediction: str
     predicted: Array
     probabilities: Array | None
@@ -191,7 +193,7 @@ class Explanation(Displayed, Attribution):
             *("method_note", "residual", "adds_up", "truncated", "steps"),
         )
         return {
-            "task": self.of.task,
+            "task": self.task,
             **({} if self.step is None else {"step": self.step, "labels": list(self.labels or ())}),
             **self.of.record(self.predicted, self.probabilities),
             **{name: getattr(self, name) for name in same},
@@ -226,7 +228,8 @@ def explain_example(
     method: a name of `METHODS`, or a Method with other settings. None: `default` where that is a name of `METHODS`,
     else leave-one-out. faithfulness: by method, the model's measured scores. Raises InputError for an unknown method.
     """
-    ensemble, target = example.ensemble, example.ensemble.target
+    ensemble = example.ensemble
+    target = ensemble.target.each
     if method is None:
         method = default if default in METHODS else DEFAULT_METHOD
     chosen = method_named(method) if isinstance(method, str) else method
@@ -252,6 +255,7 @@ def explain_example(
         steps=example.steps,
         truncated=example.truncated,
         of=target,
+        task=ensemble.target.task,
         prediction=target.text(predicted),
         predicted=predicted,
         probabilities=example.probabilities,

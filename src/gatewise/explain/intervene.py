@@ -12,7 +12,7 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.explain.display import Displayed
 from gatewise.explain.example import Example
 from gatewise.members.clamp import Clamp, check_clamp
-from gatewise.target import Target
+from gatewise.target import RowTarget
 from gatewise.text.tokens import composed
 from gatewise.types import Array
 
@@ -30,9 +30,9 @@ class Intervention(Displayed):
     clamps: tuple[Clamp, ...] = ()
 
     @property
-    def of(self) -> Target:
-        """What the model predicts."""
-        return self.before.ensemble.target
+    def of(self) -> RowTarget:
+        """What the row of logits predicts that is explained."""
+        return self.before.ensemble.target.each
 
     def probabilities(self) -> tuple[Array | None, Array | None]:
         """(K,) before and after; None for numbers."""
@@ -57,9 +57,9 @@ class Intervention(Displayed):
         name = " and ".join(member.noun for member, _ in ensemble.others)
         if self.before.steps == self.after.steps and before == after:
             kept = f"does not change: they depend on the {ensemble.token_noun}s only"
-            return f"The part of the {name} in the {ensemble.target.score_noun}, {self.of.score_text(before)}, {kept}."
+            return f"The part of the {name} in the {self.of.score_noun}, {self.of.score_text(before)}, {kept}."
         both = f"{self.of.score_text(before)} before and {self.of.score_text(after)} after"
-        return f"The part of the {name} in the {ensemble.target.score_noun} is {both}."
+        return f"The part of the {name} in the {self.of.score_noun} is {both}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

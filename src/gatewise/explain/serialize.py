@@ -51,7 +51,7 @@ def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Jso
     probabilities are. step, steps: of a tagger, the explained step, and the predictions of all steps in words; else
     null.
     """
-    of = one.of if isinstance(one, Explanation) else one.ensemble.target
+    of = one.of if isinstance(one, Explanation) else one.ensemble.target.each
     predicted = one.predicted
     score = one.score
     probabilities = one.probabilities
@@ -85,7 +85,7 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     )  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
     of, score = example.ensemble.target, example.score
-    p = of.optional_probabilities(logits)
+    p = of.each.optional_probabilities(logits)
     probability = None if p is None else _list(p[:, score.target])
     return {"stride": stride, "probability": probability, "score": _list(score(logits))}
 
@@ -239,7 +239,7 @@ def side_json(explanation: Explanation, example: Example | None = None) -> Json:
         "prediction": prediction_json(one),
         "attribution": attribution,
         "members": [{"name": part.name, "weight": part.weight} for part in one.parts],
-        "model": {"labels": list(one.of.classes), "task": one.of.each.task, "inputs": inputs},
+        "model": {"labels": list(one.of.classes), "task": one.of.task, "inputs": inputs},
     }
     if example is not None:
         _ = example.prefix_logits  # computed here, they are shared by both examples

@@ -240,7 +240,7 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
         reliable += (
             f" All figures are rough estimates: {metadata.n_train} rows train and {metadata.n_validation} validate."
         )
-    if target.has_probabilities:
+    if target.each.has_probabilities:
         calibrated = "are calibrated on the data named above only"
         if not metadata.calibrated:
             why = escape_markdown(metadata.uncalibrated_reason)
@@ -260,7 +260,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _weights_note(ensemble: Ensemble) -> str:
     shift = ", ".join(f"{one:+.2f}" for one in ensemble.shift[:8]) + (", ..." if len(ensemble.shift) > 8 else "")
-    noun = ensemble.target.score_noun
+    noun = ensemble.target.each.score_noun
     shifted = f" Shift: {shift}." if ensemble.shift.any() else ""
     without = "" if ensemble.lstm_weight else " The LSTM has weight 0: it does not change a prediction."
     return f"The {noun} is the sum of the members' {noun}s times their weights, plus the shift.{shifted}{without}"
@@ -324,7 +324,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target, steps: str) -> list[s
     edited = f"the method ranks highest are {target.edit_verb}"
     only = "the drop"
     number = "{:.3f}"
-    if not target.has_probabilities:
+    if not target.each.has_probabilities:
         only = "by how much"
         number = "{:.4g}"
     rows = []
@@ -335,7 +335,7 @@ def _faithfulness(metadata: ModelMetadata, target: Target, steps: str) -> list[s
     return [
         *("## Faithfulness of the attributions", ""),
         *_table(["method", "n", "comprehensiveness", "sufficiency"], rows),
-        f"Measured on validation sequences. Comprehensiveness: {target.drop_text}",
+        f"Measured on validation sequences. Comprehensiveness: {target.each.drop_text}",
         f"{steps} that {edited} (higher is better). Sufficiency: {only} when only those",
         f"{steps} are kept (lower is better). See docs/explain.md.",
         "",

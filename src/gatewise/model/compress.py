@@ -124,7 +124,9 @@ def _measure(before: Model, after: Model, data: Labelled) -> tuple[dict[str, Any
     found: dict[str, Any] = {"data": data.source, "n": one.n}
     if isinstance(two, RegressionEvaluation):
         return found | {"rmse_before": one.loss**0.5, "rmse_after": two.loss**0.5}, two
-    predicted = [model.target.predicted(model.logits(data.inputs)).reshape(len(data), -1) for model in (before, after)]
+    predicted = [
+        model.target.each.predicted(model.logits(data.inputs)).reshape(len(data), -1) for model in (before, after)
+    ]
     for name in ("accuracy", "calibration_error"):
         found |= {f"{name}_before": getattr(one, name), f"{name}_after": getattr(two, name)}
     return found | {"agreement": float(np.mean((predicted[0] == predicted[1]).all(axis=1)))}, two

@@ -20,7 +20,7 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
     target.check_data(data.target)
     strata = data.target.strata(data.labels)
     # One class after the other; inputs without a class of their own come in the order of the permutation.
-    by_class = data.target.column_classes is None and not data.target.per_step
+    by_class = data.target.each.column_classes is None and not data.target.per_step
     turns: Counter[int] = Counter()
     order: list[tuple[int, int]] = []
     for row in np.random.default_rng(0).permutation(len(data)).tolist():

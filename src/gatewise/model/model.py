@@ -193,7 +193,7 @@ class Model(Predictor):
         example = example if step is None else example.at_step(step)
         if target is not None or against is not None:
             places = (None if name is None else self.target.index(name) for name in (target, against))
-            example = example.with_score(self.target.score(example.logits, *places))
+            example = example.with_score(self.target.each.score(example.logits, *places))
         return explain_example(example, method, m.faithfulness, m.attribution_method, calibrated)
 
     def intervene(

@@ -36,7 +36,7 @@ class Predictor:
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
-        self.ensemble.target.check_classes()
+        self.ensemble.target.each.check_classes()
         own, lstm = self.preprocessor, self.ensemble.lstm
         lstm.check(own.inputs)
         if isinstance(own, TextPreprocessor) and own.steps is not None and not own.steps.masked:
@@ -74,7 +74,7 @@ class Predictor:
         """The classes (K,) in the labels' own type, in the order of the columns of `predict_proba`. For regression the
         names of the M numbers.
         """
-        return self.target.class_labels
+        return self.target.each.class_labels
 
     @property
     def channels(self) -> int:
@@ -228,7 +228,7 @@ class Predictor:
             rows,
             labels,
             task=task,
-            classes=self.target.column_classes,
+            classes=self.target.each.column_classes,
             layout=layout,
         )
 

@@ -46,7 +46,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     runs nothing; every name is escaped.
     """
     arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
-    rows = [(target.classes_noun, _listed(target.classes, 50))]
+    rows = [(target.each.classes_noun, _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
     rows.append(("weights", str(ensemble)))
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]

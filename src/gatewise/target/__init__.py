@@ -11,6 +11,7 @@ from gatewise.target.base import (
     EXPLANATION as EXPLANATION,
     Column as Column,
     Logits as Logits,
+    RowTarget as RowTarget,
     Target as Target,
     check_logits as check_logits,
 )
@@ -22,9 +23,17 @@ from gatewise.target.steps import StepTarget as StepTarget
 from gatewise.target.words import SPACED_WORD as SPACED_WORD, join_words as join_words, words_of as words_of
 from gatewise.types import LabelType, Task
 
-_OF_ROWS: dict[str, type[Target]] = {
+_OF_ROWS: dict[str, type[RowTarget]] = {
     target.task: target for target in (ClassificationTarget, MultilabelTarget, RegressionTarget)
 }
+_CLASSES: dict[str, type[Target]] = {**_OF_ROWS, "tagging": StepTarget}
+
+
+def target_class(task: Task) -> type[Target]:
+    """The class of the targets of a task. Raises InputError for an unknown one."""
+    if task not in _CLASSES:
+        raise InputError(f"task must be one of {', '.join(get_args(Task))}, not {quote(task)}")
+    return _CLASSES[task]
 
 
 def target_of(
@@ -35,16 +44,13 @@ def target_of(
     *,
     per_step: bool = False,
 ) -> Target:
-    """The target of a task; see `Target`. "tagging" is a class per step; per_step: the same for another task. Raises
-    InputError.
-    """
-    if task not in get_args(Task):
-        raise InputError(f"task must be one of {', '.join(get_args(Task))}, not {quote(task)}")
-    values = tuple(classes), label_type, tuple(thresholds)
-    if task == "tagging":
-        return StepTarget(*values)
-    of_row = _OF_ROWS[task]
-    return StepTarget(*values, of=of_row) if per_step else of_row(*values)
+    """The target of a task; see `Target`. per_step: a prediction of that task for each step. Raises InputError."""
+    target = target_class(task)
+    names = tuple(classes)
+    limits = tuple(thresholds)
+    if per_step and task in _OF_ROWS:
+        return StepTarget(names, label_type, limits, of=_OF_ROWS[task])
+    return target(names, label_type, limits)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 from gatewise.losses import CROSS_ENTROPY, Loss, log_probabilities
-from gatewise.target.base import Chosen, Column, Target, TargetOf, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Column, RowTarget, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.names import check_array, class_places
+from gatewise.target.row import Chosen
 from gatewise.target.score import MeasuredValue, TargetScore
 from gatewise.target.thresholds import POWERS, Threshold, best_threshold, check_f1, macro_f1
 from gatewise.types import Array, Task
@@ -24,7 +25,7 @@ _DOUBT = 0.05 + 1e-9  # of a probability, from the threshold: closer ones decide
 _SMALLEST = 1e-300  # of a threshold, whose logarithm is taken
 
 
-class ClassificationTarget(TargetOf[Array]):
+class ClassificationTarget(RowTarget):
     """One class per row. With two classes there is one logit, that of classes[1]."""
 
     task: ClassVar[Task] = "classification"
@@ -269,7 +270,7 @@ class ClassificationTarget(TargetOf[Array]):
         return Evaluation.of(log_probabilities(logits), truth, self.classes, data, self.predicted(logits))
 
 
-def labelled_records(target: Target, name: str, probabilities: Array) -> list[dict[str, Any]]:
+def labelled_records(target: RowTarget, name: str, probabilities: Array) -> list[dict[str, Any]]:
     """The decision for each row, as `name`, and its probabilities by class."""
     decided = target.named(target.decide(probabilities))
     return [
@@ -278,7 +279,7 @@ def labelled_records(target: Target, name: str, probabilities: Array) -> list[di
     ]
 
 
-def class_columns(target: Target, probabilities: Array) -> dict[str, Column]:
+def class_columns(target: RowTarget, probabilities: Array) -> dict[str, Column]:
     """A column of probabilities per class."""
     return {
         f"probability_{name}": Column(probabilities[:, k].tolist(), "float") for k, name in enumerate(target.classes)

@@ -11,19 +11,10 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
-from gatewise.target.base import (
-    Chosen,
-    Column,
-    Rivals,
-    Target,
-    TargetOf,
-    Tensor,
-    check_logits,
-    check_rows,
-    float_tensor,
-)
+from gatewise.target.base import Column, Rivals, RowTarget, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.classification import class_columns, labelled_records
 from gatewise.target.names import check_array, class_places
+from gatewise.target.row import Chosen
 from gatewise.target.score import MeasuredValue, TargetScore
 from gatewise.target.thresholds import Threshold, best_threshold, check_f1
 from gatewise.types import Array, Task
@@ -32,7 +23,7 @@ if TYPE_CHECKING:
     from gatewise.metrics import Bin, MultilabelEvaluation
 
 
-class MultilabelTarget(TargetOf[Array]):
+class MultilabelTarget(RowTarget):
     """For each of K labels whether it is there, by a logit of its own."""
 
     task: ClassVar[Task] = "multilabel"
@@ -211,6 +202,6 @@ class MultilabelTarget(TargetOf[Array]):
         return MultilabelEvaluation.of(logits, self.predicted(logits), truth, self.classes, data)
 
 
-def no_comparison(target: Target) -> InputError:
+def no_comparison(target: RowTarget) -> InputError:
     """The error for a class to compare with where there is no one class."""
     return InputError(f"a contribution against a class is for classification; the model's task is {target.task}")

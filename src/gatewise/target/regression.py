@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, number_text
 from gatewise.losses import SQUARED_ERROR, Loss
-from gatewise.target.base import Column, TargetOf, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Column, RowTarget, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.multilabel import no_comparison
 from gatewise.target.names import check_array
 from gatewise.target.score import MeasuredValue, TargetScore
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _QUANTILES = 10  # strata of a number, where there are at least ten rows for each
 
 
-class RegressionTarget(TargetOf[Array]):
+class RegressionTarget(RowTarget):
     """M numbers per row, which the network outputs in their own unit; `classes` are their names."""
 
     task: ClassVar[Task] = "regression"

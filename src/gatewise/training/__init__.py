@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from gatewise.training.pretrain_recipes import pretrain_recipe as pretrain_recipe
     from gatewise.training.processes import process_group as process_group
     from gatewise.training.recipes import RECIPES as RECIPES, Recipe as Recipe
-    from gatewise.training.recipes import default_recipe as default_recipe, recipe as recipe
+    from gatewise.training.recipes import recipe as recipe
+    from gatewise.training.run_recipe import default_recipe as default_recipe
     from gatewise.training.run import Interrupted as Interrupted
 
 _HOME = {
     "callback": "Callback EpochLog RunInfo StepLog",
     "pretrain_recipes": "PretrainRecipe SIZES pretrain_recipe",
     "processes": "process_group",
-    "recipes": "RECIPES Recipe default_recipe recipe",
+    "recipes": "RECIPES Recipe recipe",
     "run": "Interrupted",
+    "run_recipe": "default_recipe",
 }
 __all__ = sorted(" ".join(_HOME.values()).split())
 

@@ -48,7 +48,7 @@ def calibration_report(
         return None
     folds = np.repeat(_folds(groups), rows_per_input(labels))
     before = plain_sum(members, targets, mean=options.get("mean", False))
-    after = stack_out_of_fold(members, targets, folds, loss=target.loss, **options)
+    after = stack_out_of_fold(members, targets, folds, loss=target.each.loss, **options)
     how = (
         "each fifth with weights and a shift that are fitted to the other fifths; before: the plain sum of the members"
     )
@@ -62,8 +62,8 @@ def report_of(
     seen, and their labels. method, data: for the report.
     """
     truth = flat(labels)  # with a label per step (N, ...)
-    error_before, _ = target.reliability(before, truth)
-    error_after, bins = target.reliability(after, truth)
+    error_before, _ = target.each.reliability(before, truth)
+    error_after, bins = target.each.reliability(after, truth)
     chance = chance_calibration_error(bins)
     losses = _loss(target, before, truth), _loss(target, after, truth)
     why = uncalibrated_reason(error_before, error_after, chance, len(after))
@@ -90,5 +90,5 @@ def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _loss(target: Target, logits: Array, truth: Array) -> float:
     """The mean loss of logits (n, outputs) against labels, each with the same weight."""
-    losses, _ = target.loss(logits.astype(np.float64), target.encode(truth))
+    losses, _ = target.each.loss(logits.astype(np.float64), target.each.encode(truth))
     return float(losses.mean())

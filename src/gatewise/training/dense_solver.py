@@ -251,7 +251,7 @@ class RidgeTargets:
         self.rows = rows
         self.targets = data.targets(rows)
         self.scaling = data.target_scaling
-        self.target_loss = data.target.loss
+        self.target_loss = data.target.each.loss
         self.folds = folds
         self.held = np.concatenate(folds)
         self.y = self.targets

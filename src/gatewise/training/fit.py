@@ -48,11 +48,11 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     targets = data.targets(rows)
     options: dict[str, Any] = {
         # Members that predict the same, each alone: numbers, or the soft labels of a teacher.
-        "mean": data.target.loss.has_unit or data.soft_targets is not None,
+        "mean": data.target.each.loss.has_unit or data.soft_targets is not None,
         "sample_weight": data.sample_weight(rows),
         "train_targets": data.targets(data.train),
     }
-    loss = data.target.loss
+    loss = data.target.each.loss
     found = stack(members, targets, loss=loss, scaling=data.target_scaling, calibrate=calibrates, **options)
     model = replace(model, ensemble=found.ensemble(members, model.target))
     if not calibrates:
@@ -62,7 +62,7 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     after = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
     model = model.with_evaluation(after)
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
-    if not model.target.has_probabilities:
+    if not model.target.each.has_probabilities:
         return model, found
     report = calibration_report(
         members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options

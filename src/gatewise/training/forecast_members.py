@@ -23,8 +23,9 @@ from gatewise.target import RegressionTarget
 from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
-from gatewise.training.recipes import Recipe, check_settings
+from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
+from gatewise.training.run_recipe import check_settings
 from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.types import Array
 

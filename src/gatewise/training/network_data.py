@@ -98,7 +98,7 @@ class NetworkData:
         if self.soft_targets is not None:
             assert isinstance(self.target, ClassificationTarget)
             return self.target.of_probabilities(self.soft_targets[rows])
-        y = self.target.encode(flat(self.labels[rows]))
+        y = self.target.each.encode(flat(self.labels[rows]))
         if self.target_scaling is None:
             return y
         return self.target_scaling.transform(y)

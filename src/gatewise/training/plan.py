@@ -29,8 +29,9 @@ from gatewise.training.fit import fit_model, measure, shared_model, teach
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import choose_tokenization
 from gatewise.training.processes import current
-from gatewise.training.recipes import Available, Recipe, match_pretrained, recipe_of_run
+from gatewise.training.recipes import Recipe
 from gatewise.training.run import RunFolder
+from gatewise.training.run_recipe import Available, match_pretrained, recipe_of_run
 from gatewise.training.stack import Threshold
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
 from gatewise.types import ColumnNames, RuleReport, Task
@@ -95,7 +96,7 @@ class TrainingPlan:
         data that do not fit the options.
         """
         if self.threshold is not None:
-            labelled.target.check_threshold(self.threshold)
+            labelled.target.each.check_threshold(self.threshold)
         available: Available = {
             "unlabelled": unlabelled is not None,
             "rules": rules is not None,
@@ -281,7 +282,7 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
             labels,
             "the validation set given",
             task=data.task,
-            classes=data.target.column_classes,
+            classes=data.target.each.column_classes,
             layout=layout,
             columns=columns,
         )

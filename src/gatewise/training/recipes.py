@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import for_training
@@ -28,7 +28,6 @@ from gatewise.training.fields import (
     check_values,
     fields_of,
     named_values,
-    values_of,
     with_values,
 )
 from gatewise.training.recipe_fields import (
@@ -45,22 +44,14 @@ from gatewise.training.recipe_fields import (
     Tokenization,
     Truncation,
 )
-from gatewise.types import Gate, Task
+from gatewise.types import Gate
 
 if TYPE_CHECKING:
-    from gatewise.data.labelled import Labelled
     from gatewise.kernels.interface import Kernel
-    from gatewise.training.pretrained import Pretrained
 
-FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
-FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
-MANY_CLASSES, SMALL_CLASS = 20, 20  # classes, and their rows on average, below which they are small
+MANY_CLASSES = 20
+SMALL_CLASS = 20  # rows per class on average, below which classes are small
 RARE_WORDS = 150  # rows per class on average, below which words of one row tell classes apart
-# Groups and fields that a run on series does not read: it has no tokens, no embeddings and no pads.
-_OF_TEXTS = (
-    "text ngrams unlabelled lstm.embedding_dim lstm.padding lstm.dropout_word lstm.dropout_embedding "
-    "optimisation.embedding_lr_scale"
-)
 
 
 @dataclass(frozen=True)
@@ -335,168 +326,8 @@ def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple
         raise InputError(f"{file}: {error}") from None
 
 
-class Available(TypedDict, total=False):
-    """What a run has besides its labelled data: unlabelled texts, rules that label them, a validation set of its own,
-    and groups of rows.
-    """
-
-    unlabelled: bool
-    rules: bool
-    validation: bool
-    groups: bool
-
-
-def default_recipe(
-    rows: int,
-    pretrained: bool,
-    kind: Literal["text", "series"] = "text",
-    task: Task | None = None,
-    *,
-    frozen_rows: int = 0,
-    classes: int = 0,
-) -> str:
-    """The default recipe for `rows` labelled rows of this kind, task and number of classes, with or without a
-    pretrained model. frozen_rows: below which its layers stay.
-    """
-    if task == "tagging":
-        return "tagging"
-    if kind == "series":
-        return "series"
-    if not pretrained:
-        return "many-classes" if task == "classification" and has_small_classes(classes, rows) else "fast"
-    if rows < frozen_rows:
-        return "frozen"
-    return "finetune" if rows >= FEW_ROWS else "few-shot"
-
-
 def has_small_classes(classes: int, rows: int, least: int = SMALL_CLASS) -> bool:
     """Whether there are many classes with fewer than `least` rows on average. What a network, or a ratio of counts,
     learns of the smallest is chance, and a word of a single row is a good part of what is known of them.
     """
     return classes >= MANY_CLASSES and rows < least * classes
-
-
-def recipe_of_run(
-    name: str | Recipe | None,
-    changes: Mapping[str, Any],
-    data: Labelled | None,
-    kind: Literal["text", "series"] | None = None,
-    task: Task | None = None,
-    *,
-    pretrained: Pretrained | None = None,
-    **available: Unpack[Available],
-) -> Recipe:
-    """The recipe, by default the one for the data, with fields changed. kind, task: before the data are read, if they
-    are known. Raises InputError as `recipe` and `check_settings`.
-    """
-    rows = 0
-    classes = 0
-    if data is not None:
-        rows = len(data)
-        classes = len(data.classes)
-        kind = data.kind
-        task = data.target.task
-    # Changed fields and unlabelled texts are for layers that are trained.
-    frozen_rows = 0
-    if pretrained is not None and pretrained.has_lstm and not changes and not available.get("unlabelled"):
-        frozen_rows = FEW_ROWS if pretrained.model is None else FROZEN_ROWS
-    default = default_recipe(
-        rows, pretrained is not None, kind or "text", task, frozen_rows=frozen_rows, classes=classes
-    )
-    if name == "lstm" and kind == "series":
-        name = replace(RECIPES["series"], name="lstm", convolutions=ConvolutionsRecipe())
-    chosen = recipe(name or default, **changes)
-    check_settings(chosen, kind, task, pretrained=pretrained, **available)
-    # A training gives recipe `frozen` the bundled model.
-    if chosen.frozen and chosen.name != "frozen" and pretrained is None:
-        raise InputError("optimisation.epochs must be at least 1 without a pretrained model, whose layers would stay")
-    return chosen
-
-
-def check_settings(
-    recipe: Recipe,
-    kind: Literal["text", "series"] | None,
-    task: Task | None = None,
-    *,
-    pretrained: Pretrained | None = None,
-    unlabelled: bool = False,
-    rules: bool = False,
-    validation: bool = False,
-    groups: bool = False,
-) -> None:
-    """Raise InputError for a changed field of a group that a run would not read, and for groups of rows that cut
-    nothing. kind, task: of the data, None before it is read; unlabelled, rules, validation, groups: see `Available`.
-    """
-    if kind == "text" and recipe.name in ("series", "forecast"):
-        raise InputError(f"recipe {recipe.name} is for series, and these are texts")
-    if task is not None and (task == "tagging") != (recipe.lstm.pooling == "none"):
-        needed = "a label per step needs" if task == "tagging" else "only the task tagging, a label per step, has"
-        raise InputError(f"recipe {recipe.name}: lstm.pooling is {recipe.lstm.pooling}; {needed} pooling 'none'")
-    if task == "tagging":
-        settings = recipe.lstm.max_length, recipe.ngrams.order, recipe.convolutions.features, recipe.validation.folds
-        if any(settings) or (kind == "text" and recipe.text.tokenization != "spaces"):
-            needed = "max_length 0, no other members than the LSTM, no folds, and for texts tokenization 'spaces'"
-            raise InputError(f"recipe {recipe.name}: a label per step needs {needed}")
-    split = recipe.validation.split
-    if groups and validation and kind == "text":
-        raise InputError("groups has no effect with validation: pass one of them")
-    if groups and (split == "row" or (split == "time" and kind == "text")):
-        raise InputError(f"groups are for a split by group, and this one is by {split}")
-    if rules and not unlabelled:
-        raise InputError("rules label unlabelled texts, and there are none")
-    if unlabelled and not recipe.uses_unlabelled and not rules:
-        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
-        raise InputError(f"recipe {recipe.name} does not use unlabelled texts; {others} do, with rules all do")
-    if unlabelled and (kind == "series" or task not in (None, "classification")):
-        what = "series" if kind == "series" else task
-        raise InputError(f"only classifiers of texts learn from unlabelled texts, not {what}")
-    if recipe.ngrams.scaling == "tfidf" and recipe.ngrams.order:
-        if task not in (None, "classification"):
-            raise InputError(f"ngrams.scaling 'tfidf' is for classification, not for {task}")
-        model = None if pretrained is None or task is None else pretrained.classifier(task)
-        if unlabelled or (model is not None and model.ensemble.get("ngrams") is not None):
-            raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
-    if recipe.frozen and (kind == "series" or task == "tagging"):
-        of = "one label per text, and these are series" if kind == "series" else "one label per text, not per step"
-        raise InputError(f"optimisation.epochs 0 keeps the layers of a pretrained model for {of}")
-    cut = "validation.fraction validation.split validation.folds"
-    unread = [  # these groups and fields where the first value is true
-        (kind == "series", _OF_TEXTS, "is for texts, and these are series"),
-        (kind == "text", "series convolutions validation.folds", "is for series, and these are texts"),
-        (not unlabelled, "unlabelled", "is for unlabelled texts, and there are none"),
-        (not recipe.ngrams.order, "ngrams", "is for the n-gram model, and ngrams.order is 0"),
-        (validation, cut, "has no effect with validation: pass one of them"),
-    ]
-    named = values_of(RECIPES.get(recipe.name, recipe))
-    for name, value in values_of(recipe).items():
-        for nothing_reads, readers, why in unread:
-            # A value that turns something off needs no reader.
-            if (
-                nothing_reads
-                and value
-                and value != named[name]
-                and {name, name.partition(".")[0]} & set(readers.split())
-            ):
-                raise InputError(f"{name} {why}")
-
-
-def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
-    """The recipe with the fields of the pretrained network. Raises InputError where it asks for a network that cannot
-    start from the model.
-    """
-    if recipe.frozen and not pretrained.has_lstm:
-        raise InputError(f"the pretrained model has embeddings only, and recipe {recipe.name} trains no LSTM")
-    named, values = RECIPES.get(recipe.name), values_of(recipe)
-    for name in ("lstm.units", "lstm.layers", "lstm.bidirectional", "lstm.pooling"):
-        own = pretrained.model is not None and name not in pretrained.fixed
-        if own and named is not None and values[name] != values_of(named)[name]:
-            raise InputError(f"{name} cannot be changed: the network takes the layers of the pretrained model")
-    for name, there in pretrained.fixed.items():
-        tagging = name in ("lstm.pooling", "text.tokenization") and {"none", "spaces"} & {values[name], there}
-        unchanged = name == "text.vocab_size" if named is None else values[name] == values_of(named)[name]
-        if values[name] != there and (tagging or not (unchanged and name in pretrained.free)):
-            raise InputError(
-                f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
-                f"{name} {values[name]}"
-            )
-    return with_values(recipe, pretrained.fixed)

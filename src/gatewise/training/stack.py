@@ -249,18 +249,18 @@ def choose_thresholds(
     held-out logits are known. For more classes it is the macro F1.
     """
     target = data.target
-    if not target.has_probabilities:
+    if not target.each.has_probabilities:
         return None
     if threshold is None:
-        costs = None if data.class_weights is None else target.cost_thresholds(data.class_weights)
-        if target.chooses_by_cost and costs is None:
+        costs = None if data.class_weights is None else target.each.cost_thresholds(data.class_weights)
+        if target.each.chooses_by_cost and costs is None:
             return None
         if costs is not None and not data.balanced:
             return costs, "with its thresholds"
     elif not isinstance(threshold, str):
-        return target.given_thresholds(threshold), "with its thresholds"
+        return target.each.given_thresholds(threshold), "with its thresholds"
     rows, logits = data.validation, found.held_out
-    if found.held_out_train is not None and target.chooses_by_cost and target.threshold_count == 1:
+    if found.held_out_train is not None and target.each.chooses_by_cost and target.each.threshold_count == 1:
         rows = np.concatenate([rows, data.train])
         logits = np.concatenate([logits, found.held_out_train])
     labels = flat(data.labels[rows])
@@ -268,6 +268,6 @@ def choose_thresholds(
     weight = np.ones(len(labels)) if sample_weight is None else sample_weight
     trained = target.class_counts(data.labels[data.train])
     assert trained is not None
-    chosen = target.f1_thresholds(target.probabilities(logits), labels, weight, trained, data.class_weights)
+    chosen = target.each.f1_thresholds(target.probabilities(logits), labels, weight, trained, data.class_weights)
     callback.log(chosen.line)
     return chosen.thresholds, "used to choose the thresholds"

@@ -82,7 +82,7 @@ class SupervisedLoop(Loop[LabelledBatch]):
         self.steps = epochs * self.steps_per_epoch
         self.grad_clip = settings.grad_clip
         self.patience = recipe.validation.patience
-        self.has_accuracy = training_data.target.has_probabilities
+        self.has_accuracy = training_data.target.each.has_probabilities
         self.best = network.state()
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self._epoch = -1
@@ -265,7 +265,7 @@ def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[
     """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `Target.loss`. The weights
     are (n, 1), of multi-label rows with class weights (n, K).
     """
-    losses, gradient = data.target.loss(logits.astype(np.float64), data.targets(rows))
+    losses, gradient = data.target.each.loss(logits.astype(np.float64), data.targets(rows))
     if data.weights is None:
         weight = np.ones(len(losses))
     else:
@@ -281,7 +281,7 @@ def mean_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> Batc
 
 def correct_rows(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> int:
     """How many rows, or steps, are predicted correctly, in all their labels; 0 for numbers."""
-    correct = data.target.correct(logits, flat(data.labels[rows]))
+    correct = data.target.each.correct(logits, flat(data.labels[rows]))
     if correct is None:
         return 0
     return int(correct.sum())

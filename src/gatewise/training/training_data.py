@@ -80,7 +80,7 @@ class TrainingData(NetworkData):
         """What class weights add to the logits (outputs,), to subtract after a fit; None without."""
         if self.class_weights is None:
             return None
-        return self.target.logit_shift(self.class_weights)
+        return self.target.each.logit_shift(self.class_weights)
 
     @property
     def fitted_rows(self) -> NDArray[np.int64]:
@@ -132,7 +132,7 @@ def prepare(
     # Of labels per step or per row several are not told by one input.
     if data.labels.ndim == 1 and (problem := single_classes(data.inputs, flat(data.labels), data.classes)):
         raise InputError(f"{data.source}: {problem}")
-    if data.target.column_classes is None and len(data.classes) < 2:
+    if data.target.each.column_classes is None and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
     groups = data.groups
     if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
@@ -179,7 +179,7 @@ def prepare(
     of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
     weights = row_weights(every, trained, of_classes)
     scaling = None
-    if data.target.loss.has_unit:
+    if data.target.each.loss.has_unit:
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
     if data.kind == "series":
         lengths = [len(s) for s in encoded["sequences"]]
@@ -326,7 +326,7 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
     weights = np.ones(len(data.classes))
-    own = data.target.class_labels.tolist()
+    own = data.target.each.class_labels.tolist()
     for label, weight in class_weight.items():
         if label not in own and str(label) not in data.classes:
             raise InputError(f"class_weight: the data has no class {quote(str(label))}")

@@ -39,10 +39,11 @@ class CellDecomposition(Method):
 
     def note(self, ensemble: Ensemble) -> str:
         memory = "the top layer's memory" if len(ensemble.lstm.arch.layers) > 1 else "the memory"
+        noun = ensemble.target.each.score_noun
         return (
-            f"The part of the {ensemble.target.score_noun} that comes from what this {ensemble.token_noun} wrote into "
+            f"The part of the {noun} that comes from what this {ensemble.token_noun} wrote into "
             f"{memory} and later forget gates did not erase; with the base value the scores add up to the "
-            f"{ensemble.target.score_noun}, and they describe the memory, not a cause."
+            f"{noun}, and they describe the memory, not a cause."
         )
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:

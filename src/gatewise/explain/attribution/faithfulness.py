@@ -72,7 +72,7 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
     scores = [attribution.scores for batch in batches for attribution in attribute(method, batch)]
     logits = np.stack([example.logits for example in examples])  # (n, outputs)
     empty = examples[0].sequence[:0]
-    value = ensemble.target.measured_value(logits, lambda: ensemble.logits([empty]))
+    value = ensemble.target.each.measured_value(logits, lambda: ensemble.logits([empty]))
     steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))  # that are explained
     edited = _logits(ensemble, _edited(examples, scores, value.score_sign), steps)  # (n 5 2, outputs)
     before = value.of(ensemble.target.values(logits))  # (n,)

@@ -74,7 +74,7 @@ class IntegratedGradients(Method):
         return baselines_of(net).texts[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
-        noun, binary = ensemble.target.score_noun, ensemble.lstm.arch.gate == "binary"
+        noun, binary = ensemble.target.each.score_noun, ensemble.lstm.arch.gate == "binary"
         through = ", by the straight-through gradient of its binary gates" if binary else ""
         return (
             f"The {noun}'s gradient with respect to the {ensemble.token_noun}, averaged over {self.points} or more "

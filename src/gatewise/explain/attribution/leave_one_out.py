@@ -27,7 +27,7 @@ class LeaveOneOut(Method):
 
     def note(self, ensemble: Ensemble) -> str:
         return (
-            f"The fall of the {ensemble.target.score_noun} when this {ensemble.token_noun} alone is "
+            f"The fall of the {ensemble.target.each.score_noun} when this {ensemble.token_noun} alone is "
             f"{edit_of(ensemble).verb(ensemble)} and the rest is predicted again; the scores need not add up, and they "
             "describe single edits, not a cause."
         )

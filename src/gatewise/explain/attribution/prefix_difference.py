@@ -35,7 +35,7 @@ class PrefixDifference(Method):
             how = ", each prefix after the pads of the whole text"
         elif arch.pooling == "none":
             how = " by a direction of the top layer, on its way to the explained one"
-        noun = ensemble.target.score_noun
+        noun = ensemble.target.each.score_noun
         return (
             f"The change of the {noun} when the {ensemble.token_noun} is read{how}; with the base value the scores "
             f"add up to the {noun}, and they describe the order of reading, not a cause."

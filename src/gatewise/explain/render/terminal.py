@@ -146,8 +146,8 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     where = f"unit {unit} (of 0 to {example.lstm.arch.top.size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    effect = f"{'largest ' * largest}effect on the {example.ensemble.target.score_noun}, "
-    effect += f"{of.score_text(float(contributions.sum()))}, the sum of its contributions"
+    effect = f"{'largest ' * largest}effect on the {example.ensemble.target.each.score_noun}, "
+    effect += f"{of.each.score_text(float(contributions.sum()))}, the sum of its contributions"
     if of_all is None:
         effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
@@ -160,7 +160,7 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         previous = t
         step = [Text(printable(example.steps[t], _LONGEST))]
         values = [f"{getattr(gates, name)[t, column]:{'.3f' if name in 'ifo' else '+.3f'}}" for name in "ifgoch"]
-        table.add_row(*[f"{t + 1}"] * word, *step, *values, of.score_text(contributions[t]))
+        table.add_row(*[f"{t + 1}"] * word, *step, *values, of.each.score_text(contributions[t]))
     return Group(Text.assemble((where, _BOLD), text), table)
 
 

@@ -71,5 +71,5 @@ def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
         logits = model.logits(inputs, outside=model.outside())  # a row of the validation set needs no warning
     except InputError:
         return nothing
-    rows = zip(target.predicted(logits), target.probabilities(logits), strict=True)
-    return [target.decision_text(one, p) for one, p in rows]
+    rows = zip(target.each.predicted(logits), target.probabilities(logits), strict=True)
+    return [target.each.decision_text(one, p) for one, p in rows]

@@ -219,7 +219,7 @@ class View:
             with _refused(field):
                 places.append(None if name is None else self.model.target.index(name))
         with _refused("against"):
-            score: TargetScore = self.model.target.score(example.logits, *places)
+            score: TargetScore = self.model.target.each.score(example.logits, *places)
         return example.with_score(score)
 
     def _check(self, field: str, clamp: Clamp, steps: int) -> None:

@@ -63,7 +63,7 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
         hstack([csr_matrix(z), indicators], format="csr"),
         data.targets(rows),
         L2,
-        loss=data.target.loss,
+        loss=data.target.each.loss,
         sample_weight=weight,
     )
     slope, offset = np.split(weights, [z.shape[1]])
@@ -87,7 +87,7 @@ def _weight(data: TrainingData, rows: NDArray[np.int64]) -> Array:
     each label has a class weight, and this fit has one weight per row, so the sample weights remain.
     """
     weight = data.data.sample_weight[rows]
-    if data.target.column_classes is None and data.weights is not None:
+    if data.target.each.column_classes is None and data.weights is not None:
         weight = np.asarray(data.weights[rows], dtype=np.float64)
     return np.asarray(weight / weight.mean())
 

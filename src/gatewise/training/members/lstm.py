@@ -127,7 +127,7 @@ def _linear_probe(parameters: Mapping[str, Array], data: TrainingData) -> tuple[
     """Weight (outputs, F) and bias (outputs,) of a dense layer, fitted to the states of the pretrained layers."""
     rows = _probe_rows(data)
     states = _states(parameters, data, [data.sequences[n] for n in rows], Ops(data.recipe.kernel()))
-    return fit_standardised_glm(states, data.targets(rows), data.recipe.lstm.probe_l2, loss=data.target.loss)
+    return fit_standardised_glm(states, data.targets(rows), data.recipe.lstm.probe_l2, loss=data.target.each.loss)
 
 
 def _probe_rows(data: TrainingData) -> NDArray[np.int64]:

@@ -406,7 +406,7 @@ class Comparison(NamedTuple):
 def selects(data: TrainingData) -> bool:
     """Whether held-out loss chooses the n-gram model: of classes, without soft labels."""
     ngrams = data.recipe.ngrams
-    one_class = data.target.column_classes is None and data.soft_targets is None
+    one_class = data.target.each.column_classes is None and data.soft_targets is None
     return ngrams.order > 0 and ngrams.scaling != "nb" and one_class
 
 
@@ -631,7 +631,7 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
         _sample_weight(data, candidate, numbers),
         candidate.scaling,
         rows=at,
-        loss=data.target.loss,
+        loss=data.target.each.loss,
         l2=l2,
     )
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
