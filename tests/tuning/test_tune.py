@@ -102,6 +102,20 @@ def test_the_plan_is_bound_once_and_each_trial_runs_from_it(monkeypatch: pytest.
         assert validation_loss(model) == pytest.approx(trial.loss, rel=1e-6)
 
 
+def test_values_that_do_not_fit_are_refused_before_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial that had one ended the search."""
+    monkeypatch.setattr(plan.Training, "run", Mock(side_effect=AssertionError("a model is trained")))
+    smaller = gw.load("tutorial")
+    for changes, message in (
+        ({"pretrained": smaller, "search": {"units": [100, 8]}}, "it cannot start a network of recipe .* with lstm.units 8"),
+        ({"ngrams__order": 0, "search": {"l2": (1.0, 8.0)}}, "search: ngrams.l2 is for the n-gram model"),
+        ({"search": {"max_length": [0, 40], "windows": [9, 0]}}, "search: series.windows is for series"),
+    ):
+        given = {name: value for name, value in FIXED.items() if name not in ("ngrams__order", "embedding_dim")}
+        with pytest.raises(InputError, match=message):
+            tune(made_reviews(60, 0), trials=1, **{**given, **changes})
+
+
 def test_a_search_takes_the_forms_of_data_that_train_takes() -> None:
     rows = made_reviews(120, 0)
     frame = pd.DataFrame({"text": rows.inputs, "label": [rows.classes[label] for label in rows.labels]})

@@ -184,15 +184,21 @@ class Training:
 
     def with_fields(self, changes: Mapping[str, Any]) -> Training:
         """The training with other fields of its recipe, by `group.field`, on the same inputs. They are encoded again,
-        as most fields of the recipe may change how. Raises InputError for fields that do not fit the inputs.
+        as most fields of the recipe may change how. Raises InputError as `recipe_with`.
         """
-        plan = self.plan
-        recipe = recipe_of_run(
-            self.recipe, changes, self.inputs.labelled, pretrained=plan.pretrained, **self.inputs.available
-        )
-        recipe, start = plan.with_start(recipe)
-        data = self.inputs.prepared(recipe, start, plan.drawn_seed, plan.class_weight)
+        recipe, start = self.recipe_with(changes)
+        data = self.inputs.prepared(recipe, start, self.plan.drawn_seed, self.plan.class_weight)
         return replace(self, recipe=recipe, start=start, data=data)
+
+    def recipe_with(self, changes: Mapping[str, Any]) -> tuple[Recipe, Pretrained | None]:
+        """The recipe with other fields, and the model to start from. Raises InputError for fields that do not fit the
+        inputs or this model.
+        """
+        inputs = self.inputs
+        recipe = recipe_of_run(
+            self.recipe, changes, inputs.labelled, pretrained=self.plan.pretrained, **inputs.available
+        )
+        return self.plan.with_start(recipe)
 
     def unsaved(self) -> Training:
         """The training without a folder for its model."""

@@ -290,6 +290,15 @@ def search_space(training: Training, search: Search | None) -> dict[str, Any]:
         search = {name: values for name, values in defaults.items() if name not in fixed}
     space = {name: _plain(values) for name, values in named_values(Recipe, search).items()}
     check_search(space, training.recipe, fixed)
+    # Each value with the first ones of the other fields: what fits neither the data nor a pretrained model is refused
+    # before a model is trained.
+    first = {name: values[0] for name, values in space.items()}
+    for name, values in space.items():
+        for value in values:
+            try:
+                training.recipe_with({**first, name: value})
+            except InputError as error:
+                raise InputError(f"search: {error}") from None
     return space
 
 
