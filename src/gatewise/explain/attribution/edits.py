@@ -36,7 +36,7 @@ class Deletion(Edit):
     """The sequence becomes shorter."""
 
     def without(self, example: Example, away: Any) -> Array:
-        return np.asarray(np.delete(example.sequence, example.rows[away], axis=0))
+        return np.asanyarray(np.delete(example.sequence, example.rows[away], axis=0))  # with the columns of the row
 
     def verb(self, ensemble: Ensemble) -> str:
         return "removed"
