@@ -103,7 +103,7 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             return rows
         if is_frame(X):
             return rows_with_columns(rows, X, schema)
-        return converted([with_columns(row, columns_of(given)) for row, given in zip(rows, X, strict=True)], schema)
+        return converted([with_columns(row, columns_of(item)) for row, item in zip(rows, X, strict=True)], schema)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -213,8 +213,9 @@ class _Estimator(NetworkParameters, _Rows):
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
-        schema, channels = self.model_.preprocessor.columns, self.model_.channels or None
-        return np.asarray(self.model_.logits(self._rows(X, schema, reset=False, channels=channels)))
+        schema = self.model_.preprocessor.columns
+        rows = self._rows(X, schema, reset=False, channels=self.model_.channels or None)
+        return np.asarray(self.model_.logits(rows))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -107,7 +107,10 @@ def test_values_that_do_not_fit_are_refused_before_a_training(monkeypatch: pytes
     monkeypatch.setattr(plan.Training, "run", Mock(side_effect=AssertionError("a model is trained")))
     smaller = gw.load("tutorial")
     for changes, message in (
-        ({"pretrained": smaller, "search": {"units": [100, 8]}}, "it cannot start a network of recipe .* with lstm.units 8"),
+        (
+            {"pretrained": smaller, "search": {"units": [100, 8]}},
+            "cannot start a network of recipe .* with lstm.units 8",
+        ),
         ({"ngrams__order": 0, "search": {"l2": (1.0, 8.0)}}, "search: ngrams.l2 is for the n-gram model"),
         ({"search": {"max_length": [0, 40], "windows": [9, 0]}}, "search: series.windows is for series"),
     ):

@@ -187,41 +187,76 @@ def train_inputs(data: Any, validation: Any, start: Pretrained | None) -> tuple[
 
 
 def labelled_from(
-    data: Any, labels: Any, columns: Mapping[str, Any], *, groups: Any = None, times: Any = None, **given: Any
+    data: Any,
+    labels: Any,
+    columns: Mapping[str, str | Sequence[str] | None],
+    *,
+    groups: Any = None,
+    times: Any = None,
+    task: Task | None = None,
+    sample_weight: Any = None,
+    layout: str | None = None,
 ) -> Labelled:
     """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
     `Labelled.from_frame`; with `groups` and `times` in place of its own. columns: text, label, numeric and categorical,
     None where not given. Raises InputError for what stands in the data already.
     """
-    named = {name: one for name, one in columns.items() if one is not None}
+    named = {name: column for name, column in columns.items() if column is not None}
     if labels is None and is_frame(data):
-        if given.pop("layout") is not None:
+        if layout is not None:
             raise InputError("layout is for arrays, and this is a data frame")
-        single = {"weight": given.pop("sample_weight"), "group": groups, "time": times}
-        for name, one in single.items():
-            if one is not None and not isinstance(one, str):
+        single = {"weight": sample_weight, "group": groups, "time": times}
+        for name, column in single.items():
+            if column is not None and not isinstance(column, str):
                 raise InputError(f"{name}s of a data frame: name their column")
-        return Labelled.from_frame(data, **named, **given, **single)
-    if wrong := [name for name in named if name not in _WITH_LABELS or isinstance(data, Labelled)]:
-        raise InputError(
-            f"{wrong[0]} names a column of a data frame that has the labels, and this is {described(data)}"
-        )
-    if not isinstance(data, Labelled):
-        if labels is None:
-            raise InputError("labels are missing: one for each text or series")
-        of_row: dict[str, Any] = {name: several(one) for name, one in named.items()}
-        names = ColumnNames(**of_row)
-        schema = RowSchema.of(names)
-        if schema and is_frame(data):
-            data = rows_with_columns(convert_inputs(without_columns(data, schema.names)), data, schema)
-        made = Labelled.of(data, labels, groups=groups, times=times, columns=names, **given)
-        refuse_unread(made.inputs, schema)
-        return made
-    for name, value in {"labels": labels, **given}.items():
+        of_rows: dict[str, Any] = {**named, **single}
+        return Labelled.from_frame(data, task=task, **of_rows)
+    for name in named:
+        if name not in _WITH_LABELS or isinstance(data, Labelled):
+            raise InputError(
+                f"{name} names a column of a data frame that has the labels, and this is {described(data)}"
+            )
+    if isinstance(data, Labelled):
+        _refuse_parts({"labels": labels, "task": task, "sample_weight": sample_weight, "layout": layout})
+        return _regrouped(data, groups, times)
+    if labels is None:
+        raise InputError("labels are missing: one for each text or series")
+    names = ColumnNames(
+        numeric=several(named.get("numeric", ())),
+        categorical=several(named.get("categorical", ())),
+    )
+    schema = RowSchema.of(names)
+    if schema and is_frame(data):
+        data = rows_with_columns(convert_inputs(without_columns(data, schema.names)), data, schema)
+    labelled = Labelled.of(
+        data,
+        labels,
+        task=task,
+        groups=groups,
+        sample_weight=sample_weight,
+        times=times,
+        layout=layout,
+        columns=names,
+    )
+    refuse_unread(labelled.inputs, schema)
+    return labelled
+
+
+def _refuse_parts(parts: Mapping[str, Any]) -> None:
+    """Raise InputError for parts that labelled data have already."""
+    for name, value in parts.items():
         if value is not None:
-            raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
+            verb = "are" if name.endswith("s") else "is"
+            raise InputError(f"{name} {verb} part of the data already")
+
+
+def _regrouped(data: Labelled, groups: Any, times: Any) -> Labelled:
+    """Labelled data with other groups and times, None for their own. Raises InputError for another number of them."""
     for name, values in (("groups", groups), ("times", times)):
         if values is not None and len(values) != len(data):
             raise InputError(f"there are {len(data):,} inputs but {len(values):,} {name}")
-    found: Labelled = data if groups is None else replace(data, groups=convert_groups(groups))
-    return found if times is None else replace(found, time=seconds_of(times, lambda row: f"times: row {row}"))
+    if groups is not None:
+        data = replace(data, groups=convert_groups(groups))
+    if times is not None:
+        data = replace(data, time=seconds_of(times, lambda row: f"times: row {row}"))
+    return data

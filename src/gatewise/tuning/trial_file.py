@@ -47,8 +47,9 @@ class TrialFile:
         """Append entries, all or none."""
         with open(self.path, "r+b") as file:
             _wait_for_lock(file.fileno())
+            # The lines that other processes have appended: the digest of a line depends on its number.
             for _ in self.read_logs(len(self._starts)):
-                pass  # the lines of other processes count
+                pass
             number = len(self._starts) - 1
             end = self._starts[-1]
             file.truncate(end)
@@ -68,20 +69,26 @@ class TrialFile:
         raise self._error(number)
 
     def _error(self, number: int) -> InputError:
-        damage = f": line {number + 1:,} was changed or damaged, or one before it is lost"
-        return InputError(f"{quote(self.path, 200)}{damage if number else ' is not a file of trials'}")
+        file = quote(self.path, 200)
+        if not number:
+            return InputError(f"{file} is not a file of trials")
+        return InputError(f"{file}: line {number + 1:,} was changed or damaged, or one before it is lost")
 
 
 def _wait_for_lock(handle: int) -> None:
     """Lock the open file until it is closed, or until the process ends; where there are no locks, leave it."""
     while True:
         try:
-            return lock(handle)
-        except BlockingIOError:
+            lock(handle)
+            return
+        except BlockingIOError:  # another process appends
             time.sleep(0.005)
         except OSError as error:
-            text = f"the file of trials cannot be locked ({error}): start no second search with it meanwhile"
-            return warn(text, RuntimeWarning)
+            warn(
+                f"the file of trials cannot be locked ({error}): start no second search with it meanwhile",
+                RuntimeWarning,
+            )
+            return
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
