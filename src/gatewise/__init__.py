@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gatewise.exchange.export import to_keras as to_keras, to_torch as to_torch
     from gatewise.exchange.hub import push_to_hub as push_to_hub
     from gatewise.forecast.forecaster import Forecaster as Forecaster
-    from gatewise.model.load import load as load
+    from gatewise.model.loading import load as load
     from gatewise.model.model import Model as Model
     from gatewise.model.pretrained import PretrainedLM as PretrainedLM, load_pretrained as load_pretrained
     from gatewise.scorer import Scorer as Scorer
@@ -41,7 +41,7 @@ _HOME = {
     "exchange.export": "to_keras to_torch",
     "exchange.hub": "push_to_hub",
     "forecast.forecaster": "Forecaster",
-    "model.load": "load",
+    "model.loading": "load",
     "model.model": "Model",
     "model.pretrained": "PretrainedLM load_pretrained",
     "scorer": "Scorer",

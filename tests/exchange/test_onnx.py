@@ -15,6 +15,8 @@ from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import Graph
+from gatewise.model import with_examples
+from gatewise.model.compress import stored
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
@@ -78,7 +80,7 @@ def test_a_quantised_file_computes_the_rounded_model(
     matrices = sum(one.nbytes for key, one in model.parameters.items() if one.ndim == 2 and "dense" not in key)
     assert whole.bytes - report.bytes > share * matrices - 2_000  # of nodes
     inputs = random_inputs(model)
-    found, wanted = run(tmp_path / "model.onnx", model, inputs)["logits"], model.stored(dtype).logits(inputs)
+    found, wanted = run(tmp_path / "model.onnx", model, inputs)["logits"], stored(model, dtype).logits(inputs)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     assert 1e-7 < np.abs(wanted - model.logits(inputs)).max() < 0.1
     assert_refused("quantized files are not read", gw.from_onnx, tmp_path / "model.onnx", error=ModelFileError)
@@ -171,7 +173,7 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
 def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
     model = random_model()
     data = gw.data.Labelled.of(["word1 secretive"] * 20, ["class 0", "class 1"] * 10)
-    model.with_examples(data).export(tmp_path / "model.onnx")
+    with_examples(model, data).export(tmp_path / "model.onnx")
     assert b"secretive" not in (tmp_path / "model.onnx").read_bytes()
 
 

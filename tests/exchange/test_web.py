@@ -12,6 +12,7 @@ import pytest
 
 from gatewise.data.schema import RowSchema
 from gatewise.exchange.web import web_files
+from gatewise.model.compress import stored
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.step_rule import StepRule
@@ -178,7 +179,7 @@ def test_onnxruntime_web_computes_the_same(way: str, tmp_path: Path) -> None:
             [found] = answers_in_node(folder, {"inputs": [plain]}, PACKAGES)["answers"]
         else:
             found = answers_in_chromium(tmp_path, str(number), plain)
-        wanted = model.stored("int8").predict_proba(inputs)
+        wanted = stored(model, "int8").predict_proba(inputs)
         np.testing.assert_allclose([list(one["probabilities"].values()) for one in found], wanted, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain.evaluation import EvaluationReport, evaluation_report, excerpt_of, read_history
+from gatewise.explain.evaluation import EvaluationReport, excerpt_of, read_history
 from gatewise.explain.render.evaluation import evaluation_page, evaluation_tables, evaluation_text
 from gatewise.losses import log_probabilities
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
@@ -33,7 +33,7 @@ def classes_report(k: int, n: int = 700, seed: int = 1) -> EvaluationReport:
     texts = [f"{HOSTILE} {'word ' * int(rng.integers(1, 40))}" for _ in range(n)]
     logits = z if k > 2 else z[:, 1:] - z[:, :1]
     lengths = [len(text.split()) for text in texts]
-    return evaluation_report(
+    return EvaluationReport.of(
         target_of(tuple(names)), logits, truth, texts, lengths, "made up", read_history(HISTORY), 3
     )
 
@@ -44,7 +44,7 @@ def numbers_report() -> EvaluationReport:
     predicted = truth + rng.normal(0, 3, truth.shape)
     series = [np.zeros((n + 3, 2), dtype=np.float32) for n in range(60)]
     target = target_of(("price", "size"), task="regression")
-    return evaluation_report(target, predicted, truth, series, [len(one) for one in series], "made up")
+    return EvaluationReport.of(target, predicted, truth, series, [len(one) for one in series], "made up")
 
 
 def labels_report() -> EvaluationReport:
@@ -53,7 +53,7 @@ def labels_report() -> EvaluationReport:
     truth = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int64)
     texts = [f"text {n} " * (1 + n % 9) for n in range(80)]
     target = target_of(("a", "b", "c", "d"), task="multilabel", thresholds=(0.5, 0.3, 0.6, 0.5))
-    return evaluation_report(target, logits, truth, texts, [len(text.split()) for text in texts], "made up")
+    return EvaluationReport.of(target, logits, truth, texts, [len(text.split()) for text in texts], "made up")
 
 
 def text_of(report: EvaluationReport, width: int = 80, **options: Any) -> str:
@@ -76,7 +76,7 @@ def test_mistakes_are_the_wrong_predictions_of_the_highest_confidence() -> None:
     rng = np.random.default_rng(9)
     logits, truth = rng.normal(0, 2, (50, 3)), rng.integers(0, 3, 50)
     texts = [f"text {n}" for n in range(50)]
-    report = evaluation_report(target_of(("a", "b", "c")), logits, truth, texts, [2] * 50)
+    report = EvaluationReport.of(target_of(("a", "b", "c")), logits, truth, texts, [2] * 50)
     p = np.exp(log_probabilities(logits))
     wrong = [(float(row.max()), n) for n, row in enumerate(p) if row.argmax() != truth[n]]
     expected = [n for _, n in sorted(wrong, key=lambda one: -one[0])][:20]
@@ -89,7 +89,7 @@ def test_mistakes_are_the_wrong_predictions_of_the_highest_confidence() -> None:
 
 def test_a_threshold_decides_what_is_a_mistake() -> None:
     logits = np.array([[-0.5], [-2.0], [1.0]])
-    report = evaluation_report(
+    report = EvaluationReport.of(
         target_of(("no", "yes"), thresholds=(0.3,)), logits, np.array([0, 0, 1]), ["x"] * 3, [1] * 3
     )
     assert [(one.row, one.predicted) for one in report.mistakes] == [(0, "yes")]
@@ -102,7 +102,7 @@ def test_ranges_of_length_cover_all_rows_with_their_accuracy() -> None:
     assert all(a.longest < b.shortest for a, b in zip(report.by_length, report.by_length[1:], strict=False))
     mean = sum(one.n * one.score for one in report.by_length) / report.evaluation.n
     assert mean == pytest.approx(report.evaluation.accuracy)
-    same = evaluation_report(target_of(("a", "b")), np.ones((5, 1)), np.array([0, 1, 1, 1, 0]), ["x"] * 5, [7] * 5)
+    same = EvaluationReport.of(target_of(("a", "b")), np.ones((5, 1)), np.array([0, 1, 1, 1, 0]), ["x"] * 5, [7] * 5)
     assert [(one.shortest, one.longest, one.n, one.score) for one in same.by_length] == [(7, 7, 5, pytest.approx(0.6))]
 
 
@@ -174,5 +174,5 @@ def test_numbers_of_a_history_that_no_chart_can_show_are_left_out() -> None:
 
 def test_errors() -> None:
     with pytest.raises(InputError, match="the data set is empty"):
-        evaluation_report(target_of(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
+        EvaluationReport.of(target_of(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
     assert_refused(r"history.jsonl, line 2: not JSON", read_history, "{}\n{oops")

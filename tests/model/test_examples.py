@@ -7,6 +7,7 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.data import Labelled
+from gatewise.model import with_examples
 from gatewise.model.model import Model
 from gatewise.target import target_of
 from tests.refusals import assert_refused
@@ -17,11 +18,11 @@ def test_each_class_comes_before_a_second_row_of_one() -> None:
     texts = [f"text {n} " * (1 + n % 5) for n in range(40)] + ["word " * 400]
     labels = ["good" if n % 8 else "bad" for n in range(41)]
     data = Labelled.of(texts, labels)
-    found = text_model().with_examples(data, 4).metadata.examples
+    found = with_examples(text_model(), data, 4).metadata.examples
     assert {one.label for one in found[:2]} == {"good", "bad"}
     assert all(one.text in texts[:40] for one in found), "no text of 2,000 characters"
-    assert found == text_model().with_examples(data, 4).metadata.examples, "always the same rows"
-    assert len(text_model().with_examples(data, 50).metadata.examples) == 40
+    assert found == with_examples(text_model(), data, 4).metadata.examples, "always the same rows"
+    assert len(with_examples(text_model(), data, 50).metadata.examples) == 40
 
 
 def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
 def test_kept_series_fit_into_config_json(tmp_path: Path) -> None:
     series = [np.random.default_rng(n).normal(size=(1_900, 1)).astype(np.float32) for n in range(15)]
     data = Labelled(series, np.zeros((15, 1)), target_of(("price",), "regression"))
-    model = number_model().with_examples(data, 15)
+    model = with_examples(number_model(), data, 15)
     assert len(model.metadata.examples) == 10, "20,000 numbers at most"
     model.save(tmp_path / "m")
 
@@ -60,7 +61,8 @@ def test_data_of_another_task_is_refused() -> None:
     data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), target_of(("a", "b")))
     assert_refused(
         "the model was trained for regression, and the labels of the data are for classification",
-        number_model().with_examples,
+        with_examples,
+        number_model(),
         data,
     )
 

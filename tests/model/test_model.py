@@ -19,6 +19,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution.faithfulness import measure_sample
 from gatewise.members.ngrams import Ngrams
+from gatewise.model import evaluation_report, units_report, with_units
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -110,7 +111,7 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
     scores, best = measure_sample(model.explained, model.preprocessor.encode_batch(TEXTS))
     metadata = dataclasses.replace(model.metadata, faithfulness=scores, attribution_method=best)
-    known = dataclasses.replace(model, metadata=metadata).with_units(data)
+    known = with_units(dataclasses.replace(model, metadata=metadata), data)
     assert set(known.metadata.faithfulness) == set(METHODS)
     assert known.metadata.attribution_method in METHODS
     assert known.explain(TEXTS[0]).method == known.metadata.attribution_method
@@ -305,8 +306,8 @@ def test_copies_predict_the_same_and_keep_the_cache_of_pad_states_safe(tmp_path:
 def test_data_of_another_task_is_refused_in_every_evaluation() -> None:
     numbers = Labelled.of(TEXTS, [0.5, 1.5, 2.5, 3.0, 4.25], task="regression")
     model = MODELS["tokens"]
-    for call in (model.evaluate, model.evaluation_report, model.with_units):
-        assert_refused(r"trained for classification, .* data are for regression", call, numbers)
+    for call in (Model.evaluate, evaluation_report, units_report):
+        assert_refused(r"trained for classification, .* data are for regression", call, model, numbers)
 
 
 def test_numbers_are_matched_by_name() -> None:

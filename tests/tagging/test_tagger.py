@@ -17,6 +17,7 @@ from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
+from gatewise.model import evaluation_report, with_units
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.scorer import Scorer
@@ -42,7 +43,7 @@ def test_it_learns_and_is_measured(model: gw.Model) -> None:
     card = model.card()
     assert "classifies each word of texts into 3 classes" in card
     assert "| step accuracy | entity F1 | macro F1 |" in card
-    report = model.evaluation_report(gw.data.Labelled.of(words, labels, task="tagging")).as_dict()
+    report = evaluation_report(model, gw.data.Labelled.of(words, labels, task="tagging")).as_dict()
     assert report["task"] == "tagging"
     assert sum(one["n"] for one in report["by_length"]["ranges"]) == 120
     for mistake in report["mistakes"]:
@@ -92,7 +93,7 @@ def test_data_of_another_kind_is_refused(model: gw.Model, sentences: Sentences) 
     assert_refused("row 0 has 1 label for 2 words", model.evaluate, [["the", "cat"]], [["B-X"]])
     assert_refused("no class 'B-Y'", model.evaluate, [["the", "cat"]], [["O", "B-Y"]])
     with pytest.raises(InputError, match="units are for classification; the model's task is tagging"):
-        model.with_units(gw.data.Labelled.of(*sentences, task="tagging"))
+        with_units(model, gw.data.Labelled.of(*sentences, task="tagging"))
 
 
 def test_weights_of_rows_and_classes_count_by_step(sentences: Sentences) -> None:

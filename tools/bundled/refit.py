@@ -35,6 +35,7 @@ from gatewise.kernels import for_precision, read_only
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.metrics import Evaluation
+from gatewise.model import with_evaluation
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
@@ -102,10 +103,10 @@ def main() -> None:
     source = f"{model.metadata.data}; {len(short):,} short texts (tools/bundled)"
     faithfulness, _ = measure_sample(model.explained, model.preprocessor.encode_batch(validation.inputs))
     metadata = replace(model.metadata, calibration=report, data=source, faithfulness=faithfulness)
-    model = replace(model, metadata=metadata).with_evaluation(found)
+    model = with_evaluation(replace(model, metadata=metadata), found)
     print(f"{name}: {model.metadata.evaluations[-1].figures}")
     model.save(options.model)
-    model.with_evaluation(model.evaluate(splits.test)).save(options.model)
+    with_evaluation(model, model.evaluate(splits.test)).save(options.model)
 
 
 def held_out_calibration(model: Model, test: Labelled, method: str) -> CalibrationReport:

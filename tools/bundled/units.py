@@ -20,6 +20,7 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import imdb
 from gatewise.kernels import read_only
+from gatewise.model import with_units
 from gatewise.model.compress import EMBEDDING
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.text import KerasEncoding
@@ -46,7 +47,7 @@ def main() -> None:
     parts: dict[str, Any] = {"excerpts": 0, "words": WORDS[wide], "minimum": LEAST[wide], "ablations": not wide}
     parts["listed"] = "c" if wide else "ifgoc"
     data = replace(reviews.take(np.sort(rows)), source="IMDB reviews of the test half")
-    model.with_units(data, **parts).save(given.model)
+    with_units(model, data, **parts).save(given.model)
 
 
 def with_ids(model: Any, published: dict[str, int]) -> Any:

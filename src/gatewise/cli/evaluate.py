@@ -59,7 +59,9 @@ def evaluate(given: Any) -> None:
             bulk.logits = lambda rows: logits()[bulk.n : bulk.n + len(rows)]
             words = bulk.to_file(Path(given.out))
         print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
-    report = model.evaluation_report(labelled, logits())
+    from gatewise.model.reports import evaluation_report
+
+    report = evaluation_report(model, labelled, logits())
     if given.html is not None:
         from gatewise.explain.render.evaluation import evaluation_page
 

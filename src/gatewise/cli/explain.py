@@ -213,6 +213,7 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
 
     from gatewise.cli.sources import read_data, table_of
     from gatewise.explain.render.terminal import unit_report, units_report
+    from gatewise.model.reports import with_units
 
     options.report_model(given.model)
     labelled = read_data(given.data, table_of(given, model))
@@ -221,7 +222,7 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
     report, unit = model.units, given.unit
     if report is None or report.fingerprint != labelled.fingerprint():
         print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
-        model = model.with_units(labelled)
+        model = with_units(model, labelled)
         report = model.units
         if bundled.named(given.model) is not None:
             print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)

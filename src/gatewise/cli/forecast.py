@@ -55,7 +55,7 @@ def forecast(given: Any) -> None:
     from gatewise.data.times import show_time
     from gatewise.forecast.forecaster import Forecaster
     from gatewise.forecast.series import read_forecast_table
-    from gatewise.model.load import load
+    from gatewise.model.loading import load
 
     file = given.file or given.input
     if (file is None) or (given.file and given.input) or (given.input and not given.model):

@@ -145,7 +145,7 @@ def _version(package: str) -> str | None:
 
 def _describe(model: str, as_json: bool) -> None:
     from gatewise.model.card import metadata_rows, predicts
-    from gatewise.model.load import load
+    from gatewise.model.loading import load
     from gatewise.model.model import Model
     from gatewise.model.summary import layer_lines
 

@@ -40,7 +40,7 @@ def serve(given: Any) -> None:
     for package in ("fastapi", "uvicorn", "httptools", event_loop(), "prometheus_client"):  # a loop is a package
         if find_spec(package) is None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
-    from gatewise.model.load import load
+    from gatewise.model.loading import load
     from gatewise.serve.run import run
 
     given.models = tuple(str(bundled.resolve(model)) for model in given.models) or (

@@ -11,6 +11,7 @@ from gatewise.errors import InputError
 from gatewise.exchange.onnx_export import onnx_file
 from gatewise.exchange.web import NOUN, web_files
 from gatewise.members.ensemble import Ensemble
+from gatewise.model.compress import stored
 from gatewise.model.export import ExportReport
 from gatewise.model.model import Model
 from gatewise.storage.atomic import write_atomic
@@ -25,8 +26,9 @@ def export_onnx(model: Model, path: str | Path, *, quantize: str = "float32") ->
     same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
 
     quantize: the dtype of the large matrices in the file, "int8" or "float16", as `storage` of `Model.save`; the file
-    computes what `Model.stored(quantize)` does. `metadata_props` holds the architecture, the classes, and those files
-    of the model folder that are JSON, without examples: `from_onnx` reads a model in float32 back.
+    computes what the model does after such a save (`gatewise.model.compress.stored`). `metadata_props` holds the
+    architecture, the classes, and those files of the model folder that are JSON, without examples: `from_onnx` reads a
+    model in float32 back.
     """
     plain = replace(model, metadata=replace(model.metadata, examples=()), history_jsonl="", units_json=b"")
     texts = {name: raw.decode() for name, raw in plain.to_files().items() if name.endswith(".json")}
@@ -52,7 +54,7 @@ def export_web(model: Model, path: str | Path, *, quantize: str = "float32", ove
 def _onnx_file(model: Model, path: str | Path, storage: str, texts: Mapping[str, str]) -> tuple[bytes, ExportReport]:
     """The ONNX file with these texts in its metadata."""
     if storage != "float32":
-        model = model.stored(storage)
+        model = stored(model, storage)
     series = model.preprocessor if model.channels else None
     return onnx_file(model.explained, path, texts, series, storage)
 

@@ -7,7 +7,7 @@ input, and the training history.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,40 @@ class EvaluationReport:
     history: tuple[dict[str, float], ...] = ()
     best_epoch: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        target: Target,
+        logits: Array | Ragged,
+        truth: Array | Ragged,
+        inputs: Sequence[Any],
+        lengths: Sequence[int],
+        data: str = "",
+        history: Sequence[dict[str, float]] = (),
+        best_epoch: int = 0,
+    ) -> Self:
+        """The report on logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in
+        tokens or steps (n). data: the data set in one line. history: numbers by epoch. Raises InputError for an empty
+        data set.
+        """
+        evaluation = target.evaluate(logits, truth, data)
+        labels = flat(truth)  # (rows, ...): steps where each has a prediction
+        predicted = target.each.predicted(flat(logits))
+        scores = target.each.row_scores(predicted, labels)
+        if isinstance(truth, Ragged):
+            scores = np.array([steps.mean() for steps in truth.with_values(scores)])
+        return cls(
+            evaluation,
+            target.task,
+            tuple(_mistakes(target, flat(logits), predicted, truth, inputs)),
+            tuple(_by_length(scores, np.asarray(lengths, dtype=np.int64), target.row_score_is_share)),
+            target.row_score_name,
+            "tokens" if isinstance(inputs[0], str) else "steps",
+            target.each.mistakes_title,
+            tuple(history),
+            best_epoch,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON: the evaluation's fields, `mistakes`, `by_length` and `history`."""
         return {
@@ -87,38 +121,6 @@ class EvaluationReport:
             },
             "history": list(self.history),
         }
-
-
-def evaluation_report(
-    target: Target,
-    logits: Array | Ragged,
-    truth: Array | Ragged,
-    inputs: Sequence[Any],
-    lengths: Sequence[int],
-    data: str = "",
-    history: Sequence[dict[str, float]] = (),
-    best_epoch: int = 0,
-) -> EvaluationReport:
-    """From logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in tokens or
-    steps (n). data: the data set in one line. history: numbers by epoch. Raises InputError for an empty data set.
-    """
-    evaluation = target.evaluate(logits, truth, data)
-    labels = flat(truth)  # (rows, ...): steps where each has a prediction
-    predicted = target.each.predicted(flat(logits))
-    scores = target.each.row_scores(predicted, labels)
-    if isinstance(truth, Ragged):
-        scores = np.array([steps.mean() for steps in truth.with_values(scores)])
-    return EvaluationReport(
-        evaluation,
-        target.task,
-        tuple(_mistakes(target, flat(logits), predicted, truth, inputs)),
-        tuple(_by_length(scores, np.asarray(lengths, dtype=np.int64), target.row_score_is_share)),
-        target.row_score_name,
-        "tokens" if isinstance(inputs[0], str) else "steps",
-        target.each.mistakes_title,
-        tuple(history),
-        best_epoch,
-    )
 
 
 def read_history(text: str) -> list[dict[str, float]]:

@@ -17,7 +17,8 @@ from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.storage.compact import distinct_limits, storage_table
+from gatewise.model.reports import with_evaluation
+from gatewise.storage.compact import Unpacked, distinct_limits, pack, storage_table
 from gatewise.storage.folder import folder_size
 from gatewise.types import Array
 
@@ -58,7 +59,7 @@ def compress(
         small = _share_embeddings(small, distinct_embeddings)
         if EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
-    small = small.stored(table)
+    small = stored(small, table)
     if before is not None:
         changes |= {"ngrams_before": len(before), "ngrams_after": len(small.ensemble.get("ngrams") or ())}
     if vocab_size is not None:
@@ -69,10 +70,17 @@ def compress(
     if data is not None:
         measured, evaluation = _measure(model, small, data)
         changes |= measured
-        small = small.with_evaluation(evaluation)
+        small = with_evaluation(small, evaluation)
     kinds = ", ".join(f"{name} {dtype}" for name, dtype in sorted(table.items())) or "float32"
     described = storage if isinstance(storage, str) else kinds
     return _with_report(small, CompressionReport(described, folder_size(model.to_files()), 0, **changes))
+
+
+def stored(model: Model, storage: str | Mapping[str, str]) -> Model:
+    """The model as it is after saving with `storage` and loading again. Errors as `Model.save`."""
+    table = storage_table(model.parameters, storage) if isinstance(storage, str) else dict(storage)
+    packed = Unpacked(pack(model.parameters, table), table)
+    return model.with_lstm(parameters=packed, storage=table)
 
 
 def _encoding_of(model: Model, option: str, *kinds: str) -> Any:

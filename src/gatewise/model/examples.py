@@ -1,12 +1,14 @@
 """Rows of a user's data that a model keeps, on request only, as examples for the page."""
 
 from collections import Counter
+from dataclasses import replace
 from operator import itemgetter
 
 import numpy as np
 
 from gatewise.data.labelled import Labelled
 from gatewise.model.card import KeptExample
+from gatewise.model.model import Model
 from gatewise.row import columns_of
 from gatewise.target import Target
 
@@ -15,7 +17,18 @@ _MAX_STEPS = 2_000
 _MAX_NUMBERS = 20_000  # of all series together: 32 bytes each in config.json
 
 
-def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
+def with_examples(model: Model, data: Labelled, count: int = 4) -> Model:
+    """A copy that keeps at most `count` rows of `data` in its metadata, which the page then offers as examples.
+
+    They are part of the model folder: whoever gets the folder can read them. The rows are drawn at random but always
+    the same, from as many classes as possible, texts of at most 600 characters and series of at most 2,000 steps only,
+    20,000 numbers of series together. Raises InputError for data of another task.
+    """
+    examples = _examples(data, model.target, count)
+    return replace(model, metadata=replace(model.metadata, examples=examples))
+
+
+def _examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
     """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
     target.check_data(data.target)
     strata = data.target.strata(data.labels)

@@ -7,7 +7,7 @@ The files of the folder of a model:
     README.md           the model card, for people; it is not read back
     tokenizer.json or vocabulary.json   the vocabulary of a text model
     history.jsonl       the training history
-    units.json          the report on the units (`Model.with_units`)
+    units.json          the report on the units (`gatewise.model.reports.with_units`)
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ not wait for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,12 +23,12 @@ from gatewise.errors import InputError
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
-from gatewise.model.card import EvalResult, ModelMetadata, write_card
+from gatewise.model.card import ModelMetadata, write_card
 from gatewise.model.folder import FORMAT, HISTORY, config_of, errors_of, open_folder
 from gatewise.model.predictor import Predictor
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture
-from gatewise.storage.compact import Unpacked, pack, storage_table
+from gatewise.storage.compact import storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
@@ -36,12 +36,9 @@ from gatewise.target import TargetConfig, target_of
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
-    from gatewise.data import Labelled
     from gatewise.data.schema import OutsideCounts
     from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
-    from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
-    from gatewise.metrics import AnyEvaluation
     from gatewise.model.export import ExportReport
     from gatewise.model.stream import Stream
 
@@ -89,26 +86,6 @@ class Model(Predictor):
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
         return cls(preprocessor, ensemble, metadata or ModelMetadata(), history_jsonl)
 
-    def evaluation_report(self, data: Labelled, logits: Array | None = None) -> EvaluationReport:
-        """`evaluate` with the most confident mistakes, the score by length and the training history. logits: those of
-        the data, if they are known. Errors as `evaluate`.
-        """
-        from gatewise.explain.evaluation import evaluation_report
-
-        data = self._labelled(data)
-        counted = None if logits is None else self.outside()  # who computed the logits has warned
-        truth, sequences = data.labels_among(self.classes), self._sequences(data.inputs, outside=counted)
-        return evaluation_report(
-            self.target,
-            self.ensemble.logits(sequences) if logits is None else logits,
-            truth,
-            data.inputs,
-            [len(sequence) for sequence in sequences],
-            data.source,
-            self.history,
-            self.metadata.best_epoch,
-        )
-
     @cached_property
     def explained(self) -> Ensemble:
         """The ensemble as explanations run it: in float32, with the token of unknown words."""
@@ -147,7 +124,7 @@ class Model(Predictor):
 
         item = self.preprocessor.row(item)
         encoded = self.preprocessor.encode(item)
-        self.count_outside([encoded.sequence], outside)
+        self._count_outside([encoded.sequence], outside)
         return Example(self.explained, *encoded, item=item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:
@@ -243,19 +220,6 @@ class Model(Predictor):
 
         return UnitsReport.from_bytes(self.units_json) if self.units_json else None
 
-    def with_units(self, data: Labelled, **parts: Any) -> Model:
-        """A copy with a report on its units over `data`. parts: see `gatewise.explain.units.units_over`. Raises
-        InputError for a class that the model does not have.
-        """
-        from gatewise.explain.units import units_over
-
-        data = self._labelled(data)
-        sequences = self.preprocessor.encode_batch(data.inputs)
-        names = [self.preprocessor.token_names(item) for item in data.inputs]
-        truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
-        report = units_over(self.explained, sequences, names, truth, self.classes, data.source, fingerprint, **parts)
-        return replace(self, units_json=report.to_bytes())
-
     def __repr__(self) -> str:
         from gatewise.model.summary import model_text
 
@@ -265,22 +229,6 @@ class Model(Predictor):
         from gatewise.model.summary import model_html
 
         return model_html(self.ensemble, self.metadata)
-
-    def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
-        """A copy with one more evaluation in its metadata."""
-        return replace(self, metadata=self.metadata.with_evaluation(EvalResult.of(evaluation)))
-
-    def with_examples(self, data: Labelled, count: int = 4) -> Model:
-        """A copy that keeps at most `count` rows of `data` in its metadata, which the page then offers as examples.
-
-        They are part of the model folder: whoever gets the folder can read them. The rows are drawn at random but
-        always the same, from as many classes as possible, texts of at most 600 characters and series of at most 2,000
-        steps only, 20,000 numbers of series together. Raises InputError for data of another task.
-        """
-        from gatewise.model.examples import kept_examples
-
-        found = kept_examples(data, self.target, count)
-        return replace(self, metadata=replace(self.metadata, examples=found))
 
     def card(self) -> str:
         """The model card, Markdown."""
@@ -297,11 +245,6 @@ class Model(Predictor):
             storage = storage_table(self.parameters, storage)
         model = self if storage is None else self.with_lstm(storage=storage)
         save_folder(path, model.to_files())
-
-    def stored(self, storage: str | Mapping[str, str]) -> Self:
-        """The model as it is after saving with `storage` and loading again. Errors as `save`."""
-        table = storage_table(self.parameters, storage) if isinstance(storage, str) else dict(storage)
-        return self.with_lstm(parameters=Unpacked(pack(self.parameters, table), table), storage=table)
 
     def export(self, path: str | Path, format: str | None = None, **options: Any) -> ExportReport:
         """Write the model in the format of another library, after that library has computed the same logits for random

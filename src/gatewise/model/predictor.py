@@ -129,7 +129,7 @@ class Predictor:
             counts.add(map(columns_of, sequences))
         return counts
 
-    def count_outside(self, sequences: Iterable[Array], outside: OutsideCounts | None) -> None:
+    def _count_outside(self, sequences: Iterable[Array], outside: OutsideCounts | None) -> None:
         """Count encoded rows that are outside of the training data; None: a DataWarning per column that has some."""
         if not self.preprocessor.columns:
             return
@@ -148,7 +148,7 @@ class Predictor:
         `logits`.
         """
         sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
-        self.count_outside(sequences, outside)
+        self._count_outside(sequences, outside)
         if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
             object.__setattr__(self, "_warned", True)
             cut = describe_truncation([len(one) for one in sequences], lstm.arch)
@@ -201,39 +201,40 @@ class Predictor:
         data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
         """
-        data = self._labelled(data, labels, layout)
+        data = labelled_for(self, data, labels, layout)
         return self.target.evaluate(self.logits(data.inputs), data.labels_among(self.classes), data.source)
-
-    def _labelled(self, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
-        """What `evaluate` takes, as data for this model."""
-        from gatewise.data.frames import check_index, is_frame
-        from gatewise.data.labelled import Labelled
-
-        check_index(data, {"labels": labels})
-        columns, task = self.metadata.columns, self.task
-        if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
-            schema = self.preprocessor.columns
-            given: dict[str, Any] = {**schema.names_by_type, "schema": schema, "task": task}
-            data = Labelled.from_frame(data, text=columns.text, label=columns.label, **given)
-        if isinstance(data, Labelled):
-            if labels is not None:
-                raise InputError("labels are part of the data already")
-            self.target.check_data(data.target)
-            return data
-        rows = self.preprocessor.rows(data, layout, columns.text)
-        if labels is None:
-            raise InputError("labels are missing: one for each text or series")
-        layout = "time-first" if self.channels else None  # of the rows, whatever that of the data
-        return Labelled.of(
-            rows,
-            labels,
-            task=task,
-            classes=self.target.each.column_classes,
-            layout=layout,
-        )
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
         """Accuracy, of a tagger over the steps; for "multilabel" the share of rows whose labels are all right, for
         regression R2. Errors as `evaluate`.
         """
         return float(self.evaluate(inputs, labels, layout=layout).score)
+
+
+def labelled_for(model: Predictor, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
+    """What `Predictor.evaluate` takes, as data for this model. Errors as `evaluate`."""
+    from gatewise.data.frames import check_index, is_frame
+    from gatewise.data.labelled import Labelled
+
+    check_index(data, {"labels": labels})
+    columns, task = model.metadata.columns, model.task
+    if labels is None and columns.text and columns.label and not isinstance(data, Labelled) and is_frame(data):
+        schema = model.preprocessor.columns
+        given: dict[str, Any] = {**schema.names_by_type, "schema": schema, "task": task}
+        data = Labelled.from_frame(data, text=columns.text, label=columns.label, **given)
+    if isinstance(data, Labelled):
+        if labels is not None:
+            raise InputError("labels are part of the data already")
+        model.target.check_data(data.target)
+        return data
+    rows = model.preprocessor.rows(data, layout, columns.text)
+    if labels is None:
+        raise InputError("labels are missing: one for each text or series")
+    layout = "time-first" if model.channels else None  # of the rows, whatever that of the data
+    return Labelled.of(
+        rows,
+        labels,
+        task=task,
+        classes=model.target.each.column_classes,
+        layout=layout,
+    )

@@ -17,7 +17,9 @@ from gatewise.losses import log_probabilities
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.model.card import ModelMetadata
+from gatewise.model.examples import with_examples
 from gatewise.model.model import Model
+from gatewise.model.reports import with_evaluation
 from gatewise.ragged import shaped_like
 from gatewise.storage.folder import Folder
 from gatewise.training import members as member_fits
@@ -60,7 +62,7 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
     name = f"{part}, used to fit the ensemble weights"
     after = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
-    model = model.with_evaluation(after)
+    model = with_evaluation(model, after)
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
     if not model.target.each.has_probabilities:
         return model, found
@@ -84,7 +86,7 @@ def measure(
         thresholds, use = chosen
         model = model.with_thresholds(thresholds)
         name = f"{data.validation_name}, {use}"
-        model = model.with_evaluation(model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
+        model = with_evaluation(model, model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
     # frozen layers they would take longer than it; the card of the pretrained model has them.
     if model.ensemble.lstm_weight and not data.recipe.frozen:
@@ -95,7 +97,7 @@ def measure(
         scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
         model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
     if examples:
-        model = model.with_examples(data.data.take(data.validation), examples)
+        model = with_examples(model, data.data.take(data.validation), examples)
     return replace(model, metadata=replace(model.metadata, seconds=run.seconds))
 
 

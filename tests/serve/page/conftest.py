@@ -15,7 +15,7 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.forecast.forecaster import Forecaster
-from gatewise.model import bundled
+from gatewise.model import bundled, with_examples, with_units
 from gatewise.model.card import EvalResult, KeptExample, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.series_preprocessor import SeriesPreprocessor
@@ -93,7 +93,7 @@ def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Mode
 @cache
 def known_model() -> Model:
     """With a report on its units, so that the unit page has all that it can have."""
-    return text_model().with_units(Labelled.of(TEXTS * 2, ["good", "bad", "good"] * 2, "six texts <b>x</b>"))
+    return with_units(text_model(), Labelled.of(TEXTS * 2, ["good", "bad", "good"] * 2, "six texts <b>x</b>"))
 
 
 def series_model() -> Model:
@@ -107,7 +107,8 @@ def number_model() -> Model:
     rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
     data = Labelled(rows, np.array([[31.25]]), target_of(("price",), "regression"))
     scaling = SeriesPreprocessor((10.0,), (4.0,))
-    return small_model(scaling, ("price",), 11, task="regression", pooling="mean").with_examples(data)
+    model = small_model(scaling, ("price",), 11, task="regression", pooling="mean")
+    return with_examples(model, data)
 
 
 def labels_model() -> Model:

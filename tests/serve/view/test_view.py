@@ -13,6 +13,7 @@ from gatewise.explain import METHODS
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
+from gatewise.model import with_units
 from gatewise.model.model import Model
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.ragged import joined
@@ -291,7 +292,7 @@ def test_unit_summary_and_history() -> None:
     plain = MODELS["pads"]
     assert unit_json(plain, 2)["summary"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
-    known = plain.with_units(data)
+    known = with_units(plain, data)
     found = json.loads(json.dumps(unit_json(known, 2), allow_nan=False))
     assert found["summary"]["unit"] == 2
     assert found["summary"]["rises"]
