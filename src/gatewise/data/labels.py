@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple, get_args
+from decimal import Decimal
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from gatewise.data.inputs import convert_rows
 from gatewise.data.suspects import suspect_classes
 from gatewise.errors import InputError, printable, quote, warn
 from gatewise.ragged import Ragged
-from gatewise.target import Target, target_of
+from gatewise.target import Target, target_class, target_of
 from gatewise.target.names import number_of
 from gatewise.types import Array, LabelType, Task
 
@@ -21,6 +23,14 @@ _REGRESSION = "this looks like regression: pass task='regression' (--task regres
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.I)
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
 
+
+_NAMES: dict[LabelType, Callable[[Any], str]] = {
+    "str": lambda label: str(label).strip(),
+    "int": lambda label: str(int(label)),
+    "bool": lambda label: str(bool(label)),
+    "float": lambda label: str(float(label) + 0.0),  # -0.0 is the class 0.0
+}
+"""The name of the class of a label, by the type of the labels."""
 
 Where = Callable[[int], str]
 """Names a row for messages."""
@@ -59,22 +69,23 @@ def convert_labels(
     that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
     a set and a dict.
     """
-    if task not in (None, *get_args(Task)):
-        *most, last = map(repr, get_args(Task))
-        raise InputError(f"task must be {', '.join(most)} or {last}, not {quote(task)}")
+    if task is not None:
+        target_class(task)  # which refuses an unknown task
     if is_frame(labels):
         columns = frame_columns(labels)
         if len(columns) > 1:
             classes = tuple(columns) if classes is None else classes
             labels = [list(row) for row in zip(*columns.values(), strict=True)]
     where = where or (lambda row: f"{name}: row {row}")
-    rows = convert_rows(labels, name) if not isinstance(labels, np.ndarray) or labels.ndim < 2 else labels.tolist()
+    rows = _rows(labels, name)
     nested = any(isinstance(row, list | tuple | Set | np.ndarray) for row in rows)
     if nested:
         rows = [_entries(row, where(number)) for number, row in enumerate(rows)]
-        single = not table and all(isinstance(row, list) and len(row) == 1 for row in rows)
-        if single and task not in ("multilabel", "tagging"):
-            rows, nested = [row[0] for row in rows], False  # (n, 1)
+        # One label in a list of its own is a column (n, 1), unless the task has several labels per row.
+        is_column = not table and all(isinstance(row, list) and len(row) == 1 for row in rows)
+        if is_column and task not in ("multilabel", "tagging"):
+            rows = [row[0] for row in rows]
+            nested = False
     if task == "tagging":
         return _tagging(rows, classes, name, where)
     if task == "regression":
@@ -83,44 +94,75 @@ def convert_labels(
         return _multilabel(rows, task, classes, name, where)
     if task == "multilabel":
         raise InputError(f"{name}: multilabel needs a list of labels per row, or an array (n, K) of 0 and 1")
+    return _classification(rows, task, name, where, table)
+
+
+def _rows(labels: Any, name: str) -> list[Any]:
+    """The labels as a list; a row of an array (n, K) is a list."""
+    if isinstance(labels, np.ndarray) and labels.ndim >= 2:
+        rows: list[Any] = labels.tolist()
+        return rows
+    return convert_rows(labels, name)
+
+
+def _classification(rows: list[Any], task: Task | None, name: str, where: Where, table: bool) -> ConvertedLabels:
+    """One label per row. task: None where the user named none, so that numbers may be those of a regression."""
     names, label_type = _names(rows, where)
     if table or label_type in ("int", "float"):
         numbers = {label: number_of(label) for label in dict.fromkeys(names)}
-        odd = [label for label, number in numbers.items() if number is None]
-        if task is None and names and all(map(_NOT_FINITE.fullmatch, odd)):
-            if odd:
-                raise InputError(f"{where(names.index(odd[0]))} is {quote(odd[0])}: neither a class nor a number")
-            distinct, reason = len(set(numbers.values())), ""
-            if broken := [label for label, number in numbers.items() if number != int(number or 0)]:
-                reason = f"{where(names.index(broken[0]))} is {printable(broken[0], 30)}"
-            elif distinct > _MANY and 2 * distinct > len(names):
-                reason = f"{name} has {distinct:,} different numbers in {len(names):,} rows"
-            if reason:
-                raise InputError(f"{reason}: {_REGRESSION}, or 'classification' if each number is a class")
-        if label_type == "str" and not odd and len(set(numbers.values())) < len(numbers):
+        texts = [label for label, number in numbers.items() if number is None]
+        if task is None and names and all(map(_NOT_FINITE.fullmatch, texts)):
+            if texts:
+                raise InputError(f"{where(names.index(texts[0]))} is {quote(texts[0])}: neither a class nor a number")
+            _refuse_regression(names, numbers, name, where)
+        if label_type == "str" and not texts and len(set(numbers.values())) < len(numbers):
             names = _equal_numbers(names, numbers, name)
     order = _classes_of(names, label_type, name)
     return ConvertedLabels(label_rows(names, order), target_of(order, "classification", label_type))
 
 
+def _refuse_regression(names: Sequence[str], numbers: Mapping[str, Decimal | None], name: str, where: Where) -> None:
+    """Raise InputError for numbers that look like those of a regression: one is not whole, or most rows have a number
+    of their own. As classes they would be learned, and no class would have enough rows.
+    """
+    fractions = [label for label, number in numbers.items() if number is not None and number != int(number)]
+    distinct = len(set(numbers.values()))
+    if fractions:
+        reason = f"{where(names.index(fractions[0]))} is {printable(fractions[0], 30)}"
+    elif distinct > _MANY and 2 * distinct > len(names):
+        reason = f"{name} has {distinct:,} different numbers in {len(names):,} rows"
+    else:
+        return
+    raise InputError(f"{reason}: {_REGRESSION}, or 'classification' if each number is a class")
+
+
 def _classes_of(names: list[str], label_type: LabelType, name: str) -> tuple[str, ...]:
     """The classes, with a DataWarning for names that may be a mistake."""
     order = class_order(names)
-    for problem in suspect_classes(order, Counter(names), name) if label_type == "str" else ():
-        warn(problem)
+    if label_type == "str":
+        for problem in suspect_classes(order, Counter(names), name):
+            warn(problem)
     return order
 
 
-def _equal_numbers(names: list[str], numbers: dict[str, Any], name: str) -> list[str]:
+def _equal_numbers(names: list[str], numbers: Mapping[str, Decimal | None], name: str) -> list[str]:
     """Texts of numbers, equal ones in one form, 1 for 1 and 1.0, with a DataWarning."""
-    form = {}
-    for label, number in numbers.items():
-        text = f"{number:f}"
-        form[label] = (text.rstrip("0").rstrip(".") if "." in text else text) if number else "0"  # not -0
-    a, b = next((a, b) for a in sorted(form) for b in sorted(form) if a < b and form[a] == form[b])
-    text = f"{name}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
-    warn(text)
+    form = {label: _plain(number) for label, number in numbers.items() if number is not None}
+    first, second = next(
+        (first, second) for first, second in combinations(sorted(form), 2) if form[first] == form[second]
+    )
+    warn(f"{name}: {quote(first)} and {quote(second)} are equal numbers, and one class {quote(form[first])}")
     return [form[label] for label in names]
+
+
+def _plain(number: Decimal) -> str:
+    """A number without an exponent and without zeros at its end; 0 for -0."""
+    if not number:
+        return "0"
+    text = f"{number:f}"
+    if "." in text:
+        return text.rstrip("0").rstrip(".")
+    return text
 
 
 def convert_groups(groups: Any) -> NDArray[np.int64]:
@@ -150,36 +192,63 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
 def _multilabel(
     rows: list[Any], task: Task | None, classes: Sequence[str] | None, name: str, where: Where
 ) -> ConvertedLabels:
+    """Several labels per row: columns of 0 and 1, or lists of labels."""
     widths = {len(row) for row in rows}
     binary = all(_is_binary(entry) for row in rows for entry in row)
     if len(widths) == 1 and max(widths) > 1 and binary and all(isinstance(row, list) for row in rows):
-        (width,) = widths
         if task is None:
-            what = "one-hot labels" if all(sum(row) == 1 for row in rows) else "labels of 0 and 1"
-            raise InputError(
-                f"{name}: {what} of shape ({len(rows)}, {width}): pass the class of each row, for one-hot labels "
-                "labels.argmax(axis=1), or task='multilabel' if a row may have several classes"
-            )
-        names = tuple(classes) if classes is not None else tuple(str(k) for k in range(width))
-        if len(names) != width:
-            raise InputError(f"{name}: {width} columns but {len(names)} classes")
-        label_type: LabelType = "str" if classes else "int"
-        return ConvertedLabels(np.array(rows).astype(np.intp), target_of(names, "multilabel", label_type))
-    if classes is not None and widths == {len(classes)} and len(classes) > 1:  # columns, unless it is their names
-        for number, row in enumerate(rows):
-            for column, entry in zip(classes, row, strict=True):
-                if not _is_binary(entry) and not (isinstance(entry, str) and entry in classes):
-                    raise InputError(f"{where(number)}: {quote(column)} must be 0 or 1, not {described(entry)}")
+            raise InputError(_ambiguous_columns(rows, name))
+        return _label_columns(np.array(rows).astype(np.intp), classes, name)
+    if classes is not None and widths == {len(classes)} and len(classes) > 1:
+        _check_label_columns(rows, classes, where)
+    return _label_lists(rows, task, name, where)
+
+
+def _ambiguous_columns(rows: list[Any], name: str) -> str:
+    """The message for columns of 0 and 1 without a task: each row may have one class or several."""
+    kind = "labels of 0 and 1"
+    if all(sum(row) == 1 for row in rows):
+        kind = "one-hot labels"
+    return (
+        f"{name}: {kind} of shape ({len(rows)}, {len(rows[0])}): pass the class of each row, for one-hot labels "
+        "labels.argmax(axis=1), or task='multilabel' if a row may have several classes"
+    )
+
+
+def _label_columns(columns: NDArray[np.intp], classes: Sequence[str] | None, name: str) -> ConvertedLabels:
+    """From columns (n, K) of 0 and 1, one per label; without names of the labels these are 0, 1, ... K - 1."""
+    _, width = columns.shape
+    if classes is None:
+        names = tuple(str(k) for k in range(width))
+    else:
+        names = tuple(classes)
+    if len(names) != width:
+        raise InputError(f"{name}: {width} columns but {len(names)} classes")
+    label_type: LabelType = "str" if classes else "int"
+    return ConvertedLabels(columns, target_of(names, "multilabel", label_type))
+
+
+def _check_label_columns(rows: list[Any], classes: Sequence[str], where: Where) -> None:
+    """Raise InputError for a row of columns with another value than 0 and 1, unless it holds names of these columns."""
+    for number, row in enumerate(rows):
+        for column, entry in zip(classes, row, strict=True):
+            is_name = isinstance(entry, str) and entry in classes
+            if not _is_binary(entry) and not is_name:
+                raise InputError(f"{where(number)}: {quote(column)} must be 0 or 1, not {described(entry)}")
+
+
+def _label_lists(rows: list[Any], task: Task | None, name: str, where: Where) -> ConvertedLabels:
+    """From a list of labels per row."""
     flat = [(number, entry) for number, row in enumerate(rows) for entry in row]
     if not flat:
         raise InputError(f"{name}: no row has a label")
     if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
         raise InputError(f"{name}: several numbers per row: {_REGRESSION}")
-    names_of_labels, type_of_labels = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
-    order = _classes_of(names_of_labels, type_of_labels, name)
-    out = np.zeros((len(rows), len(order)), dtype=np.intp)
-    out[[number for number, _ in flat], label_rows(names_of_labels, order)] = 1
-    return ConvertedLabels(out, target_of(order, "multilabel", type_of_labels))
+    names, label_type = _names([entry for _, entry in flat], lambda place: where(flat[place][0]))
+    order = _classes_of(names, label_type, name)
+    columns = np.zeros((len(rows), len(order)), dtype=np.intp)
+    columns[[number for number, _ in flat], label_rows(names, order)] = 1
+    return ConvertedLabels(columns, target_of(order, "multilabel", label_type))
 
 
 def _tagging(rows: list[Any], classes: Sequence[str] | None, name: str, where: Where) -> ConvertedLabels:
@@ -190,7 +259,9 @@ def _tagging(rows: list[Any], classes: Sequence[str] | None, name: str, where: W
     names, label_type = _names([label for row in rows for label in row], places.__getitem__)
     if classes is None:
         _refuse_measurements(names, places)
-    order = _classes_of(names, label_type, name) if classes is None else tuple(classes)
+        order = _classes_of(names, label_type, name)
+    else:
+        order = tuple(classes)
     if unknown := set(names) - set(order):
         raise InputError(f"{places[names.index(min(unknown))]}: there is no class {quote(min(unknown))}")
     lengths = np.array([len(row) for row in rows], dtype=np.intp)
@@ -239,35 +310,37 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str, where: 
 
 def _names(rows: list[Any], where: Where) -> tuple[list[str], LabelType]:
     """The name of each label and their common type."""
-    types: dict[LabelType, int] = {}
+    first: dict[LabelType, int] = {}  # the first row of each type
     for number, row in enumerate(rows):
-        if isinstance(row, str):
-            if not row.strip():
-                raise InputError(f"{where(number)} has no label (an empty text)")
-            types.setdefault("str", number)
-        elif is_missing(row):
-            raise InputError(f"{where(number)} has no label ({missing_name(row)})")
-        elif isinstance(row, bool | np.bool_):
-            types.setdefault("bool", number)
-        elif isinstance(row, int | np.integer):
-            types.setdefault("int", number)
-        elif isinstance(row, float | np.floating) and np.isfinite(row):
-            types.setdefault("float", number)
-        else:
-            what = "" if isinstance(row, float | np.floating) else "; labels are texts, numbers or True and False"
-            raise InputError(f"{where(number)} is {described(row)}{what}")
-    if set(types) == {"int", "float"}:
-        types = {"float": 0}
-    if len(types) > 1:
-        a, b, *_ = types.values()
-        raise InputError(f"{where(b)} is {described(rows[b])}, but {_short(where(a))} is {described(rows[a])}")
-    label_type: LabelType = next(iter(types), "str")
-    if label_type == "str":
-        return [str(row).strip() for row in rows], label_type
-    if label_type == "float":
-        return [str(float(row) + 0.0) for row in rows], label_type  # -0.0 is the class 0.0
-    kind = int if label_type == "int" else bool
-    return [str(kind(row)) for row in rows], label_type
+        first.setdefault(_type_of(row, number, where), number)
+    if set(first) == {"int", "float"}:
+        first = {"float": 0}
+    if len(first) > 1:
+        earlier, later, *_ = first.values()
+        raise InputError(
+            f"{where(later)} is {described(rows[later])}, but {_short(where(earlier))} is {described(rows[earlier])}"
+        )
+    label_type: LabelType = next(iter(first), "str")
+    return [_NAMES[label_type](row) for row in rows], label_type
+
+
+def _type_of(label: Any, number: int, where: Where) -> LabelType:
+    """The type of the label of a row. Raises InputError with its place for a missing one and for other types."""
+    if isinstance(label, str):
+        if not label.strip():
+            raise InputError(f"{where(number)} has no label (an empty text)")
+        return "str"
+    if is_missing(label):
+        raise InputError(f"{where(number)} has no label ({missing_name(label)})")
+    if isinstance(label, bool | np.bool_):
+        return "bool"
+    if isinstance(label, int | np.integer):
+        return "int"
+    if isinstance(label, float | np.floating):
+        if np.isfinite(label):
+            return "float"
+        raise InputError(f"{where(number)} is {described(label)}")
+    raise InputError(f"{where(number)} is {described(label)}; labels are texts, numbers or True and False")
 
 
 def _short(place: str) -> str:
