@@ -29,7 +29,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
-from gatewise.training.dense_solver import fit_glm
+from gatewise.training.dense_solver import fit_shared_weights
 
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 
@@ -140,7 +140,7 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
         targets = validation.labels[:, None].astype(np.float64)
         for name, member in (("network_accuracy", lstm), ("ngrams_accuracy", ngrams)):
             x = member.logits(held_out)[:, :, None]
-            weight, shift = fit_glm(x, targets, 1e-8, prior=np.ones(1), l2_shift=1e-8, lowest=0.0)
+            weight, shift = fit_shared_weights(x, targets, np.ones(1), 1e-8)
             positive = (weight[0] * member.logits(tested) + shift)[:, 0] > 0
             figures[name] = float((positive == (test.labels == 1)).mean())
     return figures

@@ -13,7 +13,7 @@ from gatewise.metrics import Evaluation
 from gatewise.target import target_of
 from gatewise.training import calibration
 from gatewise.training.calibration import FOLDS, calibration_report
-from gatewise.training.stack import FittedMember, stack, stack_out_of_fold
+from gatewise.training.stack import FittedMember, HeldOutTargets, stack, stack_out_of_fold
 from gatewise.types import Array
 from tests.training.texts import made_reviews
 
@@ -34,7 +34,9 @@ def rows(n: int, seed: int, scale: float = 1.0) -> tuple[Array, Array]:
 def measured_on(logits: Array, labels: Array, groups: Array | None = None) -> Any:
     groups = np.arange(len(labels)) if groups is None else groups
     targets = labels[:, None].astype(np.float64)
-    return calibration_report([member(logits)], targets, labels, groups, TWO, method="made up", data="rows")
+    return calibration_report(
+        [member(logits)], HeldOutTargets(targets), labels, groups, TWO, method="made up", data="rows"
+    )
 
 
 def test_an_overconfident_member_is_called_calibrated_after_the_fit() -> None:
@@ -52,15 +54,15 @@ def test_the_figures_are_those_of_rows_that_the_fit_has_not_seen() -> None:
     folds = calibration._folds(groups)
     assert len(np.unique(folds)) == FOLDS
     assert all(len(np.unique(folds[groups == group])) == 1 for group in np.unique(groups))
-    combined = stack_out_of_fold([member(logits)], targets, folds)
+    combined = stack_out_of_fold([member(logits)], HeldOutTargets(targets), folds)
     for fold in range(FOLDS):
-        found = stack([member(logits[folds != fold])], targets[folds != fold])
+        found = stack([member(logits[folds != fold])], HeldOutTargets(targets[folds != fold]))
         expected = logits[folds == fold] * found.weights[0] + found.shift
         np.testing.assert_allclose(combined[folds == fold], expected, atol=1e-12)
     report = measured_on(logits, labels, groups)
     measured = Evaluation.of(log_probabilities(combined), labels, TWO.classes, "")
     assert (report.loss_after, report.calibration_error_after) == (measured.loss, measured.calibration_error)
-    of_fit = stack([member(logits)], targets).held_out
+    of_fit = stack([member(logits)], HeldOutTargets(targets)).held_out
     assert Evaluation.of(log_probabilities(of_fit), labels, TWO.classes, "").loss < report.loss_after
 
 

@@ -23,7 +23,7 @@ from gatewise.network.trainable import BatchLoss
 from gatewise.training import recipe, supervised_loop
 from gatewise.training.fields import values_of
 from gatewise.training.members.ngrams import NgramFeatures
-from gatewise.training.stack import Stack, stack
+from gatewise.training.stack import FittedMember, HeldOutTargets, Stack
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
@@ -39,8 +39,8 @@ HALF: dict[str, Any] = {**SHORT, "validation__fraction": 0.5}  # 100 validation 
 ALONE: dict[str, Any] = {"ngrams__order": 0}
 
 
-def uncalibrated(*given: Any, **named: Any) -> Stack:
-    return stack(*given, **named | {"calibrate": False})
+def uncalibrated(members: list[FittedMember], targets: HeldOutTargets) -> Stack:
+    return Stack.alone(*members)
 
 
 @pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"max_length": 60, "learning_rate": 0.01})])

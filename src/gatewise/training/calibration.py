@@ -12,7 +12,6 @@ as many rows, or `SMALL_ERROR`: thousands of rows show an error that does not ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from gatewise.metrics import chance_calibration_error
 from gatewise.model.card import MIN_CALIBRATION_ROWS, CalibrationReport
 from gatewise.ragged import Ragged, flat, rows_per_input
 from gatewise.target import Target
-from gatewise.training.stack import FittedMember, plain_sum, stack_out_of_fold
+from gatewise.training.stack import FittedMember, HeldOutTargets, held_out_logits, stack_out_of_fold
 from gatewise.types import Array
 
 FOLDS = 5
@@ -30,25 +29,24 @@ SMALL_ERROR = 0.02  # a calibration error that no row count makes a fault
 
 def calibration_report(
     members: Sequence[FittedMember],
-    targets: Array,
+    targets: HeldOutTargets,
     labels: Array | Ragged,
     groups: NDArray[np.int64],
     target: Target,
     *,
     method: str,
     data: str,
-    **options: Any,
 ) -> CalibrationReport | None:
     """The report of a classifier; None for fewer than `MIN_CALIBRATION_ROWS` rows.
 
-    targets (n, outputs), options: those of `stack`. labels: of the validation rows, as `Labelled` holds them. groups:
-    of these rows; a group is in one fold. method, data: for the report.
+    targets: as for `stack`. labels: of the validation rows, as `Labelled` holds them. groups: of these rows; a group
+    is in one fold. method, data: for the report.
     """
     if len(labels) < MIN_CALIBRATION_ROWS:
         return None
     folds = np.repeat(_folds(groups), rows_per_input(labels))
-    before = plain_sum(members, targets, mean=options.get("mean", False))
-    after = stack_out_of_fold(members, targets, folds, loss=target.each.loss, **options)
+    before = np.asarray(held_out_logits(members, targets).sum(axis=2))
+    after = stack_out_of_fold(members, targets, folds)
     how = (
         "each fifth with weights and a shift that are fitted to the other fifths; before: the plain sum of the members"
     )

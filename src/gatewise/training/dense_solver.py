@@ -3,7 +3,9 @@ out-of-fold values. `sparse_solver` is the one for sparse features.
 
 The generalised linear model minimises, by L-BFGS with bounds (Byrd et al. 1995),
 
-    Σ_i weight_i loss(z_i, y_i) + Σ_j l2_j/2 (w_j - prior_j)² + l2_shift/2 |c|²        z = x w + c
+    Σ_i weight_i loss(z_i, y_i) + l2/2 |w - prior|²        z = x w + c
+
+The prior is 0 for weights of features. Weights of values that all outputs share are at least 0.
 
 Ridge regression has one eigensystem for all penalties. For features Z (n, F) whose columns have mean 0, with
 K = Z Zᵀ / F = U diag(s) Uᵀ, the fitted values are H Y, H = U diag(s / (s + l2)) Uᵀ + 1/n, and the values of the rows B
@@ -18,7 +20,7 @@ adds up ZᵀZ chunk by chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,86 +43,93 @@ EPSILON = 1e-6  # added to standard deviations: a constant feature must not divi
 
 
 def fit_glm(
-    x: Array,
+    x: Array, y: Array, l2: float, *, loss: Loss = CROSS_ENTROPY, sample_weight: Array | None = None
+) -> tuple[Array, Array]:
+    """Weights (F, outputs) and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
+
+    x (n, F), which may be sparse. loss: the sum over the outputs is minimised, half of it for a squared error. l2: the
+    penalty of the weights; the shift has none. sample_weight (n,). Equal arguments give equal bits.
+    """
+    features, outputs = x.shape[1], y.shape[1]
+    size = features * outputs
+    start = np.zeros(size + outputs)
+    penalty = np.append(np.full(size, l2), np.zeros(outputs))
+    weights, shift = _minimum(x, y, start, size, penalty, [(None, None)] * len(start), loss, sample_weight)
+    return weights.reshape(features, outputs), shift
+
+
+def fit_shared_weights(
+    values: Array,
     y: Array,
-    l2: float | Array,
+    prior: Array,
+    l2: float,
     *,
     loss: Loss = CROSS_ENTROPY,
-    prior: Array | None = None,
-    l2_shift: float | None = 0.0,
-    lowest: float | None = None,
+    one_shift: bool = False,
     sample_weight: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Weights and shift (outputs,) for targets y (n, outputs), see `TrainingData.targets`.
+    """Weights (P,), at least 0, that all outputs share, and shift (outputs,) for values (n, outputs, P) and targets y
+    (n, outputs), see `TrainingData.targets`.
 
-    x (n, F), which may be sparse: weights (F, outputs), each output has its own. x (n, outputs, P): weights (P,), which
-    the outputs share. loss: the sum over the outputs is minimised, half of it for a squared error. prior: what the
-    weights are drawn towards, default 0. l2: one penalty, or one per row of the weights. l2_shift: None for a shift of
-    0. lowest: the least weight. sample_weight (n,). Equal arguments give equal bits.
+    prior (P,): what the weights are drawn towards. l2: the penalty of the weights, and of the shift. one_shift: whether
+    all outputs share the shift too, which is (1,) then. loss: as in `fit_glm`; a squared error is divided by the
+    variance, which is that of the prior's prediction, so that a penalty means the same for every loss, and has a shift
+    of 0, as standardised numbers have mean 0. sample_weight (n,). Equal arguments give equal bits.
+    """
+    n, outputs, size = values.shape
+    shift_bounds: tuple[float | None, float | None] = (None, None)
+    if loss.has_unit:
+        errors = np.square(values @ prior - y).mean(axis=1)
+        variance = max(float(np.average(errors, weights=sample_weight)), 1e-12)
+        l2 = l2 * variance
+        shift_bounds = (0, 0)
+    shifts = outputs
+    if one_shift:
+        shifts = 1
+    start = np.append(prior, np.zeros(shifts))
+    penalty = np.full(len(start), l2)
+    bounds = [(0, None)] * size + [shift_bounds] * shifts
+    return _minimum(values.reshape(n * outputs, size), y, start, size, penalty, bounds, loss, sample_weight)
+
+
+def _minimum(
+    x: Array,
+    y: Array,
+    start: Array,
+    size: int,
+    penalty: Array,
+    bounds: list[Any],
+    loss: Loss,
+    sample_weight: Array | None,
+) -> tuple[Array, Array]:
+    """Weights (size,) and shift (outputs,), or (1,) for all outputs, with the lowest loss.
+
+    x: (n, F), or a row per row and output (n outputs, F); y (n, outputs); start: the weights and the shift where the
+    search begins, towards which the penalty of each draws; bounds: of each.
     """
     from scipy.optimize import minimize  # the extra [train]
 
-    shared = x.ndim == 3
-    if shared and loss.has_unit:
-        # A squared error is divided by the variance, so that a penalty means the same for every loss.
-        variance = _error_of_prior(x, y, prior, sample_weight)
-        l2 = l2 * variance
-        if l2_shift is not None:
-            l2_shift = l2_shift * variance
-    y = y.astype(np.float64)
-    outputs = y.shape[1]
-    if shared:  # a row per row and output, one column of weights
-        shape = (x.shape[2], 1)
-        x = x.reshape(-1, x.shape[2])
-    else:
-        shape = (x.shape[1], outputs)
     x = x.astype(np.float64)
-    size = shape[0] * shape[1]
-    start = np.zeros(size + outputs)  # the weights, then the shift
-    if prior is not None:
-        start[:size] = np.ravel(prior)
-    weight_penalty = np.broadcast_to(np.reshape(l2, (-1, 1)), shape)
-    penalty = np.append(weight_penalty, np.full(outputs, l2_shift or 0.0))
+    y = y.astype(np.float64)
+    shifts = len(start) - size
     weight = sample_weight
     if weight is None:
         weight = np.ones(len(y))
 
     def objective(theta: Array) -> tuple[float, Array]:
-        z = (x @ theta[:size].reshape(shape)).reshape(y.shape) + theta[size:]
-        losses, dz = row_losses(z, y, loss)
+        products = x @ theta[:size].reshape(x.shape[1], -1)
+        losses, dz = row_losses(products.reshape(y.shape) + theta[size:], y, loss)
         dz *= weight[:, None]
-        gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), dz.sum(axis=0))
+        of_shift = dz.sum(axis=0).reshape(shifts, -1).sum(axis=1)
+        gradient = np.append(x.T @ dz.reshape(x.shape[0], -1), of_shift)
         change = theta - start
         value = float(weight @ losses) + 0.5 * float(penalty @ np.square(change))
         return value, gradient + penalty * change
 
-    shift_bounds: tuple[int | None, int | None] = (None, None)
-    if l2_shift is None:
-        shift_bounds = (0, 0)
+    options = {"maxcor": MEMORY, "maxiter": MAX_ITER, "maxfun": 2 * MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0}
     with one_blas_thread():
-        theta = minimize(
-            objective,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(lowest, None)] * size + [shift_bounds] * outputs,
-            options={"maxcor": MEMORY, "maxiter": MAX_ITER, "maxfun": 2 * MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0},
-        ).x
-    weights = theta[:size]
-    if not shared:
-        weights = weights.reshape(shape)
-    return weights, theta[size:]
-
-
-def _error_of_prior(x: Array, y: Array, prior: Array | None, sample_weight: Array | None) -> float:
-    """Mean squared error of the prior's prediction for targets y (n, outputs), from x (n, outputs, P): the variance of
-    the targets around it.
-    """
-    predictions = np.zeros_like(y)
-    if prior is not None:
-        predictions = x @ prior
-    errors = np.square(predictions - y).mean(axis=1)
-    return max(float(np.average(errors, weights=sample_weight)), 1e-12)
+        theta = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    return theta[:size], theta[size:]
 
 
 def fit_standardised_glm(
@@ -155,9 +164,7 @@ def calibrated(
     """Weights (P,), at least 0, and shift (outputs,) that make logits of held-out values (n, outputs, P), and the
     losses (n,) of these logits.
     """
-    weights, shift = fit_glm(
-        values, targets, l2, loss=loss, prior=prior, l2_shift=l2, lowest=0.0, sample_weight=sample_weight
-    )
+    weights, shift = fit_shared_weights(values, targets, prior, l2, loss=loss, sample_weight=sample_weight)
     losses, _ = row_losses(values @ weights + shift, targets, loss)
     return weights, shift, losses
 

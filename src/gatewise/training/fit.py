@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from gatewise.training.calibration import calibration_report
 from gatewise.training.members import Run
 from gatewise.training.processes import current
 from gatewise.training.run import Interrupted
-from gatewise.training.stack import FittedMember, Stack, Threshold, choose_thresholds, stack
+from gatewise.training.stack import FittedMember, HeldOutTargets, Stack, Threshold, choose_thresholds, stack
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -46,20 +46,15 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if current().rank:
         return model, None
     # The plain network of the tutorial is not calibrated.
-    rows, calibrates = data.validation, data.recipe.lstm.padding == "none" or len(members) > 1
-    targets = data.targets(rows)
-    options: dict[str, Any] = {
-        # Members that predict the same, each alone: numbers, or the soft labels of a teacher.
-        "mean": data.target.each.loss.has_unit or data.soft_targets is not None,
-        "sample_weight": data.sample_weight(rows),
-        "train_targets": data.targets(data.train),
-    }
-    loss = data.target.each.loss
-    found = stack(members, targets, loss=loss, scaling=data.target_scaling, calibrate=calibrates, **options)
+    if data.recipe.lstm.padding != "none" and len(members) == 1:
+        return model, Stack.alone(members[0])
+    targets = HeldOutTargets.of(data)
+    found = stack(members, targets)
     model = replace(model, ensemble=found.ensemble(members, model.target))
-    if not calibrates:
-        return model, found
-    part, labels, weights = data.validation_name, data.labels[rows], found.describe(members)
+    rows = data.validation
+    labels = data.labels[rows]
+    part = data.validation_name
+    weights = found.describe(members)
     name = f"{part}, used to fit the ensemble weights"
     after = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
     model = with_evaluation(model, after)
@@ -67,7 +62,7 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if not model.target.each.has_probabilities:
         return model, found
     report = calibration_report(
-        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}", **options
+        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}"
     )
     # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
     model = replace(model, metadata=replace(model.metadata, calibration=report))
@@ -174,8 +169,8 @@ def shared_model(model: Model) -> Model:
     """The model of the first process, in all of them."""
     communicator = current()
     files = {} if communicator.rank else model.to_files()
-    names = json.loads(communicator.broadcast(json.dumps(list(files)).encode()))
-    received = {name: communicator.broadcast(files.get(name, b"")) for name in names}
+    names = json.loads(communicator.share(json.dumps(list(files)).encode()))
+    received = {name: communicator.share(files.get(name, b"")) for name in names}
     if not communicator.rank:
         return model
     return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)

@@ -1,20 +1,19 @@
 """The stack: weights of the members, shift, calibration and thresholds, from held-out logits of all members together.
 
-    logit = Σ_m weight_m logit_m + shift
+    logit = Σ_m weight_m logit_m + shift        weight_m >= 0
 
 is fitted by logistic regression (Platt 1999; with one member the weight is the temperature of Guo et al. 2017), for
 multi-label rows with one cross-entropy per label, for a regression by least squares of the standardised numbers
-(Breiman 1996, "Stacked regressions"). Weights are scalars, the shift has one value per logit. The penalty
+(Breiman 1996, "Stacked regressions"). One rule holds for all targets and members: the penalty
 
-    Σ_m l2_m/2 (weight_m - prior_m)² + L2/2 |shift|²
+    L2/2 (Σ_m (weight_m - prior_m)² + shift²)
 
-draws towards the plain sum of the members: a hundred rows cannot lead far away from it, and thousands override it.
-Members that predict the same, each alone, are drawn towards their mean: those of a regression, those that learn the
-soft labels of a teacher, and the classifiers of a stacked teacher. Where a member leads, which is calibrated on
-held-out rows by its own fit, the others are drawn towards 0, and are at least 0: on few rows, from which a network
-learns next to nothing, the calibrated member remains. Not so a member that reads what the others do not, such as
-columns: its logits add up with theirs. Where held-out logits of the training rows are known of it and of others, their
-weights for these rows are what theirs are drawn towards.
+The prior is 1 for the member with the lowest held-out loss and 0 for the others: a few rows leave this member alone,
+and some hundred override the prior. If members have out-of-fold logits of the training rows, the weights that the same
+rule fits to those rows are the prior, and 0 for the others. The shift is one number for all outputs, of a regression 0:
+it changes nothing for a softmax, and one per class, from few validation rows, costs accuracy (docs/log/accuracy.md,
+"One prior for the ensemble weights").
+
 A weight that a report would print as 0.00 is 0, so that the member is not computed and the reports say so.
 
 A decision threshold is the probability from which a label is predicted (`gatewise.target.thresholds`). For two classes
@@ -25,7 +24,7 @@ All of it follows from the held-out logits, so a resumed run ends with the same 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +36,12 @@ from gatewise.ragged import flat
 from gatewise.target import Target
 from gatewise.target.thresholds import Threshold as Threshold
 from gatewise.training.callback import Callback
-from gatewise.training.dense_solver import fit_glm
+from gatewise.training.dense_solver import fit_shared_weights, row_losses
 from gatewise.training.network_data import TargetScaling
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-SMALLEST = 0.005  # a weight, see above
+SMALLEST = 0.005  # weight or shift: a report would print less as 0.00
 MOST_SHIFTS = 10  # that a line lists; of more it has the smallest and the largest
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 
@@ -59,14 +58,6 @@ class FittedMember:
     """Logits (n, outputs) of the validation rows, bias included, from a fit that has not seen them."""
     held_out_train: Array | None = None
     """Logits (m, outputs) of the training rows, each from a fit without it; None where there is no such fit."""
-    l2: float = L2
-    """Penalty of its weight."""
-    others_l2: float = 0.0
-    """Above 0 where the member leads: the penalty of the other members' weights."""
-    shifts: bool = True
-    """Whether the stack may shift the logits; False for a member that is calibrated on all rows."""
-    adds: bool = False
-    """Whether it reads what the others do not, so that its logits are added to theirs."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `ModelMetadata` about the fit."""
     history: str = ""
@@ -75,6 +66,41 @@ class FittedMember:
     def logits(self, sequences: Sequence[Array]) -> Array:
         """Logits (n, outputs) of n full sequences."""
         return np.asarray(self.member.logits(sequences) + self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutTargets:
+    """What held-out logits are compared with: see `TrainingData.targets`."""
+
+    validation: Array
+    """Of the validation rows (n, outputs)."""
+    loss: Loss = CROSS_ENTROPY
+    weight: Array | None = None
+    """sample_weight of the validation rows (n,)."""
+    train: Array | None = None
+    """Of the training rows (m, outputs)."""
+    train_weight: Array | None = None
+    """sample_weight of the training rows (m,)."""
+    scaling: TargetScaling | None = None
+    """Of a regression, whose logits have the unit of the numbers and whose targets are standardised."""
+
+    @classmethod
+    def of(cls, data: TrainingData) -> Self:
+        """Those of the training data."""
+        return cls(
+            data.targets(data.validation),
+            data.target.each.loss,
+            data.sample_weight(data.validation),
+            data.targets(data.train),
+            data.sample_weight(data.train),
+            data.target_scaling,
+        )
+
+    def standardised(self, logits: Array) -> Array:
+        """Logits (n, outputs, M) in the unit of the targets."""
+        if self.scaling is None:
+            return logits
+        return self.scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
 
 
 class Stack(NamedTuple):
@@ -87,152 +113,118 @@ class Stack(NamedTuple):
     held_out: Array
     held_out_train: Array | None = None
 
+    @classmethod
+    def alone(cls, member: FittedMember) -> Self:
+        """One member as it is."""
+        assert member.held_out is not None
+        return cls(np.ones(1), np.zeros(member.held_out.shape[1]), member.held_out, member.held_out_train)
+
     def ensemble(self, members: Sequence[FittedMember], target: Target) -> Ensemble:
         """The members with these weights."""
         weights = tuple(self.weights.tolist())
-        return Ensemble(tuple(one.member for one in members), weights, self.applied_shift(members), target)
+        return Ensemble(tuple(fitted.member for fitted in members), weights, self.applied_shift(members), target)
 
     def applied_shift(self, members: Sequence[FittedMember]) -> Array:
-        """The shift (outputs,) of the ensemble: the one that was fitted, and the biases of the members times their
-        weights.
-        """
-        biases = [weight * one.bias for weight, one in zip(self.weights, members, strict=True)]
+        """The shift (outputs,) of the ensemble: that of the stack, and the weighted biases of the members."""
+        biases = [weight * fitted.bias for weight, fitted in zip(self.weights, members, strict=True)]
         return np.asarray(sum(biases, start=self.shift), dtype=np.float64)
 
     def describe(self, members: Sequence[FittedMember]) -> str:
         """The weights in a line, with the shift that the ensemble applies."""
-        parts = [f"{one.member.noun} x {weight:.2f}" for weight, one in zip(self.weights, members, strict=True)]
+        terms = [f"{fitted.member.noun} x {weight:.2f}" for weight, fitted in zip(self.weights, members, strict=True)]
         shift = self.applied_shift(members)
         if shift.any():
-            few = len(shift) <= MOST_SHIFTS
-            shifts = shift if few else (shift.min(), shift.max())
-            parts.append("shift " + (" " if few else " to ").join(f"{value:+.2f}" for value in shifts))
-        return f"{', '.join(parts)}, fitted on {counted(len(self.held_out), 'validation row')}"
+            if len(shift) <= MOST_SHIFTS:
+                terms.append("shift " + " ".join(f"{value:+.2f}" for value in shift))
+            else:
+                terms.append(f"shift {shift.min():+.2f} to {shift.max():+.2f}")
+        return f"{', '.join(terms)}, fitted on {counted(len(self.held_out), 'validation row')}"
 
 
-def stack(
-    members: Sequence[FittedMember],
-    targets: Array,
-    *,
-    loss: Loss = CROSS_ENTROPY,
-    mean: bool = False,
-    scaling: TargetScaling | None = None,
-    sample_weight: Array | None = None,
-    calibrate: bool = True,
-    train_targets: Array | None = None,
-) -> Stack:
-    """Fit weights and shift to targets (n, outputs), see `TrainingData.targets`, with weights sample_weight (n,).
-
-    mean: whether the members are drawn towards their mean; scaling: of a regression, whose held-out logits have the
-    unit of the numbers. calibrate: False for weights of 1 and no shift. train_targets: of the training rows (m,
-    outputs). Raises InputError for logits of other shapes.
-    """
-    logits = _held_out_logits(members, targets)
-    weights, shift = np.ones(len(members)), np.zeros(targets.shape[1])
-    if calibrate:
-        penalty = _Penalty.of(members, mean, loss, train_targets)
-        weights, shift = penalty.fit(logits, targets, loss, scaling, sample_weight)
+def stack(members: Sequence[FittedMember], targets: HeldOutTargets) -> Stack:
+    """Fit the weights and the shift. Raises InputError for logits of another shape than the targets."""
+    logits = held_out_logits(members, targets)
+    prior = _out_of_fold_weights(members, targets)
+    weights, one_shift = _fit(targets.standardised(logits), targets.validation, targets.loss, targets.weight, prior)
+    shift = np.full(logits.shape[1], one_shift)
+    if targets.scaling is not None:  # 1 - Σ weights is what the members leave of the mean
+        shift = (1 - weights.sum()) * targets.scaling.mean
     combined = logits @ weights + shift
     return Stack(weights, shift, combined, _held_out_train(members, weights, combined))
 
 
-def plain_sum(members: Sequence[FittedMember], targets: Array, *, mean: bool = False) -> Array:
-    """The held-out logits (n, outputs) of the sum of the members, or of their mean, without a fit."""
-    logits = _held_out_logits(members, targets)
-    return np.asarray(logits.mean(axis=2) if mean else logits.sum(axis=2))
-
-
-def stack_out_of_fold(
-    members: Sequence[FittedMember],
-    targets: Array,
-    folds: NDArray[np.int64],
-    *,
-    loss: Loss = CROSS_ENTROPY,
-    mean: bool = False,
-    sample_weight: Array | None = None,
-    train_targets: Array | None = None,
-) -> Array:
+def stack_out_of_fold(members: Sequence[FittedMember], targets: HeldOutTargets, folds: NDArray[np.int64]) -> Array:
     """The held-out logits (n, outputs) of the stack of a classifier, those of each fold from weights and a shift that
-    are fitted to the other folds. folds (n,): the fold of each row; the other arguments are those of `stack`.
+    are fitted to the other folds. folds (n,): the fold of each row.
     """
-    logits = _held_out_logits(members, targets)
-    penalty = _Penalty.of(members, mean, loss, train_targets)
-    combined = np.empty(targets.shape)
+    logits = held_out_logits(members, targets)
+    prior = _out_of_fold_weights(members, targets)
+    combined = np.empty(targets.validation.shape)
     for fold in np.unique(folds):
-        held, others = folds == fold, folds != fold
-        of_others = None if sample_weight is None else sample_weight[others]
-        weights, shift = penalty.fit(logits[others], targets[others], loss, None, of_others)
+        held = folds == fold
+        fitted = ~held
+        weight = None if targets.weight is None else targets.weight[fitted]
+        weights, shift = _fit(logits[fitted], targets.validation[fitted], targets.loss, weight, prior)
         combined[held] = logits[held] @ weights + shift
     return combined
 
 
-def _held_out_logits(members: Sequence[FittedMember], targets: Array) -> Array:
-    """Logits (n, outputs, M). Raises InputError for logits of another shape than the targets."""
-    held_out = [one.held_out for one in members if one.held_out is not None]
-    if len(held_out) != len(members) or not len(targets) or any(one.shape != targets.shape for one in held_out):
+def held_out_logits(members: Sequence[FittedMember], targets: HeldOutTargets) -> Array:
+    """Logits (n, outputs, M) of the validation rows. Raises InputError for logits of another shape than the targets."""
+    shape = targets.validation.shape
+    held_out = [fitted.held_out for fitted in members if fitted.held_out is not None]
+    if len(held_out) != len(members) or not shape[0] or any(logits.shape != shape for logits in held_out):
         raise InputError("stack: held-out logits and targets must have one shape (n, outputs), with n at least 1")
     return np.stack(held_out, axis=2)
 
 
-class _Penalty(NamedTuple):
-    """What draws the weights of the members, see the top of this file. prior, l2 (M,): of each weight; l2_shift: None
-    for no shift; lowest: of a weight, None for no bound.
+def _fit(
+    logits: Array, targets: Array, loss: Loss, sample_weight: Array | None, prior: Array | None = None
+) -> tuple[Array, float]:
+    """Weights (M,) and the shift for logits (n, outputs, M) and targets (n, outputs), rows with weights (n,). prior
+    (M,): by default 1 for the member with the lowest loss and 0 for the others.
     """
+    if prior is None:
+        members = range(logits.shape[2])
+        losses = [np.average(row_losses(logits[:, :, m], targets, loss)[0], weights=sample_weight) for m in members]
+        prior = np.zeros(len(losses))
+        prior[np.argmin(losses)] = 1.0
+    weights, [shift] = fit_shared_weights(
+        logits, targets, prior, L2, loss=loss, one_shift=True, sample_weight=sample_weight
+    )
+    if abs(shift) < SMALLEST:
+        shift = 0.0
+    return np.where(weights < SMALLEST, 0.0, weights), float(shift)
 
-    prior: Array
-    l2: Array
-    l2_shift: float | None
-    lowest: float | None
 
-    @classmethod
-    def of(cls, members: Sequence[FittedMember], mean: bool, loss: Loss, train_targets: Array | None) -> "_Penalty":
-        """From the members, and from the targets of the training rows (m, outputs) where these are known."""
-        leads = [one.others_l2 for one in members]
-        adds = np.array([one.adds for one in members])
-        prior = np.full(len(members), 1 / len(members) if mean else 1.0)
-        if any(leads):
-            prior = np.where(adds, 1.0, np.sign(leads))
-        l2 = np.array(
-            [
-                one.l2 if lead or one.adds or not any(leads) else max(leads)
-                for one, lead in zip(members, leads, strict=True)
-            ]
-        )
-        known = [one.held_out_train is not None for one in members]
-        if train_targets is not None and sum(known) > 1 and adds.any():
-            of_train = np.stack([one.held_out_train for one in members if one.held_out_train is not None], axis=2)
-            given: dict[str, Any] = {"prior": prior[known], "l2_shift": L2, "lowest": 0.0}
-            prior[known] = fit_glm(of_train, train_targets, l2[known], loss=loss, **given)[0]
-        shifts = all(one.shifts for one in members) or adds.any()
-        l2_shift = min(one.l2 for one in members) if shifts else None
-        return cls(prior, l2, l2_shift, 0.0 if any(leads) else None)
-
-    def fit(
-        self, logits: Array, targets: Array, loss: Loss, scaling: TargetScaling | None, sample_weight: Array | None
-    ) -> tuple[Array, Array]:
-        """Weights (M,) and shift (outputs,) from held-out logits (n, outputs, M) and targets (n, outputs)."""
-        standardised = logits
-        if scaling is not None:
-            standardised = scaling.transform(logits.transpose(0, 2, 1)).transpose(0, 2, 1)
-        options: dict[str, Any] = {"l2_shift": self.l2_shift, "lowest": self.lowest, "sample_weight": sample_weight}
-        weights, shift = fit_glm(standardised, targets, self.l2, loss=loss, prior=self.prior, **options)
-        weights = np.where(np.abs(weights) < SMALLEST, 0.0, weights)
-        if scaling is not None:  # 1 - Σ weights is what the members leave of the mean
-            shift = (1 - weights.sum()) * scaling.mean + scaling.scale * shift
-        return weights, shift
+def _out_of_fold_weights(members: Sequence[FittedMember], targets: HeldOutTargets) -> Array | None:
+    """Weights (M,) that are fitted to the out-of-fold logits of the training rows, 0 for members without such logits;
+    None where no member has them.
+    """
+    out_of_fold = [fitted.held_out_train for fitted in members if fitted.held_out_train is not None]
+    if not out_of_fold or targets.train is None:
+        return None
+    logits = targets.standardised(np.stack(out_of_fold, axis=2))
+    weights = np.zeros(len(members))
+    known = [fitted.held_out_train is not None for fitted in members]
+    weights[known], _ = _fit(logits, targets.train, targets.loss, targets.train_weight)
+    return weights
 
 
 def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: Array) -> Array | None:
     """The ensemble's logits (m, outputs) of the training rows, from the members whose held-out logits of them are
     known: the least-squares line from their sum to the ensemble's logits of the validation rows (n, outputs).
     """
-    known = [(weight, one) for weight, one in zip(weights, members, strict=True) if one.held_out_train is not None]
-    if not any(weight for weight, _ in known):
+    of_validation = np.zeros(())
+    of_train = np.zeros(())
+    for weight, fitted in zip(weights, members, strict=True):
+        if weight and fitted.held_out_train is not None:
+            of_validation = of_validation + weight * fitted.held_out
+            of_train = of_train + weight * fitted.held_out_train
+    if not of_train.ndim:
         return None
-    of_validation, of_train = (
-        np.asarray(sum(weight * getattr(one, name) for weight, one in known)) for name in ("held_out", "held_out_train")
-    )
-    center, mean = of_validation.mean(axis=0), combined.mean(axis=0)
+    center = of_validation.mean(axis=0)
+    mean = combined.mean(axis=0)
     variance = np.square(of_validation - center).mean(axis=0)
     covariance = ((of_validation - center) * (combined - mean)).mean(axis=0)
     return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (of_train - center))

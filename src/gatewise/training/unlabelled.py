@@ -51,7 +51,7 @@ from gatewise.losses import log_probabilities
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.batch import truncate
 from gatewise.ragged import flat
-from gatewise.training.dense_solver import fit_glm, fit_standardised_glm
+from gatewise.training.dense_solver import fit_shared_weights, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
 from gatewise.training.members.ngrams import NgramFeatures
@@ -119,7 +119,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     raw = b""
     if predicted is not None:
         raw = predicted.astype(np.float32).tobytes()
-    soft_labels = np.frombuffer(current().broadcast(raw), dtype=np.float32).reshape(len(query), -1)
+    soft_labels = np.frombuffer(current().share(raw), dtype=np.float32).reshape(len(query), -1)
     return with_pseudo_labels(data, query_sequences, soft_labels.astype(np.float64))
 
 
@@ -193,7 +193,7 @@ def stacked_predictions(
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
         held_out[held] = logits(np.append(fitted, rule_labelled), held)
     mean = np.full(len(vectors), 1 / len(vectors))
-    weights, shift = fit_glm(held_out, targets[labelled], L2, prior=mean, l2_shift=L2, lowest=0.0)
+    weights, shift = fit_shared_weights(held_out, targets[labelled], mean, L2)
     stacked = logits(np.arange(len(train)), len(train) + query) @ weights + shift
     shown = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
     run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {shown}")

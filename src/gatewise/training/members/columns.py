@@ -79,7 +79,7 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
         offset = scaling.scale * offset
         bias = scaling.mean
     member = replace(empty, slope=slope.astype(np.float32), offset=offset.astype(np.float32))
-    return FittedMember(member, bias, adds=True)
+    return FittedMember(member, bias)
 
 
 def _weight(data: TrainingData, rows: NDArray[np.int64]) -> Array:

@@ -13,11 +13,6 @@ targets of -1 and 1. A scale and a shift, fitted to the out-of-fold values, turn
 
 The kernel matrix of more than MOST_ROWS rows would be too large. Their fit uses ZᵀZ of fewer features, whose memory
 does not grow with the rows, and holds out one fold to choose l2.
-
-In the stack the convolutions lead: on most small data sets they are far more accurate than a network, so the weight of
-the network is drawn towards 0 (docs/log/series.md, "LSTM and convolutions"). The stack has no shift: the convolutions
-are calibrated on all rows, and with a shift from few validation rows the log loss is higher (docs/log/series.md, "Shift
-of the ensemble from few validation rows").
 """
 
 import math
@@ -47,7 +42,6 @@ MOST_STEPS = 4_096  # of the series whose convolutions give thresholds; of a lon
 # Added to the deviation of a feature before the division by it: the larger, the less rare features are scaled up
 # (docs/log/series.md, "First differences and the scale of rare features").
 FLOORS = (0.01, 0.1)
-WEIGHT_L2 = 1.0  # penalty of every member's weight in a stack with convolutions
 GOLDEN = (1 + math.sqrt(5)) / 2
 
 
@@ -74,7 +68,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     fitted = FittedMember(member, scale * best.bias + shift)
     run.callback.log(f"convolutions: {best.summary}; fitted in {time.perf_counter() - start:.1f} s")
     held_out = ridge_targets.held_out(scale * best.values + shift, fitted.logits)
-    return replace(fitted, held_out=held_out, l2=WEIGHT_L2, others_l2=WEIGHT_L2, shifts=False)
+    return replace(fitted, held_out=held_out)
 
 
 def _folds(training_data: TrainingData) -> list[NDArray[np.int64]]:

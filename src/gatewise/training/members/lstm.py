@@ -245,9 +245,6 @@ def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
     fitted = FittedMember(
         lstm,
         np.zeros(lstm.outputs),
-        # A temperature alone calibrates a tagger: a shift towards the frequent class, "O", costs entities
-        # (docs/log/accuracy.md, "The recipe of taggers, and a shift of its logits").
-        shifts=not data.target.per_step,
         metadata=metadata,
         history=loop.progress.history_lines,
     )

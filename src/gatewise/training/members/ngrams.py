@@ -78,7 +78,7 @@ from gatewise.training.dense_solver import calibrated, fit_standardised_glm
 from gatewise.training.members import Run
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
-from gatewise.training.stack import FittedMember, stack
+from gatewise.training.stack import FittedMember, HeldOutTargets, stack
 from gatewise.training.training_data import TrainingData, with_encoding
 from gatewise.types import Array
 
@@ -113,9 +113,6 @@ ROUNDING = 1e-6  # of the losses of equal candidates
 # Of the held-out words. Slovene comments have 22%, all other sets 3% to 10% (docs/log/accuracy.md, "Subwords by
 # byte-pair encoding").
 LEAST_UNKNOWN = 0.15
-# Penalty of the other members' weights next to chosen n-grams, which draws them towards 0 (docs/log/accuracy.md,
-# "Network and n-grams on few rows").
-NETWORK_L2 = 20.0
 
 
 def fit(data: TrainingData, run: Run) -> FittedMember | None:
@@ -343,7 +340,7 @@ def added(data: TrainingData, ngrams: FittedMember, other: FittedMember, name: s
     rows = data.validation
     sequences = data.full(rows)
     both = [replace(model, held_out=model.logits(sequences)) for model in (ngrams, other)]
-    stacked = stack(both, data.targets(rows), mean=True, sample_weight=data.sample_weight(rows))
+    stacked = stack(both, HeldOutTargets(data.targets(rows), data.target.each.loss, data.sample_weight(rows)))
     weight, other_weight = stacked.weights
     run.callback.log(f"n-grams x {weight:.2f}, {name} x {other_weight:.2f}")
     total = _scaled(ngrams.member, weight).add(_scaled(other.member, other_weight))
@@ -614,9 +611,6 @@ def _fit_best_candidate(data: TrainingData, run: Run) -> FittedMember | None:
         best.weight * fitted.bias + best.shift,
         held_out=best.held_out[np.searchsorted(best.rows, data.validation)],
         held_out_train=held_out_train,
-        others_l2=NETWORK_L2,
-        # Logits that were calibrated on all rows are not shifted (docs/log/accuracy.md, "Wrong labels").
-        shifts=held_out_train is None,
     )
 
 
