@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 import gatewise.serve
 from gatewise.serve.app import query_parameters
-from gatewise.serve.static_files import choose
+from gatewise.serve.static_files import StaticFile, choose_response
 from tests.children import run_child
 from tests.serve.server import ask, connect, post
 
@@ -140,12 +140,13 @@ def test_an_unchanged_file_is_not_sent_again(port: int) -> None:
 
 
 def test_accept_encoding_is_read() -> None:
-    file = Response("body"), Response("gzipped")
+    file = StaticFile(Response("body"), Response("gzipped"))
     for found in file:
         found.headers["etag"] = "etag"
     plain = ["", "gzip;q=0", "gzip; q=0.000", "gzip;q=", "identity, *", "xgzip"]
     for accepted in [*plain, "gzip", "deflate, GZIP ; q=0.5", "br,gzip;q=1"]:
-        assert choose(file, Headers({"accept-encoding": accepted})) is file[accepted not in plain], accepted
+        response = choose_response(file, Headers({"accept-encoding": accepted}))
+        assert response is file[accepted not in plain], accepted
 
 
 ROUTES = {

@@ -28,9 +28,11 @@ MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
 
 @dataclass(eq=False)
 class Job:
-    """The work of one request: its inputs, or one function. rejected: called with the reason if it is not computed.
-    disconnected: whether the client has closed its connection. path: of input `{}` in the request. tokens: estimated.
-    deadline: of `time.monotonic`. outcome: set by the worker thread.
+    """The work of one request: its inputs, or one function.
+
+    rejected: called with the reason if the job is not computed. disconnected: whether the client has closed its
+    connection. path: the path of input `{}` in the request. tokens: an estimate. deadline: a time of `time.monotonic`.
+    outcome: the result or an exception, set by the worker thread.
     """
 
     inputs: Sequence[Any]
@@ -43,8 +45,8 @@ class Job:
     outcome: Any = None
 
     def settle(self, outcome: Any) -> None:
-        """End the wait for it with a result or an exception."""
-        if self.future.done():  # nobody waits for it
+        """End the wait for the job with a result or an exception."""
+        if self.future.done():  # nobody waits any more
             return
         if isinstance(outcome, Exception):
             self.future.set_exception(outcome)
@@ -54,7 +56,7 @@ class Job:
             self.future.set_result(outcome)
 
     def drop(self, late: str) -> None:
-        """Do not compute it, or no further. late: the message if the client still waits."""
+        """Reject the job. late: the message if the client still waits."""
         if self.future.done() or self.disconnected():
             self.rejected("disconnected")
             self.settle(HTTPError(499, "disconnected", "the client disconnected"))
@@ -66,7 +68,7 @@ class Job:
 @dataclass(eq=False)
 class BatchQueue:
     """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job. observe(size, seconds) is
-    called after each batch. size, tokens: queued inputs and their tokens.
+    called after each batch. size: the number of queued inputs. tokens: the number of their tokens.
 
     A request that is larger than `limits.max_batch` or `max_batch_tokens` runs alone. None may be larger than the
     queue: `limits.queue` inputs and `MAX_QUEUED_TOKENS`.
@@ -88,8 +90,10 @@ class BatchQueue:
         loop = asyncio.get_running_loop()
         if self.size + len(job.inputs) > self.limits.queue or self.tokens + job.tokens > MAX_QUEUED_TOKENS:
             job.rejected("queue_full")
-            wait = str(max(1, min(60, math.ceil(self.tokens * self._seconds_per_token))))
-            raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", wait.encode()),))
+            # Retry-After is the time in which the queue empties, from 1 to 60 seconds.
+            seconds = math.ceil(self.tokens * self._seconds_per_token)
+            retry_after = str(max(1, min(60, seconds)))
+            raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", retry_after.encode()),))
         job.deadline = time.monotonic() + self.limits.queue_timeout
         self._jobs.append(job)
         self.size += len(job.inputs)
@@ -98,38 +102,52 @@ class BatchQueue:
             self._timer = loop.call_later(self.limits.queue_timeout, self._expire)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._start)  # later in this round: requests that the loop reads now join the batch
+            # Later in this round of the loop: requests that the loop reads in the same round join the batch.
+            loop.call_soon(self._start)
         return await job.future
 
     def _start(self) -> None:
         """Start the next batch: jobs in order of arrival, as many as fit."""
-        loop, limits = asyncio.get_running_loop(), self.limits
+        loop = asyncio.get_running_loop()
         batch: list[Job] = []
-        size = tokens = 0
+        size = 0
+        tokens = 0
         while self._jobs:
             job = self._jobs[0]
-            is_full = size + len(job.inputs) > limits.max_batch or tokens + job.tokens > limits.max_batch_tokens
-            if batch and is_full:
+            new_size = size + len(job.inputs)
+            new_tokens = tokens + job.tokens
+            is_full = new_size > self.limits.max_batch or new_tokens > self.limits.max_batch_tokens
+            if is_full and batch:  # a request that is larger than a batch runs alone
                 break
             self._pop()
             if job.future.done() or job.disconnected() or job.deadline <= time.monotonic():
                 job.drop(_WAITED)
             else:
                 batch.append(job)
-                size, tokens = size + len(job.inputs), tokens + job.tokens
+                size = new_size
+                tokens = new_tokens
         self._busy = bool(batch)
-        if batch:
-            started = loop.time()
-            done = loop.run_in_executor(self.executor, self.compute, batch)
-            done.add_done_callback(lambda done: self._finish(done, batch, size, tokens, loop.time() - started))
+        if not batch:
+            return
+        started = loop.time()
+        done = loop.run_in_executor(self.executor, self.compute, batch)
+        done.add_done_callback(lambda done: self._finish(done, batch, size, tokens, loop.time() - started))
 
     def _finish(self, done: asyncio.Future[None], batch: list[Job], size: int, tokens: int, seconds: float) -> None:
-        self._start()  # first: the worker thread is idle
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        """Settle the jobs of a batch that has been computed."""
+        self._start()  # the next batch first: the worker thread is idle
+        error: BaseException | None
+        if done.cancelled():
+            error = asyncio.CancelledError()
+        else:
+            error = done.exception()
         for job in batch:
-            if isinstance(job.outcome, Cancelled):
+            if error is not None:
+                job.settle(error)
+            elif isinstance(job.outcome, Cancelled):
                 job.drop(f"the explanation was not ready after {self.limits.queue_timeout:g} s and was stopped")
-            job.settle(job.outcome if error is None else error)
+            else:
+                job.settle(job.outcome)
         self._seconds_per_token += 0.1 * (seconds / max(1, tokens) - self._seconds_per_token)
         self.observe(size, seconds)
 
@@ -137,8 +155,11 @@ class BatchQueue:
         """Reject the queued jobs whose deadline has passed; the first job is the oldest one."""
         while self._jobs and self._jobs[0].deadline <= time.monotonic():
             self._pop().drop(_WAITED)
-        left = self._jobs[0].deadline - time.monotonic() if self._jobs else 0.0
-        self._timer = asyncio.get_running_loop().call_later(left, self._expire) if self._jobs else None
+        if not self._jobs:
+            self._timer = None
+            return
+        seconds = self._jobs[0].deadline - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _pop(self) -> Job:
         job = self._jobs.popleft()
@@ -151,9 +172,9 @@ _WAITED = "the request waited too long in the queue; nothing was computed"
 
 
 class ExplainQueue(BatchQueue):
-    """Computations that run alone on a thread of their own, at most `limit` of which may wait, each for at most
-    `timeout` seconds. Between its batches, a computation checks whether anybody still waits for it
-    (gatewise.system.cancel). returns_memory: after each one the memory that it used goes back to the system.
+    """Computations that run one at a time on a thread of their own. At most `limit` of them wait, each for at most
+    `timeout` seconds. Between its batches, a computation checks whether its client still waits
+    (gatewise.system.cancel). returns_memory: return the memory of each computation to the system.
     """
 
     def __init__(

@@ -30,8 +30,10 @@ to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 
 @dataclass(frozen=True)
 class Predictions:
-    """`Target.values` of n inputs: probabilities (n, K) float64 or numbers (n, M), per step `Ragged`; the time steps of
-    each input; and what is outside of the training data in their columns.
+    """The predictions of n inputs.
+
+    values: `Target.values`: probabilities (n, K) float64 or numbers (n, M), per step `Ragged`. steps: the tokens or
+    time steps of each input. warnings: values of columns that are outside of the training data, one sentence each.
     """
 
     values: Array | Ragged
@@ -41,14 +43,16 @@ class Predictions:
 
 @dataclass(eq=False)
 class Endpoint:
-    """What is served under a name. rejected: called with the reason when a request is not computed."""
+    """A model or a forecaster that is served under a name. rejected: called with the reason when a request is not
+    computed. input_kind: what it reads: "text", "series" or "forecast".
+    """
 
     name: str
     rejected: Callable[[str], None]
     input_kind = ""
 
     def card(self) -> dict[str, Any]:
-        """What GET /model answers of it."""
+        """The answer to GET /model."""
         raise NotImplementedError
 
 
@@ -78,36 +82,48 @@ class ModelEndpoint(Endpoint):
 
         Raises HTTPError: 400 for an unreadable input, 413, 429, 504.
         """
-        if not 0 < len(inputs) <= self._most_inputs:
-            status, code = (413, "too_many") if inputs else (400, "empty")
-            message = f"a request holds 1 to {self._most_inputs} {self.format.nouns.many}, not {len(inputs):,}"
-            raise HTTPError(status, code, message, field.removesuffix("[{}]"))
+        all_inputs = field.removesuffix("[{}]")
+        message = f"a request holds 1 to {self._most_inputs} {self.format.nouns.many}, not {len(inputs):,}"
+        if not inputs:
+            raise HTTPError(400, "empty", message, all_inputs)
+        if len(inputs) > self._most_inputs:
+            raise HTTPError(413, "too_many", message, all_inputs)
         tokens = estimate_tokens(inputs)
         if tokens > MAX_QUEUED_TOKENS:
             message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {self.format.nouns.steps}, not about {tokens:,}"
-            raise HTTPError(413, "too_large", message, field.removesuffix("[{}]"))
-        queue = self.long if tokens >= LONG else self.short
-        found: Predictions = await queue.run(Job(inputs, self.rejected, disconnected, field, tokens))
-        return found
+            raise HTTPError(413, "too_large", message, all_inputs)
+        queue = self.short
+        if tokens >= LONG:
+            queue = self.long
+        predictions: Predictions = await queue.run(Job(inputs, self.rejected, disconnected, field, tokens))
+        return predictions
 
     def inputs_of(self, request: PredictRequest) -> tuple[list[Any], str]:
         """The texts or series (length, channels) of a request, and the path of input `{}`. Raises RequestError."""
         kind = self.input_kind
-        given = [name for name in ("text", "series", "inputs") if getattr(request, name) is not None]
-        if len(given) != 1 or given[0] not in (kind, "inputs"):
+        present = [name for name in ("text", "series", "inputs") if getattr(request, name) is not None]
+        if present not in ([kind], ["inputs"]):
             raise RequestError(kind, f"give either {kind} or inputs; the model reads {self.format.nouns.many}")
-        field, items = (
-            ("inputs[{}]", request.inputs) if request.inputs is not None else (kind, [getattr(request, kind)])
-        )
-        found = [self._input_of(item, field.format(n)) for n, item in enumerate(items)]
-        names, columns, several = self.model.preprocessor.columns, request.columns, request.inputs is not None
-        if not names and columns is None:
-            return found, field
-        rows: list[Any] = columns if isinstance(columns, list) else [columns]
-        if len(rows) != len(found):
+        if request.inputs is not None:
+            field = "inputs[{}]"
+            columns_field = "columns[{}]"
+            items = request.inputs
+        else:
+            field = kind
+            columns_field = "columns"
+            items = [getattr(request, kind)]
+        inputs = [self._input_of(item, field.format(n)) for n, item in enumerate(items)]
+        schema = self.model.preprocessor.columns
+        if not schema and request.columns is None:
+            return inputs, field
+        rows: list[Any] = request.columns if isinstance(request.columns, list) else [request.columns]
+        if len(rows) != len(inputs):
             raise RequestError("columns", "columns must be a list with one object per input")
-        fields = [f"columns[{n}]" if several else "columns" for n in range(len(rows))]
-        return [with_row(item, row, names, at) for item, row, at in zip(found, rows, fields, strict=True)], field
+        complete = [
+            with_row(item, row, schema, columns_field.format(n))
+            for n, (item, row) in enumerate(zip(inputs, rows, strict=True))
+        ]
+        return complete, field
 
     def _input_of(self, item: Any, field: str) -> Any:
         """A text, or a series (length, channels) with NaN where a value is missing."""
@@ -128,19 +144,22 @@ class ModelEndpoint(Endpoint):
         sequences = self.model.preprocessor.encode_batch([example])
         return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
 
-    def response(self, found: Predictions, request_id: str | None = None) -> dict[str, Any]:
+    def response(self, predictions: Predictions, request_id: str | None = None) -> dict[str, Any]:
         """The response of /predict, by task: `label` or `labels` with `probabilities`, `value`, or `values` by name;
         per step `labels` and lists of `probabilities`, or lists of `values`.
         """
-        identity = {} if request_id is None else {"id": request_id}
-        predictions = self.answers(found)
-        warnings = {"warnings": found.warnings} if found.warnings else {}
-        return {"model": self.name, "n": len(predictions), "predictions": predictions, **warnings, **identity}
+        answers = self.answers(predictions)
+        response: dict[str, Any] = {"model": self.name, "n": len(answers), "predictions": answers}
+        if predictions.warnings:
+            response["warnings"] = predictions.warnings
+        if request_id is not None:
+            response["id"] = request_id
+        return response
 
-    def answers(self, found: Predictions) -> list[dict[str, Any]]:
+    def answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The predictions of inputs, or of single steps, as in `response`."""
-        answers = self.model.target.answers(found.values)
-        return [{**answer, "steps": steps} for answer, steps in zip(answers, found.steps, strict=True)]
+        answers = self.model.target.answers(predictions.values)
+        return [{**answer, "steps": steps} for answer, steps in zip(answers, predictions.steps, strict=True)]
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
@@ -152,20 +171,21 @@ class ModelEndpoint(Endpoint):
             except InputError as error:
                 job.outcome = replace(http_error(error), field=self._unreadable(job))
                 continue
-            encoded_jobs.append((job, slice(len(sequences), len(sequences) + len(encoded))))
+            rows = slice(len(sequences), len(sequences) + len(encoded))
+            encoded_jobs.append((job, rows))
             sequences += encoded
         if not sequences:
             return
         logits = self.model.ensemble.logits(sequences)
         for job, rows in encoded_jobs:
-            try:  # of one job, because an input that overflows is no error of the others
-                outcome = self.predictions(logits[rows], list(map(len, sequences[rows])))
-                job.outcome = replace(outcome, warnings=self.model.outside(sequences[rows]).messages())
+            try:  # job by job: an input that overflows is no error of the other jobs
+                predictions = self.predictions(logits[rows], list(map(len, sequences[rows])))
+                job.outcome = replace(predictions, warnings=self.model.outside(sequences[rows]).messages())
             except InputError as error:
                 job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
 
     def predictions(self, logits: Logits, steps: list[int]) -> Predictions:
-        """Those of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
+        """The predictions of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
         return Predictions(self.model.target.values(logits), steps)
 
     def _unreadable(self, job: Job) -> str:
@@ -180,4 +200,10 @@ class ModelEndpoint(Endpoint):
 
 def estimate_tokens(inputs: Sequence[Any]) -> int:
     """The approximate number of tokens of texts, or the number of time steps of series."""
-    return sum(1 + len(item) // _CHARACTERS_PER_TOKEN if isinstance(item, str) else len(item) for item in inputs)
+    tokens = 0
+    for item in inputs:
+        if isinstance(item, str):
+            tokens += 1 + len(item) // _CHARACTERS_PER_TOKEN
+        else:
+            tokens += len(item)
+    return tokens

@@ -7,15 +7,15 @@ from typing import Any
 from gatewise.data.times import show_time
 from gatewise.errors import FutureValuesError, InputError, printable, quote, required
 from gatewise.serve.endpoint import Endpoint
-from gatewise.serve.schemas import ForecastRequest, RequestError, Table
+from gatewise.serve.schemas import ColumnLists, ForecastRequest, RequestError
 
 _MOST_NUMBERS = 100_000  # series times steps of one response
 _MOST_COLUMNS = 100
-_MOST_MOVED = 2_000_000  # values of windows that the attributions of one response move, in about 10 seconds
+_MOST_PERTURBED = 2_000_000  # values of windows that the attributions of one response perturb, in about 10 seconds
 
 
 class ForecastEndpoint(Endpoint):
-    """A `gatewise.forecast.Forecaster`, which `gatewise.load` gives, under a name. input_kind: "forecast"."""
+    """A served `gatewise.forecast.Forecaster`, as `gatewise.load` returns it."""
 
     input_kind = "forecast"
 
@@ -25,76 +25,116 @@ class ForecastEndpoint(Endpoint):
 
     def answer(self, request: ForecastRequest) -> dict[str, Any]:
         """The response to /forecast. Raises RequestError that names the field."""
-        found = self.forecaster
+        forecaster = self.forecaster
         try:
-            given = None if request.values is None else _frame(request.values)
-            series = found.current(given)
+            values = _frame(request.values)
+            series = forecaster.current(values)
         except InputError as error:
             raise self._refused("values", error) from None
-        names = list(series.names) if request.series is None else [request.series]
+        names = list(series.names)
+        if request.series is not None:
+            names = [request.series]
         if names[0] not in series.names:
             raise RequestError("series", "series must be one of the fitted series, or of values")
-        horizon = request.horizon or found.horizon
+        horizon = request.horizon or forecaster.horizon
+        # All series are forecast, also those that the response leaves out.
         if len(series.names) * horizon > _MOST_NUMBERS:
             raise RequestError("horizon", f"{len(series.names)} series may have {_MOST_NUMBERS:,} steps in all")
         try:
-            future = None if request.future is None else _frame(request.future)
-            forecasts = found.by_series(horizon, future=future, data=given, level=request.level)
-        except FutureValuesError as error:  # what it quotes is the server's own
+            future = _frame(request.future)
+            forecasts = forecaster.by_series(horizon, future=future, data=values, level=request.level)
+        except FutureValuesError as error:  # it quotes the server's own columns, and nothing of the request
             raise RequestError("future", str(error).replace("'", ""), "input") from None
         except InputError as error:
-            field = "future" if series.roles.future or request.future is not None else "horizon"
+            field = "horizon"
+            if series.roles.future or request.future is not None:
+                field = "future"
             raise self._refused(field, error) from None
+
         time = series.roles.time
-        shown = {name: {**forecasts[name], time: list(map(show_time, forecasts[name][time]))} for name in names}
-        made = {"model": self.name, "horizon": horizon, "series": shown}
+        columns = {name: {**forecasts[name], time: list(map(show_time, forecasts[name][time]))} for name in names}
+        response = {"model": self.name, "horizon": horizon, "series": columns}
         if "history" in request.include:
-            made["history"] = {name: series.to_json(name) for name in names}
+            response["history"] = {name: series.to_json(name) for name in names}
         if "attribution" in request.include:
-            # Predictions are fed back up to the step, for each series and each value that is moved.
-            most = max(1, _MOST_MOVED // max(one.size * len(one) for one in series.values))
-            count, outputs = len(names), found.ensemble.target.outputs
-            if count * math.ceil(request.step / outputs) > most:
-                steps = most // count * outputs
-                hint = f"at most {steps:,} steps ahead" if steps else f"of at most {most:,} series"
-                message = f"the attribution of {count:,} series would take too long: ask for one {hint}"
-                raise RequestError("step", message)
-            explained = found.explanations(request.step, names, series)
-            made["attribution"] = {name: one.to_json() for name, one in explained.items()}
-        return made if request.id is None else {**made, "id": request.id}
+            self._check_cost(series, len(names), request.step)
+            explanations = forecaster.explanations(request.step, names, series)
+            response["attribution"] = {name: explanation.to_json() for name, explanation in explanations.items()}
+        if request.id is not None:
+            response["id"] = request.id
+        return response
+
+    def _check_cost(self, series: Any, count: int, step: int) -> None:
+        """Raise RequestError where the attributions of `count` series at a step take more than about ten seconds.
+
+        An attribution perturbs each value of a series. Each perturbed series is predicted up to the step, and a
+        prediction reaches `outputs` steps.
+        """
+        outputs = self.forecaster.ensemble.target.outputs
+        most_perturbed = max(values.size * len(values) for values in series.values)
+        most_predictions = max(1, _MOST_PERTURBED // most_perturbed)
+        if count * math.ceil(step / outputs) <= most_predictions:
+            return
+        most_steps = most_predictions // count * outputs
+        if most_steps:
+            hint = f"at most {most_steps:,} steps ahead"
+        else:
+            hint = f"of at most {most_predictions:,} series"
+        message = f"the attribution of {count:,} series would take too long: ask for one {hint}"
+        raise RequestError("step", message)
 
     def _refused(self, field: str, error: InputError) -> RequestError:
-        """The error of the library. A column that it begins with, after the row, is the server's own, and loses its
-        quotation marks: what is quoted is not sent back.
+        """The error of the library as one of the request. Its message is "row 3: 'column' ...".
+
+        A response repeats nothing that is quoted, because it may be the client's. The name of a column of the fit is
+        the server's own, so it stays, without quotation marks.
         """
-        message, roles = str(error), self.forecaster.series.roles
+        message = str(error)
+        roles = self.forecaster.series.roles
         row, _, rest = message.partition(": ")
         for name in (roles.id, roles.time, roles.target, *roles.past, *roles.future):
-            if row.startswith("row ") and rest.startswith(quote(name, 80)):
-                message = f"{row}: {printable(name)}{rest.removeprefix(quote(name, 80))}"
+            quoted = quote(name, 80)
+            if row.startswith("row ") and rest.startswith(quoted):
+                message = f"{row}: {printable(name)}{rest.removeprefix(quoted)}"
         return RequestError(field, message, "input")
 
     def card(self) -> dict[str, Any]:
         """The forecaster as the page shows it."""
-        found, roles = self.forecaster, self.forecaster.series.roles
-        about = {"api": 1, **found.about(), **{name: getattr(roles, name) for name in ("time", "target", "future")}}
-        return {**about, "future_rows": self._future_rows() if roles.future else {}, "report": found.report()}
+        forecaster = self.forecaster
+        roles = forecaster.series.roles
+        future_rows: ColumnLists = {}
+        if roles.future:
+            future_rows = self._future_rows()
+        return {
+            "api": 1,
+            **forecaster.about(),
+            "time": roles.time,
+            "target": roles.target,
+            "future": roles.future,
+            "future_rows": future_rows,
+            "report": forecaster.report(),
+        }
 
-    def _future_rows(self) -> Table:
+    def _future_rows(self) -> ColumnLists:
         """The times of the next steps, and with several series their names: the rows of `ForecastRequest.future`."""
-        found, roles = self.forecaster.series, self.forecaster.series.roles
-        rows = [
-            (name, time if isinstance(time, int | float) else show_time(time))
-            for number, name in enumerate(found.names)
-            for time in found.times_after(number, self.forecaster.horizon)
-        ]
-        names, times = map(list, zip(*rows, strict=True))
-        return {roles.time: times} | ({roles.id: names} if len(found.names) > 1 else {})
+        series = self.forecaster.series
+        names: list[Any] = []
+        times: list[Any] = []
+        for number, name in enumerate(series.names):
+            for time in series.times_after(number, self.forecaster.horizon):
+                names.append(name)
+                times.append(time if isinstance(time, int | float) else show_time(time))
+        columns: ColumnLists = {series.roles.time: times}
+        if len(series.names) > 1:
+            columns[series.roles.id] = names
+        return columns
 
 
-def _frame(table: Table) -> Any:
-    """A data frame of columns. Raises InputError where they differ in their length."""
-    lengths = set(map(len, table.values()))
-    if len(lengths) != 1 or len(table) > _MOST_COLUMNS:
+def _frame(columns: ColumnLists | None) -> Any:
+    """A data frame of columns, or None for None. Raises InputError where their lengths differ."""
+    if columns is None:
+        return None
+    lengths = set(map(len, columns.values()))
+    if len(lengths) != 1 or len(columns) > _MOST_COLUMNS:
         raise InputError(f"there must be 1 to {_MOST_COLUMNS} columns of one length")
-    return required("pandas", "forecast", "a forecast").DataFrame(table)
+    return required("pandas", "forecast", "a forecast").DataFrame(columns)

@@ -16,9 +16,10 @@ from gatewise.errors import InputError
 class HTTPError(Exception):
     """An HTTP error response.
 
-    code: one word for a program. message: one line for a person. field: what in the request the error is about: a path
-    in its JSON (`body` is all of it), a path or query parameter, or a header; None for an error that no change of the
-    request mends. An unknown name is the client's own, so the field is then what holds it. headers: of the response.
+    code: one word for a program. message: one line for a person. field: the part of the request that is wrong: a path
+    in its JSON (`body` is all of it), a path or query parameter, or a header; None where no change of the request
+    helps. The field of an unknown name is the object that holds it, because the name is the client's. headers: further
+    headers of the response.
     """
 
     status: int
@@ -28,27 +29,29 @@ class HTTPError(Exception):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def body(self, path: str) -> bytes:
-        """The JSON body. Below /v2, in the format of the Open Inference Protocol, it has one string, which begins with
-        the field.
+        """The JSON body. Below /v2 it follows the Open Inference Protocol, whose errors are one string: the field and
+        the message.
         """
-        if path.startswith("/v2"):
-            named = self.field is None or self.message.startswith(self.field)
-            return json.dumps({"error": self.message if named else f"{self.field}: {self.message}"}).encode()
-        return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
+        if not path.startswith("/v2"):
+            return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
+        message = self.message
+        if self.field is not None and not message.startswith(self.field):
+            message = f"{self.field}: {message}"
+        return json.dumps({"error": message}).encode()
 
 
 def http_error(error: BaseException) -> HTTPError:
-    """What a client is told of an exception: of a request that the library refuses, a route that does not exist, a
-    parameter that FastAPI refuses, a server that stops; anything else is a failure of the server.
-    """
+    """The response to an exception. An exception of an unknown type is a failure of the server (500)."""
     if isinstance(error, HTTPError):
         return error
     if isinstance(error, InputError):
         message = re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)  # a quoted text is the client's own
         return HTTPError(400, getattr(error, "code", "input"), message, getattr(error, "field", "body"))
     if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        allow = (b"allow", b"GET, HEAD" if allowed == "GET" else allowed.encode())
+        methods = (error.headers or {}).get("Allow", "")
+        if methods == "GET":  # the security middleware answers HEAD as GET
+            methods = "GET, HEAD"
+        allow = (b"allow", methods.encode())
         return HTTPError(405, "method_not_allowed", "the path does not support this method", "method", (allow,))
     if isinstance(error, HTTPException) and error.status_code == 404:
         return HTTPError(404, "not_found", "there is no such path", "path")
@@ -63,5 +66,5 @@ def http_error(error: BaseException) -> HTTPError:
 
 
 def stopping() -> HTTPError:
-    """What a client is told whose request the server does not answer any more. It can send it to another server."""
+    """The response to a request that arrives while the server stops. The client can send it to another server."""
     return HTTPError(503, "stopping", "the server is stopping", headers=((b"connection", b"close"),))

@@ -22,8 +22,12 @@ class Listener:
         self._path = settings.uds
         self._inode = 0
         self.port = 0
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self.sock = socket.socket(socket.AF_UNIX if settings.uds is not None else family)
+        if settings.uds is not None:
+            self.sock = socket.socket(socket.AF_UNIX)
+        elif ":" in settings.host:
+            self.sock = socket.socket(socket.AF_INET6)
+        else:
+            self.sock = socket.socket(socket.AF_INET)
         try:
             if settings.uds is not None:
                 _remove_stale(settings.uds)
@@ -41,11 +45,11 @@ class Listener:
         self.sock.setblocking(False)
 
     def refuse_new_clients(self) -> None:
-        """Let nobody connect from now on; who has connected can still be accepted.
+        """Let no client connect from now on. Clients that have connected can still be accepted.
 
-        The socket cannot simply be closed: the system resets the connections of all who wait to be accepted. On Linux
-        the attempts of later clients have no answer until it is closed, which then refuses them. Elsewhere they still
-        connect until then.
+        The socket cannot simply be closed: the system would reset the connections of all clients that wait to be
+        accepted. On Linux later clients get no answer until the socket is closed, which refuses them. On other systems
+        they still connect until then.
         """
         if self._path is None:
             ignore_new_clients(self.sock)
@@ -74,7 +78,9 @@ class Listener:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the socket of a server that was killed; one that answers, or another file, is left."""
+    """Remove the socket of a server that was killed. The socket of a server that answers stays, and so does a file
+    that is no socket.
+    """
     if Path(path).is_socket():
         with socket.socket(socket.AF_UNIX) as other:
             if other.connect_ex(path) == errno.ECONNREFUSED:

@@ -26,7 +26,7 @@ FORMAT = 2
 _FREQUENT = 2_000  # words whose embeddings are in the first file of the lesson,
 _OF_THE_LESSON = (3_804, 7_982)  # and rarer ones of its first text, the tutorial's review
 _ENCODINGS = ("index", "keras", "spaces", "subwords", "tokens")
-_MEMBERS = {  # with what the page reads of their entry in config.json
+_MEMBERS = {  # the kinds that the page computes, with the fields that it reads of their entry in config.json
     "lstm": {"architecture"},
     "ngrams": {"order", "count", "scaled", "characters"},
     "convolutions": {"dilations", "features", "window"},
@@ -34,53 +34,60 @@ _MEMBERS = {  # with what the page reads of their entry in config.json
 
 
 def unsupported(model: Model) -> str:
-    """Why the page cannot compute this model by itself, in a few words; empty if it can."""
-    own = model.preprocessor
-    if isinstance(own, TextPreprocessor):
-        if own.encoding.kind not in _ENCODINGS:
-            return f"its texts have the encoding '{own.encoding.kind}'"
-    elif own.mask_value is not None:
+    """The reason why the page cannot compute this model; empty if it can."""
+    preprocessor = model.preprocessor
+    if isinstance(preprocessor, TextPreprocessor):
+        if preprocessor.encoding.kind not in _ENCODINGS:
+            return f"its texts have the encoding '{preprocessor.encoding.kind}'"
+    elif preprocessor.mask_value is not None:
         return "steps of its series are masked by a value"
-    others = [one.name for one, _ in model.ensemble if not _MEMBERS.get(one.kind, set()) >= set(one.entry())]
-    return f"it has the member '{others[0]}'" if others else ""
+    for member, _ in model.ensemble:
+        computed_fields = _MEMBERS.get(member.kind, set())
+        if not computed_fields >= set(member.entry()):
+            return f"it has the member '{member.name}'"
+    return ""
 
 
 def lesson_files() -> dict[str, bytes]:
-    """The tutorial's model as the lesson reads it, by name: the model, and the embeddings of the rarer words. Raises
-    ModelFileError if it is missing.
+    """The two files of the tutorial's model, by name: the model with the embeddings of the first words, and the
+    embeddings of the other words. Raises ModelFileError if the bundled model is missing.
     """
     model = load(bundled.folder(bundled.TUTORIAL))
-    tensors, description = _parts(model)
-    is_first = np.isin(np.arange(len(tensors[EMBEDDING])), [*range(_FREQUENT), *_OF_THE_LESSON])
-    first, rest = (
-        {name: one[rows] for name, one in tensors.items() if name.startswith(EMBEDDING)}
-        | {f"{EMBEDDING}.ids": np.flatnonzero(rows).astype(np.uint16)}
-        for rows in (is_first, ~is_first)
-    )
+    tensors, description = _tensors_and_description(model)
+    word_ids = np.arange(len(tensors[EMBEDDING]))
+    is_first = np.isin(word_ids, [*range(_FREQUENT), *_OF_THE_LESSON])
     return {
-        "tutorial.lstm": tensors_to_bytes(tensors | first, description),
-        "tutorial-rest.lstm": tensors_to_bytes(rest),
+        "tutorial.lstm": tensors_to_bytes(tensors | _embeddings_of(tensors, is_first), description),
+        "tutorial-rest.lstm": tensors_to_bytes(_embeddings_of(tensors, ~is_first)),
     }
+
+
+def _embeddings_of(tensors: dict[str, Array], rows: Array) -> dict[str, Array]:
+    """The embeddings of some words in their stored form, with the ids of these words. rows: (V,) bool."""
+    embeddings = {name: tensor[rows] for name, tensor in tensors.items() if name.startswith(EMBEDDING)}
+    embeddings[f"{EMBEDDING}.ids"] = np.flatnonzero(rows).astype(np.uint16)
+    return embeddings
 
 
 def lstm_file(model: Model) -> bytes:
     """The file. Raises InputError for a model that the page cannot compute, see `unsupported`."""
-    return tensors_to_bytes(*_parts(model))
+    tensors, description = _tensors_and_description(model)
+    return tensors_to_bytes(tensors, description)
 
 
-def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
+def _tensors_and_description(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors, and as metadata what `Model.info` holds in the page."""
     if reason := unsupported(model):
         raise InputError(f"the page cannot compute this model: {reason}; gatewise serve shows it")
-    report = model.metadata.compression
-    whole = report.vocab_before if report is not None and report.vocab_before else model.architecture.vocab_size
-    description: dict[str, Any] = {"fingerprint": model.fingerprint, "vocabSizeBefore": whole}
-    own = model.preprocessor
-    if isinstance(own, TextPreprocessor) and isinstance(own.encoding, KerasEncoding):
-        size = min(own.encoding.num_words, own.encoding.vocab_size)  # larger ids never occur
-        small = truncate_vocab(model, size)
-        encoding = cast("TextPreprocessor", small.preprocessor).encoding
-        model = replace(small, preprocessor=replace(own, encoding=encoding))
+    fingerprint = model.fingerprint  # of the model itself: the next lines may replace it by a smaller one
+    vocab_size = model.architecture.vocab_size
+    compression = model.metadata.compression
+    if compression is not None and compression.vocab_before:
+        vocab_size = compression.vocab_before
+    model = _without_unused_words(model)
+    target = model.target
+    metadata = model.metadata
+
     tensors = pack(model.parameters, model.ensemble.lstm.storage) | _words(model)
     members = []
     for number, (member, weight) in enumerate(model.ensemble):
@@ -89,8 +96,9 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
             entry |= {"prefix": f"member.{number}.", **member.entry()}
             tensors |= {f"member.{number}.{name}": array for name, array in member.arrays().items()}
         members.append(entry)
-    metadata, target = model.metadata, model.target
-    description |= {
+    description: dict[str, Any] = {
+        "fingerprint": fingerprint,
+        "vocabSizeBefore": vocab_size,
         "format": FORMAT,
         "labels": list(model.classes),
         "task": target.each.task,
@@ -105,22 +113,39 @@ def _parts(model: Model) -> tuple[dict[str, Array], dict[str, str]]:
         "validationSet": metadata.n_validation,
         "bestEpoch": metadata.best_epoch,
         "history": model.history,
-        "evaluations": [asdict(one) for one in metadata.evaluations],
+        "evaluations": [asdict(evaluation) for evaluation in metadata.evaluations],
         "members": members,
     }
     return tensors, {"gatewise.lstm": json.dumps(description, allow_nan=False, separators=(",", ":"))}
 
 
+def _without_unused_words(model: Model) -> Model:
+    """The model without the embeddings of words that `num_words` of a Keras encoding excludes: their ids never occur.
+    The predictions are the same.
+    """
+    preprocessor = model.preprocessor
+    if not isinstance(preprocessor, TextPreprocessor) or not isinstance(preprocessor.encoding, KerasEncoding):
+        return model
+    size = min(preprocessor.encoding.num_words, preprocessor.encoding.vocab_size)
+    small = truncate_vocab(model, size)
+    encoding = cast("TextPreprocessor", small.preprocessor).encoding
+    return replace(small, preprocessor=replace(preprocessor, encoding=encoding))
+
+
 def _words(model: Model) -> dict[str, Array]:
-    """The vocabulary of a model of texts by id, or with its ids, and the merges of one of subwords."""
+    """The vocabulary of a model of texts as UTF-8 lines: words in the order of their ids, or each with its id; and the
+    merges of a subword encoding.
+    """
     if not isinstance(model.preprocessor, TextPreprocessor):
         return {}
-    encoding, found = model.preprocessor.encoding, dict[str, list[str]]()
+    encoding = model.preprocessor.encoding
+    lines_by_name: dict[str, list[str]] = {}
     if isinstance(encoding, IndexEncoding):
-        found["vocabulary"] = [f"{id} {word}" for word, id in encoding.index.items() if id < encoding.vocab_size]
+        words = [(word, id) for word, id in encoding.index.items() if id < encoding.vocab_size]
+        lines_by_name["vocabulary"] = [f"{id} {word}" for word, id in words]
     elif isinstance(encoding, KerasEncoding):
-        found["vocabulary"] = list(encoding.index)
+        lines_by_name["vocabulary"] = list(encoding.index)
     else:
-        found["vocabulary"] = list(encoding.ids)
-        found["merges"] = [" ".join(merge) for merge in getattr(encoding, "merges", ())]
-    return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in found.items()}
+        lines_by_name["vocabulary"] = list(encoding.ids)
+        lines_by_name["merges"] = [" ".join(merge) for merge in getattr(encoding, "merges", ())]
+    return {name: np.frombuffer("\n".join(lines).encode(), dtype=np.uint8) for name, lines in lines_by_name.items()}

@@ -20,10 +20,11 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def share_metrics(folder: str) -> Iterator[None]:
-    """Let the processes that start meanwhile count in files of this folder."""
+    """Let the processes that start inside of the context count in files of this folder."""
     before = os.environ.get(_FOLDER)
     os.environ[_FOLDER] = folder
-    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # as when it is imported
+    # prometheus_client reads the variable when it is imported, which has happened.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -42,33 +43,45 @@ class Metrics:
     type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
-        named: dict[str, Any] = {"registry": registry}
-        self._requests = Counter("gatewise_requests", "Responses.", ("route", "model", "status"), **named)
-        about = "From the request's headers to the response."
-        self._seconds = Histogram("gatewise_request_seconds", about, ("route", "model"), buckets=_SECONDS, **named)
-        self._sizes = Histogram("gatewise_batch_size", "Inputs per batch.", ("model",), buckets=_SIZES, **named)
-        self._batches = Histogram("gatewise_batch_seconds", "Time per batch.", ("model",), buckets=_SECONDS, **named)
-        self._rejected = Counter("gatewise_rejected", "Requests not computed.", ("model", "reason"), **named)
-        about = "Inputs in the queues."
-        self.queue_size = Gauge("gatewise_queue_size", about, ("model",), multiprocess_mode="livesum", **named)
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._responses = Counter("gatewise_requests", "Responses.", ("route", "model", "status"), registry=registry)
+        self._response_seconds = Histogram(
+            "gatewise_request_seconds",
+            "From the request's headers to the response.",
+            ("route", "model"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch_sizes = Histogram(
+            "gatewise_batch_size", "Inputs per batch.", ("model",), buckets=_SIZES, registry=registry
+        )
+        self._batch_seconds = Histogram(
+            "gatewise_batch_seconds", "Time per batch.", ("model",), buckets=_SECONDS, registry=registry
+        )
+        self._rejected = Counter("gatewise_rejected", "Requests not computed.", ("model", "reason"), registry=registry)
+        self.queue_size = Gauge(
+            "gatewise_queue_size", "Inputs in the queues.", ("model",), multiprocess_mode="livesum", registry=registry
+        )
+        # `labels` of prometheus_client takes a lock and builds a key, so its results are kept.
         self._by_route: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._by_model: dict[str, tuple[Any, Any]] = {}
 
     def add_model(self, model: str) -> None:
-        """Report 0 where nothing has been rejected yet."""
-        self._by_model[model] = self._sizes.labels(model), self._batches.labels(model)
+        """Report all metrics of a model, with 0 before its first request."""
+        self._by_model[model] = (self._batch_sizes.labels(model), self._batch_seconds.labels(model))
         for reason in ("queue_full", "timeout", "disconnected"):
             self._rejected.labels(model, reason)
 
     def request(self, route: str, model: str, status: int, seconds: float) -> None:
         """Count one response."""
-        found = self._by_route.get((route, model, status))
-        if found is None:
-            found = self._requests.labels(route, model, str(status)), self._seconds.labels(route, model)
-            self._by_route[route, model, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        if (route, model, status) not in self._by_route:
+            counter = self._responses.labels(route, model, str(status))
+            histogram = self._response_seconds.labels(route, model)
+            self._by_route[route, model, status] = (counter, histogram)
+        counter, histogram = self._by_route[route, model, status]
+        counter.inc()
+        histogram.observe(seconds)
 
     def batch(self, model: str, size: int, seconds: float) -> None:
         """Count one batch."""
@@ -86,7 +99,8 @@ class Metrics:
         if folder is None:
             return generate_latest(self._registry)
         for pid in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
-            if not is_alive(pid):  # its counters stay in the sum, its gauges do not
+            # The counters of a worker that has ended stay in the sum. Its gauges do not: its queue is gone.
+            if not is_alive(pid):
                 mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]

@@ -30,15 +30,18 @@ def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
     model = endpoint.model
     inputs = model.preprocessor.format
+    outputs: list[dict[str, Any]] = []
+    for name, datatype in tensor_types(model.target).items():
+        shape = [-1, len(model.classes)]
+        if name == "label":
+            shape = [-1]
+        outputs.append({"name": name, "datatype": datatype, "shape": shape})
     return {
         "name": endpoint.name,
         "versions": [VERSION],
         "platform": "gatewise",
         "inputs": [{"name": inputs.name, "datatype": inputs.datatype, "shape": inputs.shape}],
-        "outputs": [
-            {"name": name, "datatype": datatype, "shape": [-1] if name == "label" else [-1, len(model.classes)]}
-            for name, datatype in tensor_types(model.target).items()
-        ],
+        "outputs": outputs,
     }
 
 
@@ -48,33 +51,42 @@ def tensor_types(target: Target) -> dict[str, str]:
 
 
 def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None) -> tuple[InferRequest, list[Any]]:
-    """The request, and its texts or series. json_length: the header Inference-Header-Content-Length; the rest of the
-    body is the binary data of the tensor. Raises RequestError.
+    """The request, and its texts or series. json_length: the header Inference-Header-Content-Length, without which the
+    whole body is JSON; the rest of the body is the binary data of the tensor. Raises RequestError.
     """
-    if json_length is not None and (not json_length.isdigit() or len(json_length) > 12 or int(json_length) > len(body)):
-        message = "Inference-Header-Content-Length is not a length within the body"
-        raise RequestError("inference-header-content-length", message, "header_length")
-    end = len(body) if json_length is None else int(json_length)
+    end = len(body)
+    if json_length is not None:
+        if not json_length.isdigit() or len(json_length) > 12 or int(json_length) > len(body):
+            message = "Inference-Header-Content-Length is not a length within the body"
+            raise RequestError("inference-header-content-length", message, "header_length")
+        end = int(json_length)
     request = validated(InferRequest, parse(body[:end]))
-    known = tensor_types(endpoint.model.target)
-    if not known:
+    output_types = tensor_types(endpoint.model.target)
+    if not output_types:
         message = "the model has a prediction per step, which these tensors cannot hold: use /predict"
         raise RequestError("body", message, "bad_task")
-    wanted = [output.name for output in request.outputs]
-    if not known.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
-        raise RequestError("outputs", f"outputs must be a list of objects with a name each: {' or '.join(known)}")
+    requested = [output.name for output in request.outputs]
+    is_unknown = not output_types.keys() >= set(requested)
+    is_repeated = len(set(requested)) < len(requested)
+    if is_unknown or is_repeated:
+        raise RequestError(
+            "outputs", f"outputs must be output tensors of the model, each once: {' or '.join(output_types)}"
+        )
     return request, _inputs_of(request.inputs[0], body[end:], endpoint)
 
 
-def response(endpoint: ModelEndpoint, found: Predictions, request: InferRequest) -> dict[str, Any]:
-    """The response of infer."""
-    tensors = endpoint.model.target.tensors(found.values)
+def response(endpoint: ModelEndpoint, predictions: Predictions, request: InferRequest) -> dict[str, Any]:
+    """The response of infer: the requested outputs, or all of them."""
+    tensors = endpoint.model.target.tensors(predictions.values)
+    requested = [output.name for output in request.outputs]
     outputs = [
         {"name": name, "shape": tensors[name].shape, "datatype": tensors[name].datatype, "data": tensors[name].data}
-        for name in [output.name for output in request.outputs] or tensors
+        for name in requested or tensors
     ]
-    identity = {} if request.id is None else {"id": request.id}
-    return {"model_name": endpoint.name, "model_version": VERSION, "outputs": outputs, **identity}
+    response: dict[str, Any] = {"model_name": endpoint.name, "model_version": VERSION, "outputs": outputs}
+    if request.id is not None:
+        response["id"] = request.id
+    return response
 
 
 def _inputs_of(tensor: InferInput, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
@@ -91,12 +103,15 @@ def _inputs_of(tensor: InferInput, binary: bytes, endpoint: ModelEndpoint) -> li
         raise _bad_tensor("parameters", "no binary_data_size refers to the bytes after the JSON")
     if size is not None and (type(size) is not int or size != len(binary)):
         raise _bad_tensor("parameters.binary_data_size", "must be the number of bytes after the JSON")
+    data: Any = tensor.data
+    if data is None:
+        data = binary
     try:
-        return inputs.read_tensor(tensor.shape, binary if tensor.data is None else tensor.data)
+        return inputs.read_tensor(tensor.shape, data)
     except TensorError as error:
         raise _bad_tensor(error.place, str(error)) from None
 
 
 def _bad_tensor(place: str, message: str) -> RequestError:
-    """place: of the error in the input tensor."""
+    """An error in the input tensor. place: the field of the tensor."""
     return RequestError(f"{_TENSOR}.{place}", message, "tensor")

@@ -4,7 +4,7 @@ have answered.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -24,8 +24,11 @@ from gatewise.serve.schemas import (
 from gatewise.serve.state import State
 
 Schema = dict[str, Any]
+Examples = dict[str, tuple[Schema, Schema | None]]
+"""Requests of a route by name, each with its response, or None for a response that is not shown."""
 
 NO_TOKEN: Schema = {"security": []}  # of a route that needs no token
+_REQUESTS = (PredictRequest, ExplainRequest, StreamRequest, ForecastRequest, InferRequest)
 _REASONS = {
     400: "The request is not valid; the error names the field.",
     401: "The token is missing or wrong.",
@@ -61,83 +64,138 @@ def body_of(model: type[BaseModel]) -> Schema:
 
 
 def path_parameters(path: str) -> Schema:
-    """The parameters of a path."""
-    about = {"in": "path", "required": True, "schema": {"type": "string"}}
-    return {"parameters": [{"name": name, **about} for name in ("name", "version") if f"{{{name}}}" in path]}
+    """The parameters of a path, as in /v2/models/{name}."""
+    names = [name for name in ("name", "version") if f"{{{name}}}" in path]
+    schema = {"in": "path", "required": True, "schema": {"type": "string"}}
+    return {"parameters": [{"name": name, **schema} for name in names]}
 
 
 def description(generate: Callable[[], Schema], state: State) -> Callable[[], Schema]:
     """A function that returns FastAPI's schema with what it lacks: the request models, the server, the security, and
     examples of the models that are served when it is called.
     """
-    models = PredictRequest, ExplainRequest, StreamRequest, ForecastRequest, InferRequest
-    requests: list[Any] = [(model, "validation") for model in models]
-
-    described: tuple[object, Schema] = (None, {})  # the models, and the description with their answers
+    described_endpoints: object = None
+    schema: Schema = {}
 
     def complete() -> Schema:
-        nonlocal described
+        nonlocal described_endpoints, schema
         endpoints = state.endpoints
-        if described[0] is not endpoints:
-            described = endpoints, describe(state.of_kind(ModelEndpoint))
-        return described[1]
-
-    def describe(endpoints: list[ModelEndpoint]) -> Schema:
-        schema = generate()
-        _, definitions = models_json_schema(requests, ref_template="#/components/schemas/{model}")
-        schema["components"]["schemas"] |= definitions["$defs"]
-        schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
-        schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if state.settings.token is not None else []
-        schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
-        forecasts = dict[str, tuple[Schema, Schema | None]]()
-        for one in state.of_kind(ForecastEndpoint):
-            request = {"model": one.name, "horizon": 2, "level": [80, 95], "series": one.forecaster.names[0]}
-            forecasts[one.name] = request, None
-            with suppress(InputError):  # it needs the future values of columns
-                forecasts[one.name] = request, one.answer(validated(ForecastRequest, request))
-        for path, examples in (_examples(endpoints) | {"/forecast": forecasts}).items():
-            route = schema["paths"][path]["post"]
-            for place, content in enumerate((route["requestBody"], route["responses"]["200"])):
-                shown = {name: {"value": pair[place]} for name, pair in examples.items() if pair[place] is not None}
-                next(iter(content["content"].values()))["examples"] = shown
+        if described_endpoints is not endpoints:  # a reload replaces them, and with them the answers of the examples
+            schema = _described(generate(), state)
+            described_endpoints = endpoints
         return schema
 
     return complete
 
 
-def _examples(endpoints: list[ModelEndpoint]) -> dict[str, dict[str, tuple[Schema, Schema | None]]]:
-    """Requests by path and name, each with its response or None. Those of /explain are of the first model."""
-    predict, infer, stream = (dict[str, tuple[Schema, Schema | None]]() for _ in range(3))
-    for one in endpoints:
-        inputs, found = one.format, one.predict_example()
-        item, kind = inputs.example, inputs.name
-        row = one.example_row
-        single, both = ({"columns": row}, {"columns": [row] * 2}) if row else ({}, {})
-        predict[f"{one.name}: one {kind}"] = {kind: item, **single, "model": one.name}, one.response(found)
-        predict[f"{one.name}: several inputs"] = {"inputs": [item] * 2, **both, "model": one.name, "id": "a-7"}, None
-        with suppress(InputError):  # not every model can be streamed
-            one.model.stream()
-            stream[f"{one.name}: the start of a stream"] = {"inputs": inputs.example_steps, "model": one.name}, None
-        if row or not open_inference.tensor_types(one.model.target):  # a tensor of texts has no columns
-            continue
-        tensor = {"name": kind, "shape": inputs.example_shape, "datatype": inputs.datatype, "data": [item]}
-        request = {"inputs": [tensor]}
-        response = open_inference.response(one, found, validated(InferRequest, request))
-        infer[f"{one.name}: one {kind}"] = request, response
+def _described(schema: Schema, state: State) -> Schema:
+    """FastAPI's schema with what it lacks."""
+    requests: list[Any] = [(model, "validation") for model in _REQUESTS]
+    _, definitions = models_json_schema(requests, ref_template="#/components/schemas/{model}")
+    schema["components"]["schemas"] |= definitions["$defs"]
+    schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
+    schema["security"] = []
+    if state.settings.token is not None:
+        schema["security"] = [{name: []} for name in _SECURITY_SCHEMES]
+    schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
+    for path, examples in _examples(state).items():
+        route = schema["paths"][path]["post"]
+        requests_shown = {name: {"value": request} for name, (request, _) in examples.items()}
+        responses_shown = {name: {"value": answer} for name, (_, answer) in examples.items() if answer is not None}
+        _content(route["requestBody"])["examples"] = requests_shown
+        _content(route["responses"]["200"])["examples"] = responses_shown
+    return schema
+
+
+def _content(message: Schema) -> Schema:
+    """The one media type of a request or response of a route."""
+    [content] = message["content"].values()
+    return cast("Schema", content)
+
+
+def _examples(state: State) -> dict[str, Examples]:
+    """The examples of all routes by path."""
+    endpoints = state.of_kind(ModelEndpoint)
+    examples = {"/forecast": _forecast_examples(state.of_kind(ForecastEndpoint))}
     if not endpoints:
-        return {}
-    first = endpoints[0]
-    explained = {first.format.name: first.format.example, "include": ["prediction"]}
-    explained |= {"columns": first.example_row} if first.example_row else {}
-    answer = first.view.explain(explained)
-    del answer["cache"]  # times
-    attribution = {**explained, "include": ["prediction", "attribution"], "method": "prefix-difference"}
-    clamp = {"gate": "f", "unit": 0, "value": 1.0, "from": 0, "to": 1}
-    explain: dict[str, tuple[Schema, Schema | None]] = {
-        "the prediction": (explained, answer),
-        "an attribution": (attribution, None),
-        "an intervention": ({**explained, "changes": [clamp]}, None),
+        return examples
+    infer = _infer_examples(endpoints)
+    return {
+        **examples,
+        "/predict": _predict_examples(endpoints),
+        "/explain": _explain_examples(endpoints[0]),
+        "/stream": _stream_examples(endpoints),
+        "/v2/models/{name}/infer": infer,
+        "/v2/models/{name}/versions/{version}/infer": infer,
     }
-    versioned = "/v2/models/{name}/versions/{version}/infer"
-    infers = {"/v2/models/{name}/infer": infer, versioned: infer}
-    return {"/predict": predict, "/explain": explain, "/stream": stream, **infers}
+
+
+def _forecast_examples(endpoints: list[ForecastEndpoint]) -> Examples:
+    examples: Examples = {}
+    for endpoint in endpoints:
+        series = endpoint.forecaster.names[0]
+        request = {"model": endpoint.name, "horizon": 2, "level": [80, 95], "series": series}
+        response = None
+        with suppress(InputError):  # a forecaster that reads columns known in advance needs their future values
+            response = endpoint.answer(validated(ForecastRequest, request))
+        examples[endpoint.name] = (request, response)
+    return examples
+
+
+def _predict_examples(endpoints: list[ModelEndpoint]) -> Examples:
+    examples: Examples = {}
+    for endpoint in endpoints:
+        inputs = endpoint.format
+        single: Schema = {inputs.name: inputs.example, "model": endpoint.name}
+        several: Schema = {"inputs": [inputs.example] * 2, "model": endpoint.name, "id": "a-7"}
+        if row := endpoint.example_row:
+            single["columns"] = row
+            several["columns"] = [row] * 2
+        examples[f"{endpoint.name}: one {inputs.name}"] = (single, endpoint.response(endpoint.predict_example()))
+        examples[f"{endpoint.name}: several inputs"] = (several, None)
+    return examples
+
+
+def _stream_examples(endpoints: list[ModelEndpoint]) -> Examples:
+    examples: Examples = {}
+    for endpoint in endpoints:
+        request = {"inputs": endpoint.format.example_steps, "model": endpoint.name}
+        with suppress(InputError):  # not every model can be streamed
+            endpoint.model.stream()
+            examples[f"{endpoint.name}: the start of a stream"] = (request, None)
+    return examples
+
+
+def _infer_examples(endpoints: list[ModelEndpoint]) -> Examples:
+    examples: Examples = {}
+    for endpoint in endpoints:
+        # A tensor of texts has no columns, and no tensor holds predictions per step.
+        if endpoint.example_row or not open_inference.tensor_types(endpoint.model.target):
+            continue
+        inputs = endpoint.format
+        tensor = {
+            "name": inputs.name,
+            "shape": inputs.example_shape,
+            "datatype": inputs.datatype,
+            "data": [inputs.example],
+        }
+        request = {"inputs": [tensor]}
+        predictions = endpoint.predict_example()
+        response = open_inference.response(endpoint, predictions, validated(InferRequest, request))
+        examples[f"{endpoint.name}: one {inputs.name}"] = (request, response)
+    return examples
+
+
+def _explain_examples(endpoint: ModelEndpoint) -> Examples:
+    prediction: Schema = {endpoint.format.name: endpoint.format.example, "include": ["prediction"]}
+    if endpoint.example_row:
+        prediction["columns"] = endpoint.example_row
+    answer = endpoint.view.explain(prediction)
+    del answer["cache"]  # it holds times, which differ from run to run
+    attribution = {**prediction, "include": ["prediction", "attribution"], "method": "prefix-difference"}
+    clamp = {"gate": "f", "unit": 0, "value": 1.0, "from": 0, "to": 1}
+    return {
+        "the prediction": (prediction, answer),
+        "an attribution": (attribution, None),
+        "an intervention": ({**prediction, "changes": [clamp]}, None),
+    }

@@ -90,7 +90,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        self._header_bytes, self._bytes_without_body = -1, 0
+        self._header_bytes = -1
+        self._bytes_without_body = 0
         if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > _MAX_HEADERS:
             self._reject_headers()
         if self._rejection is not None or self.url[:1] != b"/" or self.url[:2] == b"//":
@@ -103,10 +104,13 @@ class Connection(HttpToolsProtocol):
         self.scope[ARRIVING_SINCE] = lambda: self._reading_since  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
-        self._reading_since, self._header_bytes = None, 0
+        self._reading_since = None
+        self._header_bytes = 0
         self._requests += 1
         super().on_message_complete()
-        if self.cycle.response_complete:  # before its body had arrived, which stopped uvicorn's timer
+        # The response was complete before the body had arrived. The body has stopped uvicorn's timer for idle
+        # connections, so it is started again.
+        if self.cycle.response_complete:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -148,24 +152,33 @@ class Connection(HttpToolsProtocol):
 
     def _close_if_slow(self) -> None:
         """Close the connection if its client has exceeded the read timeout, and look again in a second."""
-        now, timeout = self.loop.time(), self.config.settings.read_timeout
+        now = self.loop.time()
+        timeout = self.config.settings.read_timeout
         self._timer = self.loop.call_later(1.0, self._close_if_slow)
         if self._writing_since is not None and now - self._writing_since > timeout:
             self.transport.abort()
-        elif self._reading_since is not None and self._requests > self._responses:
-            self._reading_since = now  # it waits for a response; the server may have stopped to read
-        elif self._reading_since is not None and now - self._reading_since > timeout:
-            if self._header_bytes >= 0:
-                self._reject(408, "request_timeout", "the request took too long to arrive")
-            elif self.cycle.response_complete or now - self._reading_since > timeout + 1:
-                self.transport.abort()  # the extra second lets the security middleware answer 408 first
+            return
+        if self._reading_since is None:
+            return
+        if self._requests > self._responses:
+            # The client waits for a response. Until then the server may have stopped to read the next request.
+            self._reading_since = now
+            return
+        seconds = now - self._reading_since
+        if seconds <= timeout:
+            return
+        if self._header_bytes >= 0:
+            self._reject(408, "request_timeout", "the request took too long to arrive")
+        elif self.cycle.response_complete or seconds > timeout + 1:
+            # The extra second lets the security middleware, which reads the body, answer 408 first.
+            self.transport.abort()
 
     def _reject_headers(self) -> None:
         self._reject(431, "headers", f"the headers may have at most {_MAX_HEADERS:,} bytes")
 
     def _reject(self, status: int, code: str, message: str) -> None:
-        """Read nothing more. Answer with an error, without a request for the application, after the responses to the
-        complete requests, and close the connection.
+        """Answer with an error, without a call of the application, after the responses to the complete requests. Then
+        close the connection. Nothing more is read.
         """
         if self.transport.is_closing() or self._rejection is not None:
             return
@@ -184,8 +197,8 @@ class Connection(HttpToolsProtocol):
 
 
 def _is_disconnected(cycle: Any) -> bool:
-    """Whether the connection of a request is closed. Noted in `cycle`, too: uvicorn does so one round of the loop
-    later, and would write to the closed transport until then.
+    """Whether the connection of a request is closed. It is noted in `cycle` at once: uvicorn notes it one round of the
+    loop later, and would write to the closed transport until then.
     """
     cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
     return bool(cycle.disconnected)

@@ -1,7 +1,7 @@
 """The requests and responses of the server as pydantic models: /openapi.json describes what is checked.
 
-Numbers of series are those of float32; null is a missing one. The models know nothing of the served models: what a
-model reads is checked by its endpoint.
+Numbers of series must be in the range of float32; null is a missing one. These models check the form of a request. The
+endpoint checks whether its model can read the inputs.
 """
 
 import re
@@ -27,7 +27,7 @@ Name = Annotated[str, Field(max_length=200)]
 Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
 Flat = list[Number | None]
-Table = dict[str, list[Number | Text | None]]
+ColumnLists = dict[str, list[Number | Text | None]]
 Whole = Annotated[int, Field(gt=-(2**63), lt=2**64)]  # a float would lose digits of an id
 RowValues = dict[str, Whole | Number | Text | bool | None]
 _MESSAGES = {
@@ -54,7 +54,8 @@ class RequestError(InputError):
     """
 
     def __init__(self, field: str, message: str, code: str = "bad_field") -> None:
-        self.field, self.code = field, code
+        self.field = field
+        self.code = code
         super().__init__(message)
 
 
@@ -67,11 +68,11 @@ class PredictRequest(_Request):
 
     text: Text | None = None
     series: Series | None = None
-    """Time steps, each a list of one number per channel, or of one channel a number."""
+    """Time steps: each a list of one number per channel, or a number where there is one channel."""
     inputs: list[Text | Series] | None = None
     """Texts or series."""
     columns: RowValues | list[RowValues] | None = None
-    """Of a model that reads numeric and categorical columns too: their values by name, of `inputs` a list of them."""
+    """The values of further columns by name, for a model that reads columns; with `inputs` a list of such objects."""
     model: Name | None = None
     """The default is the first model."""
     id: Name | None = None
@@ -82,31 +83,32 @@ class StreamRequest(_Request):
     """Words or other parts of a text, or steps of a series, and the state that they continue from."""
 
     inputs: Annotated[list[Annotated[Text, Field(max_length=1000)] | list[Number] | Number], Field(min_length=1)]
-    """Texts, or time steps: each a list of one number per channel, or of one channel a number."""
+    """Texts, or time steps: each a list of one number per channel, or a number where there is one channel."""
     state: Text | None = None
-    """Of the last event of an earlier request; the default is the start of a stream."""
+    """The state in the last event of an earlier request; the default is the start of a stream."""
     network_only: bool = False
-    """Of an ensemble, its LSTM alone."""
+    """Predict by the LSTM alone, without the other members of an ensemble."""
     model: Name | None = None
     """The default is the first model."""
 
 
 class ForecastRequest(_Request):
-    """What a forecaster shall forecast: the next values of the series that it was fitted on, or of `values`."""
+    """A request for the next values of the series of the fit, or of `values`."""
 
-    values: Table | None = None
+    values: ColumnLists | None = None
     """Newer values: the columns of the table of the fit by name, one row per series and time."""
-    future: Table | None = None
-    """The columns that are known in advance, with the time, and the id of several series, for the forecast steps."""
+    future: ColumnLists | None = None
+    """The columns that are known in advance, for the forecast steps, with the time and, for several series, the id."""
     series: Name | None = None
     """The name of one series; the default is all."""
     horizon: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Values to forecast; the default is that of the fit."""
+    """The number of values to forecast; the default is that of the fit."""
     level: Annotated[list[Annotated[float, Field(gt=0, lt=100)]], Field(min_length=1, max_length=8)] = [80.0]
-    """Of the intervals, in percent; numbers below 1 are shares."""
+    """The coverage of the intervals, in percent; numbers below 1 are shares."""
     include: Annotated[list[Literal["history", "attribution"]], Field(max_length=2)] = []
-    """The values that the members read; how much each of them contributes to the forecast of `step`."""
+    """history: the values that the members read. attribution: what each of them contributes to the step `step`."""
     step: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """The step that the attribution explains, from 1."""
     model: Name | None = None
     """The default is the first forecaster."""
     id: Name | None = None
@@ -126,7 +128,9 @@ class Change(_Request):
 
     def clamps(self, field: str) -> tuple[Clamp, ...]:
         """The clamps of the library. Raises RequestError for fields that do not fit together."""
-        unit = None if self.unit == "all" else self.unit
+        unit = self.unit
+        if unit == "all":
+            unit = None
         if (self.first is None) != (self.last is None):
             raise RequestError(f"{field}.to", "give both from and to, or neither")
         if self.gate == "h":
@@ -148,31 +152,34 @@ class ExplainRequest(_Request):
     text: Text | None = None
     series: Series | None = None
     columns: RowValues | None = None
-    """Of a model that reads numeric and categorical columns too: their values by name."""
+    """The values of further columns by name, for a model that reads columns."""
     include: Annotated[list[Annotated[str, StringConstraints(pattern=_PART)]], Field(max_length=16)] = ["prediction"]
     method: Annotated[str, StringConstraints(pattern=f"^({'|'.join(METHODS)})$")] | None = None
     """The method of the attribution; the default is the model's."""
     layer: Integer | None = None
     """From 0; the default is the top layer."""
     target: Name | None = None
-    """A class, label or number of the model; the default is the prediction's."""
+    """The class, label or number that is explained; the default is the predicted one."""
     against: Name | None = None
     """The class to compare with."""
     step: Integer | None = None
-    """Of a tagger, the step whose label is explained, from 0."""
+    """The step whose label is explained, from 0, for a tagger."""
     changes: Annotated[list[Change], Field(max_length=MAX_CHANGES)] = []
     model: Name | None = None
     """The default is the first model."""
 
     def values_of(self, prefix: str) -> list[str]:
-        """X of the included parts `prefix:X`."""
-        return [part.partition(":")[2] for part in self.include if part.startswith(f"{prefix}:")]
+        """The value X of each entry `prefix:X` of `include`."""
+        return [entry.partition(":")[2] for entry in self.include if entry.startswith(f"{prefix}:")]
 
     @property
     def clamps(self) -> list[tuple[str, Clamp]]:
         """The clamps of the changes, each with the field that it comes from."""
-        fields = [(f"changes[{n}]", change) for n, change in enumerate(self.changes)]
-        return [(field, clamp) for field, change in fields for clamp in change.clamps(field)]
+        clamps = []
+        for n, change in enumerate(self.changes):
+            field = f"changes[{n}]"
+            clamps += [(field, clamp) for clamp in change.clamps(field)]
+        return clamps
 
 
 class InferInput(_Request):
@@ -186,7 +193,7 @@ class InferInput(_Request):
 
 
 class InferRequestedOutput(_Request):
-    """An output that the response shall have."""
+    """A tensor that the response contains."""
 
     name: Name
     parameters: dict[str, Any] = {}
@@ -239,7 +246,7 @@ class PredictResponse(BaseModel):
     n: int
     predictions: list[Classification | Labels | Value | Values]
     warnings: list[str] | None = None
-    """Of a model that reads columns: those with rows outside of the training data."""
+    """The columns whose values are outside of the training data, for a model that reads columns."""
     id: str | None = None
 
 
@@ -286,8 +293,8 @@ class InferResponse(BaseModel):
     id: str | None = None
 
 
-class ModelMetadata(BaseModel):
-    """The tensors of a model."""
+class ModelMetadataResponse(BaseModel):
+    """The tensors of a model, by the Open Inference Protocol."""
 
     name: str
     versions: list[str]
@@ -335,37 +342,64 @@ def validated(model: type[Model], request: object) -> Model:
         return model.model_validate(request)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place, kind = first["loc"], first["type"]
-    if place[0] in ("values", "future"):  # the names of columns are the client's own
+    place = first["loc"]
+    if place[0] in ("values", "future"):  # the next name is that of a column, which is the client's own
         place = place[:1]
-    if kind == "extra_forbidden":  # the name is the client's own
+    if first["type"] == "extra_forbidden":
+        raise _unknown_field(model, place)
+    path = path_of(place)
+    raise RequestError(path, f"{path} {_message(first['type'], first['msg'], place)}")
+
+
+def _unknown_field(model: type[BaseModel], place: tuple[int | str, ...]) -> RequestError:
+    """The error of a field that a request model does not have. It names the fields that the model has: the unknown
+    name is the client's own.
+    """
+    known = model
+    if len(place) > 1:
         nested: dict[str, type[BaseModel]] = {"changes": Change, "inputs": InferInput, "outputs": InferRequestedOutput}
-        known = nested.get(str(place[0]), model) if len(place) > 1 else model
-        names = ", ".join(sorted(one.alias or name for name, one in known.model_fields.items()))
-        raise RequestError(path_of(place[:-1]), f"the fields are {names}", "unknown_field")
-    message = _MESSAGES.get(kind, re.sub(r"^\w+ should", "must", first["msg"]))
-    if kind == "string_pattern_mismatch":  # the pattern is a list of words
-        message = f"must be one of {first['msg'].partition('(')[2][:-3].replace('|', ', ')}"
+        known = nested.get(str(place[0]), model)
+    names = ", ".join(sorted(field.alias or name for name, field in known.model_fields.items()))
+    return RequestError(path_of(place[:-1]), f"the fields are {names}", "unknown_field")
+
+
+def _message(kind: str, message: str, place: tuple[int | str, ...]) -> str:
+    """What is wrong, after the path of the field. kind, message, place: of an error of pydantic."""
+    if not kind.startswith("string_"):  # the errors of strings are about one alternative, the others about all
+        for name in place:
+            if name in _HINTS:
+                return _HINTS[str(name)]
+    if kind in _MESSAGES:
+        return _MESSAGES[kind]
+    if kind == "string_pattern_mismatch":  # "String should match pattern '^(a|b)$'": the pattern is a list of words
+        words = message.partition("(")[2][:-3]
+        return f"must be one of {words.replace('|', ', ')}"
+    message = re.sub(r"^\w+ should", "must", message)
     if kind == "literal_error":
-        message = message.replace("'", "")  # what is quoted is not sent back
-    if not kind.startswith("string_"):  # of a name
-        message = next((_HINTS[str(part)] for part in place if part in _HINTS), message)
-    raise RequestError(path_of(place), f"{path_of(place)} {message}")
+        message = message.replace("'", "")  # nothing that is quoted is sent back
+    return message
 
 
 def path_of(place: tuple[int | str, ...]) -> str:
-    """A location of pydantic as a path, as in changes[0].value, before the alternatives of a union; `body` is all."""
+    """A location of pydantic as a path, as in changes[0].value; `body` is all of the request. The location goes on with
+    the alternatives of a union, such as "str" or "list[float]"; the path ends before them.
+    """
     path = ""
-    for part in place:
-        if isinstance(part, str) and (not part.isidentifier() or part in ("str", "float")):
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not step.isidentifier() or step in ("str", "float"):
             break
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        elif path:
+            path += f".{step}"
+        else:
+            path = step
     return path or "body"
 
 
 def with_row(item: Any, row: dict[str, Any] | None, schema: RowSchema, field: str) -> Any:
-    """A text or series with the columns of a model. Raises RequestError for one that is missing or that the schema
-    refuses, and for columns that no model reads.
+    """A text or series with the columns of a model. Raises RequestError for a column that is missing or that the schema
+    refuses, and for columns where the model reads none.
     """
     if not schema and row is None:
         return item

@@ -53,8 +53,9 @@ _NUMBERS = itertools.count()
 
 Scope = MutableMapping[str, Any]
 
-DISCONNECTED = "gatewise.disconnected"
-ARRIVING_SINCE = "gatewise.arriving_since"  # a function: when the first byte arrived; None if all of it is here
+# Entries that the server adds to the scope of a request.
+DISCONNECTED = "gatewise.disconnected"  # a function: whether the client has closed its connection
+ARRIVING_SINCE = "gatewise.arriving_since"  # a function: when the first byte arrived; None once all have arrived
 MODEL = "gatewise.model"  # the name of the model that answers, for the log and the metrics
 Headers = Mapping[bytes, bytes]
 Handler = Callable[[Scope, bytes], Awaitable[bytes]]
@@ -80,11 +81,14 @@ class SecurityMiddleware:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
+        started = time.perf_counter()
+        status = 0
         arrived_late = self.state.refusing and scope["path"] not in _WITHOUT_TOKEN
         disconnected = disconnected_of(scope)
-        # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
-        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        if scope["method"] == "HEAD":
+            # It is answered as GET. uvicorn, which has the client's own scope, sends the headers alone.
+            scope = {**scope, "method": "GET"}
+        is_post = scope["method"] == "POST"
         headers = dict(scope["headers"])
         identity = _identity(headers, self._process)
 
@@ -92,17 +96,20 @@ class SecurityMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                sent = message["headers"] = [*message["headers"], *SECURITY_HEADERS, *identity]
+                sent = [*message["headers"], *SECURITY_HEADERS, *identity]
                 if not any(name == b"cache-control" for name, _ in sent):
                     sent.append(_NO_STORE)
                 if not self.state.ready and _CLOSE not in sent:
                     sent.append(_CLOSE)
-            disconnected()  # tells uvicorn, too
+                message["headers"] = sent
+            disconnected()  # notes it for uvicorn, too, which would write to a closed transport
             await send(message)
 
         try:
             self._check_headers(scope, headers)
-            body: bytes | None = await self._read_body(scope, headers, receive) if scope["method"] == "POST" else b""
+            body: bytes | None = b""
+            if is_post:
+                body = await self._read_body(scope, headers, receive)
             if arrived_late:  # after its body, which would otherwise reset the connection before the client reads this
                 raise stopping()
 
@@ -110,12 +117,13 @@ class SecurityMiddleware:
                 nonlocal body
                 if body is None:
                     return dict(await receive())
-                message, body = {"type": "http.request", "body": body, "more_body": False}, None
+                message = {"type": "http.request", "body": body, "more_body": False}
+                body = None
                 return message
 
-            direct = self.direct.get(scope["path"]) if scope["method"] == "POST" else None
-            if direct is not None and body is not None:
-                await _send_json(200, await direct(scope, body), (), send_secured)
+            if is_post and scope["path"] in self.direct and body is not None:
+                answer = await self.direct[scope["path"]](scope, body)
+                await _send_json(200, answer, (), send_secured)
             else:
                 await self.app(scope, receive_body, send_secured)
         except (Exception, asyncio.CancelledError) as error:
@@ -126,18 +134,26 @@ class SecurityMiddleware:
                 log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
             if not status:
                 await _send_json(failure.status, failure.body(scope["path"]), failure.headers, send_secured)
-        route = scope["path"] if scope["path"] in self.direct else _route(scope, status)
-        seconds, model = time.perf_counter() - started, scope.get(MODEL, "")
+        self._record(scope, identity, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, identity: list[tuple[bytes, bytes]], status: int, seconds: float) -> None:
+        """Count a response in the metrics, and write its line of the access log."""
+        route = scope["path"]
+        if route not in self.direct:
+            route = _route(scope, status)
+        model = scope.get(MODEL, "")
         self.state.metrics.request(route, model, status, seconds)
-        if self.state.settings.access_log:
-            line: dict[str, Any] = {name.decode().removeprefix("x-"): value.decode() for name, value in identity}
-            line |= {"method": scope["method"], "route": route, "status": status, "model": model}
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            print(json.dumps({"time": now, **line, "ms": round(seconds * 1e3, 3)}), file=sys.stderr, flush=True)
+        if not self.state.settings.access_log:
+            return
+        line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        line |= {name.decode().removeprefix("x-"): value.decode() for name, value in identity}
+        line |= {"method": scope["method"], "route": route, "status": status, "model": model}
+        line["ms"] = round(seconds * 1e3, 3)
+        print(json.dumps(line), file=sys.stderr, flush=True)
 
     def _check_headers(self, scope: Scope, headers: Headers) -> None:
         """Raise HTTPError unless the request passes all checks of headers."""
-        if len(headers) < len(scope["headers"]):
+        if len(headers) < len(scope["headers"]):  # a mapping has a repeated header once
             names = [name for name, _ in scope["headers"]]
             if repeated := [name for name in _SINGLE if names.count(name) > 1]:
                 raise HTTPError(400, "bad_header", "a header occurs twice", repeated[0].decode())
@@ -154,17 +170,22 @@ class SecurityMiddleware:
             _check_query(scope["query_string"], self.parameters(scope["path"]))
 
     def _check_same_site(self, headers: Headers, path: str) -> None:
-        """Raise HTTPError for a request that a page of another site could make a browser send, unless --cors has it."""
-        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
+        """Raise HTTPError for a request that a page of another site can make a browser send, unless --cors allows the
+        site.
+        """
+        origin = headers.get(b"origin")
         if origin is None or origin.decode("latin-1") not in self.state.settings.cors:
-            if site not in (b"same-origin", b"none"):
+            if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
                 raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
             if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
                 raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
         media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if media_type == b"application/json":
+            return
         # Clients of the Open Inference Protocol may send no type. They are not browsers, which send an Origin.
-        client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
-        if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
+        is_browser = origin is not None or b"sec-fetch-site" in headers
+        may_omit_type = path.startswith("/v2/") and not is_browser
+        if not (may_omit_type and media_type in (b"", b"application/octet-stream")):
             raise HTTPError(415, "content_type", "Content-Type must be application/json", "content-type")
 
     async def _read_body(self, scope: Scope, headers: Headers, receive: Any) -> bytes:
@@ -182,14 +203,20 @@ class SecurityMiddleware:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
-        parts: list[bytes] = []
-        size, more, since = 0, True, scope.get(ARRIVING_SINCE, asyncio.get_running_loop().time)()
+        since = scope.get(ARRIVING_SINCE, asyncio.get_running_loop().time)()
+        deadline = None
+        if since is not None:
+            deadline = since + self.state.settings.read_timeout
+        chunks: list[bytes] = []
+        size = 0
+        more = True
         try:
-            async with asyncio.timeout_at(None if since is None else since + self.state.settings.read_timeout):
+            async with asyncio.timeout_at(deadline):
                 while more:
                     event = await receive()
-                    parts.append(event.get("body", b""))
-                    size += len(parts[-1])
+                    chunk = event.get("body", b"")
+                    chunks.append(chunk)
+                    size += len(chunk)
                     if size > limit:
                         raise too_large
                     more = event["type"] == "http.request" and event.get("more_body", False)
@@ -197,9 +224,10 @@ class SecurityMiddleware:
             raise HTTPError(408, "request_timeout", "the body took too long to arrive", "body", (_CLOSE,)) from None
         if event["type"] != "http.request":
             raise HTTPError(400, "disconnected", "the client disconnected before the body was complete")
-        body = b"".join(parts)
+        body = b"".join(chunks)
         if coding not in _WINDOWS:
             return body
+        # Of a small compressed body that unpacks to gigabytes, only one byte more than the limit is unpacked.
         unpack = zlib.decompressobj(_WINDOWS[coding])
         try:
             body = unpack.decompress(body, limit + 1)
@@ -214,15 +242,18 @@ class SecurityMiddleware:
 
 def disconnected_of(scope: Scope) -> Callable[[], bool]:
     """The function that says whether the client has closed its connection."""
-    found: Callable[[], bool] = scope.get(DISCONNECTED, lambda: False)
-    return found
+    disconnected: Callable[[], bool] = scope.get(DISCONNECTED, lambda: False)
+    return disconnected
 
 
 def _identity(headers: Headers, process: str) -> list[tuple[bytes, bytes]]:
-    """What a response repeats: the request's id, or a new one, and its traceparent, if they are well-formed."""
-    request_id, trace = headers.get(b"x-request-id"), headers.get(b"traceparent")
+    """The headers of the response that identify the request: its id and its traceparent, as the client sent them if
+    they are well-formed. A request without an id gets a new one.
+    """
+    request_id = headers.get(b"x-request-id")
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = f"{process}-{next(_NUMBERS):x}".encode()
+    trace = headers.get(b"traceparent")
     if trace is None or not _TRACEPARENT.fullmatch(trace):
         return [(b"x-request-id", request_id)]
     return [(b"x-request-id", request_id), (b"traceparent", trace)]
@@ -231,23 +262,27 @@ def _identity(headers: Headers, process: str) -> list[tuple[bytes, bytes]]:
 def _is_authorized(headers: Headers, token: str) -> bool:
     """Whether the token is in the headers: as Bearer, or as the password of Basic, for browsers."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    given = value.strip()
+    sent_token = value.strip()
     if scheme.lower() == b"basic":
         try:
-            given = base64.b64decode(given, validate=True).partition(b":")[2]
+            sent_token = base64.b64decode(sent_token, validate=True).partition(b":")[2]
         except binascii.Error:
             return False
     elif scheme.lower() != b"bearer":
         return False
-    return hmac.compare_digest(given, token.encode())
+    # In constant time: the time of == tells how many characters of a guess are right.
+    return hmac.compare_digest(sent_token, token.encode())
 
 
 def _check_query(query: bytes, known: frozenset[str]) -> None:
     """Raise HTTPError for a query parameter that the path does not have, and for one that occurs twice."""
     names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
     if not known.issuperset(names):
-        has = f"has only {' and '.join(sorted(known))}" if known else "has none"
-        raise HTTPError(422, "unknown_parameter", f"a query parameter is unknown: this path {has}", "query")
+        if known:
+            allowed = f"has only {' and '.join(sorted(known))}"
+        else:
+            allowed = "has none"
+        raise HTTPError(422, "unknown_parameter", f"a query parameter is unknown: this path {allowed}", "query")
     for name in known:
         if names.count(name) > 1:
             raise HTTPError(422, "bad_field", "a query parameter occurs twice", name)
@@ -260,6 +295,10 @@ async def _send_json(status: int, body: bytes, more: tuple[tuple[bytes, bytes], 
 
 
 def _route(scope: Scope, status: int) -> str:
-    """The pattern of the route, never the client's path: `page` for a file of the page, else `none`."""
-    found = getattr(scope.get("route"), "path", None)
-    return str(found) if found is not None else "page" if status in (200, 304) else "none"
+    """The pattern of the route, never the client's path. A file of the page is `page`, an unknown path `none`."""
+    pattern = getattr(scope.get("route"), "path", None)
+    if pattern is not None:
+        return str(pattern)
+    if status in (200, 304):
+        return "page"
+    return "none"

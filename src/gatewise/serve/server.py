@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,9 +42,11 @@ _CHECK = 0.02  # seconds between two looks at the clients that wait
 
 
 class Server(uvicorn.Server):
-    """Answers requests at a listener. on_start: called when it does. on_close: called before it accepts nobody any
-    more. is_last: whether no other process will accept the clients that wait. stop_again: called with a signal that
-    follows the first one after half a second.
+    """Answers requests at a listener.
+
+    on_start: called when the server answers requests. on_close: called before it stops to accept clients. is_last:
+    whether no other process will accept the clients that wait. stop_again: called with a second signal to stop that
+    arrives more than half a second after the first one.
     """
 
     def __init__(
@@ -65,8 +67,8 @@ class Server(uvicorn.Server):
         self._stop_again = stop_again
 
     def run(self, sockets: Any = None) -> None:
-        """Serve until `stop` or a signal. In the main thread it handles the signals, from before the event loop runs:
-        an exception of another handler would be lost in the loop.
+        """Serve until `stop` or a signal. In the main thread it installs its handlers of signals before the event loop
+        runs: an exception of another handler would be lost in the loop.
         """
         with self._handled_signals():
             super().run([self._listener.sock])
@@ -81,26 +83,28 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        reload = self._state.settings.reload
-        # SIGHUP says that the terminal was closed, unless it asks for a reload; nohup ignores it.
-        hangs_up = RELOAD_SIGNAL is not None and not reload and signal.getsignal(RELOAD_SIGNAL) is not signal.SIG_IGN
-        stops = (*STOP_SIGNALS, RELOAD_SIGNAL) if hangs_up else STOP_SIGNALS
-        changed = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, RELOAD_SIGNAL) if number is not None}
+        previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        stops = list(STOP_SIGNALS)
+        if RELOAD_SIGNAL is not None:
+            previous[RELOAD_SIGNAL] = signal.getsignal(RELOAD_SIGNAL)
+            if self._state.settings.reload:
+                signal.signal(RELOAD_SIGNAL, lambda number, frame: self._state.reload_in_thread())
+            elif previous[RELOAD_SIGNAL] is not signal.SIG_IGN:
+                # Without --reload, SIGHUP says that the terminal was closed. nohup ignores it, and so does the server.
+                stops.append(RELOAD_SIGNAL)
         handle_stops(self._stop_on_signal, self._stop_again, stops)
-        if reload and RELOAD_SIGNAL is not None:
-            signal.signal(RELOAD_SIGNAL, lambda number, frame: self._state.reload_in_thread())
-        receive_signals(changed)
+        receive_signals(previous)
         try:
             yield
         finally:
-            for number, handler in changed.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _stop_on_signal(self, number: int) -> None:
         """Called between any two instructions of the main thread, also before the loop runs."""
         self._state.ready = False
         if not self.started:
-            self.should_exit = True  # it starts, answers who has connected, and stops
+            self.should_exit = True  # it starts, answers the clients that have connected, and stops
             return
         self._loop.call_soon_threadsafe(self._loop.call_later, self._state.settings.drain_seconds, self.stop)
 
@@ -116,7 +120,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         self._state.ready = False
-        # All processes may have been sent the signal, and the others a moment later.
+        # Another process may have received the same signal a moment later. Until then it would count as one that
+        # accepts the clients that wait.
         await asyncio.sleep(_HANDSHAKE)
         if self._is_last():
             self._state.refusing = True
@@ -129,22 +134,26 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _answer_last_clients(self) -> None:
-        """Wait until nobody waits to be accepted, and until every client has its response or has not asked in time."""
+        """Wait until no client waits to be accepted, and until every connected client has sent its request or has had
+        `IDLE_GRACE` seconds for it.
+        """
         start = self._loop.time()
         longest = max(IDLE_GRACE, self._state.settings.shutdown_timeout)
         while True:
             is_accepting = self._is_last() and self._listener.has_waiting_client()
-            await asyncio.sleep(_CHECK)  # meanwhile who was accepted before is among the connections
-            is_asking = any(connection.is_waiting for connection in self.server_state.connections)  # type: ignore[union-attr]
+            await asyncio.sleep(_CHECK)  # after it, the clients accepted before are among the connections
+            may_ask = any(connection.is_waiting for connection in self.server_state.connections)  # type: ignore[union-attr]
             passed = self._loop.time() - start
-            if passed > longest:  # where new clients cannot be kept out
+            if passed > longest:  # new clients still connect where the system cannot keep them out
                 return
-            if passed > _HANDSHAKE and not is_accepting and not (is_asking and passed < IDLE_GRACE):
+            if passed <= _HANDSHAKE or is_accepting:
+                continue
+            if not may_ask or passed >= IDLE_GRACE:
                 return
 
 
 def end_process(state: State) -> None:
-    """End this process within a second: Python would wait for a thread that computes for nobody."""
+    """End this process within a second. Python itself would wait for the threads, whose results nobody reads."""
     state.close()
     end = threading.Timer(1.0, os._exit, (0,))
     end.daemon = True
@@ -152,16 +161,17 @@ def end_process(state: State) -> None:
 
 
 def handle_stops(
-    first: Callable[[int], object], again: Callable[[int], object], numbers: tuple[int, ...] = STOP_SIGNALS
+    first: Callable[[int], object], again: Callable[[int], object], numbers: Sequence[int] = STOP_SIGNALS
 ) -> None:
-    """Call `first` on one of the signals, and `again` on the next one."""
-    since: list[float] = []
+    """Call `first` on one of the signals, and `again` on each later one that is not the same Ctrl-C."""
+    first_time: float | None = None
 
     def stop(number: int, frame: object) -> None:
-        if not since:
-            since.append(time.monotonic())
+        nonlocal first_time
+        if first_time is None:
+            first_time = time.monotonic()
             first(number)
-        elif time.monotonic() - since[0] > _SAME_SIGNAL:
+        elif time.monotonic() - first_time > _SAME_SIGNAL:
             again(number)
 
     for number in numbers:

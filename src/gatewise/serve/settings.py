@@ -1,7 +1,7 @@
 """The settings of the server, each of which is an option of `gatewise serve`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_address
 from math import inf
 from typing import Any
@@ -12,11 +12,13 @@ from gatewise.system.processes import workers_unavailable
 LIMITS = "Limits"  # the group of these options
 _MOST_THREADS = 1024  # that of gatewise.kernels, which imports NumPy: not for --help
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # hosts of a server that listens at every address of the machine
+_NO_TOKEN = "none"  # the metrics token with which /metrics needs no token
 
 
 def _setting(default: Any, help: str, low: float = -inf, high: float = inf, **option: Any) -> Any:
-    """A setting with a value from low to high. option: further arguments of the option; `name` is not that of the
-    field.
+    """A setting with a value from low to high. option: further arguments of the option of the command line; its `name`
+    replaces that of the field.
     """
     return field(default=default, metadata={"low": low, "high": high, "option": {"help": help, **option}})
 
@@ -27,9 +29,11 @@ def _limit(default: float, help: str, low: float = 1, high: float = inf) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """models: paths of folders; the first one is the default model. load: opens a folder, as `gatewise.load` does; None
-    for those of models alone. token: mandatory unless only this machine can reach the server. Raises InputError, which
-    names the option, for a value out of range.
+    """The settings of a server.
+
+    models: paths of folders; the first one is the default model. load: opens a folder, as `gatewise.load` does; without
+    it only folders of models are opened, and none of forecasters. token: mandatory unless only this machine can reach
+    the server. Raises InputError, which names the option, for a value out of range.
     """
 
     models: tuple[str, ...]
@@ -42,7 +46,7 @@ class Settings:
     token: str | None = _setting(None, "Token required in every request.", envvar="GATEWISE_TOKEN", show_envvar=True)
     metrics_token: str | None = _setting(
         None,
-        "Token of /metrics, in place of --token; none: it needs none.",
+        "Token of /metrics, in place of --token. With 'none', /metrics needs no token.",
         envvar="GATEWISE_METRICS_TOKEN",
         show_envvar=True,
     )
@@ -71,17 +75,14 @@ class Settings:
     shutdown_timeout: float = _limit(15.0, "Seconds for requests in flight after SIGTERM.", 0.001, 3600)
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value, low, high = getattr(self, one.name), one.metadata.get("low", -inf), one.metadata.get("high", inf)
-            if (low, high) != (-inf, inf) and not low <= value <= high:
-                allowed = f"at least {low}" if high == inf else f"from {low} to {high}"
-                raise InputError(f"{_option(one.name)} must be {allowed}, not {value}")
+        for setting in fields(self):
+            _check_range(setting, getattr(self, setting.name))
         if self.workers > 1 and (reason := workers_unavailable()):
             raise InputError(f"--workers must be 1: {reason}")
-        for name, value in (("token", self.token), ("metrics_token", self.metrics_token)):
-            is_none = value is None or (name, value) == ("metrics_token", "none")
-            if not is_none and not (8 <= len(value or "") <= 200 and _is_word(value or "")):
-                raise InputError(f"{_option(name)} must be 8 to 200 printable ASCII characters without spaces")
+        if self.token is not None:
+            _check_token("--token", self.token)
+        if self.metrics_token is not None and self.metrics_token != _NO_TOKEN:
+            _check_token("--metrics-token", self.metrics_token)
         if self.token is None and not self.is_loopback:
             raise InputError(f"--host {quote(self.host)} is reachable from other machines: set a --token")
         for name in self.allow_hosts:
@@ -102,32 +103,59 @@ class Settings:
             return False
 
     def token_of(self, path: str) -> str | None:
-        """The token that a request to the path needs."""
-        if path == "/metrics" and self.metrics_token is not None:
-            return None if self.metrics_token == "none" else self.metrics_token
-        return self.token
+        """The token that a request to the path needs, or None."""
+        if path != "/metrics" or self.metrics_token is None:
+            return self.token
+        if self.metrics_token == _NO_TOKEN:
+            return None
+        return self.metrics_token
 
     def hosts(self, port: int) -> frozenset[bytes]:
-        """The accepted Host headers of a server that listens at `port`."""
-        names = _LOOPBACK if self.host in ("0.0.0.0", "::") else (*_LOOPBACK, _in_url(self.host))
-        found = {f"{name}:{port}" for name in names} | {name.lower() for name in self.allow_hosts}
-        if port == 80:
-            found |= set(names)
-        return frozenset(name.encode() for name in found)
+        """The accepted Host headers of a server that listens at `port`. Other ones are refused, so that a page whose
+        name resolves to this machine cannot use the server (DNS rebinding).
+        """
+        names = {*_LOOPBACK}
+        if self.host not in _ALL_ADDRESSES:
+            names.add(_in_url(self.host))
+        hosts = {f"{name}:{port}" for name in names}
+        if port == 80:  # clients leave it out
+            hosts |= names
+        hosts |= {name.lower() for name in self.allow_hosts}
+        return frozenset(host.encode() for host in hosts)
 
     def url(self, port: int) -> str:
         """The URL of the server on this machine, or its socket."""
         if self.uds is not None:
             return f"unix:{self.uds}"
-        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else _in_url(self.host)}:{port}"
+        if self.host in _ALL_ADDRESSES:
+            return f"http://127.0.0.1:{port}"
+        return f"http://{_in_url(self.host)}:{port}"
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _check_range(setting: Field[Any], value: Any) -> None:
+    """Raise InputError for a number that is not in the range of its setting."""
+    low = setting.metadata.get("low", -inf)
+    high = setting.metadata.get("high", inf)
+    has_range = low > -inf or high < inf
+    if not has_range or low <= value <= high:
+        return
+    allowed = f"from {low} to {high}"
+    if high == inf:
+        allowed = f"at least {low}"
+    option = setting.name.replace("_", "-")
+    raise InputError(f"--{option} must be {allowed}, not {value}")
+
+
+def _check_token(option: str, token: str) -> None:
+    if not 8 <= len(token) <= 200 or not _is_word(token):
+        raise InputError(f"{option} must be 8 to 200 printable ASCII characters without spaces")
 
 
 def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host.lower()
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    if ":" in host:
+        return f"[{host}]"
+    return host.lower()
 
 
 def _is_word(text: str) -> bool:

@@ -20,10 +20,9 @@ from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
 from gatewise.system.processes import RELOAD_SIGNAL
 
-# Those that may wait, for each worker process.
-_MAX_EXPLANATIONS = 64
-_MAX_ATTRIBUTIONS = 16
-_ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
+_MAX_EXPLANATIONS = 64  # that wait in one worker process
+_MAX_ATTRIBUTIONS = 16  # that wait in one worker process
+_ATTRIBUTION_TIMEOUTS = 3  # the timeout of an attribution, in queue timeouts
 
 Kind = TypeVar("Kind", bound=Endpoint)
 
@@ -32,32 +31,38 @@ def load_models(settings: Settings) -> dict[str, Any]:
     """The models and forecasters by folder name. Raises InputError for an invalid or repeated name, ModelFileError for
     a bad folder.
     """
-    found: dict[str, Model] = {}
+    open_folder: Any = settings.load or load
+    models: dict[str, Any] = {}
     for path in settings.models:
         name = Path(path).resolve().name
         if not name.isascii() or not all(ch.isalnum() or ch in "._-" for ch in name):
             raise InputError(f"{quote(path)}: a served folder's name may hold ASCII letters, digits, '.', '_' and '-'")
-        if name in found:
+        if name in models:
             raise InputError(f"{quote(path)}: a model {quote(name)} is already served; a model's name is its folder's")
-        open_folder: Any = settings.load or load
-        found[name] = open_folder(path, precision=settings.precision)
-    return found
+        models[name] = open_folder(path, precision=settings.precision)
+    return models
 
 
 class State:
-    """The state of one worker process. Every model has made a prediction, so the first request does not pay for lazy
-    initialisation. models: what is served, by name. ready: whether the server is not stopping. refusing: whether
-    requests that arrive now are answered with 503. explanations: predictions of the page, prefix predictions
-    and units; attributions: what takes seconds. Raises InputError naming a model that cannot predict.
+    """The state of one worker process. Every model makes a prediction at the start, so that the first request does not
+    wait for lazy initialisation.
+
+    models: the served models and forecasters by name. ready: whether the server is not stopping. refusing: whether
+    requests that arrive now are answered with 503. explanations: the queue of predictions of the page, prefix
+    predictions and units. attributions: the queue of explanations that take seconds. Raises InputError, which names the
+    model, for one that cannot predict.
     """
 
     def __init__(self, models: Mapping[str, Any], settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self._short, self._long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
-        quick, slow = settings.queue_timeout, min(3600.0, _ATTRIBUTION_TIMEOUTS * settings.queue_timeout)
-        self.explanations = ExplainQueue("gatewise-explain", settings, _MAX_EXPLANATIONS, quick)
-        self.attributions = ExplainQueue("gatewise-attribution", settings, _MAX_ATTRIBUTIONS, slow, returns_memory=True)
+        self._short = ThreadPoolExecutor(1, "gatewise-short")
+        self._long = ThreadPoolExecutor(1, "gatewise-long")
+        self.explanations = ExplainQueue("gatewise-explain", settings, _MAX_EXPLANATIONS, settings.queue_timeout)
+        timeout = min(3600.0, _ATTRIBUTION_TIMEOUTS * settings.queue_timeout)
+        self.attributions = ExplainQueue(
+            "gatewise-attribution", settings, _MAX_ATTRIBUTIONS, timeout, returns_memory=True
+        )
         self._reloading = threading.Lock()
         self._reload_waits = False
         self.models = dict(models)
@@ -66,22 +71,23 @@ class State:
         self.refusing = False
 
     def _endpoints_of(self, models: Mapping[str, Any]) -> dict[str, Endpoint]:
-        found: dict[str, Endpoint] = {}
+        endpoints: dict[str, Endpoint] = {}
         for name, model in models.items():
             self.metrics.add_model(name)
-            if not isinstance(model, Model):  # its forecasts were checked when its folder was read
-                found[name] = ForecastEndpoint(name, model, partial(self.metrics.rejected, name))
+            if not isinstance(model, Model):  # a forecaster was checked when its folder was read
+                endpoints[name] = ForecastEndpoint(name, model, partial(self.metrics.rejected, name))
                 continue
-            made = found[name] = ModelEndpoint(name, model, self.settings, self._short, self._long, self.metrics)
+            endpoint = ModelEndpoint(name, model, self.settings, self._short, self._long, self.metrics)
             try:
-                made.predict_example()
+                endpoint.predict_example()
             except InputError as error:
                 raise InputError(f"{quote(name)}: the model cannot predict an example: {error}") from error
-        return found
+            endpoints[name] = endpoint
+        return endpoints
 
     def reload(self) -> None:
-        """Load all models again, and serve them instead of the present ones, all at once. Requests that wait keep the
-        model that they were sent to. Raises GatewiseError, and serves what it served, if one cannot be loaded.
+        """Load all models again, and replace all served models at once. Requests that wait keep the model that they
+        were sent to. Raises GatewiseError if a model cannot be loaded; the served models then stay as they are.
         """
         with self._reloading:
             self._reload_waits = False
@@ -100,8 +106,8 @@ class State:
         return True
 
     def reload_in_thread(self) -> None:
-        """`reload` on SIGHUP, in a thread of its own. The log says what came of it. A reload that has not begun yet
-        reads the folders as they are then, so a second one does not wait behind it.
+        """`reload` on SIGHUP, in a thread of its own. Its result is a line in the log. A call while another reload
+        waits to begin does nothing: that reload will read the folders as they are now, or newer.
         """
         if self._reload_waits:
             return
@@ -114,30 +120,38 @@ class State:
         threading.Thread(target=work, daemon=True).start()
 
     def reload_others(self) -> None:
-        """Let the other worker processes reload: their parent passes the signal on."""
+        """Make the other worker processes reload: their parent passes the signal on."""
         parent = multiprocessing.parent_process()
         if self.settings.workers > 1 and RELOAD_SIGNAL is not None and parent is not None and parent.is_alive():
             os.kill(parent.pid or 0, RELOAD_SIGNAL)
 
     def metrics_text(self) -> bytes:
         """The metrics in the text format of Prometheus."""
-        for one in self.of_kind(ModelEndpoint):
-            self.metrics.queue_size.labels(one.name).set(one.short.size + one.long.size)
+        for endpoint in self.of_kind(ModelEndpoint):
+            self.metrics.queue_size.labels(endpoint.name).set(endpoint.short.size + endpoint.long.size)
         return self.metrics.text()
 
     def of_kind(self, kind: type[Kind]) -> list[Kind]:
         """The served models, or the served forecasters."""
-        return [one for one in self.endpoints.values() if isinstance(one, kind)]
+        return [endpoint for endpoint in self.endpoints.values() if isinstance(endpoint, kind)]
 
     def endpoint(self, name: str | None, kind: type[Kind]) -> Kind:
-        """What is served under that name, the first one of that kind for None. Raises HTTPError (404)."""
-        found = next((one for one in self.of_kind(kind) if name in (None, one.name)), None)
-        if found is not None:
-            return found
-        noun, other = ("forecaster", "models") if kind is ForecastEndpoint else ("model", "forecasters")
-        of_name = "" if name is None else " of that name"
-        hint = f"; {other} answer other paths" if name is None or name in self.endpoints else ""
-        raise HTTPError(404, "no_such_model", f"no {noun}{of_name} is served{hint}", "model")
+        """The endpoint of that name, or the first one of that kind for None. Raises HTTPError (404)."""
+        for endpoint in self.of_kind(kind):
+            if name in (None, endpoint.name):
+                return endpoint
+        if kind is ForecastEndpoint:
+            noun = "forecaster"
+            others = "models"
+        else:
+            noun = "model"
+            others = "forecasters"
+        message = f"no {noun} is served"
+        if name is not None:
+            message = f"no {noun} of that name is served"
+        if name is None or name in self.endpoints:
+            message += f"; {others} answer other paths"
+        raise HTTPError(404, "no_such_model", message, "model")
 
     def close(self) -> None:
         """Start no further work on the threads."""

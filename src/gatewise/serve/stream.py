@@ -26,7 +26,7 @@ from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.schemas import RequestError, StreamRequest
 from gatewise.system.cancel import check_cancelled
 
-_INPUTS = 256  # that run at a time: other requests wait no longer than for these
+_INPUTS = 256  # that are computed at a time: other requests wait no longer than for these
 
 
 async def stream_events(
@@ -34,16 +34,18 @@ async def stream_events(
 ) -> AsyncIterator[bytes]:
     """The events of a request. Raises HTTPError and InputError before the first one only."""
     stream = await queue.explain(partial(_opened, endpoint, request), endpoint.rejected, disconnected)
-    error: HTTPError | None = None
     for first in range(0, len(request.inputs), _INPUTS):
-        push, done = partial(_push, endpoint, stream, request.inputs[first : first + _INPUTS], first), b""
+        push = partial(_push, endpoint, stream, request.inputs[first : first + _INPUTS], first)
+        events = b""
+        error: HTTPError | None = None
         try:
-            done, error = await queue.explain(push, endpoint.rejected, disconnected)
+            events, error = await queue.explain(push, endpoint.rejected, disconnected)
         except (HTTPError, InputError) as failure:
             error = http_error(failure)
-        if error is not None and not first and not done:
+        nothing_sent = first == 0 and not events
+        if error is not None and nothing_sent:
             raise error
-        yield done
+        yield events
         if error is not None:
             yield b"event: error\ndata: " + error.body("/stream") + b"\n\n"
             return
@@ -55,31 +57,36 @@ def _event(data: dict[str, Any]) -> bytes:
 
 
 def _opened(endpoint: ModelEndpoint, request: StreamRequest) -> Stream:
-    """A stream in the state of the request. It shares the packed weights with the earlier ones."""
-    try:
-        if request.network_only not in endpoint.streams:
-            endpoint.streams[request.network_only] = endpoint.model.stream(network_only=request.network_only)
-    except InputError as error:
-        raise HTTPError(400, "no_stream", str(error), "model") from None
-    stream = endpoint.streams[request.network_only].copy()
-    try:
-        if request.state is not None:
+    """A stream in the state of the request. It shares the packed weights with earlier streams."""
+    network_only = request.network_only
+    if network_only not in endpoint.streams:
+        try:
+            endpoint.streams[network_only] = endpoint.model.stream(network_only=network_only)
+        except InputError as error:
+            raise HTTPError(400, "no_stream", str(error), "model") from None
+    stream = endpoint.streams[network_only].copy()
+    if request.state is not None:
+        try:
             stream.state = base64.b64decode(request.state, validate=True)
-    except ValueError:  # not base64, or not a state
-        raise RequestError("state", "state must be the last one of a stream of this model") from None
+        except ValueError:  # not base64, or not a state
+            raise RequestError("state", "state must be the last one of a stream of this model") from None
     return stream
 
 
 def _push(endpoint: ModelEndpoint, stream: Stream, inputs: Sequence[Any], first: int) -> tuple[bytes, HTTPError | None]:
-    """The events of these inputs, and the error at which they end. first: the number of the first one."""
-    found: list[StreamPrediction] = []
+    """The events of these inputs, up to the first one that the model cannot read, and the error of that one. first: the
+    number of inputs[0] in the request.
+    """
+    predictions: list[StreamPrediction] = []
     error = None
     try:
         for item in inputs:
             check_cancelled()
-            found.append(stream.push(item))
+            predictions.append(stream.push(item))
     except InputError as failure:
-        error = replace(http_error(failure), field=f"inputs[{first + len(found)}]")
-    logits = np.array([one.logits for one in found]).reshape(len(found), endpoint.model.target.outputs)
-    made = endpoint.answers(endpoint.predictions(logits, [one.steps for one in found]))
-    return b"".join(map(_event, made)), error
+        error = replace(http_error(failure), field=f"inputs[{first + len(predictions)}]")
+    logits = np.array([prediction.logits for prediction in predictions])
+    logits = logits.reshape(len(predictions), endpoint.model.target.outputs)  # also without a prediction
+    steps = [prediction.steps for prediction in predictions]
+    answers = endpoint.answers(endpoint.predictions(logits, steps))
+    return b"".join(map(_event, answers)), error

@@ -1,12 +1,12 @@
-"""`Supervisor`: worker processes that share one listener. One that ends is replaced at once.
+"""`Supervisor`: worker processes that share one listener. A worker that ends is replaced at once.
 
-The supervisor holds the models that it has checked. A worker gets them from it, so a folder that was damaged after the
-last reload does not keep a worker from starting. What ends is seen by its sentinel, which the system provides, and not
-by asking the worker.
+The supervisor keeps the models that it has checked, and passes them to each worker. So a worker can start even when a
+folder was damaged after the last reload. The supervisor notices the end of a worker by the sentinel of the process,
+which the operating system provides. The stages of a worker:
 
-    starting    signals wait; the listener is not used
-    ready       answers, and sends a heartbeat once per second
-    leaving     accepts no clients any more, and answers those that it has; another one takes its place
+    starting    signals wait; the worker does not use the listener
+    ready       the worker answers requests, and sends a heartbeat once per second
+    leaving     the worker accepts no clients any more, and answers those that it has; another worker replaces it
 """
 
 import os
@@ -28,18 +28,20 @@ from gatewise.serve.state import State
 from gatewise.system.processes import RELOAD_SIGNAL, blocked_signals, receive_signals, worker_context
 
 _SIGNALS = tuple(number for number in (*STOP_SIGNALS, RELOAD_SIGNAL) if number is not None)
-_READY, _ALIVE, _LEAVING = b"ready", b"alive", b"leaving"
+_READY = b"ready"
+_ALIVE = b"alive"
+_LEAVING = b"leaving"
 _HEARTBEAT = 1.0  # seconds between two messages of a worker
-_HEARTBEAT_TIMEOUT = 30.0  # seconds without a message, after which a worker that was ready is ended
-_MOST_FAILURES = 5  # workers that end before they are ready, in a row: the next one would, too
+_HEARTBEAT_TIMEOUT = 30.0  # seconds without a message after which a ready worker is killed
+_MOST_FAILURES = 5  # workers in a row that end before they are ready; then the server gives up
 _FIRST_PAUSE = 0.1  # seconds before a worker that could not start is replaced; doubled each time
 _START_TIME = 10.0  # seconds that a worker has to start when the server stops
 
 
 @dataclass(eq=False)
 class Worker:
-    """A worker process. messages: what it sends. stage: as in the module's docstring. since_message: seconds
-    since its last one.
+    """A worker process. messages: the pipe of its messages. stage: see the module's docstring. since_message: seconds
+    since its last message.
     """
 
     process: Any
@@ -53,14 +55,14 @@ class Worker:
         return self.process.exitcode is not None
 
     def read_messages(self) -> None:
-        """Take note of all messages."""
+        """Read all messages that have arrived."""
         try:
             while self.messages.poll():
                 message = self.messages.recv_bytes()
                 self.since_message = 0.0
                 if message != _ALIVE:
                     self.stage = message.decode()
-        except (EOFError, OSError):  # it has ended
+        except (EOFError, OSError):  # the worker has ended
             return
 
     def send(self, number: int) -> None:
@@ -69,7 +71,7 @@ class Worker:
             os.kill(self.process.pid, number)
 
     def close(self) -> None:
-        """Forget a process that has ended."""
+        """Release the resources of a process that has ended."""
         self.process.join()
         self.process.close()
         self.messages.close()
@@ -77,7 +79,7 @@ class Worker:
 
 @dataclass(eq=False)
 class Supervisor:
-    """Runs `state.settings.workers` processes until a signal. line: printed when the first one is ready."""
+    """Runs `state.settings.workers` processes until a signal. line: printed when the first worker is ready."""
 
     state: State
     listener: Listener
@@ -88,21 +90,18 @@ class Supervisor:
     _stops: bool = False
     _reloads: bool = False
     _has_started: bool = False
-    _looked: float = field(default_factory=time.monotonic)  # when the workers were looked at last
+    _last_watch: float = field(default_factory=time.monotonic)  # the time of the last call of `_watch`
 
     def run(self) -> int:
         """The exit code: 0 after a signal to stop, 2 where no worker can start."""
-        settings = self.state.settings
         self._context: Any = worker_context()
         self._is_stopping = self._context.RawValue("b", 0)
-        self._woken, wake = os.pipe()  # a signal writes into it, and ends the wait for events
+        # A signal writes a byte into the pipe, which ends the wait for events.
+        self._woken, wake = os.pipe()
         os.set_blocking(wake, False)
         with tempfile.TemporaryDirectory(prefix="gatewise-") as folder, share_metrics(folder):
             signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-            handle_stops(self._stop_on_signal, self._end_now)
-            if RELOAD_SIGNAL is not None and (settings.reload or signal.getsignal(RELOAD_SIGNAL) is not signal.SIG_IGN):
-                signal.signal(RELOAD_SIGNAL, self._reload_on_signal)
-            receive_signals(_SIGNALS)
+            self._handle_signals()
             try:
                 while not self._stops and self._failures < _MOST_FAILURES:
                     self._start_missing()
@@ -117,8 +116,17 @@ class Supervisor:
             return GatewiseError.exit_code
         return 0
 
+    def _handle_signals(self) -> None:
+        handle_stops(self._stop_on_signal, self._end_now)
+        if RELOAD_SIGNAL is not None:
+            is_ignored = signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN  # as nohup does
+            if self.state.settings.reload or not is_ignored:
+                signal.signal(RELOAD_SIGNAL, self._reload_on_signal)
+        receive_signals(_SIGNALS)
+
     def _stop_on_signal(self, number: int) -> None:
-        self._is_stopping.value = 1  # before a worker can see the same signal, which a terminal sends to all
+        # At once: a terminal sends Ctrl-C to all processes, and a worker that stops reads this value.
+        self._is_stopping.value = 1
         self._stops = True
         self.state.ready = False
 
@@ -126,7 +134,7 @@ class Supervisor:
         if self.state.settings.reload:
             self._reloads = True
         else:
-            self._stop_on_signal(number)  # the terminal was closed
+            self._stop_on_signal(number)  # without --reload, SIGHUP says that the terminal was closed
 
     def _end_now(self, number: int) -> None:
         for worker in self._workers:
@@ -134,7 +142,7 @@ class Supervisor:
         sys.exit(128 + number)
 
     def _start_missing(self) -> None:
-        """Start a worker in place of each one that has ended or leaves."""
+        """Start a worker for each one that has ended or leaves."""
         serving = sum(worker.stage != "leaving" for worker in self._workers)
         for _ in range(serving, self.state.settings.workers):
             if self._pause <= 0:
@@ -150,17 +158,18 @@ class Supervisor:
         self._workers.append(Worker(process, messages))
 
     def _watch(self) -> float:
-        """Wait a second at most for a signal, a message or the end of a worker, and take note of it. Returns the
-        seconds since the last call, at most one: the time in which this process was stopped, or by which a clock jumps,
-        does not count.
+        """Wait at most a second for a signal, a message or the end of a worker, and handle what has happened. Returns
+        the seconds since the last call, at most one: the time in which this process was suspended does not count.
         """
         sources = [source for worker in self._workers for source in (worker.process.sentinel, worker.messages)]
-        longest = _HEARTBEAT if self._pause <= 0 else min(_HEARTBEAT, self._pause)
-        if self._woken in wait([self._woken, *sources], longest):
+        timeout = _HEARTBEAT
+        if self._pause > 0:
+            timeout = min(_HEARTBEAT, self._pause)
+        if self._woken in wait([self._woken, *sources], timeout):
             os.read(self._woken, 4096)
         now = time.monotonic()
-        passed = min(_HEARTBEAT, max(0.0, now - self._looked))
-        self._looked = now
+        passed = min(_HEARTBEAT, max(0.0, now - self._last_watch))
+        self._last_watch = now
         self._pause = max(0.0, self._pause - passed)
         for worker in list(self._workers):
             worker.since_message += passed
@@ -177,25 +186,26 @@ class Supervisor:
             self._has_started = True
             print(self.line, file=sys.stderr, flush=True)
         if worker.since_message > _HEARTBEAT_TIMEOUT:
-            self._say(worker, f"has not answered for {_HEARTBEAT_TIMEOUT:g} s and is ended")
+            self._log(worker, f"has not answered for {_HEARTBEAT_TIMEOUT:g} s and is ended")
             worker.process.kill()
 
     def _note_end(self, worker: Worker) -> None:
-        reason = _reason_of(worker.process.exitcode)
         if not self._stops:
-            self._say(worker, f"has ended ({reason}) and is replaced")
+            self._log(worker, f"has ended ({_reason_of(worker.process.exitcode)}) and is replaced")
         if worker.stage == "starting":
             self._pause = _FIRST_PAUSE * 2**self._failures
-            self._failures += not any(other.stage == "ready" for other in self._workers)
+            # While another worker is ready, the server goes on to try: it can still answer.
+            if not any(other.stage == "ready" for other in self._workers):
+                self._failures += 1
         self._workers.remove(worker)
         worker.close()
 
     @staticmethod
-    def _say(worker: Worker, what: str) -> None:
-        print(f"gatewise: worker process {worker.process.pid} {what}", file=sys.stderr, flush=True)
+    def _log(worker: Worker, event: str) -> None:
+        print(f"gatewise: worker process {worker.process.pid} {event}", file=sys.stderr, flush=True)
 
     def _reload(self) -> None:
-        """Load the models, for the workers that start later, and let the others do the same."""
+        """Load the models for the workers that start later, and make the running workers reload."""
         self._reloads = False
         if RELOAD_SIGNAL is None or not self.state.try_reload():
             return
@@ -203,27 +213,30 @@ class Supervisor:
             worker.send(RELOAD_SIGNAL)
 
     def _stop(self) -> None:
-        """Let the workers stop. Where all of them have ended, another one answers the clients that still wait."""
+        """Stop the workers and wait for their end. If clients still wait to be accepted when all workers have stopped
+        accepting, one more worker starts and answers them.
+        """
         settings = self.state.settings
         self._stops = True
         self._is_stopping.value = 1
         for worker in self._workers:
             worker.send(signal.SIGTERM)
-        left = settings.drain_seconds + settings.shutdown_timeout + IDLE_GRACE + _START_TIME
+        seconds_left = settings.drain_seconds + settings.shutdown_timeout + IDLE_GRACE + _START_TIME
         is_open = True
         while self._workers or is_open:
             if is_open and all(worker.stage == "leaving" for worker in self._workers):
                 self.listener.refuse_new_clients()
-                is_open = self.listener.has_waiting_client() and left > 0 and self._failures < _MOST_FAILURES
+                may_start = seconds_left > 0 and self._failures < _MOST_FAILURES
+                is_open = may_start and self.listener.has_waiting_client()
                 if is_open:
                     self._start()
                     self._workers[-1].send(signal.SIGTERM)
                 else:
                     self.listener.close()
-            if left <= 0:
+            if seconds_left <= 0:
                 for worker in self._workers:
                     worker.process.kill()
-            left -= self._watch()
+            seconds_left -= self._watch()
 
 
 def _reason_of(code: int) -> str:
@@ -237,12 +250,12 @@ def _reason_of(code: int) -> str:
 def work(
     settings: Settings, models: dict[str, Any], listener: Listener, is_stopping: Any, sender: Connection, parent: int
 ) -> None:
-    """Run a worker process. parent: the process of the supervisor, without which it stops."""
-    signal.set_wakeup_fd(-1)  # of the supervisor
+    """Run a worker process. parent: the id of the supervisor's process; the worker stops when that process ends."""
+    signal.set_wakeup_fd(-1)  # the inherited one is the supervisor's
     os.set_blocking(sender.fileno(), False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes it on as SIGTERM
 
-    def tell(message: bytes) -> None:
+    def send(message: bytes) -> None:
         try:
             sender.send_bytes(message)
         except OSError:  # the supervisor has ended, or does not read
@@ -251,7 +264,7 @@ def work(
     def heartbeats() -> None:
         while os.getppid() == parent:
             time.sleep(_HEARTBEAT)
-            tell(_ALIVE)
+            send(_ALIVE)
         is_stopping.value = 1
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -263,8 +276,8 @@ def work(
     server = Server(
         state,
         listener,
-        on_start=lambda: tell(_READY),
-        on_close=lambda: tell(_LEAVING),
+        on_start=lambda: send(_READY),
+        on_close=lambda: send(_LEAVING),
         is_last=lambda: bool(is_stopping.value),
         stop_again=lambda number: None,  # a second signal goes to the supervisor
     )

@@ -19,7 +19,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.ragged import joined
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view import view as module
-from gatewise.serve.view.view import View, unit_json
+from gatewise.serve.view.view import View, unit_summary_json
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.types import Faithfulness
 from tests.explain.random_net import target_score
@@ -269,31 +269,31 @@ def test_the_model_and_its_units(name: str) -> None:
     for layer in range(len(arch.layers)):
         for place, direction in enumerate(arch.top.directions):
             number = 4 + arch.top.units * place
-            unit = json.loads(json.dumps(unit_json(model, number, layer), allow_nan=False))
+            unit = json.loads(json.dumps(unit_summary_json(model, number, layer), allow_nan=False))
             assert (unit["unit"], unit["direction"]) == (number, direction)
             bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, -1)[:, 4]
             np.testing.assert_array_equal([unit["bias"][gate] for gate in "ifgo"], bias.astype(float))
             assert (unit["weights"] is None) == (layer < len(arch.layers) - 1)
-    assert unit_json(model, 4) == unit_json(model, 4, len(arch.layers) - 1)
+    assert unit_summary_json(model, 4) == unit_summary_json(model, 4, len(arch.layers) - 1)
     for wrong in ((arch.top.size, 0), (0, len(arch.layers)), (-1, 0)):
         with pytest.raises(RequestError):
-            unit_json(model, *wrong)
+            unit_summary_json(model, *wrong)
 
 
 def test_a_units_weights_give_its_contributions() -> None:
     model = dataclasses.replace(MODELS["pads"], ensemble=dataclasses.replace(MODELS["pads"].ensemble, weights=(1.5,)))
     trace = model.trace(TEXT)
-    [[weight]] = unit_json(model, 4)["weights"]["rows"]
+    [[weight]] = unit_summary_json(model, 4)["weights"]["rows"]
     h = trace.lstms[0].h[:, 4].astype(float)
     np.testing.assert_allclose(trace.contributions[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
 
 
 def test_unit_summary_and_history() -> None:
     plain = MODELS["pads"]
-    assert unit_json(plain, 2)["summary"] is None
+    assert unit_summary_json(plain, 2)["summary"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
     known = with_units(plain, data)
-    found = json.loads(json.dumps(unit_json(known, 2), allow_nan=False))
+    found = json.loads(json.dumps(unit_summary_json(known, 2), allow_nan=False))
     assert found["summary"]["unit"] == 2
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5

@@ -20,47 +20,62 @@ _LONGEST = 2_000  # characters or steps: those that training keeps are not longe
 
 
 def examples_of(model: Model) -> list[Json]:
-    """Name, hint, label, text or series of each example, whether it is the model's own row, and what this model
-    predicts. correct: None for a regression, a tagger and where the model is undecided. Those that the model gets wrong
-    are the last ones. Without rows of its own and for other data than film reviews there is none.
+    """The examples: name, hint, label, text or series, whether it is a row that the model keeps, and the prediction.
+
+    correct: None for a regression, a tagger and where the model is undecided. Examples with a wrong prediction are the
+    last ones. A model that keeps no rows has examples only if it was trained on film reviews.
     """
     of_films = model.task == "classification" and model.classes == ("negative", "positive")
     if model.metadata.examples:
-        shown: list[Json] = [
-            {"name": f"Example {n}", "hint": "a row of the validation set", "other": None, "own": True, **asdict(one)}
-            for n, one in enumerate(model.metadata.examples, start=1)
+        examples: list[Json] = [
+            {"name": f"Example {n}", "hint": "a row of the validation set", "other": None, "own": True, **asdict(row)}
+            for n, row in enumerate(model.metadata.examples, start=1)
         ]
     elif of_films and _FILM_REVIEWS in model.metadata.data and model.preprocessor.format.in_a_cell:
         groups = json.loads((files("gatewise.serve.view") / "sentences.json").read_bytes())
-        shown = [
-            {**group["about"], "own": False, "series": (), **one} for group in groups for one in group["sentences"]
+        examples = [
+            {**group["about"], "own": False, "series": (), **sentence}
+            for group in groups
+            for sentence in group["sentences"]
         ]
     else:
         return []
-    inputs: list[Any] = [one["text"] or np.array(one["series"], dtype=np.float64) for one in shown]
+    inputs: list[Any] = [example["text"] or np.array(example["series"], dtype=np.float64) for example in examples]
     if names := model.preprocessor.columns.names:
-        rows = ({**dict.fromkeys(names), **one.get("columns", {})} for one in shown)
+        rows = ({**dict.fromkeys(names), **example.get("columns", {})} for example in examples)
         inputs = list(map(with_columns, inputs, rows))
-    for number, (one, found) in enumerate(zip(shown, _predicted(model, inputs), strict=True), start=1):
-        one |= {"predicted": found, "correct": None if found in (None, "undecided") else found == one["label"]}
-        one |= _in_menu(one, number)
-    return sorted(shown, key=lambda one: one["correct"] is False)
+    predictions = _predicted(model, inputs)
+    for number, (example, predicted) in enumerate(zip(examples, predictions, strict=True), start=1):
+        example["predicted"] = predicted
+        example["correct"] = None
+        if predicted not in (None, "undecided"):
+            example["correct"] = predicted == example["label"]
+        example |= _in_menu(example, number)
+    return sorted(examples, key=lambda example: example["correct"] is False)
 
 
-def _in_menu(one: Json, number: int) -> Json:
+def _in_menu(example: Json, number: int) -> Json:
     """The group and the title of an example in the menu of the page."""
-    text = one["text"][:70]
-    if one["own"]:
-        group, title = "Rows of the validation set", f"{number}: {one['label']}{', ' * bool(text)}{text}"
+    text = example["text"][:70]
+    is_wrong = example["correct"] is False
+    if example["own"]:
+        group = "Rows of the validation set"
+        title = f"{number}: {example['label']}"
+        if text:
+            title += f", {text}"
+    elif is_wrong:
+        group = ""
+        title = f"{example['name']}: {text}"
     else:
-        group, title = one["name"], text
-    if one["correct"] is not False:
-        return {"group": group, "title": title}
-    return {"group": "Where it fails", "title": title if one["own"] else f"{one['name']}: {text}"}
+        group = example["name"]
+        title = text
+    if is_wrong:
+        group = "Where it fails"
+    return {"group": group, "title": title}
 
 
 def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
-    """The prediction for each input in words, None where a label is not one class or several labels, and where the
+    """The prediction for each input in words. None for numbers and predictions per step, and for all inputs where the
     metadata of a stranger's model has inputs that it cannot read or that take long.
     """
     target = model.target
@@ -72,4 +87,4 @@ def _predicted(model: Model, inputs: list[Any]) -> list[str | None]:
     except InputError:
         return nothing
     rows = zip(target.each.predicted(logits), target.probabilities(logits), strict=True)
-    return [target.each.decision_text(one, p) for one, p in rows]
+    return [target.each.decision_text(decision, probabilities) for decision, probabilities in rows]

@@ -6,9 +6,9 @@ from gatewise.explain.example import Example
 from gatewise.explain.serialize import Json
 from gatewise.types import Array
 
-UNKNOWN = 0.5  # share of unknown words from which the prediction rests on the minority
-FREQUENT = 150  # so many most frequent words make up about half of a running text
-SHORT = 10  # times shorter than the median training text
+UNKNOWN = 0.5  # share of unknown words above which the prediction rests on the minority of the words
+FREQUENT = 150  # this many most frequent words make up about half of a running text
+SHORT = 10  # a text is short if it is this many times shorter than the median training text
 _NO_WORDS = ("<start>", "<pad>")
 # Frequent words without which hardly a sentence of these languages does: German, French, Spanish, Italian, English.
 _FUNCTION_WORDS = """
@@ -27,25 +27,31 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
     """Warnings, at most one per kind: {"code", "message"}. For a series none.
 
     unknown: the token id of unknown words. frequent: the ids of the most frequent words of the training texts, None
-    where the ids do not tell. median_length: steps of the median training text, 0 if it was not recorded.
+    where ids are not in the order of frequency. median_length: steps of the median training text, 0 if it was not
+    recorded.
     """
     if unknown is None or not isinstance(example.item, str):
         return []
-    names = [example.names[row].casefold() for row in example.rows]
-    is_word = [any(ch.isalpha() for ch in name) and name not in _NO_WORDS for name in names]
-    words: Array = example.read[is_word]  # (W,) ids
-    count, missing = len(words), int((words == unknown).sum())
-    found: list[Json] = []
-    common = np.isin(words, () if frequent is None else frequent)
-    foreign = sum(name in FOREIGN for name, one in zip(np.array(names)[is_word], common, strict=True) if not one)
-    # More function words of other languages than frequent words of the training texts.
-    if frequent is not None and foreign >= 2 and foreign > int(common.sum()):
+    tokens = [example.names[row].casefold() for row in example.rows]
+    is_word = [any(ch.isalpha() for ch in token) and token not in _NO_WORDS for token in tokens]
+    words = np.array(tokens)[is_word]  # (W,) texts
+    ids: Array = example.read[is_word]  # (W,)
+    notices: list[Json] = []
+    if frequent is not None and _is_foreign(words, np.isin(ids, frequent)):
         message = "The text seems to be in another language than the training texts. The prediction means little."
-        found.append({"code": "language", "message": message})
-    elif missing > UNKNOWN * count:
+        notices.append({"code": "language", "message": message})
+    elif (ids == unknown).sum() > UNKNOWN * len(ids):
         message = "Most words are not in the vocabulary. The prediction means little."
-        found.append({"code": "unknown_words", "message": message})
+        notices.append({"code": "unknown_words", "message": message})
     if len(example) * SHORT < median_length:
         message = f"Short text ({len(example)} words and marks; training median {median_length}): less reliable."
-        found.append({"code": "short", "message": message})
-    return found
+        notices.append({"code": "short", "message": message})
+    return notices
+
+
+def _is_foreign(words: Array, is_frequent: Array) -> bool:
+    """Whether a text has more function words of other languages than frequent words of the training texts, and at
+    least two: a title or a name may hold one. words: (W,). is_frequent: (W,) bool.
+    """
+    foreign = sum(word in FOREIGN for word in words[~is_frequent])
+    return foreign >= 2 and foreign > int(is_frequent.sum())

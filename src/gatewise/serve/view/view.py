@@ -30,6 +30,8 @@ from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.members.contributions import has_contributions
 from gatewise.model.input_format import TokenIdFormat
 from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import Architecture
 from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
@@ -39,52 +41,52 @@ DEFAULT_CHANGE: Json = {"gate": "i", "unit": "all", "value": 0}
 """The clamp that the page offers first, at the selected word: nothing of the word is written. It changes the prediction
 more than other gates (docs/page.md).
 """
-MAX_STEPS = 2_000  # per example: the page draws each step
+MAX_STEPS = 2_000  # of an example: the page draws each step
 MAX_PHRASES = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
 MAX_PRODUCTS = 4e11  # multiplications of an attribution: about ten seconds of one core
-_RUNS_PER_POINT = 3  # of integrated gradients: a backward pass costs two runs
-_MAX_EXAMPLES = 64
+_RUNS_PER_POINT = 3  # cost of a point of integrated gradients: a forward run, and a backward pass that costs two runs
+_MAX_EXAMPLES = 64  # that are cached
 _MAX_CACHE = 48 << 20  # bytes
-_LEAST_EXAMPLES = 2  # before and after a change
+_LEAST_EXAMPLES = 2  # that stay in the cache whatever their size: those before and after a change
 
 
 class View:
-    """A model as the page shows it. Its last examples are cached, by input and clamps, as many as fit into `size`
-    bytes. Threads may share one.
+    """A model as the page shows it. The last examples are cached by input and clamps, as many as fit into `size` bytes.
+    Threads may share a view.
     """
 
     def __init__(self, model: Model, size: int = _MAX_CACHE) -> None:
         self.model = model
-        arch = model.architecture
         self._format = model.preprocessor.format
-        # The multiplications of one step in all LSTMs, without the input product of the first layer.
-        before = [0, *(layer.width for layer in arch.layers)]
-        units = [(arch.layers[n].units, before[n]) for n, _, _ in arch.lstms()]
-        self._products = sum(4 * own * (own + below) for own, below in units)
+        self._products = _products_per_step(model.architecture)
         self._size = size
         self._lock = threading.Lock()
         self._examples: OrderedDict[object, Example] = OrderedDict()
 
     @cached_property
     def about(self) -> Json:
-        """The model in a few numbers, part of every answer. token_ids: of a model without a vocabulary, how many."""
+        """The model in a few numbers, which every answer contains. token_ids: the number of ids, for a model that reads
+        token ids.
+        """
         model = self.model
         network = serialize.network_json(model.architecture, model.target)
-        found = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
-        names = model.preprocessor.columns
-        if names:
-            found["columns"] = names.names_by_type
+        about = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
+        if columns := model.preprocessor.columns:
+            about["columns"] = columns.names_by_type
         if isinstance(self._format, TokenIdFormat):
-            found["token_ids"] = self._format.vocab_size
-        return found
+            about["token_ids"] = self._format.vocab_size
+        return about
 
     @cached_property
     def frequent(self) -> range | None:
-        """The ids of the most frequent words of the training texts; None where the ids do not tell."""
-        # The words of a converted model, which no recipe has trained, may be in any order.
-        found = getattr(self.model.preprocessor, "frequent_ids", None) if self.model.metadata.recipe else None
-        return None if found is None else found(FREQUENT)
+        """The ids of the most frequent words of the training texts; None where ids are not in this order."""
+        preprocessor = self.model.preprocessor
+        if not self.model.metadata.recipe:  # a converted model: its words may be in any order
+            return None
+        if not isinstance(preprocessor, TextPreprocessor):
+            return None
+        return preprocessor.frequent_ids(FREQUENT)
 
     @cached_property
     def card(self) -> Json:
@@ -92,13 +94,15 @@ class View:
         return {"api": 1, "model": self.about, "examples": examples_of(self.model), **model_json(self.model)}
 
     def is_slow(self, request: ExplainRequest) -> bool:
-        """Whether the request includes parts that may take seconds: all methods of attribution but prefix differences
-        of one direction, and the prefix predictions at every step.
+        """Whether the request includes parts that may take seconds: the prefix predictions at every step, and an
+        attribution. The quick one is prefix difference in one direction, which reads a single run of the LSTM.
         """
         if "prefix:all" in request.include:
             return True
-        is_quick = self.model.architecture.unidirectional and self._method(request) == "prefix-difference"
-        return "attribution" in request.include and not is_quick
+        if "attribution" not in request.include:
+            return False
+        is_one_run = self.model.architecture.unidirectional and self._method(request) == "prefix-difference"
+        return not is_one_run
 
     def explain(self, request: ExplainRequest | Mapping[str, object]) -> Json:
         """The parts of an explanation that `request` includes.
@@ -107,86 +111,118 @@ class View:
         "target": class, "against": class}; see docs/page.md. Raises RequestError (an InputError) that names the field.
         """
         started = time.perf_counter()
-        asked = request if isinstance(request, ExplainRequest) else validated(ExplainRequest, request)
-        before, reused = self._example(asked)
-        layer = layer_of(self.model, asked.layer)
-        before = self._scored(asked, before)
-        example, clamps = before, asked.clamps
-        if clamps:
-            for field, clamp in clamps:
+        query = request
+        if not isinstance(query, ExplainRequest):
+            query = validated(ExplainRequest, request)
+        before, reused = self._example(query)
+        layer = layer_of(self.model, query.layer)
+        before = self._scored(query, before)
+        example = before
+        changes = query.clamps
+        clamps = tuple(clamp for _, clamp in changes)
+        if changes:
+            for field, clamp in changes:
                 self._check(field, clamp, len(before))
-            example, reused = self._example(asked, tuple(clamp for _, clamp in clamps))
-            example = example if before.step is None else example.at_step(before.step)
-            example = example.with_score(before.score)
-        include = set(asked.include)
+            example, reused = self._example(query, clamps)
+            if before.step is not None:
+                example = example.at_step(before.step)
+            example = example.with_score(before.score)  # of the same class before and after the change
+
+        include = set(query.include)
         outside = self.model.outside([before.sequence])
         calibrated = self.model.is_calibrated(outside)
         warnings = self._warnings(example)
         warnings += [{"code": "outside", "message": f"The {message}."} for message in outside.messages()]
-        columns = () if asked.columns is None else (sorted(asked.columns.items()),)
-        identity = (self.about["fingerprint"], asked.text, asked.series, [clamp for _, clamp in clamps], *columns)
-        found: Json = {
+        answer: Json = {
             "api": 1,
-            "id": hashlib.sha256(repr(identity).encode("utf-8", "replace")).hexdigest()[:12],
+            "id": self._identity(query, clamps),
             "model": self.about,
             "text": serialize.text_json(example, self.model.preprocessor.unknown),
         }
         if "prediction" in include:
-            found["prediction"] = serialize.prediction_json(example, calibrated)
-        # Every prefix, where the runs of `prefix_logits` are bounded if no two of them are merged.
-        steps = len(example) if example.lstm.arch.unidirectional else len(example) ** 2 / 2
-        sampled = "prefix:all" not in include or steps * self._products > MAX_PRODUCTS
-        if with_prefix := bool(include & {"prefix", "prefix:all"}):
-            found["prefix"] = serialize.prefix_json(example, sampled)
+            answer["prediction"] = serialize.prediction_json(example, calibrated)
+        sampled = "prefix:all" not in include or self._prefix_products(example) > MAX_PRODUCTS
+        with_prefix = not include.isdisjoint({"prefix", "prefix:all"})
+        if with_prefix:
+            answer["prefix"] = serialize.prefix_json(example, sampled)
         if "attribution" in include:
-            found["attribution"] = self._attribution(asked, example, warnings)
+            answer["attribution"] = self._attribution(query, example, warnings)
         if "units" in include:
-            found["units"] = serialize.units_json(example, layer)
-        for unit in asked.values_of("unit")[-1:]:
-            found["unit"] = serialize.unit_json(example, _unit(unit, example, layer), layer)
-        if heatmaps := asked.values_of("heatmap"):
-            found["heatmaps"] = [serialize.heatmap_json(example.values(name, layer), name, layer) for name in heatmaps]
-        if clamps:
+            answer["units"] = serialize.units_json(example, layer)
+        if units := query.values_of("unit"):
+            answer["unit"] = serialize.unit_json(example, _unit(units[-1], example, layer), layer)
+        if heatmaps := query.values_of("heatmap"):
+            answer["heatmaps"] = [serialize.heatmap_json(example.values(name, layer), name, layer) for name in heatmaps]
+        if changes:
             prediction = serialize.prediction_json(before, calibrated)
             if with_prefix:
                 prediction["prefix"] = serialize.prefix_json(before, sampled)
-            found["changed"] = {"before": prediction, "applied": [str(clamp) for _, clamp in clamps]}
-        found["warnings"] = warnings
-        found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
-        return found
+            answer["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in clamps]}
+        answer["warnings"] = warnings
+        answer["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
+        return answer
+
+    def _identity(self, query: ExplainRequest, clamps: tuple[Clamp, ...]) -> str:
+        """The id of what is explained: the model, the input with its columns, and the clamps."""
+        identity = [self.about["fingerprint"], query.text, query.series, list(clamps)]
+        if query.columns is not None:
+            identity.append(sorted(query.columns.items()))
+        # A text with a lone surrogate is refused elsewhere; "replace" keeps this line from failing first.
+        return hashlib.sha256(repr(tuple(identity)).encode("utf-8", "replace")).hexdigest()[:12]
+
+    def _prefix_products(self, example: Example) -> float:
+        """The multiplications of the predictions after every prefix, at most. A backward direction reads each prefix
+        anew.
+        """
+        steps: float = len(example)
+        if not example.lstm.arch.unidirectional:
+            steps = len(example) ** 2 / 2
+        return steps * self._products
 
     def example(self, request: Mapping[str, object]) -> Example:
         """The example that `explain` explains for a request without changes, with its score."""
-        asked = validated(ExplainRequest, request)
-        return self._scored(asked, self._example(asked)[0])
+        query = validated(ExplainRequest, request)
+        example, _ = self._example(query)
+        return self._scored(query, example)
 
-    def _example(self, asked: ExplainRequest, clamps: tuple[Clamp, ...] = ()) -> tuple[Example, bool]:
+    def _example(self, query: ExplainRequest, clamps: tuple[Clamp, ...] = ()) -> tuple[Example, bool]:
         """The example of a request under `clamps`, and whether it was cached."""
         field = self._format.name
         [other] = {"text", "series"} - {field}
-        if getattr(asked, field) is None or getattr(asked, other) is not None:
+        if getattr(query, field) is None or getattr(query, other) is not None:
             raise RequestError(field, f"the model reads a {field}: give `{field}`, not `{other}`")
         try:
-            item = self._format.read(getattr(asked, field))
+            item = self._format.read(getattr(query, field))
         except InputError as error:
             raise RequestError(field, str(error)) from None
-        columns = repr(asked.columns and sorted(asked.columns.items()))
-        key = item if isinstance(item, str) else (item.shape, item.tobytes()), columns, clamps
-        item = with_row(item, asked.columns, self.model.preprocessor.columns, "columns")
+        content = item if isinstance(item, str) else (item.shape, item.tobytes())
+        columns = repr(query.columns and sorted(query.columns.items()))
+        key = (content, columns, clamps)
+        item = with_row(item, query.columns, self.model.preprocessor.columns, "columns")
         with self._lock:
             if key in self._examples:
                 self._examples.move_to_end(key)
                 return self._examples[key], True
-        made = self._made(item, clamps)
+        # Outside of the lock: it may take long. Two threads that compute the same example store it twice.
+        example = self._computed(item, clamps)
         with self._lock:
-            self._examples[key] = made
-            total = sum(map(_bytes_of, self._examples.values()))
-            while len(self._examples) > _LEAST_EXAMPLES and (total > self._size or len(self._examples) > _MAX_EXAMPLES):
-                total -= _bytes_of(self._examples.popitem(last=False)[1])
-        return made, False
+            self._examples[key] = example
+            self._evict()
+        return example, False
 
-    def _made(self, item: Any, clamps: tuple[Clamp, ...]) -> Example:
-        """The example of a text or series. Raises RequestError for one that the model cannot read or overflows at."""
+    def _evict(self) -> None:
+        """Remove the examples that were used longest ago, until the others fit."""
+        size = sum(map(_bytes_of, self._examples.values()))
+        while len(self._examples) > _LEAST_EXAMPLES:
+            if size <= self._size and len(self._examples) <= _MAX_EXAMPLES:
+                return
+            _, oldest = self._examples.popitem(last=False)
+            size -= _bytes_of(oldest)
+
+    def _computed(self, item: Any, clamps: tuple[Clamp, ...]) -> Example:
+        """The example of a text or series. Raises RequestError for one that the model cannot read, and for one at which
+        the network overflows.
+        """
         field = self._format.name
         try:
             clamped = self.model.explained.with_lstm(clamps=clamps)
@@ -198,90 +234,140 @@ class View:
             read = f"the network would read {len(example):,} {noun}s"
             raise RequestError(field, f"{read}; the page shows at most {MAX_STEPS:,}", "too_long")
         for gates in example.lstms:
-            bad = np.argwhere(~np.isfinite(gates.c))
-            if len(bad):
+            overflows = np.argwhere(~np.isfinite(gates.c))  # rows of step and unit
+            if len(overflows):
+                step, column = overflows[0]
                 layer = example.lstm.arch.layers[gates.layer]
-                unit = bad[0, 1] + layer.units * layer.directions.index(gates.direction)
-                where = f"unit {unit} of layer {gates.layer + 1} at {noun} {bad[0, 0] + 1}"
+                unit = column + layer.units * layer.directions.index(gates.direction)
+                where = f"unit {unit} of layer {gates.layer + 1} at {noun} {step + 1}"
                 raise RequestError(field, f"the network overflows: {where}", "overflow")
         with _refused(field, "overflow"):
             check_logits(example.logits[None])
         return example
 
-    def _scored(self, asked: ExplainRequest, example: Example) -> Example:
+    def _scored(self, query: ExplainRequest, example: Example) -> Example:
         """The example at the requested step, with the score of the requested target and class to compare with. Raises
         RequestError for a class without a logit.
         """
-        with _refused("step"):
-            example = example if asked.step is None else example.at_step(asked.step)
-        places: list[int | None] = []
-        for field, name in (("target", asked.target), ("against", asked.against)):
-            with _refused(field):
-                places.append(None if name is None else self.model.target.index(name))
+        if query.step is not None:
+            with _refused("step"):
+                example = example.at_step(query.step)
+        target = self._index("target", query.target)
+        against = self._index("against", query.against)
         with _refused("against"):
-            score: TargetScore = self.model.target.each.score(example.logits, *places)
+            score: TargetScore = self.model.target.each.score(example.logits, target, against)
         return example.with_score(score)
 
+    def _index(self, field: str, name: str | None) -> int | None:
+        """The index of a requested class, label or number; None where none is requested."""
+        if name is None:
+            return None
+        with _refused(field):
+            return self.model.target.index(name)
+
     def _check(self, field: str, clamp: Clamp, steps: int) -> None:
+        """Raise RequestError for a clamp that does not fit the model or the example. It names the field of the request
+        that the message of the library begins with.
+        """
         try:
             check_clamp(clamp, self.model.architecture, steps, first=0)  # requests count from 0
         except InputError as error:
-            part = next((p for p in ("unit", "layer", "steps") if str(error).startswith((p, f"the {p}"))), "value")
-            raise RequestError(f"{field}.{'to' if part == 'steps' else part}", str(error), "bad_clamp") from None
+            message = str(error).removeprefix("the ")
+            name = "value"
+            for start, field_name in (("unit", "unit"), ("layer", "layer"), ("steps", "to")):
+                if message.startswith(start):
+                    name = field_name
+            raise RequestError(f"{field}.{name}", str(error), "bad_clamp") from None
 
-    def _attribution(self, asked: ExplainRequest, example: Example, warnings: list[Json]) -> Json:
-        """The attribution by the requested method, by default the model's. A default method that does not apply is
-        replaced by prefix-difference, with a warning.
+    def _attribution(self, query: ExplainRequest, example: Example, warnings: list[Json]) -> Json:
+        """The attribution by the requested method, by default the model's.
+
+        A requested method that does not apply is an error. A default method that does not apply is replaced by
+        prefix-difference, with a warning.
         """
-        metadata, noun = self.model.metadata, example.ensemble.token_noun
-        method = self._method(asked)
-        most, reason, code = self._max_steps(method), "", "too_long"
-        if len(example) > most:
-            long = f"{method} takes too long for {len(example):,} {noun}s"
-            reason = f"{long}; the page limits it to {most:,} for this model"
-        elif method == "integrated-gradients" and asked.changes:
-            reason, code = "integrated gradients do not support clamps", "bad_method"
-        elif method == "cell-decomposition" and not has_contributions(example.lstm.arch):
-            reason, code = "cell decomposition needs units that are not merged", "bad_method"
-        if reason:
-            if asked.method is not None:
-                raise RequestError("method", reason, code)
-            method = "prefix-difference"
+        metadata = self.model.metadata
+        name = self._method(query)
+        try:
+            self._check_method(name, query, example)
+        except RequestError as error:
+            if query.method is not None:
+                raise
+            name = "prefix-difference"
+            reason = str(error)
             message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
             warnings.append({"code": "method", "message": message})
-        chosen = method_named(method)
-        if isinstance(chosen, IntegratedGradients):
+        method = method_named(name)
+        if isinstance(method, IntegratedGradients):
+            # It adds points until the integral is exact enough, but none that would exceed the time.
             runs = int(MAX_PRODUCTS / (self._products * len(example)))
-            chosen = replace(chosen, max_points=min(chosen.max_points, runs // _RUNS_PER_POINT))
-        found = explain_example(example, chosen, metadata.faithfulness, metadata.attribution_method)
-        default = {"default": method == metadata.attribution_method}
-        return serialize.attribution_json(found, list(METHODS), MAX_PHRASES) | default
+            method = replace(method, max_points=min(method.max_points, runs // _RUNS_PER_POINT))
+        explanation = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
+        attribution = serialize.attribution_json(explanation, list(METHODS), MAX_PHRASES)
+        attribution["default"] = name == metadata.attribution_method
+        return attribution
 
-    def _method(self, asked: ExplainRequest) -> str:
+    def _check_method(self, method: str, query: ExplainRequest, example: Example) -> None:
+        """Raise RequestError for a method that the page does not run on this example."""
+        most = self._max_steps(method)
+        if len(example) > most:
+            noun = example.ensemble.token_noun
+            message = f"{method} takes too long for {len(example):,} {noun}s"
+            raise RequestError("method", f"{message}; the page limits it to {most:,} for this model", "too_long")
+        if method == "integrated-gradients" and query.changes:
+            raise RequestError("method", "integrated gradients do not support clamps", "bad_method")
+        if method == "cell-decomposition" and not has_contributions(example.lstm.arch):
+            raise RequestError("method", "cell decomposition needs units that are not merged", "bad_method")
+
+    def _method(self, query: ExplainRequest) -> str:
         """The requested method, or the model's."""
-        known = self.model.metadata.attribution_method
-        return asked.method or (known if known in METHODS else DEFAULT_METHOD)
+        if query.method:
+            return query.method
+        if self.model.metadata.attribution_method in METHODS:
+            return self.model.metadata.attribution_method
+        return DEFAULT_METHOD
 
     def _max_steps(self, method: str) -> int:
         """The most steps for which the page runs a method."""
         if method == "leave-one-out":
-            runs = 1 + self.model.architecture.channels  # of a series also each number alone
-            return min(MAX_LEAVE_ONE_OUT, math.isqrt(int(MAX_PRODUCTS / (self._products * runs))))
+            # One run of the network per step, and with series one per channel of each step.
+            runs_per_step = 1 + self.model.architecture.channels
+            return min(MAX_LEAVE_ONE_OUT, math.isqrt(int(MAX_PRODUCTS / (self._products * runs_per_step))))
         if method == "integrated-gradients":
             return int(MAX_PRODUCTS / (self._products * _RUNS_PER_POINT * IntegratedGradients().points))
         return MAX_STEPS
 
     def _warnings(self, example: Example) -> list[Json]:
-        length, noun = self.model.metadata.median_length, example.ensemble.token_noun
-        found = text_notices(example, self.model.preprocessor.unknown, self.frequent, length)
+        warnings: list[Json] = []
         if note := example.ensemble.lstm_note():
-            found = [{"code": "weight", "message": note}, *found]
-        if not example.truncated:
-            return found
-        first = int((example.rows == np.arange(len(example))).sum())
-        ends = [f"the {name} {n:,}" for name, n in (("first", first), ("last", len(example) - first)) if n]
-        read = f"Only {len(example):,} of {len(example.names):,} {noun}s are read: {' and '.join(ends)}."
-        return [*found, {"code": "truncated", "at": len(example), "message": read}]
+            warnings.append({"code": "weight", "message": note})
+        median_length = self.model.metadata.median_length
+        warnings += text_notices(example, self.model.preprocessor.unknown, self.frequent, median_length)
+        if example.truncated:
+            warnings.append({"code": "truncated", "at": len(example), "message": _truncation(example)})
+        return warnings
+
+
+def _products_per_step(arch: Architecture) -> int:
+    """The multiplications of one step in all LSTMs, without the input product of the first layer."""
+    widths_below = [0, *(layer.width for layer in arch.layers)]
+    products = 0
+    for layer, _, _ in arch.lstms():
+        units = arch.layers[layer].units
+        products += 4 * units * (units + widths_below[layer])
+    return products
+
+
+def _truncation(example: Example) -> str:
+    """The steps of a long example that the model reads: from the start, from the end, or both."""
+    noun = example.ensemble.token_noun
+    first = int((example.rows == np.arange(len(example))).sum())
+    last = len(example) - first
+    ends = []
+    if first:
+        ends.append(f"the first {first:,}")
+    if last:
+        ends.append(f"the last {last:,}")
+    return f"Only {len(example):,} of {len(example.names):,} {noun}s are read: {' and '.join(ends)}."
 
 
 def _bytes_of(example: Example) -> int:
@@ -292,7 +378,7 @@ def _bytes_of(example: Example) -> int:
 
 @contextmanager
 def _refused(field: str, code: str = "bad_field") -> Iterator[None]:
-    """An InputError of the block as a RequestError that names the field."""
+    """Turn an InputError of the block into a RequestError that names the field."""
     try:
         yield
     except InputError as error:
@@ -300,14 +386,16 @@ def _refused(field: str, code: str = "bad_field") -> Iterator[None]:
 
 
 def _unit(value: str, example: Example, layer: int) -> int:
-    """The requested unit; for "top" the unit with the largest effect, or below the top layer the largest jump of c; for
-    "opening" that of `opening_of`.
+    """The requested unit. "opening": the unit of `opening_of`. "top": in the top layer the unit with the largest
+    effect; the units below have no weights of the dense layer, so there it is the one with the largest jump of c.
     """
     layers = example.lstm.arch.layers
     if value == "opening":
         return opening_of(example, layer).unit
     if value == "top":
-        return example.top_unit if layer == len(layers) - 1 else int(example.jumps(layer)[0].argmax())
+        if layer == len(layers) - 1:
+            return example.top_unit
+        return int(example.jumps(layer)[0].argmax())
     units = layers[layer].size
     if int(value) >= units:
         raise RequestError("include", f"unit must be from 0 to {units - 1}, not {int(value)}")
@@ -317,9 +405,8 @@ def _unit(value: str, example: Example, layer: int) -> int:
 def model_json(model: Model) -> Json:
     """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
     metadata = model.metadata
-    scaling = getattr(model.preprocessor, "scaling", None)  # of each channel of the training data
     return {
-        "name": " ".join(part for part in (metadata.recipe, "model") if part),
+        "name": f"{metadata.recipe} model".lstrip(),
         "layers": [
             {"name": name, "output": shape, "parameters": count, "member": member.name, "weight": weight}
             for member, weight in model.ensemble
@@ -327,12 +414,11 @@ def model_json(model: Model) -> Json:
         ],
         "parameters": sum(count for _, _, count in model.ensemble.summary()),
         "members": model.ensemble.weights_json(),
-        "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
+        "evaluations": [{**asdict(evaluation), "figures": evaluation.figures} for evaluation in metadata.evaluations],
         "change": DEFAULT_CHANGE,
         "lstm_note": model.ensemble.lstm_note(),
         "can_stream": _can_stream(model),
-        "scaling": None if scaling is None else {"mean": list(scaling.mean), "std": list(scaling.std)},
-        "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
+        "faithfulness": {method: asdict(faithfulness) for method, faithfulness in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
         "methods": list(METHODS),
         "best_epoch": metadata.best_epoch,
@@ -343,12 +429,12 @@ def model_json(model: Model) -> Json:
 
 
 def _can_stream(model: Model) -> bool:
-    """Whether `POST /stream` accepts the requests of the page: those for the LSTM alone where other members have a
-    weight.
+    """Whether `POST /stream` accepts the requests of the page. The page asks for the LSTM alone where other members
+    have a weight.
     """
-    others = any(weight for _, weight in model.ensemble.others)
+    has_others = any(weight for _, weight in model.ensemble.others)
     try:
-        model.stream(network_only=others)
+        model.stream(network_only=has_others)
     except InputError:
         return False
     return True
@@ -357,12 +443,14 @@ def _can_stream(model: Model) -> bool:
 def layer_of(model: Model, layer: int | None) -> int:
     """The number of a layer from 0, the top one for None. Raises RequestError for a layer that does not exist."""
     top = len(model.architecture.layers) - 1
-    if layer is not None and not 0 <= layer <= top:
+    if layer is None:
+        return top
+    if not 0 <= layer <= top:
         raise RequestError("layer", f"must be from 0 to {top}, not {layer}")
-    return top if layer is None else layer
+    return layer
 
 
-def unit_json(model: Model, unit: int, layer: int | None = None) -> Json:
+def unit_summary_json(model: Model, unit: int, layer: int | None = None) -> Json:
     """One unit of a layer: its bias, its weights, and its summary over a data set, null where the model has none.
 
     unit: its position in the layer's output, the directions side by side, as everywhere. layer: from 0, None for the
@@ -370,18 +458,26 @@ def unit_json(model: Model, unit: int, layer: int | None = None) -> Json:
     pooling; null below the top layer, with hidden layers, and where two directions are merged. Raises RequestError for
     a unit or layer that does not exist.
     """
-    arch, layer = model.architecture, layer_of(model, layer)
+    arch = model.architecture
+    layer = layer_of(model, layer)
     shape = arch.layers[layer]
     if not 0 <= unit < shape.size:
         raise RequestError("unit", f"must be from 0 to {shape.size - 1}, not {unit}")
-    place, column = divmod(unit, shape.units)
-    direction = shape.directions[place]
+    direction_number, column = divmod(unit, shape.units)
+    direction = shape.directions[direction_number]
     bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, shape.units)[:, column]
-    weights, report = None, None
-    if layer == len(arch.layers) - 1 and not arch.hidden and shape.merge == "concat":
+    weights = None
+    summary = None
+    report = None
+    # Only a unit whose h the dense layer reads alone has weights of its own.
+    is_read_alone = layer == len(arch.layers) - 1 and not arch.hidden and shape.merge == "concat"
+    if is_read_alone:
         dense = model.parameters["dense.weight"][:, unit :: shape.size]  # (outputs, parts of the pooling)
         rows = model.ensemble.lstm_weight * dense
-        weights, report = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}, model.units
+        weights = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}
+        report = model.units
+    if report is not None:
+        summary = asdict(report.unit(unit))
     return {
         "api": 1,
         "unit": unit,
@@ -389,10 +485,13 @@ def unit_json(model: Model, unit: int, layer: int | None = None) -> Json:
         "direction": direction,
         "bias": {gate: float(x) for gate, x in zip("ifgo", bias, strict=True)},
         "weights": weights,
-        "summary": None if report is None else asdict(report.unit(unit)),
+        "summary": summary,
         "dataset": _dataset_json(report),
     }
 
 
 def _dataset_json(report: UnitsReport | None) -> Json | None:
-    return None if report is None else {"data": report.data, "n": report.n, "accuracy": report.accuracy}
+    """The data that the units were summarised over."""
+    if report is None:
+        return None
+    return {"data": report.data, "n": report.n, "accuracy": report.accuracy}
