@@ -68,7 +68,7 @@ REFUSED = [
     ("explain -m {keras} good end", "'end': give one text, or --compare TEXT"),
     ("explain -m {keras} x --tutorial-review --data embedded", "give one text"),
     ("explain -m {keras} x --data embedded", "--data cannot be combined with a text"),
-    ("export-page -m {keras} good ' ' -o {tmp}/out", "text 2: it is empty"),
+    ("export-page -m {keras} good ' ' -o {tmp}/out", "text 2 is empty"),
     (f"export-page -m {{keras}} {'good ' * 101} -o {{tmp}}/out", "at most 100 texts or series, not 101"),
     # data
     ("train imbd", "'imbd': neither imdb nor a file"),

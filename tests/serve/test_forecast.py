@@ -127,7 +127,7 @@ def test_errors(port: int, body: dict[str, Any], status: int, code: str, field: 
 
 
 def test_attributions_that_would_take_long(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.serve.forecasts._MOST_MOVED", 2 * fitted.series.values[0].size ** 2)
+    monkeypatch.setattr("gatewise.serve.forecasts._MOST_PERTURBED", 2 * fitted.series.values[0].size ** 2)
     endpoint = ForecastEndpoint("sales", fitted, lambda code: None)
     for step in (6, 12):
         assert "attribution" in endpoint.answer(ForecastRequest(include=["attribution"], step=step))

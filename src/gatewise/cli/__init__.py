@@ -33,7 +33,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """The commands; the only place where an exception becomes one line on stderr and an exit code."""
+    """The commands. Here, and nowhere else, an exception becomes one line on stderr and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
@@ -44,8 +44,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        found: click.Command = getattr(import_module(f"gatewise.cli.{name}"), name)
-        return found
+        command: click.Command = getattr(import_module(f"gatewise.cli.{name}"), name)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them without an import."""
@@ -68,11 +68,14 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GatewiseError as error:
-            message, code = str(error), error.exit_code
+            message = str(error)
+            code = error.exit_code
         except click.UsageError as error:
-            message, code = _usage(error), 2
+            message = _usage(error)
+            code = 2
         except KeyboardInterrupt:
-            message, code = "stopped", 130
+            message = "stopped"
+            code = 130
         except BrokenPipeError:
             ctx.exit(0)
         print(f"gatewise: {message}", file=sys.stderr)
@@ -80,14 +83,18 @@ class Commands(click.Group):
 
 
 def _usage(error: click.UsageError) -> str:
-    """What is wrong with the words of a command, and where help is. A word too many may be the model."""
-    where = error.ctx.command_path if error.ctx else "gatewise"
+    """What is wrong with the words of a command, and where its help is."""
+    command = "gatewise"
+    options: list[str] = []
+    if error.ctx is not None:
+        command = error.ctx.command_path
+        options = [option for parameter in error.ctx.command.params for option in parameter.opts]
     message = error.format_message().removesuffix(".")
-    options = [] if error.ctx is None else [option for one in error.ctx.command.params for option in one.opts]
-    if "unexpected extra argument" in message and "-m" in options:
+    if "unexpected extra argument" in message and "-m" in options:  # the extra word may be meant as the model
         message += "; a model is given with -m"
-    end = "" if message.endswith("?") else "."
-    return printable(f"{message}{end} See {where} --help", 500)
+    if not message.endswith("?"):
+        message += "."
+    return printable(f"{message} See {command} --help", 500)
 
 
 @click.group(
@@ -110,11 +117,12 @@ def program() -> None:
 
 
 def main() -> None:
-    """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM. 0 too where the
-    reader of the output needs no more of it, as `head` does.
+    """The program. Exit codes: 0; 2 for bad input, usage or output; 130 after Ctrl-C; 143 after SIGTERM; and 0 where
+    the reader of the output has closed the pipe, as `head` does.
     """
     warnings.showwarning = _show_warning
-    if any(action == "error" for action, *_ in warnings.filters):  # a warning is a line here, no traceback
+    # Under python -W error a warning would end the program with a traceback. Here it is a line in any case.
+    if any(action == "error" for action, *_ in warnings.filters):
         for category in (UserWarning, RuntimeWarning):
             warnings.filterwarnings("default", category=category)
     code: Any = 1
@@ -132,13 +140,13 @@ def main() -> None:
             _end(describe(error))
         finally:
             ignore_signals()
-            failed = flush_output()
-            if failed and not code:
-                _end(failed)
+            output_error = flush_output()
+            if output_error and not code:
+                _end(output_error)
     except Stopped as stopped:
         _end("stopped", stopped.exit_code)
     finally:
-        gc.freeze()  # the interpreter, which ends now, does not look for garbage once more
+        gc.freeze()  # the interpreter ends now: it need not search all objects for garbage once more
 
 
 def _end(message: str, code: int = 2) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli import options
 from gatewise.cli.options import command, flag
 from gatewise.cli.output import console, print_json
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ FLOPS = {"forward": 8, "forward_backward": 24}
 @command()
 @flag("--quick", help="Small batches, few repetitions: check that it runs, not how fast.")
 @options.json_option
-def bench(given: Any) -> None:
+def bench(args: Any) -> None:
     """Measure the speed of the LSTM kernel on random data, after a check against the reference kernel.
 
     \b
@@ -37,29 +37,48 @@ def bench(given: Any) -> None:
     from gatewise.cli.info import environment
 
     kernel = kernels.get()
-    sequences, seconds = (8, 0.02) if given.quick else (64, 0.5)
-    result = environment() | {"quick": given.quick, "sequences": sequences, "max_relative_error": check(kernel)}
+    if args.quick:
+        sequences = 8
+        seconds = 0.02
+        sizes: tuple[int, ...] = UNITS[:1]
+    else:
+        sequences = 64
+        seconds = 0.5
+        sizes = UNITS
+    result = environment() | {"quick": args.quick, "sequences": sequences, "max_relative_error": check(kernel)}
+    thread_counts = [1]
+    if kernel.name != "reference":  # NumPy has one thread
+        thread_counts = sorted({1, result["threads"]})
     result["results"] = []
-    for threads in [1] if kernel.name == "reference" else sorted({1, result["threads"]}):
-        print(f"measuring with {threads} thread{'s' * (threads > 1)}", file=sys.stderr)
-        for units in UNITS[:1] if given.quick else UNITS:
+    for threads in thread_counts:
+        print(f"measuring with {counted(threads, 'thread')}", file=sys.stderr)
+        for units in sizes:
             result["results"].append(_measure(kernel.name, threads, units, sequences, seconds))
-    if given.as_json:
+    if args.as_json:
         print_json(result)
         return
-    isa = f", {result['isa']}" if kernel.name == "native" else ""
-    print(f"gatewise {result['gatewise']}, kernel {kernel.name}{isa}; {result['processor']}, {result['machine']}")
-    print(f"largest relative difference from the reference in float64: {result['max_relative_error']:.0e}")
-    print(f"\n{sequences} random sequences with the lengths of film reviews, shorter above 128 units:\n")
+    _print_result(result)
+
+
+def _print_result(result: dict[str, Any]) -> None:
     from gatewise.system.console import plain_table
 
-    heads = "units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s"
+    kernel = result["kernel"]
+    if kernel == "native":
+        kernel = f"native, {result['isa']}"
+    print(f"gatewise {result['gatewise']}, kernel {kernel}; {result['processor']}, {result['machine']}")
+    print(f"largest relative difference from the reference in float64: {result['max_relative_error']:.0e}")
+    print(f"\n{result['sequences']} random sequences with the lengths of film reviews, shorter above 128 units:\n")
+    heads = ("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s")
     table = plain_table("r" * len(heads), *heads)
     for row in result["results"]:
-        rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
-        table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)
+        cells = [str(row["units"]), str(row["threads"]), f"{row['steps']:,}"]
+        for run in FLOPS:
+            cells.append(f"{row[f'{run}_ms']:.2f}")
+            cells.append(f"{row[f'{run}_gflops']:.1f}")
+        table.add_row(*cells)
     console().print(table)
-    if given.quick:
+    if result["quick"]:
         print("\n--quick: these figures do not measure the speed")
 
 
@@ -72,24 +91,33 @@ def check(kernel: Kernel) -> float:
 
     from gatewise.kernels.reference import Reference
 
-    batch = random_batch(np.random.default_rng(7), 37, 9)
+    batch = random_batch(np.random.default_rng(7), units=37, count=9)
     lengths = batch["lengths"] // 20  # some are 0
-    batch |= {"lengths": lengths, "index": batch["index"][: int(lengths.sum())]}
-    results = [_run(one, batch, kind) for one, kind in ((kernel, np.float32), (Reference(), np.float64))]
-    worst = float(np.max([np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*results, strict=True)]))
-    if not worst < TOLERANCE[kernel.name]:
-        raise GatewiseError(f"kernel '{kernel.name}' differs from the reference by {worst:.1e}: nothing was timed")
-    return worst
+    batch["lengths"] = lengths
+    batch["index"] = batch["index"][: int(lengths.sum())]
+    arrays = _run(kernel, batch, np.float32)
+    expected = _run(Reference(), batch, np.float64)
+    errors = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(arrays, expected, strict=True)]
+    largest = float(np.max(errors))
+    if not largest < TOLERANCE[kernel.name]:  # also where it is NaN
+        raise GatewiseError(f"kernel '{kernel.name}' differs from the reference by {largest:.1e}: nothing was timed")
+    return largest
 
 
-def _run(kernel: Kernel, batch: dict[str, Any], kind: Any, backward: bool = True) -> list[Any]:
+def _run(kernel: Kernel, batch: dict[str, Any], dtype: Any, backward: bool = True) -> list[Any]:
     """The arrays of a forward pass, and of the backward pass with the outputs as gradients, in float32 or float64."""
     from gatewise.kernels import LSTMCall
 
-    call = LSTMCall(**{name: a.astype(kind, copy=False) if a.dtype.kind == "f" else a for name, a in batch.items()})
-    out = kernel.forward(call)
+    arrays = dict(batch)
+    for name, array in batch.items():
+        if array.dtype.kind == "f":
+            arrays[name] = array.astype(dtype, copy=False)
+    out = kernel.forward(LSTMCall(**arrays))
     assert out.saved is not None
-    return [*out[:3], *(kernel.backward(out.saved, None, *out[1:3]) if backward else ())]
+    results: list[Any] = [out.h, out.h_T, out.c_T]
+    if backward:
+        results += kernel.backward(out.saved, None, out.h_T, out.c_T)
+    return results
 
 
 def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, Any]:
@@ -115,15 +143,20 @@ def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, 
 
 def _measure(name: str, threads: int, units: int, sequences: int, seconds: float) -> dict[str, Any]:
     """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s. Each is the median of at least
-    three runs in about half of `seconds`, after one that warms up.
+    three runs in about half of `seconds`, after a run that warms up.
     """
     import numpy as np
 
     from gatewise.kernels.native import Native
     from gatewise.kernels.reference import Reference
 
-    precision: Any = "bf16" if name == "bf16" else "float32"
-    kernel = Reference() if name == "reference" else Native(threads=threads, precision=precision)
+    kernel: Kernel
+    if name == "reference":
+        kernel = Reference()
+    elif name == "bf16":
+        kernel = Native(threads=threads, precision="bf16")
+    else:
+        kernel = Native(threads=threads)
     batch = random_batch(np.random.default_rng(units), units, sequences)
     steps = int(batch["lengths"].sum())
     row: dict[str, Any] = {"units": units, "threads": threads, "steps": steps}
@@ -134,6 +167,7 @@ def _measure(name: str, threads: int, units: int, sequences: int, seconds: float
 
         once()
         repeat = max(3, int(seconds / 2 / timeit.timeit(once, number=1)))
-        taken = float(np.median(timeit.repeat(once, number=1, repeat=repeat)))
-        row |= {f"{run}_ms": 1e3 * taken, f"{run}_gflops": flops * units**2 * steps / taken / 1e9}
+        median = float(np.median(timeit.repeat(once, number=1, repeat=repeat)))
+        row[f"{run}_ms"] = 1e3 * median
+        row[f"{run}_gflops"] = flops * units**2 * steps / median / 1e9
     return row

@@ -1,9 +1,9 @@
 """Predictions for the rows of tables and for series, in bounded memory: one file, or a folder of parts.
 
 A file gets its name when it is complete. In a folder, each part holds the predictions of a block of consecutive rows
-of one input file: part-00002-00007.parquet those of block 8 of file 3. A part that is there is not written again,
-whether the process was killed or another one has made it, so the same command continues. `_gatewise.json` says which
-model, input and options the parts are of.
+of one input file: part-00002-00007.parquet holds block 8 of file 3. A part that exists is not written again, so the
+same command continues after the process was killed, and several processes share the work. `_gatewise.json` records the
+model, the input and the options of the parts.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 
 @dataclass
 class BulkPrediction:
-    """Predicts the rows of `reader` into tables. every: a column of probabilities per class. keep: the input columns to
-    write; () for all. escape: as of `write_table`. explain: of an input, for columns of tokens and attributions.
-    logits: of inputs, in place of the model's. n: the number of rows so far.
+    """Predicts the rows of `reader` into tables.
+
+    every: write a column of probabilities per class. keep: the input columns to write; () for all. escape: see
+    `write_table`. explain: a function that explains an input, for columns of tokens and attributions. logits: a
+    function of inputs that replaces `model.logits`. n: the number of rows so far.
     """
 
     model: Model
@@ -68,7 +70,7 @@ class BulkPrediction:
     began: float = field(init=False, default_factory=time.monotonic)
 
     def to_file(self, out: Path) -> str:
-        """All rows into one table. Returns what was written, in words. Errors as `check_output`."""
+        """Write all rows into one table. Returns what was written, in words. Raises as `check_output`."""
         check_output(out, self.reader.paths, self.overwrite)
         if self.reader.skipped is not None:
             self.reader.skipped.check_other(out, "the output")
@@ -79,22 +81,21 @@ class BulkPrediction:
         return counted(self.n, "row")
 
     def to_folder(self, out: Path, suffix: str, rows_per_file: int, part: str, identity: dict[str, Any]) -> str:
-        """Blocks of so many rows of each file into tables in a folder, but for those that are there. Returns what was
-        written, in words. Raises InputError, DataError for an output that is of another model, input or options.
+        """Write blocks of `rows_per_file` rows of each file into tables in a folder, except for those that exist.
+        Returns what was written, in words. Raises InputError, DataError for an output of another model, input or other
+        options.
 
-        suffix: of the parts, such as ".parquet"; "": that of the first input. part: the share of the work that this run
-        does, as in "3/16": files and the blocks of one file are dealt out in turn. identity: with which the parts that
-        are there must agree, apart from the input and the output's own options.
+        suffix: the suffix of the parts, such as ".parquet"; "" for that of the first input. part: the share of the work
+        that this run does, as in "3/16": the blocks of all files are dealt out in turn. identity: the model and its
+        options, which must be those of the parts that exist.
         """
-        reader, where = self.reader, quote(out, 200)
-        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part, re.ASCII)
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise InputError(f"--part must be like 3/16, from 1/16 to 16/16, not {quote(part)}")
-        share, shares = int(found[1]) - 1, int(found[2])
+        reader = self.reader
+        folder = quote(out, 200)
+        share, shares = _parsed_part(part)
         if STDIN in reader.paths:
-            raise InputError(f"{where}: a folder is for the rows of files, and stdin is none: give -o FILE")
+            raise InputError(f"{folder}: a folder is for the rows of files, and stdin is none: give -o FILE")
         if self.overwrite and shares > 1:
-            raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
+            raise InputError(f"--overwrite would remove the files of other parts: remove the folder {folder} instead")
         if reader.skipped is not None and out.resolve() in reader.skipped.path.resolve().parents:
             raise InputError(f"{quote(reader.skipped.path, 200)}: the list of bad rows is in the output folder")
         suffix = suffix or _suffix_of(reader.paths[0])
@@ -102,43 +103,59 @@ class BulkPrediction:
             formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
             raise InputError(f"--format must be one of {formats}, not {quote(suffix[1:])}")
         versions = InputVersions(reader.paths)  # before the files are hashed, so that a change after that is seen too
-        state = {"ray": False, **identity, "inputs": [_digest(path) for path in reader.paths]}
-        state |= {"probabilities": self.every, "keep": self.keep, "escape": self.escape}
-        state |= {"format": suffix, "rows-per-file": rows_per_file}
+        state = {
+            "ray": False,
+            **identity,
+            "inputs": [_digest(path) for path in reader.paths],
+            "probabilities": self.every,
+            "keep": self.keep,
+            "escape": self.escape,
+            "format": suffix,
+            "rows-per-file": rows_per_file,
+        }
         if check_folder(out) and not self.overwrite:
             _check_state(out, state)
-        sweep(out)  # also where all parts are there, and nothing is written
-        names = map(_NAME.fullmatch, os.listdir(out) if out.is_dir() and not self.overwrite else [])
-        parts = {(int(match[1]), int(match[2])) for match in names if match}
-        there = {place for place in parts if sum(place) % shares == share}
-        listed = reader.skipped is not None  # the bad rows of complete parts are listed again
+        sweep(out)  # also where all parts exist, and nothing is written
+        existing: set[tuple[int, int]] = set()
+        if not self.overwrite:
+            existing = {block for block in _existing_blocks(out) if sum(block) % shares == share}
+        # The list of bad rows is written anew by each run, so the rows of complete parts are read again for it.
+        reads_all = reader.skipped is not None
 
-        def chosen(file: int, row: int) -> bool:
-            place = (file, row // rows_per_file)
-            return sum(place) % shares == share and (listed or place not in there)
+        def is_chosen(file: int, row: int) -> bool:
+            block = (file, row // rows_per_file)
+            if sum(block) % shares != share:
+                return False
+            return reads_all or block not in existing
 
-        reader.chosen = chosen
-        files = 0
+        reader.chosen = is_chosen
+        written = 0
         try:
-            for place, rows in itertools.groupby(reader, lambda row: (row.file, row.number // rows_per_file)):
-                if place not in there:
-                    name = "part-{:05d}-{:05d}".format(*place)
-                    begin = partial(_claim, out, state, self.overwrite) if not files else lambda: None
-                    unchanged = partial(versions.check, [reader.paths[place[0]]], _STALE_ROWS.format(where))
-                    self.write(out / f"{name}{suffix}", rows, begin, unchanged)
-                    files += 1
-            versions.check(reader.paths, _STALE_FILES.format(where))
+            for block, rows in itertools.groupby(reader, lambda row: (row.file, row.number // rows_per_file)):
+                if block in existing:
+                    continue
+                file, number = block
+                path = out / f"part-{file:05d}-{number:05d}{suffix}"
+                unchanged = partial(versions.check, [reader.paths[file]], _STALE_ROWS.format(folder))
+                if written:
+                    self.write(path, rows, end=unchanged)
+                else:
+                    self.write(path, rows, partial(_claim, out, state, self.overwrite), unchanged)
+                written += 1
+            versions.check(reader.paths, _STALE_FILES.format(folder))
         except InputChanged:
             raise  # the same command does not continue with another input
         except BaseException:
-            if files:
-                done = counted(files, "file is", "files are")
-                print(f"gatewise: {done} in {where}; the same command continues there", file=sys.stderr)
+            if written:
+                done = counted(written, "file is", "files are")
+                print(f"gatewise: {done} in {folder}; the same command continues there", file=sys.stderr)
             raise
-        if not there and shares == 1:
+        if not existing and shares == 1:
             self._check_rows()
-        before = f"; {counted(len(there), 'file was', 'files were')} there" if there else ""
-        return f"{counted(self.n, 'row')} in {counted(files, 'file')}{before}"
+        words = f"{counted(self.n, 'row')} in {counted(written, 'file')}"
+        if existing:
+            words += f"; {counted(len(existing), 'file was', 'files were')} there"
+        return words
 
     def write(
         self,
@@ -147,29 +164,36 @@ class BulkPrediction:
         begin: Callable[[], None] = lambda: None,
         end: Callable[[], None] = lambda: None,
     ) -> None:
-        """One table, completely or not at all. begin: called after the first batch, so that an error in the input or in
-        the model has changed nothing. end: called after the last one; an error of it leaves no table.
+        """Write one table, completely or not at all. begin: called after the first batch is computed: an error in the
+        input or in the model has changed nothing by then. end: called after the last batch; if it raises, there is no
+        table.
         """
-        first = next(rows, None)
-        table = self.reader.table  # of the first row: the batch may end in another one, with other columns or types
-        if first is None or table is None:
+        first_row = next(rows, None)
+        # The table of the first row. The batch may end in the next file, with other columns or types.
+        table = self.reader.table
+        if first_row is None or table is None:
             return
-        output, live = OutputRows(self, table, written_format(out)[0]), STDIN in self.reader.paths
-        joined = map(output.join, batches(itertools.chain([first], rows), live, size=lambda row: len(row.input)))
-        begun = next(joined)
+        suffix, _ = written_format(out)
+        output = OutputRows(self, table, suffix)
+        is_live = STDIN in self.reader.paths
+        row_batches = batches(itertools.chain([first_row], rows), is_live, size=lambda row: len(row.input))
+        output_batches = map(output.join, row_batches)
+        first_batch = next(output_batches)
         begin()
         with (
             write_table(out, output.columns, header=output.header, schema=table.schema, escape=self.escape) as writer,
             _progress() or nullcontext() as progress,
         ):
-            bar = progress and progress.add_task("", total=1.0 if self.reader.done is not None else None)
-            for batch in itertools.chain([begun], joined):
+            if progress is not None:
+                total = None if self.reader.done is None else 1.0
+                bar = progress.add_task("", total=total)
+            for batch in itertools.chain([first_batch], output_batches):
                 writer.write(batch)
                 self.n += len(batch)
-                if progress and bar is not None:
+                if progress is not None:
                     rate = self.n / max(time.monotonic() - self.began, 1e-3)
-                    text = f"{counted(self.n, 'row')}  {rate:,.0f} rows/s"
-                    progress.update(bar, completed=self.reader.done or 0.0, description=text)
+                    description = f"{counted(self.n, 'row')}  {rate:,.0f} rows/s"
+                    progress.update(bar, completed=self.reader.done or 0.0, description=description)
             end()
 
     def _check_rows(self) -> None:
@@ -177,9 +201,25 @@ class BulkPrediction:
             raise DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
 
 
+def _parsed_part(part: str) -> tuple[int, int]:
+    """The share of --part from 0, and the number of shares."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", part, re.ASCII)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise InputError(f"--part must be like 3/16, from 1/16 to 16/16, not {quote(part)}")
+    return int(match[1]) - 1, int(match[2])
+
+
+def _existing_blocks(out: Path) -> set[tuple[int, int]]:
+    """The file and the block of each part in the folder, from 0."""
+    if not out.is_dir():
+        return set()
+    matches = map(_NAME.fullmatch, os.listdir(out))
+    return {(int(match[1]), int(match[2])) for match in matches if match}
+
+
 def _claim(out: Path, state: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder with its state, before the first part. Of several processes, one writes the state and the others
-    read it.
+    """Make the folder with its state, before the first part. Where several processes share the work, one writes the
+    state and the others read it.
     """
     try:
         out.mkdir(exist_ok=True)
@@ -187,7 +227,7 @@ def _claim(out: Path, state: dict[str, Any], overwrite: bool) -> None:
             for name in os.listdir(out):
                 if _NAME.fullmatch(name):
                     (out / name).unlink()
-            (out / STATE).unlink(missing_ok=True)  # the last one: until then, the folder is that of the run before
+            (out / STATE).unlink(missing_ok=True)  # after the parts: until then, the folder is still an output
         write_once(out / STATE, json.dumps(state).encode())
     except OSError as error:
         raise DataError(f"{quote(out, 200)}: cannot be written: {reason(error)}") from None
@@ -200,16 +240,17 @@ def _check_state(out: Path, state: dict[str, Any]) -> None:
         before = dict(json.loads(_read_state(out / STATE)))
     except (OSError, ValueError, TypeError):
         raise DataError(f"{quote(out / STATE, 200)}: damaged; --overwrite starts again") from None
-    what = {"inputs": "the input has changed", "model": "the model is another one"}
-    for name, value in json.loads(json.dumps(state)).items():  # as it is read
+    differences = {"inputs": "the input has changed", "model": "the model is another one"}
+    as_read = json.loads(json.dumps(state))  # tuples become lists, as in the file
+    for name, value in as_read.items():
         if before.get(name) != value:
-            why = what.get(name, f"{name} is different")
-            raise InputError(f"{quote(out, 200)}: cannot be continued: {why}; --overwrite starts again")
+            difference = differences.get(name, f"{name} is different")
+            raise InputError(f"{quote(out, 200)}: cannot be continued: {difference}; --overwrite starts again")
 
 
 def _read_state(path: Path) -> bytes:
-    """The bytes of a state. Another process that writes it may have created the file, but not its content yet
-    (`write_once`), so an empty one is read again for a second.
+    """The bytes of a state. Another process may have created the file without its content yet (`write_once`), so an
+    empty file is read again for a second.
     """
     for _ in range(100):
         if raw := path.read_bytes():
@@ -219,18 +260,19 @@ def _read_state(path: Path) -> bytes:
 
 
 def check_folder(out: Path) -> bool:
-    """Whether the folder has predictions, or their state. Raises InputError, DataError for one with something else."""
-    where = quote(out, 200)
+    """Whether the folder holds predictions. Raises InputError, DataError for one that holds something else."""
+    folder = quote(out, 200)
     if not out.exists():
         if not out.resolve().parent.is_dir():
             raise DataError(f"{quote(out.parent, 200)}: not a folder")
         return False
     if not out.is_dir():
-        raise InputError(f"{where}: exists, and is not a folder")
+        raise InputError(f"{folder}: exists, and is not a folder")
     if (out / STATE).exists():
         return True
-    if others := [name for name in sorted(os.listdir(out)) if not name.startswith(".gatewise-")]:
-        raise InputError(f"{where}: contains {quote(others[0])}, and is not an output of gatewise predict")
+    foreign = [name for name in sorted(os.listdir(out)) if not name.startswith(".gatewise-")]
+    if foreign:
+        raise InputError(f"{folder}: contains {quote(foreign[0])}, and is not an output of gatewise predict")
     return False
 
 
@@ -244,20 +286,28 @@ def _digest(path: str) -> dict[str, str]:
 
 
 def _suffix_of(path: str) -> str:
-    """The suffix of the output for an input: the same format, compressed if the input is."""
+    """The suffix of the output for an input: the same format where it can be written, compressed if the input is."""
     suffix = table_suffix(path)
     if suffix in ARROW:
         return ".parquet"
-    written = {"": ".csv", ".json": ".jsonl", **dict.fromkeys(CONLL, ".jsonl")}.get(suffix, suffix)
-    return f"{written}.gz" if Path(path).suffix.lower() in COMPRESSED else written
+    if suffix == "":
+        suffix = ".csv"
+    elif suffix == ".json" or suffix in CONLL:
+        suffix = ".jsonl"
+    if Path(path).suffix.lower() in COMPRESSED:
+        suffix += ".gz"
+    return suffix
 
 
 def added_names(model: Model, every: bool, taken: Collection[str], explained: bool = False) -> list[str]:
-    """The names of the columns that predictions add to a table. every: a column of probabilities per class, else one
-    for the label. taken: names of other columns; a name that is among them gets "predicted_" in front.
+    """The names of the columns that predictions add to a table. every: a column of probabilities per class, instead of
+    one for the label. taken: names of other columns; a name that is taken gets the prefix "predicted_".
     """
+    wanted = list(model.target.column_names(every))
+    if explained:
+        wanted += EXPLANATION
     names: list[str] = []
-    for name in [*model.target.column_names(every), *EXPLANATION * explained]:
+    for name in wanted:
         while name in taken or name in names:
             name = f"predicted_{name}"
         names.append(name)
@@ -272,12 +322,17 @@ class OutputRows:
     """
 
     def __init__(self, bulk: BulkPrediction, table: Table | SeriesTable, suffix: str) -> None:
-        self._bulk, self._target, self._suffix = bulk, bulk.model.target, suffix
-        self._own = [table.column(name, "--keep") for name in bulk.keep] or list(table.keys)
-        names = {} if bulk.keep else dict(zip(table.keys, table.columns, strict=True))
-        header = [names.get(name, name) for name in self._own]
-        self._added = added_names(bulk.model, bulk.every, {*self._own, *header}, bulk.explain is not None)
-        self.columns = [*self._own, *self._added]
+        self._bulk = bulk
+        self._target = bulk.model.target
+        self._suffix = suffix
+        if bulk.keep:
+            self._kept = [table.column(name, "--keep") for name in bulk.keep]
+            header = self._kept
+        else:
+            self._kept = list(table.keys)
+            header = list(table.columns)
+        self._added = added_names(bulk.model, bulk.every, {*self._kept, *header}, bulk.explain is not None)
+        self.columns = [*self._kept, *self._added]
         self.header = [*header, *self._added]
         self._names = set(self.columns)
 
@@ -286,52 +341,69 @@ class OutputRows:
         first row.
         """
         bulk = self._bulk
-        logits = (bulk.logits or bulk.model.logits)([row.input for row in batch])
-        predictions = self._target.columns(logits, every=bulk.every, names=True)
+        inputs = [row.input for row in batch]
+        compute_logits = bulk.logits or bulk.model.logits
+        predictions = self._target.columns(compute_logits(inputs), every=bulk.every, names=True)
         columns: list[Any] = [map(self._cell, column.values) for column in predictions.values()]
         if bulk.explain is not None:
-            explained = [bulk.explain(row.input) for row in batch]
-            columns += [[list(one.steps) for one in explained], [one.scores.tolist() for one in explained]]
-            columns.append([one.target for one in explained])
-        new = zip(*columns, strict=True)
-        return [
-            self._own_cells(row) | dict(zip(self._added, cells, strict=True))
-            for row, cells in zip(batch, new, strict=True)
-        ]
+            explanations = [bulk.explain(item) for item in inputs]
+            columns.append([list(explanation.steps) for explanation in explanations])
+            columns.append([explanation.scores.tolist() for explanation in explanations])
+            columns.append([explanation.target for explanation in explanations])
+        rows = []
+        for row, cells in zip(batch, zip(*columns, strict=True), strict=True):
+            rows.append(self._kept_cells(row) | dict(zip(self._added, cells, strict=True)))
+        return rows
 
     def _cell(self, value: Any) -> Any:
-        """A value as it is written. The labels of a row are a list, or in CSV a text separated by "; ", those of the
+        """A value as it is written. Labels are a list; in CSV they are joined, those of a row by "; ", those of its
         steps by spaces.
         """
-        if isinstance(value, list):
-            cells = [self._cell(entry) for entry in value]
-            if self._suffix in (*JSON_LINES, ".parquet"):
-                return cells
-            return self._target.label_separator.join(map(str, cells))
-        return self._target.each.stored(value) if isinstance(value, float) else value
+        if isinstance(value, float):
+            return self._target.each.stored(value)
+        if not isinstance(value, list):
+            return value
+        cells = [self._cell(entry) for entry in value]
+        if self._suffix in (*JSON_LINES, ".parquet"):
+            return cells
+        return self._target.label_separator.join(map(str, cells))
 
-    def _own_cells(self, row: TableRow) -> dict[str, Any]:
+    def _kept_cells(self, row: TableRow) -> dict[str, Any]:
+        """The input columns of a row that are written. Raises DataError for columns that the first row does not have:
+        their names may be those of added columns, and only JSON Lines has rows with different columns.
+        """
         values = dict(row.values)
         if self._bulk.keep:
-            values = {name: values[name] for name in self._own if name in values}
-        if name := next((name for name in self._added if name in values), None):
-            raise DataError(f"{row.where}: the column {quote(name)} is in this row, but not in the first one")
-        if self._suffix not in JSON_LINES and not values.keys() <= self._names:
-            extra = next(name for name in values if name not in self._names)
-            raise DataError(
-                f"{row.where}: {quote(extra)} is not among the columns of the first row: write .jsonl instead"
-            )
+            values = {name: values[name] for name in self._kept if name in values}
+        for name in self._added:
+            if name in values:
+                raise DataError(f"{row.where}: the column {quote(name)} is in this row, but not in the first one")
+        if self._suffix in JSON_LINES:
+            return values
+        for name in values:
+            if name not in self._names:
+                message = f"{quote(name)} is not among the columns of the first row: write .jsonl instead"
+                raise DataError(f"{row.where}: {message}")
         return values
 
 
 def _progress() -> Progress | None:
-    """A bar on stderr for rows, share, rows per second and the time that is left; None without a terminal."""
+    """A progress bar on stderr with the rows, the share, the rows per second and the time left; None without a
+    terminal.
+    """
     if not sys.stderr.isatty():
         return None
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from gatewise.system.console import PlainConsole
 
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn()
-    options: dict[str, Any] = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
-    return Progress(*columns, console=PlainConsole(stderr=True), **options)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=PlainConsole(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

@@ -31,7 +31,7 @@ DATA = (
 @option("--data", metavar="SOURCE", help=DATA)
 @options.json_option
 @columns("text", "label")
-def compress(given: Any) -> None:
+def compress(args: Any) -> None:
     """Compress a model: quantise weights, share embeddings, prune the vocabulary and n-grams.
 
     Reports sizes and, with --data, accuracy.
@@ -42,30 +42,32 @@ def compress(given: Any) -> None:
     """
     from gatewise.model.compress import compress as run
 
-    original, out = options.open_model(given.model), given.out
-    check_overwrite(out, given.overwrite, folder=True)
-    data = measured_data(given, original)
-    small = run(original, given.storage, given.vocab_size, data, given.max_ngrams, given.distinct_embeddings)
-    small.save(out)
+    original = options.open_model(args.model)
+    check_overwrite(args.out, args.overwrite, folder=True)
+    data = measured_data(args, original)
+    small = run(original, args.storage, args.vocab_size, data, args.max_ngrams, args.distinct_embeddings)
+    small.save(args.out)
     report = small.metadata.compression
     assert report is not None
-    if given.as_json:
-        print_json({"model": options.model_name(given.model), "out": out, **asdict(report)})
+    if args.as_json:
+        print_json({"model": options.model_name(args.model), "out": args.out, **asdict(report)})
         return
     rows = [("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
-    for name, field in (("vocabulary", "vocab"), ("embeddings", "embeddings"), ("n-grams", "ngrams")):
-        before, after = getattr(report, f"{field}_before"), getattr(report, f"{field}_after")
-        if before:
-            rows.append((name, f"{before:,}", f"{after:,}"))
+    if report.vocab_before:
+        rows.append(("vocabulary", f"{report.vocab_before:,}", f"{report.vocab_after:,}"))
+    if report.embeddings_before:
+        rows.append(("embeddings", f"{report.embeddings_before:,}", f"{report.embeddings_after:,}"))
+    if report.ngrams_before:
+        rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
     print_effect(report, rows)
-    print(f"saved to {quote(out, 200)}")
+    print(f"saved to {quote(args.out, 200)}")
 
 
-def measured_data(given: Any, model: Any) -> Any:
-    """The rows of --data, on which the model and its compressed copy are measured; None without it."""
-    if given.data is None:
+def measured_data(args: Any, model: Any) -> Any:
+    """The rows of --data, on which the model and its compressed copy are measured; None without --data."""
+    if args.data is None:
         return None
-    labelled = read_data(given.data, table_of(given, model))
+    labelled = read_data(args.data, table_of(args, model))
     warn_of_training_data(model, labelled)
     print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
     return labelled
@@ -73,9 +75,16 @@ def measured_data(given: Any, model: Any) -> Any:
 
 def print_effect(report: Any, rows: Sequence[tuple[str, str, str]] = ()) -> None:
     """Print what a compression changed: the rows, and the figures that were measured."""
-    short = {"expected calibration error": "calibration error", "agreement of the predictions": "equal predictions"}
-    rows = [*rows, *((short.get(name, name), before, after) for name, before, after in report.measured)]
-    for name, before, after in [("", "before", "after"), *rows] if rows else []:
+    short_names = {
+        "expected calibration error": "calibration error",
+        "agreement of the predictions": "equal predictions",
+    }
+    rows = list(rows)
+    for name, before, after in report.measured:
+        rows.append((short_names.get(name, name), before, after))
+    if rows:
+        rows.insert(0, ("", "before", "after"))
+    for name, before, after in rows:
         print(f"{name:18}  {before:>12}  {after:>12}")
     if report.n:
         print(f"measured on {report.n:,}: {printable(report.data, 500)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli import options
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from gatewise.data import Labelled
 
 _CHECK = "Look for mistakes: suspect labels, nearly equal classes, duplicates, constant columns, leaked labels."
-_LEAST, _SHOWN = 10, 20  # suspect labels
+_LEAST_SUSPECTS = 10  # suspect labels that are reported of a small table
+_SHOWN_SUSPECTS = 20  # suspect labels that are printed
 LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 
 
@@ -27,7 +27,7 @@ LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 @columns("text", "label", "task", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
 @flag("--check", help=_CHECK)
 @options.json_option
-def data(given: Any) -> None:
+def data(args: Any) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
 
     \b
@@ -38,93 +38,131 @@ def data(given: Any) -> None:
     gatewise data gestures.csv --series --id id --time second
     gatewise data reviews.csv --text review --label sentiment --check
     """
-    with warnings.catch_warnings(record=True) if given.check else nullcontext([]) as said:
-        if given.check:
+    caught: list[str] = []
+    if args.check:
+        with warnings.catch_warnings(record=True) as records:
             warnings.simplefilter("always")
-        splits = read_source(given.sources, given.data, table_of(given))
-    parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
-    described = {name: _describe(part) for name, part in parts.items()}
-    if given.check:
-        described["train"]["findings"] = [*(str(one.message) for one in said), *findings(splits.train)]
-        described["train"]["suspect_labels"] = [one._asdict() for one in _suspect_labels(splits.train)]
-    if given.as_json:
-        print_json({"source": " ".join(given.sources), "note": splits.note, **described})
+            splits = read_source(args.sources, args.data, table_of(args))
+        caught = [str(record.message) for record in records]
+    else:
+        splits = read_source(args.sources, args.data, table_of(args))
+    described = {"train": _describe(splits.train)}
+    if splits.test:
+        described["test"] = _describe(splits.test)
+    if args.check:
+        suspects = _suspect_labels(splits.train)
+        described["train"]["findings"] = [*caught, *findings(splits.train)]
+        described["train"]["suspect_labels"] = [suspect._asdict() for suspect in suspects]
+    if args.as_json:
+        print_json({"source": " ".join(args.sources), "note": splits.note, **described})
         return
-    from rich.text import Text
-
-    from gatewise.system.console import plain_table
-
-    for name, part in parts.items():
-        print(f"{name if len(parts) > 1 else 'data':5}  {printable(part.source, 500)}")
-    if splits.note:
-        print(f"note   the test part is {splits.note}")
-    print()
-    shown = plain_table(f"llr{'r' * len(LENGTHS)}", "part", "class", "n", *LENGTHS)
-    for name, part_described in described.items():
-        for row in part_described["classes"]:
-            cells = [f"{row[key]:,}" for key in ("n", *LENGTHS)]
-            shown.add_row(name if len(parts) > 1 else "all", Text(printable(row["class"], 30)), *cells)
-    console().print(shown)
-    for name, part_described in described.items():
-        for number, found in part_described.get("numbers", {}).items():
-            span = f"mean {found['mean']:.6g}, from {found['min']:.6g} to {found['max']:.6g}"
-            print(f"{f'{name}  ' if len(parts) > 1 else ''}{printable(number, 30)}: {span}")
+    _print_described(described, splits.note)
     print(f"\nlengths in {splits.train.nouns.length}")
-    if given.check:
+    if args.check:
         _print_check(described["train"])
 
 
-def findings(part: Labelled) -> list[str]:
-    """What is probably a mistake in the data, apart from what reading them warned about."""
+def findings(labelled: Labelled) -> list[str]:
+    """Probable mistakes in the data, except those that reading the data warned about."""
     import numpy as np
 
     from gatewise.training.data_checks import different_labels, imbalance, single_rows
 
-    problems = [single_rows(part), different_labels(part, np.arange(len(part))), imbalance(part)]
-    if repeated := len(part) - len(np.unique(part.keys)):
-        problems.append(f"{repeated:,} of {len(part):,} rows are equal to an earlier one")
-    problems += part.input_kind.findings(part.inputs)
-    return [problem for problem in problems if problem]
+    n = len(labelled)
+    lines = [single_rows(labelled), different_labels(labelled, np.arange(n)), imbalance(labelled)]
+    repeated = n - len(np.unique(labelled.keys))
+    if repeated:
+        lines.append(f"{repeated:,} of {n:,} rows are equal to an earlier one")
+    lines += labelled.input_kind.findings(labelled.inputs)
+    return [line for line in lines if line]
 
 
-def _suspect_labels(part: Labelled) -> list[Any]:
-    """A twentieth of the rows, at most, with the most suspect labels; none where they cannot be ranked."""
+def _suspect_labels(labelled: Labelled) -> list[Any]:
+    """The most suspect labels, at most a twentieth of the rows. None where models cannot rank them, which is reported:
+    --check has other findings, too.
+    """
     from gatewise.training.suspect_labels import suspect_labels
 
+    most = max(_LEAST_SUSPECTS, len(labelled) // 20)
     try:
-        return suspect_labels(part)[: max(_LEAST, len(part) // 20)]
+        return suspect_labels(labelled)[:most]
     except GatewiseError as error:
         print(f"gatewise: no suspect labels: {error}", file=sys.stderr)
         return []
 
 
+def _print_described(described: dict[str, dict[str, Any]], note: str) -> None:
+    """Print the origin of each split, its rows by class, and the summary of its numbers."""
+    from rich.text import Text
+
+    from gatewise.system.console import plain_table
+
+    is_split = len(described) > 1
+    for name, split in described.items():
+        heading = name if is_split else "data"
+        print(f"{heading:5}  {printable(split['source'], 500)}")
+    if note:
+        print(f"note   the test part is {note}")
+    print()
+    table = plain_table(f"llr{'r' * len(LENGTHS)}", "part", "class", "n", *LENGTHS)
+    for name, split in described.items():
+        heading = name if is_split else "all"
+        for row in split["classes"]:
+            cells = [f"{row[key]:,}" for key in ("n", *LENGTHS)]
+            table.add_row(heading, Text(printable(row["class"], 30)), *cells)
+    console().print(table)
+    for name, split in described.items():
+        prefix = f"{name}  " if is_split else ""
+        for number, summary in split.get("numbers", {}).items():
+            span = f"mean {summary['mean']:.6g}, from {summary['min']:.6g} to {summary['max']:.6g}"
+            print(f"{prefix}{printable(number, 30)}: {span}")
+
+
 def _print_check(described: dict[str, Any]) -> None:
+    """Print the findings and the suspect labels."""
     from rich.text import Text
 
     from gatewise.system.console import plain_table
 
     print()
-    for one in described["findings"] or ["no finding"]:
-        print(f"check  {printable(one, 500)}")
-    if suspects := described["suspect_labels"]:
-        print(f"check  {counted(len(suspects), 'label')} that models of the other rows find least probable, first")
-        shown = plain_table("lllrr", "row", "label", "predicted", "probability", "text")
-        for one in suspects[:_SHOWN]:
-            names = (Text(printable(one[name], 30)) for name in ("label", "predicted"))
-            shown.add_row(f"{one['row']:,}", *names, f"{one['probability']:.4f}", Text(printable(one["excerpt"], 60)))
-        console().print(shown)
+    for finding in described["findings"] or ["no finding"]:
+        print(f"check  {printable(finding, 500)}")
+    suspects = described["suspect_labels"]
+    if not suspects:
+        return
+    print(f"check  {counted(len(suspects), 'label')} that models of the other rows find least probable, first")
+    table = plain_table("lllrr", "row", "label", "predicted", "probability", "text")
+    for suspect in suspects[:_SHOWN_SUSPECTS]:
+        table.add_row(
+            f"{suspect['row']:,}",
+            Text(printable(suspect["label"], 30)),
+            Text(printable(suspect["predicted"], 30)),
+            f"{suspect['probability']:.4f}",
+            Text(printable(suspect["excerpt"], 60)),
+        )
+    console().print(table)
 
 
-def _describe(part: Labelled) -> dict[str, Any]:
+def _describe(labelled: Labelled) -> dict[str, Any]:
+    """The origin of a split, its rows by class with percentiles of their lengths, and the summary of its numbers."""
     import numpy as np
 
-    lengths = np.array([len(x.split()) if isinstance(x, str) else len(x) for x in part.inputs])
+    lengths = np.array([len(item.split()) if isinstance(item, str) else len(item) for item in labelled.inputs])
     rows = []
-    for k, name in enumerate(part.classes):
-        own = lengths[part.target.has_class(part.labels, k)]
-        percentiles = np.percentile(own, list(LENGTHS.values())) if len(own) else np.zeros(len(LENGTHS))
-        rows.append({"class": name, "n": len(own), **dict(zip(LENGTHS, map(int, percentiles), strict=True))})
-    described = {"source": part.source, "n": len(part), "fingerprint": part.fingerprint(), "classes": rows}
-    if numbers := part.target.number_summary(part.labels):
+    for k, name in enumerate(labelled.classes):
+        lengths_of_class = lengths[labelled.target.has_class(labelled.labels, k)]
+        percentiles = np.zeros(len(LENGTHS))
+        if len(lengths_of_class):
+            percentiles = np.percentile(lengths_of_class, list(LENGTHS.values()))
+        row = {"class": name, "n": len(lengths_of_class)}
+        row |= dict(zip(LENGTHS, map(int, percentiles), strict=True))
+        rows.append(row)
+    described = {
+        "source": labelled.source,
+        "n": len(labelled),
+        "fingerprint": labelled.fingerprint(),
+        "classes": rows,
+    }
+    if numbers := labelled.target.number_summary(labelled.labels):
         described["numbers"] = numbers
     return described

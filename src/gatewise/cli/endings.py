@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it. No
-    KeyboardInterrupt, for which click has an answer and an exit code of its own.
+    """A signal ended the command. exit_code: 128 plus the number of the signal, as a shell reports it. It is no
+    KeyboardInterrupt, because click handles that one with an exit code of its own.
     """
 
     def __init__(self, number: int) -> None:
@@ -45,8 +45,10 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _on_dropped_exception(dropped: UnraisableHookArgs) -> None:
-    """Python prints and drops an exception that leaves a `__del__` or the callback of a weak reference, which each
-    import has. A dropped `Stopped` would leave a command that ignores all signals, so its signal is sent again.
+    """Send the signal of a dropped `Stopped` again: the command would go on and ignore all signals.
+
+    Python prints and drops an exception that leaves a `__del__` or the callback of a weak reference, which each import
+    has.
     """
     if not isinstance(dropped.exc_value, Stopped):
         sys.__unraisablehook__(dropped)
@@ -82,12 +84,14 @@ class Messages(io.TextIOWrapper):
 
 
 def prepare_streams() -> str:
-    """Make `Messages` of standard error. A closed stream becomes /dev/null, so that nothing goes into another file, and
-    no terminal stops at a character that it does not have. Returns what a command without standard output ends with,
-    "" where there is one.
+    """Prepare the streams of the command. Returns the message with which a command without standard output ends, or "".
+
+    Standard error becomes `Messages`. A closed stream becomes /dev/null: the next file that is opened would have its
+    number, and the output would go there. A character that a terminal does not have is replaced.
     """
-    missing = "standard output is closed" if sys.stdout is None else ""
+    missing = ""
     if sys.stdout is None:
+        missing = "standard output is closed"
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -100,21 +104,26 @@ def prepare_streams() -> str:
 
 
 def flush_output() -> str:
-    """Flush standard output. Where that fails it becomes /dev/null, so that the interpreter does not try again; returns
-    the reason, "" where the reader has closed the pipe.
+    """Flush standard output. Returns the reason of a failure, or "" if there is none or the reader has closed the pipe.
+
+    After a failure the stream becomes /dev/null, so that the interpreter does not fail to flush it again.
     """
     try:
         sys.stdout.flush()
     except OSError as error:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return "" if isinstance(error, BrokenPipeError) else describe(error)
+        if isinstance(error, BrokenPipeError):
+            return ""
+        return describe(error)
     return ""
 
 
 def describe(error: OSError) -> str:
-    """An error of the operating system that no command expected, as one line. Without a file name it comes from
+    """An error of the operating system that no command expected, as one line. An error without a file name comes from
     standard output.
     """
-    name = "standard output" if error.filename is None else quote(error.filename, 200)
+    name = "standard output"
+    if error.filename is not None:
+        name = quote(error.filename, 200)
     return f"{name}: {(error.strerror or type(error).__name__).lower()}"

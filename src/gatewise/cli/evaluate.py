@@ -29,7 +29,7 @@ from gatewise.errors import InputError, quote
 @flag("--overwrite", help="Replace the table of -o if it exists.")
 @option("--html", metavar="FILE", help="Also write a self-contained HTML report; it contains excerpts.")
 @columns("text", "label", "label_separator", "time", "series", "id", "layout", "delimiter", "skip_bad_rows")
-def evaluate(given: Any) -> None:
+def evaluate(args: Any) -> None:
     """Evaluate a model: scores per class, calibration, confusions and the most confident mistakes.
 
     \b
@@ -38,42 +38,52 @@ def evaluate(given: Any) -> None:
     gatewise evaluate -m models/imdb-tutorial imdb --data embedded           a hold-out of the train half
     gatewise evaluate -m models/reviews-fast new.csv --html report.html
     """
-    check_ending("--html", given.html, ".html")
-    model, name = options.open_model(given.model, given.precision), options.model_name(given.model)
-    table = table_of(given, model)
-    if given.out is not None and any(source in ("imdb", "-") or os.path.isdir(source) for source in given.sources):
+    check_ending("--html", args.html, ".html")
+    model = options.open_model(args.model, args.precision)
+    name = options.model_name(args.model)
+    table = table_of(args, model)
+    if args.out is not None and any(source in ("imdb", "-") or os.path.isdir(source) for source in args.sources):
         raise InputError("-o is for the rows of files, and not for imdb, stdin or a folder")
-    splits = read_source(given.sources, given.data, table)
+    splits = read_source(args.sources, args.data, table)
     labelled = splits.test or splits.train
     trained_on_this = warn_of_training_data(model, labelled)
 
     @cache
-    def logits() -> Any:  # not before the output is checked
+    def logits() -> Any:
+        """Computed at the first call, which `to_file` makes after it has checked the output."""
         return model.logits(labelled.inputs)
 
-    if given.out is not None:
+    if args.out is not None:
         from gatewise.cli.bulk import BulkPrediction
 
-        with table.rows(given.sources, labelled=True) as reader:
-            bulk = BulkPrediction(model, reader, overwrite=given.overwrite)
+        with table.rows(args.sources, labelled=True) as reader:
+            bulk = BulkPrediction(model, reader, overwrite=args.overwrite)
             bulk.logits = lambda rows: logits()[bulk.n : bulk.n + len(rows)]
-            words = bulk.to_file(Path(given.out))
-        print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
+            words = bulk.to_file(Path(args.out))
+        print(f"gatewise: wrote {quote(args.out, 200)}: {words}", file=sys.stderr)
     from gatewise.model.reports import evaluation_report
 
     report = evaluation_report(model, labelled, logits())
-    if given.html is not None:
+    if args.html is not None:
         from gatewise.explain.render.evaluation import evaluation_page
 
-        warning = "Warning: the model was trained on this data." if trained_on_this else ""
-        weights = f"Weights of the members: {model.ensemble}."
-        notes = [splits.note, warning, weights, options.provenance(model, given.model)]
-        write_file(given.html, evaluation_page(report, name, notes))
-    if given.as_json:
-        found = {"model": name, "members": model.ensemble.weights_json(), **report.as_dict()}
-        print_json({**found, "note": splits.note, "trained_on_this": trained_on_this})
+        notes = [splits.note]
+        if trained_on_this:
+            notes.append("Warning: the model was trained on this data.")
+        notes.append(f"Weights of the members: {model.ensemble}.")
+        notes.append(options.provenance(model, args.model))
+        write_file(args.html, evaluation_page(report, name, notes))
+    if args.as_json:
+        result = {
+            "model": name,
+            "members": model.ensemble.weights_json(),
+            **report.as_dict(),
+            "note": splits.note,
+            "trained_on_this": trained_on_this,
+        }
+        print_json(result)
         return
     from gatewise.explain.render.evaluation import evaluation_text
 
     screen = console()
-    screen.print(evaluation_text(report, given.top, given.reliability, splits.note))
+    screen.print(evaluation_text(report, args.top, args.reliability, splits.note))

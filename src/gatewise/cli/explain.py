@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from gatewise.model import bundled
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from gatewise.explain import Clamp, Example, Explanation
+    from gatewise.explain import Clamp, Example, Explanation, Intervention
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -42,19 +42,20 @@ _BASELINE = (
     "a model with pad steps."
 )
 _CLAMP = "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated."
-_LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1. Default: for a unit the top one, else all."
-_DIRECTION = "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units. Default: both."
-_TARGET = "Class, label or number to explain. Default: the predicted one; of several labels the most probable."
-_AGAINST = "Class to compare with: scores for the target against this class. Default: the mean of all classes."
-_STEP = "Of a tagger: the word or step whose label is explained. Default: the first one with another label than O."
-_UNIT = "Unit to show. Default: a clamped one, else the one with the largest effect."
+_LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1. Default: the top layer for a unit, otherwise all."
+_DIRECTION = "Direction of --clamp, --ablate and --hold-memory. Default: both; backward units follow the forward units."
+_TARGET = "Class, label or number to explain. Default: the predicted one; with several labels the most probable."
+_AGAINST = "Class to compare with: the scores are for the target against this class. Default: the mean of all classes."
+_STEP = "Word or step whose label is explained, for a tagger. Default: the first one with a label other than O."
+_UNIT = "Unit to show. Default: a clamped unit, otherwise the unit with the largest effect."
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 _OUT = "Explain every row of the files into this table: .csv, .tsv, .jsonl (also .gz), .parquet."
 _GATES: dict[str, Literal["i", "f", "g", "o"]] = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
 _GATES |= {letter: letter for letter in _GATES.values()}
 _CLAMPED = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9}))?)?")
-_CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
+_CHANGES = "Interventions"
+_DIRECTIONS = click.Choice(("forward", "backward"))
 
 
 @command()
@@ -88,7 +89,7 @@ _CHANGES, _DIRECTIONS = "Interventions", click.Choice(("forward", "backward"))
     "--limit", metavar="N", type=click.IntRange(1), default=1000, group="Units", help="At most N examples of --data."
 )
 @option("--unit", metavar="N", type=int, group="Units", help=_UNIT)
-def explain(given: Any) -> None:
+def explain(args: Any) -> None:
     """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 
     \b
@@ -101,103 +102,141 @@ def explain(given: Any) -> None:
     gatewise explain -m models/gestures -i new.ts --row 3
     gatewise explain -m models/imdb-fast -i - --method prefix-difference --unit 3 < review.txt
     """
-    check_ending("--html", given.html, ".html")
-    check_ending("--svg", given.svg, ".svg")
-    model, name = options.open_model(given.model), options.model_name(given.model)
-    clamps, replacements = parse_clamps(given), parse_replacements(given.replace)
-    screen = console()
-    if given.data is not None and not given.tutorial_review:
-        if given.texts or given.files:
+    check_ending("--html", args.html, ".html")
+    check_ending("--svg", args.svg, ".svg")
+    model = options.open_model(args.model)
+    clamps = parse_clamps(args)
+    replacements = parse_replacements(args.replace)
+    if args.data is not None and not args.tutorial_review:
+        if args.texts or args.files:
             raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
-        others = (given.compare, given.method, given.svg, given.html, given.target, given.against)
+        others = (args.compare, args.method, args.svg, args.html, args.target, args.against)
         if clamps or replacements or any(others):
             raise InputError("--data without a text summarises units; the other options need a text")
-        _show_units(model, given, screen)
+        _show_units(model, args)
         return
-    method: Any = given.method
-    if given.baseline is not None:
+    method: Any = args.method
+    if args.baseline is not None:
         from gatewise.explain.attribution import method_named
 
-        method = method_named(method or "integrated-gradients", given.baseline)
-    if given.out is not None:
-        _write(model, given, method)
+        method = method_named(method or "integrated-gradients", args.baseline)
+    if args.out is not None:
+        _write(model, args, method)
         return
-    if given.tutorial_review:
-        given.texts += (_tutorial_review(given.data),)
-    item = _item(model, given)
-    options.report_model(given.model)
+    if args.tutorial_review:
+        args.texts += (_tutorial_review(args.data),)
+    item = _item(model, args)
+    options.report_model(args.model)
+    example = model.example(item)
+    if args.step is not None:
+        if args.step > len(example):
+            raise InputError(f"--step must be from 1 to {len(example):,}, not {args.step}")
+        example = example.at_step(args.step - 1)
+    explanation = model.explain(example, method, target=args.target, against=args.against)
+    example = example.with_score(explanation.score)
+    if args.compare is not None:
+        if model.channels or clamps or replacements or args.unit is not None:
+            raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
+        # By the same method and for the same target, or the scores could not be compared.
+        other = model.trace(args.compare)
+        other_explanation = model.explain(
+            other, method or explanation.method, target=explanation.target, against=args.against
+        )
+        _show_comparison(model, args, [(explanation, example), (other_explanation, other)])
+        return
+    intervention = None
+    if clamps or replacements:
+        intervention = model.intervene(example, clamps, replacements)
+    _show_explanation(model, args, explanation, example, intervention)
+
+
+def _show_explanation(
+    model: Model, args: Any, explanation: Explanation, example: Example, intervention: Intervention | None
+) -> None:
+    """Write and print an explanation, or what an intervention changes."""
+    from gatewise.explain.render.html import report_page
+    from gatewise.explain.render.terminal import change_report, explanation_report, unit_report
+
+    source = options.provenance(model, args.model)
+    unit = args.unit
+    if args.html is not None:
+        write_file(args.html, report_page(explanation, example, intervention, unit, source=source))
+    if args.as_json:
+        shown_unit = example.top_unit if unit is None else unit
+        result = explanation.as_dict() | _trace_json(example, shown_unit)
+        if intervention is not None:
+            result["intervention"] = intervention.as_dict()
+        print_json({"model": options.model_name(args.model), **result})
+        return
+
+    def reports(marks: bool) -> list[RenderableType]:
+        if intervention is not None:
+            return [change_report(intervention, unit=unit, words=args.top, marks=marks)]
+        reports: list[RenderableType] = [
+            explanation_report(explanation, example, unit=unit, words=args.top, marks=marks)
+        ]
+        if unit is not None and model.units is not None:
+            reports.append(unit_report(model.units, unit, marks=marks))
+        return reports
+
+    _print(args, source, reports)
+
+
+def _show_comparison(model: Model, args: Any, explained: list[tuple[Explanation, Example]]) -> None:
+    """Write and print the explanations of two texts."""
+    from gatewise.explain.render.html import compare_page
+    from gatewise.explain.render.terminal import compare_report
+
+    source = options.provenance(model, args.model)
+    explanations = [explanation for explanation, _ in explained]
+    if args.html is not None:
+        write_file(args.html, compare_page(explained, source=source))
+    if args.as_json:
+        texts = [explanation.as_dict() for explanation in explanations]
+        print_json({"model": options.model_name(args.model), "texts": texts})
+        return
+    _print(args, source, lambda marks: [compare_report(explanations, words=args.top, marks=marks)])
+
+
+def _print(args: Any, source: str, reports: Callable[[bool], list[RenderableType]]) -> None:
+    """Print reports to the terminal, and with --svg draw them. reports: a function of whether marks replace colours."""
     from rich.console import Group
     from rich.text import Text
 
-    from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
+    def page(marks: bool) -> RenderableType:
+        lines: list[RenderableType] = []
+        for report in reports(marks):
+            lines += [report, ""]
+        return Group(*lines, Text(source, style="dim"))
 
-    source = options.provenance(model, given.model)
-    example = model.example(item)
-    if given.step is not None:
-        if given.step > len(example):
-            raise InputError(f"--step must be from 1 to {len(example):,}, not {given.step}")
-        example = example.at_step(given.step - 1)
-    explanation = model.explain(example, method, target=given.target, against=given.against)
-    example, unit = example.with_score(explanation.score), given.unit
-    intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
-    both = []
-    if given.compare is not None:
-        if model.channels or intervention is not None or unit is not None:
-            raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
-        other = model.trace(given.compare)  # both texts are explained by the same score
-        method, target = method or explanation.method, explanation.target
-        both = [(explanation, example), (model.explain(other, method, target=target, against=given.against), other)]
-    if given.html is not None:
-        from gatewise.explain.render.html import compare_page, report_page
-
-        page = compare_page(both, source=source) if both else None
-        write_file(given.html, page or report_page(explanation, example, intervention, unit, source=source))
-    if given.as_json:
-        found: dict[str, Any] = {"texts": [one.as_dict() for one, _ in both]}
-        if not both:
-            found = explanation.as_dict() | _trace_json(example, example.top_unit if unit is None else unit)
-        if intervention is not None:
-            found["intervention"] = intervention.as_dict()
-        print_json({"model": name, **found})
-        return
-
-    def rendered(marks: bool) -> RenderableType:
-        shown: Any = {"words": given.top, "marks": marks}
-        if both:
-            parts = [compare_report([one for one, _ in both], **shown)]
-        elif intervention is not None:
-            parts = [change_report(intervention, unit=unit, **shown)]
-        else:
-            parts = [explanation_report(explanation, example, unit=unit, **shown)]
-            parts += [unit_report(model.units, unit, marks=marks)] if unit is not None and model.units else []
-        return Group(*(part for one in parts for part in (one, "")), Text(source, style="dim"))
-
-    if given.svg is not None:
-        write_svg(given.svg, rendered(False))
-    screen.print(rendered(with_marks(screen)))
+    if args.svg is not None:
+        write_svg(args.svg, page(False))
+    screen = console()
+    screen.print(page(with_marks(screen)))
 
 
-def _write(model: Model, given: Any, method: Any) -> None:
+def _write(model: Model, args: Any, method: Any) -> None:
     """Write a table of explanations: the input columns, the prediction, tokens, attributions and their target."""
     from gatewise.cli.bulk import BulkPrediction
     from gatewise.cli.sources import table_of
 
     others = ("texts", "row", "compare", "clamp", "ablate", "hold_memory", "replace", "svg", "html", "as_json", "unit")
-    if not given.files or given.step or any(getattr(given, name) for name in others):
+    if not args.files or args.step or any(getattr(args, name) for name in others):
         raise InputError("-o is for all rows of files: give -i FILE, and no text, row, intervention or other output")
 
-    def explanation(one: Any) -> Explanation:
-        example = model.example(one, outside=model.outside())  # the prediction of the row counts it
-        return model.explain(example, method, target=given.target, against=given.against)
+    def explanation(item: Any) -> Explanation:
+        # A counter of its own: `bulk.logits` counts the row already.
+        example = model.example(item, outside=model.outside())
+        return model.explain(example, method, target=args.target, against=args.against)
 
     outside = model.outside()
-    with table_of(given, model).rows(given.files) as reader:
-        bulk = BulkPrediction(model, reader, overwrite=given.overwrite, explain=explanation)
+    with table_of(args, model).rows(args.files) as reader:
+        bulk = BulkPrediction(model, reader, overwrite=args.overwrite, explain=explanation)
         bulk.logits = partial(model.logits, outside=outside)
-        words = bulk.to_file(Path(given.out))
-    options.report_model(given.model)
+        words = bulk.to_file(Path(args.out))
+    options.report_model(args.model)
     options.report_outside(outside)
-    print(f"gatewise: wrote {quote(given.out, 200)}: {words}", file=sys.stderr)
+    print(f"gatewise: wrote {quote(args.out, 200)}: {words}", file=sys.stderr)
 
 
 def with_marks(screen: Console) -> bool:
@@ -205,9 +244,9 @@ def with_marks(screen: Console) -> bool:
     return screen.no_color or screen.color_system is None
 
 
-def _show_units(model: Model, given: Any, screen: Console) -> None:
-    """Print the summary of the units over at most `limit` examples, a sample that is always the same; computed once
-    and saved in the model folder, but not in that of a bundled model.
+def _show_units(model: Model, args: Any) -> None:
+    """Print the summary of the units over at most --limit examples, a fixed sample. It is computed once and saved in
+    the model folder, except in that of a bundled model.
     """
     import numpy as np
 
@@ -215,48 +254,54 @@ def _show_units(model: Model, given: Any, screen: Console) -> None:
     from gatewise.explain.render.terminal import unit_report, units_report
     from gatewise.model.reports import with_units
 
-    options.report_model(given.model)
-    labelled = read_data(given.data, table_of(given, model))
-    if len(labelled) > given.limit:
-        labelled = labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[: given.limit]))
-    report, unit = model.units, given.unit
+    options.report_model(args.model)
+    labelled = read_data(args.data, table_of(args, model))
+    if len(labelled) > args.limit:
+        sample = np.random.default_rng(0).permutation(len(labelled))[: args.limit]
+        labelled = labelled.take(np.sort(sample))
+    report = model.units
     if report is None or report.fingerprint != labelled.fingerprint():
         print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
         model = with_units(model, labelled)
         report = model.units
-        if bundled.named(given.model) is not None:
+        if bundled.named(args.model) is not None:
             print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)
         else:
-            model.save(given.model)
+            model.save(args.model)
             print("gatewise: saved units.json in the model folder", file=sys.stderr)
     assert report is not None
-    if given.as_json:
-        summary: Any = report if unit is None else report.unit(unit)
+    if args.as_json:
+        summary: Any = report
+        if args.unit is not None:
+            summary = report.unit(args.unit)
         print_json(
-            {"model": options.model_name(given.model), "members": model.ensemble.weights_json(), **asdict(summary)}
+            {"model": options.model_name(args.model), "members": model.ensemble.weights_json(), **asdict(summary)}
         )
         return
     if note := model.ensemble.lstm_note():
         print(f"{note}\n")
+    screen = console()
     marks = with_marks(screen)
-    one = None if unit is None else unit_report(report, unit, marks=marks)
-    screen.print(one or units_report(report, count=given.top, marks=marks))
+    if args.unit is None:
+        screen.print(units_report(report, count=args.top, marks=marks))
+    else:
+        screen.print(unit_report(report, args.unit, marks=marks))
 
 
-def _item(model: Model, given: Any) -> Any:
-    """The text or series to explain: the one that was typed, or a row of files. Raises InputError for another number of
-    texts, or of a row that is not there.
+def _item(model: Model, args: Any) -> Any:
+    """The text or series to explain: the typed text, or a row of files. Raises InputError for several texts, and for a
+    row that does not exist.
     """
-    if len(given.texts) > 1:
-        raise InputError(f"{quote(given.texts[1])}: give one text, or --compare TEXT")
-    if given.texts and given.row is not None:
+    if len(args.texts) > 1:
+        raise InputError(f"{quote(args.texts[1])}: give one text, or --compare TEXT")
+    if args.texts and args.row is not None:
         raise InputError("--row is the number of a row in a file: give a file with -i")
-    with open_inputs(model, given) as found:
-        inputs = list(found)
-    row = given.row or 0
+    with open_inputs(model, args) as items:
+        inputs = list(items)
+    row = args.row or 0
     if row >= len(inputs):
         raise InputError(f"--row must be from 0 to {len(inputs) - 1:,}, not {row}")
-    if len(inputs) > 1 and given.row is None:
+    if len(inputs) > 1 and args.row is None:
         print(f"gatewise: row 0 of {len(inputs):,}; --row N chooses another", file=sys.stderr)
     return inputs[row]
 
@@ -279,6 +324,9 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
     gates, column = example.unit(unit)
     values = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
     half_lives = [life if life < float("inf") else None for life in example.half_lives().tolist()]
+    contributions = None
+    if example.contributions is not None:
+        contributions = example.contributions[:, unit].tolist()
     return {
         "prefix_logits": example.prefix_logits.tolist(),
         "pads": example.pads,
@@ -289,29 +337,31 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
             "layer": gates.layer,
             "direction": gates.direction,
             **values,
-            "contributions": None if example.contributions is None else example.contributions[:, unit].tolist(),
+            "contributions": contributions,
         },
     }
 
 
-def parse_clamps(given: Any) -> list[Clamp]:
+def parse_clamps(args: Any) -> list[Clamp]:
     """The clamps of --clamp, as in `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and
-    of --ablate and --hold-memory, lists of units; all in --layer (from 1) and --direction. Raises InputError for a
-    malformed option.
+    of --ablate and --hold-memory, which are lists of units. All are in --layer (from 1) and --direction. Raises
+    InputError for a malformed option.
     """
-    if not (given.clamp or given.ablate or given.hold_memory):
-        if given.layer is not None or given.direction is not None:
+    if not (args.clamp or args.ablate or args.hold_memory):
+        if args.layer is not None or args.direction is not None:
             raise InputError("--layer and --direction apply only to --clamp, --ablate and --hold-memory")
         return []
     from gatewise import explain
 
-    found = [_clamp(text) for text in given.clamp]
-    for unit in _units(given.ablate, "--ablate"):
-        found += explain.ablate(unit)
-    for unit in _units(given.hold_memory, "--hold-memory"):
-        found += explain.hold_memory(unit)
-    index = None if given.layer is None else given.layer - 1
-    return [replace(clamp, layer=index, direction=given.direction) for clamp in found]
+    clamps = [_clamp(text) for text in args.clamp]
+    for unit in _units(args.ablate, "--ablate"):
+        clamps += explain.ablate(unit)
+    for unit in _units(args.hold_memory, "--hold-memory"):
+        clamps += explain.hold_memory(unit)
+    layer = None
+    if args.layer is not None:
+        layer = args.layer - 1
+    return [replace(clamp, layer=layer, direction=args.direction) for clamp in clamps]
 
 
 def parse_replacements(replace: Sequence[str]) -> dict[int | str, str]:
@@ -319,17 +369,20 @@ def parse_replacements(replace: Sequence[str]) -> dict[int | str, str]:
     replacements: dict[int | str, str] = {}
     for text in replace:
         old, equals, new = text.partition("=")
-        if not equals or not old.strip():
+        old = old.strip()
+        if not equals or not old:
             raise InputError(f"--replace must be OLD=NEW or STEP=NEW, not {quote(text)}")
-        key: int | str = old.strip()
-        replacements[int(old) - 1 if re.fullmatch(r"[0-9]{1,9}", old.strip()) else key] = new.strip()
+        if re.fullmatch(r"[0-9]{1,9}", old):
+            replacements[int(old) - 1] = new.strip()
+        else:
+            replacements[old] = new.strip()
     return replacements
 
 
 def _clamp(text: str) -> Clamp:
     from gatewise.explain import Clamp
 
-    match = _CLAMPED.fullmatch(text.strip().lower())
+    match = _CLAMPED.fullmatch(text.strip().lower())  # unit, gate, value, first step, last step
     if not match or match[2] not in _GATES:
         raise InputError(
             f"--clamp must be [UNIT:]GATE=VALUE[@STEP or @FROM-TO] with GATE input, forget, candidate or output, not "
@@ -339,19 +392,25 @@ def _clamp(text: str) -> Clamp:
         value = float(match[3])
     except ValueError:
         raise InputError(f"--clamp {quote(text)}: {quote(match[3])} is not a number") from None
+    unit = None
+    if match[1] is not None:
+        unit = int(match[1])
     steps = None
     if match[4]:
-        first, last = int(match[4]), int(match[5] or match[4])
+        first = int(match[4])
+        last = int(match[5] or match[4])
         if not 1 <= first <= last:
             raise InputError(f"--clamp {quote(text)}: steps count from 1 and must be in order")
         steps = range(first - 1, last)
-    return Clamp(_GATES[match[2]], value, None if match[1] is None else int(match[1]), steps)
+    return Clamp(_GATES[match[2]], value, unit, steps)
 
 
 def _units(texts: Sequence[str], option: str) -> list[int]:
+    """The units of an option, as in 3,17; an option that repeats adds to the list."""
     units = []
-    for part in ",".join(texts).split(",") if texts else []:
-        if not re.fullmatch(r"[0-9]{1,9}", part.strip()):
-            raise InputError(f"{option} must be unit numbers such as 3 or 3,17, not {quote(part)}")
-        units.append(int(part))
+    for text in texts:
+        for number in text.split(","):
+            if not re.fullmatch(r"[0-9]{1,9}", number.strip()):
+                raise InputError(f"{option} must be unit numbers such as 3 or 3,17, not {quote(number)}")
+            units.append(int(number))
     return units

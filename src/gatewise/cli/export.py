@@ -24,7 +24,7 @@ _QUANTIZE = "Storage type of large matrices, one scale per row; they are float32
 @option("--data", metavar="SOURCE", help=DATA)
 @options.json_option
 @columns("text", "label")
-def export(given: Any) -> None:
+def export(args: Any) -> None:
     """Export a model to ONNX: embedding, LSTM layers, pooling, dense layer, n-grams or convolutions, probabilities.
 
     ONNX Runtime computes 1,000 random inputs with the new graph first. The file is written only if each logit is equal
@@ -34,40 +34,45 @@ def export(given: Any) -> None:
     gatewise export -m models/imdb-fast -o imdb.onnx
     gatewise export --web site/model --quantize int8
     """
-    if (given.out is None) == (given.web is None):
+    if (args.out is None) == (args.web is None):
         raise InputError("give the output: -o FILE.onnx, or --web DIR")
-    if given.data is not None and given.quantize is None:
+    if args.data is not None and args.quantize is None:
         raise InputError("--data measures what --quantize changes: give both")
-    check_ending("-o", given.out, ".onnx")
-    if given.web is None:
-        check_overwrite(given.out, given.overwrite)
+    check_ending("-o", args.out, ".onnx")
+    if args.web is None:
+        check_overwrite(args.out, args.overwrite)
     else:
         from gatewise.exchange.web import NOUN
         from gatewise.storage.export_folder import check_export
 
-        claim(given.web)
-        check_export(given.web, given.overwrite, NOUN)
-    model, compression, unchanged = options.open_model(given.model), None, True
-    if given.quantize is not None:
+        claim(args.web)
+        check_export(args.web, args.overwrite, NOUN)
+    model = options.open_model(args.model)
+    compression = None
+    unchanged = True
+    storage = "float32"
+    if args.quantize is not None:
         from gatewise.model.compress import compress
 
+        storage = args.quantize
         before = model.parameters
-        model = compress(model, given.quantize, data=measured_data(given, model))
-        unchanged = all((one == model.parameters[name]).all() for name, one in before.items())
+        model = compress(model, storage, data=measured_data(args, model))
+        unchanged = all((array == model.parameters[name]).all() for name, array in before.items())
         compression = model.metadata.compression
-    storage = given.quantize or "float32"
-    if given.web is None:
-        report = model.export(given.out, "onnx", quantize=storage)
+    if args.web is None:
+        report = model.export(args.out, "onnx", quantize=storage)
     else:
-        report = model.export(given.web, "web", quantize=storage, overwrite=given.overwrite)
-    if given.as_json:
-        found = {"model": options.model_name(given.model), **asdict(report)}
-        print_json(found if compression is None else {**found, "compression": asdict(compression)})
+        report = model.export(args.web, "web", quantize=storage, overwrite=args.overwrite)
+    if args.as_json:
+        result = {"model": options.model_name(args.model), **asdict(report)}
+        if compression is not None:
+            result["compression"] = asdict(compression)
+        print_json(result)
         return
     print(f"inputs: {report.inputs}")
     print(f"largest difference of a logit from ONNX Runtime, {report.checked:,} random inputs: {report.max_error:.1e}")
     if compression is not None and unchanged and not compression.n:
-        print(f"the model is stored in {given.quantize} already: no prediction changes")
+        print(f"the model is stored in {args.quantize} already: no prediction changes")
     elif compression is not None:
         print_effect(compression)
     print(f"saved to {quote(report.path, 200)}: {report.bytes:,} bytes, opset {report.opset}")

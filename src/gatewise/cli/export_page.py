@@ -21,10 +21,10 @@ from gatewise.errors import quote
 @options.overwrite_option
 @option("--limit", metavar="N", type=click.IntRange(1), default=20, help="At most N inputs of files.")
 @columns("text", "label", "time", "id", "layout")
-def export_page(given: Any) -> None:
+def export_page(args: Any) -> None:
     """Export the lesson and the page of `gatewise serve`: files that any web host serves, and that a browser opens.
 
-    The page computes its answers itself, for any text or series. The given ones are its examples.
+    The page computes its answers itself, for any text or series. The texts and files of this command are its examples.
 
     \b
     gatewise export-page -m tutorial -o demo
@@ -34,18 +34,22 @@ def export_page(given: Any) -> None:
     from gatewise.serve.page_folder import page_files
     from gatewise.storage.export_folder import check_export, write_export
 
-    claim(given.out)
-    target = check_export(given.out, given.overwrite, "page")
-    model = options.open_model(given.model)
-    inputs: list[Any] = []  # the model's examples
-    if given.texts or given.files:
-        with open_inputs(model, given) as found:
-            inputs = list(found if given.texts else itertools.islice(found, given.limit))
-    options.report_model(given.model)
-    words = ["TEXT..."] if inputs else []
-    line = options.command_line("export-page", *words, model=given.model, out=os.path.basename(target))
-    files = page_files(model, inputs, line)
+    claim(args.out)
+    target = check_export(args.out, args.overwrite, "page")
+    model = options.open_model(args.model)
+    inputs: list[Any] = []  # without inputs, the page has the examples of the model
+    words = ["export-page"]
+    if args.texts or args.files:
+        words.append("TEXT...")
+        with open_inputs(model, args) as items:
+            if args.texts:
+                inputs = list(items)
+            else:
+                inputs = list(itertools.islice(items, args.limit))
+    options.report_model(args.model)
+    command = options.command_line(*words, model=args.model, out=os.path.basename(target))
+    files = page_files(model, inputs, command)
     write_export(target, files, "page")
     size = sum(map(len, files.values())) / 1e6
     pages = " and ".join(name for name in ("index.html", "lesson.html") if name in files)
-    print(f"saved {pages} to {quote(given.out, 200)}, {size:.1f} MB; open them in a browser")
+    print(f"saved {pages} to {quote(args.out, 200)}, {size:.1f} MB; open them in a browser")

@@ -16,7 +16,7 @@ from gatewise.errors import InputError, printable
 _FILE = "Table with one value per row: .csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin."
 _TIME = "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."
 _LEVEL = click.FloatRange(0, 100, min_open=True, max_open=True)
-_FUTURE = "Column that is known in advance, such as a promotion: after the last value, its rows hold the future."
+_FUTURE = "Column that is known in advance, such as a promotion; the rows after the last value hold its future values."
 _COLUMNS = ("time", "target", "id", "future", "past", "static")  # options of a fit, not of a saved forecaster
 
 
@@ -44,7 +44,7 @@ _COLUMNS = ("time", "target", "id", "future", "past", "static")  # options of a 
 @option("--save", metavar="DIR", help="Folder for the forecaster.")
 @flag("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
 @options.json_option
-def forecast(given: Any) -> None:
+def forecast(args: Any) -> None:
     """Forecast one or several series, with prediction intervals.
 
     \b
@@ -57,53 +57,71 @@ def forecast(given: Any) -> None:
     from gatewise.forecast.series import read_forecast_table
     from gatewise.model.loading import load
 
-    file = given.file or given.input
-    if (file is None) or (given.file and given.input) or (given.input and not given.model):
+    file = args.file or args.input
+    names_one_table = (args.file is None) != (args.input is None)
+    if not names_one_table or (args.input and not args.model):
         raise InputError("name one table: FILE for a fit, -i FILE together with -m for a saved forecaster")
-    fixed = [name for name in (*_COLUMNS, "season", "save") if getattr(given, name)]
-    if given.model and fixed:
-        raise InputError(f"--{fixed[0]} is for a fit; the forecaster of -m has its own")
-    if given.out is not None:
+    if args.model:
+        for name in (*_COLUMNS, "season", "save"):
+            if getattr(args, name):
+                raise InputError(f"--{name} is for a fit; the forecaster of -m has its own")
+    if args.out is not None:
         from gatewise.cli.table_writer import check_output
 
-        check_output(Path(given.out), [file], given.overwrite)
-    if given.save is not None:
-        check_overwrite(given.save, given.overwrite, "--save", folder=True)
-    level = list(given.level) or [80.0]
-    if given.model:
-        found = load(given.model)
-        if not isinstance(found, Forecaster):
-            raise InputError(f"{given.model} is not a forecaster: `gatewise predict` reads it")
-        series, form = read_forecast_table(file, replace(found.series.roles, static=()), found.series.calendar)
-        forecasts = found.by_series(given.horizon, data=series, level=level)
+        check_output(Path(args.out), [file], args.overwrite)
+    if args.save is not None:
+        check_overwrite(args.save, args.overwrite, "--save", folder=True)
+    level = list(args.level) or [80.0]
+    if args.model:
+        forecaster = load(args.model)
+        if not isinstance(forecaster, Forecaster):
+            raise InputError(f"{args.model} is not a forecaster: `gatewise predict` reads it")
+        # A forecaster knows the static columns of its series, so newer values come without them.
+        roles = replace(forecaster.series.roles, static=())
+        series, time_format = read_forecast_table(file, roles, forecaster.series.calendar)
+        forecasts = forecaster.by_series(args.horizon, data=series, level=level)
     else:
-        series, form = read_forecast_table(file, **{name: getattr(given, name) for name in _COLUMNS})
-        found = Forecaster.fit(series, horizon=given.horizon or 12, season=given.season, seed=given.seed)
-        if given.save is not None:
-            found.save(given.save)
-        forecasts = found.by_series(level=level)
-    id, time = series.roles.id, series.roles.time
-    written = []
-    for name, columns in forecasts.items():
-        columns[time] = [show_time(at, form) for at in columns[time]]
-        named = {} if series.is_unnamed else {id: name}
-        for row in zip(*columns.values(), strict=True):
-            cells = (float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row)
-            written.append({**named, **dict(zip(columns, cells, strict=True))})
-    head = list(written[0])
-    if given.out is not None:
+        series, time_format = read_forecast_table(file, **{name: getattr(args, name) for name in _COLUMNS})
+        forecaster = Forecaster.fit(series, horizon=args.horizon or 12, season=args.season, seed=args.seed)
+        if args.save is not None:
+            forecaster.save(args.save)
+        forecasts = forecaster.by_series(level=level)
+    for columns in forecasts.values():
+        columns[series.roles.time] = [show_time(time, time_format) for time in columns[series.roles.time]]
+    id_column = series.roles.id
+    if series.is_unnamed:
+        id_column = ""
+    rows = _rows(forecasts, id_column)
+    header = list(rows[0])
+    if args.out is not None:
         from gatewise.cli.table_writer import write_table
 
-        with write_table(given.out, head) as writer:
-            writer.write(written)
-    if given.as_json:
-        print_json({**found.about(), "series": forecasts})
+        with write_table(args.out, header) as writer:
+            writer.write(rows)
+    if args.as_json:
+        print_json({**forecaster.about(), "series": forecasts})
         return
-    for line in found.report(given.horizon, level):
+    for line in forecaster.report(args.horizon, level):
         print(f"gatewise: {printable(line, 500)}", file=sys.stderr)
-    if given.out is None:
-        lines = csv.DictWriter(sys.stdout, head, lineterminator="\n")
-        lines.writeheader()
-        lines.writerows(written)
+    if args.out is None:
+        csv_writer = csv.DictWriter(sys.stdout, header, lineterminator="\n")
+        csv_writer.writeheader()
+        csv_writer.writerows(rows)
     else:
-        print(f"gatewise: wrote {printable(given.out, 500)}", file=sys.stderr)
+        print(f"gatewise: wrote {printable(args.out, 500)}", file=sys.stderr)
+
+
+def _rows(forecasts: dict[str, Any], id_column: str) -> list[dict[str, Any]]:
+    """The rows of the table of forecasts, numbers with six significant digits. id_column: the column of the names of
+    the series; "" for no such column.
+    """
+    rows = []
+    for name, columns in forecasts.items():
+        for cells in zip(*columns.values(), strict=True):
+            row: dict[str, Any] = {}
+            if id_column:
+                row[id_column] = name
+            for column, cell in zip(columns, cells, strict=True):
+                row[column] = float(f"{cell:.6g}") if isinstance(cell, float) else cell
+            rows.append(row)
+    return rows

@@ -10,16 +10,16 @@ from gatewise.storage.streams import STDIN, unreadable
 
 
 class InputChanged(DataError):
-    """An input is not the file that it was when the command began."""
+    """An input file has changed since the command began."""
 
 
 class InputVersions:
     """The versions of input files, taken before the files are opened.
 
-    A file is read while others may write to it or replace it. What was read is then neither the file that the command
-    was given nor the one that is there, and a record of it would say otherwise. A version is the device, inode, size
-    and time of modification, which cost nothing to compare after each part of an output. The time has the resolution
-    of the system's clock, some milliseconds.
+    Another program may write to a file or replace it while the command reads it. What was read is then neither the old
+    file nor the new one, and an output that names the file would be wrong. A version is the device, inode, size and
+    time of modification. They cost nothing to compare after each part of an output. The time has the resolution of the
+    system's clock, some milliseconds.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class InputVersions:
         self._versions = {path: _version(path) for path in paths if path != STDIN}
 
     def check(self, paths: Sequence[str], consequence: str) -> None:
-        """Raise InputChanged with the first of `paths` that has another version, and with what follows from it."""
+        """Raise InputChanged for the first of `paths` with another version. consequence: the end of the message."""
         for path in paths:
             if path != STDIN and _version(path) != self._versions[path]:
                 raise InputChanged(f"{quote(path, 200)}: has changed since the command began: {consequence}")

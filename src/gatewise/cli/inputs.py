@@ -1,4 +1,4 @@
-"""What a prediction is for: typed texts, or the rows of files."""
+"""The inputs of a prediction: texts typed on the command line, or the rows of files."""
 
 from __future__ import annotations
 
@@ -14,68 +14,80 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 T = TypeVar("T")
-BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000  # steps, for series
+BATCH_ROWS = 256
+BATCH_CHARACTERS = 500_000  # or steps of series
 
 
 @contextmanager
-def open_inputs(model: Model, given: Any) -> Iterator[Iterable[Any]]:
-    """The texts or series that a command is for: those typed, or those of files. Raises InputError for both, for a
-    typed text that is a file, and as `TableOptions.rows`.
+def open_inputs(model: Model, args: Any) -> Iterator[Iterable[Any]]:
+    """The texts or series of a command: typed texts, or the rows of files. Raises InputError for both, for a typed text
+    that is a file, and as `TableOptions.rows`.
     """
-    texts: Sequence[str] = given.texts
-    of_row: Sequence[str] = getattr(given, "column", ())
-    if of_row and not texts:
+    texts: Sequence[str] = args.texts
+    typed_columns: Sequence[str] = getattr(args, "column", ())
+    if typed_columns and not texts:
         raise InputError("--column is for typed texts: a file has the columns itself")
-    if texts and given.files:
+    if texts and args.files:
         raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
     if not texts:
         from gatewise.cli.sources import table_of
 
-        with table_of(given, model).rows(given.files, getattr(given, "lines", False)) as reader:
+        with table_of(args, model).rows(args.files, getattr(args, "lines", False)) as reader:
             yield (row.input for row in reader)
         return
     for number, text in enumerate(texts, start=1):
         if not text.strip():
-            raise InputError("the text is empty" if len(texts) == 1 else f"text {number}: it is empty")
+            if len(texts) == 1:
+                raise InputError("the text is empty")
+            raise InputError(f"text {number} is empty")
         check_text(text)
-    if of_row:
+    if typed_columns:
         from gatewise.row import with_columns
 
-        row = parsed_columns(model, of_row)
+        row = parsed_columns(model, typed_columns)
         texts = [with_columns(text, row) for text in texts]
     if model.channels:
         raise InputError("the model reads series: give a file with -i, such as .ts, .npz or .csv")
-    refuse(given, tuple(COLUMNS), "files: give a file with -i")
+    refuse(args, tuple(COLUMNS), "files: give a file with -i")
     yield texts
 
 
 def parsed_columns(model: Model, options: Sequence[str]) -> dict[str, str]:
     """The values of --column NAME=VALUE by name. Raises InputError for a column that the model does not read."""
-    schema, values = model.preprocessor.columns, dict[str, str]()
-    for one in options:
-        name, equals, value = one.partition("=")
+    schema = model.preprocessor.columns
+    values: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
         if not equals or name in values:
-            raise InputError(f"--column {quote(one)}: write NAME=VALUE, once per column")
+            raise InputError(f"--column {quote(option)}: write NAME=VALUE, once per column")
+        if not schema:
+            raise InputError(f"--column {quote(option)}: the model reads no columns")
         if name not in schema.names:
-            reads = f"the columns {schema}" if schema else "none"
-            raise InputError(f"--column {quote(one)}: the model reads {reads}")
+            raise InputError(f"--column {quote(option)}: the model reads the columns {schema}")
         values[name] = value
     return values
 
 
 def check_text(text: str) -> None:
     """Raise InputError for a typed text that is a file or a folder, or has the name of a file that is not here."""
-    what = "stdin" if text == "-" else file_named(text)
-    if what == "a folder":
+    if text == "-":
+        raise InputError(f"{quote(text)} is stdin, not a text: give it with -i")
+    kind = file_named(text)
+    if kind == "a folder":
         raise InputError(f"{quote(text)} is a folder, not a text: give a model with -m, files with -i")
-    if what:
-        it = "it" if what in ("stdin", "a file") else "files"
-        also = "" if it == "it" else "; if it is the text, end it with a space"
-        raise InputError(f"{quote(text, 200)} is {what}, not a text: give {it} with -i{also}")
+    if kind == "a file":
+        raise InputError(f"{quote(text, 200)} is a file, not a text: give it with -i")
+    if kind:  # the name of a file that is not here, which may be a text after all
+        message = (
+            f"{quote(text, 200)} is {kind}, not a text: give files with -i; if it is the text, end it with a space"
+        )
+        raise InputError(message)
 
 
 def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = len) -> Iterator[list[T]]:  # type: ignore[assignment]
-    """Rows in batches of a limited size. live: a batch is what has arrived, at least one row, without waiting."""
+    """Rows in batches of a limited size. live: a batch holds the rows that have arrived, at least one, so that none
+    waits for later rows.
+    """
     if live:
         yield from _arrived(rows)
         return
@@ -86,17 +98,18 @@ def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = le
         characters += size(row)
         if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
             yield batch
-            batch, characters = [], 0
+            batch = []
+            characters = 0
     if batch:
         yield batch
 
 
 def _arrived(rows: Iterable[T]) -> Iterator[list[T]]:
-    """What another thread has read so far, in batches of at most `BATCH_ROWS`."""
+    """The rows that another thread has read so far, in batches of at most `BATCH_ROWS`."""
     import queue
     import threading
 
-    pending: queue.Queue[Any] = queue.Queue(maxsize=BATCH_ROWS)  # at the end None, or what went wrong
+    pending: queue.Queue[Any] = queue.Queue(maxsize=BATCH_ROWS)  # rows, and at the end None or an exception
 
     def read() -> None:
         end = None
@@ -112,10 +125,13 @@ def _arrived(rows: Iterable[T]) -> Iterator[list[T]]:
         batch = [pending.get()]
         while len(batch) < BATCH_ROWS and not pending.empty():
             batch.append(pending.get())
-        ended = batch[-1] is None or isinstance(batch[-1], BaseException)
-        if read_so_far := batch[: len(batch) - ended]:
-            yield read_so_far
-        if isinstance(batch[-1], BaseException):
-            raise batch[-1]
-        if ended:
+        last = batch[-1]
+        is_end = last is None or isinstance(last, BaseException)
+        if is_end:
+            batch.pop()
+        if batch:
+            yield batch
+        if isinstance(last, BaseException):
+            raise last
+        if is_end:
             return

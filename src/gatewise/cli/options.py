@@ -1,7 +1,7 @@
 """How a command is declared, with click, and the options that several commands share.
 
-A command is a function of one argument, `given`: the options and arguments as they were typed, by name. Each is
-declared once, above the function.
+A command is a function of one argument, `args`, which holds the values of its options and arguments by name. Each of
+them is declared once, above the function.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 class Command(click.Command):
     """A command whose help lists its options by their groups, in the order in which they are declared. first: the
-    options, whatever their group, that most users need; () for those without a group.
+    options that most users need, which are listed first; () for the options without a group.
     """
 
     def __init__(self, *names: Any, first: Sequence[str] = (), **settings: Any) -> None:
@@ -45,13 +45,20 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and not isinstance(parameter, click.Argument):
-                group = getattr(parameter, "group", "")
-                own = isinstance(parameter, Option)  # --help is not
-                is_first = not own or parameter.name in self.first if self.first else not group
-                groups.setdefault("Options" if is_first else group or "Further options", []).append(record)
+                groups.setdefault(self._heading(parameter), []).append(record)
         for name, records in groups.items():
             with formatter.section(name):
                 formatter.write_dl(records)
+
+    def _heading(self, parameter: click.Parameter) -> str:
+        """The heading in the help under which an option stands."""
+        if not isinstance(parameter, Option):  # --help
+            return "Options"
+        if not self.first:
+            return parameter.group or "Options"
+        if parameter.name in self.first:
+            return "Options"
+        return parameter.group or "Further options"
 
 
 class Option(click.Option):
@@ -63,14 +70,14 @@ class Option(click.Option):
 
 
 def complete_recipes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The recipes, for a shell."""
+    """The recipes, for the completion in a shell."""
     from gatewise.training import RECIPES
 
     return [name for name in RECIPES if name.startswith(incomplete)]
 
 
 def complete_fields(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The fields of a recipe, for a shell."""
+    """The fields of a recipe, for the completion in a shell."""
     from gatewise.training.fields import fields_of
     from gatewise.training.recipes import Recipe
 
@@ -114,17 +121,17 @@ json_option = flag("--json", "as_json", help="Print one JSON object to stdout an
 COLUMNS = {
     "text": ("COLUMN", "Text column or JSON key; several are joined by a newline. Default: text."),
     "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
-    "numeric": ("COLUMN", "Column of numbers that the model reads besides the text or series. May be repeated."),
-    "categorical": ("COLUMN", "Column of names of categories that the model reads too. May be repeated."),
-    "task": ("NAME", "classification, multilabel, regression or tagging. Default: classification."),
-    "label_separator": ("TEXT", "Between the labels in a column; makes the task multilabel."),
-    "weight": ("COLUMN", "Column of the weight of each row in the loss."),
-    "group": ("COLUMN", "Column of groups; rows of one group stay in one part of a split."),
-    "time": ("COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
+    "numeric": ("COLUMN", "Further column of numbers for the model. May be repeated."),
+    "categorical": ("COLUMN", "Further column of categories for the model. May be repeated."),
+    "task": ("NAME", "Task: classification, multilabel, regression or tagging. Default: classification."),
+    "label_separator": ("TEXT", "Separator of several labels in one column; makes the task multilabel."),
+    "weight": ("COLUMN", "Column with the weight of each row in the loss."),
+    "group": ("COLUMN", "Column of groups; all rows of a group are in the training set or all in the validation set."),
+    "time": ("COLUMN", "Column of numbers or dates that orders the rows; with --series, the steps of a series."),
     "series": (None, "The table holds series: one per row, or with --time one step per row."),
-    "id": ("COLUMN", "With --series: column that names the series."),
-    "layout": ("NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
-    "delimiter": ("CHARACTER", "Between fields of a CSV file; tab for tabs. Default: guessed."),
+    "id": ("COLUMN", "Column that names the series, with --series."),
+    "layout": ("NAME", "Layout of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
+    "delimiter": ("CHARACTER", "Delimiter of a CSV file; tab for tabs. Default: detected."),
     "skip_bad_rows": ("FILE", "Leave out rows that cannot be read, and list them in this CSV file."),
 }
 """The options that say what the columns of a table hold, by the field of `TableOptions` (`gatewise.cli.sources`)."""
@@ -132,15 +139,21 @@ _SEVERAL_COLUMNS = ("text", "label", "numeric", "categorical")
 
 
 def columns(*names: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Gives a command the options of these columns, all without names; `table_of` collects them."""
+    """Adds the options of these columns to a command; without names, those of all columns. See `table_of`."""
 
     def decorate(command: Callable[[Any], None]) -> Callable[[Any], None]:
         for name in reversed(names or tuple(COLUMNS)):
             metavar, help = COLUMNS[name]
-            kind: dict[str, Any] = {"is_flag": True} if metavar is None else {"multiple": name in _SEVERAL_COLUMNS}
-            command = option(f"--{name.replace('_', '-')}", name, metavar=metavar, group="Columns", help=help, **kind)(
-                command
+            declare = option(
+                f"--{name.replace('_', '-')}",
+                name,
+                metavar=metavar,
+                is_flag=metavar is None,
+                multiple=name in _SEVERAL_COLUMNS,
+                group="Columns",
+                help=help,
             )
+            command = declare(command)
         return command
 
     return decorate
@@ -154,16 +167,19 @@ column_option = option(
 )
 
 
-def refuse(given: Any, names: Sequence[str], reason: str) -> None:
-    """Raise InputError for one of these options that is given and does not fit: `--name is for reason`."""
+def refuse(args: Any, names: Sequence[str], reason: str) -> None:
+    """Raise InputError for the first of these options that has a value: `--name is for reason`."""
     for name in names:
-        if getattr(given, name, None):
+        if getattr(args, name, None):
             raise InputError(f"--{name.replace('_', '-')} is for {reason}")
 
 
 def model_name(path: str | None) -> str:
-    """The value of --model as given, or the bundled model's name; for messages and JSON."""
-    return str(path) if (name := bundled.named(path)) is None else f"{name} (bundled)"
+    """The value of --model as it was typed, or the name of a bundled model; for messages and JSON."""
+    name = bundled.named(path)
+    if name is None:
+        return str(path)
+    return f"{name} (bundled)"
 
 
 def open_model(path: str | None, precision: str = "float32") -> Model:
@@ -171,23 +187,30 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
 
     Raises InputError for an unknown precision, KernelUnavailable for one that this machine lacks.
     """
+    # Opening a model makes many objects and no garbage. The search for garbage would take a tenth of the time of one
+    # prediction.
     thresholds = gc.get_threshold()
-    gc.set_threshold(100_000)  # many objects and no garbage: else a tenth of the time of one prediction
+    gc.set_threshold(100_000)
     try:
         from gatewise.kernels import for_precision
         from gatewise.model.model import load
 
         if precision != "float32":
             for_precision(precision)  # type: ignore[arg-type]
-        return load(None if path == "bundled" else path, precision=precision)  # type: ignore[arg-type]
+        if path == "bundled":
+            path = None
+        return load(path, precision=precision)  # type: ignore[arg-type]
     finally:
         gc.set_threshold(*thresholds)
 
 
 def report_model(path: str | None, calibrated: bool = False) -> None:
     """Print to stderr what the output does not show: the bundled model is used, probabilities are calibrated."""
-    notes = [f"using the bundled model '{bundled.NAME}'"] * (path is None)
-    notes += ["probabilities are calibrated"] * calibrated
+    notes = []
+    if path is None:
+        notes.append(f"using the bundled model '{bundled.NAME}'")
+    if calibrated:
+        notes.append("probabilities are calibrated")
     if notes:
         print(f"gatewise: {'; '.join(notes)}", file=sys.stderr)
 
@@ -211,15 +234,22 @@ def provenance(model: Model, path: str | None) -> str:
 
 def command_line(*words: str, **options: object) -> str:
     """A command as typed, for the model card: a list repeats its option, None and False leave it out."""
-    for name, value in options.items():
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if one is True:
-                words += (f"--{name.replace('_', '-')}",)
-            elif one is not None and one is not False:
-                words += (f"--{name.replace('_', '-')}", _number(one) if isinstance(one, float) else str(one))
-    return shlex.join(("gatewise", *words))
+    line = ["gatewise", *words]
+    for name, values in options.items():
+        option = f"--{name.replace('_', '-')}"
+        for value in values if isinstance(values, list | tuple) else [values]:
+            if value is None or value is False:
+                continue
+            line.append(option)
+            if isinstance(value, float):
+                line.append(_number(value))
+            elif value is not True:
+                line.append(str(value))
+    return shlex.join(line)
 
 
 def _number(value: float) -> str:
     """The shortest text that `float` reads as the value."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)

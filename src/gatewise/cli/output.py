@@ -31,13 +31,14 @@ def print_json(result: dict[str, Any]) -> None:
 
 def calibration_line(report: CalibrationReport) -> str:
     """How a model was calibrated, and what that changed."""
-    before, after = report.calibration_error_before, report.calibration_error_after
+    before = report.calibration_error_before
+    after = report.calibration_error_after
     return f"{printable(report.method, 300)}; calibration error {before:.4f} before, {after:.4f} after"
 
 
 def claim(path: str | Path, shared: bool = False) -> None:
-    """Let no other command write `path` until this one ends; shared: those that share it. Raises InputError where
-    another one writes it.
+    """Let no other command write `path` until this one ends. shared: other commands with `shared` may. Raises
+    InputError where another command writes it.
     """
     import click
 
@@ -52,23 +53,24 @@ def claim(path: str | Path, shared: bool = False) -> None:
 
 
 def check_overwrite(path: str | Path, overwrite: bool, option: str = "", folder: bool = False) -> None:
-    """Claim `path` and raise InputError where it exists and is not to be replaced. folder: of a model, which may be
-    empty. Raises ModelFileError as `storage.check_target`.
+    """Claim `path`. Raises InputError if it exists, unless `overwrite`. folder: `path` is a model folder, and an empty
+    folder may be there. Raises ModelFileError as `storage.check_target`.
     """
     claim(path)
     if folder:
         from gatewise.storage.folder import check_target
 
         target = check_target(path)
-        if target.is_dir() and not any(target.iterdir()):
+        is_empty = target.is_dir() and not any(target.iterdir())
+        if is_empty:
             return
     if os.path.lexists(path) and not overwrite:
-        where = f"{option} {quote(path, 200)}".strip()
-        raise InputError(f"{where}: exists already; --overwrite replaces it")
+        output = f"{option} {quote(path, 200)}".strip()
+        raise InputError(f"{output}: exists already; --overwrite replaces it")
 
 
 def check_ending(option: str, path: str | None, ending: str) -> None:
-    """Raise InputError for a path of another ending: `--html data.csv` must not replace the data."""
+    """Raise InputError for a path with another ending: `--html data.csv` must not replace the data."""
     if path is not None and not path.lower().endswith(ending):
         raise InputError(f"{option} {quote(path)}: the name must end in {ending}")
 
@@ -87,8 +89,17 @@ def write_svg(path: str, content: RenderableType) -> None:
 
     from rich.console import Console
 
-    terminal: Any = {"force_terminal": True, "color_system": "truecolor", "no_color": False, "highlight": False}
-    screen = Console(record=True, width=100, file=io.StringIO(), **terminal)
+    # An image has colours, whatever the terminal of the command has.
+    screen = Console(
+        record=True,
+        width=100,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        highlight=False,
+    )
     screen.print(content)
     svg = screen.export_svg(title="gatewise explain")
-    write_file(path, re.sub(r"@font-face *{[^}]*}", "", svg))  # rich's fonts are on a CDN
+    without_fonts = re.sub(r"@font-face *{[^}]*}", "", svg)  # rich loads its fonts from a CDN
+    write_file(path, without_fonts)

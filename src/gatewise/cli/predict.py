@@ -19,6 +19,7 @@ from gatewise.errors import DataError, InputError, printable, quote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gatewise.cli.sources import TableOptions
     from gatewise.data.schema import OutsideCounts
     from gatewise.model.model import Model
     from gatewise.target import Logits
@@ -33,9 +34,10 @@ _ESCAPE = "With -o, in .csv and .tsv: write an apostrophe before cells that a sp
 _PART = (
     "Predict share K of N shares of the rows, for example 3/16. Start N processes with the same FOLDER/, one per share."
 )
-_FORMAT = "parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz. Default: that of the input."
+_FORMAT = "Format of the files: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz. Default: that of the input."
 _RAY = "Predict with Ray Data at this address; local starts Ray here, auto finds a cluster."
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
+_WORKERS = "Number of actors of --ray, with one CPU each. Default: all CPUs but one."
 _FOLDER = "Output folder, -o FOLDER/"
 
 
@@ -57,8 +59,8 @@ _FOLDER = "Output folder, -o FOLDER/"
 @option("--rows-per-file", metavar="N", type=click.IntRange(1), group=_FOLDER, help="Rows per file. Default: 100000.")
 @option("--format", metavar="NAME", group=_FOLDER, help=_FORMAT)
 @option("--ray", metavar="ADDRESS", group=_FOLDER, help=_RAY)
-@option("--workers", metavar="N", type=click.IntRange(1), group=_FOLDER, help="Of --ray. Default: all CPUs but one.")
-def predict(given: Any) -> None:
+@option("--workers", metavar="N", type=click.IntRange(1), group=_FOLDER, help=_WORKERS)
+def predict(args: Any) -> None:
     """Predict labels: prints one line per input with label, tab, probability, or writes a table.
 
     \b
@@ -69,127 +71,161 @@ def predict(given: Any) -> None:
     gatewise predict -m models/imdb-fast -i - < reviews.txt
     gatewise predict -m models/gestures -i new.ts --json
     """
-    out, of_stdin = given.out, "-" in given.files
-    if given.lines and (given.text or given.delimiter or not of_stdin):
+    if args.lines and (args.text or args.delimiter or "-" not in args.files):
         raise InputError("--lines is for the lines of stdin (-i -), without --text and --delimiter")
-    if out is None:
+    if args.out is None:
         of_output = ("keep", "escape_formulas", "overwrite", "part", "rows_per_file", "format", "ray", "workers")
-        refuse(given, of_output, "an output: give -o")
-        if given.probabilities == "top":
+        refuse(args, of_output, "an output: give -o")
+        if args.probabilities == "top":
             raise InputError("--probabilities is for an output: give -o")
-    elif given.texts or not given.files:
+    elif args.texts or not args.files:
         raise InputError("-o is for files: give them with -i")
-    model = options.open_model(given.model, given.precision)
+    model = options.open_model(args.model, args.precision)
     outside = model.outside()
-    if out is not None:
-        result = _write(model, given, outside)
-        if given.as_json:
-            print_json({"model": options.model_name(given.model), "out": out, **result})
+    if args.out is None:
+        _print(model, args, outside)
     else:
-        n, found = 0, list[dict[str, Any]]()
-        with open_inputs(model, given) as inputs:
-            for batch in batches(inputs, of_stdin):
-                logits = model.logits(batch, outside=outside)
-                n += len(batch)
-                if given.as_json:
-                    found += as_json(model, logits, batch)
-                else:
-                    print("\n".join(as_lines(model, logits, batch)), flush=True)
-        if not n:
-            raise DataError("there is no row to predict")
-        if given.as_json:
-            about = {"model": options.model_name(given.model), "n": n, "calibrated": model.is_calibrated(outside)}
-            print_json({**about, "warnings": outside.messages(), "predictions": found})
-    counted = given.ray is None  # the workers of Ray have counted their rows, which nobody sums
-    options.report_model(given.model, counted and model.is_calibrated(outside) and not given.as_json)
+        _write(model, args, outside)
+    # The workers of Ray count the rows outside of the training data by themselves, so here their number is unknown.
+    is_calibrated = args.ray is None and model.is_calibrated(outside)
+    options.report_model(args.model, is_calibrated and not args.as_json)
     options.report_outside(outside)
 
 
-def _write(model: Model, given: Any, outside: OutsideCounts) -> dict[str, Any]:
-    """Write predictions of files into the table or the folder `out`. Returns their number, and that of skipped rows.
-    outside: counts the rows outside of the training data, but for those that Ray predicts.
+def _print(model: Model, args: Any, outside: OutsideCounts) -> None:
+    """Print the predictions: lines as soon as they are computed, or one JSON object. outside: counts the rows outside
+    of the training data.
     """
-    from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
+    n = 0
+    records: list[dict[str, Any]] = []
+    with open_inputs(model, args) as inputs:
+        for batch in batches(inputs, live="-" in args.files):
+            logits = model.logits(batch, outside=outside)
+            n += len(batch)
+            if args.as_json:
+                records += as_json(model, logits, batch)
+            else:
+                print("\n".join(as_lines(model, logits, batch)), flush=True)
+    if not n:
+        raise DataError("there is no row to predict")
+    if args.as_json:
+        result = {
+            "model": options.model_name(args.model),
+            "n": n,
+            "calibrated": model.is_calibrated(outside),
+            "warnings": outside.messages(),
+            "predictions": records,
+        }
+        print_json(result)
+
+
+def _write(model: Model, args: Any, outside: OutsideCounts) -> None:
+    """Write the predictions of files into the table or the folder `out`. outside: counts the rows outside of the
+    training data, except for those that Ray predicts.
+    """
     from gatewise.cli.sources import table_of
 
-    table, out, every = table_of(given, model), given.out, given.probabilities == "all"
-    for_folder = [name for name in ("part", "rows_per_file", "format", "ray") if getattr(given, name) is not None]
-    folder = out.endswith("/") or os.path.isdir(out)
-    if for_folder and not folder:
-        raise InputError(f"--{for_folder[0].replace('_', '-')} is for an output folder: give -o FOLDER/")
-    if given.workers is not None and given.ray is None:
+    table = table_of(args, model)
+    is_folder = args.out.endswith("/") or os.path.isdir(args.out)
+    if not is_folder:
+        refuse(args, ("part", "rows_per_file", "format", "ray"), "an output folder: give -o FOLDER/")
+    if args.workers is not None and args.ray is None:
         raise InputError("--workers is for Ray: give --ray ADDRESS")
-    if folder:
-        claim(out, shared=not given.overwrite and given.ray is None)
-    if given.ray is not None:
+    if is_folder:
+        # Processes with different shares (--part) write into one folder. Nothing else may.
+        claim(args.out, shared=not args.overwrite and args.ray is None)
+    if args.ray is not None:
         from gatewise.cli.bulk_ray import predict_with_ray
 
-        if for_folder[0] != "ray":
-            raise InputError(f"--{for_folder[0].replace('_', '-')} is not for --ray, which writes the whole as Parquet")
-        n, words = predict_with_ray(model, given, table)
+        for name in ("part", "rows_per_file", "format"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} is not for --ray, which writes the whole as Parquet")
+        n, words = predict_with_ray(model, args, table)
         result = {"n": n}
     else:
-        with table.rows(given.files, given.lines) as reader:
-            bulk = BulkPrediction(model, reader, every, given.keep, given.overwrite, given.escape_formulas)
-            bulk.logits = partial(model.logits, outside=outside)
-            if folder:
-                identity = {
-                    "model": model.manifest_sha256,
-                    "precision": given.precision,
-                    "text": table.texts,
-                    "delimiter": table.delimiter,
-                    "series": (table.label, table.id, table.time, table.layout),
-                }
-                suffix, rows = f".{given.format}" if given.format else "", given.rows_per_file or ROWS_PER_FILE
-                words = bulk.to_folder(Path(out), suffix, rows, given.part or "1/1", identity)
-            else:
-                words = bulk.to_file(Path(out))
-        result = {"n": bulk.n, "skipped": reader.n_bad}
-    print(f"gatewise: wrote {quote(out, 200)}: {words}", file=sys.stderr)
-    return result
+        result, words = _write_rows(model, args, table, is_folder, outside)
+    print(f"gatewise: wrote {quote(args.out, 200)}: {words}", file=sys.stderr)
+    if args.as_json:
+        print_json({"model": options.model_name(args.model), "out": args.out, **result})
+
+
+def _write_rows(
+    model: Model, args: Any, table: TableOptions, is_folder: bool, outside: OutsideCounts
+) -> tuple[dict[str, int], str]:
+    """Write the predictions in this process. Returns the numbers of predicted and skipped rows, and what was written,
+    in words.
+    """
+    from gatewise.cli.bulk import ROWS_PER_FILE, BulkPrediction
+
+    with table.rows(args.files, args.lines) as reader:
+        every = args.probabilities == "all"
+        bulk = BulkPrediction(model, reader, every, args.keep, args.overwrite, args.escape_formulas)
+        bulk.logits = partial(model.logits, outside=outside)
+        if is_folder:
+            identity = {
+                "model": model.manifest_sha256,
+                "precision": args.precision,
+                "text": table.texts,
+                "delimiter": table.delimiter,
+                "series": (table.label, table.id, table.time, table.layout),
+            }
+            suffix = ""
+            if args.format:
+                suffix = f".{args.format}"
+            rows_per_file = args.rows_per_file or ROWS_PER_FILE
+            words = bulk.to_folder(Path(args.out), suffix, rows_per_file, args.part or "1/1", identity)
+        else:
+            words = bulk.to_file(Path(args.out))
+    return {"n": bulk.n, "skipped": reader.n_bad}, words
 
 
 def as_lines(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[str]:
     """One line per input: label, tab, probability, and "undecided" where it is close to the threshold; the labels of a
-    multi-label model; numbers of a regression. Of a tagger one line per step, as in a CoNLL file: word, label,
+    multi-label model; the numbers of a regression. For a tagger one line per step, as in a CoNLL file: word, label,
     probability, and an empty line after each input.
     """
     from gatewise.ragged import Ragged
 
     target = model.target
-    row = target.each
 
-    def shown(value: Any) -> str:
+    def text_of(value: Any) -> str:
         if isinstance(value, list):
-            return row.label_separator.join(map(shown, value))
+            return target.each.label_separator.join(map(text_of, value))
         if isinstance(value, str):
             return printable(value)
-        return row.value_text(value)
+        return target.each.value_text(value)
 
     if isinstance(logits, Ragged):
-        records = as_json(model, logits, inputs)
-        steps = (step for record in records for step in (*zip(*record.values(), strict=True), ()))
-        return ["\t".join(map(shown, step)) for step in steps]
-    columns = target.columns(logits, every=False, names=True)
-    cells = zip(*(column.values for column in columns.values()), strict=True)
-    lines = ["\t".join(map(shown, values)) for values in cells]
-    p = row.optional_probabilities(logits)
-    if p is None:
+        lines = []
+        for record in as_json(model, logits, inputs):
+            for step in zip(*record.values(), strict=True):
+                lines.append("\t".join(map(text_of, step)))
+            lines.append("")
         return lines
-    return [f"{line}\tundecided" if close else line for line, close in zip(lines, row.undecided(p), strict=True)]
+    columns = target.columns(logits, every=False, names=True)
+    rows = zip(*(column.values for column in columns.values()), strict=True)
+    lines = ["\t".join(map(text_of, row)) for row in rows]
+    probabilities = target.each.optional_probabilities(logits)
+    if probabilities is not None:
+        for n, is_undecided in enumerate(target.each.undecided(probabilities)):
+            if is_undecided:
+                lines[n] += "\tundecided"
+    return lines
 
 
 def as_json(model: Model, logits: Logits, inputs: Sequence[Any]) -> list[dict[str, Any]]:
-    """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name. Of a
-    tagger steps, labels and probabilities of these labels, one per step.
+    """One object per input: label (multi-label: labels) and probabilities; for regression the numbers by name. For a
+    tagger steps, labels and the probabilities of these labels, one per step.
     """
     from gatewise.ragged import Ragged
 
     target = model.target
-    if isinstance(logits, Ragged):
-        columns = target.columns(logits, every=False, names=True).items()
-        return [
-            {"steps": model.preprocessor.token_names(item), **{name: column.values[n] for name, column in columns}}
-            for n, item in enumerate(inputs)
-        ]
-    return target.each.records(logits)
+    if not isinstance(logits, Ragged):
+        return target.each.records(logits)
+    columns = target.columns(logits, every=False, names=True)
+    records = []
+    for n, item in enumerate(inputs):
+        record: dict[str, Any] = {"steps": model.preprocessor.token_names(item)}
+        record |= {name: column.values[n] for name, column in columns.items()}
+        records.append(record)
+    return records

@@ -29,7 +29,7 @@ _MINUTES = "Training time in minutes; also sets the default --size. Default: 10.
 @options.json_option
 @in_processes
 @columns("text")
-def pretrain(given: Any) -> None:
+def pretrain(args: Any) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
 
     \b
@@ -44,30 +44,37 @@ def pretrain(given: Any) -> None:
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder
 
-    size, epochs, out = given.size, given.epochs, given.out
-    if epochs is None:
-        recipe = pretrain_recipe(size, given.minutes)
+    if args.epochs is None:
+        recipe = pretrain_recipe(args.size, args.minutes)
     else:
-        recipe = pretrain_recipe(size or "medium", given.minutes, epochs=epochs)
-    RunFolder.of(out, given.resume, given.overwrite)  # before it reads the texts
-    names = ("data", "text", "out", "minutes", "size", "epochs")
-    typed = {name: getattr(given, name) for name in names} | {"seed": given.seed or None}
+        recipe = pretrain_recipe(args.size or "medium", args.minutes, epochs=args.epochs)
+    RunFolder.of(args.out, args.resume, args.overwrite)  # an error in it stops the command before it reads the texts
+    typed = {name: getattr(args, name) for name in ("data", "text", "out", "minutes", "size", "epochs")}
     pretrained = run(
-        read_texts(given.texts, data=given.data, text=table_of(given).texts),
+        read_texts(args.texts, data=args.data, text=table_of(args).texts),
         recipe=recipe,
-        seed=given.seed,
-        out=out,
-        resume=given.resume,
-        overwrite=given.overwrite,
-        callbacks=ProgressPrinter(console(stderr=given.as_json)),
+        seed=args.seed,
+        out=args.out,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        callbacks=ProgressPrinter(console(stderr=args.as_json)),
         verbose=0,
-        command=options.command_line("pretrain", *given.texts, **typed),
+        command=options.command_line("pretrain", *args.texts, **typed, seed=args.seed or None),
     )
     if current().rank:
         return
-    about = pretrained.metadata
-    if given.as_json:
-        print_json({"pretrained": out, "size": about.size, "epochs": about.epochs, "perplexity": about.perplexity})
+    metadata = pretrained.metadata
+    if args.as_json:
+        result = {
+            "pretrained": args.out,
+            "size": metadata.size,
+            "epochs": metadata.epochs,
+            "perplexity": metadata.perplexity,
+        }
+        print_json(result)
         return
-    shown, source = shlex.quote(printable(out, 500)), "imdb" if "imdb" in given.texts else "DATA"
-    print(f"saved to {shown}\n\nnext:\n  gatewise train {source} --pretrained {shown}")
+    folder = shlex.quote(printable(args.out, 500))
+    source = "DATA"
+    if "imdb" in args.texts:
+        source = "imdb"
+    print(f"saved to {folder}\n\nnext:\n  gatewise train {source} --pretrained {folder}")

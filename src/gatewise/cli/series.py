@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatewise.data.frames import find_column
 from gatewise.data.row_reader import TableRow
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SeriesTable(NamedTuple):
-    """The column of an output that comes from a file of series: their names, or their numbers."""
+    """The column that a file of series adds to an output: the names of the series, or their numbers."""
 
     columns: tuple[str, ...]
     keys: tuple[str, ...]
@@ -30,8 +30,8 @@ class SeriesTable(NamedTuple):
 
 @dataclass
 class SeriesReader:
-    """The series of files as rows, as `RowReader` has those of texts; one file, from `read`, is in memory. id: the
-    column that names the series, by an option.
+    """The series of files as rows, as `RowReader` has those of texts. read: reads a file; one file at a time is in
+    memory. id: the value of --id, the column that names the series.
     """
 
     model: Model
@@ -40,7 +40,8 @@ class SeriesReader:
     id: str | None
     chosen: Callable[[int, int], bool] | None = None
     table: SeriesTable | None = None
-    skipped = done = None
+    skipped = None
+    done = None
     n_bad = 0
 
     def __iter__(self) -> Iterator[TableRow]:
@@ -53,33 +54,41 @@ class SeriesReader:
             key = self.id or rows.names.id or "series"
             self.table = SeriesTable((key,), (key,))
             for number, series in enumerate(rows.inputs):
-                if self.chosen is None or self.chosen(file, number):
-                    name = rows.ids[number] if rows.ids else number + 1
-                    yield TableRow(number + 1, {key: name}, rows.file, file, number, series)
+                if self.chosen is not None and not self.chosen(file, number):
+                    continue
+                name: Any = number + 1
+                if rows.ids:
+                    name = rows.ids[number]
+                yield TableRow(number + 1, {key: name}, rows.file, file, number, series)
 
 
 def check_series(model: Model, rows: Rows) -> None:
-    """Warn about series of another length than all training series had: a column may be a label or an id.
+    """Check that the series of a file fit the model.
 
-    Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
+    Raises InputError for another number of channels, and for a UCR text file whose first column is not the class. Warns
+    where all training series had one length and these have another one: a column may be a label or an id.
     """
     path = rows.file
-    ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
-    unknown = model.target.each.unknown_names(rows.labels or ()) if ucr else []
-    if unknown:
-        raise InputError(
-            f"{path}: the first column is the class, but the model has no class {quote(unknown[0], 40)}; if the file "
-            "has no classes, add --label ''"
-        )
-    channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
+    is_ucr = rows.paths[0].lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list)
+    if is_ucr:
+        unknown = model.target.each.unknown_names(rows.labels or ())
+        if unknown:
+            raise InputError(
+                f"{path}: the first column is the class, but the model has no class {quote(unknown[0], 40)}; if the "
+                "file has no classes, add --label ''"
+            )
+    if not rows.inputs:
+        return
+    channels = rows.inputs[0].shape[1]
     if channels != model.channels:
-        hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
-        count = counted(channels, "channel")
-        raise InputError(f"{path}: the series have {count}, the model reads {model.channels}{hint}")
+        message = f"{path}: the series have {counted(channels, 'channel')}, the model reads {model.channels}"
+        if channels == 1:
+            message += "; a table with one row per step needs --time, and --id for several series"
+        raise InputError(message)
     shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
     lengths = {len(series) for series in rows.inputs}
-    if 0 < shortest == longest and lengths != {longest}:
-        found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
-        found += " step" if found == "1" else " steps"
-        text = f"{path}: the series have {found}, those of training {longest}; name a label or id column"
-        warn(text)
+    if shortest == longest > 0 and lengths != {longest}:
+        steps = counted(min(lengths), "step")
+        if len(lengths) > 1:
+            steps = f"{min(lengths)} to {max(lengths)} steps"
+        warn(f"{path}: the series have {steps}, those of training {longest}; name a label or id column")

@@ -16,16 +16,17 @@ _MODELS = "Folder of a model or forecaster; its name is the folder's. May be rep
 
 def _settings(function: Callable[[Any], None]) -> Callable[[Any], None]:
     """The options of the command: the models, and one per setting."""
-    for one in reversed([one for one in fields(Settings) if one.metadata]):
-        more = dict(one.metadata["option"])
-        name = more.pop("name", f"--{one.name.replace('_', '-')}")
-        function = option(name, one.name, default=one.default, **more)(function)
+    settings = [setting for setting in fields(Settings) if setting.metadata]
+    for setting in reversed(settings):  # a decorator adds its option in front of the others
+        arguments = dict(setting.metadata["option"])
+        name = arguments.pop("name", f"--{setting.name.replace('_', '-')}")
+        function = option(name, setting.name, default=setting.default, **arguments)(function)
     return option("-m", "--model", "models", metavar="DIR", multiple=True, help=_MODELS)(function)
 
 
 @command()
 @_settings
-def serve(given: Any) -> None:
+def serve(args: Any) -> None:
     """Serve models over HTTP: /predict, /explain, /forecast, the Open Inference Protocol at /v2, /metrics, a page at /,
     and the lesson at /lesson.html.
 
@@ -35,15 +36,18 @@ def serve(given: Any) -> None:
     gatewise serve -m models/imdb-fast
     gatewise serve -m models/imdb-fast -m models/gestures --port 9000 --workers 2
     """
-    if given.reload:
-        block_signal(RELOAD_SIGNAL)  # one that comes before the server is ready would end it
+    if args.reload:
+        block_signal(RELOAD_SIGNAL)  # a signal that comes before the server is ready would end it
     for package in ("fastapi", "uvicorn", "httptools", event_loop(), "prometheus_client"):  # a loop is a package
         if find_spec(package) is None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
     from gatewise.model.loading import load
     from gatewise.serve.run import run
 
-    given.models = tuple(str(bundled.resolve(model)) for model in given.models) or (
-        str(bundled.folder(bundled.TUTORIAL if given.lesson else bundled.NAME)),
-    )
-    raise SystemExit(run(Settings(load=load, **vars(given))))
+    if args.models:
+        args.models = tuple(str(bundled.resolve(model)) for model in args.models)
+    elif args.lesson:
+        args.models = (str(bundled.folder(bundled.TUTORIAL)),)
+    else:
+        args.models = (str(bundled.folder(bundled.NAME)),)
+    raise SystemExit(run(Settings(load=load, **vars(args))))

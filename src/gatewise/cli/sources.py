@@ -1,4 +1,4 @@
-"""What a command reads from files: tables, files of series, folders, IMDB."""
+"""The data of a command: tables, files of series, folders, IMDB."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from gatewise.types import ColumnNames, Task
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
-_OF_ALL_SOURCES = ("task", "series")  # a folder of texts has a task too; what it cannot have, its reader says
+_OF_ALL_SOURCES = ("task", "series")  # a folder of texts has a task too; its reader refuses the other ones
 _OF_TABLES = tuple(name for name in COLUMNS if name not in _OF_ALL_SOURCES)
 
 
 def is_series(source: str) -> bool:
     """Whether the source is a file that can hold series only, such as .ts and the .tsv files of the UCR archive."""
     suffix = Path(source).suffix.lower()
-    if suffix not in (".ts", ".arff", ".npz", ".npy", ".tsv", ".txt"):  # texts need no reader of series
+    if suffix not in (".ts", ".arff", ".npz", ".npy", ".tsv", ".txt"):  # for texts, the import below takes too long
         return False
     from gatewise.data.series_files import is_series_file
 
@@ -40,9 +40,9 @@ def is_series(source: str) -> bool:
 class TableOptions:
     """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
 
-    series: the table holds series instead of texts; False: if its name or first line says so. model: that the data is
-    for. Its columns are read where no option names others, and all rows may have one class, since the classes are its
-    own.
+    series: the table holds series instead of texts. False: it holds series if its name or its first line says so.
+    model: the model that reads the data. Its columns are read where no option names others, and all rows may have one
+    class, because the model has its classes already.
     """
 
     text: Sequence[str] = ()
@@ -65,10 +65,10 @@ class TableOptions:
     def rows(
         self, files: Sequence[str], lines: bool = False, labelled: bool = False
     ) -> Iterator[RowReader | SeriesReader]:
-        """The rows of files that fit the model. lines: each line of stdin is a text, whatever it looks like. labelled:
-        those with labels, as `read` has them.
+        """The rows of files for the model. lines: each line of stdin is a text, even if it looks like a table.
+        labelled: rows with their labels, as `read` returns them.
 
-        Raises InputError for an option, or a file, that is for models of the other kind.
+        Raises InputError for an option or a file for models of the other kind.
         """
         from gatewise.cli.text_lines import open_lines
         from gatewise.data.row_reader import RowReader, TableColumns, table_paths
@@ -85,38 +85,68 @@ class TableOptions:
 
             yield SeriesReader(model, table_paths(files), self.read_series, self.id)
             return
-        refuse(self, ("label", "time", "id", "layout")[2 * labelled :], "series, and the model reads texts")
+        refuse(self, ("id", "layout"), "series, and the model reads texts")
+        if not labelled:
+            refuse(self, ("label", "time"), "series, and the model reads texts")
         if self.series or any(map(is_series, files)):
             raise InputError("the model reads texts, not series")
-        # Without a column, stdin holds one text per line; files say by their name whether they are tables.
-        as_lines = None if self.text or self.delimiter else partial(open_lines, refuse_tables=not lines)
-        options: dict[str, Any] = {"lines": as_lines, "fail_fast": True, "live": "-" in files}
-        named: Any = {**model.preprocessor.columns.names_by_type, "schema": model.preprocessor.columns}
+        # Without a text column, stdin holds one text per line. The name of a file says whether it is a table.
+        line_reader = None
+        if not self.text and not self.delimiter:
+            line_reader = partial(open_lines, refuse_tables=not lines)
+        schema = model.preprocessor.columns
+        names = schema.names_by_type
+        columns = TableColumns(
+            self.texts,
+            task=model.task,
+            numeric=tuple(names["numeric"]),
+            categorical=tuple(names["categorical"]),
+            schema=schema,
+        )
         if labelled:
-            named |= {"label": self.labels, "label_separator": self.label_separator, "time": self.time}
-        columns = TableColumns(self.texts, task=model.task, **named)
-        with RowReader.open(files, columns, self.delimiter, self.skip_bad_rows, **options) as reader:
+            columns = replace(columns, label=self.labels, label_separator=self.label_separator, time=self.time)
+        with RowReader.open(
+            files,
+            columns,
+            self.delimiter,
+            self.skip_bad_rows,
+            lines=line_reader,
+            fail_fast=True,
+            live="-" in files,
+        ) as reader:
             yield reader
 
     @property
     def columns(self) -> ColumnNames | None:
-        """The columns of the model."""
-        return None if self.model is None else self.model.metadata.columns
+        """The columns of the model; None without a model."""
+        if self.model is None:
+            return None
+        return self.model.metadata.columns
 
     @property
     def schema(self) -> RowSchema | None:
-        """The schema of the numeric and categorical columns of the model."""
-        return None if self.model is None else self.model.preprocessor.columns
+        """The schema of the numeric and categorical columns of the model; None without a model."""
+        if self.model is None:
+            return None
+        return self.model.preprocessor.columns
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The text columns: those of the option, of the model, or text."""
-        return tuple(self.text or (self.columns and self.columns.text) or ("text",))
+        if self.text:
+            return tuple(self.text)
+        if self.columns and self.columns.text:
+            return tuple(self.columns.text)
+        return ("text",)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label columns, in the same way."""
-        return tuple(self.label or (self.columns and self.columns.label) or ("label",))
+        """The label columns: those of the option, of the model, or label."""
+        if self.label:
+            return tuple(self.label)
+        if self.columns and self.columns.label:
+            return tuple(self.columns.label)
+        return ("label",)
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -131,12 +161,28 @@ class TableOptions:
                 raise InputError("series are read from one file, with one label column")
             return self.read_series(sources[0]).labelled(self.task)
         refuse(self, ("id", "layout"), "series: add --series")
-        same = ("task", "label_separator", "weight", "group", "time", "delimiter", "skip_bad_rows")
-        more: Any = {name: getattr(self, name) for name in same}
-        for name in ("numeric", "categorical"):  # no command has these options and a model
-            more[name] = getattr(self.columns or self, name)
-        more["schema"] = self.schema
-        return read_table(sources, text=self.texts, label=self.labels, one_class=self.model is not None, **more)
+        if self.columns is not None:  # no command has options for these columns and a model
+            numeric = self.columns.numeric
+            categorical = self.columns.categorical
+        else:
+            numeric = tuple(self.numeric)
+            categorical = tuple(self.categorical)
+        return read_table(
+            sources,
+            text=self.texts,
+            label=self.labels,
+            numeric=numeric,
+            categorical=categorical,
+            task=self.task,
+            label_separator=self.label_separator,
+            weight=self.weight,
+            group=self.group,
+            time=self.time,
+            delimiter=self.delimiter,
+            skip_bad_rows=self.skip_bad_rows,
+            schema=self.schema,
+            one_class=self.model is not None,
+        )
 
     def read_series(self, path: str) -> Rows:
         """The series of a file."""
@@ -144,23 +190,31 @@ class TableOptions:
 
         if len(self.label) > 1:
             raise InputError("series have one label column")
-        label = self.label[0] if self.label else None
-        names: dict[str, Any] = {"label": label, "id": self.id, "time": self.time, "columns": self.columns}
-        names |= {"numeric": self.numeric, "categorical": self.categorical, "schema": self.schema}
-        return read_series(path, layout=self.layout, task=self.task, **names)
+        return read_series(
+            path,
+            label=self.label[0] if self.label else None,
+            id=self.id,
+            time=self.time,
+            numeric=self.numeric,
+            categorical=self.categorical,
+            columns=self.columns,
+            schema=self.schema,
+            layout=self.layout,
+            task=self.task,
+        )
 
 
-def table_of(given: Any, model: Model | None = None) -> TableOptions:
-    """The options of `columns` that a command has; for the data of a model with its kind and its task."""
-    found = TableOptions(**{name: getattr(given, name) for name in COLUMNS if hasattr(given, name)})
+def table_of(args: Any, model: Model | None = None) -> TableOptions:
+    """The options of `columns` that a command has. model: reads the data, with its kind of input and its task."""
+    options = TableOptions(**{name: getattr(args, name) for name in COLUMNS if hasattr(args, name)})
     if model is None:
-        return found
-    return replace(found, model=model, task=model.task, series=found.series or model.channels > 0)
+        return options
+    return replace(options, model=model, task=model.task, series=options.series or model.channels > 0)
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:
     """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
-    test/. other: a second source, which the options are for too.
+    test/. other: a second source, for which the same options hold.
 
     Raises InputError for `data` with a source other than imdb and for columns of a source without them, DataError for
     data that is missing or damaged.
@@ -168,11 +222,13 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions,
     from gatewise.data.labelled import Splits
     from gatewise.data.read import is_split_folder, read_folder, read_folders
 
-    if list(sources) == ["imdb"] or Path(sources[0]).is_dir():
-        no_table = other is None or other == "imdb" or Path(other).is_dir()
-        names = _OF_TABLES if no_table else ("numeric", "categorical")
+    is_imdb = list(sources) == ["imdb"]
+    if is_imdb or Path(sources[0]).is_dir():
+        other_is_table = other is not None and other != "imdb" and not Path(other).is_dir()
+        # The options may be for the other source. Numeric and categorical columns must be in both.
+        names = ("numeric", "categorical") if other_is_table else _OF_TABLES
         refuse(options, names, f"tables, and {quote(sources[0])} has no columns")
-    if list(sources) == ["imdb"]:
+    if is_imdb:
         from gatewise.data.reviews import imdb
 
         return imdb(data)
@@ -184,18 +240,18 @@ def read_source(sources: Sequence[str], data: str | None, options: TableOptions,
         if is_split_folder(sources[0]):
             return read_folders(sources[0])
         return Splits(read_folder(sources[0], options.model is not None), None, "")
-    for one in sources:
-        if one != "-" and not Path(one).suffix and not Path(one).exists():
-            raise DataError(f"{quote(one)}: neither imdb nor a file")
+    for source in sources:
+        if source != "-" and not Path(source).suffix and not Path(source).exists():
+            raise DataError(f"{quote(source)}: neither imdb nor a file")
     return Splits(options.read(sources), None, "")
 
 
 def read_data(data: str, options: TableOptions) -> Labelled:
-    """Data on which a model is measured, the test half where it has one: as `read_source`, where `data` may also be
-    the IMDB archive, its folder, or `embedded`.
+    """The data on which a model is measured: the test set where the data have one, otherwise all rows. data: a source
+    of `read_source`, the IMDB archive, its folder, or `embedded`.
     """
-    reviews = Path(data) / "train" / "urls_pos.txt"
-    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
+    is_imdb_folder = (Path(data) / "train" / "urls_pos.txt").exists()
+    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or is_imdb_folder:
         splits = read_source(["imdb"], data, options)
     else:
         splits = read_source([data], None, options)
@@ -203,8 +259,9 @@ def read_data(data: str, options: TableOptions) -> Labelled:
 
 
 def warn_of_training_data(model: Model, labelled: Labelled) -> bool:
-    """Whether the model was trained on this data, which is then printed to stderr."""
-    trained = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
-    if trained:
+    """Whether the model was trained on this data. If so, a warning is printed to stderr."""
+    fingerprint = model.metadata.fingerprint
+    is_training_data = bool(fingerprint) and labelled.fingerprint() == fingerprint
+    if is_training_data:
         print("gatewise: warning: the model was trained on this data", file=sys.stderr)
-    return trained
+    return is_training_data

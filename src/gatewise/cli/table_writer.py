@@ -1,7 +1,7 @@
 """`write_table`: a table in CSV, TSV, JSON Lines (also .gz) or Parquet, which gets its name when it is complete.
 
 It is written in the same folder under a temporary name, which belongs to its process. A command claims its output first
-(`check_output`), so that of two commands at once the second is refused.
+(`check_output`), so that a second command with the same output is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gatewise.system.files import sync_folder
 
 JSON_LINES = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
-_COMPARED_AT_ONCE = {str, int, float, type(None)}  # types of values in a list
+_SIMPLE_TYPES = {str, int, float, type(None)}  # lists of these values are compared as a whole, which is quick
 _FORMULA = re.compile(rf"(?!{NUMBER.pattern}$)[=+\-@\t\r]", re.I)
 WRITABLE = (*DELIMITERS, *JSON_LINES, ".parquet")
 
@@ -38,12 +38,14 @@ WRITABLE = (*DELIMITERS, *JSON_LINES, ".parquet")
 def written_format(path: str | Path) -> tuple[str, bool]:
     """The suffix of a table that can be written, and whether it is compressed with gzip. Raises InputError."""
     name = Path(path)
-    compressed = name.suffix.lower() == ".gz"
-    suffix = name.with_suffix("").suffix.lower() if compressed else name.suffix.lower()
-    if suffix not in WRITABLE or (compressed and suffix == ".parquet"):
+    is_compressed = name.suffix.lower() == ".gz"
+    if is_compressed:
+        name = name.with_suffix("")
+    suffix = name.suffix.lower()
+    if suffix not in WRITABLE or (is_compressed and suffix == ".parquet"):
         names = " ".join(WRITABLE)
         raise InputError(f"{quote(path, 200)}: the name must end in one of {names}, text formats also in .gz")
-    return suffix, compressed
+    return suffix, is_compressed
 
 
 def check_output(out: Path, inputs: Sequence[str], overwrite: bool) -> None:
@@ -51,8 +53,10 @@ def check_output(out: Path, inputs: Sequence[str], overwrite: bool) -> None:
     written_format(out)
     if not out.parent.is_dir():
         raise DataError(f"{quote(out.parent, 200)}: not a folder")
-    if out.exists() and any(os.path.exists(path) and os.path.samefile(path, out) for path in inputs if path != STDIN):
-        raise InputError(f"{quote(out, 200)}: the output is the input")
+    if out.exists():
+        for path in inputs:
+            if path != STDIN and os.path.exists(path) and os.path.samefile(path, out):
+                raise InputError(f"{quote(out, 200)}: the output is the input")
     if out.is_dir():
         raise InputError(f"{quote(out, 200)}: is a folder")
     check_overwrite(out, overwrite)
@@ -69,9 +73,10 @@ def write_table(
 ) -> Iterator[TableWriter]:
     """A writer of the table `out`, which appears at the end of the block; an error in the block leaves nothing.
 
-    columns: the keys of the rows, in order. header: their names in the file, if they differ. schema: PyArrow types of
-    some of the columns, if they are known. escape: in CSV, an apostrophe before each cell that a spreadsheet would run:
-    what begins with = + - @ or a tab and is not a number. Raises DataError if the file cannot be written.
+    columns: the keys of the rows, in order. header: the names of the columns in the file, if they differ. schema: the
+    PyArrow types of some columns, if they are known. escape: write an apostrophe before each cell of a CSV file that a
+    spreadsheet would run as a formula: it begins with = + - @ or a tab and is not a number. Raises DataError if the
+    file cannot be written.
     """
     path = Path(out)
     try:
@@ -124,8 +129,10 @@ class TableWriter:
         if self.suffix in DELIMITERS:
             self.file.write(self._csv([[self._cell(name, row.get(name)) for name in self.columns] for row in rows]))
         elif self.suffix in JSON_LINES:
-            found = [{str(name): self._jsonable(name, row[name]) for name in row} for row in rows]
-            lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in found]
+            lines = []
+            for row in rows:
+                values = {str(name): self._jsonable(name, value) for name, value in row.items()}
+                lines.append(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
             self.file.write("".join(lines).encode("utf-8", "surrogatepass"))
         elif rows:
             self._write_batch(rows)
@@ -133,7 +140,7 @@ class TableWriter:
     def _cell(self, name: str, value: Any) -> str:
         """A value of a column in a CSV field."""
         if isinstance(value, str):
-            if "\0" in value:  # readers of CSV end there, or refuse it
+            if "\0" in value:  # readers of CSV end the file at it, or refuse it
                 self._refuse(name, "a NUL character")
             return value
         if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -142,52 +149,65 @@ class TableWriter:
             self._refuse(name, "bytes")
         if isinstance(value, bool | list | tuple | dict):
             return json.dumps(self._jsonable(name, value), ensure_ascii=False)
-        return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
+        if isinstance(value, date | datetime | time):
+            return value.isoformat()
+        return str(value)
 
     def _jsonable(self, name: str, value: Any) -> Any:
-        """A value of a column for JSON."""
+        """A value of a column for JSON, which has no NaN, no infinity, no dates and no bytes."""
         if isinstance(value, dict):
-            return {str(key): self._jsonable(name, one) for key, one in value.items()}
+            return {str(key): self._jsonable(name, entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return [self._jsonable(name, one) for one in value]
+            return [self._jsonable(name, entry) for entry in value]
         if isinstance(value, float):
             return value if math.isfinite(value) else None
-        return value if value is None or isinstance(value, str | bool | int) else self._cell(name, value)
+        if value is None or isinstance(value, str | bool | int):
+            return value
+        return self._cell(name, value)
 
-    def _refuse(self, name: str, what: str) -> NoReturn:
+    def _refuse(self, name: str, content: str) -> NoReturn:
         raise DataError(
-            f"{quote(self.out, 200)}: column {quote(name)} has {what}, which {self.suffix} cannot hold: "
+            f"{quote(self.out, 200)}: column {quote(name)} has {content}, which {self.suffix} cannot hold: "
             "write .parquet instead, or leave the column out"
         )
 
     def finish(self) -> None:
-        """Write what ends the file."""
+        """Write the end of the file."""
         if self._parquet is not None:
             self._write_group(last=True)
         if self.file.__class__ is gzip.GzipFile:
             self.file.close()  # the file below it stays open
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
-        text, lines = io.StringIO(newline=""), []
-        writer = csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\r\n")  # quotes either character
+        """Rows as lines that end in a line feed. The writer ends them in both characters, so that it quotes a cell with
+        either of them.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\r\n")
+        lines = []
         for row in rows:
-            writer.writerow([f"'{cell}" if self.escape and _FORMULA.match(cell) else cell for cell in row])
+            if self.escape:
+                row = [f"'{cell}" if _FORMULA.match(cell) else cell for cell in row]
+            writer.writerow(row)
             lines.append(text.getvalue().removesuffix("\r\n") + "\n")
             text.seek(0)
             text.truncate()
         return "".join(lines).encode("utf-8", "surrogatepass")
 
     def _write_batch(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Add the rows to the row group. The first ones choose the types of the columns that are not known."""
+        """Add the rows to the row group. The first rows choose the types of the columns that are not known."""
         arrow = self._arrow
         columns = {name: [row.get(name) for row in rows] for name in self.columns}
         if self._parquet is None:
-            known = {} if self.schema is None else {one.name: one.type for one in self.schema}
-            self.schema = arrow.schema([self._field(name, known.get(name), values) for name, values in columns.items()])
+            known_types: dict[str, Any] = {}
+            if self.schema is not None:
+                known_types = {field.name: field.type for field in self.schema}
+            fields = [self._field(name, known_types.get(name), values) for name, values in columns.items()]
+            self.schema = arrow.schema(fields)
             self._parquet = arrow.parquet.ParquetWriter(self.file, self.schema)
         arrays = [self._array(field, columns[field.name]) for field in self.schema]
         self._group.append(arrow.RecordBatch.from_arrays(arrays, schema=self.schema))
-        if sum(one.nbytes for one in self._group) >= _ROW_GROUP:
+        if sum(batch.nbytes for batch in self._group) >= _ROW_GROUP:
             self._write_group()
 
     def _write_group(self, last: bool = False) -> None:
@@ -201,14 +221,18 @@ class TableWriter:
         except arrow.ArrowException as error:
             raise DataError(f"{quote(self.out, 200)}: cannot be written: {quote(error, 200)[1:-1]}") from None
 
-    def _field(self, name: str, kind: Any, values: list[Any]) -> Any:
-        """The Arrow field of a column: of the type `kind`, if it is known, or the one that fits its first values."""
+    def _field(self, name: str, known_type: Any, values: list[Any]) -> Any:
+        """The Arrow field of a column: of the known type, or of the type that its first values have. A column without a
+        value is one of texts. Raises DataError for a type that Parquet does not have.
+        """
         arrow = self._arrow
         try:
-            if kind is None:
-                kind = arrow.array(values).type
-                kind = arrow.string() if arrow.types.is_null(kind) else kind
-            field = arrow.field(name, kind)
+            type = known_type
+            if type is None:
+                type = arrow.array(values).type
+            if known_type is None and arrow.types.is_null(type):
+                type = arrow.string()
+            field = arrow.field(name, type)
             arrow.parquet.ParquetWriter(arrow.BufferOutputStream(), arrow.schema([field])).close()
         except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DataError(
@@ -218,8 +242,8 @@ class TableWriter:
         return field
 
     def _array(self, field: Any, values: list[Any]) -> Any:
-        """The values as an Arrow array, which has to hold them unchanged: Arrow makes 4 of 4.5 in a column of whole
-        numbers, and drops keys that the first rows do not have.
+        """The values as an Arrow array. Raises DataError unless it holds them unchanged: Arrow makes 4 of 4.5 in a
+        column of whole numbers, and drops keys that the first rows do not have.
         """
         arrow = self._arrow
         try:
@@ -227,25 +251,27 @@ class TableWriter:
             written = array.to_pylist()
             if _same(written, values):
                 return array
-            changed = next(value for one, value in zip(written, values, strict=True) if not _same(one, value))
-            found = f"{printable(changed)} is not {field.type}"
+            changed = next(value for held, value in zip(written, values, strict=True) if not _same(held, value))
+            problem = f"{printable(changed)} is not {field.type}"
         except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-            found = str(error)
+            problem = str(error)
         raise DataError(
             f"{quote(self.out, 200)}: column {quote(field.name)} has values of another type than in the first rows "
-            f"({printable(found, 150)}): write .jsonl instead"
+            f"({printable(problem, 150)}): write .jsonl instead"
         )
 
 
-def _same(written: Any, given: Any) -> bool:
-    """Whether Arrow holds a value as it was given: a missing key is null, 4 is 4.0, and true is not 1."""
-    if isinstance(given, dict):
-        return isinstance(written, dict) and all(_same(written.get(key), given.get(key)) for key in written | given)
-    if isinstance(given, list | tuple):
-        if not isinstance(written, list | tuple) or len(written) != len(given):
+def _same(written: Any, value: Any) -> bool:
+    """Whether Arrow holds a value unchanged. A missing key is null, 4 is 4.0, NaN is NaN, and true is not 1."""
+    if isinstance(value, dict):
+        return isinstance(written, dict) and all(_same(written.get(key), value.get(key)) for key in written | value)
+    if isinstance(value, list | tuple):
+        if not isinstance(written, list | tuple) or len(written) != len(value):
             return False
-        one_by_one = not _COMPARED_AT_ONCE.issuperset(map(type, given))
-        return (not one_by_one and written == given) or all(map(_same, written, given))
-    if isinstance(given, bool):
-        return written is given
-    return bool(written == given or (written != written and given != given))  # NaN
+        if _SIMPLE_TYPES.issuperset(map(type, value)) and written == value:
+            return True
+        return all(map(_same, written, value))
+    if isinstance(value, bool):
+        return written is value
+    both_nan = written != written and value != value
+    return bool(written == value or both_nan)

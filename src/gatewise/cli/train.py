@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -30,7 +30,10 @@ _RECIPE = (
     "or best. Default: fast for texts (many classes of few rows: many-classes), series for time series, tagging for "
     "--task tagging, finetune with --pretrained (few rows: frozen, with --unlabelled or changed fields few-shot)."
 )
-_PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
+_PRETRAINED = (
+    "Model to fine-tune: the folder of a pretrained model or of any classifier, or 'bundled', the bundled sentiment "
+    "model."
+)
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
 _RULES = (
     "Rules that label some of the unlabelled texts: a table with the columns pattern, a regular expression, and label."
@@ -40,7 +43,9 @@ _SET = (
     "repeated."
 )
 _CONFIG = "TOML file with options of this command by name, and with fields of the recipe."
-_EXAMPLES = "Store N validation rows in the model folder, as examples for the page; whoever has it can read them."
+_EXAMPLES = (
+    "Store N validation rows in the model folder, as examples for the page. Everyone with the folder can read them."
+)
 _CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
 _THRESHOLD = (
     "Probability from which the second class, or a label, is predicted; f1: the one with the best F1 on the validation "
@@ -48,10 +53,12 @@ _THRESHOLD = (
     "threshold that follows from the weights."
 )
 _VALIDATION = (
-    "Labelled data for the validation set, in the form of the training data. The training data are then used whole."
+    "Labelled data for the validation set, in the form of the training data. No validation set is split off then."
 )
-_DATA, _MODEL, _RUN = "Data", "Model and training", "Run"
-_OWN = '"A text of your own."'
+_DATA = "Data"
+_MODEL = "Model and training"
+_RUN = "Run"
+_EXAMPLE_TEXT = '"A text of your own."'
 
 
 def options_of_config(ctx: click.Context, parameter: click.Parameter, path: str | None) -> dict[str, Any]:
@@ -60,13 +67,20 @@ def options_of_config(ctx: click.Context, parameter: click.Parameter, path: str 
         return {}
     from gatewise.training.recipes import read_config
 
-    named = {name.lstrip("-"): one for one in ctx.command.params for name in (one.name or "", *one.opts)}
-    del named["config"], named["epochs"]  # --epochs is a field, and --set replaces it too
-    options, changes = read_config(path, named)
-    ctx.default_map = {
-        named[name].name: [value] if named[name].multiple and not isinstance(value, list) else value
-        for name, value in options.items()
-    }
+    parameters: dict[str, click.Parameter] = {}
+    for declared in ctx.command.params:
+        for name in (declared.name or "", *declared.opts):
+            parameters[name.lstrip("-")] = declared
+    del parameters["config"]
+    del parameters["epochs"]  # in the file, epochs is a field of the recipe, which --set can replace
+    options, changes = read_config(path, parameters)
+    defaults: dict[str, Any] = {}
+    for name, value in options.items():
+        declared = parameters[name]
+        if isinstance(declared, click.Option) and declared.multiple and not isinstance(value, list):
+            value = [value]
+        defaults[declared.name or ""] = value
+    ctx.default_map = defaults
     return changes
 
 
@@ -107,7 +121,7 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
 @option("--seed", default=0, group=_RUN, help="Random seed of the split, initial weights, order and dropout.")
 @option("--keep-examples", metavar="N", type=click.IntRange(0, 20), default=0, group=_RUN, help=_EXAMPLES)
 @options.resume_option
-def train(given: Any) -> None:
+def train(args: Any) -> None:
     """Train a classifier, a regressor or a tagger on texts or series; save the epoch with the lowest validation loss.
 
     \b
@@ -130,76 +144,107 @@ def train(given: Any) -> None:
     from gatewise.training.processes import current
     from gatewise.training.progress import ProgressPrinter, callback_of
 
-    table = table_of(given)
-    source: str = given.sources[0]
-    if current().size > 1 and "-" in given.sources:
+    table = table_of(args)
+    source: str = args.sources[0]
+    if current().size > 1 and "-" in args.sources:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
-    changes = changed_fields(given, table)
+    changes = changed_fields(args, table)
     plan = TrainingPlan(
-        recipe=given.recipe,
+        recipe=args.recipe,
         changes=changes,
-        pretrained=opened_pretrained(given.pretrained),
-        class_weight=parsed_class_weight(given.class_weight),
-        threshold=parsed_threshold(given.threshold),
-        seed=given.seed,
-        out=given.out,
-        resume=given.resume,
-        overwrite=given.overwrite,
-        examples=given.keep_examples,
+        pretrained=opened_pretrained(args.pretrained),
+        class_weight=parsed_class_weight(args.class_weight),
+        threshold=parsed_threshold(args.threshold),
+        seed=args.seed,
+        out=args.out,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        examples=args.keep_examples,
     )
+    kind: Literal["series"] | None = None  # what the file holds may be known only when it is read
+    if table.series or is_series(source):
+        kind = "series"
     plan.check(
-        "series" if table.series or is_series(source) else None,  # a file may hold series for all that its name says
+        kind,
         table.task,
-        unlabelled=bool(given.unlabelled),
-        rules=given.rules is not None,
-        validation=given.validation is not None,
+        unlabelled=bool(args.unlabelled),
+        rules=args.rules is not None,
+        validation=args.validation is not None,
     )
-    rules = None if given.rules is None else read_rules(given.rules)
-    if current().rank and table.skip_bad_rows:  # the first process lists them
+    rules = None
+    if args.rules is not None:
+        rules = read_rules(args.rules)
+    if current().rank and table.skip_bad_rows:  # the first process writes the list
         table = replace(table, skip_bad_rows=os.devnull)
-    splits = read_source(given.sources, given.data, table, given.validation)
-    if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
+    splits = read_source(args.sources, args.data, table, args.validation)
+    if splits.test is not None and source != "imdb":  # the overlap of IMDB is known: docs/accuracy.md
         warn_about_overlap(splits.train, splits.test, "test")
-    held_out = _validation_set(given.validation, table, source)
+    validation = _validation_set(args.validation, table, source)
     unlabelled = None
-    if given.unlabelled:
-        archive = given.data if "imdb" in given.unlabelled else None
-        known = splits if source == "imdb" else None
-        unlabelled = read_texts(given.unlabelled, data=archive, text=table.texts, known=known)
+    if args.unlabelled:
+        archive = None
+        if "imdb" in args.unlabelled:
+            archive = args.data
+        already_read = None
+        if source == "imdb":
+            already_read = splits
+        unlabelled = read_texts(args.unlabelled, data=archive, text=table.texts, known=already_read)
     training = plan.bind(
         splits.train,
         unlabelled=unlabelled,
         rules=rules,
-        validation=held_out,
+        validation=validation,
         has_groups=bool(table.group),
         default_out=lambda recipe: Path("models", f"{_stem(source)}-{recipe.name}"),
     )
-    target = training.out
-    names = ("pretrained", "unlabelled", "rules", "out", "seed", "class_weight", "threshold", "validation")
     typed = options.command_line(
-        *("train", *given.sources, "--recipe", training.recipe.name),
-        data=given.data,
+        "train",
+        *args.sources,
+        recipe=training.recipe.name,
+        data=args.data,
         **vars(table),
-        **{name: getattr(given, name) or None for name in (*names, "keep_examples")},
+        pretrained=args.pretrained,
+        unlabelled=args.unlabelled,
+        rules=args.rules,
+        out=args.out,
+        seed=args.seed or None,
+        class_weight=args.class_weight,
+        threshold=args.threshold,
+        validation=args.validation,
+        keep_examples=args.keep_examples or None,
         set=settings_of(changes),
     )
-    with closing(callback_of(ProgressPrinter(console(stderr=given.as_json)), verbose=0)) as callback:
+    with closing(callback_of(ProgressPrinter(console(stderr=args.as_json)), verbose=0)) as callback:
         model = training.run(callback, typed)
     if current().rank:
         return
-    if given.as_json:
-        print_json({"model": str(target), "recipe": training.recipe.name, "seed": given.seed, **saved_json(model)})
+    out = training.out
+    if args.as_json:
+        print_json({"model": str(out), "recipe": training.recipe.name, "seed": args.seed, **saved_json(model)})
         return
-    shown, data = shlex.quote(printable(target, 500)), f" --data {shlex.quote(given.data)}" if given.data else ""
-    print("\n".join([*saved_lines(model, shown), "", "next:"]))
-    if not model.preprocessor.format.in_a_cell:
-        print(f"  gatewise predict -m {shown} -i {shlex.quote(printable(source, 500))}")
-        return
-    of_imdb = source == "imdb"
-    print(f"  gatewise evaluate -m {shown} {'imdb' + data if of_imdb else 'TEST'}")
-    print(f"  gatewise predict -m {shown} {_OWN if of_imdb else '-i new.csv -o predicted.csv'}")
-    print(f"  gatewise explain -m {shown} {'--tutorial-review' + data if of_imdb else _OWN}")
+    folder = shlex.quote(printable(out, 500))
+    print("\n".join([*saved_lines(model, folder), "", "next:"]))
+    for line in _next_commands(model, folder, source, args.data):
+        print(f"  {line}")
+
+
+def _next_commands(model: Model, folder: str, source: str, data: str | None) -> list[str]:
+    """The commands that a user may want next. folder: of the model, quoted for a shell. data: the value of --data."""
+    if not model.preprocessor.format.in_a_cell:  # an input of series does not fit into the command line
+        return [f"gatewise predict -m {folder} -i {shlex.quote(printable(source, 500))}"]
+    if source == "imdb":
+        with_data = f" --data {shlex.quote(data)}" if data else ""
+        return [
+            f"gatewise evaluate -m {folder} imdb{with_data}",
+            f"gatewise predict -m {folder} {_EXAMPLE_TEXT}",
+            f"gatewise explain -m {folder} --tutorial-review{with_data}",
+        ]
+    return [
+        f"gatewise evaluate -m {folder} TEST",
+        f"gatewise predict -m {folder} -i new.csv -o predicted.csv",
+        f"gatewise explain -m {folder} {_EXAMPLE_TEXT}",
+    ]
 
 
 def opened_pretrained(name: str | None) -> Pretrained | None:
@@ -212,86 +257,102 @@ def opened_pretrained(name: str | None) -> Pretrained | None:
 
 
 def _validation_set(file: str | None, table: TableOptions, source: str) -> Labelled | None:
-    """The rows of --validation, as the training data `source` are read; bad rows have a list of their own."""
+    """The rows of --validation, read with the options of the training data `source`. Its bad rows have a list of their
+    own, next to that of the training data.
+    """
     if file is None:
         return None
-    bad = table.skip_bad_rows
-    if bad not in (None, os.devnull):
-        bad = str(Path(bad).with_stem(f"{Path(bad).stem}-validation"))
-    return read_source([file], None, replace(table, skip_bad_rows=bad), source).train
+    bad_rows = table.skip_bad_rows
+    if bad_rows is not None and bad_rows != os.devnull:
+        path = Path(bad_rows)
+        bad_rows = str(path.with_stem(f"{path.stem}-validation"))
+    return read_source([file], None, replace(table, skip_bad_rows=bad_rows), source).train
 
 
 def saved_json(model: Model) -> dict[str, Any]:
-    """The model that was saved: scores on the validation set, weights of the members, calibration, thresholds."""
-    about = model.metadata
+    """The saved model as JSON: scores on the validation set, weights of the members, calibration, thresholds."""
+    metadata = model.metadata
+    validation = None
+    if metadata.evaluations:
+        validation = asdict(metadata.evaluations[-1])
+    calibration = None
+    if metadata.calibration is not None:
+        calibration = asdict(metadata.calibration)
     return {
-        "best_epoch": about.best_epoch,
-        "validation": asdict(about.evaluations[-1]) if about.evaluations else None,
+        "best_epoch": metadata.best_epoch,
+        "validation": validation,
         "members": model.ensemble.weights_json(),
-        "calibration": None if about.calibration is None else asdict(about.calibration),
+        "calibration": calibration,
         "thresholds": list(model.target.thresholds),
         "history": model.history,
     }
 
 
-def saved_lines(model: Model, where: str) -> list[str]:
-    """The same in words."""
-    about = model.metadata
+def saved_lines(model: Model, folder: str) -> list[str]:
+    """The saved model in lines of text."""
+    metadata = model.metadata
     lines = [f"weights: {model.ensemble}"]
-    if about.calibration is not None and about.calibrated:
-        lines.append(f"calibrated: {calibration_line(about.calibration)}")
-    elif about.uncalibrated_reason:
-        lines.append(f"not calibrated: {about.uncalibrated_reason}")
+    if metadata.calibration is not None and metadata.calibrated:
+        lines.append(f"calibrated: {calibration_line(metadata.calibration)}")
+    elif metadata.uncalibrated_reason:
+        lines.append(f"not calibrated: {metadata.uncalibrated_reason}")
     if model.target.thresholds:
         lines.append(f"thresholds: {', '.join(f'{value:.4g}' for value in model.target.thresholds)}")
-    figures = f": {about.evaluations[-1].figures} on the validation set" if about.evaluations else ""
-    return [*lines, f"saved to {where}{figures}"]
+    saved = f"saved to {folder}"
+    if metadata.evaluations:
+        saved += f": {metadata.evaluations[-1].figures} on the validation set"
+    lines.append(saved)
+    return lines
 
 
-def parsed_class_weight(given: Sequence[str]) -> str | dict[str, float] | None:
-    """The value of --class-weight: "balanced", or a weight per class. Raises InputError for anything else."""
-    if not given or list(given) == ["balanced"]:
-        return "balanced" if given else None
+def parsed_class_weight(values: Sequence[str]) -> str | dict[str, float] | None:
+    """The value of --class-weight: "balanced", a weight per class, or None. Raises InputError for anything else."""
+    if not values:
+        return None
+    if list(values) == ["balanced"]:
+        return "balanced"
     weights: dict[str, float] = {}
-    for one in given:
-        name, equals, value = one.rpartition("=")
+    for value in values:
+        name, _, number = value.rpartition("=")
+        if not name or name in weights:
+            raise InputError(f"--class-weight {quote(value)}: write balanced, or CLASS=WEIGHT once per class")
         try:
-            if not equals or not name or name in weights:
-                raise ValueError
-            weights[name] = float(value)
+            weights[name] = float(number)
         except ValueError:
-            raise InputError(f"--class-weight {quote(one)}: write balanced, or CLASS=WEIGHT once per class") from None
+            message = "write balanced, or CLASS=WEIGHT once per class"
+            raise InputError(f"--class-weight {quote(value)}: {message}") from None
         if not 0 < weights[name] < math.inf:
-            raise InputError(f"--class-weight {quote(one)}: the weight must be finite and above 0")
+            raise InputError(f"--class-weight {quote(value)}: the weight must be finite and above 0")
     return weights
 
 
-def parsed_threshold(given: str | None) -> float | str | None:
+def parsed_threshold(value: str | None) -> float | str | None:
     """The value of --threshold. Raises InputError for anything but f1 and a number from 0 to 1."""
-    if given is None or given == "f1":
-        return given
+    if value is None or value == "f1":
+        return value
     try:
-        threshold = float(given)
+        threshold = float(value)
     except ValueError:
         threshold = math.nan
-    if not 0 <= threshold <= 1:
-        raise InputError(f"--threshold must be f1 or a probability from 0 to 1, not {quote(given)}")
+    if not 0 <= threshold <= 1:  # also where it is NaN
+        raise InputError(f"--threshold must be f1 or a probability from 0 to 1, not {quote(value)}")
     return threshold
 
 
-def changed_fields(given: Any, table: TableOptions) -> dict[str, Any]:
-    """The changed fields of the recipe, by `group.field`: --set replaces a value of the configuration file. Times of
-    rows, where neither says how, cut the validation set.
+def changed_fields(args: Any, table: TableOptions) -> dict[str, Any]:
+    """The changed fields of the recipe, by `group.field`. --set replaces a value of the configuration file. With --time
+    and no other choice, the last rows are the validation set.
 
     Raises InputError for a field that is set twice on the command line, and for one that a recipe does not have.
     """
     from gatewise.training.fields import field_named
     from gatewise.training.recipes import Recipe
 
-    epochs, changes = getattr(given, "epochs", None), dict[str, Any]()
-    settings = [("--set", setting) for setting in given.set_fields]
+    settings = [("--set", setting) for setting in args.set_fields]
+    epochs = getattr(args, "epochs", None)  # an option of train, not of tune
     if epochs is not None:
         settings.append(("--epochs", f"epochs={epochs}"))
+    changes: dict[str, Any] = {}
     for typed_as, setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -304,16 +365,25 @@ def changed_fields(given: Any, table: TableOptions) -> dict[str, Any]:
         if field.name in changes:
             raise InputError(f"--set {field.name}: the field is set twice on the command line")
         changes[field.name] = parsed
-    by_time = {"validation.split": "time"} if table.time is not None and not table.series else {}
-    return {**by_time, **given.config, **changes}
+    defaults = {}
+    if table.time is not None and not table.series:  # with --series, the times order the steps of a series
+        defaults["validation.split"] = "time"
+    return {**defaults, **args.config, **changes}
 
 
 def settings_of(changes: Mapping[str, Any]) -> list[str]:
-    """Fields as values of --set, which read as the same values."""
-    return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()]
+    """Changed fields as values of --set."""
+    settings = []
+    for name, value in changes.items():
+        if isinstance(value, bool):
+            value = str(value).lower()
+        settings.append(f"{name}={value}")
+    return settings
 
 
 def _stem(source: str) -> str:
     """A folder name from the file name, with other characters replaced by -."""
-    stem = "stdin" if source == "-" else Path(source).name.split(".")[0]
+    if source == "-":
+        return "stdin"
+    stem = Path(source).name.split(".")[0]
     return "".join(ch if ch.isalnum() or ch in "-_" else "-" for ch in stem) or "data"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -41,7 +41,7 @@ _SHOWN = 5  # trials of the table at the end
 @options.overwrite_option
 @options.json_option
 @columns()
-def tune(given: Any) -> None:
+def tune(args: Any) -> None:
     """Train with different settings of a recipe, and report those with the lowest validation loss. Needs Optuna.
 
     All trials are compared on one validation set, so the best loss is lower than on new data: evaluate the model on
@@ -55,75 +55,88 @@ def tune(given: Any) -> None:
     from gatewise.training.plan import TrainingPlan
     from gatewise.tuning.tune import continues, run_search
 
-    table = table_of(given)
+    table = table_of(args)
     # An error in an option stops the command before it reads the data.
-    changes = changed_fields(given, table)
-    space = parsed_search(given.search)
+    changes = changed_fields(args, table)
+    space = parsed_search(args.search)
     plan = TrainingPlan(
-        recipe=given.recipe,
+        recipe=args.recipe,
         changes=changes,
-        pretrained=opened_pretrained(given.pretrained),
-        seed=given.seed,
-        out=given.out,
-        resume=continues(given.out, given.storage, given.overwrite),
-        overwrite=given.overwrite,
+        pretrained=opened_pretrained(args.pretrained),
+        seed=args.seed,
+        out=args.out,
+        resume=continues(args.out, args.storage, args.overwrite),
+        overwrite=args.overwrite,
     )
-    # A file may hold series for all that its name says.
-    plan.check("series" if table.series or is_series(given.sources[0]) else None, table.task)
-    training = plan.bind(read_source(given.sources, given.data, table).train, has_groups=bool(table.group))
-    shown = {"data": given.data, **vars(table), "pretrained": given.pretrained, "seed": given.seed or None}
-    searched = {"trials": given.trials, "search": given.search, "recipe": given.recipe}
+    kind: Literal["series"] | None = None  # what the file holds may be known only when it is read
+    if table.series or is_series(args.sources[0]):
+        kind = "series"
+    plan.check(kind, table.task)
+    splits = read_source(args.sources, args.data, table)
+    training = plan.bind(splits.train, has_groups=bool(table.group))
+    typed = {"data": args.data, **vars(table), "pretrained": args.pretrained, "seed": args.seed or None}
     result = run_search(
         training,
         space or None,
-        trials=given.trials,
-        minutes=given.minutes,
-        storage=given.storage,
-        on_trial=None if given.as_json else _print_trial,
-        command=options.command_line("tune", *given.sources, **searched, set=settings_of(changes), **shown),
+        trials=args.trials,
+        minutes=args.minutes,
+        storage=args.storage,
+        on_trial=None if args.as_json else _print_trial,
+        command=options.command_line(
+            "tune",
+            *args.sources,
+            trials=args.trials,
+            search=args.search,
+            recipe=args.recipe,
+            set=settings_of(changes),
+            **typed,
+        ),
     )
-    if given.as_json:
-        rows = [vars(trial) for trial in result.trials]
-        print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": rows})
+    if args.as_json:
+        trials = [vars(trial) for trial in result.trials]
+        print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": trials})
         return
     complete = [trial for trial in result.trials if trial.loss is not None]
     complete.sort(key=lambda trial: trial.loss or 0.0)
     print(f"\n{counted(len(result.trials), 'trial')}, {len(complete)} complete; the best:")
     for trial in complete[:_SHOWN]:
         print(f"  {_line(trial)}")
-    following = f"gatewise evaluate -m {given.out} TEST"
     if result.model is None:
         best = settings_of({**changes, **result.settings})
-        following = options.command_line(
-            "train", *given.sources, recipe=result.recipe.name, **shown, set=best, out="DIR"
+        next_command = options.command_line(
+            "train", *args.sources, recipe=result.recipe.name, **typed, set=best, out="DIR"
         )
     else:
         figures = result.model.metadata.evaluations[-1].figures
-        print(f"saved to {quote(given.out, 200)}: {figures} on the validation set")
-    print(f"\nnext:\n  {following}")
+        print(f"saved to {quote(args.out, 200)}: {figures} on the validation set")
+        next_command = f"gatewise evaluate -m {args.out} TEST"
+    print(f"\nnext:\n  {next_command}")
 
 
-def parsed_search(given: Sequence[str]) -> dict[str, Any]:
-    """The values of --search by field. Raises InputError for anything but a range and a list."""
+def parsed_search(searches: Sequence[str]) -> dict[str, Any]:
+    """The values of --search by field: a tuple for a range, a list for values. Raises InputError for anything else."""
     from gatewise.training.fields import field_named
     from gatewise.training.recipes import Recipe
 
     space: dict[str, Any] = {}
-    for search in given:
-        key, equals, values = search.partition("=")
+    for search in searches:
+        key, equals, text = search.partition("=")
         key = key.strip().replace("-", "_")
-        low, dots, high = values.partition("..")
-        parts = [low, high] if dots else values.split(",")
-        if not equals or len(parts) < 2:
+        low, is_range, high = text.partition("..")
+        values = [low, high] if is_range else text.split(",")
+        if not equals or len(values) < 2:
             raise InputError(f"--search {quote(search)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
         try:
             field = field_named(Recipe, key)
-            parsed = [field.parsed(part.strip()) for part in parts]
+            parsed = [field.parsed(value.strip()) for value in values]
         except InputError as error:
             raise InputError(f"--search: {error}") from None
         if field.name in space:
-            raise InputError(f"--search {field.name}: the field is given twice")
-        space[field.name] = tuple(parsed) if dots else parsed
+            raise InputError(f"--search {field.name}: the field is searched twice")
+        if is_range:
+            space[field.name] = tuple(parsed)
+        else:
+            space[field.name] = parsed
     return space
 
 
@@ -133,5 +146,7 @@ def _print_trial(trial: Trial) -> None:
 
 
 def _line(trial: Trial) -> str:
-    loss = trial.state if trial.loss is None else f"loss {trial.loss:.4f}"
-    return f"trial {trial.number:3}  {loss:13}  {trial.seconds:6.1f} s  {' '.join(settings_of(trial.settings))}"
+    outcome: str = trial.state
+    if trial.loss is not None:
+        outcome = f"loss {trial.loss:.4f}"
+    return f"trial {trial.number:3}  {outcome:13}  {trial.seconds:6.1f} s  {' '.join(settings_of(trial.settings))}"
