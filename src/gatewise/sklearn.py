@@ -291,8 +291,6 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     class_weight: ClassWeight | None = None
     threshold: Threshold | None = None
 
-    classes_: NDArray[Any] = field(init=False)
-
     def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
         y = _iterable(y)
         # In what form `predict` answers: "labels" for tuples of labels, a dtype for a matrix of 0 and 1.
@@ -309,7 +307,7 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         else:
             labels, classes = self._one_label(y)
         if reset:
-            self.classes_ = classes
+            self.classes_: NDArray[Any] = classes
             self._form = form
         return labels
 
@@ -397,6 +395,10 @@ class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
     X: n texts in a list, an array, a Series or a data frame of one column; of several columns, text, numeric and
     categorical name those that the model reads. y: n labels, or for several labels per row (n, K) of 0 and 1 or n lists
     of labels.
+
+    recipe, pretrained, unlabelled, rules, class_weight, threshold, callbacks, verbose: as in `gatewise.train`.
+    warm_start: whether `fit` goes on from the model of the last one. random_state: the seed; None draws one. The other
+    parameters are fields of the recipe (`gatewise.training.Recipe`); None: its value.
     """
 
     unlabelled: Unlabelled | Sequence[str] | None = None
@@ -409,11 +411,13 @@ class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LSTMTextRegressor(_TextEstimator, _Regressor):
-    """A regressor of texts. X: as `LSTMTextClassifier`. y: numbers (n,) or (n, M).
+    """A regressor of texts.
 
     >>> texts, stars = ["good good film", "a bad film", "so good", "bad, bad"] * 15, [5, 2, 4, 1] * 15
     >>> LSTMTextRegressor(epochs=1, units=8, random_state=1).fit(texts, stars).predict(texts[:3]).shape
     (3,)
+
+    X and the parameters: as `LSTMTextClassifier`. y: numbers (n,) or (n, M).
     """
 
 
@@ -458,6 +462,10 @@ class LSTMSeriesClassifier(_SeriesEstimator, _Classifier):
     >>> series = np.sin(np.arange(20) + np.arange(60)[:, None]) + np.arange(60)[:, None] % 2  # (60, 20)
     >>> LSTMSeriesClassifier(recipe="lstm", epochs=1, random_state=1).fit(series, np.arange(60) % 2).classes_
     array([0, 1])
+
+    X: a matrix (n, steps), or n series in any form that `gatewise.train` takes; numeric and categorical name further
+    columns of a data frame that the model reads. y and the parameters: as `LSTMTextClassifier`. layout: of arrays
+    (n, ., .), "time-first" or "channels-first".
     """
 
 
@@ -468,6 +476,8 @@ class LSTMSeriesRegressor(_SeriesEstimator, _Regressor):
     >>> series = np.sin(np.arange(20) + np.arange(60)[:, None])  # (60, 20)
     >>> LSTMSeriesRegressor(recipe="lstm", epochs=1, random_state=1).fit(series, series[:, -1]).predict(series).shape
     (60,)
+
+    X and the parameters: as `LSTMSeriesClassifier`. y: numbers (n,) or (n, M).
     """
 
 

@@ -15,6 +15,7 @@ from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale
 from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Transform, WindowMember, Windows, roll_out
 from gatewise.target import RegressionTarget
 from gatewise.training.forecast_members import (
@@ -57,6 +58,23 @@ class Fitted(NamedTuple):
     notes: list[str]
 
 
+class Tried(NamedTuple):
+    """The members that were fitted to the values before the held-out windows.
+
+    seasons: those of which these values have more than one. steps: the values that a member predicts at once.
+    candidates: all members but the LSTM. transform: of the windows of the LSTM. lstm: the LSTM. weights (1 + M,): of
+    the LSTM and of the candidates. held_out: the windows, with the errors there.
+    """
+
+    seasons: tuple[int, ...]
+    steps: int
+    candidates: list[Candidate]
+    transform: Transform
+    lstm: WindowLSTM
+    weights: Array
+    held_out: HeldOut
+
+
 def fit(data: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed: int) -> Fitted:
     """Fit the members before the held-out windows, their weights on these windows, then the members on all values.
 
@@ -65,24 +83,34 @@ def fit(data: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed:
     """
     _check_lengths(data, season)
     seasons, plan = _seasons_and_plan(data, horizon, season)
-    # What the members read before the held-out windows: effects and shifts come from the values before these windows.
+    tried = _try_members(data, horizon, seasons, plan, recipe, seed)
+    return _fit_to_all_values(data, tried, recipe, seed)
+
+
+def _try_members(
+    data: SeriesSet, horizon: int, seasons: tuple[int, ...], plan: Plan, recipe: Recipe, seed: int
+) -> Tried:
+    """Fit the members to the values before the held-out windows, and their weights to the errors in these windows."""
+    # Effects and level shifts come from the values before the windows too.
     targets_before = [plan.before(values)[:, 0] for values in data.values]
-    effects_before = fit_effects(targets_before, data.future, _main(seasons))
-    series, subtracted, _ = clean_series(data, effects_before, _main(seasons))
+    effects = fit_effects(targets_before, data.future, _main(seasons))
+    series, subtracted, _ = clean_series(data, effects, _main(seasons))
     before = [plan.before(values) for values in series]
     shortest = min(map(len, before))
     seasons = tuple(m for m in seasons if m < shortest)
     main = _main(seasons)
-    steps = max(1, min(horizon, seasons[0] if seasons else _DIRECT_STEPS, shortest // 3))
+    # A member predicts a season at once, and at most a third of the values, so that there are windows to learn from.
+    most = seasons[0] if seasons else _DIRECT_STEPS
+    steps = max(1, min(horizon, most, shortest // 3))
     # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
     positive = all(bool((values[:, 0] > 0).all()) for values in series)
     tried = candidates(seasons, before, steps, positive)
     members = [candidate.fit(before, candidate.transform, steps) for candidate in tried]
-    # Their errors on the held-out windows.
     history = max([main, *(member.transform.history for member in members)])
     windows = [Windows.of(plan.windows(values, history)[0], number) for number, values in enumerate(series)]
     known = Windows.concatenated(windows)
     actual = np.stack([plan.windows(values, 1)[1] for values in data.values])  # (S, W, steps), with outliers
+    # The members forecast series without effects and shifts, and are compared with these.
     without_effects = actual - np.stack([plan.windows(taken[:, None], 1)[1] for taken in subtracted])
     scale = np.array([naive_scale(plan.before(values)[:, 0], main) for values in series])
     residuals = residuals_of(members, known, without_effects, scale)
@@ -94,18 +122,31 @@ def fit(data: SeriesSet, horizon: int, season: int | None, recipe: Recipe, seed:
     weights, combined = combine(residuals, naive, plan.lengths)
     unit = scale[:, None, None]
     held_out = HeldOut(actual, actual + unit * combined, actual + unit * residuals[naive], scale, plan.stride)
-    # The members on all values.
+    return Tried(seasons, steps, tried, transform, lstm, weights, held_out)
+
+
+def _fit_to_all_values(data: SeriesSet, tried: Tried, recipe: Recipe, seed: int) -> Fitted:
+    """Fit the LSTM, and the candidates with a weight, to all values."""
+    main = _main(tried.seasons)
+    steps = tried.steps
     effects = fit_effects([values[:, 0] for values in data.values], data.future, main)
     series, _, notes = clean_series(data, effects, main)
     # Without a weight the LSTM is kept for its gates, as it was before the held-out windows.
-    final: list[WindowMember] = [lstm]
-    if weights[0]:
-        final = [fit_window_lstm(series, transform, steps, recipe, seed)]
-    kept = [n for n in np.argsort(-weights, kind="stable").tolist() if n and weights[n] > 0]
-    final += [tried[n - 1].fit(series, tried[n - 1].transform, steps) for n in kept]
+    lstm = tried.lstm
+    if tried.weights[0]:
+        lstm = fit_window_lstm(series, tried.transform, steps, recipe, seed)
+    members: list[WindowMember] = [lstm]
+    weights = [float(tried.weights[0])]
+    of_candidates = tried.weights[1:]
+    # The candidates by their weight, the largest first.
+    for number in np.argsort(-of_candidates, kind="stable").tolist():
+        if of_candidates[number] > 0:
+            candidate = tried.candidates[number]
+            members.append(candidate.fit(series, candidate.transform, steps))
+            weights.append(float(of_candidates[number]))
     target = RegressionTarget(tuple(f"step {k + 1}" for k in range(steps)))
-    ensemble = Ensemble(tuple(final), tuple(weights[[0, *kept]]), np.zeros(steps), target)
-    return Fitted(seasons, ensemble, held_out, effects, series, [*data.notes, *notes])
+    ensemble = Ensemble(tuple(members), tuple(weights), np.zeros(steps), target)
+    return Fitted(tried.seasons, ensemble, tried.held_out, effects, series, [*data.notes, *notes])
 
 
 def _main(seasons: tuple[int, ...]) -> int:
@@ -314,7 +355,10 @@ def combine(residuals: Array, naive: int, lengths: float) -> tuple[Array, Array]
     combined = np.empty(residuals.shape[1:])
     first_half = np.arange(origins) < origins // 2
     for half in (first_half, ~first_half):
-        other = ~half if (~half).any() else half
+        # A single window is in no half: its own weights are all there are.
+        other = ~half
+        if not other.any():
+            other = half
         weights = member_weights(residuals[:, :, other], naive, lengths)
         combined[:, half] = np.tensordot(weights, residuals[:, :, half], axes=1)
     weights = member_weights(residuals, naive, lengths)
