@@ -25,6 +25,7 @@ import gatewise as gw
 from benchmarks.machine import machine, now, revision
 from gatewise.data import Labelled, Unlabelled, imdb, imdb_texts, split
 from gatewise.kernels.threads import threads
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
@@ -136,7 +137,7 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
     figures: dict[str, Any] = {name: getattr(result, name) for name in ("accuracy", "loss", "calibration_error")}
     lstm, ngrams = model.ensemble.lstm, model.ensemble.get("ngrams")
     if ngrams is not None:
-        held_out, tested = (model.preprocessor.encode_batch(data.inputs) for data in (validation, test))
+        held_out, tested = (steps_of(model.preprocessor.encode_batch(data.inputs)) for data in (validation, test))
         targets = validation.labels[:, None].astype(np.float64)
         for name, member in (("network_accuracy", lstm), ("ngrams_accuracy", ngrams)):
             x = member.logits(held_out)[:, :, None]

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gatewise.errors import InputError
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.sklearn import (
     LSTMSeriesClassifier,
     LSTMSeriesRegressor,
@@ -366,7 +367,7 @@ def test_an_encoder_makes_features_of_texts(tmp_path: Any) -> None:
     features = classifier.transform(texts)
     lstm = classifier.ensemble.lstm
     weight, bias = lstm.parameters["dense.weight"], lstm.parameters["dense.bias"]
-    logits = lstm.logits(classifier.preprocessor.encode_batch(texts))
+    logits = lstm.logits(steps_of(classifier.preprocessor.encode_batch(texts)))
     np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-5)
     frame = pd.DataFrame({"text": texts, "n": np.arange(5.0)})
     for model in (classifier, language_model()):

@@ -19,6 +19,7 @@ from gatewise.kernels import native
 from gatewise.kernels.call import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import one_blas_thread
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.network.architecture import Architecture
@@ -155,7 +156,8 @@ def layer(settings: Settings, arrays: Arrays) -> Task:
 
 def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
-    ensemble, reviews = _ensemble(settings, arrays), base.reviews_of(arrays)
+    ensemble = _ensemble(settings, arrays)
+    reviews = list(map(EncodedSequence, base.reviews_of(arrays)))
 
     return base.inference_task(lambda: [ensemble.logits(reviews)], settings, info_of(", Ensemble.logits"))
 

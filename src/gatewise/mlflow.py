@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gatewise._version import __version__
+from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.model.model import Model, load
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.row import with_columns
 from gatewise.scorer import Scorer
 from gatewise.training.callback import Callback, EpochLog, RunInfo
 from gatewise.training.fields import values_of
@@ -100,7 +100,7 @@ def _signature(model: Model) -> Any:
     given = _inputs(model)
     inputs = [types.ColSpec(of(*one), name) for name, one in given.items()]
     row = {name: example for name, (_, example) in given.items()}
-    logits = model.logits([with_columns(next(iter(row.values())), row)], outside=model.outside())
+    logits = model.logits([Row(next(iter(row.values())), row)], outside=model.outside())
     found = model.target.columns(logits, every=False, names=False)
     outputs = [types.ColSpec(of(_TYPES[one.kind], [""] if one.lists else ""), name) for name, one in found.items()]
     params = [types.ParamSpec("probabilities", "string", "top"), types.ParamSpec("explain", "boolean", False)]

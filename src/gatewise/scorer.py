@@ -23,11 +23,11 @@ import numpy as np
 
 from gatewise.data.frames import described, find_column, texts_of
 from gatewise.data.inputs import one_series
+from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, ModelFileError, quote, warn
 from gatewise.model import bundled
 from gatewise.model.model import Model, load
 from gatewise.ragged import concatenated
-from gatewise.row import with_columns
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST
 from gatewise.target import EXPLANATION, Column, Logits
@@ -155,7 +155,7 @@ class Scorer:
         carried = []
         for row, one in enumerate(inputs):
             values = {name: column[row] for name, column in columns.items()}
-            carried.append(None if one is None else with_columns(one, values))
+            carried.append(None if one is None else Row(one, values))
         return carried
 
     def _folder(self) -> Path | None:

@@ -20,7 +20,7 @@ from gatewise.data.frames import check_index, frame_names, is_frame
 from gatewise.data.inputs import convert_series, convert_texts, series_of
 from gatewise.data.labelled import Labelled, Unlabelled, labelled_of, several, step_names
 from gatewise.data.labels import ConvertedLabels, convert_labels
-from gatewise.data.row_columns import converted, refuse_unread, rows_with_columns, without_columns
+from gatewise.data.row_columns import joined_rows, split_rows, without_columns
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, check_names
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, MissingExtra, counted, warn
@@ -28,7 +28,6 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
-from gatewise.row import columns_of, with_columns
 from gatewise.storage.folder import Folder
 from gatewise.training.callback import Callback
 from gatewise.training.fields import fields_of
@@ -96,15 +95,6 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             precision = files.pop("precision")
             self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
 
-    def _with_columns(self, rows: list[Any], X: Any, schema: RowSchema) -> list[Any]:
-        """The rows with the columns of X."""
-        refuse_unread(rows, schema)
-        if not schema:
-            return rows
-        if is_frame(X):
-            return rows_with_columns(rows, X, schema)
-        return converted([with_columns(row, columns_of(item)) for row, item in zip(rows, X, strict=True)], schema)
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _Estimator(NetworkParameters, _Rows):
@@ -135,13 +125,13 @@ class _Estimator(NetworkParameters, _Rows):
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         check_index(X, {"y": y, "sample_weight": sample_weight, "groups": groups})
         schema = self._named_schema()
-        rows = self._rows(X, schema, reset=True)
+        rows, columns = self._rows(X, schema, reset=True)
         if len(rows) < 2:
             raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
         steps = step_names(without_columns(X, schema.names), rows, y)
         labels = self._labels(y, reset=True)
         training = plan.bind(
-            _labelled(rows, labels, schema, sample_weight=sample_weight, groups=groups, steps=steps),
+            _labelled(rows, columns, labels, schema, sample_weight=sample_weight, groups=groups, steps=steps),
             validation=None if validation is None else self._validation_set(validation, rows, schema),
             has_groups=groups is not None,
             **further,
@@ -193,12 +183,15 @@ class _Estimator(NetworkParameters, _Rows):
             raise InputError("validation must be (X, y)")
         X, y = validation
         channels = rows[0].shape[1] if isinstance(rows[0], np.ndarray) else None
-        inputs = self._rows(X, schema, reset=False, channels=channels)
-        return _labelled(inputs, self._labels(y, reset=False), schema)
+        inputs, columns = self._rows(X, schema, reset=False, channels=channels)
+        return _labelled(inputs, columns, self._labels(y, reset=False), schema)
 
-    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
-        """X as n texts or n series (steps, channels), with its columns of the schema. reset: in fit, which sets what
-        later calls are checked against. channels: of the series that the model was trained on.
+    def _rows(
+        self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None
+    ) -> tuple[list[Any], list[dict[str, float | str]]]:
+        """X as n texts or n series (steps, channels), and the columns of each row by name; [] where the schema has
+        none. reset: in fit, which sets what later calls are checked against. channels: of the series that the model was
+        trained on.
         """
         raise NotImplementedError
 
@@ -214,8 +207,8 @@ class _Estimator(NetworkParameters, _Rows):
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "model_")
         schema = self.model_.preprocessor.columns
-        rows = self._rows(X, schema, reset=False, channels=self.model_.channels or None)
-        return np.asarray(self.model_.logits(rows))
+        rows, columns = self._rows(X, schema, reset=False, channels=self.model_.channels or None)
+        return np.asarray(self.model_.logits(joined_rows(rows, columns)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -226,16 +219,18 @@ class _Estimator(NetworkParameters, _Rows):
 class _Texts(_Rows):
     """Estimators of texts."""
 
-    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
+    def _rows(
+        self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None
+    ) -> tuple[list[Any], list[dict[str, float | str]]]:
         text = several(getattr(self, "text", None) or ())
-        rows = convert_texts(without_columns(X, schema.names), name="X", columns=text)
-        rows = self._with_columns(rows, X, schema)
+        inputs, columns = split_rows(X, schema, refuse_unread=True)
+        rows = convert_texts(inputs, name="X", columns=text)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = 1
         if is_frame(X) and (reset or hasattr(self, "feature_names_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
-        return rows
+        return rows, columns
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -263,8 +258,11 @@ class _SeriesEstimator(SeriesParameters, _Estimator):
 
     _kind = "series"
 
-    def _rows(self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None) -> list[Any]:
-        return self._with_columns(self._series(without_columns(X, schema.names), reset, channels), X, schema)
+    def _rows(
+        self, X: Any, schema: RowSchema, *, reset: bool, channels: int | None = None
+    ) -> tuple[list[Any], list[dict[str, float | str]]]:
+        inputs, columns = split_rows(X, schema, refuse_unread=True)
+        return self._series(inputs, reset, channels), columns
 
     def _series(self, X: Any, reset: bool, channels: int | None) -> list[Any]:
         if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
@@ -507,6 +505,7 @@ def _encoder(pretrained: Any) -> Model:
 
 def _labelled(
     rows: list[Any],
+    columns: list[dict[str, float | str]],
     labels: ConvertedLabels,
     schema: RowSchema,
     *,
@@ -514,13 +513,15 @@ def _labelled(
     groups: Any = None,
     steps: Sequence[str] = (),
 ) -> Labelled:
-    """The rows with their labels. schema: of the columns of the rows. steps: the names of the steps of series."""
+    """The rows with their labels. columns: of each row, as the schema reads them. steps: the names of the steps of
+    series.
+    """
     if len(labels.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(labels.labels):,}")
     weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
     of_row: Any = {name: tuple(names) for name, names in schema.names_by_type.items()}
     names = ColumnNames(**of_row)
-    return labelled_of(rows, labels, "the data given to fit", names, groups, weights, None, str, steps)
+    return labelled_of(rows, columns, labels, "the data given to fit", names, groups, weights, None, str, steps)
 
 
 def _iterable(values: Any) -> Any:

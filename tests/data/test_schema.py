@@ -198,5 +198,5 @@ def test_with_columns_checks_the_indexes_of_pandas() -> None:
     assert_refused("the inputs and the column x have different indexes", with_columns, texts, {"x": frame.x})
     assert_refused("and the column y have different indexes", with_columns, ["a", "b", "c"], {"x": texts, "y": frame.x})
     rows = with_columns(texts, frame.loc[texts.index])
-    assert [one.row["x"] for one in rows] == [2.5, 1.5, 3.5]
-    assert with_columns(texts.tolist(), frame)[0].row == {"x": 1.5}
+    assert [one.columns["x"] for one in rows] == [2.5, 1.5, 3.5]
+    assert with_columns(texts.tolist(), frame)[0].columns == {"x": 1.5}

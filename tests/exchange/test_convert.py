@@ -253,9 +253,9 @@ def test_texts_become_ids_as_in_the_other_library(keras: ModuleType, tmp_path: P
         model = gw.from_keras(network, word_index=index)
         model.save(tmp_path / "model")
         for one in (model, gw.load(tmp_path / "model")):
-            assert one.preprocessor.encode_batch([text])[0].tolist() == ids
+            assert one.preprocessor.encode_batch([text])[0].steps.tolist() == ids
             example = one.trace(text)
-            assert example.sequence.tolist() == ids
+            assert example.sequence.steps.tolist() == ids
             assert len(example.names) == len(ids)
         wanted = network.predict(np.array([ids]), verbose=0)[0, 0]
         np.testing.assert_allclose(model.predict_proba([text])[0, 1], wanted, rtol=0, atol=1e-5)

@@ -213,7 +213,7 @@ def test_a_missing_value_is_refused_because_the_network_has_no_rule(tmp_path: An
     for loaded in (model, gw.load(tmp_path / "model")):
         for call in (loaded.predict, loaded.logits):
             assert_refused("step 4, channel 2: a value is missing, for which the imported", call, [series])
-    assert np.isfinite(SeriesPreprocessor((0.0,) * 3, (1.0,) * 3).encoded(series)).all(), "of a trained model"
+    assert np.isfinite(SeriesPreprocessor((0.0,) * 3, (1.0,) * 3).encoded(series).steps).all(), "of a trained model"
 
 
 def test_padded_steps_in_every_place_are_compared() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 import gatewise as gw
 from gatewise.errors import DataWarning
 from gatewise.exchange.keras_model import PAD_VALUE
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.model.model import Model
 from gatewise.network.architecture import Layer
 from gatewise.types import Array
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 def padded(model: Model, inputs: list[Any], more: int = 0) -> Array:
     """(n, T, ...): at the end, with further steps, or in front up to max_length."""
-    sequences = model.preprocessor.encode_batch(inputs)
+    sequences = steps_of(model.preprocessor.encode_batch(inputs))
     front = model.architecture.padding == "pre"
     width = model.architecture.max_length if front else max(map(len, sequences)) + more
     fill = PAD_VALUE if model.channels else 0
@@ -60,7 +61,7 @@ def test_a_file_of_keras_gives_equal_logits(keras: ModuleType, tmp_path: Path, n
 
 def test_without_pooling_every_step_has_logits_in_keras(keras: ModuleType) -> None:
     model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3)
-    [sequence] = model.preprocessor.encode_batch(["word1 word2 word3"])
+    [sequence] = steps_of(model.preprocessor.encode_batch(["word1 word2 word3"]))
     found = gw.to_keras(model).predict(np.pad(sequence, (0, 4))[None], verbose=0)[0]
     np.testing.assert_allclose(found[:3], model.ensemble.lstm.logits([sequence]), rtol=0, atol=1e-5)
 
@@ -121,7 +122,7 @@ VOCABULARY = ["[PAD]", "[UNK]", *sorted(WORDS)]
 
 def run(module: Any, model: Model, inputs: list[Any]) -> Array:
     """Logits of inputs that are padded at the end with other ids than 0."""
-    sequences = [torch.from_numpy(one) for one in model.preprocessor.encode_batch(inputs)]
+    sequences = [torch.from_numpy(one.steps) for one in model.preprocessor.encode_batch(inputs)]
     lengths = torch.tensor([len(one) for one in sequences])
     padded = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=1)
     with torch.no_grad():
@@ -138,7 +139,7 @@ def test_the_module_gives_equal_logits(name: str) -> None:
     assert has_characters == ("character" in name), "words load the state of earlier versions"
     wanted = model.logits(inputs)
     np.testing.assert_allclose(run(module, model, inputs), wanted, rtol=0, atol=1e-5)
-    one = torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None])
+    one = torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0].steps[None])
     for dtype in [one.dtype] if model.channels else [one.dtype, torch.int64]:  # int32 is what the preprocessor returns
         with torch.no_grad():
             np.testing.assert_allclose(module(one.to(dtype)).numpy(), wanted[:1], rtol=0, atol=1e-5)
@@ -159,7 +160,8 @@ print(network(torch.tensor({ids.tolist()})).flatten().tolist())
 """
     done = run_child([sys.executable, "-W", "ignore", "-c", code])
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.array(eval(done.stdout)), model.ensemble.logits(list(ids))[:, 0], rtol=0, atol=1e-5)
+    logits = model.ensemble.logits(list(map(EncodedSequence, ids)))[:, 0]
+    np.testing.assert_allclose(np.array(eval(done.stdout)), logits, rtol=0, atol=1e-5)
 
 
 def test_without_pooling_every_step_has_logits() -> None:

@@ -13,6 +13,7 @@ import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import Graph
 from gatewise.model import with_examples
@@ -32,7 +33,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 def run(path: Path, model: Model, inputs: list[Any], fill: float = 0, more: int = 0) -> dict[str, Array]:
     """The outputs of the file by name. fill: what stands behind the end of a sequence. more: further steps of it."""
     series = isinstance(model.preprocessor, SeriesPreprocessor)
-    sequences = inputs if series else model.preprocessor.encode_batch(inputs)
+    sequences = inputs if series else steps_of(model.preprocessor.encode_batch(inputs))
     lengths = np.array([len(one) for one in sequences], dtype=np.int64)
     padded = np.full((len(inputs), lengths.max() + more, *sequences[0].shape[1:]), fill, np.float32 if series else int)
     for row, one in zip(padded, sequences, strict=True):
@@ -167,7 +168,7 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     assert json.loads(facts["config.json"])["metadata"]["recipe"] == ""
     text = "Word3, word7 and something else"
     ids = Tokenizer.from_str(facts["tokenizer.json"]).encode(text).ids
-    assert ids == model.preprocessor.encode_batch([text])[0].tolist()
+    assert ids == model.preprocessor.encode_batch([text])[0].steps.tolist()
 
 
 def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.kernels.interface import Kernel
 from gatewise.members.clamp import Clamp
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Gates
 from gatewise.members.lstm import LSTM
@@ -135,7 +136,7 @@ def example_of(
     """A random sequence, or the one given, through `ensemble_of`."""
     net = ensemble_of(arch, seed, **more).with_lstm(clamps=tuple(clamps))
     sequence = sequence_of(net.lstm.arch, length, seed) if sequence is None else sequence
-    return Example(net, sequence, steps or steps_of(len(sequence)))
+    return Example(net, EncodedSequence(sequence), steps or steps_of(len(sequence)))
 
 
 def explanation_of(

@@ -13,6 +13,7 @@ from gatewise.explain.intervene import intervene
 from gatewise.explain.render.html import plain_table
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.serialize import prefix_json
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target, target_of
 from gatewise.types import Faithfulness
@@ -156,7 +157,7 @@ def test_a_line_says_when_the_lstm_hardly_took_part(scale: float, said: bool) ->
 def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     example = example_of(NUMBERS)
     net = example.ensemble
-    sequences = [sequence_of(net.lstm.arch, n, n) for n in (7, 12, 20, 31)]
+    sequences = [EncodedSequence(sequence_of(net.lstm.arch, n, n)) for n in (7, 12, 20, 31)]
     found = measure(net, sequences, method_named("prefix-difference"))
     numbers = net.logits(sequences)[:, 0]
     [[base, _]] = net.logits([sequences[0][:0]])
@@ -165,7 +166,7 @@ def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
     half = []
     for s, scores, one, number in zip(sequences, attribution, sign, numbers, strict=True):
         first = np.argsort(-one * scores, kind="stable")[: round(0.5 * len(s))]
-        [[left, _]] = net.logits([np.delete(s, first, axis=0)])
+        [[left, _]] = net.logits([s[np.delete(np.arange(len(s)), first)]])
         half.append(one * (number - left))
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-5)
 

@@ -48,7 +48,7 @@ def logits_of(example: Example, arch: Architecture, sequence: Array) -> Array:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_number_satisfies_the_cell_equations(name: str) -> None:
     example, arch = example_of(name), ARCHITECTURES[name]
-    np.testing.assert_array_equal(example.logits, logits_of(example, arch, example.sequence))
+    np.testing.assert_array_equal(example.logits, logits_of(example, arch, example.sequence.steps))
     assert len(example.lstms) == len(list(arch.lstms()))
     for gates in example.lstms:
         check_cell_equations(gates)
@@ -59,7 +59,7 @@ def test_after_pads_the_prefix_logits_are_of_this_run() -> None:
     """Another text of t words would have more pads: the state after word t is not its state."""
     example = example_of("pads")
     assert example.pads == 40 - LENGTH
-    padded = np.concatenate([np.zeros(example.pads, dtype=example.sequence.dtype), example.sequence])
+    padded = np.concatenate([np.zeros(example.pads, dtype=example.sequence.steps.dtype), example.sequence.steps])
     for t in range(LENGTH + 1):
         expected = logits_of(example, ARCHITECTURES["plain"], padded[: example.pads + t])
         np.testing.assert_allclose(example.prefix_logits[t], expected, atol=2e-6)

@@ -9,6 +9,7 @@ import pytest
 from gatewise.errors import ModelFileError
 from gatewise.explain.render.terminal import unit_report, units_report
 from gatewise.explain.units import UnitsReport, units_over
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import truncate
 from gatewise.types import Array
@@ -23,12 +24,12 @@ def net_of(name: str) -> Ensemble:
     return ensemble_of(name, unknown=2 if ARCHITECTURES[name].inputs == "tokens" else None)
 
 
-def data_of(net: Ensemble) -> tuple[list[Array], list[list[str]], Array]:
+def data_of(net: Ensemble) -> tuple[list[EncodedSequence], list[list[str]], Array]:
     """Sequences, the names of their steps (a token's own, upper or lower), and classes."""
     sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
     tokens = net.lstm.arch.inputs == "tokens"
     names = [[f"Word{token}" if tokens else str(t) for t, token in enumerate(s)] for s in sequences]
-    return sequences, names, np.arange(len(LENGTHS)) % max(2, net.lstm.arch.outputs)
+    return list(map(EncodedSequence, sequences)), names, np.arange(len(LENGTHS)) % max(2, net.lstm.arch.outputs)
 
 
 def report_of(name: str, **more: int) -> UnitsReport:
@@ -46,7 +47,7 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     logits = net.logits(sequences)
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
-    reads = [truncate(sequence, arch) for sequence in sequences]
+    reads = [truncate(steps, arch) for steps in steps_of(sequences)]
     opened = [lstms[-len(arch.top.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
     for summary in report.units[:: max(1, arch.top.units // 2)]:
         assert bool(summary.top_words) == bool(summary.bottom_words) == (arch.inputs == "tokens")
@@ -77,8 +78,8 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
 def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
-    flat = np.concatenate(sequences)
-    opened = [lstms[-len(net.lstm.arch.top.directions) :] for lstms, _, _ in net.lstm.activations(sequences)]
+    flat = np.concatenate([sequence.steps for sequence in sequences])
+    opened = [lstms[-len(net.lstm.arch.top.directions) :] for lstms, _, _ in net.lstm.activations(steps_of(sequences))]
     summary = report.units[-2]
     place, column = divmod(summary.unit, net.lstm.arch.top.units)
     for gate in "ifgoc":

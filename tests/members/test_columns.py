@@ -1,6 +1,5 @@
-"""The columns of a row: their terms, that every sequence made of a row keeps them, and their file."""
+"""The columns of a row: their terms, the sequences that have them, and their file."""
 
-import copy
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data.row_columns import Row
 from gatewise.data.schema import CategoricalColumn, NumericColumn, RowSchema
 from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange.convert import from_onnx
 from gatewise.members.columns import Columns
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.model import Model
-from gatewise.network.architecture import Architecture
-from gatewise.network.batch import truncate
-from gatewise.row import columns_of, with_columns
 from gatewise.text import TokenEncoding
-from gatewise.types import Array
 from tests.refusals import assert_refused
 from tests.small_models import small_model
 
@@ -46,8 +43,8 @@ def shop_model(texts: list[str]) -> Model:
     return replace(one, preprocessor=replace(one.preprocessor, columns=NAMES), ensemble=ensemble)
 
 
-def sequences(rows: list[Any] = ROWS) -> list[Array]:
-    return [with_columns(np.arange(n + 3), row) for n, row in enumerate(rows)]
+def sequences(rows: list[Any] = ROWS) -> list[EncodedSequence]:
+    return [EncodedSequence(np.arange(n + 3), columns=row) for n, row in enumerate(rows)]
 
 
 def test_logits_are_the_sum_of_one_term_per_column() -> None:
@@ -78,27 +75,26 @@ def test_steps_change_nothing() -> None:
     np.testing.assert_array_equal(one.leave_one_out(sequence, np.array([0, 3])), np.repeat(whole, 2, axis=0))
 
 
-ROW = with_columns(np.arange(12).reshape(6, 2), ("kept",))
-MIDDLE = Architecture.stacked("tokens", 50, 4, 5, max_length=3, truncation="middle")
+STEPS, SERIES = np.arange(12).reshape(6, 2), np.arange(36.0).reshape(6, 3, 2)
+WHOLE = EncodedSequence(STEPS, SERIES, ("kept", 1.5))
 
 
-@pytest.mark.parametrize(
-    "made",
-    [
-        ROW[:0], ROW[2:5], ROW[[0, 3]], ROW[np.array([True] * 6)], np.delete(ROW, 1, axis=0), np.asanyarray(ROW),
-        ROW.astype(np.float32), truncate(ROW, MIDDLE), copy.deepcopy(ROW), pickle.loads(pickle.dumps(ROW)),
-        with_columns("a text", ("kept",)), copy.deepcopy(with_columns("a text", ("kept",))),
-        pickle.loads(pickle.dumps(with_columns("a text", ("kept",)))),
-    ],
-)  # fmt: skip
-def test_what_is_made_of_a_row_keeps_its_columns(made: Any) -> None:
-    assert columns_of(made) == ("kept",)
+@pytest.mark.parametrize("kept", [slice(0), slice(2, 5), [0, 3], np.array([True, False, True, True, False, True])])
+def test_a_part_of_a_sequence_has_the_same_steps_of_each_part_and_all_columns(kept: Any) -> None:
+    some = WHOLE[kept]
+    assert some.series is not None
+    np.testing.assert_array_equal(some.steps, STEPS[kept])
+    np.testing.assert_array_equal(some.series, SERIES[kept])
+    assert (len(some), some.columns) == (len(STEPS[kept]), ("kept", 1.5))
 
 
-def test_other_rows_have_none() -> None:
-    for other in (np.asarray(ROW), np.concatenate([ROW, ROW]), "a text", [1], None):
-        assert columns_of(other) is None
-    for given in (np.arange(3), with_columns(np.arange(3), (1.0,))):
+def test_a_sequence_without_series_and_its_copy() -> None:
+    text = pickle.loads(pickle.dumps(EncodedSequence(np.arange(5), columns=(2.5,))))[[4, 1]]
+    assert (text.steps.tolist(), text.series, text.columns) == ([4, 1], None, (2.5,))
+
+
+def test_sequences_without_the_columns_are_refused() -> None:
+    for given in (EncodedSequence(np.arange(3)), EncodedSequence(np.arange(3), columns=(1.0,))):
         assert_refused("stars, age, shop, town, and the sequences have none", member().logits, [given])
 
 
@@ -131,6 +127,6 @@ def test_onnx_computes_the_terms_and_is_read_back(tmp_path: Path) -> None:
     assert [(one.name, one.type) for one in session.get_inputs()][2:] == [
         *(("numeric", "tensor(double)"), ("categorical", "tensor(string)"))
     ]
-    inputs = list(map(with_columns, texts, rows))
+    inputs = list(map(Row, texts, rows))
     read_back = from_onnx(tmp_path / "model.onnx")
     np.testing.assert_allclose(read_back.predict_proba(inputs), model.predict_proba(inputs), atol=1e-6)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member
@@ -41,13 +42,13 @@ def ensemble_of(*weights: float) -> Ensemble:
     return Ensemble(members, weights or (0.25, 0.5, 2.0), SHIFT, TARGET)
 
 
-def sequences() -> list[Array]:
-    return [sequence_of(ARCH, length, 5) for length in (9, 1, 30)]
+def sequences() -> list[EncodedSequence]:
+    return [EncodedSequence(sequence_of(ARCH, length, 5)) for length in (9, 1, 30)]
 
 
 def test_logits_are_the_weighted_sum_and_the_shift() -> None:
     ensemble, rows = ensemble_of(), sequences()
-    one, lstm, two = (member.logits(rows) for member in ensemble.members)
+    one, lstm, two = (member.logits(steps_of(rows)) for member in ensemble.members)
     np.testing.assert_allclose(ensemble.logits(rows), 0.25 * one + 0.5 * lstm + 2 * two + SHIFT, rtol=1e-12)
     assert (ensemble.lstm, ensemble.lstm_weight) == (ensemble.members[1], 0.5)
     assert ensemble.get("ngrams") is ensemble.members[0]
@@ -56,14 +57,14 @@ def test_logits_are_the_weighted_sum_and_the_shift() -> None:
     np.testing.assert_array_equal(ensemble.alone().logits(rows), lstm)
     folded = ensemble.lstm
     folded = replace(folded, parameters=ensemble.folded_parameters())
-    np.testing.assert_allclose(folded.logits(rows), 0.5 * lstm + SHIFT, atol=1e-5)
+    np.testing.assert_allclose(folded.logits(steps_of(rows)), 0.5 * lstm + SHIFT, atol=1e-5)
     assert ensemble.logits([]).shape == (0, 3)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.5, 2.0), (0.25, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.0)])
 def test_a_member_of_weight_0_is_not_run(weights: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     ensemble, rows, ran = ensemble_of(*weights), sequences(), []
-    wanted = sum(w * member.logits(rows) for member, w in ensemble) + SHIFT
+    wanted = sum(w * member.logits(steps_of(rows)) for member, w in ensemble) + SHIFT
     for kind in (LSTM, Ngrams):
         logits = kind.logits
 
@@ -103,7 +104,6 @@ def test_what_does_not_fit_together_is_refused() -> None:
         ({"shift": np.array([0, np.inf, 0])}, "3 finite numbers"),
         ({"target": target_of(("a", "b"))}, "needs 1 outputs; the network has 3"),
         ({"members": (lstm_of(), test_ngrams.some(1, 2)[0]), "weights": (1.0, 1.0)}, "2 logits, the model has 3"),
-        ({"members": (lstm_of(), test_convolutions.some()), "weights": (1.0, 1.0)}, "convolutions need series"),
     ):
         assert_refused(message, replace, ensemble_of(), **changes)
 
@@ -177,7 +177,11 @@ def test_a_step_that_the_lstm_does_not_read_changes_no_prefix(name: str) -> None
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_member_says_what_it_is_and_comes_back_from_its_file(name: str) -> None:
     member = MEMBERS[name]
-    inputs = member.inputs if isinstance(member, LSTM) else Inputs("channels", 3) if name == "convolutions" else INPUTS
+    inputs = INPUTS
+    if isinstance(member, LSTM):
+        inputs = member.inputs
+    elif name == "convolutions":
+        inputs = Inputs("channels", 3, (1, 3))
     member.check(inputs)
     entry, raw = member.to_file()
     entry = parse_json(json_bytes(entry), "config.json")

@@ -13,6 +13,7 @@ from gatewise.explain.example import Example
 from gatewise.members import lstm as lstm_module
 from gatewise.members import prefix
 from gatewise.members.contributions import feature_weights
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -51,7 +52,7 @@ def each_prefix(net: LSTM, read: Array) -> Array:
 
 def example_of(net: LSTM, read: Array) -> Example:
     names = tuple(f"class {k}" for k in range(max(2, net.arch.outputs)))
-    return Example(Ensemble.of(net, target_of(names)), read)
+    return Example(Ensemble.of(net, target_of(names)), EncodedSequence(read))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -138,7 +139,7 @@ def test_through_one_layer_they_are_the_gradient_averaged_over_the_straight_path
 
 def example() -> Example:
     arch = ARCHITECTURES["bidirectional, mean"]
-    return Example(explained(parameters_of(arch, 3), arch), sequence_of(arch, 12, 3))
+    return Example(explained(parameters_of(arch, 3), arch), EncodedSequence(sequence_of(arch, 12, 3)))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -159,7 +160,7 @@ def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> 
         return len(asked) == 3
 
     for run in (
-        lambda: one.lstm.logits(one.sequence for _ in range(10)),
+        lambda: one.lstm.logits(one.sequence.steps for _ in range(10)),
         lambda: attribute(method_named("integrated-gradients"), [one]),
     ):
         asked.clear()
@@ -172,7 +173,7 @@ def test_a_wide_network_runs_fewer_steps_at_a_time(monkeypatch: pytest.MonkeyPat
     width = one.lstm.arch.top.units * 2
     monkeypatch.setattr(lstm_module, "_STATES_PER_BATCH", 24 * width)
     with cancel_when(lambda: bool(batches.append(1))):
-        found = one.lstm.logits(one.sequence for _ in range(10))
+        found = one.lstm.logits(one.sequence.steps for _ in range(10))
     assert len(batches) == 5
     monkeypatch.undo()
-    assert (abs(found - one.lstm.logits([one.sequence] * 10)) < 1e-6).all()
+    assert (abs(found - one.lstm.logits([one.sequence.steps] * 10)) < 1e-6).all()

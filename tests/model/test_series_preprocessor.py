@@ -18,11 +18,11 @@ NAN = float("nan")
 def test_missing_values_are_interpolated_and_edges_take_the_nearest() -> None:
     plain = SeriesPreprocessor((0.0, 10.0), (1.0, 2.0))
     series = np.array([[NAN, 1], [2, NAN], [NAN, NAN], [NAN, 4], [5, NAN]], dtype=np.float32)
-    found = plain.encode_batch([series])[0]
+    found = plain.encode_batch([series])[0].steps
     np.testing.assert_allclose(found[:, 0], [2, 2, 3, 4, 5], rtol=1e-6)
     np.testing.assert_allclose(found[:, 1], (np.array([1, 2, 3, 4, 4]) - 10) / 2, rtol=1e-6)
     assert np.isnan(series).sum() == 6  # the input is unchanged
-    found = plain.encode_batch([np.array([[NAN, 1], [NAN, 2]])])[0]
+    found = plain.encode_batch([np.array([[NAN, 1], [NAN, 2]])])[0].steps
     assert found[:, 0].tolist() == [0, 0], "the training mean"
 
 
@@ -30,10 +30,10 @@ def test_missing_values_in_training_data_add_a_mask_channel() -> None:
     series = np.array([[1, NAN], [2, 5], [NAN, NAN], [7, 9]], dtype=np.float32)
     fitted = SeriesPreprocessor.fit([series, np.array([[4, 4]], dtype=np.float32)])
     assert fitted.mask
-    assert fitted.inputs == Inputs("channels", 3)
+    assert fitted.inputs == Inputs("channels", 3, (1, 3))
     np.testing.assert_allclose(fitted.mean, [14 / 4, 6])
-    assert fitted.encode_batch([series])[0][:, 2].tolist() == [0.5, 0, 1, 0]
-    assert fitted.encode(series).sequence[:, 2].tolist() == [0.5, 0, 1, 0]
+    assert fitted.encode_batch([series])[0].steps[:, 2].tolist() == [0.5, 0, 1, 0]
+    assert fitted.encode(series).sequence.steps[:, 2].tolist() == [0.5, 0, 1, 0]
     assert preprocessor_from(json.loads(json.dumps(fitted.to_files()[0])), lambda name: b"") == fitted
     assert not SeriesPreprocessor.fit([np.ones((3, 2))]).mask
     fitted = SeriesPreprocessor.fit([np.array([[0.1, NAN, 1], [0.1, NAN, 2], [0.1, NAN, 4]], dtype=np.float32)])
@@ -44,10 +44,10 @@ def test_missing_values_in_training_data_add_a_mask_channel() -> None:
 def test_one_channel_series_may_be_one_dimensional() -> None:
     one = SeriesPreprocessor((1.0,), (2.0,))
     want = [[0.0], [0.5], [1.0]]
-    assert one.encode([1, 2, 3]).sequence.tolist() == want
+    assert one.encode([1, 2, 3]).sequence.steps.tolist() == want
     assert one.encode([1, 2, 3]).names == ["1", "2", "3"]
-    assert [s.tolist() for s in one.encode_batch(np.array([1, 2, 3]))] == [want]
-    assert [s.tolist() for s in one.encode_batch(np.array([[1, 2, 3], [1, 2, 3]]))] == [want, want]
+    assert [s.steps.tolist() for s in one.encode_batch(np.array([1, 2, 3]))] == [want]
+    assert [s.steps.tolist() for s in one.encode_batch(np.array([[1, 2, 3], [1, 2, 3]]))] == [want, want]
     assert_refused(r"one series must be \(steps, 1\) or \(steps,\), got \(2, 2\)", one.encode, np.ones((2, 2)))
 
 

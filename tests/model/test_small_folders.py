@@ -4,7 +4,6 @@ import json
 import os
 import string
 import sys
-from dataclasses import replace
 from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
@@ -89,8 +88,8 @@ def fixed(length: int, units: int) -> dict[str, bytes]:
 def windows(steps: int) -> dict[str, bytes]:
     """A model of series that reads windows of so many steps."""
     reads = SeriesPreprocessor((0.0,), (1.0,), window=2, level=(0.0, 0.0), spread=(1.0, 1.0))
-    channels, unread = reads.inputs.size, reads.inputs.unread
-    arch = replace(Architecture.stacked("channels", channels, 0, 1), unread=unread)
+    channels = reads.inputs.size
+    arch = Architecture.stacked("channels", channels, 0, 1)
     weights = initial_parameters(arch, np.random.default_rng(5))
     files = Model.of_network(arch, weights, reads, ("no", "yes")).to_files()
     config = json.loads(files["config.json"])

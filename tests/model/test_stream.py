@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
@@ -92,7 +93,7 @@ def test_where_every_step_has_logits_those_of_the_step_are_pushed() -> None:
     stream, items = model.stream(), _items(model, 200, rng)
     pushed = np.array([stream.push(item).logits for item in items])
     lstm = model.ensemble.lstm
-    batch = Batch.of(model.preprocessor.encode_batch([np.array(items)]), lstm.arch)
+    batch = Batch.of(steps_of(model.preprocessor.encode_batch([np.array(items)])), lstm.arch)
     assert np.array_equal(pushed, forward(lstm.ops(), lstm.parameters, lstm.arch, batch))
 
 
@@ -201,7 +202,7 @@ def test_series_in_windows_of_one_step_are_streamed_and_longer_ones_refused() ->
 
     def model_of(rows: int) -> Model:
         made = SeriesPreprocessor.fit(series, rows)
-        arch = Architecture.stacked("channels", made.inputs.size, 0, 9, unread=made.inputs.unread)
+        arch = Architecture.stacked("channels", made.inputs.size, 0, 9)
         return Model.of_network(arch, initial_parameters(arch, np.random.default_rng(0)), made, ["no", "yes"])
 
     model, long = model_of(64), np.concatenate(series[:3])  # longer than the series of the training

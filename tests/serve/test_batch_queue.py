@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
 from gatewise.ragged import joined
@@ -201,7 +202,7 @@ def test_a_request_that_never_fits_into_the_queue_is_413(
 def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Model], task: Task) -> None:
     """The response would contain NaN, which is not JSON."""
     model = models["tokens"]
-    [keys] = [keys for keys, _ in keys_of(*joined(model.preprocessor.encode_batch(["bad end"])), 1)]
+    [keys] = [keys for keys, _ in keys_of(*joined(steps_of(model.preprocessor.encode_batch(["bad end"]))), 1)]
     ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))
     target = target_of(model.classes, task)
     ensemble = replace(model.ensemble, members=(model.ensemble.lstm, ngrams), weights=(1.0, 1e300), target=target)

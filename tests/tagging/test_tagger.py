@@ -15,6 +15,7 @@ from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
 from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import Example
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.model import evaluation_report, with_units
@@ -139,7 +140,7 @@ def test_scores_add_up_to_the_logit_of_the_step(inputs: str, bidirectional: bool
     arch = Architecture.stacked(inputs, size, depth, 6, layers, bidirectional, pooling="none", outputs=3)  # type: ignore[arg-type]
     lstm = LSTM(arch, parameters_of(arch, 5), unknown=1)
     sequence = rng.integers(2, 23, 9) if inputs == "tokens" else rng.normal(size=(9, 2))
-    example = Example(Ensemble.of(lstm, target_of(("a", "b", "c"), "tagging")), sequence).at_step(3)
+    example = Example(Ensemble.of(lstm, target_of(("a", "b", "c"), "tagging")), EncodedSequence(sequence)).at_step(3)
     whole = lstm.logits([sequence])
     assert example.step_logits == pytest.approx(whole, abs=1e-6)
     assert example.logits == pytest.approx(whole[3], abs=1e-6)
@@ -170,9 +171,9 @@ def test_the_faithfulness_of_the_methods_is_measured(model: gw.Model) -> None:
     lstm, p = model.explained.lstm, example.probabilities.max()
     found = measure(model.explained, [example.sequence], method)
     for which, scores in ((first, found.comprehensiveness), (np.arange(7) != first, found.sufficiency)):
-        edited = np.array(example.sequence)
+        edited = np.array(example.sequence.steps)
         edited[which] = lstm.unknown
-        after = model.ensemble.target.probabilities(model.explained.logits([edited])[0][2:3])
+        after = model.ensemble.target.probabilities(model.explained.logits([EncodedSequence(edited)])[0][2:3])
         assert scores[0, 0] == pytest.approx(p - after[0, model.classes.index("B-X")], abs=1e-6)
     assert found.comprehensiveness.mean() > 0.3
 

@@ -9,6 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import DataWarning, InputError, TrainingError
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
@@ -220,7 +221,7 @@ def test_frozen_layers_get_a_dense_layer_and_n_grams(
     for name, one in known.parameters.items():
         if name.startswith(("lstm.", "embedding.")):
             np.testing.assert_array_equal(model.parameters[name][: len(one)], one)
-    [ids] = model.preprocessor.encode_batch(["zyzzyva"])
+    [ids] = steps_of(model.preprocessor.encode_batch(["zyzzyva"]))
     assert ids[0] >= known.preprocessor.inputs.size
     unknown = known.preprocessor.unknown
     np.testing.assert_array_equal(*model.parameters["embedding.weight"][[ids[0], unknown]])

@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.explain import METHODS
-from gatewise.members.member import KINDS, Inputs, Member
+from gatewise.members.member import KINDS, Inputs, Member, PaddedSequences
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.training import members
 from gatewise.training.dense_solver import fit_standardised_glm
@@ -54,15 +54,16 @@ class Length(Member):
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         return cls(tensors_from_bytes(raw, {"weight": ((outputs,), "float32")}, file)["weight"])
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
-        return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), self.weight.astype(np.float64)))
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
+        lengths = graph.cast(graph.column(padded.lengths), np.float64)
+        return str(graph.add("Mul", lengths, self.weight.astype(np.float64)))
 
 
 def fit_length(data: TrainingData, run: Run) -> FittedMember:
     rows, counts = data.train, np.array([[len(one)] for one in data.full_sequences])
     weight, bias = fit_standardised_glm(counts[rows], data.targets(rows), 1.0, loss=data.target.loss)
     member = Length(weight[:, 0])
-    return FittedMember(member, bias, member.logits(data.full(data.validation)) + bias)
+    return FittedMember(member, bias, member.logits(data.full_steps(data.validation)) + bias)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.compress import compress
 from gatewise.ragged import joined
@@ -38,6 +39,10 @@ def made(n: int, classes: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]
         sequences.append(np.concatenate([tokens, liked, tokens[:3]]).astype(np.int32))
     labels = np.where(rng.random(n) < 0.15, rng.integers(0, classes, n), labels)
     return sequences, labels
+
+
+def encoded(sequences: list[np.ndarray]) -> list[EncodedSequence]:
+    return list(map(EncodedSequence, sequences))
 
 
 def fit_ngrams(
@@ -78,7 +83,7 @@ def test_each_output_against_scikit_learn(case: str) -> None:
     fitted = fit_ngrams(sequences, targets, classes, min_df=3, exclude=(3,), **options)
     keys, x = features(sequences, 3, (3,))
     np.testing.assert_array_equal(fitted.member.keys, keys)
-    logits, close = fitted.logits(sequences), {"atol": 1e-3, "rtol": 1e-3}
+    logits, close = fitted.logits(encoded(sequences)), {"atol": 1e-3, "rtol": 1e-3}
     for k, p in enumerate(targets.T):
         r = ratio(x, p, weight)
         twice, copies = np.concatenate([x * r] * 2), np.concatenate([weight * p, weight * (1 - p)])
@@ -111,9 +116,9 @@ def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: py
     scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
     for k, y in enumerate(columns):
         theirs = svm.LinearSVC(tol=1e-8, max_iter=100_000).fit(scaled, y)
-        np.testing.assert_allclose(fitted.logits(sequences)[:, k], theirs.decision_function(scaled), atol=2e-3)
+        np.testing.assert_allclose(fitted.logits(encoded(sequences))[:, k], theirs.decision_function(scaled), atol=2e-3)
     found = NgramFeatures.of(sequences, 3, 2)
-    np.testing.assert_allclose(found.logits(fitted, np.arange(120)), fitted.logits(sequences), atol=1e-5)
+    np.testing.assert_allclose(found.logits(fitted, np.arange(120)), fitted.logits(encoded(sequences)), atol=1e-5)
 
 
 def prepared(fields: dict[str, Any] | None = None, rare: bool = False, class_weight: Any = None) -> TrainingData:
@@ -184,7 +189,7 @@ def test_the_support_vector_machine_of_a_rare_class_is_fitted_without_class_weig
 def test_two_models_are_added_by_their_held_out_loss() -> None:
     """The sum of an informative and an uninformative model is close to the first."""
     data, recorder = prepared(), Recorder()
-    sequences = [np.asarray([label, 2 + n % 2]) for n, label in enumerate(data.labels)]
+    sequences = encoded([np.asarray([label, 2 + n % 2]) for n, label in enumerate(data.labels)])
     data = replace(data, full_sequences=sequences)
     right, wrong = (
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)

@@ -12,6 +12,7 @@ from gatewise.cell import step_forward
 from gatewise.data.labelled import Labelled
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.batch import PAD
@@ -128,12 +129,12 @@ def test_stacking_has_a_classifier_on_prompts(monkeypatch: pytest.MonkeyPatch) -
         return prompted_vectors(data, texts, rows, run)
 
     monkeypatch.setattr(unlabelled, "prompted_vectors", recorded)
-    fresh = [np.asarray(s) for s in data.preprocessor.encode_batch(with_sentences(200, 9).inputs)]
+    fresh = steps_of(data.preprocessor.encode_batch(with_sentences(200, 9).inputs))
     recorder = Recorder()
     run = replace(run_of(recorder), pretrained=start)
     found = stacked_predictions(data, fresh, lsa_of(data, fresh, run_of()), np.arange(1, 200), run)
     assert (found.argmax(axis=1) == np.arange(1, 200) % 2).mean() > 0.9
-    assert read == [s.tolist() for s in [*data.full(data.train), *fresh[1:]]]
+    assert read == [s.tolist() for s in [*data.full_steps(data.train), *fresh[1:]]]
     assert recorder.messages[0].startswith("prompts of the language model: 'it is a', 'this film .'")
     assert ", prompts x " in recorder.messages[1]
 
@@ -141,7 +142,7 @@ def test_stacking_has_a_classifier_on_prompts(monkeypatch: pytest.MonkeyPatch) -
 def test_the_vectors_of_prompts_are_those_of_the_rows() -> None:
     """Without LSTMs, and without sentences, there are none."""
     data, start = ready()
-    texts, rows = data.full(data.train), np.array([3, 0, 7])
+    texts, rows = data.full_steps(data.train), np.array([3, 0, 7])
     found = prompted_vectors(data, texts, rows, replace(run_of(), pretrained=start))
     assert found is not None
     others = np.setdiff1d(np.arange(len(texts)), rows)
@@ -161,7 +162,9 @@ def test_a_word_that_the_language_model_lacks_is_the_unknown_one() -> None:
     data, start = ready()
     run = replace(run_of(), pretrained=start)
     lacking, unknown = (
-        prompted_vectors(data, [*data.full(data.train), np.array([5, token, 6])], np.array([0, len(data.train)]), run)
+        prompted_vectors(
+            data, [*data.full_steps(data.train), np.array([5, token, 6])], np.array([0, len(data.train)]), run
+        )
         for token in (10**6, data.preprocessor.unknown)
     )
     assert lacking is not None

@@ -58,7 +58,7 @@ def test_rule_labelled_rows_are_fitted_and_never_held_out(tokenization: str) -> 
         assert data.epoch_rows[-3:].tolist() == data.fitted_rows[-3:].tolist() == [n, n + 1, n + 2]
         assert max(data.train.max(), data.validation.max()) < n
         assert data.labels[n:].tolist() == [1, 0, 1]
-        assert data.preprocessor.unknown not in data.full_sequences[n], "the vocabulary has their words"
+        assert data.preprocessor.unknown not in data.full_sequences[n].steps, "the vocabulary has their words"
         found = compare(data)
         assert found is not None
         assert np.isnan(found.held_out[-3:]).all()

@@ -11,6 +11,7 @@ from gatewise.data import Labelled
 from gatewise.explain import serialize
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.network.series import amplitudes
 from gatewise.training import network_data, recipe
 from gatewise.training.members import convolutions
@@ -273,7 +274,7 @@ def test_folder_pickle_and_other_libraries(windowed: gw.Model, tmp_path: Path) -
     report = loaded.export(tmp_path / "model.onnx")
     assert report.max_error < 1e-5
     torch = pytest.importorskip("torch")
-    sequences = loaded.preprocessor.encode_batch(rows)
+    sequences = steps_of(loaded.preprocessor.encode_batch(rows))
     lengths = torch.tensor([len(one) for one in sequences])
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(one) for one in sequences], batch_first=True)
     found = gw.to_torch(windowed, network_only=True)(padded, lengths).detach().numpy()

@@ -10,6 +10,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.target import target_of
 from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
@@ -108,7 +109,7 @@ def ready(data: Labelled, name: str = "few-shot", **changes: Any) -> TrainingDat
 
 
 def encoded(data: TrainingData, texts: Any) -> list[Array]:
-    return [np.asarray(s) for s in data.preprocessor.encode_batch(texts)]
+    return steps_of(data.preprocessor.encode_batch(texts))
 
 
 def predictions(data: TrainingData, unlabelled: list[Array], query: Any, recorder: Recorder | None = None) -> Any:
@@ -129,7 +130,7 @@ def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors() -> No
     expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
     np.testing.assert_allclose(classifier.logits(data.full(data.train)), expected, rtol=1e-3, atol=1e-3)
     assert classifier.member.order == 3
-    rare = replace(data, full_sequences=[np.asarray([n]) for n in range(80)])
+    rare = replace(data, full_sequences=[EncodedSequence(np.asarray([n])) for n in range(80)])
     assert lsa_of(rare, [], run_of()) is None, "no n-gram is in ten texts"
 
 
@@ -147,7 +148,7 @@ def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones() ->
     data = ready(reviews, "finetune", lsa_components=2)
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
     query = encoded(data, [text(side, 2, 4) for side in fresh])
-    logits = classifier_of(data, encoded(data, together)).logits(query)[:, 0]
+    logits = classifier_of(data, encoded(data, together)).logits(list(map(EncodedSequence, query)))[:, 0]
     assert ((logits > 0) == fresh).mean() > 0.9
 
 
@@ -157,7 +158,7 @@ def test_neither_reads_the_validation_set() -> None:
     labels, sequences = data.labels.copy(), list(data.full_sequences)
     labels[data.validation] = 1 - labels[data.validation]
     for n in data.validation:
-        sequences[n] = np.zeros(1, dtype=np.int64)
+        sequences[n] = EncodedSequence(np.zeros(1, dtype=np.int64))
     other = replace(data, labels=labels, full_sequences=sequences)
     one, two = (predictions(each, unlabelled, np.arange(60)) for each in (data, other))
     assert one.tobytes() == two.tobytes()

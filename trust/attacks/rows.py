@@ -19,11 +19,10 @@ from gatewise.data import Labelled, read_table, with_columns
 from gatewise.data.schema import RowSchema
 from gatewise.errors import GatewiseError
 from gatewise.members.columns import Columns
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.onnx.columns import feeds
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.row import columns_of
-from gatewise.row import with_columns as row_with_columns
 from gatewise.text import TokenEncoding
 from gatewise.training.members.columns import described
 from gatewise.types import Array
@@ -153,7 +152,7 @@ def _with_missing(rng: Rng, drawn: Callable[[], Cell], share: float) -> Callable
 def model_of(data: Labelled, rng: Rng) -> Model:
     """A model of texts and columns with random weights, whose schema has the facts of these rows."""
     named = RowSchema.of(data.columns)
-    sequences = [row_with_columns(np.zeros(1), named.values(columns_of(item))) for item in data.inputs]
+    sequences = [EncodedSequence(np.zeros(1), columns=named.values(row)) for row in data.row_columns]
     member: Columns = described(named, sequences, 1)
     member = replace(
         member,
@@ -209,8 +208,8 @@ def _check_onnx(model: Model, inputs: list[Any], wanted: Array, folder: Path) ->
     lengths = np.array([len(one) for one in sequences])
     tokens = np.zeros((len(sequences), lengths.max()), dtype=np.int64)
     for row, one in zip(tokens, sequences, strict=True):
-        row[: len(one)] = one
-    values = [columns_of(one) for one in sequences]
+        row[: len(one)] = one.steps
+    values = [one.columns for one in sequences]
     given = {"tokens": tokens, "lengths": lengths, **feeds(model.ensemble.get("columns"), values)}
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     [logits] = session.run(["logits"], given)

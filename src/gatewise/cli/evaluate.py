@@ -51,7 +51,7 @@ def evaluate(args: Any) -> None:
     @cache
     def logits() -> Any:
         """Computed at the first call, which `to_file` makes after it has checked the output."""
-        return model.logits(labelled.inputs)
+        return model.logits(labelled.rows)
 
     if args.out is not None:
         from gatewise.cli.bulk import BulkPrediction

@@ -42,7 +42,7 @@ def open_inputs(model: Model, args: Any) -> Iterator[Iterable[Any]]:
             raise InputError(f"text {number} is empty")
         check_text(text)
     if typed_columns:
-        from gatewise.row import with_columns
+        from gatewise.data import with_columns
 
         row = parsed_columns(model, typed_columns)
         texts = [with_columns(text, row) for text in texts]

@@ -26,7 +26,6 @@ from gatewise.data.frames import (
 from gatewise.data.schema import LARGEST
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, counted, quote
-from gatewise.row import columns_of, with_columns
 from gatewise.system.files import file_named
 
 Series = NDArray[np.float32]
@@ -66,8 +65,7 @@ def convert_texts(values: Any, *, name: str = "inputs", columns: Sequence[str] =
             continue
         if not isinstance(row, str):
             raise InputError(f"{name}: row {number} {not_a_text(row)}")
-        if columns_of(row) is None:
-            rows[number] = str(row)  # of numpy.str_
+        rows[number] = str(row)  # of numpy.str_
     return rows
 
 
@@ -206,13 +204,7 @@ def one_series(item: Any, channels: int) -> Series:
         swapped = array.ndim == 2 and array.shape[0] == channels
         hint = "; it seems to have channels first: transpose it" if swapped else ""
         raise InputError(f"one series must be {shape}, got {array.shape}{hint}")
-    return _as_row(array, item)
-
-
-def _as_row(series: Series, row: Any) -> Series:
-    """The series with the columns of what it was made of, if that has some."""
-    columns = columns_of(row)
-    return series if columns is None else with_columns(series, columns)
+    return array
 
 
 def describe_series(inputs: Sequence[Series]) -> str:
@@ -274,8 +266,7 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> lis
             look = "; it seems to have channels first" if array.shape[0] == expected else ""
             has = counted(array.shape[1], "channel")
             raise InputError(f"row {number} has {has}, but {whose}{look}; a series is (steps, channels)")
-    series = rounded(out) if channels is None else [one.astype(np.float32) for one in out]
-    return list(map(_as_row, series, rows))
+    return rounded(out) if channels is None else [one.astype(np.float32) for one in out]
 
 
 def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray[Any]:
@@ -344,7 +335,7 @@ def rounded(series: Sequence[NDArray[Any]]) -> list[Series]:
     """
     if all(one.dtype == np.float32 for one in series):
         return list(series)
-    out = [one.astype(np.float32) for one in series]  # with their columns
+    out = [one.astype(np.float32) for one in series]
     exact = np.concatenate([one.reshape(-1, one.shape[-1]) for one in series]).astype(np.float64)  # (N, channels)
     errors = np.concatenate(out) - exact
     for channel, (values, lost) in enumerate(zip(exact.T, errors.T, strict=True)):

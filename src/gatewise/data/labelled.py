@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -24,13 +24,12 @@ from gatewise.data.frames import (
 from gatewise.data.input_kind import InputKind, input_kind_of
 from gatewise.data.inputs import convert_inputs, convert_series, convert_texts, describe_series
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
-from gatewise.data.row_columns import converted, of_column, rows_with_columns, without_columns
+from gatewise.data.row_columns import joined_rows, of_column, split_rows, without_columns
 from gatewise.data.schema import RowSchema, check_names
 from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.ragged import Ragged
-from gatewise.row import columns_of
 from gatewise.target import Target, join_words, words_of
 from gatewise.target.names import check_array
 from gatewise.types import NO_COLUMNS, Array, ColumnNames, InputNouns, Task
@@ -54,8 +53,8 @@ class Labelled:
     split; the default is `input_keys`, so that duplicates stay together. source: a description in one line.
     sample_weight (n,) float64: the weight of each row in the loss; the
     default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
-    columns: of the table that the rows come from; the numeric and categorical ones are part of the inputs
-    (`with_columns`). Raises InputError.
+    columns: of the table that the rows come from. row_columns: the numeric and categorical ones of each row (n,) by
+    name, as numbers and names of categories; empty where there are none. Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -66,9 +65,12 @@ class Labelled:
     sample_weight: NDArray[np.float64] = _DEFAULT
     time: NDArray[np.float64] = _DEFAULT
     columns: ColumnNames = NO_COLUMNS
+    row_columns: list[dict[str, float | str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         n = len(self.inputs)
+        if len(self.row_columns) not in (0, n):
+            raise InputError(f"row_columns must be those of {counted(n, 'row')}, not of {len(self.row_columns):,}")
         if self.groups is None:
             object.__setattr__(self, "groups", self.input_keys)
         if self.sample_weight is None:
@@ -111,6 +113,8 @@ class Labelled:
         columns, if these are columns of a table or the inputs have some (`with_columns`). Raises InputError as these
         functions, and for different numbers of rows.
         """
+        schema = RowSchema.of(columns)
+        inputs, row_columns = split_rows(inputs, schema, refuse_unread=True)
         column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
         if task == "tagging" and (column or isinstance(inputs, list | tuple)):
             inputs = list(map(join_words, inputs))
@@ -124,14 +128,12 @@ class Labelled:
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
-        schema = RowSchema.of(columns)
         if schema:
             found.target.check_columns()
-            rows = converted(rows, schema)
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
         given = columns, groups, sample_weight, times
-        return labelled_of(rows, found, source, *given, lambda row: f"{name}: row {row}", steps)
+        return labelled_of(rows, row_columns, found, source, *given, lambda row: f"{name}: row {row}", steps)
 
     @classmethod
     def from_frame(
@@ -179,7 +181,8 @@ class Labelled:
             inputs = convert_series(steps)
         schema = schema or RowSchema.of(names)
         if schema:
-            inputs = rows_with_columns(inputs, frame, schema)
+            _, row_columns = split_rows(frame, schema)
+            inputs = joined_rows(inputs, row_columns)
         return cls.of(
             inputs,
             column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
@@ -225,13 +228,23 @@ class Labelled:
         """A hash (n,) of the content of each row, its text or series and its numeric and categorical columns. Case,
         spaces and <br /> of a text do not count.
         """
-        return np.array([content_key(row, columns_of(row)) for row in self.inputs], dtype=np.int64)
+        return np.array([content_key(row, columns) for row, columns in self._inputs_and_columns()], dtype=np.int64)
 
     @cached_property
     def input_keys(self) -> NDArray[np.int64]:
         """A hash (n,) of the text or series of each row. Rows of one text stay together, whatever their columns are."""
-        plain = all(columns_of(row) is None for row in self.inputs)
-        return self.keys if plain else np.array([content_key(row) for row in self.inputs], dtype=np.int64)
+        if not self.row_columns:
+            return self.keys
+        return np.array([content_key(row) for row in self.inputs], dtype=np.int64)
+
+    @property
+    def rows(self) -> list[Any]:
+        """What a model predicts from: the inputs, with their columns where there are some (`Row`)."""
+        return joined_rows(self.inputs, self.row_columns)
+
+    def _inputs_and_columns(self) -> Iterator[tuple[Any, dict[str, float | str] | None]]:
+        """Each input with its columns, None where there are none."""
+        return zip(self.inputs, self.row_columns or repeat(None), strict=False)
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in order, or where a mask (n,) is true. Raises InputError for other rows."""
@@ -249,6 +262,7 @@ class Labelled:
             groups=self.groups[which],
             sample_weight=self.sample_weight[which],
             time=self.time[which] if self.time.size else self.time,
+            row_columns=[self.row_columns[row] for row in which.tolist()] if self.row_columns else [],
         )
 
     def labels_among(self, classes: Sequence[str], owner: str = "the model") -> Any:
@@ -268,9 +282,9 @@ class Labelled:
         parts += [name.encode("utf-8", "surrogatepass") for name in self.classes]
         parts += self.target.fingerprint_parts()
         dtype = "<f8" if self.labels.dtype.kind == "f" else "<i8"
-        for row, label in zip(self.inputs, self.labels, strict=True):
+        for (row, columns), label in zip(self._inputs_and_columns(), self.labels, strict=True):
             parts.append(label.astype(dtype).tobytes())
-            parts += _parts(row, columns_of(row))
+            parts += _parts(row, columns)
         if (self.sample_weight != 1).any():
             parts.append(self.sample_weight.astype("<f8").tobytes())
         return _digest(parts)
@@ -278,6 +292,7 @@ class Labelled:
 
 def labelled_of(
     inputs: list[Any],
+    row_columns: list[dict[str, float | str]],
     found: ConvertedLabels,
     source: str,
     columns: ColumnNames,
@@ -300,13 +315,13 @@ def labelled_of(
     for name, column in more.items():
         if len(column) != len(inputs):
             raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
-    data = Labelled(inputs, target=found.target, source=source, columns=columns, **more)
+    data = Labelled(inputs, target=found.target, source=source, columns=columns, row_columns=row_columns, **more)
     if isinstance(data.labels, Ragged):  # each step has a label: no place of the input tells all of them
         return data
     several = data.labels.T if data.labels.ndim > 1 else data.labels[None]  # (labels or numbers of a row, n)
     schema = RowSchema.of(columns)
     for labels in several[:_MAX_TARGETS]:
-        of_columns = [leaks(of_column(inputs, name, schema), labels, (name,)) for name in schema.names]
+        of_columns = [leaks(of_column(row_columns, name, schema), labels, (name,)) for name in schema.names]
         for problem in chain(leaks(inputs, labels, steps), *of_columns):
             warn(problem)
     return data

@@ -1,7 +1,8 @@
-"""The rows of a user with their numeric and categorical columns: what carries them, and what reads them by a schema."""
+"""The rows of a user with their numeric and categorical columns: `Row` joins both, `split_rows` takes them apart."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +16,44 @@ from gatewise.data.frames import (
     is_frame,
     readable,
 )
-from gatewise.data.schema import RowSchema
+from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, counted, quote
-from gatewise.row import columns_of
-from gatewise.row import with_columns as row_with_columns
 
-T = TypeVar("T")
 _HOW = "pass a data frame or gatewise.data.with_columns; on the command line --column NAME=VALUE"
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A text or a series with the columns of its row.
+
+    input: a str, or an array (length, channels). columns: the values by name.
+    """
+
+    input: Any
+    columns: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """The characters of the text, or the steps of the series."""
+        return len(self.input)
+
+
 def with_columns(inputs: Any, columns: Any) -> Any:
-    """Texts or series that carry the columns of their rows, for training and prediction.
+    """Texts or series with the columns of their rows, a list of n `Row`, for training and prediction.
 
     >>> rows = gw.data.with_columns(["Good.", "Bad."], {"stars": [5, 1], "shop": ["A", "B"]})
-    >>> rows[0], rows[0].row
-    ('Good.', {'stars': 5, 'shop': 'A'})
+    >>> rows[0]
+    Row(input='Good.', columns={'stars': 5, 'shop': 'A'})
 
-    inputs: n texts or arrays, or one text. columns: a data frame of n rows, or n values by name; of one text a value by
-    name. Raises InputError for another number of values, for inputs and columns of pandas with different indexes, and
-    for what has no values by name.
+    inputs: n texts or arrays, or one text; or rows, whose columns are replaced. columns: a data frame of n rows, or n
+    values by name; of one text a value by name, which gives one `Row`. Raises InputError for another number of values,
+    for inputs and columns of pandas with different indexes, and for what has no values by name.
     """
     if not hasattr(columns, "items") and not is_frame(columns):
         raise InputError(f"columns must be a data frame, or values by name, not {described(columns)}")
     if isinstance(inputs, str):
         if is_frame(columns):
             raise InputError("columns of one text are a value by name, such as {'price': 12.5}, not a data frame")
-        return row_with_columns(inputs, {str(name): value for name, value in columns.items()})
+        return Row(inputs, {str(name): value for name, value in columns.items()})
     if is_frame(inputs) or isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
         raise InputError(f"inputs must be n texts or arrays, not {described(inputs)}")
     if isinstance(columns, Mapping):
@@ -54,70 +67,85 @@ def with_columns(inputs: Any, columns: Any) -> Any:
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise InputError(f"column {quote(str(name))} must be a value per row, not {described(values)}")
         by_name[str(name)] = list(values)
-    return carrying(rows, by_name)
-
-
-def carrying(rows: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """The texts or arrays with these values of each column. Raises InputError for another number of values."""
-    for name, values in columns.items():
+    for name, values in by_name.items():
         if len(values) != len(rows):
             raise InputError(f"column {quote(name)} has {counted(len(values), 'value')} for {len(rows):,} rows")
-    carried = []
-    for n, row in enumerate(rows):
-        values_of_row = {name: values[n] for name, values in columns.items()}
-        carried.append(row_with_columns(row if isinstance(row, str) else np.asarray(row), values_of_row))
-    return carried
-
-
-def rows_with_columns(rows: list[Any], inputs: Any, schema: RowSchema) -> list[Any]:
-    """The rows of `inputs` with the columns of a schema, read from it; of other inputs than a data frame the rows as
-    they are. Raises InputError as `converted`, and for a column that is not there.
-    """
-    if not is_frame(inputs):
-        return rows
-    by_name = frame_columns(inputs)
-    found = {name: by_name[find_column(name, list(by_name))] for name in schema.names}
-    return converted(carrying(rows, found), schema)
-
-
-def converted(rows: Sequence[Any], schema: RowSchema) -> list[Any]:
-    """The rows with the columns of a schema alone, as numbers and names of categories. Raises InputError that names
-    row and column for a row without the column and a value that the schema refuses.
-    """
-    return list(map(row_with_columns, rows, _each(schema.read, rows, schema)))
-
-
-def sequences_with_columns(sequences: list[Any], rows: Sequence[Any], schema: RowSchema) -> list[Any]:
-    """The sequences of these rows, with what members read of the columns (`RowSchema.values`). Errors as
-    `converted`.
-    """
-    return list(map(row_with_columns, sequences, _each(schema.values, rows, schema)))
-
-
-def _each(read: Callable[[Mapping[str, Any]], T], rows: Sequence[Any], schema: RowSchema) -> Iterator[T]:
-    """What `read` returns for the columns of each row."""
+    found = []
     for number, row in enumerate(rows):
-        carried = columns_of(row)
-        if carried is None:
+        values_of_row = {name: values[number] for name, values in by_name.items()}
+        value = row.input if isinstance(row, Row) else row
+        found.append(Row(value if isinstance(value, str) else np.asarray(value), values_of_row))
+    return found
+
+
+def joined_rows(inputs: Sequence[Any], columns: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """n `Row` of n inputs and their columns; the inputs alone where there are no columns."""
+    return list(map(Row, inputs, columns)) if columns else list(inputs)
+
+
+def split_rows(
+    inputs: Any, schema: RowSchema = NO_ROW_COLUMNS, *, refuse_unread: bool = False
+) -> tuple[Any, list[dict[str, float | str]]]:
+    """The texts or series of rows, and the columns of each row as a schema reads them (`RowSchema.read`); [] for a
+    schema without columns.
+
+    inputs: `Row` of `with_columns`, a data frame, which then lacks these columns, or anything else that
+    `gatewise.data.inputs.convert_inputs` takes, as it is. refuse_unread: columns of `Row` that a schema without columns
+    does not read are an error, as in training, where they would be ignored. Raises InputError that names row and
+    column, for a row without the columns and for a value that the schema refuses.
+    """
+    if isinstance(inputs, Row):
+        inputs = [inputs]
+    if isinstance(inputs, Iterator):
+        inputs = list(inputs)
+    if schema and is_frame(inputs):
+        return without_columns(inputs, schema.names), _read(_frame_rows(inputs, schema.names), schema)
+    dtype = getattr(inputs, "dtype", None)
+    is_column = isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1
+    rows = list(inputs) if isinstance(inputs, list | tuple) or is_column else []
+    has_columns = any(isinstance(row, Row) for row in rows)
+    if has_columns and not schema and refuse_unread:
+        raise InputError("the rows carry columns: name those that the model reads in numeric and categorical")
+    columns: list[dict[str, float | str]] = []
+    if schema and _counts(inputs):
+        columns = _read((row.columns if isinstance(row, Row) else None for row in rows or inputs), schema)
+    if has_columns:
+        return [row.input if isinstance(row, Row) else row for row in rows], columns
+    return inputs, columns
+
+
+def _counts(inputs: Any) -> bool:
+    """Whether the inputs are n rows. What is none is refused by the function that reads texts and series."""
+    return isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes | Mapping)
+
+
+def _frame_rows(frame: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The values of these columns in each row."""
+    by_name = frame_columns(frame)
+    columns = [by_name[find_column(name, list(by_name))] for name in names]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _read(rows: Iterable[Mapping[str, Any] | None], schema: RowSchema) -> list[dict[str, float | str]]:
+    """What the schema reads of the columns of each row."""
+    found = []
+    for number, row in enumerate(rows):
+        if row is None:
             raise InputError(f"row {number}: the model reads the columns {schema} too, and the row has none: {_HOW}")
         try:
-            yield read(carried)
+            found.append(schema.read(row))
         except InputError as error:
             raise InputError(f"row {number}: {error}") from None
+    return found
 
 
-def of_column(rows: Sequence[Any], name: str, schema: RowSchema) -> list[NDArray[np.float32]]:
-    """A column of converted rows as series of one step (1, 1): its numbers, or the numbers of its categories."""
-    values: Any = [columns_of(row)[name] for row in rows]
+def of_column(columns: Sequence[Mapping[str, Any]], name: str, schema: RowSchema) -> list[NDArray[np.float32]]:
+    """A column of n rows as series of one step (1, 1): its numbers, or the numbers of its categories."""
+    values: Any = [row[name] for row in columns]
     if name not in schema.names_by_type["numeric"]:
         values = np.unique(values, return_inverse=True)[1]
     return list(np.asarray(values, dtype=np.float32).reshape(-1, 1, 1))
-
-
-def refuse_unread(rows: Sequence[Any], schema: RowSchema) -> None:
-    """Raise InputError for rows that carry columns where none is named: they would be ignored."""
-    if not schema and any(columns_of(row) is not None for row in rows):
-        raise InputError("the rows carry columns: name those that the model reads in numeric and categorical")
 
 
 def without_columns(frame: Any, names: Iterable[str]) -> Any:

@@ -19,7 +19,6 @@ from gatewise.data.schema import LARGEST, NUMBER, RowSchema, check_names
 from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, warn
-from gatewise.row import with_columns
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.target import words_of
 from gatewise.types import ColumnNames, Task
@@ -150,25 +149,25 @@ class TableColumns(ColumnNames):
             for n, series in enumerate(inputs):
                 if not len(series):
                     cells.fail(n, "the series has no value")
-        if self.row:
-            inputs = self._with_columns(inputs, cells)
+        columns = self._columns_of_rows(cells) if self.row else []
         steps = self.values if not self.text and self.time is None else ()
         found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label, steps=steps)
-        return replace(found, weights=weights, groups=groups, ids=ids, times=times)
+        return replace(found, weights=weights, groups=groups, ids=ids, times=times, columns=columns)
 
-    def _with_columns(self, inputs: list[Any], cells: Cells) -> list[Any]:
-        """The inputs with their numeric and categorical columns. The table may write their names in another case."""
-        schema, carried = self.row, list[Any]()
+    def _columns_of_rows(self, cells: Cells) -> list[dict[str, float | str]]:
+        """The numeric and categorical columns of each row. The table may write their names in another case."""
+        schema = self.row
+        columns: list[dict[str, float | str]] = []
         headings = dict(zip(schema.names, (*self.numeric, *self.categorical), strict=True))
-        for n, (one, row) in enumerate(zip(inputs, cells.rows, strict=True)):
+        for n, row in enumerate(cells.rows):
             cells_of_row = {name: row[heading] for name, heading in headings.items() if heading in row}
             values: dict[str, float | str] = {}
             try:
                 values = schema.read(cells_of_row)
             except InputError as error:
                 cells.fail(n, str(error))
-            carried.append(with_columns(one or "" if self.text else one, values))
-        return carried
+            columns.append(values)
+        return columns
 
     def _labels(self, cells: Cells) -> list[Any]:
         if self.task == "regression" or len(self.label) > 1:
@@ -198,7 +197,8 @@ def is_numbering(names: list[str]) -> bool:
 
 class TableRow(NamedTuple):
     """A row of a table: its cells as read, by column, or what is wrong with it; file, number: which file of the reader
-    and which row of it; input: the text or the series.
+    and which row of it; input: the text or the series, with its columns
+    where a model reads some (`Row`).
     """
 
     line: int
@@ -302,7 +302,7 @@ class RowReader:
 
     def __iter__(self) -> Iterator[TableRow]:
         for batch, records in self.batches():
-            yield from (row._replace(input=one) for row, one in zip(records, batch.inputs, strict=True))
+            yield from (row._replace(input=one) for row, one in zip(records, batch.rows, strict=True))
 
     def batches(self) -> Iterator[tuple[Rows, list[TableRow]]]:
         """What the columns hold, and all cells as read, of the good rows of each batch."""

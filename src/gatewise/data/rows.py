@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from gatewise.data.inputs import describe_series, rounded
-from gatewise.data.row_columns import converted
+from gatewise.data.row_columns import joined_rows, split_rows
 from gatewise.data.schema import RowSchema
 from gatewise.data.times import Time, comparable, instant, show_time
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.row import columns_of, with_columns
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 if TYPE_CHECKING:
@@ -30,11 +29,12 @@ _MAX_CLASSES = 1_000
 class Rows:
     """n rows of tables or files, by what their columns mean.
 
-    inputs: n texts, or n series (steps, channels) float32 or float64, NaN where a value is missing. names: of the
-    columns. labels: n labels; None where there are none. task: what the columns say. classes: those that the file
-    lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file and
-    line of each row, and what else `source` says. label_by_name: whether a column of labels could be named. steps: the
-    names of the steps of series, where they are columns.
+    inputs: n texts, or n series (steps, channels) float32 or float64, NaN where a value is missing. names: of
+    the columns of the table. labels: n labels; None where there are none. task: what the columns say. classes: those
+    that the file lists; None: those that occur. ids: a name for each series. paths, places, notes: the files, the file
+    and line of each row, and what else `source` says. label_by_name: whether a column of labels could be named. steps:
+    the names of the steps of series, where they are columns. columns: the numeric and categorical columns of each row
+    by name; empty where there are none.
     """
 
     inputs: list[Any]
@@ -52,6 +52,12 @@ class Rows:
     notes: list[str] = field(default_factory=list)
     label_by_name: bool = False
     steps: tuple[str, ...] = ()
+    columns: list[dict[str, float | str]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Any]:
+        """What a model predicts from: the inputs, with their columns where there are some (`Row`)."""
+        return joined_rows(self.inputs, self.columns)
 
     def take(self, rows: Sequence[int]) -> Rows:
         """The rows with these numbers."""
@@ -111,8 +117,7 @@ class Rows:
         try:
             inputs = self.inputs if of_texts else rounded(self.inputs)
             found = self._converted(task, f"{file}: {name}" if name else file)
-            schema = RowSchema.of(self.names)
-            inputs = converted(inputs, schema) if schema else inputs
+            inputs, columns = split_rows(joined_rows(inputs, self.columns), RowSchema.of(self.names))
         except InputError as error:
             raise DataError(str(error)) from None
         if of_texts:
@@ -122,7 +127,7 @@ class Rows:
         by = f"{' by' if count else ','} {name}" if of_texts else ""
         source = "; ".join([f"{self.source}{count}{by}", *self.notes])
         given = self.names, self.groups, self.weights, self.times
-        return labelled_of(inputs, found, source, *given, self.where, self.steps)
+        return labelled_of(inputs, columns, found, source, *given, self.where, self.steps)
 
     def _check_classes(self, target: Target, name: str, one_class: bool) -> None:
         """Raise DataError for texts of one class, and for so many classes that the column is another one."""
@@ -204,21 +209,21 @@ class Rows:
                     what = f"the label of series {quote(name)} is {quote(labels[row])}"
                     self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
             firsts.append(rows[0])
-            inputs.append(self._joined(name, ordered))
+            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float64))
+            if self.columns:
+                self._check_constant(name, ordered)
         of_steps: Any = {"labels": steps} if self.task == "tagging" and labels is not None else {}
         return replace(self.take(firsts), inputs=inputs, times=None, **of_steps)
 
-    def _joined(self, name: str, rows: list[int]) -> Any:
-        """The series of these steps, with its columns. Raises DataError for a column that changes."""
-        series: Any = np.array([self.inputs[row] for row in rows], dtype=np.float64)
-        columns = columns_of(self.inputs[rows[0]])
-        for row in rows if columns is not None else ():
-            for column, value in columns_of(self.inputs[row]).items():
-                first = columns[column]
+    def _check_constant(self, name: str, rows: list[int]) -> None:
+        """Raise DataError for a column that changes from step to step of a series."""
+        first_row = rows[0]
+        for row in rows:
+            for column, value in self.columns[row].items():
+                first = self.columns[first_row][column]
                 if value != first and (value == value or first == first):  # NaN is equal to NaN
                     what = f"the column {quote(column)} of series {quote(name)} is {quote(value)}"
-                    self.fail(row, f"{what}, but {quote(first)} in {self.where(rows[0])}")
-        return series if columns is None else with_columns(series, columns)
+                    self.fail(row, f"{what}, but {quote(first)} in {self.where(first_row)}")
 
     def with_known_labels(self) -> Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
@@ -234,4 +239,4 @@ class Rows:
         return self
 
 
-_BY_ROW = ("inputs", "labels", "weights", "groups", "ids", "times", "places")
+_BY_ROW = ("inputs", "columns", "labels", "weights", "groups", "ids", "times", "places")

@@ -145,7 +145,7 @@ class _Comparison:
         """Outputs of gatewise, from the sequences without padded steps."""
         sequences = [row[inside] for row, inside in zip(inputs.x, inputs.inside, strict=True)]
         if self.scaling is not None:
-            sequences = [self.scaling.encoded(one) for one in sequences]
+            sequences = [self.scaling.encoded(one).steps for one in sequences]
         logits = in_batches(forward, parameters, self.arch, sequences, ops).astype(np.float64)
         return applied(logits, Act(self.found.activation))
 

@@ -61,7 +61,8 @@ def _onnx_file(model: Model, path: str | Path, storage: str, texts: Mapping[str,
 
 def to_torch(model: Model, *, network_only: bool = False) -> TorchNetwork:
     """The ensemble of a model as a torch.nn.Module that gives equal logits and runs without gatewise; see
-    `gatewise.nn.network.TorchNetwork`. It takes what `preprocessor.encode_batch` returns, padded at the end.
+    `gatewise.nn.network.TorchNetwork`. It takes the `steps` of what `preprocessor.encode_batch` returns, padded
+    at the end.
 
     >>> module = gw.to_torch(gw.load("tutorial"))
     >>> module(torch.tensor([[4, 12, 7]])).shape
@@ -81,9 +82,9 @@ def to_keras(model: Model, *, network_only: bool = False) -> Any:
     >>> gw.to_keras(model).save("sentiment.keras")  # doctest: +SKIP
 
     It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in front as
-    by `keras.utils.pad_sequences`; of a model of series what `preprocessor.encode_batch` returns, padded at the end
-    with steps of 1e9. network_only: the LSTM alone, of a model with other members. Raises InputError for other members
-    unless it is set, for binary gates, and without Keras.
+    by `keras.utils.pad_sequences`; of a model of series the `steps` of what `preprocessor.encode_batch` returns, padded
+    at the end with steps of 1e9. network_only: the LSTM alone, of a model with other members. Raises InputError for
+    other members unless it is set, for binary gates, and without Keras.
     """
     from gatewise.exchange.keras_model import keras_model
 

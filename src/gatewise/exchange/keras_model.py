@@ -32,15 +32,12 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     keras, tokens, masked = keras_module(), arch.inputs == "tokens", arch.padding == "none"
     layers, ops, weights = keras.layers, keras.ops, dict[str, list[Array]]()
     length = None if masked else arch.max_length
-    given = keras.Input(
-        (length,) if tokens else (length, arch.unread + arch.channels), name=arch.inputs, dtype=_DTYPES[arch.inputs]
-    )
+    given = keras.Input((length,) if tokens else (length, arch.channels), name=arch.inputs, dtype=_DTYPES[arch.inputs])
     if tokens:
         x = layers.Embedding(arch.vocab_size, arch.embedding_dim, mask_zero=masked, name="embedding")(given)
         weights["embedding"] = [parameters["embedding.weight"]]
     else:
-        read = given[:, :, arch.unread :] if arch.unread else given
-        x = layers.Masking(PAD_VALUE, name="masking")(read)
+        x = layers.Masking(PAD_VALUE, name="masking")(given)
     explicit: dict[str, Any] = {}  # the mask, where layers do not pass it on
     for n, layer in enumerate(arch.layers):
         whole = n < len(arch.layers) - 1 or arch.pooling != "last"

@@ -9,22 +9,23 @@ pooling "none" they are (batch, read steps, outputs), and those after the end of
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import GatewiseError, InputError, ModelFileError, quote, required
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.kinds import kind_named
+from gatewise.members.member import PaddedSequences
 from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
 from gatewise.model.export import ExportReport
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
 from gatewise.ragged import flat
-from gatewise.row import with_columns
 from gatewise.storage.folder import CONFIG, Folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.target import ClassificationTarget, Target
@@ -75,15 +76,18 @@ class ExportError(GatewiseError):
 def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
     """The ModelProto of an empty graph to which the ensemble is added, checked by `onnx.checker`."""
     name, dtype, channels = _input(series)
-    x, counts, lengths, target = name, "lengths", "lengths", ensemble.target
+    lengths, target = "lengths", ensemble.target
+    padded = PaddedSequences(name, lengths)
     if series is not None:
-        x = _scaled(graph, name, lengths, series)
+        scaled = _scaled(graph, name, lengths, series)
+        padded = PaddedSequences(scaled, lengths, scaled, lengths)
         if series.window:
-            x, counts = _windows(graph, x, lengths, series)
+            steps, count = _windows(graph, scaled, lengths, series)
+            padded = PaddedSequences(steps, count, scaled, lengths)
     total: Any = ensemble.shift  # float64
     for (member, weight), graph.owner in zip(ensemble, ensemble.member_names(), strict=True):
         if weight:
-            logits = graph.add("Mul", member.to_onnx(graph, x, counts), scalar(weight, np.float64))
+            logits = graph.add("Mul", member.to_onnx(graph, padded), scalar(weight, np.float64))
             total = graph.add("Add", logits, total)
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
@@ -123,7 +127,7 @@ def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
 
 
 def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
-    """The rows (B, R, ...) of `SeriesPreprocessor` with a window, of series x (B, T, C), and their number (B,)."""
+    """What the LSTM reads (B, R, ...) of the windows of series x (B, T, C), and their number (B,)."""
     window = own.window
     count = graph.add("Div", graph.add("Add", lengths, scalar(window - 1)), scalar(window))
     total, channels = graph.size(x, 1), graph.size(x, 2)
@@ -136,8 +140,8 @@ def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
         return graph.add("Reshape", padded, shape)
 
     inside = graph.add("Unsqueeze", step_mask(graph, x, lengths), ints(2))  # (B, T, 1)
-    values = rows_of(graph.add("Where", inside, x, scalar(np.nan, np.float32)), scalar(np.nan, np.float32))
-    each = graph.add("Mul", graph.count(graph.size(values, 1)), scalar(window))  # the first step of a row (R,)
+    rows = graph.add("Div", graph.add("Add", total, ints(window - 1)), ints(window))
+    each = graph.add("Mul", graph.count(rows), scalar(window))  # the first step of a row (R,)
     steps = graph.add("Sub", graph.column(lengths), each)  # from there on (B, R)
     steps = graph.add("Max", graph.add("Min", steps, scalar(window)), scalar(1))
     ends = graph.cast(graph.add("Unsqueeze", graph.add("Add", each, steps), ints(2)), np.float64)  # (B, R, 1)
@@ -153,10 +157,11 @@ def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
         parts, reach = [mean_of(graph.cast(x, np.float64))], 1 << window.bit_length() - 1
         wide = graph.count(graph.add("Add", total, ints(2 * reach)))
         place = graph.add("Unsqueeze", graph.add("Sub", wide, scalar(reach)), ints(0))  # (1, T + 2 reach)
-        place = graph.add("Max", place, graph.add("Sub", scalar(-1), place))
         end = graph.add("Sub", graph.column(lengths), scalar(1))
-        mirrored = graph.add("Sub", graph.add("Add", graph.add("Mul", end, scalar(2)), scalar(1)), place)
-        place = graph.add("Max", graph.add("Min", place, graph.add("Min", mirrored, end)), scalar(0))
+        # Mirrored at the end and at the start, both of the place itself: a series may be shorter than what is mirrored.
+        at_end = graph.add("Sub", graph.add("Add", graph.add("Mul", end, scalar(2)), scalar(1)), place)
+        at_start = graph.add("Max", place, graph.add("Sub", scalar(-1), place))
+        place = graph.add("Max", graph.add("Min", at_start, graph.add("Min", at_end, end)), scalar(0))
         shape = graph.add("Concat", ints(1, 1), channels, axis=0)
         place = graph.add("Expand", graph.add("Unsqueeze", place, ints(2)), shape)
         sums = graph.cast(graph.add("GatherElements", x, place, axis=1), np.float64)
@@ -179,7 +184,7 @@ def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
     apart = graph.add("Abs", graph.add("Sub", place, np.arange(TIMES + 1, dtype=np.float64)))
     time = graph.add("Relu", graph.add("Sub", scalar(1, np.float64), apart))
     time = graph.add("Mul", time, scalar(HEIGHT, np.float64))
-    return graph.add("Concat", values, *(graph.cast(one, np.float32) for one in (read, time)), axis=2), count
+    return graph.add("Concat", graph.cast(read, np.float32), graph.cast(time, np.float32), axis=2), count
 
 
 def _interpolated(graph: Graph, x: str, known: str) -> str:
@@ -241,8 +246,9 @@ def largest_difference(ensemble: Ensemble, series: Any, run: Callable[[dict[str,
     while done < CHECKED:
         sequences = _random_sequences(ensemble, series, rng, CHECKED - done)
         more, rows = _columns(ensemble, rng, len(sequences))
-        encoded = sequences if series is None else [series.encoded(one) for one in series.rows(sequences)]
-        encoded = list(map(with_columns, encoded, rows)) if rows else encoded
+        encoded = [EncodedSequence(one) if series is None else series.encoded(one) for one in sequences]
+        if rows:
+            encoded = [replace(one, columns=row) for one, row in zip(encoded, rows, strict=True)]
         wanted = flat(ensemble.logits(encoded)).astype(np.float64)
         found = run(_feeds(series, sequences) | more)
         if arch.pooling == "none":  # (B, T, outputs)

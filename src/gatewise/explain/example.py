@@ -16,6 +16,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.explain.display import Displayed
 from gatewise.members.contributions import has_contributions, unit_contributions
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
 from gatewise.members.lstm import LSTM
@@ -43,10 +44,9 @@ else:
 class Example(Displayed):
     """One sequence of T steps (after truncation) through one model, whose LSTM may be clamped.
 
-    ensemble: the members of the model. sequence (length, ...): token ids or channels, before truncation. names: a name
-    for each of its steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if
-    known. item: the text or series itself, if known. Raises InputError for an empty sequence and for a wrong number of
-    names.
+    ensemble: the members of the model. sequence: what they read, before truncation. names: a name for each of its
+    steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if known. item:
+    the text or series itself, if known. Raises InputError for an empty sequence and for a wrong number of names.
 
     rows (T,): the steps that the LSTM reads; steps: their names; truncated: how many more the sequence has. A tagger
     predicts each step: the logits, the prediction and the score of the example are those of one of them, `step`.
@@ -55,7 +55,7 @@ class Example(Displayed):
     def __init__(
         self,
         ensemble: Ensemble,
-        sequence: Array,
+        sequence: EncodedSequence,
         names: Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] = (),
         *,
@@ -66,10 +66,10 @@ class Example(Displayed):
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
         self.ensemble, self.lstm, self.item = ensemble, ensemble.lstm, item
-        self.sequence = np.asanyarray(sequence)
+        self.sequence = sequence
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
-        self.rows, self.read = self.lstm.read(self.sequence)
+        self.rows, self.read = self.lstm.read(sequence.steps)
         self.steps = [self.names[row] for row in self.rows]
         self.truncated = len(sequence) - len(self.rows)
         self._sampled: dict[int, Array] = {}
@@ -139,7 +139,7 @@ class Example(Displayed):
         with np.errstate(over="ignore", invalid="ignore"):
             for member, weight in self.ensemble:
                 if weight:
-                    own = self.lstm_logits if member is self.lstm else member.logits([self.sequence])[0]
+                    own = self.lstm_logits if member is self.lstm else member.logits([member.part_of(self.sequence)])[0]
                     found = found + weight * own
         check_logits(found[None])
         return np.asarray(found)
@@ -202,7 +202,8 @@ class Example(Displayed):
         """
         found = np.tile(self.ensemble.shift, (len(self.rows) + 1, 1))
         for member, weight in self.ensemble.others:
-            found += weight * member.prefix_logits(self.sequence)[np.concatenate([self.rows[:1], self.rows + 1])]
+            every = member.prefix_logits(member.part_of(self.sequence))
+            found += weight * every[np.concatenate([self.rows[:1], self.rows + 1])]
         return found
 
     def sampled_prefix_logits(self, budget: int) -> tuple[int, Array]:
@@ -291,15 +292,15 @@ class Example(Displayed):
         return np.concatenate([gates.half_life() for gates in self.layer(-1)])
 
 
-def predict_examples(ensemble: Ensemble, sequences: Sequence[Array]) -> list[Example]:
-    """An example for each sequence (length, ...), with its logits from batched forward passes."""
+def predict_examples(ensemble: Ensemble, sequences: Sequence[EncodedSequence]) -> list[Example]:
+    """An example for each sequence, with its logits from batched forward passes."""
     examples = [Example(ensemble, sequence) for sequence in sequences]
     if any(example.step is not None for example in examples):
         return examples  # to choose the step took a forward pass of its own
     of_lstm = ensemble.lstm.logits([example.read for example in examples])
     logits = ensemble.lstm_weight * of_lstm + ensemble.shift
     for member, weight in ensemble.others:
-        logits = logits + weight * member.logits(sequences)
+        logits = logits + weight * member.logits(member.parts_of(sequences))
     for example, alone, row in zip(examples, of_lstm, logits, strict=True):
         example.lstm_logits, example.logits = alone, row
     return examples

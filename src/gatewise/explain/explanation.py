@@ -240,14 +240,14 @@ def explain_example(
     columns = [
         ColumnScore(name, value, weight * float(score(added)))
         for member, weight in ensemble.others
-        for name, value, added in member.column_terms(example.sequence)
+        for name, value, added in member.column_terms(member.part_of(example.sequence))
     ]
     sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in found.parts]
     sizes.append(abs(sum(one.score for one in columns)))
     phrases = [
         PhraseScore(tuple(example.names[t] for t in steps), steps.start, times, weight * float(score(added)))
         for member, weight in ensemble.others
-        for steps, added, times in member.phrases(example.sequence)
+        for steps, added, times in member.phrases(member.part_of(example.sequence))
     ]
     truncated_part = sum(part.truncated_part for part in found.parts)
     return Explanation(

@@ -12,6 +12,7 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.explain.display import Displayed
 from gatewise.explain.example import Example
 from gatewise.members.clamp import Clamp, check_clamp
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.target import RowTarget
 from gatewise.text.tokens import composed
 from gatewise.types import Array
@@ -81,7 +82,7 @@ class Intervention(Displayed):
 def intervene(
     before: Example,
     clamps: Iterable[Clamp] = (),
-    edited: tuple[Array, Sequence[str]] | None = None,
+    edited: tuple[EncodedSequence, Sequence[str]] | None = None,
     changes: Sequence[str] = (),
 ) -> Intervention:
     """An example before, and after under `clamps`.

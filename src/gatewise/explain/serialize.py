@@ -295,9 +295,10 @@ def intervention_json(
 
 def _series_values(example: Example) -> list[list[float | None]]:
     """The channels of the steps that the network reads, of a window their mean; None where a value is missing."""
-    values, unread = np.asarray(example.item, dtype=np.float64), example.lstm.arch.unread
-    if len(values) != len(example.sequence):
-        window = unread * len(values) // int(np.isfinite(example.sequence[:, :unread]).sum())
+    values = np.asarray(example.item, dtype=np.float64)
+    series = example.sequence.series
+    if series is not None and series.shape[1] > 1:
+        window = series.shape[1]
         starts, known = np.arange(0, len(values), window), ~np.isnan(values)
         with np.errstate(invalid="ignore"):
             values = np.add.reduceat(np.nan_to_num(values), starts) / np.add.reduceat(known, starts, dtype=np.float64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.members.clamp import ablate
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.storage.fields import fields_from
@@ -105,7 +106,7 @@ class UnitsReport:
 
 def units_over(
     ensemble: Ensemble,
-    sequences: Sequence[Array],
+    sequences: Sequence[EncodedSequence],
     names: Sequence[Sequence[str]],
     truth: NDArray[np.int64],
     classes: Sequence[str],
@@ -118,7 +119,7 @@ def units_over(
     ablations: bool = True,
     listed: str = "ifgoc",
 ) -> UnitsReport:
-    """The report on n sequences (length, ...), with the names of their steps and their true classes (n,).
+    """The report on n sequences, with the names of their steps and their true classes (n,).
 
     excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. ablations:
     whether each unit is ablated, which takes a run of all sequences. listed: the gates whose words are listed, and c
@@ -129,10 +130,12 @@ def units_over(
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
     lstm, of = ensemble.lstm, ensemble.target
-    rows, reads = zip(*(lstm.read(sequence) for sequence in sequences), strict=True)
+    rows, reads = zip(*(lstm.read(sequence.steps) for sequence in sequences), strict=True)
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
     seen = _Statistics(lstm, reads, steps, minimum)
-    rest = ensemble.shift + sum(weight * member.logits(sequences) for member, weight in ensemble.others)
+    rest = ensemble.shift + sum(
+        weight * member.logits(member.parts_of(sequences)) for member, weight in ensemble.others
+    )
     p = of.probabilities(ensemble.lstm_weight * lstm.logits(reads) + rest)
     predicted, every = of.decide(p), np.arange(len(reads))
     labels = [classes[k] for k in truth.tolist()]

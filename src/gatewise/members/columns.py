@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
-from gatewise.members.member import Inputs, Member, Rule, check_entry
-from gatewise.row import columns_of
+from gatewise.members.encoded_sequence import EncodedSequence
+from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.types import Array
 
@@ -62,41 +62,49 @@ class Columns(Member):
         return int(self.offset.shape[1])
 
     def check(self, inputs: Inputs) -> None:
-        """It reads what a sequence carries, whatever its steps are."""
+        if inputs.columns.names_by_type != self.schema.names_by_type:
+            raise InputError(f"the columns member reads {self.schema}, not {inputs.columns or 'none'}")
 
-    def read(self, sequences: Iterable[Array]) -> tuple[Array, NDArray[np.int64]]:
+    def part_of(self, sequence: EncodedSequence) -> EncodedSequence:
+        """The whole sequence: its columns, and how many steps it has."""
+        return sequence
+
+    def read(self, sequences: Iterable[EncodedSequence]) -> tuple[Array, NDArray[np.int64]]:
         """Standardised numbers (n, P) float64, 0 for a missing one, and the row of `offset` of each column (n, P + K).
         Raises InputError for a sequence without the columns.
         """
-        count, rows = len(self.schema.numeric), [columns_of(one) for one in sequences]
-        if any(row is None or len(row) != len(self.schema) for row in rows):
+        count = len(self.schema.numeric)
+        rows = [sequence.columns for sequence in sequences]
+        if any(len(row) != len(self.schema) for row in rows):
             raise InputError(f"the model reads the columns {self.schema}, and the sequences have none")
         numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
         missing = np.isnan(numbers)
         z = np.where(missing, 0.0, (numbers - self.mean) / self.deviation)
         categorical = self.schema.categorical
-        known = [[one.places.get(name, 0) for one, name in zip(categorical, row[count:], strict=True)] for row in rows]
+        known = [
+            [one.places.get(str(name), 0) for one, name in zip(categorical, row[count:], strict=True)] for row in rows
+        ]
         named = np.array(known, dtype=np.int64).reshape(len(rows), len(categorical))
         return z, np.concatenate([missing, named], axis=1) + self.first
 
-    def terms(self, sequences: Iterable[Array]) -> Array:
+    def terms(self, sequences: Iterable[EncodedSequence]) -> Array:
         """The term of each column (n, P + K, outputs) float64; they add up to the logits."""
         z, rows = self.read(sequences)
         found = self.offset.astype(np.float64)[rows]
         found[:, : z.shape[1]] += z[:, :, None] * self.slope
         return found
 
-    def logits(self, sequences: Iterable[Array]) -> Array:
+    def logits(self, sequences: Iterable[EncodedSequence]) -> Array:
         return np.asarray(self.terms(sequences).sum(axis=1))
 
-    def prefix_logits(self, sequence: Array) -> Array:
+    def prefix_logits(self, sequence: EncodedSequence) -> Array:
         return np.repeat(self.logits([sequence]), len(sequence) + 1, axis=0)
 
-    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+    def leave_one_out(self, sequence: EncodedSequence, steps: Array) -> Array:
         return np.repeat(self.logits([sequence]), len(steps), axis=0)
 
-    def column_terms(self, sequence: Array) -> list[tuple[str, float | str | None, Array]]:
-        values = [None if value == "" or value != value else value for value in columns_of(sequence)]
+    def column_terms(self, sequence: EncodedSequence) -> list[tuple[str, float | str | None, Array]]:
+        values = [None if value == "" or value != value else value for value in sequence.columns]
         return list(zip(self.schema.names, values, self.terms([sequence])[0], strict=True))
 
     def note(self, rule: Rule) -> str:
@@ -105,7 +113,7 @@ class Columns(Member):
     def summary(self) -> list[tuple[str, str, int]]:
         return [(f"Columns ({len(self.schema)})", f"({self.outputs},)", self.slope.size + self.offset.size)]
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
         from gatewise.members.onnx.columns import column_logits
 
         return column_logits(graph, self)

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.kernels import read_only
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
-from gatewise.members.member import Inputs, Member, Rule, check_entry
+from gatewise.members.encoded_sequence import EncodedSequence
+from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import chunks
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
@@ -37,7 +38,7 @@ ROWS_PER_CHUNK = 512  # and that of their features
 @dataclass(frozen=True, eq=False)
 class Convolutions(Member):
     """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
-    float32. window: steps of the series in each row of a sequence, see `steps_of`.
+    float32. window: W, steps of the series at each step of a sequence, see `series_steps`.
 
     Raises InputError for values out of range.
     """
@@ -75,17 +76,21 @@ class Convolutions(Member):
 
     def check(self, inputs: Inputs) -> None:
         inputs.require("channels", "convolutions need series; the model reads tokens")
-        size = inputs.unread or inputs.size
-        if self.channels * self.window != size:
-            raise InputError(
-                f"convolutions of {counted(self.channels * self.window, 'channel')}; the model reads {size}"
-            )
+        if (self.window, self.channels) != inputs.series:
+            own = _described(self.window, self.channels)
+            raise InputError(f"convolutions of {own}; the model reads {_described(*inputs.series)}")
+
+    def part_of(self, sequence: EncodedSequence) -> Array:
+        """The steps of the series (T, W, C)."""
+        if sequence.series is None:
+            raise InputError("convolutions need series, and the sequence is a text")
+        return sequence.series
 
     def summary(self) -> list[tuple[str, str, int]]:
         return [(f"Convolutions ({len(self):,} features)", f"({self.outputs},)", self.weight.size)]
 
     def logits(self, sequences: Iterable[Array]) -> Array:
-        """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0. An
+        """Logits (n, outputs) float64 of n series (T, W, C), before truncation. An empty series has logit 0. An
         iterator is read in parts.
         """
         parts, weight = [np.zeros((0, self.weight.shape[1]))], self.weight.astype(np.float64)
@@ -164,9 +169,9 @@ class Convolutions(Member):
         count, features, window = entry["dilations"], entry["features"], entry.get("window", 1)
         if not type(count) is type(features) is type(window) is int:
             raise InputError("member 'convolutions': dilations, features and window must be whole numbers")
-        size = inputs.unread or inputs.size
-        if window < 1 or size % window:
-            raise InputError(f"member 'convolutions': a window of {window} steps does not fit {size} numbers per row")
+        steps, channels = inputs.series
+        if window != steps:
+            raise InputError(f"member 'convolutions': a window of {window} steps; the model reads windows of {steps}")
         if not 1 <= count <= MAX_BANKS or not len(KERNELS) <= features <= MAX_FEATURES:
             raise InputError(
                 f"member 'convolutions': there must be 1 to {MAX_BANKS:,} dilations and {len(KERNELS)} to "
@@ -175,7 +180,7 @@ class Convolutions(Member):
         expected: dict[str, tuple[tuple[int, ...], str]] = {
             "dilations": ((count,), "int32"),
             "counts": ((count,), "int32"),
-            "channels": ((count, len(KERNELS), 2 * size // window), "uint8"),
+            "channels": ((count, len(KERNELS), 2 * channels), "uint8"),
             "thresholds": ((features,), "float32"),
             "mean": ((features,), "float32"),
             "weight": ((features, outputs), "float32"),
@@ -191,12 +196,10 @@ class Convolutions(Member):
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
-        from gatewise.members.onnx.convolutions import convolution_logits, steps_of_rows
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
+        from gatewise.members.onnx.convolutions import convolution_logits
 
-        if self.window > 1:
-            x, lengths = steps_of_rows(graph, x, self.channels, self.window)
-        return convolution_logits(graph, self.banks, self.mean, self.weight, x, lengths)
+        return convolution_logits(graph, self.banks, self.mean, self.weight, padded.series, padded.series_lengths)
 
     @classmethod
     def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
@@ -205,7 +208,7 @@ class Convolutions(Member):
         return entry, tensors_to_bytes(arrays_of(constants))
 
     def _steps(self, sequence: Array) -> Array:
-        return steps_of(sequence, self.channels, self.window)
+        return series_steps(sequence, self.channels, self.window)
 
     def _parts(self, sequence: Array) -> Iterator[_Part]:
         x, weights = with_differences([sequence])[0], self.weight.astype(np.float64)
@@ -264,10 +267,16 @@ def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation
     return out
 
 
-def steps_of(sequence: Array, channels: int, window: int) -> Array:
-    """The series (length, C) of a sequence, whose rows start with `window` steps of C channels; NaN after the end."""
-    steps = np.asarray(sequence)[:, : window * channels].reshape(-1, channels)
+def series_steps(series: Array, channels: int, window: int) -> Array:
+    """The steps (length, C) of a series (T, W, C), or with W = 1 (T, C), without the NaN after its end."""
+    steps = np.asarray(series).reshape(-1, channels)
     return steps if window == 1 else steps[~np.isnan(steps[:, 0])]
+
+
+def _described(window: int, channels: int) -> str:
+    """The series that is read, in words: "2 channels in windows of 8 steps"."""
+    windows = f" in windows of {window} steps" if window > 1 else ""
+    return counted(channels, "channel") + windows
 
 
 def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, quote
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.kinds import kind_named
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member
@@ -53,7 +54,6 @@ class Ensemble:
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
-            member.check(self.lstm.inputs)
         if self.shift.shape != (self.target.outputs,) or not np.isfinite(self.shift).all():
             raise InputError(f"the shift must be {self.target.outputs} finite numbers")
 
@@ -95,7 +95,7 @@ class Ensemble:
         return next((member for member in self.members if member.kind == kind), None)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def logits(self, sequences: Iterable[Array]) -> Any:
+    def logits(self, sequences: Iterable[EncodedSequence]) -> Any:
         """Logits (n, outputs) float64 of n sequences, before truncation; of predictions per step `Ragged`, with values
         (N, outputs). The composition of a batch changes only the last bits. Weights that are too large can make
         them infinite or NaN (`gatewise.target.check_logits`).
@@ -105,12 +105,12 @@ class Ensemble:
         used = [(member, weight) for member, weight in self if weight]
         if len(used) > 1 and not isinstance(sequences, list | tuple):
             raise InputError("an ensemble of several members needs the sequences as a list")
-        total = sum((weight * member.logits(sequences) for member, weight in used), start=np.zeros(()))
+        total = sum((weight * member.logits(member.parts_of(sequences)) for member, weight in used), start=np.zeros(()))
         if not used:
             total = np.zeros((sum(1 for _ in sequences), 1))
         total = np.asarray(total + self.shift)
         if self.target.per_step and len(total):
-            steps = [len(self.lstm.read(sequence)[0]) for sequence in sequences]
+            steps = [len(self.lstm.rows(len(sequence))) for sequence in sequences]
             return Ragged(total, np.array(steps, dtype=np.intp))
         return total
 

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gatewise.data.schema import NO_ROW_COLUMNS
 from gatewise.errors import InputError
 from gatewise.kernels import for_precision
-from gatewise.members.member import Inputs, Member, Rule, check_entry
+from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
-from gatewise.network.batch import Batch, chunks, read_columns, truncate
+from gatewise.network.batch import Batch, chunks, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.ragged import starts_of
@@ -81,10 +81,10 @@ class LSTM(Member):
     @property
     def inputs(self) -> Inputs:
         """What it reads."""
-        return Inputs(self.arch.inputs, self.arch.vocab_size, self.arch.unread)
+        return Inputs(self.arch.inputs, self.arch.vocab_size)
 
     def check(self, inputs: Inputs) -> None:
-        if inputs._replace(columns=NO_ROW_COLUMNS) != self.inputs:
+        if (inputs.kind, inputs.size) != (self.arch.inputs, self.arch.vocab_size):
             raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
 
     def ops(self, keep: bool = False) -> Ops:
@@ -118,10 +118,14 @@ class LSTM(Member):
             raise InputError("the LSTM has no pooled states: with pooling 'none' every step has a prediction")
         return in_batches(features, self.parameters, self.arch, sequences, self.ops())
 
-    def read(self, sequence: Array) -> tuple[Array, Array]:
-        """The numbers of the steps that the LSTM reads (T',), and these steps (T', ...)."""
-        rows = truncate(np.arange(len(sequence)), self.arch)
-        return rows, read_columns(np.asarray(sequence), self.arch)[rows]
+    def rows(self, length: int) -> NDArray[np.intp]:
+        """The numbers (T',) of the steps that the LSTM reads of a sequence of `length` steps."""
+        return np.asarray(truncate(np.arange(length), self.arch))
+
+    def read(self, steps: Array) -> tuple[Array, Array]:
+        """The numbers of the steps that the LSTM reads (T',), and these of the steps (T, ...): (T', ...)."""
+        rows = self.rows(len(steps))
+        return rows, np.asarray(steps)[rows]
 
     def embedded(self, read: Array) -> Array:
         """What the first layer reads of steps, or of one: the embeddings (T, D) of token ids (T,), or channels (T, C)
@@ -187,10 +191,7 @@ class LSTM(Member):
         return summary(self.arch)
 
     def entry(self) -> dict[str, Any]:
-        arch = asdict(self.arch)
-        if not self.arch.unread:
-            del arch["unread"]
-        return {"architecture": arch}
+        return {"architecture": asdict(self.arch)}
 
     def arrays(self) -> dict[str, Array]:
         return dict(self.parameters)
@@ -212,10 +213,10 @@ class LSTM(Member):
         stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
         return cls(arch, Unpacked(stored, table), table)
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
         from gatewise.members.onnx.lstm import lstm_logits
 
-        return str(graph.cast(lstm_logits(graph, self.parameters, self.arch, x, lengths), np.float64))
+        return str(graph.cast(lstm_logits(graph, self.parameters, self.arch, padded.steps, padded.lengths), np.float64))
 
     @classmethod
     def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:

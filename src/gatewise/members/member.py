@@ -14,6 +14,7 @@ import numpy as np
 
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, quote
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.types import NOUNS, Array, InputNouns
 
@@ -35,14 +36,13 @@ _SIZES: dict[InputKind, str] = {
 
 class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
-    with `size` columns (`gatewise.members.windows`). unread: numbers in front of the channels that the LSTM does not
-    read: the steps of the series, where the channels are made from them (`gatewise.model.preprocessor`). columns: those
-    that each sequence carries (`gatewise.row`).
+    with `size` columns (`gatewise.members.windows`). series: shape (W, C) of `EncodedSequence.series` at a step; (0, 0)
+    for texts. columns: those whose values each sequence has.
     """
 
     kind: InputKind
     size: int
-    unread: int = 0
+    series: tuple[int, int] = (0, 0)
     columns: RowSchema = NO_ROW_COLUMNS
 
     @property
@@ -59,8 +59,23 @@ class Inputs(NamedTuple):
         return _SIZES[self.kind].format(self.size)
 
 
+class PaddedSequences(NamedTuple):
+    """B sequences in an ONNX graph, by the names of their values, padded at the end.
+
+    steps: token ids (B, T) int64 or channels (B, T, C) float32; lengths (B,) int64: how many of them. series: the steps
+    of the scaled series (B, T', C') float32, 0 after its end, and series_lengths (B,); "" for texts. Columns are inputs
+    of the graph by their own names.
+    """
+
+    steps: str
+    lengths: str
+    series: str = ""
+    series_lengths: str = ""
+
+
 class Member(ABC):
-    """Logits for sequences, each an array (T, ...): token ids (T,) or channels (T, C), before truncation.
+    """Logits for sequences, before truncation. A member reads one part of each `EncodedSequence` (`part_of`): the
+    methods get this part, by default the array of the steps, token ids (T,) or channels (T, C).
 
     kind: the name in config.json and in `KINDS`. noun: the name in reports. The methods that are not abstract have a
     general implementation, which predicts the sequence again for each step.
@@ -87,8 +102,18 @@ class Member(ABC):
     def check(self, inputs: Inputs) -> None:
         """Raise InputError unless the member reads these inputs."""
 
+    def part_of(self, sequence: EncodedSequence) -> Any:
+        """The part of a sequence that the member reads. Its length is T, and it can be indexed by steps."""
+        return sequence.steps
+
+    def parts_of(self, sequences: Iterable[EncodedSequence]) -> Iterable[Any]:
+        """`part_of` of each sequence: a list for a list, and for an iterator an iterator."""
+        if isinstance(sequences, list | tuple):
+            return [self.part_of(sequence) for sequence in sequences]
+        return map(self.part_of, sequences)
+
     @abstractmethod
-    def logits(self, sequences: Iterable[Array]) -> Array:
+    def logits(self, sequences: Iterable[Any]) -> Array:
         """Logits (n, outputs) float64. An iterator is read in parts, so that its sequences need not fit into memory."""
 
     @abstractmethod
@@ -116,26 +141,25 @@ class Member(ABC):
         InputError for an entry of config.json.
         """
 
-    def prefix_logits(self, sequence: Array) -> Array:
+    def prefix_logits(self, sequence: Any) -> Array:
         """Logits (T + 1, outputs) float64 of the first 0, 1, ... T steps; the last row is `logits`."""
         return self.logits(sequence[:end] for end in range(len(sequence) + 1))
 
-    def attribution(self, sequence: Array) -> Array:
+    def attribution(self, sequence: Any) -> Array:
         """Attribution (T, outputs) float64 of `logits` minus those of no step to the steps, which sums to it."""
         return np.diff(self.prefix_logits(sequence), axis=0)
 
-    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+    def leave_one_out(self, sequence: Any, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
-        sequence = np.asanyarray(sequence)
         return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
-    def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
+    def phrases(self, sequence: Any) -> list[tuple[range, Array, int]]:
         """The parts of the sequence that have a name in the member, such as n-grams, in the order of their first
         occurrence: its steps, what the part adds to the logits (outputs,), and how many times it occurs.
         """
         return []
 
-    def column_terms(self, sequence: Array) -> list[tuple[str, float | str | None, Array]]:
+    def column_terms(self, sequence: Any) -> list[tuple[str, float | str | None, Array]]:
         """The columns of the row that the member reads: name, value, None for a missing one, and what it adds to the
         logits (outputs,).
         """
@@ -149,11 +173,8 @@ class Member(ABC):
             "left-out": f"The {self.noun} of the edited sequence are computed again.",
         }[rule]
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
-        """Add nodes to a `gatewise.members.onnx.graph.Graph`; return the name of the logits (B, outputs) float64.
-
-        x, lengths: the names of tokens (B, T) or series (B, T, C), padded at the end, and their steps (B,).
-        """
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
+        """Add nodes to a `gatewise.members.onnx.graph.Graph`; return the name of the logits (B, outputs) float64."""
         raise InputError(f"{self.noun} cannot be exported to ONNX")
 
     @classmethod

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
-from gatewise.members.member import Inputs, Member, Rule, check_entry
+from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.batch import chunks
 from gatewise.ragged import joined, starts_of
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
@@ -342,13 +342,13 @@ class Ngrams(Member):
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error
 
-    def to_onnx(self, graph: Any, x: str, lengths: str) -> str:
+    def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
         from gatewise.members.onnx.ngrams import ngram_logits
 
         if not len(self):
             zeros = np.zeros((1, self.outputs))
-            return str(graph.add("Mul", graph.cast(graph.column(lengths), np.float64), zeros))
-        return ngram_logits(graph, self, x, lengths)
+            return str(graph.add("Mul", graph.cast(graph.column(padded.lengths), np.float64), zeros))
+        return ngram_logits(graph, self, padded.steps, padded.lengths)
 
     @classmethod
     def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:

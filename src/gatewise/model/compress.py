@@ -133,7 +133,7 @@ def _measure(before: Model, after: Model, data: Labelled) -> tuple[dict[str, Any
     if isinstance(two, RegressionEvaluation):
         return found | {"rmse_before": one.loss**0.5, "rmse_after": two.loss**0.5}, two
     predicted = [
-        model.target.each.predicted(model.logits(data.inputs)).reshape(len(data), -1) for model in (before, after)
+        model.target.each.predicted(model.logits(data.rows)).reshape(len(data), -1) for model in (before, after)
     ]
     for name in ("accuracy", "calibration_error"):
         found |= {f"{name}_before": getattr(one, name), f"{name}_after": getattr(two, name)}

@@ -9,7 +9,6 @@ import numpy as np
 from gatewise.data.labelled import Labelled
 from gatewise.model.card import KeptExample
 from gatewise.model.model import Model
-from gatewise.row import columns_of
 from gatewise.target import Target
 
 _MAX_TEXT = 600  # characters
@@ -50,7 +49,7 @@ def _examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, 
         numbers += 0 if isinstance(item, str) else item.size
         if len(kept) == count or numbers > _MAX_NUMBERS:
             break
-        named = (columns_of(item) or {}).items()
+        named = data.row_columns[row].items() if data.row_columns else ()
         columns = {name: value for name, value in named if value == value and value != ""}  # NaN is not equal
         if isinstance(item, str):
             kept.append(KeptExample(data.target.label_text(data.labels[row]), text=str(item), columns=columns))

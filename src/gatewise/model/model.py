@@ -12,7 +12,7 @@ not wait for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,10 +122,9 @@ class Model(Predictor):
         """
         from gatewise.explain.example import Example
 
-        item = self.preprocessor.row(item)
         encoded = self.preprocessor.encode(item)
         self._count_outside([encoded.sequence], outside)
-        return Example(self.explained, *encoded, item=item)
+        return Example(self.explained, encoded.sequence, encoded.names, encoded.spans, item=encoded.item)
 
     def stream(self, state: bytes | None = None, *, network_only: bool = False) -> Stream:
         """A text or series that arrives step by step: `push` each word or step for the prediction so far.
@@ -194,7 +193,8 @@ class Model(Predictor):
         if not isinstance(self.preprocessor, TextPreprocessor):
             raise InputError("a series has no words to replace")
         places = word_places(example, words)
-        edited = self.preprocessor.replace_tokens(example.item, places)
+        ids, names = self.preprocessor.replace_tokens(example.item, places)
+        edited = replace(example.sequence, steps=ids), names
         changes = [f"'{example.names[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
         return intervene(example, clamps, edited, changes)
 

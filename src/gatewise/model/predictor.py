@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.data.schema import OutsideCounts
 from gatewise.errors import InputError, warn
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.ragged import arrays_of
-from gatewise.row import columns_of
 from gatewise.target import Target, check_logits
 from gatewise.types import Array, Task
 
@@ -38,7 +38,8 @@ class Predictor:
     def __post_init__(self) -> None:
         self.ensemble.target.each.check_classes()
         own, lstm = self.preprocessor, self.ensemble.lstm
-        lstm.check(own.inputs)
+        for member in self.ensemble.members:
+            member.check(own.inputs)
         if isinstance(own, TextPreprocessor) and own.steps is not None and not own.steps.masked:
             lstm.arch.check_pads(own.steps.length)
 
@@ -118,23 +119,23 @@ class Predictor:
         >>> gw.load("tutorial").transform(["a film", "another film"]).shape  # units of the LSTM
         (2, 100)
         """
-        return self.ensemble.lstm.features(self._sequences(inputs, layout))
+        return self.ensemble.lstm.features(steps_of(self._sequences(inputs, layout)))
 
-    def outside(self, sequences: Iterable[Array] = ()) -> OutsideCounts:
+    def outside(self, sequences: Iterable[EncodedSequence] = ()) -> OutsideCounts:
         """The counts of rows whose columns are outside of the training data, of encoded rows. The probabilities of a
         calibrated model are calibrated for other rows only.
         """
         counts = OutsideCounts(self.preprocessor.columns)
         if self.preprocessor.columns:
-            counts.add(map(columns_of, sequences))
+            counts.add(sequence.columns for sequence in sequences)
         return counts
 
-    def _count_outside(self, sequences: Iterable[Array], outside: OutsideCounts | None) -> None:
+    def _count_outside(self, sequences: Iterable[EncodedSequence], outside: OutsideCounts | None) -> None:
         """Count encoded rows that are outside of the training data; None: a DataWarning per column that has some."""
         if not self.preprocessor.columns:
             return
         if outside is not None:
-            outside.add(map(columns_of, sequences))
+            outside.add(sequence.columns for sequence in sequences)
             return
         for message in self.outside(sequences).messages():
             warn(message)
@@ -143,7 +144,9 @@ class Predictor:
         """Whether the probabilities are calibrated for rows that were counted."""
         return self.metadata.calibrated and not outside.messages()
 
-    def _sequences(self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None) -> list[Array]:
+    def _sequences(
+        self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None
+    ) -> list[EncodedSequence]:
         """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence, and as
         `logits`.
         """
@@ -202,7 +205,7 @@ class Predictor:
         InputError for a class that the model does not have, for an empty data set, and as `predict`.
         """
         data = labelled_for(self, data, labels, layout)
-        return self.target.evaluate(self.logits(data.inputs), data.labels_among(self.classes), data.source)
+        return self.target.evaluate(self.logits(data.rows), data.labels_among(self.classes), data.source)
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
         """Accuracy, of a tagger over the steps; for "multilabel" the share of rows whose labels are all right, for
@@ -227,14 +230,15 @@ def labelled_for(model: Predictor, data: Any, labels: Any = None, layout: str | 
             raise InputError("labels are part of the data already")
         model.target.check_data(data.target)
         return data
-    rows = model.preprocessor.rows(data, layout, columns.text)
+    inputs, row_columns = model.preprocessor.rows(data, layout, columns.text)
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
     layout = "time-first" if model.channels else None  # of the rows, whatever that of the data
-    return Labelled.of(
-        rows,
+    labelled = Labelled.of(
+        inputs,
         labels,
         task=task,
         classes=model.target.each.column_classes,
         layout=layout,
     )
+    return replace(labelled, row_columns=row_columns)

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, cast
 
 import numpy as np
 
+from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
+from gatewise.model.encoded_item import EncodedItem, with_values
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words
 from gatewise.text import Encoded, Encoding, encoding_from
@@ -64,12 +67,20 @@ class TextPreprocessor:
         """Whether the inputs are token ids, as lists or as texts of numbers: the model has no vocabulary."""
         return self.encoding.kind == "index" and cast("IndexEncoding", self.encoding).takes_ids
 
-    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
-        """The n texts in any container, or one text; for words at spaces, a text may be a list of words. columns: where
-        a data frame has the texts. Errors as `Model.predict`.
+    def rows(
+        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
+    ) -> tuple[list[Any], list[dict[str, float | str]]]:
+        """The n texts in any container, or one text; for words at spaces, a text may be a list of words. And the
+        columns of each row by name; [] where the model reads none. columns: where a data frame has the texts. Errors
+        as `Model.predict`.
         """
         if layout is not None:
             raise InputError("layout is for series, and this is a model of texts")
+        texts, of_rows = split_rows([inputs] if isinstance(inputs, str) else inputs, self.columns)
+        return self._texts(texts, columns), of_rows
+
+    def _texts(self, inputs: Any, columns: Sequence[str]) -> list[Any]:
+        """n texts in any container."""
         if self.encoding.kind == "index":
             inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
@@ -77,23 +88,18 @@ class TextPreprocessor:
         from gatewise.data.inputs import convert_texts, refuse_file
 
         refuse_file(inputs)
-        if isinstance(inputs, str):
-            return [inputs]
-        rows = convert_texts(inputs, columns=columns)
-        if not self.columns:
-            return rows
-        from gatewise.data.row_columns import rows_with_columns
+        return convert_texts(inputs, columns=columns)
 
-        return rows_with_columns(rows, inputs, self.columns)
-
-    def row(self, item: Any) -> Any:
-        """One text, as `rows`."""
-        [found] = self.rows([item])
+    def _text(self, item: Any) -> Any:
+        """One text, as `rows`, without columns."""
+        [found] = self._texts([item], ())
         return found
 
-    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
-        """Token ids (length,) of each of `rows`. Raises InputError naming the text."""
-        texts = self.rows(inputs, layout, columns)
+    def encode_batch(
+        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
+    ) -> list[EncodedSequence]:
+        """What the members read of each of `rows`. Raises InputError naming the text."""
+        texts, of_rows = self.rows(inputs, layout, columns)
         for number, text in enumerate(texts):
             _check_text(text, number)
         sequences: list[Array] = list(self.encoding.encode_batch(texts))
@@ -102,27 +108,20 @@ class TextPreprocessor:
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"row {n} {self._why_empty}")
-        if not self.columns:
-            return sequences
-        from gatewise.data.row_columns import sequences_with_columns
+        return with_values(list(map(EncodedSequence, sequences)), of_rows, self.columns)
 
-        return sequences_with_columns(sequences, texts, self.columns)
-
-    def encode(self, item: Any) -> Encoded:
+    def encode(self, item: Any) -> EncodedItem:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
-        item = self.row(item)
-        _check_text(item, 0)
+        [text], of_rows = self.rows([item])
+        _check_text(text, 0)
         try:
-            found = self._tokenized(item)
+            ids, names, spans = self._tokenized(text)
         except InputError as error:
             raise InputError(f"row 0: {error}") from None
-        if not len(found.sequence):
+        if not len(ids):
             raise InputError(f"row 0 {self._why_empty}")
-        if not self.columns:
-            return found
-        from gatewise.data.row_columns import sequences_with_columns
-
-        return found._replace(sequence=sequences_with_columns([found.sequence], [item], self.columns)[0])
+        [sequence] = with_values([EncodedSequence(ids)], of_rows, self.columns)
+        return EncodedItem(text, sequence, names, spans)
 
     @property
     def _why_empty(self) -> str:
@@ -136,7 +135,7 @@ class TextPreprocessor:
         """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
         one after the other are the text in which a space separates them. Errors as `encode_batch`.
         """
-        item = self.row(item)
+        item = self._text(item)
         _check_text(item, 0)
         ids = self.encoding.encode(item)
         ids = ids if step == 0 else ids[self.ids_before_text :]
@@ -149,14 +148,14 @@ class TextPreprocessor:
 
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step of the encoded text."""
-        return self._tokenized(self.row(item)).names
+        return self._tokenized(self._text(item)).names
 
     def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and token names of the text with other words at the given steps. An empty word deletes the token.
 
         Raises InputError for a step that is not a word of the text.
         """
-        sequence = self.encode(text).sequence  # which raises the errors
+        _check_text(text, 0)
         ids, names, _ = self.encoding.tokenize(text)
         if self.steps is not None and self.steps.side == "pre" and self.steps.length and not self.steps.masked:
             words = {step - (self.steps.length - len(ids)): word for step, word in words.items()}
@@ -176,11 +175,7 @@ class TextPreprocessor:
         ids, names = np.concatenate(new_ids), new_names
         if self.steps is not None:
             ids, names, _ = self.steps.fit(Encoded(ids, names, [(0, 0)] * len(names)))
-        if not self.columns:
-            return ids, names
-        from gatewise.row import columns_of, with_columns
-
-        return with_columns(ids, columns_of(sequence)), names
+        return ids, names
 
     def frequent_ids(self, count: int) -> range | None:
         """The ids of the `count` most frequent words of the training texts. None where the ids are in another order,

@@ -20,8 +20,8 @@ def evaluation_report(model: Model, data: Labelled, logits: Array | None = None)
     """
     data = labelled_for(model, data)
     if logits is None:
-        logits = model.logits(data.inputs)
-    sequences = model.preprocessor.encode_batch(data.inputs)
+        logits = model.logits(data.rows)
+    sequences = model.preprocessor.encode_batch(data.rows)
     return EvaluationReport.of(
         model.target,
         logits,
@@ -39,7 +39,7 @@ def units_report(model: Model, data: Labelled, **options: Any) -> UnitsReport:
     `gatewise.explain.units.units_over`. Raises InputError for a class that the model does not have.
     """
     data = labelled_for(model, data)
-    sequences = model.preprocessor.encode_batch(data.inputs)
+    sequences = model.preprocessor.encode_batch(data.rows)
     names = [model.preprocessor.token_names(item) for item in data.inputs]
     labels = data.labels_among(model.classes)
     fingerprint = data.fingerprint()

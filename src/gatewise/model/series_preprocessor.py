@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.inputs import one_series, refuse_file, series_of
-from gatewise.data.row_columns import rows_with_columns, sequences_with_columns, without_columns
+from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
+from gatewise.model.encoded_item import EncodedItem, with_values
 from gatewise.model.input_format import InputFormat, SeriesFormat
 from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.storage.fields import fields_from
-from gatewise.text import Encoded
 from gatewise.types import Array
 
 # A limit, so that a configuration from an untrusted source cannot demand unbounded memory.
@@ -37,11 +38,10 @@ class SeriesPreprocessor:
     training series, 0 if not recorded. mask_value: a step where all channels have it is left out, as in Keras. columns:
     as of `TextPreprocessor`.
 
-    window: 0, or steps of a row. The sequence then has ceil(length / window) rows. A row starts with the values of its
-    steps, NaN after the end of the series, which the convolutions read (`Inputs.unread`). The LSTM reads what follows:
-    of a window of one step its channels, of a longer one for each channel its mean and the amplitudes of its
-    oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the time since the start
-    in TIMES + 1 channels. Raises InputError for a window of more than MAX_WINDOW values.
+    window: 0, or the steps of the series from which one step of the sequence is made, which then has ceil(length /
+    window) steps. The LSTM reads of a window of one step its channels, of a longer one for each channel its mean and
+    the amplitudes of its oscillations by octave (`gatewise.network.series`), standardised by level and spread; then the
+    time since the start in TIMES + 1 channels. Raises InputError for a window of more than MAX_WINDOW values.
     """
 
     mean: tuple[float, ...]
@@ -117,22 +117,25 @@ class SeriesPreprocessor:
     def inputs(self) -> Inputs:
         """What it makes: C channels, and the mask; with a window, what the LSTM reads of each."""
         size = self.channels + self.mask
-        if not self.window:
-            return Inputs("channels", size, columns=self.columns)
-        return Inputs("channels", (len(self.level) or size) + TIMES + 1, self.window * size, self.columns)
+        series = (max(1, self.window), size)
+        read = (len(self.level) or size) + TIMES + 1 if self.window else size
+        return Inputs("channels", read, series, self.columns)
 
     @cached_property
     def format(self) -> InputFormat:
         """How clients of a server write series."""
         return SeriesFormat(self.channels)
 
-    def rows(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Any]:
-        """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes."""
+    def rows(
+        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
+    ) -> tuple[list[Any], list[dict[str, float | str]]]:
+        """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes, and the
+        columns of each row by name; [] where the model reads none.
+        """
         refuse_file(inputs, "read_series({!r}).inputs")
-        values = without_columns(inputs, self.columns.names)
+        values, of_rows = split_rows(inputs, self.columns)
         every = series_of(values, layout, self.channels)
-        rows = [self._read(series, f"row {number}") for number, series in enumerate(every)]
-        return rows_with_columns(rows, inputs, self.columns) if self.columns else rows
+        return [self._read(series, f"row {number}") for number, series in enumerate(every)], of_rows
 
     def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
         """The steps that are not masked."""
@@ -153,23 +156,21 @@ class SeriesPreprocessor:
             )
         return unmasked
 
-    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> list[Array]:
-        """What the members read of each of `rows`: (length, C) float32, or C + 1 channels with the mask; or windows."""
-        rows = self.rows(inputs, layout)
-        sequences = [self.encoded(np.asarray(series)) for series in rows]
-        return sequences_with_columns(sequences, rows, self.columns) if self.columns else sequences
+    def encode_batch(
+        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
+    ) -> list[EncodedSequence]:
+        """What the members read of each of `rows`."""
+        rows, of_rows = self.rows(inputs, layout)
+        return with_values([self.encoded(series) for series in rows], of_rows, self.columns)
 
-    def row(self, item: Any) -> NDArray[Any]:
-        """One series (length, C) in its own unit, from any form that `gatewise.data.inputs.one_series` takes."""
-        return self._read(one_series(item, self.channels), "the series")
-
-    def encode(self, item: Any) -> Encoded:
-        """One series, from any form that `row` takes, with display names of its steps."""
-        series = self.row(item)
-        sequences = [self.encoded(np.asarray(series))]
-        if self.columns:
-            sequences = sequences_with_columns(sequences, [series], self.columns)
-        return Encoded(sequences[0], self.token_names(series), [])
+    def encode(self, item: Any) -> EncodedItem:
+        """One series (length, C), from any form that `gatewise.data.inputs.one_series` takes, with display names of its
+        steps.
+        """
+        [values], of_rows = split_rows([item], self.columns)
+        series = self._read(one_series(values, self.channels), "the series")
+        [sequence] = with_values([self.encoded(series)], of_rows, self.columns)
+        return EncodedItem(series, sequence, self.token_names(series), [])
 
     def encode_step(self, item: Any, step: int) -> Array:
         """What the network reads of one step (C,), or of one number where C is 1, after `step` others: (1, C). Raises
@@ -210,19 +211,19 @@ class SeriesPreprocessor:
     def _scaling(self) -> tuple[Array, Array]:
         return np.array(self.mean), np.array(self.std)
 
-    def encoded(self, series: NDArray[Any]) -> Array:
-        """What the members read of one series (length, C) in its own unit."""
+    def encoded(self, series: NDArray[Any]) -> EncodedSequence:
+        """What the members read of one series (length, C) in its own unit, without columns."""
         filled = self._filled(series)
         if not self.window:
-            return filled
+            return EncodedSequence(filled, filled[:, None])
         length, size = filled.shape
         rows = -(-length // self.window)
         values = np.full((rows * self.window, size), np.nan, dtype=np.float32)
         values[:length] = filled
         read = filled if self.window == 1 else (amplitudes(filled, self.window) - self.level) / self.spread
         ends = np.minimum(np.arange(1, rows + 1) * self.window, length)
-        parts = [values.reshape(rows, -1), read, time_channels(ends, self.steps[1])]
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+        steps = np.concatenate([read, time_channels(ends, self.steps[1])], axis=1, dtype=np.float32)
+        return EncodedSequence(steps, values.reshape(rows, self.window, size))
 
     def _filled(self, series: NDArray[Any]) -> Array:
         """One series (length, C), standardised and interpolated, with the mask."""

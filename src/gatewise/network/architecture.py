@@ -86,8 +86,7 @@ class Architecture:
     max_length: longest sequence in steps, 0 for no limit. truncation: which steps of a longer sequence are dropped,
     the first ones ("front"), or those after the first max_length // 3 and before the last remaining ones ("middle").
     padding: "none" (masked), or "pre": pad steps precede a shorter sequence up to `max_length` and run through the
-    LSTM like any other step, as in Keras without a mask. unread: numbers in front of the channels of each step that
-    other members read and the network does not.
+    LSTM like any other step, as in Keras without a mask.
     """
 
     inputs: Literal["tokens", "channels"]
@@ -101,11 +100,8 @@ class Architecture:
     truncation: Literal["front", "middle"] = "front"
     padding: Literal["none", "pre"] = "none"
     gate: Gate = "sigmoid"
-    unread: int = 0
 
     def __post_init__(self) -> None:
-        if self.unread < 0 or (self.unread and self.inputs == "tokens"):
-            raise InputError("architecture: unread must be at least 0, and 0 for tokens")
         for name in ("vocab_size", "outputs"):
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
@@ -151,8 +147,13 @@ class Architecture:
     @classmethod
     def from_config(cls, entry: object, where: str) -> Self:
         """From `asdict`, of a file. Older files have `units`, `layers` as a number and `bidirectional`: equal layers.
-        Raises ModelFileError as `fields_from` does.
+        And `unread`, how many numbers of each step the LSTM left to other members, which now read another part of the
+        sequence. Raises ModelFileError as `fields_from` does.
         """
+        if isinstance(entry, Mapping) and "unread" in entry:
+            if type(entry["unread"]) is not int or entry["unread"] < 0:
+                raise ModelFileError(f"{where}: unread must be a whole number of at least 0")
+            entry = {name: value for name, value in entry.items() if name != "unread"}
         if isinstance(entry, Mapping) and "units" in entry:
             entry = dict(entry)
             count, both = entry.pop("layers", 1), entry.pop("bidirectional", False)

@@ -46,7 +46,7 @@ class Batch:
             pads = arch.max_length - lengths if arch.padding == "pre" else None
             distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
             return cls(lengths, distinct=distinct, index=index, pads=pads)
-        arrays = [read_columns(np.asarray(s, dtype=np.float32), arch) for s in sequences]
+        arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
         for n, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != arch.channels:
                 raise InputError(f"series {n}: shape must be (steps, {arch.channels}), not {array.shape}")
@@ -97,12 +97,6 @@ def describe_truncation(lengths: Sequence[int], arch: Architecture) -> str:
     part = f"first {head:,} and last {arch.max_length - head:,}" if head else f"last {arch.max_length:,}"
     steps = f"{max(lengths):,} {arch.nouns.steps}"
     return f"{part} of up to {steps} in {longer:,} of {len(lengths):,} {arch.nouns.many}"
-
-
-def read_columns(sequence: Array, arch: Architecture) -> Array:
-    """The sequence without the numbers of each step that the network does not read, `Architecture.unread`."""
-    wide = arch.unread and sequence.ndim == 2 and sequence.shape[1] == arch.unread + arch.channels
-    return sequence[:, arch.unread :] if wide else sequence
 
 
 def truncate(sequence: Array, arch: Architecture) -> Array:

@@ -127,7 +127,6 @@ class TorchNetwork(torch.nn.Module):
             if weight:
                 self.ngrams = _MODULES[member.kind](member, weight)
         self.max_length, self.pooling, self.pad = arch.max_length, arch.pooling, arch.padding == "pre"
-        self.unread = arch.unread
         self.head = arch.max_length // 3 if arch.truncation == "middle" else 0
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -135,7 +134,7 @@ class TorchNetwork(torch.nn.Module):
         if lengths is None:
             lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64)
         lengths = lengths.to(x.device)
-        steps, count = self.read_steps(x[:, :, self.unread :] if self.unread else x, lengths)
+        steps, count = self.read_steps(x, lengths)
         if self.embedding is not None:
             steps = self.embedding(steps)
         place, last = torch.arange(steps.shape[1], device=x.device).unsqueeze(0), (count - 1).unsqueeze(1)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pydantic_core
 
+from gatewise.data.row_columns import Row
 from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.model.stream import Stream
 from gatewise.ragged import Ragged
-from gatewise.row import with_columns
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
@@ -140,7 +140,7 @@ class ModelEndpoint(Endpoint):
         """The prediction of the example of the format."""
         example = self.format.read(self.format.example)
         if self.example_row:
-            example = with_columns(example, self.example_row)
+            example = Row(example, self.example_row)
         sequences = self.model.preprocessor.encode_batch([example])
         return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
 
@@ -202,8 +202,9 @@ def estimate_tokens(inputs: Sequence[Any]) -> int:
     """The approximate number of tokens of texts, or the number of time steps of series."""
     tokens = 0
     for item in inputs:
-        if isinstance(item, str):
-            tokens += 1 + len(item) // _CHARACTERS_PER_TOKEN
+        value = item.input if isinstance(item, Row) else item
+        if isinstance(value, str):
+            tokens += 1 + len(value) // _CHARACTERS_PER_TOKEN
         else:
-            tokens += len(item)
+            tokens += len(value)
     return tokens

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, ValidationError
 
+from gatewise.data.row_columns import Row
 from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS
 from gatewise.members.clamp import Clamp, ablate
-from gatewise.row import with_columns
 from gatewise.storage.strict_json import parse_json
 
 MAX_CHANGES = 32
@@ -414,4 +414,4 @@ def with_row(item: Any, row: dict[str, Any] | None, schema: RowSchema, field: st
         except InputError as error:
             message = str(error).partition(", not '")[0]  # without the value, which is the client's
             raise RequestError(f"{field}.{column.name}", message) from None
-    return with_columns(item, values)
+    return Row(item, values)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from gatewise.kernels.threads import one_blas_thread
 from gatewise.losses import CROSS_ENTROPY, Loss
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ class RidgeTargets:
         )
         return weights[:1], shift + weights[1] * shift_back
 
-    def held_out(self, logits: Array, predict: Callable[[list[Array]], Array]) -> Array:
+    def held_out(self, logits: Array, predict: Callable[[list[EncodedSequence]], Array]) -> Array:
         """Logits (n, outputs) of the validation rows: of the fitted ones the logits (m, outputs) out of fold, of the
         others those that `predict` gives for their full sequences.
         """

@@ -14,6 +14,7 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.losses import log_probabilities
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.model.card import ModelMetadata
@@ -88,7 +89,7 @@ def measure(
         from gatewise.explain.attribution.faithfulness import measure_sample
 
         steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
-        sequences, window = [data.sequences[n] for n in data.validation], getattr(model.preprocessor, "window", 0)
+        sequences, window = data.full(data.validation), data.preprocessor.window
         scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
         model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
     if examples:
@@ -97,12 +98,13 @@ def measure(
 
 
 def teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
-    """The soft labels that a model trained on the data gives to full sequences."""
+    """The soft labels that a model trained on the data gives to texts (token ids, not truncated)."""
     teacher, found = fit_model(data, run)
     if found is None:
         return None
     teacher = teacher.with_lstm(kernel=data.recipe.kernel())
-    return np.asarray(np.exp(log_probabilities(teacher.ensemble.logits(sequences))), dtype=np.float64)
+    logits = teacher.ensemble.logits(list(map(EncodedSequence, sequences)))
+    return np.asarray(np.exp(log_probabilities(logits)), dtype=np.float64)
 
 
 def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.losses import CROSS_ENTROPY, Loss
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.ragged import flat
 from gatewise.target import Target
@@ -63,9 +64,9 @@ class FittedMember:
     history: str = ""
     """The history of the fit, JSON lines."""
 
-    def logits(self, sequences: Sequence[Array]) -> Array:
+    def logits(self, sequences: Sequence[EncodedSequence]) -> Array:
         """Logits (n, outputs) of n full sequences."""
-        return np.asarray(self.member.logits(sequences) + self.bias)
+        return np.asarray(self.member.logits(self.member.parts_of(sequences)) + self.bias)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from gatewise.data.frames import described, is_frame
-from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, Unlabelled, several
 from gatewise.data.labels import convert_groups
-from gatewise.data.row_columns import refuse_unread, rows_with_columns, without_columns
-from gatewise.data.schema import RowSchema
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError
 from gatewise.model.model import Model
@@ -225,10 +222,7 @@ def labelled_from(
         numeric=several(named.get("numeric", ())),
         categorical=several(named.get("categorical", ())),
     )
-    schema = RowSchema.of(names)
-    if schema and is_frame(data):
-        data = rows_with_columns(convert_inputs(without_columns(data, schema.names)), data, schema)
-    labelled = Labelled.of(
+    return Labelled.of(
         data,
         labels,
         task=task,
@@ -238,8 +232,6 @@ def labelled_from(
         layout=layout,
         columns=names,
     )
-    refuse_unread(labelled.inputs, schema)
-    return labelled
 
 
 def _refuse_parts(parts: Mapping[str, Any]) -> None:

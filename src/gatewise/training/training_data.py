@@ -24,12 +24,12 @@ from gatewise.data.schema import RowSchema
 from gatewise.data.splits import cross_validation_folds, hold_out
 from gatewise.data.suspects import single_classes
 from gatewise.errors import InputError, counted, quote
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.batch import truncate
 from gatewise.ragged import Ragged, concatenated, flat, rows_per_input, shaped_like
-from gatewise.row import columns_of
 from gatewise.target import ClassificationTarget
 from gatewise.text import Encoding
 from gatewise.training.fields import with_values
@@ -50,7 +50,7 @@ class TrainingData(NetworkData):
     preprocessor: Preprocessor
     with_rules: Labelled
     """The rows of the data, then the rule-labelled ones."""
-    full_sequences: list[Array]
+    full_sequences: list[EncodedSequence]
     """Encoded inputs (n), not truncated."""
     class_weights: Array | None = None
     """Weights of the classes (K,), see `class_weights`; None without."""
@@ -98,9 +98,13 @@ class TrainingData(NetworkData):
         """Tokens that no n-gram may contain: the unknown one."""
         return () if self.preprocessor.unknown is None else (self.preprocessor.unknown,)
 
-    def full(self, rows: NDArray[np.int64]) -> list[Array]:
+    def full(self, rows: NDArray[np.int64]) -> list[EncodedSequence]:
         """The full sequences of these rows."""
         return [self.full_sequences[n] for n in rows]
+
+    def full_steps(self, rows: NDArray[np.int64]) -> list[Array]:
+        """All steps of these rows, token ids (T,) or channels (T, C)."""
+        return steps_of(self.full(rows))
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
         """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
@@ -235,9 +239,8 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
     if recipe.ngrams.order:
         check_vocab_size(size)
     arch = recipe.architecture("tokens" if data.kind == "text" else "channels", size, data.target.outputs)
-    arch = replace(arch, unread=inputs.unread)
-    full_sequences = preprocessor.encode_batch(data.inputs)
-    sequences, settings = [truncate(s, arch) for s in full_sequences], recipe.optimisation
+    full_sequences = preprocessor.encode_batch(data.rows)
+    sequences, settings = [truncate(s.steps, arch) for s in full_sequences], recipe.optimisation
     if settings.min_batch_tokens:
         wanted = settings.min_batch_tokens * len(train) // max(1, sum(len(sequences[n]) for n in train))
         size = max(settings.batch_size, min(wanted, len(train) // 30))
@@ -258,7 +261,7 @@ def _schema(data: Labelled, fitted: NDArray[np.int64]) -> RowSchema:
     schema = RowSchema.of(data.columns)
     if not schema:
         return schema
-    schema = schema.fitted([schema.values(columns_of(data.inputs[n])) for n in fitted])
+    schema = schema.fitted([schema.values(data.row_columns[n]) for n in fitted])
     schema.check_filled(data.source, len(fitted))
     return schema
 
@@ -291,6 +294,7 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
         groups=np.concatenate([data.groups, validation.groups]),
         sample_weight=np.concatenate([data.sample_weight, validation.sample_weight]),
         time=data.time[:0],  # nothing is split
+        row_columns=[*data.row_columns, *validation.row_columns],
     )
 
 

@@ -48,6 +48,7 @@ from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
 from gatewise.kernels.threads import ThreadMap, one_blas_thread, thread_pool, threads
 from gatewise.losses import log_probabilities
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ngrams import Ngrams
 from gatewise.network.batch import truncate
 from gatewise.ragged import flat
@@ -90,7 +91,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     stacks = settings.teacher == "stacking"
     unlabelled = unlabelled.without(data.data)
     run.unlabelled = unlabelled.source
-    sequences = [np.asarray(s) for s in data.preprocessor.encode_batch(unlabelled.texts)]
+    sequences = steps_of(data.preprocessor.encode_batch(unlabelled.texts))
     if stacks:  # which needs the document vector of each text
         sequences = subsampled(sequences, MAX_TEXTS)
     lsa = lsa_of(data, sequences, run)
@@ -124,7 +125,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
 
 
 def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_labels: Probabilities) -> TrainingData:
-    """A student's training data: m more texts (full sequences) with soft labels (m, K)."""
+    """A student's training data: m more texts (token ids, not truncated) with soft labels (m, K)."""
     one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[flat(data.labels)]  # (n, K)
     weights = data.weights
     if weights is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
@@ -138,7 +139,7 @@ def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_lab
         data,
         recipe=with_values(data.recipe, {"optimisation.epochs": data.recipe.unlabelled.student_epochs}),
         sequences=data.sequences + [truncate(s, data.architecture) for s in full_sequences],
-        full_sequences=data.full_sequences + full_sequences,
+        full_sequences=data.full_sequences + list(map(EncodedSequence, full_sequences)),
         labels=np.concatenate([data.labels, soft_labels.argmax(axis=1)]),
         soft_targets=np.concatenate([one_hot, soft_labels.astype(np.float32)]),
         weights=weights,
@@ -171,7 +172,7 @@ def stacked_predictions(
     lsa: of the training part and all unlabelled texts (`lsa_of`).
     """
     train = data.epoch_rows
-    texts = data.full(train) + unlabelled
+    texts = data.full_steps(train) + unlabelled
     targets = data.targets(train)
     labelled = np.arange(len(data.train))
     rule_labelled = np.arange(len(data.train), len(train))
@@ -208,7 +209,7 @@ def lsa_of(data: TrainingData, unlabelled: list[Array], run: Run) -> LSA | None:
     recipe = data.recipe
     if not recipe.uses_lsa:
         return None
-    texts = data.full(data.epoch_rows) + subsampled(unlabelled, MAX_TEXTS)
+    texts = data.full_steps(data.epoch_rows) + subsampled(unlabelled, MAX_TEXTS)
     features = NgramFeatures.of(texts, LSA_ORDER, LSA_MIN_DF, data.excluded_tokens)
     if not len(features.keys):
         return None

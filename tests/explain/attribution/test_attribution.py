@@ -10,6 +10,7 @@ from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import predict_examples
 from gatewise.explain.explanation import explain_example
 from gatewise.losses import log_probabilities
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
@@ -115,12 +116,12 @@ def net_of(name: str) -> Ensemble:
 def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
     sequences = [sequence_of(net.lstm.arch, length, 7) for length in LENGTHS]
-    found = measure(net, sequences, method_named(method))
+    found = measure(net, list(map(EncodedSequence, sequences)), method_named(method))
     assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
     for n, sequence in enumerate(sequences):
-        [whole] = predict_examples(net, [sequence])
+        [whole] = predict_examples(net, [EncodedSequence(sequence)])
         read = whole.read
-        [example] = predict_examples(net, [read])
+        [example] = predict_examples(net, [EncodedSequence(read)])
         [attribution] = attribute(method_named(method), [example])
         p = np.exp(log_probabilities(example.logits[None]))[0]
         predicted = int(p.argmax())
@@ -129,7 +130,7 @@ def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method:
             first = sorted(range(len(read)), key=lambda t: -favours[t])[: max(1, round(share * len(read)))]
             rest = [t for t in range(len(read)) if t not in first]
             for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
-                after = np.exp(log_probabilities(net.logits([read[keep]])))[0][predicted]
+                after = np.exp(log_probabilities(net.logits([EncodedSequence(read[keep])])))[0][predicted]
                 assert got[n, k] == pytest.approx(p[predicted] - after, abs=1e-5)
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)

@@ -7,6 +7,7 @@ from gatewise.explain import Clamp
 from gatewise.explain.attribution import channels
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import explain_example
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.network.architecture import Architecture
 from tests.explain.random_net import (
     CHANNELS,
@@ -61,10 +62,10 @@ def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
         explanation_of(arch, "prefix-difference", LENGTH),
         ensemble_of(arch),
     )
-    predicted = int(net.logits([series])[0].argmax())
+    predicted = int(net.lstm.logits([series])[0].argmax())
     for t in range(LENGTH):
         edited = np.concatenate([series[:t], 0 * series[t : t + 1]])
-        before, after = target_score(net.logits([series[:t], edited]), predicted)
+        before, after = target_score(net.lstm.logits([series[:t], edited]), predicted)
         assert found.baseline_term[t] == pytest.approx(after - before, abs=2e-6)
 
 
@@ -87,7 +88,7 @@ def test_equal_channels_score_equally() -> None:
     parameters["lstm.0.forward.weight_ih"][:, 2] = parameters["lstm.0.forward.weight_ih"][:, 0]
     series = sequence_of(arch, LENGTH, 7)
     series[:, 2] = series[:, 0]
-    example = Example(explained(parameters, arch), series)
+    example = Example(explained(parameters, arch), EncodedSequence(series))
     for method in ("prefix-difference", "cell-decomposition"):
         found = explain_example(example, method).channels
         np.testing.assert_allclose(found[:, 0], found[:, 2], atol=1e-12)
@@ -98,14 +99,14 @@ def test_equal_channels_score_equally() -> None:
 def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str) -> None:
     arch = ALL[name]
     series, found, net = sequence_of(arch, LENGTH, 7), explanation_of(arch, "leave-one-out", LENGTH), ensemble_of(arch)
-    whole = net.logits([series])[0]
+    whole = net.lstm.logits([series])[0]
     predicted = int(whole.argmax())
     assert found.baseline_term is None
     for t in range(LENGTH):
         for k in range(arch.channels):
             edited = series.copy()
             edited[t, k] = 0
-            expected = target_score(whole, predicted) - target_score(net.logits([edited])[0], predicted)
+            expected = target_score(whole, predicted) - target_score(net.lstm.logits([edited])[0], predicted)
             assert found.channels[t, k] == pytest.approx(float(expected), abs=3e-6)
 
 

@@ -12,6 +12,7 @@ from gatewise.explain import Clamp, Explanation, IntegratedGradients
 from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.explanation import explain_example
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from tests.explain import random_net
@@ -55,7 +56,7 @@ def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
         for _ in range(50):
             table[sequence[5]] = table.mean(axis=0)
     method = IntegratedGradients(baseline=baseline)  # type: ignore[arg-type]
-    found = explain_example(Example(explained(parameters, arch, unknown=UNKNOWN), sequence), method)
+    found = explain_example(Example(explained(parameters, arch, unknown=UNKNOWN), EncodedSequence(sequence)), method)
     same = sequence == sequence[5]
     assert np.abs(found.scores[same]).max() < 1e-6
     assert np.abs(found.scores[~same]).min() > 1e-6
@@ -81,7 +82,7 @@ def test_intervals_are_halved_until_the_scores_add_up() -> None:
 def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
     net = ensemble_of(arch, unknown=UNKNOWN)
-    examples = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
+    examples = predict_examples(net, [EncodedSequence(sequence_of(arch, length, 7)) for length in (3, 14, 1, 8)])
     together = IntegratedGradients().attribute(examples)
     monkeypatch.setattr(integrated, "_STEPS_PER_BATCH", 1)
     for one, whole in zip(IntegratedGradients().attribute(examples), together, strict=True):

@@ -11,6 +11,7 @@ from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.units import units_over
 from gatewise.losses import log_probabilities
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.network.architecture import Architecture
@@ -59,20 +60,20 @@ def logits_of(net: Ensemble, sequence: np.ndarray) -> np.ndarray:
 def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 5)
-    found = explain_example(Example(net, sequence, steps_of(23)), method)
+    found = explain_example(Example(net, EncodedSequence(sequence), steps_of(23)), method)
     of_lstm, of_ngrams = found.parts
     assert (of_lstm.name, of_ngrams.name) == ("LSTM", "n-grams")
     assert (of_lstm.weight, of_ngrams.weight) == WEIGHTS
-    logits = WEIGHTS[0] * net.alone().logits([sequence]) + logits_of(net, sequence)
+    logits = WEIGHTS[0] * net.lstm.logits([sequence]) + logits_of(net, sequence)
     predicted = int(logits.argmax())
     assert found.prediction == names_of(arch)[int(log_probabilities(logits)[0].argmax())]
     assert found.target_score == pytest.approx(float(target_score(logits[0], predicted)), abs=1e-6)
     added = float(target_score(logits_of(net, sequence), predicted))
     assert abs(added) > 0.1
-    rows = Example(net, sequence).rows
+    rows = Example(net, EncodedSequence(sequence)).rows
     # the LSTM's part is its own attribution times its weight
-    of_network = Example(net.alone(), sequence)
-    of_network = of_network.with_score(Example(net, sequence).score)
+    of_network = Example(net.alone(), EncodedSequence(sequence))
+    of_network = of_network.with_score(Example(net, EncodedSequence(sequence)).score)
     [alone] = method_named(method).attribute([of_network], True)
     np.testing.assert_allclose(of_lstm.scores, WEIGHTS[0] * alone.scores, atol=5e-4 if "integrated" in method else 1e-6)
     assert found.base_value == pytest.approx(WEIGHTS[0] * alone.base_value, abs=1e-6)
@@ -102,7 +103,7 @@ def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None
 def test_phrases_of_an_explanation() -> None:
     arch = ARCHITECTURES["truncated front"]
     net, sequence = net_of(arch, 6)
-    found = explain_example(Example(net, sequence, steps_of(23)), "prefix-difference")
+    found = explain_example(Example(net, EncodedSequence(sequence), steps_of(23)), "prefix-difference")
     assert sum(one.score for one in found.phrases) == pytest.approx(float(logits_of(net, sequence)[0]), abs=1e-6)
     sizes = [abs(one.score) for one in found.phrases]
     assert sizes == sorted(sizes, reverse=True)
@@ -114,7 +115,9 @@ def test_phrases_of_an_explanation() -> None:
     np.testing.assert_allclose(np.sum([one["scores"] for one in shown["members"]], axis=0), found.scores, atol=1e-12)
     assert [one["weight"] for one in shown["members"]] == list(WEIGHTS)
     assert shown["phrases"][0]["score"] == found.phrases[0].score
-    alone = explain_example(Example(net.alone(), sequence, steps_of(23)), "prefix-difference").as_dict()
+    alone = explain_example(
+        Example(net.alone(), EncodedSequence(sequence), steps_of(23)), "prefix-difference"
+    ).as_dict()
     assert alone["members"] == [{"name": "LSTM", "weight": 1.0}]
     assert "phrases" not in alone
 
@@ -123,13 +126,13 @@ def test_phrases_of_an_explanation() -> None:
 def test_prefix_logits_with_ngrams(name: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 7)
-    example, alone = (Example(one, sequence, steps_of(23)) for one in (net, net.alone()))
+    example, alone = (Example(one, EncodedSequence(sequence), steps_of(23)) for one in (net, net.alone()))
     others = example.other_prefix_logits
     assert not alone.other_prefix_logits.any()
     np.testing.assert_allclose(example.prefix_logits, WEIGHTS[0] * alone.prefix_logits + others, atol=1e-9)
     np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-5)
-    np.testing.assert_allclose(example.logits, net.logits([sequence])[0], atol=1e-6)
-    rows = Example(net, sequence).rows
+    np.testing.assert_allclose(example.logits, net.logits([EncodedSequence(sequence)])[0], atol=1e-6)
+    rows = Example(net, EncodedSequence(sequence)).rows
     for t, row in enumerate(rows, start=1):  # those complete by then, of all the text up to there
         np.testing.assert_allclose(others[t], logits_of(net, sequence[: row + 1]), atol=1e-6)
     np.testing.assert_allclose(others[0], logits_of(net, sequence[: rows[0]]), atol=1e-6)
@@ -138,8 +141,8 @@ def test_prefix_logits_with_ngrams(name: str) -> None:
 def test_clamps_do_not_change_the_ngrams() -> None:
     arch = ARCHITECTURES["four classes"]
     net, sequence = net_of(arch, 8)
-    found = intervene(Example(net, sequence, steps_of(23)), [Clamp("f", 0.0)])
-    alone = intervene(Example(net.alone(), sequence, steps_of(23)), [Clamp("f", 0.0)])
+    found = intervene(Example(net, EncodedSequence(sequence), steps_of(23)), [Clamp("f", 0.0)])
+    alone = intervene(Example(net.alone(), EncodedSequence(sequence), steps_of(23)), [Clamp("f", 0.0)])
     for side in ("before", "after"):
         example, network = getattr(found, side), getattr(alone, side)
         np.testing.assert_allclose(example.logits - WEIGHTS[0] * network.logits, logits_of(net, sequence), atol=1e-6)
@@ -156,8 +159,9 @@ def test_ngrams_of_replaced_words_are_counted_again() -> None:
     net, sequence = net_of(arch, 9)
     edited = sequence.copy()
     edited[10] = edited[10] % 20 + 2
-    found = intervene(Example(net, sequence, steps_of(23)), (), (edited, [*steps_of(23)[:22], "new"]), ["w"])
-    np.testing.assert_allclose(found.after.logits, net.logits([edited])[0], atol=1e-6)
+    example, names = Example(net, EncodedSequence(sequence), steps_of(23)), [*steps_of(23)[:22], "new"]
+    found = intervene(example, (), (EncodedSequence(edited), names), ["w"])
+    np.testing.assert_allclose(found.after.logits, net.logits([EncodedSequence(edited)])[0], atol=1e-6)
     before, after = float(logits_of(net, sequence)[0]), float(logits_of(net, edited)[0])
     assert abs(before - after) > 0.01
     assert found.others_note().endswith(f"is {before:+.3f} before and {after:+.3f} after.")
@@ -169,7 +173,7 @@ def test_ablation_includes_the_ngrams() -> None:
     ngrams = net.get("ngrams")
     heavy = Ngrams(ngrams.order, ngrams.keys, (40 * np.abs(ngrams.weight)).astype(np.float32))
     loud = explained(net.lstm.parameters, arch, unknown=1, other=heavy)  # the n-grams decide every prediction
-    sequences = [sequence_of(arch, n, 14) for n in (20, 25, 30)]
+    sequences = [EncodedSequence(sequence_of(arch, n, 14)) for n in (20, 25, 30)]
     names = [steps_of(len(s)) for s in sequences]
     report = units_over(loud, sequences, names, np.array([1, 1, 0]), names_of(arch))
     assert report.accuracy == pytest.approx(2 / 3)
@@ -182,5 +186,5 @@ def test_the_note_on_ngrams_with_a_norm_does_not_speak_of_weights() -> None:
     ngrams = net.get("ngrams")
     scaled = net.with_member("ngrams", replace(ngrams, scale=np.ones(len(ngrams), dtype=np.float32)))
     for method in ("prefix-difference", "integrated-gradients"):
-        notes = [explain_example(Example(one, sequence), method).method_note for one in (net, scaled)]
+        notes = [explain_example(Example(one, EncodedSequence(sequence)), method).method_note for one in (net, scaled)]
         assert ["weight" in note for note in notes] == [True, False]

@@ -11,6 +11,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS
 from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
+from gatewise.members.encoded_sequence import steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model import with_units
@@ -31,7 +32,7 @@ TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end w
 
 def with_ngrams(model: Model, seed: int, weight: float, of_lstm: float = 1.5) -> Model:
     """The model with random n-grams: the 1- and 2-grams of the texts here. of_lstm: the weight of its LSTM."""
-    found = keys_of(*joined(model.preprocessor.encode_batch([*TEXTS, TEXT]), np.int64), 2)
+    found = keys_of(*joined(steps_of(model.preprocessor.encode_batch([*TEXTS, TEXT])), np.int64), 2)
     keys = np.unique(np.concatenate([key for key, _ in found]))
     random = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
     ngrams, alone = Ngrams(2, keys, random.astype(np.float32)), model.ensemble

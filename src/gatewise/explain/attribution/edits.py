@@ -6,21 +6,22 @@ The target names the edit (`Target.edit_verb`): the prediction of a step goes wi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gatewise.explain.attribution.baselines import baselines_of
 from gatewise.explain.example import Example
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
-from gatewise.types import Array
 
 
 class Edit(ABC):
     """Takes steps away from a sequence."""
 
     @abstractmethod
-    def without(self, example: Example, away: Any) -> Array:
+    def without(self, example: Example, away: Any) -> EncodedSequence:
         """The sequence of the example without the steps `away`, a mask or an index of those that the LSTM reads."""
 
     @abstractmethod
@@ -35,8 +36,9 @@ class Edit(ABC):
 class Deletion(Edit):
     """The sequence becomes shorter."""
 
-    def without(self, example: Example, away: Any) -> Array:
-        return np.asanyarray(np.delete(example.sequence, example.rows[away], axis=0))  # with the columns of the row
+    def without(self, example: Example, away: Any) -> EncodedSequence:
+        kept = np.delete(np.arange(len(example.sequence)), example.rows[away])
+        return example.sequence[kept]
 
     def verb(self, ensemble: Ensemble) -> str:
         return "removed"
@@ -48,11 +50,11 @@ class Deletion(Edit):
 class Replacement(Edit):
     """The sequence keeps its length: an unknown word, or a step of the training data's mean, stands in their place."""
 
-    def without(self, example: Example, away: Any) -> Array:
+    def without(self, example: Example, away: Any) -> EncodedSequence:
         edited = np.array(example.read)
         value, _ = baselines_of(example.lstm).replacement(example.lstm)
         edited[away] = value
-        return edited
+        return replace(example.sequence[example.rows], steps=edited)
 
     def verb(self, ensemble: Ensemble) -> str:
         return f"replaced by {self._name(ensemble)}"

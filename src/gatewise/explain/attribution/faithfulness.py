@@ -23,8 +23,9 @@ from gatewise.explain.attribution import METHODS, method_named
 from gatewise.explain.attribution.edits import edit_of
 from gatewise.explain.attribution.method import Method, attribute
 from gatewise.explain.example import Example, predict_examples
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
-from gatewise.network.batch import chunks, truncate
+from gatewise.network.batch import chunks
 from gatewise.ragged import rows_at
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Faithfulness
@@ -64,9 +65,9 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
     return best
 
 
-def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> DeletionScores:
-    """One method on sequences (length, ...), none of them empty, truncated first."""
-    read = [np.asanyarray(truncate(sequence, ensemble.lstm.arch)) for sequence in sequences]
+def measure(ensemble: Ensemble, sequences: Sequence[EncodedSequence], method: Method) -> DeletionScores:
+    """One method on sequences, none of them empty, truncated first."""
+    read = [sequence[ensemble.lstm.rows(len(sequence))] for sequence in sequences]
     examples = predict_examples(ensemble, read)
     batches = chunks(examples, _STEPS_PER_BATCH)
     scores = [attribution.scores for batch in batches for attribution in attribute(method, batch)]
@@ -81,7 +82,7 @@ def measure(ensemble: Ensemble, sequences: Sequence[Array], method: Method) -> D
     return DeletionScores(drop[..., 0], drop[..., 1])
 
 
-def _logits(ensemble: Ensemble, sequences: Iterable[Array], steps: Array) -> Array:
+def _logits(ensemble: Ensemble, sequences: Iterable[EncodedSequence], steps: Array) -> Array:
     """Logits (n, outputs) of all members, of a tagger those of `steps` (n,), in batches of bounded memory."""
     logits: list[Array] = []
     done = 0
@@ -93,7 +94,7 @@ def _logits(ensemble: Ensemble, sequences: Iterable[Array], steps: Array) -> Arr
 
 
 def measure_sample(
-    ensemble: Ensemble, sequences: Sequence[Array], most_steps: int | None = None, window: int = 0
+    ensemble: Ensemble, sequences: Sequence[EncodedSequence], most_steps: int | None = None, window: int = 0
 ) -> tuple[dict[str, Faithfulness], str]:
     """The scores of every method on a fixed small sample of the sequences, a smaller one for more than 128 units, and
     the name of the best method; empty without a sequence, and where each step has a number. The LSTM must have a
@@ -127,7 +128,7 @@ def sample(lengths: Sequence[int], steps: int = STEPS) -> list[int]:
     return rows
 
 
-def _edited(examples: Sequence[Example], scores: Sequence[Array], signs: Array) -> Iterator[Array]:
+def _edited(examples: Sequence[Example], scores: Sequence[Array], signs: Array) -> Iterator[EncodedSequence]:
     """For each example and share: the sequence without the steps ranked first, and without all others."""
     edit = edit_of(examples[0].ensemble)
     for example, score, sign in zip(examples, scores, signs.tolist(), strict=True):

@@ -40,8 +40,8 @@ class LeaveOneOut(Method):
         if examples[0].step is not None:
             return [_of_step(net, example) for example in examples]
         edit = edit_of(examples[0].ensemble)
-        empty = net.logits([examples[0].sequence[:0]])
-        edited = (edit.without(example, step) for example in examples for step in range(len(example)))
+        empty = net.logits([examples[0].sequence.steps[:0]])
+        edited = (edit.without(example, step).steps for example in examples for step in range(len(example)))
         without = np.split(net.logits(edited), np.cumsum([len(example) for example in examples])[:-1])
         with_channels = channels and baselines_of(net).by_channel
         attributions = []
@@ -57,7 +57,7 @@ def _of_step(net: LSTM, example: Example) -> Attribution:
     """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
     edit = edit_of(example.ensemble)
     steps = len(example.read)
-    edited = (edit.without(example, away) for away in (*range(steps), slice(None)))
+    edited = (edit.without(example, away).steps for away in (*range(steps), slice(None)))
     logits = net.logits(edited).reshape(steps + 1, steps, -1)  # the last row: all steps are replaced
     scores = example.lstm_score(logits[:, example.step])
     return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
@@ -68,10 +68,10 @@ def _by_channel(net: LSTM, example: Example) -> Array:
 
     def edited() -> Iterator[Array]:
         for row in example.rows:
-            for channel in range(net.arch.unread, example.sequence.shape[1]):
-                sequence = example.sequence.copy()
-                sequence[row, channel] = 0
-                yield sequence
+            for channel in range(net.arch.channels):
+                steps = example.sequence.steps.copy()
+                steps[row, channel] = 0
+                yield steps
 
     score = example.lstm_score
     return np.asarray((score(example.lstm_logits) - score(net.logits(edited()))).reshape(len(example.rows), -1))

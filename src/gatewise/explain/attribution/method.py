@@ -88,10 +88,11 @@ def attribute(method: Method, examples: Sequence[Example], channels: bool = Fals
 
 def _with_others(rule: Rule, found: Attribution, example: Example) -> Attribution:
     """The attribution of the LSTM's part, and the parts of the other members."""
-    ensemble, score, sequence, rows = example.ensemble, example.score, example.sequence, example.rows
+    ensemble, score, rows = example.ensemble, example.score, example.rows
     scores, base_value = found.scores, found.base_value + float(score(ensemble.shift))
     parts = [Part(ensemble.lstm.noun, ensemble.lstm_weight, scores, 0.0)]
     for member, weight in ensemble.others:
+        sequence = member.part_of(example.sequence)
         if rule == "left-out":
             each = member.logits([sequence]) - member.leave_one_out(sequence, rows)  # (T, outputs)
             rest = np.zeros(member.outputs)  # of the steps that the LSTM does not read

@@ -41,16 +41,6 @@ def arrays_of(constants: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
-def steps_of_rows(graph: Graph, x: str, channels: int, window: int) -> tuple[str, str]:
-    """The steps (B, T, C), with zeros after the ends, and lengths (B,) of `members.convolutions.steps_of`."""
-    rows = graph.add("Slice", x, ints(0), ints(window * channels), ints(2))
-    steps = graph.add("Reshape", rows, ints(0, -1, channels))
-    behind = graph.add("IsNaN", steps)
-    inside = graph.cast(graph.add("Not", graph.add("Gather", behind, scalar(0), axis=2)), np.int64)  # (B, T)
-    lengths = graph.add("ReduceSum", inside, ints(1), keepdims=0)
-    return graph.add("Where", behind, scalar(0, np.float32), steps), lengths
-
-
 def _bank(graph: Graph, x: str, lengths: str, number: int, dilation: int, channels: Array, thresholds: Array) -> str:
     """The features (B, 84 m) float32 of one bank, for x (B, 2C, T). thresholds: (84, m)."""
     reach = CENTRE * dilation

@@ -30,8 +30,6 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
     the steps that the network reads (B, T, outputs) with pooling "none".
     """
     check_exportable(arch)
-    if arch.unread:
-        x = graph.add("Slice", x, ints(arch.unread), ints(arch.unread + arch.channels), ints(2))
     x, lengths = _read_steps(graph, arch, x, lengths)
     if arch.inputs == "tokens":
         x = graph.lookup("embedding.weight", parameters["embedding.weight"], x)  # (B, T, D)

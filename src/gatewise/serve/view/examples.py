@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.data.row_columns import Row
 from gatewise.errors import InputError
 from gatewise.explain.serialize import Json
 from gatewise.model.model import Model
-from gatewise.row import with_columns
 
 _FILM_REVIEWS = "IMDB reviews"  # in the line that says which data a model was trained on
 _LONGEST = 2_000  # characters or steps: those that training keeps are not longer
@@ -43,7 +43,7 @@ def examples_of(model: Model) -> list[Json]:
     inputs: list[Any] = [example["text"] or np.array(example["series"], dtype=np.float64) for example in examples]
     if names := model.preprocessor.columns.names:
         rows = ({**dict.fromkeys(names), **example.get("columns", {})} for example in examples)
-        inputs = list(map(with_columns, inputs, rows))
+        inputs = list(map(Row, inputs, rows))
     predictions = _predicted(model, inputs)
     for number, (example, predicted) in enumerate(zip(examples, predictions, strict=True), start=1):
         example["predicted"] = predicted

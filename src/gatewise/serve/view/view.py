@@ -226,7 +226,8 @@ class View:
         field = self._format.name
         try:
             clamped = self.model.explained.with_lstm(clamps=clamps)
-            example = Example(clamped, *self.model.preprocessor.encode(item), item=item)
+            encoded = self.model.preprocessor.encode(item)
+            example = Example(clamped, encoded.sequence, encoded.names, encoded.spans, item=encoded.item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
         noun = example.ensemble.token_noun

@@ -18,7 +18,7 @@ from gatewise.data.schema import RowSchema
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import counted
 from gatewise.members.columns import Columns
-from gatewise.row import columns_of
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.training.dense_solver import fit_glm
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember
@@ -92,9 +92,9 @@ def _weight(data: TrainingData, rows: NDArray[np.int64]) -> Array:
     return np.asarray(weight / weight.mean())
 
 
-def described(schema: RowSchema, sequences: Sequence[Array], outputs: int) -> Columns:
+def described(schema: RowSchema, sequences: Sequence[EncodedSequence], outputs: int) -> Columns:
     """The member with the means, deviations and categories of these sequences, and weights of 0."""
-    rows = [columns_of(sequence) for sequence in sequences]
+    rows = [sequence.columns for sequence in sequences]
     schema = schema.fitted(rows)
     count = len(schema.numeric)
     numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
-from gatewise.members.convolutions import Convolutions, features_of, steps_of, with_differences
+from gatewise.members.convolutions import Convolutions, features_of, series_steps, with_differences
 from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.network_data import MOST_ROWS
@@ -54,9 +54,9 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
         return None
     rows = training_data.fitted_rows
     ridge_targets = RidgeTargets(training_data, rows, _folds(training_data))
-    window = max(1, getattr(training_data.preprocessor, "window", 0))  # steps of a series in a row of a sequence
-    size = training_data.preprocessor.inputs.unread or training_data.preprocessor.inputs.size
-    sequences = [steps_of(sequence, size // window, window) for sequence in training_data.full(rows)]
+    window, channels = training_data.preprocessor.inputs.series
+    series = [sequence.series for sequence in training_data.full(rows) if sequence.series is not None]
+    sequences = [series_steps(one, channels, window) for one in series]
     features = training_data.recipe.convolutions.features
     if len(rows) <= MOST_ROWS:
         best = _fit_few(ridge_targets, sequences, features, run.seed)

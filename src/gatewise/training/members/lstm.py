@@ -186,7 +186,8 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     if model is not None:
         storage = model.ensemble.lstm.storage
     lstm = LSTM(arch, parameters, storage)
-    held_out = ridge_targets.held_out(scale * values + shift, lstm.logits)
+    fitted = FittedMember(lstm, np.zeros(lstm.outputs))
+    held_out = ridge_targets.held_out(scale * values + shift, fitted.logits)
     loss, accuracy, rmse = scores_of(data, held_out, data.validation)
     features = f"{counted(len(mean), 'state')} of frozen layers, ridge regression with penalty {l2:.3g}"
     seconds = time.perf_counter() - start
@@ -197,7 +198,7 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     }
     if model is not None:
         metadata["attribution_method"] = model.metadata.attribution_method
-    return FittedMember(lstm, np.zeros(lstm.outputs), held_out, metadata=metadata)
+    return replace(fitted, held_out=held_out, metadata=metadata)
 
 
 def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:
@@ -256,7 +257,7 @@ def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
         return replace(fitted, held_out=loop.out_of_fold[best_epoch - 1] - shift)
     if current().rank:  # the first process alone fits the stack
         return fitted
-    return replace(fitted, held_out=lstm.logits(data.full(data.validation)))
+    return replace(fitted, held_out=lstm.logits(data.full_steps(data.validation)))
 
 
 def _validation_results(

@@ -138,7 +138,7 @@ def _fit_nb(data: TrainingData, others: dict[str, FittedMember], run: Run) -> Fi
     # Soft-labelled texts triple the text and the n-grams; n-grams of two texts alone gain next to nothing.
     if data.soft_targets is not None:
         min_df = MIN_DF + 1
-    features = NgramFeatures.of(data.full(rows), order, min_df, data.excluded_tokens)
+    features = NgramFeatures.of(data.full_steps(rows), order, min_df, data.excluded_tokens)
     fitted = _fit_rows(data, Candidate("nb", features), rows, np.arange(len(rows)))
     words = "1 word"
     if order > 1:
@@ -364,7 +364,7 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
     rows = data.train
-    to_new, shift = fit_standardised_glm(ngrams.logits(data.full(rows)), data.targets(rows), TRANSFER_L2)
+    to_new, shift = fit_standardised_glm(ngrams.logits(data.full_steps(rows)), data.targets(rows), TRANSFER_L2)
     weight = (ngrams.weight @ to_new.T).astype(np.float32)
     return FittedMember(replace(ngrams, weight=weight), shift.astype(np.float64))
 
@@ -477,7 +477,7 @@ def _features(data: TrainingData, rows: NDArray[np.int64]) -> tuple[list[NgramFe
     # and one epoch, for many small classes").
     if has_small_classes(data.architecture.outputs, len(rows), RARE_WORDS):
         token_min_df = 1
-    sequences = data.full(rows)
+    sequences = data.full_steps(rows)
     of_tokens = NgramFeatures.of(sequences, order, MIN_DF, data.excluded_tokens, token_min_df=token_min_df)
     features = [of_tokens]
     orders = range(1, min(2, order) + 1)
@@ -554,7 +554,7 @@ def choose_tokenization(data: TrainingData, recipe: Recipe, run: Run) -> Trainin
         return data
     if len(data.full_sequences) < LEAST_ROWS or sum(map(len, data.full_sequences)) > MOST_WORDS:
         return data
-    held_out = np.concatenate(data.full(data.validation))
+    held_out = np.concatenate(data.full_steps(data.validation))
     unknown = 0.0
     if len(held_out):
         unknown = float(np.mean(held_out == data.preprocessor.unknown))

@@ -25,7 +25,7 @@ export class Convolutions {
 	#columns(rows) {
 		const channels = this.width / 2;
 		const steps = rows
-			.flatMap((row) => Array.from({ length: this.window }, (_, t) => rowOf(row, t, channels)))
+			.flatMap((row) => Array.from({ length: this.window }, (_, t) => rowOf(row.series, t, channels)))
 			.filter((step) => !Number.isNaN(step[0]));
 		const plain = Array.from({ length: channels }, (_, c) => Float32Array.from(steps, (step) => step[c]));
 		return [...plain, ...plain.map((column) => column.map((x, t) => (t ? x - column[t - 1] : 0)))];

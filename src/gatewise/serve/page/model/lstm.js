@@ -212,8 +212,8 @@ class Model {
 				sequence.filter((_, n) => !isRemoved(n)),
 				{ changes },
 			);
-		const nothing =
-			this.info.architecture.inputs === "tokens" ? (this.info.unknown ?? 0) : new Float32Array(sequence[0].length);
+		const isText = this.info.architecture.inputs === "tokens";
+		const nothing = isText ? (this.info.unknown ?? 0) : { read: new Float32Array(sequence[0].read.length) };
 		return this.atStep(
 			this.run(
 				sequence.map((one, n) => (isRemoved(n) ? nothing : one)),

@@ -98,11 +98,9 @@ export class Network {
 		this.#projected.clear();
 	}
 
-	/** What an LSTM of the first layer reads at a step: the embedding of an id, or the channels of a row. */
+	/** What an LSTM of the first layer reads at a step: the embedding of an id, or the channels of a step of a series. */
 	inputOf(item) {
-		return typeof item === "number"
-			? rowOf(this.embedding, item, this.arch.embedding_dim)
-			: item.subarray(this.arch.unread ?? 0);
+		return typeof item === "number" ? rowOf(this.embedding, item, this.arch.embedding_dim) : item.read;
 	}
 
 	/** Which of `length` steps the network reads: all, or without those that are too many. */

@@ -3,8 +3,9 @@
 const TIMES = 8; // parts of the longest training series, for the channels of time
 const HEIGHT = 4; // of these channels at their time
 
-/** A series, rows of numbers with null where one is missing, as rows of float32: standardised, missing values interpolated,
- * and with a window the steps of each row, what the LSTM reads of them, and the time. own: the entry of config.json. */
+/** A series, rows of numbers with null where one is missing, as the steps of a sequence, standardised, missing values
+ * interpolated: {read, series}, float32. read: the channels for the LSTM; series: the steps of the series from which these are
+ * made, which the convolutions read. own: the entry of config.json. */
 export function readSeries(
 	series,
 	{ mean, std, mask = false, steps = [0, 0], window = 0, level = [], spread = [], missing = "interpolate" },
@@ -16,18 +17,15 @@ export function readSeries(
 	);
 	if (mask) scaled.push(series.map((row) => Math.fround(row.filter((x) => x === null).length / mean.length)));
 	const rows = series.map((_, t) => Float32Array.from(scaled, (column) => column[t]));
-	if (!window) return rows;
+	if (!window) return rows.map((row) => ({ read: row, series: row }));
 	const read =
 		window === 1 ? rows : amplitudes(scaled, window).map((row) => row.map((x, n) => (x - level[n]) / spread[n]));
 	return read.map((row, n) => {
 		const values = Array.from({ length: window }, (_, t) => [
 			...(rows[n * window + t] ?? new Float32Array(scaled.length).fill(NaN)),
 		]);
-		return Float32Array.from([
-			...values.flat(),
-			...row,
-			...timeChannels(Math.min((n + 1) * window, rows.length), steps[1]),
-		]);
+		const time = timeChannels(Math.min((n + 1) * window, rows.length), steps[1]);
+		return { read: Float32Array.from([...row, ...time]), series: Float32Array.from(values.flat()) };
 	});
 }
 

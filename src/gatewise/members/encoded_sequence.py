@@ -1,0 +1,43 @@
+"""`EncodedSequence`: one row of the data between the preprocessor, which makes it, and the members, which read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from gatewise.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSequence:
+    """One row with T steps, before truncation. Each member reads one part of it (`Member.part_of`).
+
+    steps: token ids (T,), or channels (T, C) of a series, which the LSTM reads. series: (T, W, C) float32, for each of
+    the T steps the W steps of the scaled series that it was made from, NaN after the end of the series; None for a
+    text. columns: the values of the P numeric and K categorical columns (P + K,), as `RowSchema.values` orders them; ()
+    where the model reads none.
+    """
+
+    steps: Array
+    series: Array | None = None
+    columns: tuple[float | str, ...] = ()
+
+    def __len__(self) -> int:
+        """T, the number of steps."""
+        return len(self.steps)
+
+    def __getitem__(self, steps: Any) -> Self:
+        """The row with the steps of a slice, a mask (T,) or numbers, and with all of its columns."""
+        return replace(self, steps=self.steps[steps], series=None if self.series is None else self.series[steps])
+
+    def without(self, step: int) -> Self:
+        """The row without one step."""
+        return self[np.arange(len(self)) != step]
+
+
+def steps_of(sequences: Iterable[EncodedSequence]) -> list[Array]:
+    """The steps (T, ...) of each sequence."""
+    return [sequence.steps for sequence in sequences]
