@@ -70,7 +70,11 @@ def convert_labels(
     a set and a dict.
     """
     if task is not None:
-        target_class(task)  # which refuses an unknown task
+        labels_task = target_class(task).labels_task  # which refuses an unknown task
+        if labels_task is not None:
+            converted = convert_labels(labels, labels_task, classes, name, where, table)
+            target = target_of(converted.target.classes, task, converted.target.label_type)
+            return converted._replace(target=target)
     if is_frame(labels):
         columns = frame_columns(labels)
         if len(columns) > 1:

@@ -24,7 +24,7 @@ from gatewise.errors import InputError, quote
 from gatewise.ragged import Ragged, flat
 from gatewise.target.classes import Classes
 from gatewise.target.row import RowPrediction
-from gatewise.types import Array, LabelType
+from gatewise.types import Array, LabelType, Task
 
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
@@ -72,6 +72,8 @@ class TargetOf(Classes, Generic[Values]):
     """Whether each step of an input has a prediction."""
     edit_verb: ClassVar[str] = "deleted"
     """What the measure of faithfulness does with a step of an input."""
+    labels_task: ClassVar[Task | None] = None
+    """The task whose labels this one reads: a target of another kind of numbers reads those of "regression"."""
     tokenization: ClassVar[str | None] = None
     """That of texts which the labels need; None: any."""
     label_separator: ClassVar[str] = "; "
