@@ -220,15 +220,26 @@ class Recipe:
 
     def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
         """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
-        tokens, lstm = inputs == "tokens", self.lstm
-        same = ("units", "layers", "bidirectional", "pooling", "max_length", "truncation", "gate")
+        lstm = self.lstm
+        # Channels are read as they are: without an embedding and without pads.
+        embedding_dim = 0
+        padding: Padding = "none"
+        if inputs == "tokens":
+            embedding_dim = lstm.embedding_dim
+            padding = lstm.padding
         return Architecture.stacked(
             inputs,
             vocab_size,
-            embedding_dim=lstm.embedding_dim if tokens else 0,
+            embedding_dim=embedding_dim,
             outputs=outputs,
-            padding=lstm.padding if tokens else "none",
-            **{name: getattr(lstm, name) for name in same},
+            units=lstm.units,
+            layers=lstm.layers,
+            bidirectional=lstm.bidirectional,
+            pooling=lstm.pooling,
+            gate=lstm.gate,
+            padding=padding,
+            max_length=lstm.max_length,
+            truncation=lstm.truncation,
         )
 
     @property
@@ -255,7 +266,10 @@ def _by_path(content: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a TOML table and of its groups, by field or `group.field`."""
     values = dict[str, Any]()
     for key, value in content.items():
-        values |= {f"{key}.{field}": of for field, of in value.items()} if isinstance(value, dict) else {key: value}
+        if isinstance(value, dict):
+            values |= {f"{key}.{field}": of_field for field, of_field in value.items()}
+        else:
+            values[key] = value
     return values
 
 
@@ -263,12 +277,12 @@ def _built_in() -> dict[str, Recipe]:
     """The recipes of recipes.toml. A section has the form of `read_config`; `recipe` names an earlier one, which it
     changes.
     """
-    found: dict[str, Recipe] = {}
+    recipes: dict[str, Recipe] = {}
     file = Path(__file__).with_name("recipes.toml")
     for name, section in tomllib.loads(file.read_text(encoding="utf-8")).items():
-        base = found.get(section.pop("recipe", ""), Recipe(name))
-        found[name] = replace(with_values(base, _by_path(section)), name=name)
-    return found
+        base = recipes.get(section.pop("recipe", ""), Recipe(name))
+        recipes[name] = replace(with_values(base, _by_path(section)), name=name)
+    return recipes
 
 
 RECIPES = _built_in()
@@ -286,12 +300,13 @@ def recipe(name: str | Recipe, /, **changes: Unpack[RecipeFields]) -> Recipe:
             raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
         name = RECIPES[str(name)]
     values = named_values(Recipe, changes)
+    # A changed field is taken as it is: fields that would adapt it to the data are off, unless they are set too.
     if name.validation.folds and "optimisation.epochs" in values:
-        values = {"optimisation.min_steps": 0, **values}  # the epochs of series follow from the amount of data
+        values.setdefault("optimisation.min_steps", 0)
     if "validation.fraction" in values:
-        values = {"validation.folds": 0, **values}  # a fraction that is asked for is held out
+        values.setdefault("validation.folds", 0)
     if "optimisation.batch_size" in values:
-        values = {"optimisation.min_batch_tokens": 0, **values}  # a batch size that is asked for is taken
+        values.setdefault("optimisation.min_batch_tokens", 0)
     return with_values(name, values)
 
 
@@ -314,14 +329,15 @@ def read_config(path: str | Path, options: Iterable[str] = ("recipe",)) -> tuple
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
-    given = {key: content.pop(key) for key in options if key in content and not isinstance(content[key], dict)}
-    values = _by_path(content)
+    # A table is a group of the recipe, also where an option has its name.
+    names = [key for key in options if key in content and not isinstance(content[key], dict)]
+    values_of_options = {key: content.pop(key) for key in names}
     try:
-        if "recipe" in given:
-            recipe(given["recipe"])
-        return given, {
-            path: fields_of(Recipe)[path].checked(value) for path, value in named_values(Recipe, values).items()
-        }
+        if "recipe" in values_of_options:
+            recipe(values_of_options["recipe"])
+        changes = named_values(Recipe, _by_path(content))
+        fields = fields_of(Recipe)
+        return values_of_options, {path: fields[path].checked(value) for path, value in changes.items()}
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 

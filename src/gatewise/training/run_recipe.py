@@ -33,8 +33,14 @@ _CUT = ("validation.fraction", "validation.split", "validation.folds")
 """The fields that cut a validation set from the training data."""
 
 _OF_TEXTS = (
-    *("text", "ngrams", "unlabelled", "lstm.embedding_dim", "lstm.padding", "lstm.dropout_word"),
-    *("lstm.dropout_embedding", "optimisation.embedding_lr_scale"),
+    "text",
+    "ngrams",
+    "unlabelled",
+    "lstm.embedding_dim",
+    "lstm.padding",
+    "lstm.dropout_word",
+    "lstm.dropout_embedding",
+    "optimisation.embedding_lr_scale",
 )
 """The groups and fields that a run on series does not read: it has no tokens, no embeddings and no pads."""
 
