@@ -9,6 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
+from gatewise.sklearn import LSTMTextClassifier
 from gatewise.training import fields, plan, run, run_recipe
 from gatewise.training.callback import Callback
 from gatewise.training.plan import TrainingPlan
@@ -40,6 +41,14 @@ def test_each_check_is_made_once(calls: Counter[str], tmp_path: Path) -> None:
     options = {name.partition(".")[2]: value for name, value in SMALL.items()}
     gw.train(made_reviews(60, 3), out=tmp_path / "model", verbose=0, **options)
     assert calls == {"seed": 1, "recipe": 1, "data": 1, "folder": 1}
+
+
+def test_an_estimator_checks_its_parameters_and_then_its_data(calls: Counter[str]) -> None:
+    """The recipe twice: with wrong parameters `fit` stops before it converts the data."""
+    options = {name.partition(".")[2]: value for name, value in SMALL.items()}
+    reviews = made_reviews(60, 3)
+    LSTMTextClassifier(**options, random_state=3).fit(reviews.inputs, reviews.labels)
+    assert calls == {"seed": 1, "recipe": 2, "data": 1, "folder": 1}
 
 
 def test_a_plan_is_the_function_in_three_steps(tmp_path: Path) -> None:
