@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page docs release-check test bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
+.PHONY: demo demo-page docs release-check test check bench lint format bundled tutorial-model screenshot sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -47,6 +47,12 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 3
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+# What a change needs, in two minutes: static checks, and the tests that start no process, server, browser or training and
+# import no other library (tests/cost.py), of the folders that the change concerns by the imports (tools/affected_tests.py).
+QUICK := not (slow or browser or process or training or peers)
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" $$($(BIN)/python -m tools.affected_tests)
 
 # Compare with other libraries, which are installed in .venv-peers (docs/benchmarks.md). Run it on an idle machine.
 # BENCH=--quick takes a few minutes and writes no results; BENCH='--only step_tutorial_2' runs one case.

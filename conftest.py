@@ -8,6 +8,8 @@ import pytest
 
 import gatewise
 
+pytest_plugins = ["tests.cost"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _names(doctest_namespace: dict[str, Any]) -> None:

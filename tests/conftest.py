@@ -78,6 +78,18 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def short_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison of an imported network takes few inputs, where it is not what is tested: Keras needs more than a
+    millisecond for each step.
+    """
+    from gatewise.exchange import comparison
+
+    monkeypatch.setattr(comparison, "SHORT", 6)
+    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
+    monkeypatch.setattr(comparison, "LONGEST", 30)
+
+
+@pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """The program as a user runs it."""
     from tests.cli.conftest import Run

@@ -53,6 +53,7 @@ def command(*words: str) -> Callable[[Path], object]:
     return run
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("save", "load"),
     [

@@ -24,6 +24,7 @@ def months(n: int, first: int = 1990) -> list[str]:
     return [f"{first + k // 12}-{k % 12 + 1:02d}" for k in range(n)]
 
 
+@pytest.mark.training
 def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     rows = [f"{month},{value:.3f}" for month, value in zip(months(72), seasonal(72), strict=True)]
     file = table(tmp_path / "data.csv", rows)

@@ -13,6 +13,8 @@ from gatewise.data.rules import label_unlabelled, rules_of
 from gatewise.errors import InputError
 from tests.refusals import assert_refused
 
+pytestmark = pytest.mark.process  # which searches for the patterns
+
 RULES: list[Any] = [(r"\b[89]/10\b", "good"), (re.compile("thumbs (up|down)", re.I), "good"), (r"\b[12]/10\b", "bad")]
 
 

@@ -13,7 +13,6 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
-from gatewise.exchange import comparison
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
 from gatewise.serve.view.view import View
@@ -37,15 +36,7 @@ def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
     return network, gw.from_torch(network, case.example, **case.options)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check of outputs takes few inputs, where it is not what is tested."""
-    monkeypatch.setattr(comparison, "SHORT", 6)
-    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
-    monkeypatch.setattr(comparison, "LONGEST", 30)
-
-
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("name", READ)
 def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path) -> None:
     case = CASES[name]
@@ -74,7 +65,7 @@ def test_a_layer_without_counterpart_is_named(name: str, keras: ModuleType) -> N
     assert_refused(CASES[name].refused, imported, name, keras)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 def test_outputs_equal_those_of_the_network(keras: ModuleType) -> None:
     """Of some networks, called as their users call them."""
     rng = np.random.default_rng(0)
@@ -100,7 +91,7 @@ def test_outputs_equal_those_of_the_network(keras: ModuleType) -> None:
     np.testing.assert_allclose(model.logits([[0, 3, 5], [7, 9]]), wanted, rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("name", ["ManyToOne", "TimeFirst", "Characters"])
 def test_onnx_of_torch(name: str, keras: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
@@ -120,7 +111,7 @@ def test_onnx_of_torch(name: str, keras: ModuleType, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 def test_onnx_writes_an_activation_as_several_nodes(tmp_path: Path) -> None:
     """GELU with Erf, as torch and tf2onnx order its factors, and SiLU with Sigmoid, among other products."""
     pytest.importorskip("onnx")
@@ -227,7 +218,7 @@ class Vectorization:
         return plain | {"output_sequence_length": None} | self.config
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 def test_texts_become_ids_as_in_the_other_library(keras: ModuleType, tmp_path: Path) -> None:
     network = made("bidirectional_imdb", keras)
     keras_index = {"<OOV>": 1, "a": 2, "good": 3, "film": 4, "never": 90}
@@ -269,7 +260,7 @@ def test_texts_become_ids_as_in_the_other_library(keras: ModuleType, tmp_path: P
         assert_refused(message, gw.from_keras, network, word_index=index)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 def test_words_are_replaced_in_padded_texts(keras: ModuleType) -> None:
     network = made("toxic", keras)
     for padding in ("pre", "post"):
@@ -278,7 +269,7 @@ def test_words_are_replaced_in_padded_texts(keras: ModuleType) -> None:
         np.testing.assert_array_equal(after.logits, model.logits(["a bad a"])[0])
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 def test_token_ids_are_checked(keras: ModuleType) -> None:
     _, model = imported("bidirectional_imdb", keras)
     ids = np.array([[3, 4, 5]])
@@ -288,7 +279,7 @@ def test_token_ids_are_checked(keras: ModuleType) -> None:
         assert_refused("is not a token id below 40", model.predict, wrong)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("name", ["masked_text", "merged", "tagger"])
 def test_training_goes_on_from_every_shape(name: str, keras: ModuleType) -> None:
     index = {"<OOV>": 1, **{f"w{n}": n for n in range(2, V)}}

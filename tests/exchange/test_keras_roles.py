@@ -7,23 +7,15 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.exchange import comparison
 from gatewise.types import Array
 from tests.refusals import assert_refused
 
 pytestmark = [
+    pytest.mark.usefixtures("short_comparison"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning"),
 ]
 V = 40
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check of outputs takes few inputs, where it is not what is tested."""
-    monkeypatch.setattr(comparison, "SHORT", 6)
-    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
-    monkeypatch.setattr(comparison, "LONGEST", 30)
 
 
 def randomized(network: Any, seed: int = 0) -> Any:
@@ -86,7 +78,6 @@ def pads_anywhere(rng: np.random.Generator, count: int, length: int) -> Array:
     return ids
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("pooling", ["mean", "max", "last", "steps"])
 def test_pads_anywhere_are_skipped(keras: ModuleType, pooling: str) -> None:
     k, ops = keras.layers, keras.ops
@@ -106,7 +97,6 @@ def test_pads_anywhere_are_skipped(keras: ModuleType, pooling: str) -> None:
     assert_refused("row 1 has no token but pads", model.logits, [[3, 0], [0, 0]])
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_series_of_masked_steps_alone_is_refused(keras: ModuleType) -> None:
     """Keras gives NaN for it, the mean of nothing."""
     k = keras.layers
@@ -122,7 +112,6 @@ def test_a_series_of_masked_steps_alone_is_refused(keras: ModuleType) -> None:
     assert_refused("the series: it has the mask value -1.5 at every step", model.trace, x[1])
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_row_that_is_reshaped_to_steps_is_a_series(keras: ModuleType) -> None:
     k = keras.layers
     rng = np.random.default_rng(2)

@@ -45,6 +45,7 @@ def padded(model: Model, inputs: list[Any], more: int = 0) -> Array:
     return found
 
 
+@pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_file_of_keras_gives_equal_logits(keras: ModuleType, tmp_path: Path, name: str) -> None:
     model = random_model(**SHAPES[name])

@@ -100,6 +100,7 @@ CAUSES: dict[str, tuple[Call, str]] = {
 }
 
 
+@pytest.mark.process  # which searches for the patterns of rules
 @pytest.mark.parametrize("case", CAUSES)
 def test_the_real_cause_is_named(case: str) -> None:
     fail_with(*CAUSES[case], GatewiseError)

@@ -77,6 +77,7 @@ def test_every_changed_byte_and_length_is_noticed_and_names_the_file(folder: Pat
 
 @pytest.mark.parametrize("name", [*small_files(), MANIFEST])
 @pytest.mark.parametrize("kind", ["missing", "link", "dangling", "folder", "fifo", "socket"])
+@pytest.mark.process  # a socket is no regular file
 def test_only_regular_files(
     folder: Path, tmp_path: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def blocks_of(page: Path) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -41,6 +41,7 @@ from tests.training.texts import (
     review_texts,
 )
 
+pytestmark = pytest.mark.training
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80}
 OPTIONS: dict[str, Any] = SMALL | {"epochs": 4, "seed": 21}
 

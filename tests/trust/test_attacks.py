@@ -19,6 +19,8 @@ from gatewise.storage.atomic import write_atomic
 from trust.attacks import commands, limits
 from trust.registry import ATTACKS
 
+pytestmark = pytest.mark.process
+
 
 def failures(name: str, tries: int, folder: Path) -> str:
     """What the tries of an attack report, in this process."""

@@ -13,6 +13,8 @@ from trust.forked import finish
 from trust.fuzzing.registry import TARGETS, target_of
 from trust.fuzzing.target import Target
 
+pytestmark = pytest.mark.process
+
 READERS = [name for name in TARGETS if name != "kernels"]
 RUNS = 60
 

@@ -17,6 +17,8 @@ from trust.attack import MIB, Attack
 from trust.results import Part, append, last_run, next_try, read, table
 from trust.run import run
 
+pytestmark = pytest.mark.process
+
 FAILS: dict[str, tuple[Callable[[], Any], str]] = {
     "draws": (lambda: int("below a half"), "below a half"),
     "crash": (lambda: ctypes.string_at(0), "died with signal SIGSEGV"),

@@ -13,6 +13,8 @@ from trust.attacks.requests import Case, Wanted
 from trust.attacks.server import check_case
 from trust.server import Answer
 
+pytestmark = pytest.mark.process
+
 REFUSAL = b'{"error":{"code":"bad_json","field":"body","message":"not JSON"}}'
 BODY = json.dumps({"inputs": ["word1 word2", "word3"], "id": "a"}).encode()
 

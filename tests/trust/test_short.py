@@ -5,6 +5,8 @@ import pytest
 from trust.registry import ATTACKS
 from trust.run import run
 
+pytestmark = pytest.mark.process
+
 SEED = 1
 
 
