@@ -26,11 +26,15 @@ def archive_files(
     leads out of it, a link, and sizes above the limits of this module.
     """
     if path.is_dir():
-        return _folder(path / root if (path / root).is_dir() else path, folders, files)
+        if (path / root).is_dir():
+            path = path / root
+        return _folder(path, folders, files)
     if path.is_file():
         names = [*(re.escape(folder) + "/[^/]+" for folder in folders), *map(re.escape, files)]
         return _archive(path, root, re.compile("|".join(names)))
-    raise DataError(f"{quote(path, 200)}: {'not a file or folder' if path.exists() else 'not found'}")
+    if path.exists():
+        raise DataError(f"{quote(path, 200)}: not a file or folder")
+    raise DataError(f"{quote(path, 200)}: not found")
 
 
 def _folder(root: Path, folders: Sequence[str], files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -39,7 +43,9 @@ def _folder(root: Path, folders: Sequence[str], files: Sequence[str]) -> Iterato
             if (root / name).is_file():
                 yield name, _read(root / name)
         for folder in folders:
-            for name in os.listdir(root / folder) if (root / folder).is_dir() else ():
+            if not (root / folder).is_dir():
+                continue
+            for name in os.listdir(root / folder):
                 file = root / folder / name
                 if file.is_symlink() or not file.is_file():
                     raise DataError(f"{quote(file, 200)}: not a plain file")
@@ -58,10 +64,11 @@ def _read(path: Path) -> bytes:
 
 
 class _Limited:
-    """A file with a limit on the bytes read, against archives that unpack to huge sizes."""
+    """A file with a limit on the bytes that are read: a small archive can unpack to a huge size."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
-        self.file, self.left = file, _MAX_TOTAL
+        self.file = file
+        self.left = _MAX_TOTAL
 
     def read(self, size: int = -1) -> bytes:
         block = self.file.read(size)
@@ -91,22 +98,24 @@ def _archive(path: Path, root: str, wanted: re.Pattern[str]) -> Iterator[tuple[s
 
 def _members(tar: tarfile.TarFile, root: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     for number, member in enumerate(tar):
-        parts = member.name.split("/")
+        steps = member.name.split("/")
         if number >= _MAX_MEMBERS:
             raise DataError(f"more than {_MAX_MEMBERS:,} files")
-        if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
+        if member.name.startswith("/") or ".." in steps or "\\" in member.name or "\0" in member.name:
             raise DataError(f"the name {quote(member.name)} leads out of the archive")
         if not (member.isreg() or member.isdir()):
             raise DataError(f"{quote(member.name)} is a link or device, not a file")
         if member.size > _MAX_MEMBER:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
-        name = "/".join(part for part in parts if part not in ("", ".")).removeprefix(f"{root}/")
-        if member.isdir() or not wanted.fullmatch(name) or parts[-1].startswith("."):
+        name = "/".join(step for step in steps if step not in ("", ".")).removeprefix(f"{root}/")
+        if member.isdir() or not wanted.fullmatch(name) or steps[-1].startswith("."):
             continue
         if member.size > _MAX_FILE:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes, too long for a review")
         file = tar.extractfile(member)
-        raw = file.read() if file else b""
+        raw = b""
+        if file is not None:
+            raw = file.read()
         if len(raw) != member.size:
             raise DataError(f"truncated within {quote(member.name)}")
         yield name, raw

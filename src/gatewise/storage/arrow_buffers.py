@@ -1,4 +1,8 @@
-"""What the compressed buffers of an Arrow file declare: its flatbuffers, read without pyarrow, which would allocate."""
+"""The declared sizes of the compressed buffers of an Arrow file. pyarrow allocates what a file declares, so its
+flatbuffers are read here first.
+"""
+
+from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
@@ -6,63 +10,92 @@ from typing import IO, Self
 
 from gatewise.storage.expansion import Expansion
 
-_RECORDS = {2, 3}  # of Arrow's MessageHeader: DictionaryBatch, RecordBatch
+_END_OF_STREAM = 0  # the size of a message that ends a stream
+_CONTINUATION = 0xFFFFFFFF  # precedes the size of a message since Arrow 0.15
+_DICTIONARY_BATCH = 2  # of MessageHeader
+_RECORD_BATCH = 3  # of MessageHeader
+_MAX_MESSAGE = 64 << 20  # bytes of the metadata of a message that are read
 
 
 def check_arrow(file: IO[bytes], expansion: Expansion) -> None:
-    """Raise DataError where a buffer of an Arrow file or stream declares too many bytes (Arrow's columnar format,
-    encapsulated messages: a compressed buffer begins with its length).
+    """Raise DataError where the compressed buffers of an Arrow file or stream declare too many bytes. A compressed
+    buffer begins with its length after decompression (Arrow's columnar format, encapsulated messages).
     """
     start = file.tell()
     try:
-        file.seek(8 if file.read(6) == b"ARROW1" else start)
-        for declared in _declared(file):
-            expansion.add(max(declared, 0))
+        is_file = file.read(6) == b"ARROW1"
+        if is_file:
+            file.seek(8)
+        else:
+            file.seek(start)
+        for length in _declared_lengths(file):
+            expansion.add(max(length, 0))
     except (struct.error, IndexError, OverflowError):
-        pass  # damaged, which pyarrow says
+        pass  # the file is damaged; pyarrow reports it
     finally:
         expansion.count = 0
         file.seek(start)
 
 
-def _declared(file: IO[bytes]) -> Iterator[int]:
+def _declared_lengths(file: IO[bytes]) -> Iterator[int]:
     """The declared length of each compressed buffer."""
     while True:
         size = _number("<I", file.read(4))
-        size = _number("<I", file.read(4)) if size == 0xFFFFFFFF else size
-        if size == 0:
+        if size == _CONTINUATION:
+            size = _number("<I", file.read(4))
+        if size == _END_OF_STREAM:
             return
-        raw = file.read(min(size, 64 << 20))
-        message = _Table(raw, _number("<I", raw))
-        body, end = file.tell(), file.tell() + message.number(3, "<q")
-        if end < body:  # it would be read again and again
+        raw = file.read(min(size, _MAX_MESSAGE))
+        message = _FlatTable(raw, _number("<I", raw))  # fields: version, kind, header, length of the body
+        kind = message.number(1, "<B")
+        body = file.tell()
+        end = body + message.number(3, "<q")
+        if end < body:  # the same messages would be read again and again
             raise IndexError
-        if (kind := message.number(1, "<B")) in _RECORDS:
-            batch = message.table(2) if kind == 3 else message.table(2).table(1)
-            if batch.place(3):  # compressed
-                for offset, length in batch.buffers(2):
-                    if length >= 8:
-                        file.seek(body + offset)
-                        yield _number("<q", file.read(8))
+        if kind == _RECORD_BATCH:
+            yield from _lengths_of_batch(file, body, message.table(2))
+        elif kind == _DICTIONARY_BATCH:
+            dictionary = message.table(2)  # fields: id, data
+            yield from _lengths_of_batch(file, body, dictionary.table(1))
         file.seek(end)
 
 
-class _Table:
-    """A table of a flatbuffer."""
+def _lengths_of_batch(file: IO[bytes], body: int, batch: _FlatTable) -> Iterator[int]:
+    """The declared length of each buffer of a record batch, whose fields are length, nodes, buffers, compression."""
+    is_compressed = batch.place(3) != 0
+    if not is_compressed:
+        return
+    for offset, length in batch.buffers(2):
+        if length >= 8:
+            file.seek(body + offset)
+            yield _number("<q", file.read(8))
+
+
+class _FlatTable:
+    """A table of a flatbuffer: a table begins with the distance to the list of the places of its fields."""
 
     def __init__(self, raw: bytes, at: int) -> None:
-        self.raw, self.at, self.fields = raw, at, at - _number("<i", raw, at)
+        self.raw = raw
+        self.at = at
+        self.fields = at - _number("<i", raw, at)
 
     def place(self, field: int) -> int:
-        """Where the field is; 0 for one that is absent."""
-        offset = 4 + 2 * field
-        known = offset < _number("<H", self.raw, self.fields)
-        found = _number("<H", self.raw, self.fields + offset) if known else 0
-        return self.at + found if found else 0
+        """The place of the field in the buffer; 0 for a field that is absent."""
+        entry = 4 + 2 * field
+        size_of_list = _number("<H", self.raw, self.fields)
+        if entry >= size_of_list:
+            return 0
+        distance = _number("<H", self.raw, self.fields + entry)
+        if distance == 0:
+            return 0
+        return self.at + distance
 
     def number(self, field: int, form: str) -> int:
+        """The number in the field; 0, the default of flatbuffers, for a field that is absent."""
         place = self.place(field)
-        return _number(form, self.raw, place) if place else 0
+        if place == 0:
+            return 0
+        return _number(form, self.raw, place)
 
     def table(self, field: int) -> Self:
         place = self.place(field)
@@ -80,5 +113,5 @@ class _Table:
 def _number(form: str, raw: bytes, at: int = 0) -> int:
     if at < 0:
         raise IndexError
-    found: int = struct.unpack_from(form, raw, at)[0]
-    return found
+    [number] = struct.unpack_from(form, raw, at)
+    return int(number)

@@ -75,15 +75,19 @@ def _mode_of(path: Path) -> int | None:
         return None
     if stat.S_ISREG(mode):
         return stat.S_IMODE(mode) & 0o777
-    code = {stat.S_IFDIR: errno.EISDIR, stat.S_IFLNK: errno.ELOOP}.get(stat.S_IFMT(mode))  # links: to each other
-    raise OSError(code or errno.EINVAL, os.strerror(code) if code else "not a regular file")
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if stat.S_ISLNK(mode):  # the path is resolved, so these are links to each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    raise OSError(errno.EINVAL, "not a regular file")
 
 
 @contextmanager
 def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[None]:
-    """Lock the run folder `folder` for this process until the block ends. A missing folder is created. remove: the
-    folder is removed at the end of the block, unless the block fails and has left a file in it; it gets a scratch name
-    before the lock is released, so that the folder of the next run is another one.
+    """Lock the run folder `folder` for this process until the block ends. A missing folder is created.
+
+    remove: remove the folder at the end of the block. If the block fails, the folder is removed only if it is empty. It
+    gets a scratch name before the lock is released, so that the folder of the next run is another one.
 
     The lock belongs to the open file `.lock`, so the operating system releases it when the process dies; the file
     stays. Where the file system has no locks, a warning says so, and the block runs without one. Raises TrainingError
@@ -94,41 +98,44 @@ def locked(folder: str | os.PathLike[str], remove: bool = False) -> Iterator[Non
         handle = _open_lock(path)
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {reason(error)}") from error
-    ended = False
+    is_removed = False
     try:
         try:
             lock(handle)
-            while not is_at(handle, path / LOCK):  # a run that ended has removed it since it was opened
-                stale, handle = handle, _open_lock(path)
+            while not is_at(handle, path / LOCK):  # a run that ended has removed the file since it was opened
+                stale = handle
+                handle = _open_lock(path)
                 os.close(stale)
                 lock(handle)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             raise TrainingError(f"run folder {quote(path, 200)} is in use by process {quote(holder)}") from None
         except OSError as error:
-            text = f"{quote(path, 200)} cannot be locked ({reason(error)}): start no second run there meanwhile"
-            warn(text, RuntimeWarning)
+            message = f"{quote(path, 200)} cannot be locked ({reason(error)}): start no second run there meanwhile"
+            warn(message, RuntimeWarning)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         try:
             yield
         except BaseException:
             with suppress(OSError):
-                ended = remove and os.listdir(path) == [LOCK]
+                is_removed = remove and os.listdir(path) == [LOCK]
             raise
         else:
-            ended = remove
+            is_removed = remove
         finally:
-            if ended and renames_open_files():
+            if is_removed and renames_open_files():
                 path = path.rename(path.with_name(f".gatewise-{secrets.token_hex(8)}.tmp"))
     finally:
         os.close(handle)  # releases the lock
-        if ended:
-            _remove(path)  # which another process may do as well, since it is not locked
+        if is_removed:
+            _remove(path)  # another process may sweep it first, since it is no longer locked
 
 
 def _open_lock(folder: Path) -> int:
-    """The lock file of a run folder, which is created. A run that ends may remove the folder meanwhile."""
+    """The open lock file of a run folder. Both are created if they are missing, again if a run that ends removes them
+    in between.
+    """
     for _ in range(100):
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
@@ -143,16 +150,16 @@ def scratch(parent: Path, folder: bool = False) -> Iterator[Path]:
     """
     sweep(parent)
     with ExitStack() as stack:
-        held = False
-        while not held:
+        is_locked = False
+        while not is_locked:
             path = parent / f".gatewise-{secrets.token_hex(8)}.tmp"
             if folder:
                 path.mkdir()
             else:
                 os.close(open_file(path, _NEW))
-            with suppress(FileNotFoundError, BlockingIOError):  # swept since its creation
-                stack.enter_context(_held(path))
-                held = True
+            with suppress(FileNotFoundError, BlockingIOError):  # another process has swept it since its creation
+                stack.enter_context(_locked_scratch(path))
+                is_locked = True
         try:
             yield path
         except BaseException:
@@ -162,11 +169,11 @@ def scratch(parent: Path, folder: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None]:
-    """Keep other processes from claiming the output `path` until the block ends, where an open file can be renamed and
-    the file system has locks. shared: processes that write it together share the claim. Raises BlockingIOError where
-    another process has claimed it.
+    """Claim the output `path` for this process until the block ends. Raises BlockingIOError where another process has
+    claimed it. shared: other processes with `shared` may claim it too.
 
-    The claim is a locked scratch file in the same folder, so that a process that is killed gives it up.
+    The claim is a locked scratch file in the same folder, so that a process that is killed gives it up. Without locks,
+    and where open files cannot be renamed, nothing is claimed.
     """
     if not renames_open_files():
         yield
@@ -174,29 +181,29 @@ def claimed(path: str | os.PathLike[str], shared: bool = False) -> Iterator[None
     target = Path(os.path.abspath(path))
     file = target.parent / f".gatewise-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
     with ExitStack() as stack:
-        stack.callback(sweep, target.parent)  # the last to run, also after an error
+        stack.callback(sweep, target.parent)  # runs last, also after an error
         for tries_left in reversed(range(20)):
             try:
                 os.close(open_file(file, os.O_RDONLY | os.O_CREAT))
-                stack.enter_context(_held(file, True, shared))
+                stack.enter_context(_locked_scratch(file, True, shared))
                 break
-            except BlockingIOError:  # also for a moment while it is swept
+            except BlockingIOError:  # another claim, or another process that sweeps the file at this moment
                 if not tries_left:
                     raise
                 time.sleep(0.01)
-            except FileNotFoundError:  # swept since it was created, or no such folder
+            except FileNotFoundError:  # the file was swept since its creation, or there is no such folder
                 continue
-            except OSError:  # no locks; or what the save will name
+            except OSError:  # no locks, or an error that the save itself will report
                 _remove(file)
                 break
         yield
 
 
 @contextmanager
-def _held(path: Path, strict: bool = False, shared: bool = False) -> Iterator[None]:
-    """Lock a scratch file or folder within the block, where an open one can be renamed. Raises BlockingIOError where
-    another process has the lock, FileNotFoundError where it was removed. strict: a file system without locks is an
-    OSError too. shared: as in `claimed`.
+def _locked_scratch(path: Path, strict: bool = False, shared: bool = False) -> Iterator[None]:
+    """Lock a scratch file or folder within the block; on a system that cannot rename open files, do nothing. Raises
+    BlockingIOError where another process has the lock, FileNotFoundError where the file was removed. strict: raise
+    OSError on a file system without locks. shared: as in `claimed`.
     """
     if not renames_open_files():
         yield
@@ -216,17 +223,21 @@ def _held(path: Path, strict: bool = False, shared: bool = False) -> Iterator[No
 
 
 def sweep(parent: Path) -> None:
-    """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
+    """Remove the scratch files and folders in `parent` that no process has locked. What cannot be removed stays: it
+    does no harm.
+    """
+    if not renames_open_files():
+        return
     with suppress(OSError):
-        for name in os.listdir(parent) if renames_open_files() else ():
+        for name in os.listdir(parent):
             if _SCRATCH.fullmatch(name):
-                with suppress(OSError), _held(parent / name, strict=True):
+                with suppress(OSError), _locked_scratch(parent / name, strict=True):
                     _remove(parent / name)
 
 
 def _remove(path: Path) -> None:
     """Remove a scratch file or folder, as far as that is possible."""
-    shutil.rmtree(path, ignore_errors=True)  # which leaves a file
+    shutil.rmtree(path, ignore_errors=True)  # removes a folder, and no file
     with suppress(OSError):
         path.unlink()
 
@@ -260,12 +271,12 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     where = quote(path, 200)
     try:
         with open(open_file(path, os.O_RDONLY), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise ModelFileError(f"{where} is not a regular file")
-            if found.st_size > max_bytes:
-                raise ModelFileError(f"{where} has {found.st_size:,} bytes, more than the {max_bytes:,} allowed")
-            return file.read(found.st_size)
+            if status.st_size > max_bytes:
+                raise ModelFileError(f"{where} has {status.st_size:,} bytes, more than the {max_bytes:,} allowed")
+            return file.read(status.st_size)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot read {where}: {reason(error)}") from error
 
@@ -289,11 +300,13 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(target.parent)
         with suppress(BlockingIOError, FileNotFoundError):  # another process sweeps it, or has swept it
             if old is not None:
-                with _held(old):
+                with _locked_scratch(old):
                     shutil.rmtree(old)
-    except OSError as error:  # saving has succeeded at this point, so warn
-        left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"
-        warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning)
+    except OSError as error:  # the save itself has succeeded, so this is a warning
+        message = f"saved, but tidying up failed ({reason(error)})"
+        if old is not None:
+            message += f", and the folder it replaced may be left as {quote(old, 200)}"
+        warn(message, RuntimeWarning)
 
 
 def swap_in(new: Path, target: Path) -> Path | None:

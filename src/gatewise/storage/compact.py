@@ -1,13 +1,13 @@
 """The dtype of each tensor in a saved file: unchanged, float16, or int8 with one scale per row.
 
-A table maps tensor names to dtypes. What is loaded is converted back to float32 when it is read (`Unpacked`), so
-nothing outside this module depends on it.
+A table maps tensor names to dtypes. `Unpacked` converts a tensor back to float32 when it is read, so nothing outside
+this module depends on the table.
 
     float16   the tensor itself is F16                    |error| up to 2^-11 of a number; numbers up to 65,504
     int8      NAME is I8 (R, ...), NAME.scale F32 (R,)    row r is q_r · scale_r, |error| up to half a scale
 
 A matrix of the table in which many rows are equal is stored as its U distinct rows, in the order of first use, and
-NAME.rows U16 (R,), the number of the row in the place of each: words that share an embedding
+NAME.rows U16 (R,), the number of the distinct row for each row. It is for words that share an embedding
 (`gatewise.model.compress`).
 
 int8 quantisation is symmetric: the scale is the largest magnitude of the row divided by 127, so zero stays zero. A
@@ -17,6 +17,7 @@ for bit as it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ _MOST_SHARING = 16  # rows per distinct row, on average: a small file must not b
 _MOST_DISTINCT = 2**16  # what uint16 can number
 _KEPT = ("dense.",)  # the output layer: a few kilobytes with a direct effect on the logits
 _MIN_ROW = 8  # numbers per row: below, a scale costs more than int8 saves
-_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def storage_table(tensors: Mapping[str, Array], dtype: str) -> dict[str, str]:
@@ -45,22 +47,44 @@ def storage_table(tensors: Mapping[str, Array], dtype: str) -> dict[str, str]:
         raise InputError(f"storage must be {', '.join(STORAGE[:-1])} or {STORAGE[-1]}, not {quote(dtype)}")
     if dtype == "float32":
         return {}
-    return {
-        name: "float16" if dtype == "int8" and tensor.shape[1] < _MIN_ROW else dtype
-        for name, tensor in tensors.items()
-        if tensor.ndim == 2 and tensor.dtype == np.float32 and not name.startswith(_KEPT)
-    }
+    table = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2 or tensor.dtype != np.float32 or name.startswith(_KEPT):
+            continue
+        table[name] = dtype
+        if dtype == "int8" and tensor.shape[1] < _MIN_ROW:
+            table[name] = "float16"
+    return table
 
 
 def distinct_limits(rows: int) -> tuple[int, int]:
     """The least and the largest number of distinct rows with which a matrix of that many rows can be stored."""
-    return -(-rows // _MOST_SHARING), min(rows, _MOST_DISTINCT)
+    least = math.ceil(rows / _MOST_SHARING)
+    most = min(rows, _MOST_DISTINCT)
+    return least, most
 
 
 def stored_forms(forms: Mapping[str, Form], table: Any, distinct: Any) -> dict[str, Form]:
-    """Shape and dtype of each tensor in the file, from those in memory, the storage dtype of each that has one, and the
+    """Shape and dtype of each tensor in the file.
+
+    forms: shape and dtype of each tensor in memory. table: the storage dtype of each tensor that has one. distinct: the
     number of distinct rows of each matrix that shares rows. Raises InputError naming the entry that is impossible.
     """
+    _check_table(forms, table)
+    _check_distinct(forms, table, distinct)
+    stored: dict[str, Form] = {}
+    for name, (shape, dtype) in forms.items():
+        stored_shape = shape
+        if name in distinct:
+            stored[name + ROWS] = (shape[:1], "uint16")
+            stored_shape = (distinct[name], *shape[1:])
+        stored[name] = (stored_shape, table.get(name, dtype))
+        if table.get(name) == "int8":
+            stored[name + SCALE] = (stored_shape[:1], "float32")
+    return stored
+
+
+def _check_table(forms: Mapping[str, Form], table: Any) -> None:
     if not isinstance(table, Mapping):
         raise InputError("storage must map tensor names to dtypes")
     for name, dtype in table.items():
@@ -73,6 +97,9 @@ def stored_forms(forms: Mapping[str, Form], table: Any, distinct: Any) -> dict[s
             raise InputError(f"storage: {quote(name)} cannot be stored as {dtype}")
         if not forms.keys().isdisjoint({name + SCALE, name + ROWS}):
             raise InputError(f"storage: the scales or rows of {quote(name)} would have the name of another tensor")
+
+
+def _check_distinct(forms: Mapping[str, Form], table: Mapping[str, str], distinct: Any) -> None:
     if not isinstance(distinct, Mapping):
         raise InputError("distinct_rows must map tensor names to numbers")
     for name, count in distinct.items():
@@ -81,15 +108,6 @@ def stored_forms(forms: Mapping[str, Form], table: Any, distinct: Any) -> dict[s
         least, most = distinct_limits(forms[name][0][0])
         if type(count) is not int or not least <= count <= most:
             raise InputError(f"distinct_rows: {quote(name)} must be {least:,} to {most:,}, not {quote(count)}")
-    stored: dict[str, Form] = {}
-    for name, (shape, dtype) in forms.items():
-        if name in distinct:
-            stored[name + ROWS] = shape[:1], "uint16"
-            shape = (distinct[name], *shape[1:])
-        stored[name] = shape, table.get(name, dtype)
-        if table.get(name) == "int8":
-            stored[name + SCALE] = shape[:1], "float32"
-    return stored
 
 
 def distinct_rows(stored: Mapping[str, Array]) -> dict[str, int]:
@@ -122,52 +140,62 @@ def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Ar
 
 def _share_rows(stored: dict[str, Array], name: str) -> None:
     """Store the distinct rows of a matrix and the number of each row, where that takes fewer bytes."""
-    parts = [key for key in (name, name + SCALE) if key in stored]
-    places = np.empty(len(stored[name]), np.uint16)
-    numbers: dict[bytes, int] = {}
-    for place, row in enumerate(zip(*(stored[key] for key in parts), strict=True)):
-        number = numbers.setdefault(b"".join(part.tobytes() for part in row), len(numbers))
+    keys = [key for key in (name, name + SCALE) if key in stored]  # rows are equal if their scales are, too
+    rows = zip(*(stored[key] for key in keys), strict=True)
+    numbers = np.empty(len(stored[name]), np.uint16)
+    number_of: dict[bytes, int] = {}
+    for place, row in enumerate(rows):
+        content = b"".join(array.tobytes() for array in row)
+        number = number_of.setdefault(content, len(number_of))
         if number >= _MOST_DISTINCT:
             return
-        places[place] = number
-    bytes_saved = (len(places) - len(numbers)) * len(next(iter(numbers)))
-    if bytes_saved <= places.nbytes or len(numbers) < distinct_limits(len(places))[0]:
+        numbers[place] = number
+    bytes_per_row = len(next(iter(number_of)))
+    bytes_saved = (len(numbers) - len(number_of)) * bytes_per_row
+    least, _ = distinct_limits(len(numbers))
+    if bytes_saved <= numbers.nbytes or len(number_of) < least:
         return
-    first = np.unique(places, return_index=True)[1]
-    for key in parts:
-        stored[key] = stored[key][first]
-    stored[name + ROWS] = places
+    _, first_places = np.unique(numbers, return_index=True)
+    for key in keys:
+        stored[key] = stored[key][first_places]
+    stored[name + ROWS] = numbers
 
 
 class Unpacked(Mapping[str, Array]):
-    """Read-only tensors by name, of which `stored` has the forms of `stored_forms`, in float32 where the table has an
-    entry. Each is converted when it is first read by name. A prediction reads `rows` of its embeddings alone, so that
-    most of their memory and time is not needed. shapes: of each tensor.
+    """Read-only tensors by name, in float32 where the table has an entry. stored: tensors with the forms of
+    `stored_forms`. shapes: the shape of each tensor.
+
+    A tensor is converted when it is first read by name. A prediction reads only some `rows` of the embeddings, so that
+    the others take neither memory nor time.
 
     Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
     of a row that does not exist.
     """
 
     def __init__(self, stored: Mapping[str, Array], table: Mapping[str, str]) -> None:
-        parts = {name + suffix for name in table for suffix in (SCALE, ROWS)}
-        self._stored, self._table = stored, table
-        self._places = {name: stored[name + ROWS] for name in table if name + ROWS in stored}  # of equal rows
+        self._stored = stored
+        self._table = table
+        self._row_numbers = {name: stored[name + ROWS] for name in table if name + ROWS in stored}
         self._converted: dict[str, Array] = {}
-        self.shapes = {name: stored[name].shape for name in stored if name not in parts}
-        for name, places in self._places.items():
-            if places.max(initial=0) >= len(stored[name]):
+        additions = {name + suffix for name in table for suffix in (SCALE, ROWS)}
+        self.shapes = {name: stored[name].shape for name in stored if name not in additions}
+        for name, numbers in self._row_numbers.items():
+            if numbers.max(initial=0) >= len(stored[name]):
                 raise ModelFileError(f"tensor {quote(name + ROWS)} numbers a row that does not exist")
-            self.shapes[name] = len(places), *stored[name].shape[1:]
-        for name in (name + SCALE for name in table if table[name] == "int8"):
+            self.shapes[name] = (len(numbers), *stored[name].shape[1:])
+        for name, dtype in table.items():
+            if dtype != "int8":
+                continue
+            scale = stored[name + SCALE]
             # `pack` never writes -128, but a file may contain it, so the check covers it.
-            if (stored[name] < 0).any() or 128 * float(stored[name].max(initial=0)) > _LARGEST:
-                raise ModelFileError(f"tensor {quote(name)} has a negative or too large scale")
+            if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
+                raise ModelFileError(f"tensor {quote(name + SCALE)} has a negative or too large scale")
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._converted:
             tensor = self._convert(name, ...)
-            if name in self._places:
-                tensor = tensor.take(self._places[name], axis=0)  # quicker than an index
+            if name in self._row_numbers:
+                tensor = tensor.take(self._row_numbers[name], axis=0)  # quicker than an index
             tensor.flags.writeable = False
             self._converted.setdefault(name, tensor)
         return self._converted[name]
@@ -179,17 +207,21 @@ class Unpacked(Mapping[str, Array]):
         return len(self.shapes)
 
     def rows(self, name: str, which: Array) -> Array:
-        """These rows of a tensor."""
-        return self._convert(name, self._places[name][which] if name in self._places else which)
+        """Some rows of a tensor, by their numbers."""
+        if name in self._row_numbers:
+            which = self._row_numbers[name][which]
+        return self._convert(name, which)
 
     def _convert(self, name: str, which: Any) -> Array:
-        """These of the stored rows."""
-        tensor = self._stored[name]
-        dtype = np.float32 if name in self._table else tensor.dtype
-        found: Array = tensor[which].astype(dtype)  # a copy
-        if self._table.get(name) == "int8":
-            found *= self._stored[name + SCALE][which].reshape(-1, *(1,) * (tensor.ndim - 1))
-        return found
+        """Some of the stored rows, converted."""
+        stored: Array = self._stored[name][which]
+        if name not in self._table:
+            return stored.copy()
+        tensor: Array = stored.astype(np.float32)
+        if self._table[name] == "int8":
+            scale = self._stored[name + SCALE][which]
+            tensor *= scale.reshape(-1, *(1,) * (tensor.ndim - 1))
+        return tensor
 
 
 def _quantise(name: str, tensor: Array) -> tuple[Array, Array]:

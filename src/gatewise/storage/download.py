@@ -10,6 +10,7 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gatewise.errors import DataError, quote
 from gatewise.storage.atomic import scratch
@@ -43,8 +44,10 @@ def offline() -> bool:
 
 def cache_folder() -> Path:
     """The folder for downloads: GATEWISE_CACHE, or 'gatewise' in the system's cache folder. It may not exist yet."""
-    chosen = os.environ.get("GATEWISE_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_folder() / "gatewise"
+    folder = os.environ.get("GATEWISE_CACHE")
+    if folder:
+        return Path(folder).expanduser()
+    return user_cache_folder() / "gatewise"
 
 
 def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
@@ -56,9 +59,9 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch(target.parent) as unfinished:
-            found = _copy(remote, unfinished, progress)
-            if found != remote.sha256:
-                raise DataError(f"{remote.url}: wrong checksum: SHA-256 {found}, not the expected {remote.sha256}")
+            sha256 = _copy(remote, unfinished, progress)
+            if sha256 != remote.sha256:
+                raise DataError(f"{remote.url}: wrong checksum: SHA-256 {sha256}, not the expected {remote.sha256}")
             os.replace(unfinished, target)
     except OSError as error:
         raise DataError(f"{quote(target, 200)}: cannot be written: {error.strerror or error}") from None
@@ -66,39 +69,73 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
 
 
 def _copy(remote: Remote, file: Path, progress: bool) -> str:
-    """Write the body to `file`. progress: a line on stderr, rewritten on a terminal, else new every 10 %. Returns the
-    SHA-256 in hex.
-    """
-    request = urllib.request.Request(remote.url, headers={"User-Agent": "gatewise", "Accept-Encoding": "identity"})
-    try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
-    except (OSError, http.client.HTTPException) as error:  # URLError and HTTPError are OSErrors
-        code = getattr(error, "code", None)
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        reason = f"HTTP {code}" if code else getattr(error, "reason", error)
-        raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}") from None
-    done = shown = 0
-    started, terminal, digest, block = time.monotonic(), sys.stderr.isatty(), hashlib.sha256(), b"first"
-    with response, open(file, "wb") as out:
+    """Write the body to `file`. progress: print it to stderr. Returns the SHA-256 in hex."""
+    done = 0
+    digest = hashlib.sha256()
+    line = _ProgressLine(remote)
+    with _opened(remote) as response, open(file, "wb") as out:
         length = response.headers.get("Content-Length")
         if length is not None and int(length) != remote.size:
             raise DataError(f"{remote.url}: has {int(length):,} bytes, not the {remote.size:,} expected")
-        while block:
+        while True:
             block = b""
-            with suppress(OSError, http.client.HTTPException):
+            with suppress(OSError, http.client.HTTPException):  # an interruption ends the loop, and is an error below
                 block = response.read(min(_BLOCK, remote.size - done))
+            if not block:
+                break
             out.write(block)
             digest.update(block)
             done += len(block)
-            if progress and (done >= shown or not block):
-                shown = done + remote.size // (200 if terminal else 10)
-                speed = done / max(time.monotonic() - started, 1e-3) / 1e6
-                line = f"{remote.name}: {done / 1e6:.1f} of {remote.size / 1e6:.1f} MB, {done / remote.size:.0%}"
-                end = "\r" if terminal and block else "\n"
-                print(f"{line}, {speed:.1f} MB/s".ljust(70), end=end, file=sys.stderr, flush=True)
+            if progress:
+                line.update(done)
+        if progress:
+            line.end(done)
         out.flush()
         os.fsync(out.fileno())
     if done < remote.size:
         raise DataError(f"{remote.url}: interrupted after {done:,} of {remote.size:,} bytes")
     return digest.hexdigest()
+
+
+def _opened(remote: Remote) -> Any:
+    """The response of the server. Raises Unreachable."""
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "gatewise", "Accept-Encoding": "identity"})
+    try:
+        return urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"HTTP {error.code}"
+    except (OSError, http.client.HTTPException) as error:  # URLError, which has the reason, is an OSError
+        reason = str(getattr(error, "reason", error))
+    raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}")
+
+
+class _ProgressLine:
+    """The progress of a download on stderr: on a terminal one line that is rewritten, otherwise a line every 10 %."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+        self.started = time.monotonic()
+        self.is_terminal = sys.stderr.isatty()
+        self.next_update = 0  # bytes
+
+    def update(self, done: int) -> None:
+        """Print the line if enough bytes have arrived since the last one."""
+        if done < self.next_update:
+            return
+        if self.is_terminal:
+            self.next_update = done + self.remote.size // 200
+            self._print(done, "\r")
+        else:
+            self.next_update = done + self.remote.size // 10
+            self._print(done, "\n")
+
+    def end(self, done: int) -> None:
+        """Print the last line."""
+        self._print(done, "\n")
+
+    def _print(self, done: int, end: str) -> None:
+        size = self.remote.size
+        speed = done / max(time.monotonic() - self.started, 1e-3) / 1e6
+        line = f"{self.remote.name}: {done / 1e6:.1f} of {size / 1e6:.1f} MB, {done / size:.0%}, {speed:.1f} MB/s"
+        print(line.ljust(70), end=end, file=sys.stderr, flush=True)

@@ -15,35 +15,48 @@ _MAX_MANIFEST = 1_000_000  # bytes
 
 
 def check_export(path: str | Path, overwrite: bool, noun: str) -> Path:
-    """The real path of a folder for an export. Raises InputError for one that exists, unless it is to be replaced; and
-    for a file, and a folder with other files, in any case. noun: what is exported, such as "page".
+    """The real path of a folder for an export. noun: what is exported, such as "page".
+
+    Raises InputError for a file, for a folder with files that are not of an export, and for an earlier export unless
+    `overwrite`.
     """
     where = quote(path, 200)
+    names: set[str] = set()
     try:
         target = Path(path).resolve()
-        found = target.exists()
-        names = {one.name for one in target.iterdir()} if target.is_dir() else set[str]()
+        exists = target.exists()
+        is_folder = target.is_dir()
+        if is_folder:
+            names = {entry.name for entry in target.iterdir()}
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be written: {reason(error)}") from None
-    if found and not target.is_dir():
+    if exists and not is_folder:
         raise InputError(f"{where}: exists and is not a folder")
     if not names:
         return target
-    made: Any = None
-    if MANIFEST in names:
-        with suppress(ModelFileError):  # damaged, or of somebody else
-            made = parse_json(read_regular(target / MANIFEST, _MAX_MANIFEST), MANIFEST)
-    own = isinstance(made, dict) and made.get("format") == f"gatewise {noun}"
-    if not own or not isinstance(made.get("files"), list):
+    exported = _exported_names(target, noun)
+    if not exported:
         raise InputError(f"{where}: contains files and is not an exported {noun}")
-    if extra := sorted(names - set(map(str, made["files"])) - {MANIFEST}):
+    if extra := sorted(names - exported):
         raise InputError(f"{where}: contains {quote(extra[0])}, which is not part of the exported {noun}")
     if not overwrite:
         raise InputError(f"{where}: exists already; --overwrite replaces it")
     return target
 
 
+def _exported_names(folder: Path, noun: str) -> set[str]:
+    """The names of the files of an earlier export, its manifest included; empty for a folder that is no export."""
+    manifest: Any = None
+    with suppress(ModelFileError):  # missing, damaged, or of another program
+        manifest = parse_json(read_regular(folder / MANIFEST, _MAX_MANIFEST), MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != f"gatewise {noun}":
+        return set()
+    if not isinstance(manifest.get("files"), list):
+        return set()
+    return {MANIFEST, *map(str, manifest["files"])}
+
+
 def write_export(target: Path, files: Mapping[str, bytes], noun: str) -> None:
     """Replace the folder that `check_export` returned, completely or not at all."""
-    about = {"format": f"gatewise {noun}", "version": __version__, "files": sorted(files)}
-    replace_folder(target, {**files, MANIFEST: json_bytes(about)})
+    manifest = {"format": f"gatewise {noun}", "version": __version__, "files": sorted(files)}
+    replace_folder(target, {**files, MANIFEST: json_bytes(manifest)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -46,35 +46,22 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    origin, args = get_origin(hint), get_args(hint)
+    """The value as the type `hint` needs it. Raises ModelFileError for a value of another type."""
+    origin = get_origin(hint)
+    args = get_args(hint)
     if origin is Literal:
         # By type and value, because 1 == True == 1.0 in Python.
         if any(type(value) is type(choice) and value == choice for choice in args):
             return value
         raise ModelFileError(f"{where} must be {' or '.join(map(repr, args))}, not {_shown(value)}")
     if origin in (Union, types.UnionType):
-        failed: list[ModelFileError] = []
-        # The type of the value first, so that in `float | int` an int stays an int; null last, whose message says less.
-        for choice in sorted(args, key=lambda choice: (choice is not type(value), choice is type(None))):
-            try:
-                return _value(choice, value, where)
-            except ModelFileError as error:
-                failed.append(error)
-        raise failed[0 if len(args) == 2 and type(None) in args else -1]
+        return _value_of_union(args, value, where)
     if origin in (tuple, list):
-        if not isinstance(value, (list, tuple)):
-            raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
-        every = origin is list or args[1:] == (Ellipsis,)
-        if not every and len(args) != len(value):
-            raise ModelFileError(f"{where} must have {len(args)} entries, not {len(value)}")
-        hints = args[:1] * len(value) if every else args
-        return origin(
-            _value(one, inner, f"{where}[{i}]") for i, (one, inner) in enumerate(zip(hints, value, strict=True))
-        )
+        return origin(_entries(origin, args, value, where))
     if origin is dict and args[0] is str:
         if not isinstance(value, dict):
             raise ModelFileError(f"{where} must be an object, not {_kind(value)}")
-        return {key: _value(args[1], inner, f"{where}.{key}") for key, inner in value.items()}
+        return {key: _value(args[1], entry, f"{where}.{key}") for key, entry in value.items()}
     if isinstance(hint, type) and is_dataclass(hint):
         return fields_from(hint, value, where)
     if hint is float and type(value) is int:
@@ -82,7 +69,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         except OverflowError:
             raise ModelFileError(f"{where}: the number is too large") from None
-    hint = type(None) if hint is None else hint
+    if hint is None:
+        hint = type(None)
     if hint not in _NAMES:
         raise TypeError(f"fields_from does not know the type {hint!r}")
     if type(value) is int and abs(value) >= 1 << 63:
@@ -90,6 +78,36 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise ModelFileError(f"{where} must be {_NAMES[hint]}, not {_shown(value)}")
     return value
+
+
+def _value_of_union(types: Sequence[Any], value: Any, where: str) -> Any:
+    """The value as the first type that accepts it: its own type first, so that in `float | int` an int stays an int,
+    and null last.
+    """
+    errors: list[ModelFileError] = []
+    for type_ in sorted(types, key=lambda type_: (type_ is not type(value), type_ is type(None))):
+        try:
+            return _value(type_, value, where)
+        except ModelFileError as error:
+            errors.append(error)
+    is_optional = len(types) == 2 and type(None) in types
+    if is_optional:  # "must be a text", and not "must be null"
+        raise errors[0]
+    raise errors[-1]
+
+
+def _entries(origin: type, args: tuple[Any, ...], value: Any, where: str) -> list[Any]:
+    """The entries of a list or a tuple. args: the types of the entries, or one type for all."""
+    if not isinstance(value, (list, tuple)):
+        raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
+    has_one_type = origin is list or args[1:] == (Ellipsis,)
+    if has_one_type:
+        hints = args[:1] * len(value)
+    else:
+        hints = args
+    if len(hints) != len(value):
+        raise ModelFileError(f"{where} must have {len(hints)} entries, not {len(value)}")
+    return [_value(hint, entry, f"{where}[{i}]") for i, (hint, entry) in enumerate(zip(hints, value, strict=True))]
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
@@ -101,4 +119,6 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return _kind(value) if isinstance(value, (list, tuple, dict)) or value is None else quote(value)
+    if value is None or isinstance(value, (list, tuple, dict)):
+        return _kind(value)
+    return quote(value)

@@ -127,26 +127,29 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
         except NotADirectoryError as error:
             raise ModelFileError(f"{where} is a file, not a model folder") from error
         except (OSError, ValueError) as error:
-            why = "an address; only hf:// is downloaded" if is_address(path) else reason(error)
-            raise ModelFileError(f"cannot open the model folder {where}: {why}") from error
+            message = reason(error)
+            if is_address(path):
+                message = "an address; only hf:// is downloaded"
+            raise ModelFileError(f"cannot open the model folder {where}: {message}") from error
     raise ModelFileError(f"{where} is being replaced again and again by another process")
 
 
 def _load(folder: OpenFolder, where: str) -> Folder:
+    """Read the manifest, compare it with the files of the folder, and then read and hash each file."""
     # One more than there may be, so that a folder of a million files is cheap to refuse.
-    found = dict(islice(folder.entries(), MAX_FILES + 2))
-    name = MANIFEST
-    if name not in found and len(found) > MAX_FILES + 1:
+    statuses = dict(islice(folder.entries(), MAX_FILES + 2))
+    if MANIFEST not in statuses and len(statuses) > MAX_FILES + 1:
         raise ModelFileError(f"{where}: more than {MAX_FILES + 1} files, so this is not a gatewise model folder")
+    name = MANIFEST  # the file that an OSError is about
     try:
-        _check_file(found.get(name), name, None, where)
+        _check_file(statuses.get(name), name, None, where)
         manifest = _read(folder, name, None, where)
         listed = parse_manifest(manifest, where)
-        for name in found:
+        for name in statuses:
             if name != MANIFEST and name not in listed:
                 raise ModelFileError(f"{where}: {quote(name)} is not listed in {MANIFEST}; remove it")
         for name, expected in listed.items():
-            _check_file(found.get(name), name, expected["bytes"], where)
+            _check_file(statuses.get(name), name, expected["bytes"], where)
         files = {}
         for name, expected in listed.items():
             files[name] = _read(folder, name, expected["bytes"], where)
@@ -160,26 +163,26 @@ def _load(folder: OpenFolder, where: str) -> Folder:
 def _read(folder: OpenFolder, name: str, size: int | None, where: str) -> bytes:
     """The bytes of a regular file of exactly `size` bytes (None: at most MAX_MANIFEST). Raises OSError too."""
     with open(folder.open(name), "rb") as file:
-        found = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
-        _check_file(found, name, size, where)
-        data = file.read(found.st_size + 1)
-    if len(data) != found.st_size:
+        status = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
+        _check_file(status, name, size, where)
+        data = file.read(status.st_size + 1)
+    if len(data) != status.st_size:
         raise ModelFileError(f"{where}: {name} changed while it was read")
     return data
 
 
-def _check_file(found: os.stat_result | None, name: str, size: int | None, where: str) -> None:
+def _check_file(status: os.stat_result | None, name: str, size: int | None, where: str) -> None:
     """Raise ModelFileError unless it is a regular file of `size` bytes (None: at most MAX_MANIFEST)."""
-    if found is None:
+    if status is None:
         raise ModelFileError(f"{where}: {name} is missing, so this is not a complete gatewise model folder")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         kinds = {stat.S_IFLNK: "symbolic link", stat.S_IFDIR: "folder"}
-        kind = kinds.get(stat.S_IFMT(found.st_mode), "special file")
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "special file")
         raise ModelFileError(f"{where}: {name} is a {kind}, not a regular file")
-    if size is None and found.st_size > MAX_MANIFEST:
-        raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, more than the {MAX_MANIFEST:,} allowed")
-    if size is not None and found.st_size != size:
-        raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, {MANIFEST} says {size:,}")
+    if size is None and status.st_size > MAX_MANIFEST:
+        raise ModelFileError(f"{where}: {name} has {status.st_size:,} bytes, more than the {MAX_MANIFEST:,} allowed")
+    if size is not None and status.st_size != size:
+        raise ModelFileError(f"{where}: {name} has {status.st_size:,} bytes, {MANIFEST} says {size:,}")
 
 
 def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
@@ -187,22 +190,27 @@ def parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
     Raises ModelFileError.
     """
     name = f"{where}: {MANIFEST}"
-    found = parse_json(raw, name)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    manifest = parse_json(raw, name)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(f"{name}: this is not a gatewise model folder")
-    version = found.get("format_version")
-    if type(version) is int and version >= 1 and version != VERSION:  # first, as its manifest may have another form
-        age = "a newer" if version > VERSION else "an older"
-        raise ModelFileError(f"{name}: needs {age} gatewise (format {version}; this version reads format {VERSION})")
-    if type(version) is not int or version < 1 or set(found) != {"format", "format_version", "files"}:
+    # The version first: the manifest of another version may have another form.
+    version = manifest.get("format_version")
+    if type(version) is int and version >= 1 and version != VERSION:
+        if version > VERSION:
+            needed = "a newer"
+        else:
+            needed = "an older"
+        raise ModelFileError(f"{name}: needs {needed} gatewise (format {version}; this version reads format {VERSION})")
+    if type(version) is not int or version < 1 or set(manifest) != {"format", "format_version", "files"}:
         raise ModelFileError(f"{name}: not in the form that gatewise writes")
-    files = found["files"]
+    files = manifest["files"]
     if not isinstance(files, dict):
         raise ModelFileError(f"{name}: 'files' must be an object")
     for file, entry in files.items():
         if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:
             raise ModelFileError(f"{name}: the entry of {quote(file)} must have bytes and sha256")
-        size, digest = entry["bytes"], entry["sha256"]
+        size = entry["bytes"]
+        digest = entry["sha256"]
         if type(size) is not int or size < 0 or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ModelFileError(f"{name}: the entry of {quote(file)} has no valid size and SHA-256")
     sizes = {file: entry["bytes"] for file, entry in files.items()}
@@ -221,11 +229,11 @@ def _check_sizes(sizes: Mapping[str, int], where: str) -> None:
             raise ModelFileError(f"{where}: {quote(name)} is not a valid file name in a model folder")
     if len({name.lower() for name in sizes}) < len(sizes):  # the same file on macOS
         raise ModelFileError(f"{where}: two file names differ only in upper and lower case")
-    other = sum(size for name, size in sizes.items() if not name.endswith(".safetensors"))
-    for what, size, limit in (
+    without_tensors = sum(size for name, size in sizes.items() if not name.endswith(".safetensors"))
+    for subject, size, limit in (
         ("config.json has", sizes.get(CONFIG, 0), MAX_CONFIG),
-        ("the files without tensors have", other, MAX_OTHER),
+        ("the files without tensors have", without_tensors, MAX_OTHER),
         ("the files have", sum(sizes.values()), MAX_BYTES),
     ):
         if size > limit:
-            raise ModelFileError(f"{where}: {what} {size:,} bytes, more than the {limit:,} allowed")
+            raise ModelFileError(f"{where}: {subject} {size:,} bytes, more than the {limit:,} allowed")

@@ -1,5 +1,5 @@
-"""Arrays of .npz and .npy files from strangers: nothing is unpickled, and declared sizes are compared with the actual
-ones before memory is allocated.
+"""Arrays of .npz and .npy files from strangers: nothing is unpickled, and the declared sizes are compared with the size
+of the file before memory is allocated.
 """
 
 import lzma
@@ -34,8 +34,8 @@ _DAMAGED = (
 
 
 def read_numpy(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file by name, or that of an .npy file as X. Raises DataError for a file that is not there
-    or damaged, for Python objects, and for arrays that are too large.
+    """The arrays of an .npz file by name, or the array of an .npy file as X. Raises DataError for a file that is
+    missing or damaged, for Python objects, and for arrays that are too large.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:
@@ -58,10 +58,10 @@ def read_numpy(file: Path) -> dict[str, NDArray[Any]]:
 def _array(opened: IO[bytes], size: int, file: Path, name: str) -> NDArray[Any]:
     """The array in an .npy file of `size` bytes."""
     version = np.lib.format.read_magic(opened)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    header_readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        shape, _, dtype = read[version](opened)
-    except (TypeError, MemoryError):  # of Python's parser: an unhashable key, more levels than it has room for
+        shape, _, dtype = header_readers[version](opened)
+    except (TypeError, MemoryError):  # of Python's parser, which reads it: an unhashable key, too many levels
         raise ValueError("malformed header") from None
     if dtype.hasobject:
         raise DataError(f"{quote(file, 200)}: {quote(name)} holds Python objects: save numbers or strings")

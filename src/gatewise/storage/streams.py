@@ -36,50 +36,59 @@ _PEEK = 1 << 16  # bytes
 class FileStream:
     """An opened file, or stdin for "-". raw: the decompressed bytes. line: the number of the last line that was read.
 
-    problem: the line that is not UTF-8 or contains a NUL byte, and what is wrong with it, until it is set to None.
-    Raises DataError, as its methods, if the file cannot be read, MissingExtra for zstd.
+    problem: a line that is not UTF-8 or contains a NUL byte, and what is wrong with it, until it is set to None. Raises
+    DataError, as its methods, if the file cannot be read, MissingExtra for zstd.
     """
 
     def __init__(self, source: str | Path) -> None:
-        self.where = "stdin" if str(source) == STDIN else quote(source, 200)
-        self.line, self.size = 0, 0
+        self.line = 0
+        self.size = 0
         self.problem: tuple[int, str] | None = None
         self._file: Any = None
         if str(source) == STDIN:
+            self.where = "stdin"
             stdin = stdin_bytes()
-            # A BufferedReader over another one would wait for 64 kB; over the raw file it returns what is there.
+            # A BufferedReader over another one would wait for 64 kB; over the raw file it returns what has arrived.
             self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), _PEEK)
             return
+        self.where = quote(source, 200)
         try:
-            self.raw = self._file = open_data(source)
+            self._file = open_data(source)
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise unreadable(source, error) from None
+        self.raw = self._file
         compression = COMPRESSED.get(Path(source).suffix.lower(), "")
-        try:
-            marks = tuple(mark for mark, (name, _) in _SIGNATURES.items() if name == compression)
-            if compression and self.size and not self._file.peek(8).startswith(marks):
-                raise DataError(f"{self.where}: not {compression}")
-            if compression:
-                from gatewise.storage.expansion import Expanded, Expansion  # other files do without
+        if compression:
+            try:
+                self.raw = self._decompressed(compression)
+            except BaseException:
+                self.close()
+                raise
 
-                inner: Any
-                if compression == "gzip":
-                    inner = gzip.GzipFile(fileobj=self._file)
-                else:
-                    pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
-                    inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
-                self.raw = io.BufferedReader(Expanded(inner, Expansion(self.size, self.where)), _PEEK)
-        except BaseException:
-            self.close()
-            raise
+    def _decompressed(self, compression: str) -> io.BufferedReader:
+        """The decompressed bytes of the file, which count against its limit of memory."""
+        from gatewise.storage.expansion import Expanded, Expansion  # most files are not compressed
+
+        signatures = tuple(signature for signature, (name, _) in _SIGNATURES.items() if name == compression)
+        if self.size and not self._file.peek(8).startswith(signatures):
+            raise DataError(f"{self.where}: not {compression}")
+        inner: Any
+        if compression == "gzip":
+            inner = gzip.GzipFile(fileobj=self._file)
+        else:
+            pyarrow = required("pyarrow", "data", f"{self.where}: zstd")
+            inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
+        return io.BufferedReader(Expanded(inner, Expansion(self.size, self.where)), _PEEK)
 
     @property
     def done(self) -> float | None:
-        """The part of the file that has been read, from 0 to 1; None for stdin."""
+        """The share of the file that has been read, from 0 to 1; None for stdin."""
         if self._file is None:
             return None
-        return 1.0 if self._file.closed else self._file.tell() / max(1, self.size)
+        if self._file.closed:
+            return 1.0
+        return float(self._file.tell() / max(1, self.size))
 
     def peek(self) -> bytes:
         """Up to 64 kB from the current position, which stays."""
@@ -91,14 +100,16 @@ class FileStream:
         start = self.peek()[:8]
         for signature, (name, advice) in _SIGNATURES.items():
             if start.startswith(signature):
-                hint = f"; {advice}" if advice else ""
-                raise DataError(f"{self.where}: this is {name}, not text in UTF-8{hint}")
+                message = f"{self.where}: this is {name}, not text in UTF-8"
+                if advice:
+                    message += f"; {advice}"
+                raise DataError(message)
         if start.startswith(codecs.BOM_UTF8):
             self.raw.read(len(codecs.BOM_UTF8))
 
     def lines(self) -> Iterator[str]:
-        """The lines as text with their ends, as `split_lines`. One with a problem is among them, so that a reader of
-        records which span several lines stays in step.
+        """The lines as text with their ends, as `split_lines` finds them. A line with a problem is among them, so that
+        a reader of records with several lines can find the end of the record.
         """
         while True:
             with self.errors():
@@ -107,19 +118,26 @@ class FileStream:
                 return
             if len(raw) == _MAX_LINE and not raw.endswith(b"\n"):
                 raise DataError(f"{self.where}:{self.line + 1}: a line of more than {_MAX_LINE:,} bytes")
-            parts = [raw]
-            if b"\r" in raw.removesuffix(b"\n")[:-1]:
-                parts = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
-            for part in parts:
+            raw_lines = [raw]
+            if b"\r" in raw.removesuffix(b"\n")[:-1]:  # \r ends a line, too
+                raw_lines = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
+            for raw_line in raw_lines:
                 self.line += 1
-                try:
-                    line = part.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    self.problem = self.problem or (self.line, f"{NOT_UTF_8}: byte 0x{part[error.start]:02X}")
-                    line = part.decode("utf-8", "surrogateescape")
-                if "\0" in line:
-                    self.problem = self.problem or (self.line, "a NUL byte")
-                yield line
+                yield self._decoded(raw_line)
+
+    def _decoded(self, raw_line: bytes) -> str:
+        """The text of the line `self.line`. A problem is noted, unless an earlier one is."""
+        problem = ""
+        try:
+            line = raw_line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            problem = f"{NOT_UTF_8}: byte 0x{raw_line[error.start]:02X}"
+            line = raw_line.decode("utf-8", "surrogateescape")
+        if not problem and "\0" in line:
+            problem = "a NUL byte"
+        if problem and self.problem is None:
+            self.problem = (self.line, problem)
+        return line
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -136,8 +154,8 @@ class FileStream:
 
 
 def open_data(path: str | Path) -> IO[bytes]:
-    """A file of data, open for reading. Raises OSError, and DataError for a FIFO, whose content is gone when its begin
-    has been read to see what it is.
+    """A file of data, open for reading. Raises OSError, and DataError for a FIFO: the begin of a file is read to see
+    what it is, and then read again, which a FIFO does not allow.
     """
     file = open(path, "rb", buffering=_PEEK, opener=open_at_once)  # noqa: SIM115
     if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
@@ -169,11 +187,14 @@ def stdin_bytes() -> Any:
 
 def read_text(path: str | Path, max_bytes: int | None = None) -> str:
     """The text of a UTF-8 file without its byte order mark. Raises DataError with the file name if it cannot be read,
-    is not UTF-8 or has more bytes.
+    is not UTF-8 or has more than `max_bytes` bytes.
     """
+    size = -1  # all
+    if max_bytes is not None:
+        size = max_bytes + 1
     try:
         with open_data(path) as file:
-            raw = file.read(-1 if max_bytes is None else max_bytes + 1)
+            raw = file.read(size)
     except OSError as error:
         raise unreadable(path, error) from None
     if max_bytes is not None and len(raw) > max_bytes:
@@ -190,8 +211,10 @@ def decode(raw: bytes, where: str, encoding: Literal["utf-8", "utf-8-sig"] = "ut
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text without their ends: \\n, \\r\\n or \\r. What `str.splitlines` also takes for an end, as form
-    feed and U+2028, is part of a line.
+    """The lines of a text without their ends: \\n, \\r\\n or \\r. Other characters at which `str.splitlines` ends a
+    line, such as form feed and U+2028, are part of a line.
     """
     lines = re.split("\r\n|\n|\r", text)
-    return lines if lines[-1] else lines[:-1]
+    if not lines[-1]:  # the text ends with the end of a line
+        lines.pop()
+    return lines

@@ -23,8 +23,8 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 def json_bytes(value: Any, indent: int | None = 2) -> bytes:
-    """`value` as UTF-8 that `parse_json` reads back. Equal values give equal bytes; the key order is kept. indent: None
-    for one line.
+    """`value` as UTF-8 that `parse_json` reads back. Equal values with equal order of their keys give equal bytes.
+    indent: None for one line.
 
     Raises InputError for a value without a JSON form: NaN, infinity, a NumPy number, a lone surrogate, a key that is
     not a string.
@@ -60,13 +60,15 @@ def parse_json(
     error: makes the exception to raise from a message. echo: messages may quote a key or number of the input.
     surrogates: accept escaped lone surrogates. max_bytes: `MAX_BYTES` if None.
     """
-    max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+    if max_bytes is None:
+        max_bytes = MAX_BYTES
     if len(raw) > max_bytes:
         raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {max_bytes:,}")
     if raw.startswith(codecs.BOM_UTF8):
         raise error(f"{name}: starts with a byte order mark (BOM)")
-    large = len(raw) > MAX_VALUES and _most_values(raw) > MAX_VALUES
-    if large and _most_values(_STRING.sub(b"", raw)) > MAX_VALUES:
+    # The exact count, without strings, takes long. A cheap bound on it is enough for nearly all inputs.
+    may_be_large = len(raw) > MAX_VALUES and _most_values(raw) > MAX_VALUES
+    if may_be_large and _most_values(_STRING.sub(b"", raw)) > MAX_VALUES:
         raise error(f"{name}: more than {MAX_VALUES:,} values")
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
@@ -77,50 +79,74 @@ def parse_json(
     except UnicodeEncodeError as cause:
         raise error(f"{name}: contains a lone surrogate") from cause
     except json.JSONDecodeError as cause:
-        line = f"line {cause.lineno}, " if b"\n" in raw.strip() else ""
-        raise error(f"{name}: not JSON at {line}column {cause.colno}: {cause.msg}") from cause
-    except (LookupError, ArithmeticError) as cause:  # of _unique and _finite: the reason, and the part that it is about
-        reason, part = cause.args
-        raise error(f"{name}: {reason}{f' ({quote(part, 60)})' if echo else ''}") from cause
+        place = f"column {cause.colno}"
+        if b"\n" in raw.strip():
+            place = f"line {cause.lineno}, {place}"
+        raise error(f"{name}: not JSON at {place}: {cause.msg}") from cause
+    except _Refused as cause:
+        message = f"{name}: {cause.reason}"
+        if echo:
+            message += f" ({quote(cause.content, 60)})"
+        raise error(message) from cause
     except ValueError as cause:  # Python does not convert an integer of more than 4,300 digits
         raise error(f"{name}: a number has too many digits") from cause
     except RecursionError as cause:
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep") from cause
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return value
-        level = [
-            one
-            for node in level
-            for one in (node.values() if type(node) is dict else node)
-            if type(one) is dict or type(one) is list  # quicker than isinstance
-        ]
-    if level:
+    if _is_deeper(value, MAX_DEPTH):
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep")
     return value
 
 
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested more than so many levels deep."""
+    nodes = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(levels):
+        if not nodes:
+            return False
+        nodes = [
+            child
+            for node in nodes
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list  # quicker than isinstance
+        ]
+    return bool(nodes)
+
+
 def _most_values(raw: bytes) -> int:
-    """At least the number of values in `raw`; exact but for brackets and commas in strings, and lists and objects."""
+    """At least the number of values in `raw`: commas and brackets in strings are counted too."""
     return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
+class _Refused(Exception):
+    """JSON that Python reads and that is refused here. reason: what is wrong. content: the key or number."""
+
+    def __init__(self, reason: str, content: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.content = content
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise LookupError("duplicate key", key)
-    return found
+    """The object of these pairs. Raises _Refused for a key that occurs twice."""
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    raise _Refused("duplicate key", key)
 
 
 def _finite(text: str) -> float:
+    """The number. Raises _Refused for one that is not finite."""
     number = float(text)
-    if not math.isfinite(number):
-        named = text in ("NaN", "Infinity", "-Infinity")
-        raise ArithmeticError("NaN and Infinity are not JSON" if named else "a number is too large for float64", text)
-    return number
+    if math.isfinite(number):
+        return number
+    if text in ("NaN", "Infinity", "-Infinity"):
+        raise _Refused("NaN and Infinity are not JSON", text)
+    raise _Refused("a number is too large for float64", text)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)

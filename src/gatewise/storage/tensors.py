@@ -1,8 +1,9 @@
 """Arrays to safetensors bytes and back, with exactly the expected names, shapes and dtypes.
 
 The format is 8 bytes with the length of the header, the header in JSON, and the data of the tensors without gaps. It
-is read and written here and not by the safetensors library, which has no wheel for Pyodide. Besides what the library
-checks, a file has the expected content, no NaN, and a header far below 100 MB; the order of the metadata is fixed.
+is read and written here and not by the safetensors library, which has no wheel for Pyodide. In addition to the checks
+of the library, a file must have the expected tensors, no NaN, and a header of at most 1 MB. The order of the metadata
+is fixed, so that equal tensors give equal bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_HEADER = 1_000_000
 MAX_TENSORS = 256
 _TYPES = ("I64", "F64", "F32", "I32", "F16", "U16", "I8", "U8")  # in the order of their data in a file
 _SHA256 = b'"sha256":"'  # before the digest in the header; within a string, the quotation marks would be escaped
-_NO_DIGEST = b"0" * 64  # in its place while it is computed
+_NO_DIGEST = b"0" * 64  # in the place of the digest while it is computed
 _CODES = {np.dtype(code.lower()[0] + str(int(code[1:]) // 8)).name: code for code in _TYPES}  # float32: F32
 
 
@@ -48,39 +49,47 @@ def tensors_to_bytes(
             raise InputError(f"tensor {quote(name)} has NaN or infinity")
     if checksum:
         metadata = {**(metadata or {}), "sha256": _NO_DIGEST.decode()}
-    header, data, end = dict[str, Any](), list[bytes](), 0
+    header: dict[str, Any] = {}
     if metadata:
         header["__metadata__"] = dict(sorted(metadata.items()))
+    data: list[bytes] = []
+    begin = 0
+    # Larger numbers first, so that each tensor begins at a multiple of its item size.
     for name in sorted(tensors, key=lambda name: (_TYPES.index(_CODES[tensors[name].dtype.name]), name)):
         tensor = tensors[name]
         data.append(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes())
-        begin, end = end, end + tensor.nbytes
+        end = begin + tensor.nbytes
         code = _CODES[tensor.dtype.name]
         header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        begin = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-len(text) % 8)  # the data starts at a multiple of eight
     if len(text) > MAX_HEADER:
         raise InputError(f"names and metadata take {len(text):,} bytes, more than {MAX_HEADER:,}")
-    parts = [len(text).to_bytes(8, "little"), text, *data]
+    length = len(text).to_bytes(8, "little")
     if checksum:
-        parts[1] = text.replace(_SHA256 + _NO_DIGEST, _SHA256 + _digest(parts), 1)
-    return b"".join(parts)
+        digest = _digest([length, text, *data])
+        text = text.replace(_SHA256 + _NO_DIGEST, _SHA256 + digest, 1)
+    return b"".join([length, text, *data])
 
 
 def verify_checksum(raw: bytes, name: str = "model.safetensors") -> None:
     """Raise ModelFileError unless `raw`, the content of the file `name`, has the checksum of `tensors_to_bytes`. No
     other part of it needs to be read before.
     """
-    at = raw.find(_SHA256, 0, 8 + MAX_HEADER) + len(_SHA256)
+    key = raw.find(_SHA256, 0, 8 + MAX_HEADER)
+    begin = key + len(_SHA256)
+    end = begin + len(_NO_DIGEST)
     view = memoryview(raw)
-    if at < len(_SHA256) or view[at : at + 64] != _digest([view[:at], _NO_DIGEST, view[at + 64 :]]):
+    if key < 0 or view[begin:end] != _digest([view[:begin], _NO_DIGEST, view[end:]]):
         raise ModelFileError(f"{name}: damaged: its content does not match its SHA-256")
 
 
-def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
+def _digest(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """The SHA-256 in hex of pieces that follow each other."""
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
+    for piece in pieces:
+        digest.update(piece)
     return digest.hexdigest().encode()
 
 
@@ -99,8 +108,8 @@ def tensors_from_bytes(raw: bytes, expected: Mapping[str, Form], name: str = "mo
     for key, entry in header.items():
         if key not in expected:
             raise ModelFileError(f"{name}: tensor {quote(key)} is not part of this model")
-        shape, dtype = expected[key][0], np.dtype(expected[key][1])
-        code = _CODES[dtype.name]
+        shape, dtype = expected[key]
+        code = _CODES[np.dtype(dtype).name]
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
             raise ModelFileError(f"{name}: the header entry of {quote(key)} is malformed")
         if entry["dtype"] != code:
@@ -111,31 +120,36 @@ def tensors_from_bytes(raw: bytes, expected: Mapping[str, Form], name: str = "mo
             )
     data = memoryview(raw)[8 + int.from_bytes(raw[:8], "little") :]
     _check_offsets(header, expected, len(data), name)
-    tensors = dict[str, Array]()
+    tensors: dict[str, Array] = {}
     for key, entry in header.items():
-        shape, dtype = expected[key][0], np.dtype(expected[key][1])
-        stored = np.frombuffer(data[slice(*entry["data_offsets"])], dtype.newbyteorder("<"))
-        tensors[key] = stored.astype(dtype).reshape(shape)  # a copy
-        if dtype.kind == "f" and not np.isfinite(tensors[key]).all():
+        shape = expected[key][0]
+        dtype = np.dtype(expected[key][1])
+        begin, end = entry["data_offsets"]
+        stored = np.frombuffer(data[begin:end], dtype.newbyteorder("<"))
+        tensor = stored.astype(dtype).reshape(shape)  # a copy, which is writable
+        if dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
+        tensors[key] = tensor
     return tensors
 
 
 def _check_offsets(header: dict[str, Any], expected: Mapping[str, Form], size: int, name: str) -> None:
     """Raise ModelFileError unless the tensors fill the `size` bytes of the data without a gap."""
-    places, last = list[tuple[int, int, str]](), 0
+    ranges: list[tuple[int, int, str]] = []
     for key, entry in header.items():
         offsets = entry["data_offsets"]
         if not isinstance(offsets, list) or list(map(type, offsets)) != [int, int]:
             raise ModelFileError(f"{name}: the header entry of {quote(key)} is malformed")
-        places.append((*offsets, key))
-    for begin, end, key in sorted(places):
+        ranges.append((*offsets, key))
+    last_end = 0
+    for begin, end, key in sorted(ranges):
         shape, dtype = expected[key]
-        if begin != last or end != begin + math.prod(map(int, shape)) * np.dtype(dtype).itemsize:
+        bytes_needed = math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+        if begin != last_end or end != begin + bytes_needed:
             raise ModelFileError(f"{name}: the offsets of the header do not fit the data: tensor {quote(key)}")
-        last = end
-    if last != size:
-        raise ModelFileError(f"{name}: the offsets of the header do not fit the data: {size:,} bytes, not {last:,}")
+        last_end = end
+    if last_end != size:
+        raise ModelFileError(f"{name}: the offsets of the header do not fit the data: {size:,} bytes, not {last_end:,}")
 
 
 def metadata_of(raw: bytes, name: str = "model.safetensors") -> dict[str, str]:

@@ -8,12 +8,14 @@ _is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled"
 
 
 class Cancelled(Exception):
-    """The computation was given up: nobody waits for its result."""
+    """The computation was cancelled: nobody waits for its result."""
 
 
 @contextmanager
 def cancel_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Inside the block, computations of this thread raise Cancelled after the batch in which `is_cancelled` is true."""
+    """Inside the block, a computation of this thread raises Cancelled after the batch in which `is_cancelled` becomes
+    true.
+    """
     token = _is_cancelled.set(is_cancelled)
     try:
         yield
@@ -22,7 +24,7 @@ def cancel_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
 
 
 def check_cancelled() -> None:
-    """Raise Cancelled if the computation was given up."""
+    """Raise Cancelled if nobody waits for the result any more."""
     is_cancelled = _is_cancelled.get()
     if is_cancelled is not None and is_cancelled():
         raise Cancelled

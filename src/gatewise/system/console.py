@@ -21,6 +21,10 @@ class PlainConsole(Console):
 def plain_table(justify: str, *headings: str | Text, **settings: Any) -> Table:
     """A table without lines. justify: `l` (left) or `r` (right) for each column. settings: of `rich.table.Table`."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=bool(headings), **settings)
-    for n, side in enumerate(justify):
-        table.add_column(headings[n] if headings else "", justify="left" if side == "l" else "right")
+    names = headings or [""] * len(justify)
+    for name, side in zip(names, justify, strict=True):
+        if side == "l":
+            table.add_column(name, justify="left")
+        else:
+            table.add_column(name, justify="right")
     return table

@@ -15,9 +15,18 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-# Modules of the standard library, which not every system has.
-_fcntl, _msvcrt = (import_module(name) if find_spec(name) else None for name in ("fcntl", "msvcrt"))
+
+def _optional_module(name: str) -> Any:
+    """A module of the standard library that only some systems have; None elsewhere."""
+    if find_spec(name) is None:
+        return None
+    return import_module(name)
+
+
+_fcntl = _optional_module("fcntl")
+_msvcrt = _optional_module("msvcrt")
 # O_NONBLOCK: without it, opening a FIFO without a writer blocks. O_BINARY: Windows would change line ends.
 _FLAGS = ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
 _flags = sum(getattr(os, name, 0) for name in _FLAGS)
@@ -33,18 +42,22 @@ _FILE_NAME = (  # compiled when it is first needed: few texts have no space
 )
 _LOCKED_BYTE = 1 << 30  # after the content: Windows keeps other processes from reading a locked byte
 _AT_FDCWD = -100
-_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 
 
 def lock(handle: int, shared: bool = False) -> None:
-    """Lock the open file `handle` for this process until it is closed, also by the end of the process. shared: with
-    other handles whose lock is shared too.
+    """Lock the open file `handle` for this process until it is closed, also by the end of the process. shared: other
+    handles may have a shared lock at the same time.
 
     Raises BlockingIOError where another handle has the lock, OSError where the file system has no locks. Windows: locks
     one byte, which lies after the content, and shares nothing.
     """
     if _fcntl is not None:
-        _fcntl.flock(handle, (_fcntl.LOCK_SH if shared else _fcntl.LOCK_EX) | _fcntl.LOCK_NB)
+        operation = _fcntl.LOCK_EX
+        if shared:
+            operation = _fcntl.LOCK_SH
+        _fcntl.flock(handle, operation | _fcntl.LOCK_NB)
         return
     if _msvcrt is None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -97,8 +110,12 @@ class OpenFolder:
 
     def entries(self) -> Iterator[tuple[str, os.stat_result]]:
         """The names in the folder, one after the other, and what each is, links not followed."""
-        with os.scandir(self.path if self.handle is None else self.handle) as entries:
-            yield from ((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
+        folder: Any = self.handle
+        if self.handle is None:
+            folder = self.path
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name, entry.stat(follow_symlinks=False)
 
     def open(self, name: str) -> int:
         """A handle that reads the file `name`. Raises OSError for a link."""
@@ -119,12 +136,14 @@ def open_folder(path: str | os.PathLike[str]) -> Iterator[OpenFolder]:
     """The folder `path`, open within the block. Raises OSError, NotADirectoryError for a file (Windows: once its
     entries are read), and ValueError for an impossible path.
     """
-    handle = os.open(path, _folder_flags) if _folder_handles else None
+    if not _folder_handles:
+        yield OpenFolder(Path(path), None, os.stat(path))
+        return
+    handle = os.open(path, _folder_flags)
     try:
-        yield OpenFolder(Path(path), handle, os.stat(path if handle is None else handle))
+        yield OpenFolder(Path(path), handle, os.stat(handle))
     finally:
-        if handle is not None:
-            os.close(handle)
+        os.close(handle)
 
 
 def renames_open_files() -> bool:
@@ -163,15 +182,15 @@ def rename_to_new(old: Path, new: Path) -> None:
     """Rename the file `old` to `new`, which must not exist. Raises FileExistsError if it does, and OSError.
 
     No file at `new` is ever replaced, and `new` is complete as soon as it exists, by a hard link. Where the file system
-    has none (FAT, many FUSE file systems), renameat2 of Linux does the same. Where that refuses as well, this process
-    creates `new` as an empty file, which fails if it exists, and replaces that one: no other file is lost, but `new` is
-    empty for a moment, and stays so if the process is killed meanwhile.
+    has no hard links (FAT, many FUSE file systems), renameat2 of Linux does the same. Where that fails as well, this
+    process creates `new` as an empty file, which fails if it exists, and replaces the empty file. Then `new` is empty
+    for a moment, and stays so if the process is killed in between.
     """
     try:
         os.link(old, new)
     except FileExistsError:
         raise
-    except OSError:  # file systems refuse links with different errors; another reason stops the next step as well
+    except OSError:  # file systems refuse links with different errors; any other problem stops the next step as well
         if _renameat2(old, new, _RENAME_NOREPLACE) != 0:
             _replace_placeholder(old, new)
         return
@@ -188,8 +207,8 @@ def _replace_placeholder(old: Path, new: Path) -> None:
 
 
 def _renameat2(old: Path, new: Path, flags: int) -> int:
-    """Call renameat2 of Linux: 0 if it succeeded. Another number, without a change, where it fails or does not
-    exist.
+    """Call renameat2 of Linux. Returns 0 after success, another number where it fails or does not exist; then nothing
+    has changed.
     """
     if not sys.platform.startswith("linux"):
         return -1
@@ -203,18 +222,22 @@ def _renameat2(old: Path, new: Path, flags: int) -> int:
 
 
 def file_named(text: str) -> str:
-    """What a text is the name of: "a file", "a folder", by its form "an address" or "the name of a file that does not
-    exist"; "" for any other text.
+    """What a text names: "a file", "a folder", or by its form "an address" or "the name of a file that does not exist".
+    "" for any other text.
     """
+    if os.path.isdir(text):
+        return "a folder"
     if os.path.lexists(text):
-        return "a folder" if os.path.isdir(text) else "a file"
+        return "a file"
     if re.match(r"(s3|gs|az|abfss?|hdfs|file|ftp)://", text):
         return "an address"
     if len(text) > _LONGEST_NAME or any(map(str.isspace, text)):
         return ""
     if not re.fullmatch(_FILE_NAME, text, re.ASCII | re.I):
         return ""
-    return "an address" if "://" in text else "the name of a file that does not exist"
+    if "://" in text:
+        return "an address"
+    return "the name of a file that does not exist"
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:

@@ -6,6 +6,7 @@ reading a few files and rarely changes, so it is cached for some seconds.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import struct
@@ -72,7 +73,7 @@ def can_limit_memory() -> bool:
 
 
 def limit_process(memory: int, seconds: int) -> None:
-    """Let this process add so many bytes to its address space, and use every processor for so many seconds. macOS and
+    """Limit this process to `memory` further bytes of address space, and to `seconds` on every processor. macOS and
     Windows: no limit.
     """
     if not can_limit_memory():
@@ -89,7 +90,9 @@ def limit_process(memory: int, seconds: int) -> None:
 
 def event_loop() -> str:
     """The event loop of uvicorn by name. Windows: that of Python, since uvloop does not exist there."""
-    return "uvloop" if os.name == "posix" else "asyncio"
+    if os.name == "posix":
+        return "uvloop"
+    return "asyncio"
 
 
 def one_listener(sock: socket.socket) -> None:
@@ -99,13 +102,16 @@ def one_listener(sock: socket.socket) -> None:
     """
     import socket  # a prediction does not wait for it
 
-    exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # of Windows alone
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if exclusive is None else exclusive, 1)
+    option = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)  # Windows only
+    if option is None:
+        option = socket.SO_REUSEADDR
+    sock.setsockopt(socket.SOL_SOCKET, option, 1)
 
 
 def ignore_new_clients(sock: socket.socket) -> None:
-    """Leave attempts to connect to a listening TCP socket without an answer, for all processes that share it. Who has
-    connected, or is about to, is not affected. Linux only; other systems have no such filter, and nothing happens.
+    """Leave attempts to connect to a listening TCP socket without an answer, for all processes that share it. Clients
+    that have sent their first packet are not affected. Linux only; other systems have no such filter, and nothing
+    happens.
 
     A classic BPF program drops every packet with SYN and without ACK, which is the first one of a connection (RFC 9293,
     section 3.5). The program sees the packet from its TCP header on.
@@ -118,7 +124,7 @@ def ignore_new_clients(sock: socket.socket) -> None:
     program = (
         (0x30, 0, 0, 13),  # load the byte with the flags
         (0x54, 0, 0, 0x12),  # keep SYN and ACK
-        (0x15, 0, 1, 0x02),  # SYN alone: go on; else skip one instruction
+        (0x15, 0, 1, 0x02),  # SYN alone: go on; otherwise skip one instruction
         (0x06, 0, 0, 0),  # drop the packet
         (0x06, 0, 0, 0xFFFFFFFF),  # accept all of it
     )
@@ -130,7 +136,7 @@ def ignore_new_clients(sock: socket.socket) -> None:
 
 @contextmanager
 def blocked_signals(numbers: Iterable[int]) -> Iterator[None]:
-    """Keep signals pending in this thread, and in the processes that it starts meanwhile. Windows: has no such mask."""
+    """Keep signals pending in this thread and in the processes that the block starts. Windows: has no such mask."""
     if os.name != "posix":
         yield
         return
@@ -142,37 +148,44 @@ def blocked_signals(numbers: Iterable[int]) -> Iterator[None]:
 
 
 def block_signal(number: int | None) -> None:
-    """Keep a signal pending until `receive_signals` has it. None, and Windows: nothing happens."""
+    """Keep a signal pending until `receive_signals`. None, and Windows: nothing happens."""
     if number is not None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [number])
 
 
 def receive_signals(numbers: Iterable[int]) -> None:
-    """Receive signals that were blocked, also those that came meanwhile. Windows: none can be blocked."""
+    """Unblock signals; those that are pending are received at once. Windows: no signal can be blocked."""
     if os.name == "posix":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def worker_context() -> BaseContext:
-    """How the server starts its worker processes. Linux: by a fork, which takes milliseconds and shares the memory of
-    the models. Elsewhere by a new process: libraries of macOS fail in forked ones.
+    """The way in which the server starts its worker processes. Linux: by a fork, which takes milliseconds and shares
+    the memory of the models. Other systems: by a new process, because libraries of macOS fail in forked ones.
     """
     import multiprocessing
 
-    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
 
 
 def workers_unavailable() -> str:
-    """Why the server cannot have several worker processes, "" where it can. Windows: ending one loses its requests."""
-    return "" if os.name == "posix" else "this system cannot end a worker without losing its requests"
+    """The reason why the server cannot have several worker processes; "" where it can. Windows: it cannot."""
+    if os.name == "posix":
+        return ""
+    return "this system cannot end a worker without losing its requests"
 
 
 def available_processors() -> int:
     """Processors that the thread's affinity and the process's control groups allow, at least 1. macOS and Windows: all
     of the machine.
     """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, _quota(_ROOT, time.monotonic() // _SECONDS)))
+    processors = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    period = time.monotonic() // _SECONDS  # an argument, so that the cache of `_quota` ends with it
+    return max(1, min(processors, _quota(_ROOT, period)))
 
 
 def processor_name() -> str:
@@ -180,15 +193,19 @@ def processor_name() -> str:
     import platform  # a prediction does not wait for it
 
     cpuinfo = _ROOT / "proc/cpuinfo"
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    return name or platform.processor() or "unknown processor"
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name" and name.strip():
+                return name.strip()
+    return platform.processor() or "unknown processor"
 
 
 @lru_cache(maxsize=1)
 def _quota(root: Path, period: float) -> int:
-    """Processors that the control groups (version 2 or 1) of this process and their parents up to the mount grant,
-    rounded up; a large number without a limit.
+    """The number of processors that the control groups (version 2 or 1) of this process grant, rounded up; a large
+    number without a limit. A group has at most the quota of each group above it, up to the mount. root: of the file
+    system. period: ends the cache.
     """
     least = _UNLIMITED
     try:
@@ -197,28 +214,43 @@ def _quota(root: Path, period: float) -> int:
     except (OSError, ValueError):
         return least
     for mount in mounts:
-        fields, _, kind = mount.partition(" - ")
-        path = None
-        if kind.startswith("cgroup2 "):
-            path = groups.get("")
-        elif kind.startswith("cgroup ") and "cpu" in kind.split()[-1].split(","):
-            path = next((path for names, path in groups.items() if "cpu" in names.split(",")), None)
-        if path is None:
+        fields, _, file_system = mount.partition(" - ")
+        group = _group_of_mount(file_system, groups)
+        if group is None:
             continue
-        _, _, _, mounted, at = (field.replace("\\040", " ") for field in fields.split()[:5])
-        inside = PurePosixPath(path)
-        # Inside a container the group may lie outside the mount; then only the mount itself counts.
-        below = inside.relative_to(mounted) if inside.is_relative_to(mounted) else PurePosixPath()
-        for part in (below, *below.parents) if ".." not in below.parts else (PurePosixPath(),):
-            folder = root / at.lstrip("/") / part
-            try:
-                if (folder / "cpu.max").exists():
-                    quota, microseconds = (folder / "cpu.max").read_text().split()
-                else:
-                    quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-                    microseconds = (folder / "cpu.cfs_period_us").read_text().strip()
-                if quota not in ("max", "-1"):
-                    least = min(least, max(1, -(-int(quota) // int(microseconds))))
-            except (OSError, ValueError, ZeroDivisionError):
-                continue
+        _, _, _, mounted, mount_point = (field.replace("\\040", " ") for field in fields.split()[:5])
+        # Inside a container the group may lie outside of the mount; then only the mount itself counts.
+        below = PurePosixPath()
+        if group.is_relative_to(mounted) and ".." not in group.relative_to(mounted).parts:
+            below = group.relative_to(mounted)
+        for relative in (below, *below.parents):
+            least = min(least, _quota_of(root / mount_point.lstrip("/") / relative))
     return least
+
+
+def _group_of_mount(file_system: str, groups: dict[str, str]) -> PurePosixPath | None:
+    """The control group of this process in a mounted hierarchy; None for a mount without a hierarchy that limits
+    processors. file_system: type, source and options of the mount. groups: the group by controllers, "" for version 2.
+    """
+    if file_system.startswith("cgroup2 ") and "" in groups:
+        return PurePosixPath(groups[""])
+    if file_system.startswith("cgroup ") and "cpu" in file_system.split()[-1].split(","):
+        for controllers, group in groups.items():
+            if "cpu" in controllers.split(","):
+                return PurePosixPath(group)
+    return None
+
+
+def _quota_of(folder: Path) -> int:
+    """The number of processors that one control group grants, rounded up; a large number without a limit."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, microseconds = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            microseconds = (folder / "cpu.cfs_period_us").read_text().strip()
+        if quota in ("max", "-1"):
+            return _UNLIMITED
+        return max(1, math.ceil(int(quota) / int(microseconds)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return _UNLIMITED

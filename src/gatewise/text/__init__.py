@@ -34,7 +34,10 @@ def __getattr__(name: str) -> Any:
     """The encodings are imported on first use: a model has one of them."""
     if name not in __all__:
         raise AttributeError(f"module 'gatewise.text' has no attribute {name!r}")
-    module = next((module for module, encoding in KINDS.items() if encoding == name), "keras")
+    module = "keras"
+    for kind, encoding in KINDS.items():
+        if encoding == name:
+            module = kind
     return getattr(import_module(f"gatewise.text.{module}"), name)
 
 

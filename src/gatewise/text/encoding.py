@@ -12,8 +12,8 @@ from gatewise.types import Array
 class Encoded(NamedTuple):
     """One input as the network reads it. sequence: token ids (length,) int32, or channels (length, C) of a series.
 
-    names: a display name for each step. spans: start and end of each step in the text, in code points (equal for an id
-    that is not a word of the text); empty for a series.
+    names: a display name for each step. spans: start and end of each step in the text, in code points; the two are
+    equal for an id that is not a word of the text. A series has no spans.
     """
 
     sequence: Array
@@ -35,14 +35,13 @@ def utf8(text: str, limit: int | None = None) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = ord(text[error.start])
-        raise InputError(
-            f"the text is not valid Unicode: a lone surrogate U+{half:04X} at character {error.start:,}"
-        ) from None
+        surrogate = f"U+{ord(text[error.start]):04X}"
+        message = f"the text is not valid Unicode: a lone surrogate {surrogate} at character {error.start:,}"
+        raise InputError(message) from None
 
 
 def checked_texts(texts: Iterable[str], limit: int | None = None) -> Iterator[str]:
-    """The texts; the InputError of `utf8` names its row, from 0."""
+    """The texts, each checked by `utf8`. The InputError names the row, from 0."""
     if isinstance(texts, str):
         raise InputError("texts must be a list of texts, not one text")
     for number, text in enumerate(texts):

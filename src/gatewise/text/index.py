@@ -29,9 +29,9 @@ _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 class IndexEncoding:
     """Words to the ids of `index`; without an index a text is token ids in decimal digits, as "12 7 88".
 
-    vocab_size: the rows of the embedding; words with larger ids are unknown. unknown: the id of unknown words; None:
-    they are left out. start: the id in front of every text, if any. lower: to lower case, of all letters or of ASCII
-    letters. filters: characters that separate words; stripped: characters that are removed.
+    vocab_size: the rows of the embedding; words with larger ids are unknown. unknown: the id of unknown words; with
+    None they are left out. start: the id in front of every text, if any. lower: which letters become lower case.
+    filters: characters that separate words. stripped: characters that are removed.
     """
 
     vocab_size: int
@@ -45,37 +45,47 @@ class IndexEncoding:
     file: ClassVar[str] = "vocabulary.json"
 
     def __post_init__(self) -> None:
-        ids = [*self.index.values(), *(one for one in (self.unknown, self.start) if one is not None)]
-        if not all(type(one) is int and one >= 0 for one in ids) or self.vocab_size < 1:
+        ids = list(self.index.values())
+        ids += [id for id in (self.unknown, self.start) if id is not None]
+        if not all(type(id) is int and id >= 0 for id in ids) or self.vocab_size < 1:
             raise InputError("word index: the ids must be whole numbers from 0")
         if max(self.unknown or 0, self.start or 0) >= self.vocab_size:
             raise InputError(f"word index: the ids of unknown words and of the start must be below {self.vocab_size:,}")
 
     @classmethod
     def of_keras(cls, index: Mapping[str, int], vocab_size: int) -> Self:
-        """A `word_index` as Keras's Tokenizer makes it, with its lower case and filters. An entry such as "<UNK>",
-        "[UNK]" or "<OOV>" is the id of unknown words, which otherwise are left out; "<START>" stands in front.
+        """A `word_index` as Keras's Tokenizer makes it, with its lower case and filters.
+
+        An entry such as "<UNK>", "[UNK]" or "<OOV>" is the id of unknown words; without one they are left out. The id
+        of "<START>" stands in front of every text.
         """
         special = {word.strip("<>[]").lower(): int(id) for word, id in index.items() if word[:1] in "<["}
-        unknown = next((special[name] for name in ("unk", "oov", "unknown") if name in special), None)
-        plain = {word: int(id) for word, id in index.items()}
-        return cls(vocab_size, plain, unknown, special.get("start"), "all", _FILTERED)
+        unknown = None
+        for name in ("unk", "oov", "unknown"):
+            if name in special:
+                unknown = special[name]
+                break
+        word_ids = {word: int(id) for word, id in index.items()}
+        return cls(vocab_size, word_ids, unknown, special.get("start"), "all", _FILTERED)
 
     @classmethod
     def of_vectorization(cls, layer: Any, vocab_size: int) -> Self:
         """The words of a Keras TextVectorization of words. Raises InputError for other settings."""
         config = layer.get_config()
-        words = layer.get_vocabulary()
-        read = {"split": "whitespace", "ngrams": None, "output_mode": "int", "encoding": "utf-8"}
-        for name, plain in read.items():
-            if config.get(name, plain) != plain:
-                raise InputError(f"TextVectorization: {name} is {quote(config.get(name))}; gatewise reads {plain!r}")
+        supported = {"split": "whitespace", "ngrams": None, "output_mode": "int", "encoding": "utf-8"}
+        for name, value in supported.items():
+            if config.get(name, value) != value:
+                raise InputError(f"TextVectorization: {name} is {quote(config.get(name))}; gatewise reads {value!r}")
         standardize = config.get("standardize")
         if standardize not in (None, "lower", "strip_punctuation", "lower_and_strip_punctuation"):
             raise InputError(f"TextVectorization: standardize is {quote(standardize)}, and code is not read")
-        lower: Literal["", "ascii"] = "ascii" if "lower" in (standardize or "") else ""
-        stripped = _STRIPPED if "strip" in (standardize or "") else ""
-        index = {str(word): id for id, word in enumerate(words)}
+        lower: Literal["", "ascii"] = ""
+        if standardize in ("lower", "lower_and_strip_punctuation"):
+            lower = "ascii"
+        stripped = ""
+        if standardize in ("strip_punctuation", "lower_and_strip_punctuation"):
+            stripped = _STRIPPED
+        index = {str(word): id for id, word in enumerate(layer.get_vocabulary())}
         return cls(vocab_size, index, 1, None, lower, _ASCII_SPACES, stripped)
 
     @property
@@ -85,21 +95,25 @@ class IndexEncoding:
 
     def texts(self, inputs: Any) -> Any:
         """Lists of token ids, or of words, as texts; one list of ids is one text. Other inputs as they are."""
-        ids = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu" and inputs.ndim in (1, 2)
-        inputs = inputs.tolist() if ids else inputs
+        if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu" and inputs.ndim in (1, 2):
+            inputs = inputs.tolist()
         if not isinstance(inputs, list | tuple):
             return inputs
         if self.takes_ids and inputs and all(isinstance(id, int | np.integer) for id in inputs):
             inputs = [inputs]
-        plain = (str, bytes, dict)
-        return [
-            one if isinstance(one, plain) or not hasattr(one, "__iter__") else " ".join(map(str, one)) for one in inputs
-        ]
+        texts = []
+        for item in inputs:
+            is_list = hasattr(item, "__iter__") and not isinstance(item, (str, bytes, dict))
+            if is_list:
+                item = " ".join(map(str, item))
+            texts.append(item)
+        return texts
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,). Raises InputError for a lone surrogate or a too long text."""
         utf8(text, _LONGEST)
-        if self.takes_ids and text.isascii() and text.replace(" ", "").isdigit():  # in a fraction of the time
+        # NumPy reads a text of ids in a fraction of the time of `tokenize`, which names the id that is not valid.
+        if self.takes_ids and text.isascii() and text.replace(" ", "").isdigit():
             with suppress(OverflowError):
                 ids = np.array(text.split(), dtype=np.int64)
                 if ids.max() < self.vocab_size:
@@ -108,26 +122,32 @@ class IndexEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the row, from 0."""
-        found = []
+        encoded = []
         for row, text in enumerate(checked_texts(texts, _LONGEST)):
             try:
-                found.append(self.encode(text))
+                encoded.append(self.encode(text))
             except InputError as error:
                 raise InputError(f"row {row}: {error}") from None
-        return found
+        return encoded
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words as they are spelled in the text, and their spans."""
         utf8(text, _LONGEST)
-        ids, names, spans = [], [], []
+        ids: list[int] = []
+        names: list[str] = []
+        spans: list[tuple[int, int]] = []
         if self.start is not None:
-            ids, names, spans = [self.start], ["<start>"], [(0, 0)]
-        places = [match.span() for match in re.finditer(*self._separated(text))]
-        # Of the whole text, as Keras's Tokenizer does: whether a capital sigma ends a word depends on what comes after
-        # it. No letter becomes a separator, so both texts have the same words.
-        lowered = text.lower() if self.lower == "all" else text
+            ids.append(self.start)
+            names.append("<start>")
+            spans.append((0, 0))
+        word_spans = [match.span() for match in re.finditer(*self._separated(text))]
+        # The whole text becomes lower case, as in Keras's Tokenizer: whether a capital sigma ends a word depends on
+        # what comes after it. No letter becomes a separator, so both texts have the same words.
+        lowered = text
+        if self.lower == "all":
+            lowered = text.lower()
         words = re.findall(*self._separated(lowered))
-        for word, (start, end) in zip(words, places, strict=True):
+        for word, (start, end) in zip(words, word_spans, strict=True):
             id = self._id(word)
             if id is not None:
                 ids.append(id)
@@ -136,21 +156,27 @@ class IndexEncoding:
         return Encoded(np.array(ids, dtype=np.int32), names, spans)
 
     def _separated(self, text: str) -> tuple[str, str]:
-        """The regular expression of a word, and the text, as long as before, in which it is found."""
+        """The regular expression of a word, and the text in which it finds the words; it has the length of `text`."""
         if not self.filters:
             return r"\S+", text
         return "[^ ]+", text.translate(dict.fromkeys(map(ord, self.filters), " "))
 
     def _id(self, word: str) -> int | None:
-        """Of a word in lower case where all letters are; None for one that is left out."""
+        """The id of a word, which is in lower case already if `lower` is "all". None for a word that is left out."""
         if self.takes_ids:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocab_size):
                 raise InputError(f"{quote(word)} is not a token id below {self.vocab_size:,}")
             return int(word)
-        word = word.translate(dict.fromkeys(map(ord, self.stripped))) if self.stripped else word
-        word = word.translate(_ASCII_LOWER) if self.lower == "ascii" else word
-        id = self.index.get(word, self.vocab_size) if word else None
-        return self.unknown if id is not None and id >= self.vocab_size else id
+        if self.stripped:
+            word = word.translate(dict.fromkeys(map(ord, self.stripped)))
+        if self.lower == "ascii":
+            word = word.translate(_ASCII_LOWER)
+        if not word:  # it was punctuation only
+            return None
+        id = self.index.get(word, self.vocab_size)
+        if id >= self.vocab_size:
+            return self.unknown
+        return id
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""
@@ -162,4 +188,5 @@ class IndexEncoding:
     def from_files(cls, config: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
         """The encoding that `to_files` wrote. Raises ModelFileError for any other config or file."""
         settings = {name: value for name, value in config.items() if name != "kind"}
-        return fields_from(cls, {**settings, "index": parse_json(read(cls.file), cls.file)}, f"encoding '{cls.kind}'")
+        settings["index"] = parse_json(read(cls.file), cls.file)
+        return fields_from(cls, settings, f"encoding '{cls.kind}'")

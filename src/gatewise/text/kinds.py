@@ -19,7 +19,10 @@ KINDS = {
 
 def encoding_from(config: Any, read: Callable[[str], bytes]) -> Any:
     """The encoding that `to_files` wrote. read(name): the bytes of a file. Raises ModelFileError for anything else."""
-    kind = config.get("kind") if isinstance(config, Mapping) else None
+    kind = None
+    if isinstance(config, Mapping):
+        kind = config.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"encoding: kind must be one of {', '.join(KINDS)}, not {quote(kind)}")
-    return getattr(import_module(f"gatewise.text.{kind}"), KINDS[kind]).from_files(config, read)
+    encoding = getattr(import_module(f"gatewise.text.{kind}"), KINDS[kind])
+    return encoding.from_files(config, read)

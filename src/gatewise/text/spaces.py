@@ -1,8 +1,9 @@
 """The encoding of taggers: the words of a text are separated by spaces, and each is one step.
 
-A word that is not in the vocabulary is read as its lower-case form, else as its shape: "Xx-ed" for "Zounded" and "d.d"
-for "3.14". The rare words of the training texts, which are not in the vocabulary either, train the embeddings of the
-shapes (as Petrov et al. 2006 do for parsers). So a tagger learns what capitals, digits and endings say.
+A word that is not in the vocabulary is read as its lower-case form if that is known, otherwise as its shape: "Xx-ed"
+for "Zounded" and "d.d" for "3.14". The rare words of the training texts, which are not in the vocabulary either, train
+the embeddings of the shapes (as Petrov et al. 2006 do for parsers). So a tagger learns from capitals, digits and
+endings.
 """
 
 import re
@@ -18,19 +19,34 @@ from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.keras import KerasEncoding
 
 _LONGEST = 1_000_000  # characters of a text
+_SHAPED = 100  # characters of a word from which its shape is made
+_LONGEST_SHAPE = 8  # classes
 _RUN = re.compile(r"(.)\1+")
 
 
 def shapes_of(word: str) -> tuple[str, str]:
-    """The shape of a word with its last two letters, and without: X, x and d for runs of capitals, letters and digits.
-    As no word does, a shape begins with a space.
+    """The shape of a word with its last two letters, and the shape without them. X, x and d stand for runs of capitals,
+    letters and digits. A shape begins with a space, so that it is never a word.
 
     >>> shapes_of("Zounded"), shapes_of("B-52")
     ((' Xx-ed', ' Xx'), (' X-d', ' X-d'))
     """
-    marks = ("d" if ch.isdigit() else "X" if ch.isupper() else "x" if ch.isalpha() else ch for ch in word[:100])
-    shape = " " + _RUN.sub(r"\1", "".join(marks))[:8]
-    return f"{shape}-{word[-2:].lower()}" if word.isalpha() and len(word) > 3 else shape, shape
+    classes = "".join(map(_class_of, word[:_SHAPED]))
+    shape = " " + _RUN.sub(r"\1", classes)[:_LONGEST_SHAPE]
+    if word.isalpha() and len(word) > 3:
+        return f"{shape}-{word[-2:].lower()}", shape
+    return shape, shape
+
+
+def _class_of(character: str) -> str:
+    """d for a digit, X for a capital, x for another letter; other characters stand for themselves."""
+    if character.isdigit():
+        return "d"
+    if character.isupper():
+        return "X"
+    if character.isalpha():
+        return "x"
+    return character
 
 
 class SpaceEncoding(KerasEncoding):
@@ -40,20 +56,31 @@ class SpaceEncoding(KerasEncoding):
 
     @classmethod
     def fit(cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2) -> Self:
-        """The `vocab_size` most frequent words and shapes of rare words, at most, of those that occur at least
-        `min_count` times.
+        """The encoding with the most frequent words and shapes of rare words, at most `vocab_size`; each of them occurs
+        at least `min_count` times.
         """
         words = Counter(word for text in checked_texts(texts, _LONGEST) for word in words_of(text))
         rare = [word for word, count in words.items() if max(count, words[word.lower()]) < min_count]
-        counts = words + Counter(shape for word in rare for shape in {*shapes_of(word)})
-        ranked = sorted((entry for entry in counts if counts[entry] >= min_count), key=lambda e: (-counts[e], e))
-        return cls({entry: rank for rank, entry in enumerate(ranked[: vocab_size - 4], 1)}, vocab_size)
+        shapes = Counter(shape for word in rare for shape in {*shapes_of(word)})
+        counts = words + shapes
+        frequent = [entry for entry, count in counts.items() if count >= min_count]
+        ranked = sorted(frequent, key=lambda entry: (-counts[entry], entry))
+        index = {entry: rank for rank, entry in enumerate(ranked[: vocab_size - 4], start=1)}
+        return cls(index, vocab_size)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), one per word. Raises InputError for a lone surrogate or a too long text."""
-        words, ids = words_of(utf8(text, _LONGEST).decode()), self._ids
-        entries = ((word, word.lower(), *shapes_of(word)) if word not in ids else (word,) for word in words)
-        return np.array([next((ids[e] for e in some if e in ids), self.unknown) for some in entries], dtype=np.int32)
+        words = words_of(utf8(text, _LONGEST).decode())
+        return np.array([self._id(word) for word in words], dtype=np.int32)
+
+    def _id(self, word: str) -> int:
+        """The id of a word, of its lower-case form or of its shape; the first one that is known."""
+        if word in self._ids:
+            return self._ids[word]
+        for entry in (word.lower(), *shapes_of(word)):
+            if entry in self._ids:
+                return self._ids[entry]
+        return self.unknown
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words and their spans."""

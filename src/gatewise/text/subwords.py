@@ -1,9 +1,8 @@
 """Words divided into frequent pieces, by byte-pair encoding (Sennrich et al. 2016) on Hugging Face tokenizers.
 
 The words are those of `gatewise.text.tokens`. A word starts as its characters; merges, the most frequent first, join
-two adjacent pieces. A piece that does not start its word is written with ## in the vocabulary ("un", "##usual"). A word
-that was never seen consists of pieces that were, so words with many forms, misspelt words and names share what is
-learnt.
+two adjacent pieces. A piece that does not start its word is written with ## in the vocabulary ("un", "##usual"). A new
+word consists of known pieces, so the forms of a word, its misspellings and names share embeddings.
 """
 
 import json
@@ -70,18 +69,18 @@ class SubwordEncoding(LibraryEncoding):
         from tokenizers.trainers import BpeTrainer
 
         texts = list(checked_texts(texts, max_characters))
-        counts = Counter[str]()
+        counts: Counter[str] = Counter()
         for text in texts:
             counts.update(normalized(text))
-        every = sorted(character for character in counts if not character.isspace())
-        characters = [character for character in every if counts[character] >= min_count]
-        # The trainer numbers pieces in the order of a hash table with a random key, and breaks ties by number. Given as
-        # special tokens, all characters have their number before.
+        all_characters = sorted(character for character in counts if not character.isspace())
+        characters = [character for character in all_characters if counts[character] >= min_count]
+        # The trainer numbers pieces in the order of a hash table with a random key, and breaks ties by number. As
+        # special tokens, the characters get their numbers before, in the order of this list.
         trainer = BpeTrainer(
-            vocab_size=2 * len(every) + MERGES,
+            vocab_size=2 * len(all_characters) + MERGES,
             min_frequency=min_count,
             show_progress=False,
-            special_tokens=[*every, *(INSIDE + character for character in every)],
+            special_tokens=[*all_characters, *(INSIDE + character for character in all_characters)],
             continuing_subword_prefix=INSIDE,
         )
         tokenizer.train_from_iterator(texts, trainer)
@@ -89,15 +88,17 @@ class SubwordEncoding(LibraryEncoding):
         pieces = [PAD, UNKNOWN, *characters, *(INSIDE + character for character in characters)]
         pieces += [_joined(*merge) for merge in merges]
         ids = {piece: id for id, piece in enumerate(dict.fromkeys(pieces))}
-        fitted = cls(ids, merges, max_characters)
-        return fitted.truncate_vocab(vocab_size) if vocab_size < fitted.vocab_size else fitted
+        encoding = cls(ids, merges, max_characters)
+        if vocab_size < encoding.vocab_size:
+            encoding = encoding.truncate_vocab(vocab_size)
+        return encoding
 
     def extended(self, texts: Iterable[str]) -> Self:
-        """Itself: new words consist of the pieces that it has."""
+        """The encoding itself: new words consist of its pieces."""
         return self
 
     def truncate_vocab(self, vocab_size: int) -> Self:
-        """A copy with the first `vocab_size` entries: the last merges go, so that words fall into more pieces.
+        """A copy with the first `vocab_size` entries, without the last merges. Words are divided into more pieces.
 
         Raises InputError for less than 3 and for more than there are.
         """
@@ -107,24 +108,28 @@ class SubwordEncoding(LibraryEncoding):
 
     def pieces(self) -> list[str]:
         """Each entry as it is spelled, with a space in front where it starts a word; "" for padding and unknown."""
-        spelled = (
-            one.removeprefix(INSIDE) if len(one) > len(INSIDE) and one.startswith(INSIDE) else " " + one
-            for one in islice(self.ids, self._n_special, None)
-        )
-        return [""] * self._n_special + list(spelled)
+        pieces = [""] * self._n_special
+        for entry in islice(self.ids, self._n_special, None):
+            is_inside = entry.startswith(INSIDE) and entry != INSIDE  # a text may have ## as a piece of its own
+            if is_inside:
+                pieces.append(entry.removeprefix(INSIDE))
+            else:
+                pieces.append(" " + entry)
+        return pieces
 
     def _vocabulary(self) -> dict[str, Any]:
         return {"vocab": self.ids, "merges": self.merges}
 
     @classmethod
     def _from_model(cls, ids: dict[str, int], model: dict[str, Any], limits: dict[str, Any]) -> Self:
-        found = model.get("merges")
-        if not isinstance(found, list) or not all(_is_merge(merge, ids) for merge in found):
+        stored = model.get("merges")
+        if not isinstance(stored, list) or not all(_is_merge(merge, ids) for merge in stored):
             raise ModelFileError(f"{cls.file}: a merge is not two pieces of the vocabulary that make a third one")
-        merges = [(left, right) for left, right in found]
+        merges = [(left, right) for left, right in stored]
         if len(set(merges)) != len(merges):
             raise ModelFileError(f"{cls.file}: a merge occurs twice")
-        model |= {"vocab": {}, "merges": []}
+        model["vocab"] = {}
+        model["merges"] = []
         return cls(ids, merges, **limits)
 
 

@@ -36,21 +36,23 @@ class LibraryEncoding(TokenEncoding):
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _ids_and_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        found = self.tokenizer.encode(text, add_special_tokens=False)
-        return found.ids, found.offsets
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return encoding.ids, encoding.offsets
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text, on all cores. The InputError names the row, from 0."""
-        checked, out = checked_texts(texts, self.max_characters), list[NDArray[np.int32]]()
+        checked = checked_texts(texts, self.max_characters)
+        sequences: list[NDArray[np.int32]] = []
         while chunk := list(islice(checked, _CHUNK)):
-            found = self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
-            out += [self._limited(one.ids, row) for row, one in enumerate(found, len(out))]
-        return out
+            for encoding in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
+                sequences.append(self._limited(encoding.ids, len(sequences)))
+        return sequences
 
 
 class TokenizerEncoding(LibraryEncoding):
     """The ids of a tokenizer, without its special tokens. vocab_size: the rows of the embedding, at least the size of
-    the vocabulary. Raises InputError for a file that is not a tokenizer, and for steps that are not read.
+    the vocabulary. Raises InputError for a file that is not a tokenizer, and for a tokenizer with other steps than
+    `_STEPS`.
     """
 
     kind = "tokenizer"
@@ -61,22 +63,28 @@ class TokenizerEncoding(LibraryEncoding):
 
         try:
             stored = json.loads(raw)
-            found = {step for part in ("normalizer", "pre_tokenizer", "model") for step in _types(stored[part])}
-            other = sorted(found - set(_STEPS.split()))
-            tokenizer = None if other else Tokenizer.from_str(raw)  # which would compile a regular expression
-        except Exception as error:  # the library has its own
+            steps = {step for name in ("normalizer", "pre_tokenizer", "model") for step in _types(stored[name])}
+            refused = sorted(steps - set(_STEPS.split()))
+            tokenizer = None
+            if not refused:  # the library would compile a stranger's regular expression
+                tokenizer = Tokenizer.from_str(raw)
+        except Exception as error:  # the library raises exceptions of its own
             raise InputError(f"{self.file}: not a tokenizer: {quote(error)}") from None
         if tokenizer is None:
-            raise InputError(f"{self.file}: {', '.join(other)}: gatewise reads tokenizers without such steps")
+            raise InputError(f"{self.file}: {', '.join(refused)}: gatewise reads tokenizers without such steps")
         if tokenizer.get_vocab_size() > vocab_size:
             size = tokenizer.get_vocab_size()
             raise InputError(f"the tokenizer has {size:,} tokens, and the embedding has {vocab_size:,} rows")
         tokenizer.no_padding()
         tokenizer.no_truncation()
         super().__init__(tokenizer.get_vocab())
-        self.tokenizer, self.raw, self.vocab_size = tokenizer, raw, vocab_size
-        unknown = stored["model"].get("unk_token")
-        self.unknown = tokenizer.token_to_id(unknown) if unknown else None  # type: ignore[assignment]
+        self.tokenizer = tokenizer
+        self.raw = raw
+        self.vocab_size = vocab_size
+        self.unknown = None  # type: ignore[assignment]
+        unknown_token = stored["model"].get("unk_token")
+        if unknown_token:
+            self.unknown = tokenizer.token_to_id(unknown_token)  # type: ignore[assignment]
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""
@@ -97,14 +105,15 @@ class TokenizerEncoding(LibraryEncoding):
 
 
 def _types(step: Any) -> Iterator[str]:
-    """The types of the steps in a part of tokenizer.json, with those inside."""
-    if isinstance(step, Mapping):
+    """The types of a step of tokenizer.json and of the steps inside it."""
+    if isinstance(step, list):
+        for inner in step:
+            yield from _types(inner)
+    elif isinstance(step, Mapping):
         if "type" in step:
             yield str(step["type"])
         for name, value in step.items():
             if name == "Regex":
                 yield "Regex"
-            yield from _types(value) if name in ("normalizers", "pretokenizers", "pattern") else ()
-    elif isinstance(step, list):
-        for one in step:
-            yield from _types(one)
+            elif name in ("normalizers", "pretokenizers", "pattern"):
+                yield from _types(value)

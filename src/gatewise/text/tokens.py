@@ -1,11 +1,10 @@
 """The default encoding: words and punctuation marks in lower case.
 
-A token is a word with its apostrophes ("don't"), a run of one punctuation mark ("!!!") or, in a script that is written
-without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), one character with its marks: there n-grams
-of tokens are n-grams of characters. Control characters
-and <br /> are dropped. Composed and decomposed letters are equal (NFC; not NFKC, which turns U+FDFA into eighteen
-letters), and so are the two apostrophes. tokenizer.json holds the whole pipeline as Hugging Face tokenizers reads it,
-so that programs in other languages can use it too.
+A token is a word with its apostrophes ("don't") or a run of one punctuation mark ("!!!"). In a script that is written
+without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) it is one character with its marks, so that
+n-grams of tokens are n-grams of characters. Control characters and <br /> are dropped. Composed and decomposed letters
+are equal (NFC; not NFKC, which turns U+FDFA into eighteen letters), and so are the two apostrophes. tokenizer.json
+holds the whole pipeline as Hugging Face tokenizers reads it, so that programs in other languages can use it too.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.respelling import respelt
 from gatewise.text.word_tokenizer import spans_of, tokens_of
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+PAD = "[PAD]"
+UNKNOWN = "[UNK]"
 _LETTER = r"\p{L}\p{M}\p{N}_"
 # A word ends after 100 characters (three apostrophes, 100 equal marks), so that a hostile text gives many unknown words
 # and no long one. `[PAD]` typed by a user is three tokens here, never the special one.
@@ -61,25 +61,33 @@ _CONTENT: dict[str, Any] = {
         ],
     },
 }
-PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
-RESPELLING = 3  # the pipeline in which an unknown word is read as the known one that it misspells
+PIPELINE = 2  # raised by any change of the tokenisation; a saved model keeps its pipeline
+RESPELLING = 3  # the pipeline in which an unknown word is read as the known word that it misspells
 _MOST_RESPELT = 1_000  # unknown words of a text: bounds the time of a hostile one
 _MOST_COMPOSED = 1_000  # characters
 
 
 def composed(word: str) -> str:
-    """The word in NFC; a longer one than any word stays as it is, because normalisation takes quadratic time."""
-    return unicodedata.normalize("NFC", word) if len(word) <= _MOST_COMPOSED else word
+    """The word in NFC. A text that is longer than any word stays as it is: normalisation takes quadratic time."""
+    if len(word) > _MOST_COMPOSED:
+        return word
+    return unicodedata.normalize("NFC", word)
 
 
 def _with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans with the marks after their last letter that NFC joins to it."""
-    found, starts = [], [start for start, _ in spans[1:]] + [len(text)]
-    for (start, end), limit in zip(spans, starts, strict=True):
-        while start < end < limit and (unicodedata.category(text[end])[0] == "M" or "\u1160" <= text[end] <= "\u11ff"):
+    """The spans, each with the marks after its last letter that NFC joins to the letter."""
+    extended = []
+    next_starts = [start for start, _ in spans[1:]] + [len(text)]
+    for (start, end), next_start in zip(spans, next_starts, strict=True):
+        while start < end < next_start and _is_joined(text[end]):
             end += 1
-        found.append((start, end))
-    return found
+        extended.append((start, end))
+    return extended
+
+
+def _is_joined(character: str) -> bool:
+    """Whether NFC can join the character to the letter before it: marks, and vowels and finals of Hangul."""
+    return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
 
 
 class TokenEncoding:
@@ -113,14 +121,14 @@ class TokenEncoding:
     def fit(
         cls, texts: Iterable[str], vocab_size: int = 30_000, min_count: int = 2, max_characters: int = 1_000_000
     ) -> TokenEncoding:
-        """The `vocab_size` most frequent tokens, at most, of those that occur at least `min_count` times; ties by code
-        point, so that the order is reproducible.
+        """The encoding with the most frequent tokens, at most `vocab_size`, that occur at least `min_count` times. Ties
+        are in the order of code points, so that the ids are reproducible.
         """
         if vocab_size < 3 or min_count < 1:
             raise InputError(
                 f"vocab_size must be at least 3 and min_count at least 1, got {vocab_size} and {min_count}"
             )
-        counts = Counter[str]()
+        counts: Counter[str] = Counter()
         for text in checked_texts(texts, max_characters):
             counts.update(tokens_of(text, PIPELINE))
         ranked = sorted((-count, word) for word, count in counts.items() if count >= min_count)
@@ -138,8 +146,9 @@ class TokenEncoding:
         if len(ids) != len(words):
             raise InputError(f"vocabulary: {len(words):,} entries, {len(ids):,} of them distinct")
         encoding = cls(ids)
-        found = encoding.encode_batch(words[2:])
-        lost = [words[id] for id, one in enumerate(found, 2) if one.tolist() != [id]]
+        # A word that is not read as itself is not found in texts either.
+        sequences = encoding.encode_batch(words[2:])
+        lost = [words[id] for id, sequence in enumerate(sequences, 2) if sequence.tolist() != [id]]
         if lost:
             warn(
                 f"vocabulary: {counted(len(lost), 'word is', 'words are')} found in no text, such as "
@@ -148,15 +157,16 @@ class TokenEncoding:
         return encoding
 
     def extended(self, texts: Iterable[str]) -> TokenEncoding:
-        """A copy with further words after its own: the most frequent ones of the texts, as `fit` finds them. Ids of its
-        own words stay.
+        """A copy with further words: the most frequent words of the texts, as `fit` finds them. Words that are known
+        keep their ids.
         """
-        found = TokenEncoding.fit(texts, max_characters=self.max_characters)
-        ids = {word: id for id, word in enumerate(dict.fromkeys([*self.ids, *found.ids]))}
+        frequent = TokenEncoding.fit(texts, max_characters=self.max_characters)
+        words = dict.fromkeys([*self.ids, *frequent.ids])
+        ids = {word: id for id, word in enumerate(words)}
         return TokenEncoding(ids, self.max_characters, self.max_tokens, self.pipeline)
 
     def respelling(self) -> TokenEncoding:
-        """A copy that reads an unknown word as the known one that it misspells (`gatewise.text.respelling`)."""
+        """A copy that reads an unknown word as the known word that it misspells (`gatewise.text.respelling`)."""
         return TokenEncoding(self.ids, self.max_characters, self.max_tokens, RESPELLING)
 
     def truncate_vocab(self, vocab_size: int) -> Self:
@@ -184,34 +194,47 @@ class TokenEncoding:
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
         utf8(text, self.max_characters)
-        found, spans = self._ids_and_spans(text)
-        ids = self._limited(found)
+        ids, spans = self._ids_and_spans(text)
+        sequence = self._limited(ids)
         if not unicodedata.is_normalized("NFC", text):
             spans = _with_marks(text, spans)
-        return Encoded(ids, [composed(text[start:end]) for start, end in spans], spans)
+        names = [composed(text[start:end]) for start, end in spans]
+        return Encoded(sequence, names, spans)
 
     def _ids(self, text: str) -> list[int]:
-        """The ids, in which a misspelt word has that of the known one in a pipeline of `RESPELLING`."""
-        words, id_of, unknown = tokens_of(text, self.pipeline), self.ids.get, self.unknown
+        """The ids of the tokens. In the pipeline `RESPELLING` a misspelt word has the id of the known word."""
+        words = tokens_of(text, self.pipeline)
+        id_of = self.ids.get
+        unknown = self.unknown
         ids = [id_of(word, unknown) for word in words]
         if self.pipeline == RESPELLING:
-            for n in [n for n, id in enumerate(ids) if id == unknown][:_MOST_RESPELT]:
-                ids[n] = respelt(words[n], id_of) or unknown
+            unknown_places = [n for n, id in enumerate(ids) if id == unknown]
+            for n in unknown_places[:_MOST_RESPELT]:
+                known = respelt(words[n], id_of)
+                if known is not None:
+                    ids[n] = known
         return ids
 
     def _ids_and_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         return self._ids(text), spans_of(text, self.pipeline)
 
     def _limited(self, ids: list[int], row: int | None = None) -> NDArray[np.int32]:
+        """The ids as an array. Raises InputError for too many. row: named in the message."""
         if len(ids) > self.max_tokens:
-            where = "" if row is None else f"row {row}: "
-            raise InputError(f"{where}the text has {len(ids):,} tokens; the limit is {self.max_tokens:,}")
+            message = f"the text has {len(ids):,} tokens; the limit is {self.max_tokens:,}"
+            if row is not None:
+                message = f"row {row}: {message}"
+            raise InputError(message)
         return np.array(ids, dtype=np.int32)
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""
-        limits = {"max_characters": self.max_characters, "max_tokens": self.max_tokens}
-        config = {"kind": self.kind, "pipeline": self.pipeline, **limits}
+        config = {
+            "kind": self.kind,
+            "pipeline": self.pipeline,
+            "max_characters": self.max_characters,
+            "max_tokens": self.max_tokens,
+        }
         return config, {self.file: self._json().encode("utf-8")}
 
     def _json(self) -> str:
@@ -222,7 +245,7 @@ class TokenEncoding:
 
     @classmethod
     def _content(cls, pipeline: int) -> dict[str, Any]:
-        """What tokenizer.json holds, with an empty vocabulary."""
+        """The content of tokenizer.json, with an empty vocabulary."""
         split = {"type": "Split", "pattern": {"Regex": _TOKENS[pipeline]}, "behavior": "Removed", "invert": True}
         return {**_CONTENT, "pre_tokenizer": split, "post_processor": None, "decoder": None, "model": cls._model}
 
@@ -247,32 +270,32 @@ class TokenEncoding:
             raise ModelFileError(f"encoding '{cls.kind}': this version of gatewise has no pipeline {pipeline}")
         stored = parse_json(read(cls.file), cls.file)
         ids = _ids_from(stored, cls.file)
-        found = cls._from_model(ids, stored["model"], numbers)
-        written = cls._content(pipeline)
-        for part in sorted((set(written) | set(stored)) - {"version"}):
-            # As JSON, because 1 == True == 1.0 in Python.
-            ours, theirs = (
-                json.dumps({part: it[part]} if part in it else {}, sort_keys=True) for it in (written, stored)
-            )
-            if ours != theirs:
-                raise ModelFileError(f"{cls.file}: '{part}' is not what gatewise writes there")
-        return found
+        encoding = cls._from_model(ids, stored["model"], numbers)
+        expected = cls._content(pipeline)
+        for key in sorted((set(expected) | set(stored)) - {"version"}):
+            # As JSON, because 1 == True == 1.0 in Python. A missing key differs from null.
+            is_equal = json.dumps(expected.get(key), sort_keys=True) == json.dumps(stored.get(key), sort_keys=True)
+            if key not in expected or key not in stored or not is_equal:
+                raise ModelFileError(f"{cls.file}: '{key}' is not what gatewise writes there")
+        return encoding
 
     @classmethod
     def _from_model(cls, ids: dict[str, int], model: dict[str, Any], limits: dict[str, Any]) -> Self:
-        """The encoding of the 'model' of tokenizer.json, from which is taken what `_content` does not have."""
+        """The encoding of the 'model' of tokenizer.json. Its vocabulary is removed from `model`, so that the rest can
+        be compared with `_content`.
+        """
         model["vocab"] = {}
         return cls(ids, **limits)
 
 
 def _ids_from(stored: Any, file: str) -> dict[str, int]:
-    """The id of each word in the JSON data of tokenizer.json, by id. Raises ModelFileError."""
+    """The ids of the words in the JSON data of tokenizer.json, in the order of the ids. Raises ModelFileError."""
     try:
         ids: dict[str, int] = stored["model"]["vocab"]
         are_integers = set(map(type, ids.values())) <= {int}  # 1 == True == 1.0 in Python
-        first = ids.get(PAD), ids.get(UNKNOWN)
+        special_ids = (ids.get(PAD), ids.get(UNKNOWN))
     except (TypeError, LookupError, AttributeError):
         raise ModelFileError(f"{file}: not a tokenizer with a vocabulary of words") from None
-    if not are_integers or first != (0, 1) or sorted(ids.values()) != list(range(len(ids))):
+    if not are_integers or special_ids != (0, 1) or sorted(ids.values()) != list(range(len(ids))):
         raise ModelFileError(f"{file}: the vocabulary must start with {PAD}, {UNKNOWN} and number 0, 1, 2, …")
     return dict(sorted(ids.items(), key=itemgetter(1)))

@@ -17,11 +17,16 @@ from operator import itemgetter
 
 def _ranges(text: str) -> list[int]:
     """The starts and ends of ranges of code points, "41-5a 61" as 0x41, 0x5b, 0x61, 0x62: see `_within`."""
-    bounds = (part.partition("-") for part in text.split())
-    return [bound for first, _, last in bounds for bound in (int(first, 16), int(last or first, 16) + 1)]
+    bounds = []
+    for interval in text.split():
+        first, _, last = interval.partition("-")
+        bounds.append(int(first, 16))
+        bounds.append(int(last or first, 16) + 1)
+    return bounds
 
 
 def _within(code: int, ranges: list[int]) -> bool:
+    """Whether a code point is in one of the ranges: an odd number of starts and ends is not above it."""
     return bisect_right(ranges, code) % 2 == 1
 
 
@@ -45,10 +50,11 @@ _AFTER_UNICODE_9 = _ranges("""
 """)
 _KEPT_FORMATS = _ranges("890-891 8e2 110cd 13430-1343f")
 
-_MOST_KEPT = 20_000
+_MOST_KEPT = 20_000  # entries of a table
 _BREAK = re.compile(r"<[bB][rR][\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*/?>")
-# Of an ASCII text in lower case, and of a text in which a character stands for its class: a letter, m mark, 0 number or
-# _, and A, M, N the same of scripts without spaces, X their other characters; punctuation stands for itself.
+# Finds tokens in an ASCII text in lower case, and in a text whose characters are replaced by their classes: a for a
+# letter, m for a mark, 0 for a number or _; A, M and N for the same in scripts without spaces, and X for their other
+# characters. Punctuation stands for itself.
 _TOKEN = re.compile(r"[a-z0-9_]{1,100}(?:'[a-zAM]{1,20}){0,3}|([^\w ])\1{0,99}|[AMNX][mM]{0,8}", re.ASCII)
 
 
@@ -59,32 +65,36 @@ class _PerCharacter(dict[int, str]):
         self._of = of
 
     def __missing__(self, code: int) -> str:
-        found = self._of(chr(code))
+        entry = self._of(chr(code))
         if len(self) < _MOST_KEPT:  # a hostile text has a million different characters
-            self[code] = found
-        return found
+            self[code] = entry
+        return entry
 
 
 def _normal(character: str) -> str:
-    """What the normaliser makes of a composed character: nothing of a control character, spaces around an ideograph,
-    and lower case.
+    """The text by which the normaliser replaces a composed character: it drops control characters, puts an ideograph
+    between spaces, and makes letters lower case.
     """
-    code, category = ord(character), unicodedata.category(character)
+    code = ord(character)
+    category = unicodedata.category(character)
     if character in "\t\n\r" or category in ("Zs", "Zl", "Zp"):
         return " "
-    if category in ("Cc", "Co") or character == "\ufffd" or (category == "Cf" and not _within(code, _KEPT_FORMATS)):
+    is_format = category == "Cf" and not _within(code, _KEPT_FORMATS)
+    if category in ("Cc", "Co") or is_format or character == "\ufffd":
         return ""
     if character == "’":
         return "'"
-    return f" {character} " if _within(code, _IDEOGRAPHS) else character.lower()
+    if _within(code, _IDEOGRAPHS):
+        return f" {character} "
+    return character.lower()
 
 
 def _kind(character: str) -> str:
     """The class of a character in pipeline 2 and later ones."""
-    kind = _plain_kind(character)
+    plain = _plain_kind(character)
     if not _within(ord(character), _UNSPACED):
-        return kind
-    return {"a": "A", "m": "M", "0": "N"}.get(kind, "X")
+        return plain
+    return {"a": "A", "m": "M", "0": "N"}.get(plain, "X")
 
 
 def _plain_kind(character: str) -> str:
@@ -100,47 +110,70 @@ _KINDS = {1: _PerCharacter(_plain_kind), 2: _SCRIPT_KINDS, 3: _SCRIPT_KINDS}  # 
 
 
 def _composed(text: str) -> tuple[str, Sequence[int]]:
-    """The text in NFC, and the place in `text` of each of its characters: of a composed one, that of its first part, as
-    in the library.
+    """The text in NFC, and the place in `text` of each of its characters. The place of a composed character is that of
+    its first letter or mark, as in the library.
     """
     if unicodedata.is_normalized("NFC", text):
         return text, range(len(text))
-    parts, run = list[tuple[int, int, int, str]](), 0
+    # The composed characters, each with the number of characters of the text that it stands for.
+    composed: list[tuple[str, int]] = []
+    base = -1  # the place in `composed` of the character that marks are joined to
+    last_class = -1  # the combining class of the mark before
+    for character, combining_class, count in _decomposed(text):
+        if base >= 0 and last_class < combining_class:
+            joined = _joined(composed[base][0], character)
+            if joined:
+                composed[base] = (joined, composed[base][1] + count)
+                continue
+        composed.append((character, count))
+        if combining_class == 0:
+            base = len(composed) - 1
+            last_class = -1
+        elif base >= 0:
+            last_class = combining_class
+    places: list[int] = []
+    place = 0
+    for _, count in composed:
+        if count == 0:  # a part of the character before, which has no single character
+            places.append(max(place - 1, 0))
+        else:
+            places.append(place)
+        place += count
+    return "".join(character for character, _ in composed), places
+
+
+def _decomposed(text: str) -> list[tuple[str, int, int]]:
+    """The characters of the text in NFD, in canonical order, each with its combining class. The last number is 1 for
+    the first part of a character of the text and 0 for its other parts.
+    """
+    characters: list[tuple[int, str, int, int]] = []  # the number of the run of marks in front
+    run = 0
     for character in text:
-        newer = _within(ord(character), _AFTER_UNICODE_9)
-        for n, part in enumerate(character if newer else unicodedata.normalize("NFD", character)):
-            mark = 0 if newer else unicodedata.combining(part)
-            run += not mark
-            parts.append((run, mark, min(n, 1), part))
-    parts.sort(key=itemgetter(0, 1))
-    made = list[tuple[str, int]]()  # the characters; how many more than one of the text each replaces, negative
-    letter, last = -1, -1  # the place in `made` of what marks are joined to; the class of the mark before
-    for _, mark, added, part in parts:
-        if letter >= 0 and last < mark and (joined := _joined(made[letter][0], part)):
-            made[letter] = joined, made[letter][1] + added - 1
-            continue
-        made.append((part, added))
-        if not mark:
-            letter, last = len(made) - 1, -1
-        elif letter >= 0:
-            last = mark
-    places, place = list[int](), 0
-    for _, added in made:
-        places.append(place if added <= 0 else max(place - 1, 0))
-        place += 1 - min(added, 1)
-    return "".join(character for character, _ in made), places
+        # The library does not decompose characters that its tables do not have.
+        is_newer = _within(ord(character), _AFTER_UNICODE_9)
+        decomposed = character if is_newer else unicodedata.normalize("NFD", character)
+        for n, part in enumerate(decomposed):
+            combining_class = 0 if is_newer else unicodedata.combining(part)
+            if combining_class == 0:
+                run += 1
+            characters.append((run, part, combining_class, int(n == 0)))
+    characters.sort(key=itemgetter(0, 2))  # within a run, marks in the order of their class
+    return [(part, combining_class, count) for _, part, combining_class, count in characters]
 
 
 @lru_cache(4096)
 def _joined(first: str, second: str) -> str:
-    """The character that two compose, or ""."""
-    found = unicodedata.normalize("NFC", first + second)
-    return found if len(found) == 1 and not _within(ord(found), _AFTER_UNICODE_9) else ""
+    """The character that two characters compose, or ""."""
+    composed = unicodedata.normalize("NFC", first + second)
+    if len(composed) > 1 or _within(ord(composed), _AFTER_UNICODE_9):
+        return ""
+    return composed
 
 
 def normalized(text: str) -> str:
     """The text as its tokens are spelled: composed, in lower case, without control characters and <br />."""
-    return _composed(_BREAK.sub(" ", text))[0].translate(_NORMAL)
+    composed, _ = _composed(_BREAK.sub(" ", text))
+    return composed.translate(_NORMAL)
 
 
 def tokens_of(text: str, pipeline: int) -> list[str]:
@@ -153,14 +186,16 @@ def tokens_of(text: str, pipeline: int) -> list[str]:
 
 
 def spans_of(text: str, pipeline: int) -> list[tuple[int, int]]:
-    """Start and end of each token of `tokens_of`, in code points of the text, without the marks that NFC joins to its
-    last letter.
+    """Start and end of each token of `tokens_of`, in code points of the text. The marks that NFC joins to the last
+    letter of a token are outside of its span.
     """
-    spaced = _BREAK.sub(lambda found: " " * len(found[0]), text)
+    spaced = _BREAK.sub(lambda match: " " * len(match[0]), text)
     composed, places = _composed(spaced)
     normal = composed.translate(_NORMAL)
-    if not composed.isascii() or len(normal) != len(composed):
+    if not composed.isascii() or len(normal) != len(composed):  # a character becomes none, one or several
         lengths = (len(_NORMAL[ord(character)]) for character in composed)
         places = [place for place, length in zip(places, lengths, strict=True) for _ in range(length)]
-    kinds = normal if normal.isascii() else normal.translate(_KINDS[pipeline])
+    kinds = normal
+    if not normal.isascii():
+        kinds = normal.translate(_KINDS[pipeline])
     return [(places[match.start()], places[match.end() - 1] + 1) for match in _TOKEN.finditer(kinds)]
