@@ -3,7 +3,6 @@
 import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gatewise.data.labelled import Labelled, Splits, Unlabelled, several
 from gatewise.data.labels import class_order, label_rows
@@ -18,6 +17,9 @@ from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
 _MAX_LINES = 1 << 30  # bytes of a file with one text per line
+_TABLE_OPTIONS = ("label", "id", "time", "delimiter", "numeric", "categorical")
+_FILE_OPTIONS = {".arff": ("label",), ".npz": ("layout",), ".npy": ("layout",)}
+"""The options of `read_series` that tables, and files of series, have."""
 
 
 def read_table(
@@ -58,8 +60,9 @@ def read_table(
     """
     if not several(text) or not several(label):
         raise InputError(f"there must be at least one {'label' if several(text) else 'text'} column")
-    task = task if label_separator is None else task or "multilabel"
-    if task is None and {table_suffix(one) for one in table_paths(path)} <= {*CONLL}:
+    if label_separator is not None:
+        task = task or "multilabel"
+    elif task is None and {table_suffix(file) for file in table_paths(path)} <= {*CONLL}:
         task = "tagging"
     columns = TableColumns(
         several(text),
@@ -116,41 +119,54 @@ def read_series(
 
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
-    options: dict[str, Any] = {"label": label, "id": id, "time": time, "layout": layout, "delimiter": delimiter}
-    options |= {"numeric": numeric, "categorical": categorical}
-    ucr = suffix in (".tsv", ".txt") and is_ucr(file)
-    table = not ucr and suffix not in SERIES
-    if table and not table_suffix(file):
+    options = {
+        "label": label,
+        "id": id,
+        "time": time,
+        "layout": layout,
+        "delimiter": delimiter,
+        "numeric": numeric,
+        "categorical": categorical,
+    }
+    is_of_ucr = suffix in (".tsv", ".txt") and is_ucr(file)
+    is_table = not is_of_ucr and suffix not in SERIES
+    if is_table and not table_suffix(file):
         raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
-    known = {".arff": ["label"], ".npz": ["layout"], ".npy": ["layout"]}.get(suffix, [])
+    known = _TABLE_OPTIONS if is_table else _FILE_OPTIONS.get(suffix, ())
     for name, value in options.items():
-        of_table = ["label", "id", "time", "delimiter", "numeric", "categorical"]
-        if value and name not in (of_table if table else known):
+        if value and name not in known:
             raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
-    if ucr:
+    per_step = task == "tagging"
+    if is_of_ucr:
         return read_ucr(file, label is None)
     if suffix == ".ts":
-        return read_ts(file, task == "tagging")
+        return read_ts(file, per_step)
     if suffix == ".arff":
         return read_arff(file, label)
-    if not table:
-        return read_arrays(file, layout, task == "tagging")
+    if not is_table:
+        return read_arrays(file, layout, per_step)
     columns = columns or NO_COLUMNS
     time = time or columns.time
-    label_if_there = None if label is not None else (*columns.label, "label")[0]
-    names = several(label or ()), columns.values, id or columns.id, time
-    own: dict[str, Any] = {
-        "numeric": several(numeric) or columns.numeric,
-        "categorical": several(categorical) or columns.categorical,
-        "task": task if task == "tagging" else None,
-        "schema": schema,
-    }
-    wanted = TableColumns((), *names, label_if_there=label_if_there, **own)
-    with RowReader.open(str(file), wanted, delimiter, fail_fast=True) as reader:
+    table_columns = TableColumns(
+        text=(),
+        label=several(label or ()),
+        values=columns.values,
+        id=id or columns.id,
+        time=time,
+        numeric=several(numeric) or columns.numeric,
+        categorical=several(categorical) or columns.categorical,
+        # Other labels are read by name, and converted when the task of the data is known.
+        task="tagging" if per_step else None,
+        label_if_there=(*columns.label, "label")[0] if label is None else None,
+        schema=schema,
+    )
+    with RowReader.open(str(file), table_columns, delimiter, fail_fast=True) as reader:
         rows = reader.read()
     if not rows.inputs:
         raise DataError(f"{quote(file, 200)}: has no row")
-    return (rows if time is None else rows.series()).with_known_labels()
+    if time is not None:
+        rows = rows.series()
+    return rows.with_known_labels()
 
 
 def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
@@ -189,10 +205,12 @@ def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
 
 def is_split_folder(path: str | Path) -> bool:
     """Whether it is a folder with train/ and test/, each with folders of its own."""
-    return all(
-        (part := Path(path).expanduser() / name).is_dir() and any(entry.is_dir() for entry in part.iterdir())
-        for name in ("train", "test")
-    )
+    root = Path(path).expanduser()
+    return all(_has_folders(root / name) for name in ("train", "test"))
+
+
+def _has_folders(path: Path) -> bool:
+    return path.is_dir() and any(entry.is_dir() for entry in path.iterdir())
 
 
 def read_folders(path: str | Path) -> Splits:
@@ -203,7 +221,8 @@ def read_folders(path: str | Path) -> Splits:
     Errors as `read_folder`; DataError for a class that is in test/ alone, and if one of the two folders is missing.
     """
     root = Path(path).expanduser()
-    train, test = read_folder(root / "train"), read_folder(root / "test", one_class=True)
+    train = read_folder(root / "train")
+    test = read_folder(root / "test", one_class=True)
     unknown = [name for name in test.classes if name not in train.classes]
     if unknown:
         raise DataError(f"{quote(root / 'test', 200)}: the class {quote(unknown[0])} is not in train/")
@@ -235,30 +254,40 @@ def read_texts(
         raise InputError("name at least one source of texts: imdb, a folder, a table or a .txt file")
     if data is not None and "imdb" not in sources:
         raise InputError("--data is for the source imdb; give files as sources")
-    parts: list[Unlabelled] = []
+    read: list[Unlabelled] = []
     for source in sources:
         if source == "imdb":
             from gatewise.data.reviews import imdb_texts
 
-            parts.append(imdb_texts(data, known=known))
-            continue
-        path, noun = Path(source).expanduser(), "row"
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
-            if not files:
-                raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
-            texts, noun = [_read_file(file) for file in files], "file"
-        elif not path.exists() and not glob.has_magic(source):
-            raise DataError(f"{quote(path, 200)}: not found")
-        elif table_suffix(path):
-            with RowReader.open(path, TableColumns(several(text))) as reader:
-                texts = reader.read().inputs
-        elif path.suffix.lower() == ".txt":
-            texts, noun = [line for line in split_lines(_read_file(path, _MAX_LINES)) if line.strip()], "line"
+            read.append(imdb_texts(data, known=known))
         else:
-            raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
-        if not texts:
-            raise DataError(f"{quote(path, 200)}: has no row")
-        where = f"the folder {quote(path.name)}" if noun == "file" else quote(path.name)
-        parts.append(Unlabelled(texts, f"{counted(len(texts), noun)} of {where}"))
-    return Unlabelled([one for part in parts for one in part.texts], "; ".join(part.source for part in parts))
+            read.append(_texts_of(source, several(text)))
+    texts = [line for unlabelled in read for line in unlabelled.texts]
+    return Unlabelled(texts, "; ".join(unlabelled.source for unlabelled in read))
+
+
+def _texts_of(source: str, text: tuple[str, ...]) -> Unlabelled:
+    """The texts of a folder, a table or a .txt file. text: the columns of a table. Errors as `read_texts`."""
+    path = Path(source).expanduser()
+    where = quote(path.name)
+    noun = "row"
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
+        if not files:
+            raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
+        texts = [_read_file(file) for file in files]
+        noun = "file"
+        where = f"the folder {where}"
+    elif not path.exists() and not glob.has_magic(source):
+        raise DataError(f"{quote(path, 200)}: not found")
+    elif table_suffix(path):
+        with RowReader.open(path, TableColumns(text)) as reader:
+            texts = reader.read().inputs
+    elif path.suffix.lower() == ".txt":
+        texts = [line for line in split_lines(_read_file(path, _MAX_LINES)) if line.strip()]
+        noun = "line"
+    else:
+        raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
+    if not texts:
+        raise DataError(f"{quote(path, 200)}: has no row")
+    return Unlabelled(texts, f"{counted(len(texts), noun)} of {where}")

@@ -26,7 +26,8 @@ from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.target import target_of
 from gatewise.types import RuleReport
 
-ABSTAINS, CONFLICT = -1, -2
+ABSTAINS = -1
+CONFLICT = -2
 
 
 @dataclass(frozen=True)
@@ -40,42 +41,45 @@ class Rule:
     where: str
 
     @classmethod
-    def of(cls, given: Any, where: str) -> "Rule":
+    def of(cls, rule: Any, where: str) -> "Rule":
         """From (regular expression, label) or a function. Raises InputError for anything else."""
-        if isinstance(given, Rule):
-            return given
-        if callable(given):
-            return cls(given, None, where)
-        if not (isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[0], str | re.Pattern)):
+        if isinstance(rule, Rule):
+            return rule
+        if callable(rule):
+            return cls(rule, None, where)
+        if not (isinstance(rule, tuple | list) and len(rule) == 2 and isinstance(rule[0], str | re.Pattern)):
             needed = "(regular expression, label) or a function of a text"
-            raise InputError(f"{where} must be {needed}, not {described(given)}")
+            raise InputError(f"{where} must be {needed}, not {described(rule)}")
         try:
-            pattern = re.compile(given[0])
+            pattern = re.compile(rule[0])
         except (re.error, OverflowError, RecursionError, MemoryError) as error:
             reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-            raise InputError(f"{where}: {quote(given[0])} is not a regular expression: {reason}") from None
+            raise InputError(f"{where}: {quote(rule[0])} is not a regular expression: {reason}") from None
         if not isinstance(pattern.pattern, str):
             raise InputError(f"{where}: {quote(pattern.pattern)} is a regular expression of bytes, and texts are str")
-        return cls(pattern, _checked_label(given[1], where), where)
+        return cls(pattern, _checked_label(rule[1], where), where)
 
     def vote(self, text: str, matches: Spans = ()) -> tuple[Any, Spans]:
         """The label of a text, None where the rule abstains, and the spans of what it has read. matches: the spans of
         the regular expression in the text.
         """
         if isinstance(self.reads, re.Pattern):
-            return (self.label if matches else None), matches
-        found = self.reads(text)
-        label: Any = found
+            if matches:
+                return self.label, matches
+            return None, matches
+        label: Any = self.reads(text)
         spans: Any = ()
-        if isinstance(found, tuple) and len(found) == 2:
-            label, spans = found
+        if isinstance(label, tuple) and len(label) == 2:
+            label, spans = label
         try:
             places: list[tuple[int, int]] = [(index(first), index(last)) for first, last in spans]
         except (TypeError, ValueError):  # an index is a whole number
             places = [(-1, -1)]
         if not all(0 <= first <= last <= len(text) for first, last in places):
             raise InputError(f"{self.where}: spans must be a list of (start, end) in the text, not {quote(spans)}")
-        return (None if label is None else _checked_label(label, self.where)), places
+        if label is not None:
+            label = _checked_label(label, self.where)
+        return label, places
 
     def __str__(self) -> str:
         if isinstance(self.reads, re.Pattern):
@@ -83,19 +87,19 @@ class Rule:
         return getattr(self.reads, "__name__", type(self.reads).__name__)
 
 
-def rules_of(given: Any) -> list[Rule]:
+def rules_of(rules: Any) -> list[Rule]:
     """Rules as a user passes them. Raises InputError with the number of one that cannot be used."""
-    if not isinstance(given, list | tuple):
-        raise InputError(f"rules must be a list of (regular expression, label) and functions, not {described(given)}")
-    if not given:
+    if not isinstance(rules, list | tuple):
+        raise InputError(f"rules must be a list of (regular expression, label) and functions, not {described(rules)}")
+    if not rules:
         raise InputError("there is no rule")
-    rules = [Rule.of(one, f"rule {number}") for number, one in enumerate(given, 1)]
-    expressions = [(rule.where, rule.reads) for rule in rules if isinstance(rule.reads, re.Pattern)]
-    for matches in _matches([""], rules):
+    checked = [Rule.of(rule, f"rule {number}") for number, rule in enumerate(rules, 1)]
+    expressions = [(rule.where, rule.reads) for rule in checked if isinstance(rule.reads, re.Pattern)]
+    for matches in _matches([""], checked):
         for (where, pattern), spans in zip(expressions, matches, strict=True):
             if spans:
                 raise InputError(f"{where}: {quote(pattern.pattern)} fits every text, as it fits the empty one")
-    return rules
+    return checked
 
 
 def read_rules(path: str | Path) -> list[Rule]:
@@ -105,7 +109,7 @@ def read_rules(path: str | Path) -> list[Rule]:
 
     Raises DataError or InputError with file and line.
     """
-    found = []
+    rules = []
     with closing(open_table(path)) as table:
         try:
             names = [find_column(name, table.columns) for name in ("pattern", "label")]
@@ -115,8 +119,8 @@ def read_rules(path: str | Path) -> list[Rule]:
             where = f"{table.stream.where}:{line}"
             if isinstance(cells, str):
                 raise DataError(f"{where}: {cells}")
-            found.append(Rule.of([cells[name] for name in names], where))
-    return rules_of(found)
+            rules.append(Rule.of([cells[name] for name in names], where))
+    return rules_of(rules)
 
 
 def label_by_rules(texts: Any, rules: Any) -> Labelled:
@@ -131,15 +135,17 @@ def label_by_rules(texts: Any, rules: Any) -> Labelled:
     or None, or those of `read_rules`. A text is left out if no rule fits it, if rules give it different labels, and if
     nothing but spaces is left of it. Raises InputError for rules that cannot be used or label no text.
     """
-    given, names = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts), dict[Any, int]()
+    unlabelled = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
+    names = dict[Any, int]()  # the number of each label, in the order in which the rules give them
 
     def class_of(rule: Rule, label: Any) -> int:
         number = names.setdefault(label, len(names))
         _refuse_boolean_as_number(rule, label, list(names)[number])
         return number
 
-    _, labels, rests, source = _label(given, rules_of(rules), class_of)
-    rows, of_class = np.flatnonzero(labels >= 0), list(names)
+    _, labels, rests, source = _label(unlabelled, rules_of(rules), class_of)
+    of_class = list(names)
+    rows = np.flatnonzero(labels >= 0)
     return Labelled.of([rests[row] for row in rows], [of_class[labels[row]] for row in rows], source)
 
 
@@ -151,7 +157,7 @@ def label_unlabelled(
     Texts that are among the labelled ones are left out. The classes are those of `data`, on which the rules are
     measured. Raises InputError for a label that is not among them, and if no text is labelled.
     """
-    own, known = data.target.each.class_labels.tolist(), set[int]()
+    own = data.target.each.class_labels.tolist()
 
     def class_of(rule: Rule, label: Any) -> int:
         if label in own:
@@ -164,28 +170,35 @@ def label_unlabelled(
     for rule in rules:  # also one that fits no text
         if isinstance(rule.reads, re.Pattern):
             class_of(rule, rule.label)
-    for one in [data] if validation is None else [data, validation]:
-        unlabelled = unlabelled.without(one)
-        known.update(one.input_keys.tolist())
+    labelled_sets = [data]
+    if validation is not None:
+        labelled_sets.append(validation)
+    known = set[int]()  # keys of the labelled texts
+    for labelled in labelled_sets:
+        unlabelled = unlabelled.without(labelled)
+        known.update(labelled.input_keys.tolist())
     of_unlabelled, labels, rests, source = _label(unlabelled, rules, class_of, known)
-    rows, reports = np.flatnonzero(labels >= 0), []
-    found = Labelled([rests[row] for row in rows], labels[rows], target_of(data.classes), source=source)
+    rows = np.flatnonzero(labels >= 0)
+    reports = []
+    by_rules = Labelled([rests[row] for row in rows], labels[rows], target_of(data.classes), source=source)
     coverage = (of_unlabelled != ABSTAINS).mean(axis=0).tolist()
     for rule, votes, share in zip(rules, _votes(data.inputs, rules, class_of)[0].T, coverage, strict=True):
         matched = votes != ABSTAINS
-        agreement = float((votes == data.labels)[matched].mean()) if matched.any() else None
+        agreement = None  # where the rule fits no labelled text
+        if matched.any():
+            agreement = float((votes == data.labels)[matched].mean())
         reports.append(RuleReport(str(rule), float(matched.mean()), agreement, share))
     others = [text for text, label in zip(unlabelled.texts, labels, strict=True) if label < 0]
-    return found, Unlabelled(others, source), tuple(reports)
+    return by_rules, Unlabelled(others, source), tuple(reports)
 
 
 def _label(
-    given: Unlabelled, rules: Sequence[Rule], class_of: Callable[[Rule, Any], int], known: Set[int] = frozenset()
+    unlabelled: Unlabelled, rules: Sequence[Rule], class_of: Callable[[Rule, Any], int], known: Set[int] = frozenset()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str], str]:
     """The votes (n, R) on n texts; their labels (n,), ABSTAINS or CONFLICT for none; the texts without what the rules
     read, and their source. known: `content_key` of labelled texts, to which a text may be equal without its rating.
     """
-    votes, rests = _votes(given.texts, rules, class_of)
+    votes, rests = _votes(unlabelled.texts, rules, class_of)
     highest = votes.max(axis=1)
     lowest = np.where(votes == ABSTAINS, highest[:, None], votes).min(axis=1)
     labels = np.where(lowest == highest, highest, CONFLICT)
@@ -193,7 +206,8 @@ def _label(
         if not rests[row].strip() or content_key(rests[row]) in known:
             labels[row] = ABSTAINS
     conflicts = counted(int((labels == CONFLICT).sum()), "conflict")
-    source = f"{given.source}; rules label {(labels >= 0).sum():,} of {counted(len(labels), 'text')}, with {conflicts}"
+    share = f"{(labels >= 0).sum():,} of {counted(len(labels), 'text')}"
+    source = f"{unlabelled.source}; rules label {share}, with {conflicts}"
     if labels.max() < 0:
         raise InputError(f"{source}: there is nothing to learn from")
     return votes, labels, rests, source
@@ -205,7 +219,8 @@ def _votes(
     """The class for which each rule votes (n, R), ABSTAINS for none, and the texts with a space in place of each span
     that the rules read; spans may overlap.
     """
-    votes, rests = np.full((len(texts), len(rules)), ABSTAINS), []
+    votes = np.full((len(texts), len(rules)), ABSTAINS)
+    rests = []
     for row, (text, matches) in enumerate(zip(texts, _matches(texts, rules), strict=True)):
         read: list[tuple[int, int]] = []
         matches_of_rule = iter(matches)
@@ -215,7 +230,8 @@ def _votes(
             if label is not None:
                 votes[row, column] = class_of(rule, label)
                 read += [(first, last) for first, last in spans if first < last]
-        parts, end = [], 0
+        parts = []
+        end = 0  # of the spans so far
         for first, last in sorted(read):
             if first > end:
                 parts.append(text[end:first])

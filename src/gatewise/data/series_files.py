@@ -60,7 +60,9 @@ class _TextFile:
     """The series of a text file, read line by line. label: the name of their label."""
 
     def __init__(self, file: Path) -> None:
-        self.file, self.where, self.line = file, quote(file, 200), 0
+        self.file = file
+        self.where = quote(file, 200)
+        self.line = 0
         self.inputs: list[NDArray[np.float64]] = []
         self.labels: list[Any] = []
         self.places: list[tuple[str, int]] = []
@@ -84,43 +86,52 @@ class _TextFile:
             self.fail(f"{counted(len(channels), 'channel')}, expected {expected or 'one or more'}")
         rows: list[NDArray[np.float64]] = []
         for place, channel in enumerate(channels, start=1):
-            fields = channel.replace("?", "nan").split(",")
-            values = None
-            with suppress(ValueError), np.errstate(over="ignore"):
-                values = np.array(fields, dtype=np.float64)
-            # NumPy reads 1_0 too, and digits of other scripts.
-            if values is None or "_" in channel or not channel.isascii():
-                bad = [field for field in fields if not NUMBER.fullmatch(field)]
-                if values is None or bad:
-                    self.fail(f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
+            values = self._values(channel, place)
             rows.append(values)
-            if (np.abs(values) > LARGEST).any():
-                self.fail(f"channel {place} has a value that is not finite")
             if len(values) != len(rows[0]):
                 self.fail(f"channel {place} has {counted(len(values), 'step')}, channel 1 has {len(rows[0])}")
         series = np.ascontiguousarray(np.stack(rows, axis=1))
-        if trimmed and not len(series := trim(series)):
-            self.fail("the series has no value")
+        if trimmed:
+            series = trim(series)
+            if not len(series):
+                self.fail("the series has no value")
         self.inputs.append(series)
         self.labels.append(label)
         self.places.append((self.where, self.line))
+
+    def _values(self, channel: str, place: int) -> NDArray[np.float64]:
+        """The values of a channel, "?" as NaN. place: its number, for messages."""
+        fields = channel.replace("?", "nan").split(",")
+        values = None
+        with suppress(ValueError), np.errstate(over="ignore"):
+            values = np.array(fields, dtype=np.float64)
+        # NumPy reads 1_0 too, and digits of other scripts: these channels are checked field by field.
+        if values is None or "_" in channel or not channel.isascii():
+            bad = [field for field in fields if not NUMBER.fullmatch(field)]
+            if values is None or bad:
+                self.fail(f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
+        if (np.abs(values) > LARGEST).any():
+            self.fail(f"channel {place} has a value that is not finite")
+        return values
 
     def rows(self, *, targets: bool = False, classes: list[str] | None = None, label: str = "") -> Rows:
         """The series. targets: their labels are numbers. classes: those that the file lists. label: its name."""
         if not self.inputs:
             raise DataError(f"{self.where}: has no series after '@data'")
         names = ColumnNames(label=(label,) if label else ())
-        found = Rows(self.inputs, names, self.labels, places=self.places, paths=[str(self.file)]).with_known_labels()
-        if found.labels is None:
-            return found
+        rows = Rows(self.inputs, names, self.labels, places=self.places, paths=[str(self.file)]).with_known_labels()
+        if rows.labels is None:
+            return rows
         if targets:
             for row, target in enumerate(self.labels):
                 if not NUMBER.fullmatch(target) or not math.isfinite(float(target)):
-                    found.fail(row, f"the target {quote(target, 40)} is not a finite number")
-            return replace(found, labels=list(map(float, self.labels)), task="regression")
-        if classes is None and not any(isinstance(label, list) for label in self.labels):
-            return replace(found, labels=class_names(self.labels))
-        return replace(found, classes=None if classes is None else class_order(classes))
+                    rows.fail(row, f"the target {quote(target, 40)} is not a finite number")
+            return replace(rows, labels=list(map(float, self.labels)), task="regression")
+        if classes is not None:
+            return replace(rows, classes=class_order(classes))
+        if any(isinstance(label, list) for label in self.labels):
+            return rows
+        return replace(rows, labels=class_names(self.labels))
 
 
 def read_ts(file: Path, per_step: bool = False) -> Rows:
@@ -132,35 +143,47 @@ def read_ts(file: Path, per_step: bool = False) -> Rows:
     steps, separated by commas. Raises DataError with the line for time stamps,
     channels of different lengths, a class that is not listed, and an invalid number.
     """
-    found = _TextFile(file)
+    lines = _TextFile(file)
     classes: list[str] | None = None
-    target = in_data = False
-    for line in found.lines("#%"):
+    has_target = False
+    in_data = False
+    for line in lines.lines("#%"):
         if in_data:
-            *channels, label = line.split(":") if target or classes else [*line.split(":"), "?"]
-            each = [one.strip() for one in (label.split(",") if per_step else [label])]
-            for one in each:
-                if classes is not None and one not in (*classes, "?"):
-                    hint = "; for a label per step the task is tagging" if "," in one else ""
-                    found.fail(f"class {quote(one)} is not among those of @classLabel{hint}")
-            found.add(channels, each if per_step else each[0], trimmed=False)
+            channels = line.split(":")
+            label = "?"
+            if has_target or classes:
+                label = channels.pop()
+            lines.add(channels, _ts_label(lines, label, classes, per_step), trimmed=False)
             continue
         key, *values = line.split()
-        key, on = key.lower(), bool(values) and values[0].lower() == "true"
+        key = key.lower()
+        is_true = bool(values) and values[0].lower() == "true"
         if key == "@data":
             in_data = True
         elif not key.startswith("@"):
-            found.fail(f"neither a comment nor an @ line before '@data': {quote(line)}")
-        elif key == "@classlabel" and on:
+            lines.fail(f"neither a comment nor an @ line before '@data': {quote(line)}")
+        elif key == "@classlabel" and is_true:
             classes = values[1:]
             if not classes:
-                found.fail("'@classLabel true' must list the classes")
-        elif key == "@timestamps" and on:
-            found.fail("time stamps are not supported; for a long table use --id and --time")
-        elif key == "@targetlabel" and on:
-            target = True
-    rows = found.rows(targets=target and not per_step, classes=classes)
-    return replace(rows, task="tagging") if per_step else rows
+                lines.fail("'@classLabel true' must list the classes")
+        elif key == "@timestamps" and is_true:
+            lines.fail("time stamps are not supported; for a long table use --id and --time")
+        elif key == "@targetlabel" and is_true:
+            has_target = True
+    rows = lines.rows(targets=has_target and not per_step, classes=classes)
+    if per_step:
+        return replace(rows, task="tagging")
+    return rows
+
+
+def _ts_label(lines: _TextFile, text: str, classes: list[str] | None, per_step: bool) -> str | list[str]:
+    """The label of a series, or with per_step those of its steps. Raises DataError for one that is not a class."""
+    labels = [label.strip() for label in (text.split(",") if per_step else [text])]
+    for label in labels:
+        if classes is not None and label not in (*classes, "?"):
+            hint = "; for a label per step the task is tagging" if "," in label else ""
+            lines.fail(f"class {quote(label)} is not among those of @classLabel{hint}")
+    return labels if per_step else labels[0]
 
 
 def read_ucr(file: Path, label: bool = True) -> Rows:
@@ -169,19 +192,22 @@ def read_ucr(file: Path, label: bool = True) -> Rows:
     Missing values at the end mean a shorter series; NaN in other places is missing. A class that is NaN or `?` in every
     row: unlabelled. label: whether the first column is the class. Raises DataError with the line.
     """
-    found = _TextFile(file)
-    for line in found.lines(""):
-        first, *steps = _fields(line) if label else ["?", *_fields(line)]
-        if not NUMBER.fullmatch(first):
-            found.fail(f"the class must be a number, got {quote(first, 40)}")
-        found.add([",".join(steps)], first, trimmed=True)
-    return found.rows()
+    lines = _TextFile(file)
+    for line in lines.lines(""):
+        fields = _fields(line)
+        name = fields.pop(0) if label else "?"
+        if label and not NUMBER.fullmatch(name):
+            lines.fail(f"the class must be a number, got {quote(name, 40)}")
+        lines.add([",".join(fields)], name, trimmed=True)
+    return lines.rows()
 
 
 def _fields(line: str) -> list[str]:
     """The fields of a line, separated by tabs, else by commas, else by spaces."""
-    separator = "\t" if "\t" in line else "," if "," in line else None
-    return [field.strip() for field in line.split(separator)]
+    for separator in ("\t", ","):
+        if separator in line:
+            return [field.strip() for field in line.split(separator)]
+    return line.split()
 
 
 def class_names(labels: list[str]) -> list[str]:
@@ -203,73 +229,108 @@ def read_arff(file: Path, label: str | None = None) -> Rows:
     numeric one means regression. `?` is missing; missing steps at the end mean a shorter series. A class that is `?` in
     every row: unlabelled. Raises DataError with the line.
     """
-    found = _TextFile(file)
-    attributes: list[tuple[str, str]] = []  # name, type; without the inner attributes of a relational one
-    relational: str | None = None
-    place: int | None = None
+    lines = _TextFile(file)
+    header = _ArffHeader(lines, label)
     in_data = False
-    classes: list[str] | None = None
-    for line in found.lines("%"):
+    for line in lines.lines("%"):
         if in_data:
-            fields = list(_arff_fields(found, line))
-            if len(fields) != len(attributes):
-                found.fail(f"{counted(len(fields), 'value')}, but {counted(len(attributes), 'attribute')}")
-            name = "?" if place is None else fields.pop(place).strip()
-            if place is not None and classes is not None and name not in ("?", *classes):
-                found.fail(f"class {quote(name)} is not among those of {quote(attributes[place][0])}")
-            channels = [",".join(fields)] if relational is None else re.split(r"\\n|\n", fields[0])
-            found.add(channels, name, trimmed=True)
-            continue
-        attribute = _ATTRIBUTE.match(line)
-        if line.lower().startswith("@data"):
+            channels, name = header.series(line)
+            lines.add(channels, name, trimmed=True)
+        elif line.lower().startswith("@data"):
+            header.close()
             in_data = True
-            place = _arff_label(found, attributes, label)
-            if place is not None and attributes[place][1].startswith("{"):
-                classes = [name.strip().strip("'\"") for name in attributes[place][1].strip("{} ").split(",")]
-            if relational is not None and len(attributes) != 1 + (place is not None):
-                found.fail("a relational attribute must stand alone or with the class")
-        elif line.lower().startswith("@end"):
-            relational = ""  # closed
-        elif attribute and relational:
-            continue  # a step of the relational attribute
+        else:
+            header.read(line)
+    is_number = header.place is not None and header.classes is None
+    rows = lines.rows(targets=is_number, classes=header.classes, label=header.label)
+    return replace(rows, label_by_name=header.place is None)
+
+
+class _ArffHeader:
+    """The attributes of an ARFF file, and how they divide a row of data.
+
+    attributes: name and type of each, without the inner attributes of a relational one. label: the name of the label's
+    attribute, "" without one. place: its number among them. classes: those that it lists.
+    """
+
+    def __init__(self, lines: _TextFile, label: str | None) -> None:
+        self.lines = lines
+        self.label = label or ""
+        self.attributes: list[tuple[str, str]] = []
+        self.place: int | None = None
+        self.classes: list[str] | None = None
+        self._is_relational = False
+        self._within_relational = False
+
+    def read(self, line: str) -> None:
+        """A line of the header. Raises DataError with its number."""
+        attribute = _ATTRIBUTE.match(line)
+        if line.lower().startswith("@end"):
+            self._within_relational = False
         elif attribute:
-            name, kind = attribute[1].strip("'\""), attribute[2].strip()
-            attributes.append((name, kind))
-            if kind.lower() == "relational":
-                relational = name
-            elif kind.lower() not in ("numeric", "real", "integer") and not kind.startswith("{"):
-                found.fail(f"attribute {quote(name)} is neither numeric nor nominal: {quote(kind, 40)}")
+            if not self._within_relational:  # within it are the steps of the series
+                self._add(attribute[1].strip("'\""), attribute[2].strip())
         elif not line.lower().startswith("@relation"):
-            found.fail(f"not an ARFF header: {quote(line)}")
-    name = "" if place is None else attributes[place][0]
-    rows = found.rows(targets=place is not None and classes is None, classes=classes, label=name)
-    return replace(rows, label_by_name=place is None)
+            self.lines.fail(f"not an ARFF header: {quote(line)}")
+
+    def _add(self, name: str, kind: str) -> None:
+        self.attributes.append((name, kind))
+        if kind.lower() == "relational":
+            self._is_relational = True
+            self._within_relational = True
+        elif kind.lower() not in ("numeric", "real", "integer") and not kind.startswith("{"):
+            self.lines.fail(f"attribute {quote(name)} is neither numeric nor nominal: {quote(kind, 40)}")
+
+    def close(self) -> None:
+        """All attributes are known: find the label's. Raises DataError."""
+        self.place = self._label_place()
+        if self.place is not None:
+            self.label, kind = self.attributes[self.place]
+            if kind.startswith("{"):
+                self.classes = [name.strip().strip("'\"") for name in kind.strip("{} ").split(",")]
+        alone = len(self.attributes) == 1 + (self.place is not None)
+        if self._is_relational and not alone:
+            self.lines.fail("a relational attribute must stand alone or with the class")
+
+    def _label_place(self) -> int | None:
+        """The number of the label's attribute: that of its name, else the only nominal one."""
+        names = [name for name, _ in self.attributes]
+        if self.label:
+            try:
+                return names.index(find_column(self.label, names))
+            except InputError as error:
+                self.lines.fail(str(error))
+        nominal = [place for place, (_, kind) in enumerate(self.attributes) if kind.startswith("{")]
+        if len(nominal) > 1:
+            several = ", ".join(quote(names[place]) for place in nominal)
+            self.lines.fail(f"{len(nominal)} nominal attributes, {several}: name the class with --label")
+        return nominal[0] if nominal else None
+
+    def series(self, line: str) -> tuple[list[str], str]:
+        """The channels of a row of data, and its label, "?" without one."""
+        fields = list(_arff_fields(self.lines, line))
+        if len(fields) != len(self.attributes):
+            self.lines.fail(f"{counted(len(fields), 'value')}, but {counted(len(self.attributes), 'attribute')}")
+        name = "?"
+        if self.place is not None:
+            name = fields.pop(self.place).strip()
+        if self.classes is not None and name not in ("?", *self.classes):
+            self.lines.fail(f"class {quote(name)} is not among those of {quote(self.label)}")
+        if self._is_relational:
+            return re.split(r"\\n|\n", fields[0]), name
+        return [",".join(fields)], name
 
 
-def _arff_label(found: _TextFile, attributes: list[tuple[str, str]], label: str | None) -> int | None:
-    """The number of the label's attribute."""
-    nominal = [place for place, (_, kind) in enumerate(attributes) if kind.startswith("{")]
-    names = [name for name, _ in attributes]
-    if label:
-        try:
-            return names.index(find_column(label, names))
-        except InputError as error:
-            found.fail(str(error))
-    if len(nominal) > 1:
-        several = ", ".join(quote(names[place]) for place in nominal)
-        found.fail(f"{len(nominal)} nominal attributes, {several}: name the class with --label")
-    return nominal[0] if nominal else None
-
-
-def _arff_fields(found: _TextFile, text: str) -> Iterator[str]:
+def _arff_fields(lines: _TextFile, text: str) -> Iterator[str]:
     """The values of a row; a value in quotes may contain commas."""
-    at = 0
-    while at <= len(text):
-        value = _ARFF_VALUE.match(text, at)
+    start = 0
+    while start <= len(text):
+        value = _ARFF_VALUE.match(text, start)
         if value is None:
-            found.fail("a quote is not closed")
-        yield next(one for one in value.groups() if one is not None).strip()
-        at = value.end() + (value[0][-1:] != ",")
+            lines.fail("a quote is not closed")
+        yield next(group for group in value.groups() if group is not None).strip()
+        # Without a comma this was the last value: one step beyond the end stops the loop.
+        start = value.end() + (value[0][-1:] != ",")
 
 
 def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -> Rows:
@@ -279,66 +340,111 @@ def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -
     Series of equal length: `X` or `inputs`, (n, steps) or (n, steps, channels); layout: see `gatewise.data.inputs`.
     Series of different lengths: concatenated `values (N, channels)` and `lengths (n,)` with sum N. Labels that are
     strings, whole numbers or booleans are classes; other numbers are those of a regression, which the task must say, as
-    in a table. per_step: there is a label
-    for each step, (n, steps), or (N,) for `values`. Sizes are checked before
+    in a table. per_step: there is a label for each step, (n, steps), or (N,) for `values`. Sizes are checked before
     anything is read. Raises DataError with the file and the array.
     """
-    where = quote(file, 200)
+    return _ArrayFile(file, per_step).rows(layout)
 
-    def refuse(message: str) -> NoReturn:
-        raise DataError(f"{where}: {message}")
 
-    def one_of(*names: str) -> str | None:
-        there = [name for name in names if name in arrays]
-        if len(there) > 1:
-            refuse(f"has both {quote(there[0])} and {quote(there[1])}")
-        return there[0] if there else None
+_KINDS: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
+"""The type of labels by the kind of a NumPy dtype; other labels are texts."""
 
-    arrays = read_numpy(file)
-    name, label = one_of("X", "inputs", "values"), one_of("y", "labels")
-    if name is None or (name == "values" and "lengths" not in arrays):
-        refuse(f"must have X, inputs, or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
-    labels, values = None if label is None else arrays[label], arrays[name]
-    if labels is not None and per_step:
-        if labels.ndim != (1 if name == "values" else 2) or labels.dtype.kind not in "iuUb":
-            refuse(f"{label} must have a label for each step, got {labels.shape} {labels.dtype}")
-        if name == "values" and len(labels) != len(values):
-            refuse(f"{len(values)} rows of values and {counted(len(labels), 'label')}; want equal numbers")
-    elif labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "fiuUb"):
-        refuse(f"{label} must be (n,) numbers or strings, got {labels.shape} {labels.dtype}")
-    try:
-        if name == "values":
-            lengths = arrays["lengths"]
-            if values.dtype.kind not in "fiu" or values.ndim != 2:
-                refuse("values must be numbers, (N, channels)")
-            whole = lengths.dtype.kind in "iu" and lengths.ndim == 1
-            if not whole or (lengths < 1).any() or lengths.sum() != len(values):
-                refuse(f"lengths must be (n,) whole numbers from 1 with the sum {len(values)}, the rows of values")
-            inputs = series_of(np.split(values, np.cumsum(lengths)[:-1]), "time-first") if len(lengths) else []
-        else:
-            inputs = series_of(values, layout)
-    except InputError as error:
-        refuse(f"{name}: {error}" if file.suffix.lower() == ".npz" else str(error))
-    rows: Any = labels
-    if labels is not None and name == "values" and per_step:
-        rows = Ragged(labels, np.array([len(series) for series in inputs], dtype=np.intp))
-    if rows is not None and len(rows) != len(inputs):
-        refuse(f"{len(inputs)} series and {counted(len(rows), 'label')}; want equal numbers")
-    if not inputs:
-        refuse("has no series")
-    found = Rows(inputs, paths=[str(file)])
-    if labels is None:
-        return found
-    if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all():
-            refuse(f"{label}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
-        return replace(found, labels=labels.tolist(), label_type="float")
-    kinds: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
-    kind = kinds.get(arrays[label or ""].dtype.kind, "str")
-    if per_step:
-        each = [[str(label) for label in row.tolist()] for row in rows]
-        return replace(found, labels=each, label_type=kind, task="tagging")
-    names = [str(one) for one in labels.tolist()]
-    if not all(names):
-        refuse(f"{label}: row {names.index('')} is an empty label")
-    return replace(found, labels=names, label_type=kind)
+
+class _ArrayFile:
+    """The arrays of an .npz or .npy file. name: of the series; values, labels: their arrays; is_ragged: whether the
+    values are concatenated. Raises DataError with the file for arrays that are missing or of another shape.
+    """
+
+    def __init__(self, file: Path, per_step: bool) -> None:
+        self.file = file
+        self.per_step = per_step
+        self.arrays = read_numpy(file)
+        name = self._only("X", "inputs", "values")
+        if name is None or (name == "values" and "lengths" not in self.arrays):
+            has = ", ".join(map(quote, sorted(self.arrays)))
+            self.fail(f"must have X, inputs, or values with lengths; it has {has}")
+        self.name = name
+        self.is_ragged = name == "values"
+        self.values = self.arrays[name]
+        self.label = self._only("y", "labels")
+        self.labels = None if self.label is None else self.arrays[self.label]
+        self._check_labels()
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise DataError with the file."""
+        raise DataError(f"{quote(self.file, 200)}: {message}")
+
+    def _only(self, *names: str) -> str | None:
+        """The one of the names that an array has; None without one."""
+        present = [name for name in names if name in self.arrays]
+        if len(present) > 1:
+            self.fail(f"has both {quote(present[0])} and {quote(present[1])}")
+        return present[0] if present else None
+
+    def _check_labels(self) -> None:
+        """Raise DataError for labels of another shape or kind."""
+        if self.labels is None:
+            return
+        shape = f"{self.labels.shape} {self.labels.dtype}"
+        if not self.per_step:
+            if self.labels.ndim != 1 or self.labels.dtype.kind not in "fiuUb":
+                self.fail(f"{self.label} must be (n,) numbers or strings, got {shape}")
+            return
+        axes = 1 if self.is_ragged else 2
+        if self.labels.ndim != axes or self.labels.dtype.kind not in "iuUb":
+            self.fail(f"{self.label} must have a label for each step, got {shape}")
+        if self.is_ragged and len(self.labels) != len(self.values):
+            count = counted(len(self.labels), "label")
+            self.fail(f"{len(self.values)} rows of values and {count}; want equal numbers")
+
+    def rows(self, layout: str | None) -> Rows:
+        """The series with their labels."""
+        inputs = self._series(layout)
+        if not inputs:
+            self.fail("has no series")
+        rows = Rows(inputs, paths=[str(self.file)])
+        if self.labels is None:
+            return rows
+        if self.labels.dtype.kind == "f":
+            if not np.isfinite(self.labels).all():
+                row = int(np.argwhere(~np.isfinite(self.labels))[0, 0])
+                self.fail(f"{self.label}: row {row} is not finite")
+            return replace(rows, labels=self.labels.tolist(), label_type="float")
+        label_type = _KINDS.get(self.labels.dtype.kind, "str")
+        if self.per_step:
+            of_steps = [[str(label) for label in row.tolist()] for row in self._by_series(inputs)]
+            return replace(rows, labels=of_steps, label_type=label_type, task="tagging")
+        names = [str(label) for label in self.labels.tolist()]
+        if not all(names):
+            self.fail(f"{self.label}: row {names.index('')} is an empty label")
+        return replace(rows, labels=names, label_type=label_type)
+
+    def _series(self, layout: str | None) -> list[NDArray[np.float32]]:
+        """The n series, as many as there are labels."""
+        try:
+            inputs = self._concatenated() if self.is_ragged else series_of(self.values, layout)
+        except InputError as error:
+            is_named = self.file.suffix.lower() == ".npz"
+            self.fail(f"{self.name}: {error}" if is_named else str(error))
+        if self.labels is not None and not (self.is_ragged and self.per_step) and len(self.labels) != len(inputs):
+            count = counted(len(self.labels), "label")
+            self.fail(f"{len(inputs)} series and {count}; want equal numbers")
+        return inputs
+
+    def _concatenated(self) -> list[NDArray[np.float32]]:
+        """The series of `values` and `lengths`."""
+        lengths = self.arrays["lengths"]
+        if self.values.dtype.kind not in "fiu" or self.values.ndim != 2:
+            self.fail("values must be numbers, (N, channels)")
+        is_whole = lengths.dtype.kind in "iu" and lengths.ndim == 1
+        if not is_whole or (lengths < 1).any() or lengths.sum() != len(self.values):
+            self.fail(f"lengths must be (n,) whole numbers from 1 with the sum {len(self.values)}, the rows of values")
+        if not len(lengths):
+            return []
+        return series_of(np.split(self.values, np.cumsum(lengths)[:-1]), "time-first")
+
+    def _by_series(self, inputs: list[NDArray[np.float32]]) -> Any:
+        """The labels of the steps of each series."""
+        if not self.is_ragged:
+            return self.labels
+        return Ragged(np.asarray(self.labels), np.array([len(series) for series in inputs], dtype=np.intp))

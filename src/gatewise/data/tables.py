@@ -83,17 +83,25 @@ class Table:
         """Which column may be meant: for --text the one of the longest texts; else, of the others, the one with the
         fewest different values. Cells that are all numbers, but for two, may be those of a series.
         """
+        if option == "--text" and self._looks_like_series():
+            return "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
         cells = {name: [str(row.get(name) or "") for row in self.examples] for name in self.columns}
-        if option == "--text" and self.examples:
-            words = [text for text in map(str, self.examples[0].values()) if not _NUMERIC.fullmatch(text.strip())]
-            if len(words) <= 2 < len(self.columns) and not any(" " in word.strip() for word in words):
-                return "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
         likely = max(self.columns, key=lambda name: sum(map(len, cells[name])))
         if option != "--text" and len(self.columns) > 1:
-            values = {name: len(set(texts)) for name, texts in cells.items() if name != likely}
-            varied = [name for name in values if values[name] > 1]
-            likely = min(varied or list(values)[-1:], key=values.__getitem__, default="")  # "": all have one name
-        return f"; choose one, for example {option} {shlex.quote(printable(likely))}" if likely else ""
+            distinct = {name: len(set(texts)) for name, texts in cells.items() if name != likely}
+            varied = [name for name in distinct if distinct[name] > 1]
+            likely = min(varied or list(distinct)[-1:], key=distinct.__getitem__, default="")  # "": all have one name
+        if not likely:
+            return ""
+        return f"; choose one, for example {option} {shlex.quote(printable(likely))}"
+
+    def _looks_like_series(self) -> bool:
+        """Whether the cells of the first row are numbers, but for two words, such as a label and an id."""
+        if not self.examples:
+            return False
+        texts = [text.strip() for text in map(str, self.examples[0].values())]
+        words = [text for text in texts if not _NUMERIC.fullmatch(text)]
+        return len(words) <= 2 < len(self.columns) and not any(" " in word for word in words)
 
 
 _NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|[+-]?inf|none", re.I)
@@ -102,10 +110,12 @@ _NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|[+-]?
 def table_suffix(name: str | Path) -> str:
     """The suffix of a table in lower case and without that of the compression; "" for another file."""
     path = Path(name)
+    suffixes: tuple[str, ...] = TABLES
     if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")
-        return path.suffix.lower() if path.suffix.lower() in (*DELIMITERS, *JSON, *CONLL) else ""
-    return path.suffix.lower() if path.suffix.lower() in TABLES else ""
+        suffixes = (*DELIMITERS, *JSON, *CONLL)
+    suffix = path.suffix.lower()
+    return suffix if suffix in suffixes else ""
 
 
 def open_table(source: str | Path, delimiter: str | None = None) -> Table:
@@ -153,40 +163,51 @@ def long_fields() -> Iterator[None]:
 
 def _open_csv(stream: FileStream, delimiter: str | None, standard: str) -> Table:
     sample = stream.peek().decode("utf-8", "replace")
-    if of_excel := re.match(r'("?)sep=(.)\1\r?\n', sample):  # its first line may name the delimiter
+    # Excel may write the delimiter into the first line.
+    if of_excel := re.match(r'("?)sep=(.)\1\r?\n', sample):
         stream.raw.readline()
-        stream.line, delimiter, sample = 1, delimiter or of_excel[2], sample[of_excel.end() :]
+        stream.line = 1
+        sample = sample[of_excel.end() :]
+        delimiter = delimiter or of_excel[2]
     chosen = delimiter or _guess_delimiter(sample, standard)
     plain = chosen == "\t" and _has_plain_quotes(sample)
-    reader = csv.reader(
-        stream.lines(), delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
-    )
+    if plain:
+        reader = csv.reader(stream.lines(), delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(stream.lines(), delimiter=chosen, strict=True)
 
     def records() -> Iterator[tuple[int, list[str] | str]]:
         """The line of each record that is not blank, and its fields; or what is wrong with it."""
         while True:
-            begin, stream.problem = stream.line + 1, None
+            begin = stream.line + 1
+            stream.problem = None
             try:
                 with long_fields():
                     record = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                opened = "unexpected end of data" in str(error) or "field larger" in str(error)
-                reason = "a quote opened in this row is not closed" if opened else f"bad row: {error}"
-                yield begin, f"{reason} (lines {begin} to {stream.line})" if stream.line > begin else reason
+                reason = f"bad row: {error}"
+                if "unexpected end of data" in str(error) or "field larger" in str(error):
+                    reason = "a quote opened in this row is not closed"
+                if stream.line > begin:
+                    reason += f" (lines {begin} to {stream.line})"
+                yield begin, reason
                 continue
             if stream.problem or record:
                 yield stream.problem or (begin, record)
 
-    found = records()
-    begin, header = next(found, (1, "is empty"))
+    lines = records()
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{stream.where}: is empty")
+    begin, header = first
     if isinstance(header, str):
-        raise DataError(f"{stream.where}: {header}" if header == "is empty" else f"{stream.where}:{begin}: {header}")
-    keys = header if len(set(header)) == len(header) else _unique_keys(header)
+        raise DataError(f"{stream.where}:{begin}: {header}")
+    keys = _unique_keys(header)
 
     def rows(skip: Skip) -> Read:
-        for line, record in found:
+        for line, record in lines:
             if skip():
                 continue
             if isinstance(record, str):
@@ -196,14 +217,19 @@ def _open_csv(stream: FileStream, delimiter: str | None, standard: str) -> Table
             else:
                 yield line, dict(zip(keys, record, strict=True))
 
-    notes = [f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
-    notes += ["quotes are part of the fields"] * plain
+    notes = []
+    if chosen != standard:
+        notes.append(f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}")
+    if plain:
+        notes.append("quotes are part of the fields")
     examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
     return Table(stream, tuple(header), tuple(keys), rows, "; ".join(notes), examples, None, begin, chosen)
 
 
 def _unique_keys(header: list[str]) -> list[str]:
     """The names of the header, with a number after a name that was there before."""
+    if len(set(header)) == len(header):
+        return header
     keys: list[str] = []
     for name in header:
         names = (name, *(f"{name} ({number})" for number in range(2, len(keys) + 3)))
@@ -256,9 +282,14 @@ def _open_json(stream: FileStream) -> Table:
             row = parse_json(raw, "record", error=DataError)
         except DataError as error:
             message = str(error)
-            within = re.search(r"line (\d+), (?=column)", message)  # of a record of several lines
-            return (line + int(within[1]) - 1, message.replace(within[0], "")) if within else (line, message)
-        return line, row if isinstance(row, dict) else "not a JSON object"
+            within = re.search(r"line (\d+), (?=column)", message)
+            if within is None:
+                return line, message
+            # The record has several lines, and the message counts them from 1.
+            return line + int(within[1]) - 1, message.replace(within[0], "")
+        if not isinstance(row, dict):
+            return line, "not a JSON object"
+        return line, row
 
     leading: list[tuple[int, dict[str, Any] | str]] = []  # up to the first good record, whose keys are the columns
     for record in records:
@@ -272,7 +303,7 @@ def _open_json(stream: FileStream) -> Table:
         raise DataError(f"{stream.where}:{leading[0][0]}: {leading[0][1]}")
 
     def rows(skip: Skip) -> Read:
-        yield from (one for one in leading if not skip())
+        yield from (record for record in leading if not skip())
         yield from (parsed(*record) for record in records if not skip())
 
     return Table(stream, tuple(row), tuple(row), rows, examples=[row], first_line=line)
@@ -288,7 +319,7 @@ def _open_conll(stream: FileStream, universal: bool) -> Table:
         raise DataError(f"{stream.where}: {what}")
 
     def rows(skip: Skip) -> Read:
-        yield from (one for one in chain([first], sentences) if not skip())
+        yield from (sentence for sentence in chain([first], sentences) if not skip())
 
     examples = [first[1]] if isinstance(first[1], dict) else []
     return Table(stream, tuple(reader.columns), tuple(reader.columns), rows, examples=examples, first_line=first[0])
@@ -301,7 +332,8 @@ def _open_arrow(stream: FileStream, suffix: str) -> Table:
     pyarrow = required("pyarrow", "data", f"{stream.where}: {suffix[1:]}")
     parquet = required("pyarrow.parquet", "data", f"{stream.where}: {suffix[1:]}")
     compute = required("pyarrow.compute", "data", f"{stream.where}: {suffix[1:]}")
-    file, expansion = pyarrow.PythonFile(stream.raw, "r"), Expansion(stream.size, stream.where)
+    file = pyarrow.PythonFile(stream.raw, "r")
+    expansion = Expansion(stream.size, stream.where)
     try:
         if suffix == ".parquet":
             opened: Any = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
@@ -316,7 +348,8 @@ def _open_arrow(stream: FileStream, suffix: str) -> Table:
         else:
             check_arrow(stream.raw, expansion)
             opened = pyarrow.ipc.open_stream(file)
-            schema, batches = opened.schema, iter(opened)
+            schema = opened.schema
+            batches = iter(opened)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{stream.where}: not a {suffix[1:]} file: {printable(error, 200)}") from None
     keys = _unique_keys(schema.names)
@@ -325,23 +358,25 @@ def _open_arrow(stream: FileStream, suffix: str) -> Table:
         number = 0
         try:
             for batch in batches:
-                expansion.add(sum(values_size(one, compute) for one in batch.columns), batch.num_rows)
+                expansion.add(sum(values_size(column, compute) for column in batch.columns), batch.num_rows)
                 for start in range(0, batch.num_rows, _BATCH):
-                    part = batch.slice(start, _BATCH)
-                    columns: list[list[Any]] = []  # converted where a row of the part is read
+                    block = batch.slice(start, _BATCH)
+                    columns: list[list[Any]] = []  # converted where a row of the block is read
                     broken: dict[int, str] = {}
-                    for row in range(part.num_rows):
+                    for row in range(block.num_rows):
                         number += 1
                         if skip():
                             continue
                         if not columns:
-                            columns = [_cells(*one, broken) for one in zip(keys, part.columns, strict=True)]
+                            columns = [
+                                _cells(key, column, broken) for key, column in zip(keys, block.columns, strict=True)
+                            ]
                         cells = {key: column[row] for key, column in zip(keys, columns, strict=True)}
                         yield number, broken.get(row, cells)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {printable(error, 200)}") from None
 
-    schema_of_keys = pyarrow.schema([one.with_name(key) for key, one in zip(keys, schema, strict=True)])
+    schema_of_keys = pyarrow.schema([column.with_name(key) for key, column in zip(keys, schema, strict=True)])
     return Table(stream, tuple(schema.names), tuple(keys), rows, schema=schema_of_keys)
 
 

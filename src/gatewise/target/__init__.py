@@ -35,7 +35,8 @@ TASKS: dict[str, type[Target]] = {
 def target_class(task: str) -> type[Target]:
     """The class of the targets of a task. Raises InputError for an unknown one."""
     if task not in TASKS:
-        raise InputError(f"task must be one of {', '.join(TASKS)}, not {quote(task)}")
+        *first, last = map(repr, TASKS)
+        raise InputError(f"task must be {', '.join(first)} or {last}, not {quote(task)}")
     return TASKS[task]
 
 
