@@ -441,7 +441,8 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
     def transform(self, X: Any) -> Array:
         """Features (n, d) float32 of n texts. Raises InputError for an empty text."""
         check_is_fitted(self)
-        return self.model_.transform(self._rows(X, NO_ROW_COLUMNS, reset=False))
+        texts, _ = self._rows(X, NO_ROW_COLUMNS, reset=False)
+        return self.model_.transform(texts)
 
     @property
     def _n_features_out(self) -> int:

@@ -106,6 +106,12 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
                 assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
+def test_notebooks_show_training_forecasts_and_features() -> None:
+    codes = [code for page in PAGES if page.suffix == ".ipynb" for _, _, code in blocks_of(page)]
+    for name in ("gw.load()", "gw.train(", "gw.Forecaster.fit(", "LSTMTextEncoder("):
+        assert any(name in code for code in codes), name
+
+
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
