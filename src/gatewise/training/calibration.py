@@ -63,9 +63,17 @@ def report_of(
     error_before, _ = target.each.reliability(before, truth)
     error_after, bins = target.each.reliability(after, truth)
     chance = chance_calibration_error(bins)
-    losses = _loss(target, before, truth), _loss(target, after, truth)
-    why = uncalibrated_reason(error_before, error_after, chance, len(after))
-    return CalibrationReport(method, data, len(after), *losses, error_before, error_after, chance, why)
+    return CalibrationReport(
+        method,
+        data,
+        len(after),
+        loss_before=_loss(target, before, truth),
+        loss_after=_loss(target, after, truth),
+        calibration_error_before=error_before,
+        calibration_error_after=error_after,
+        chance=chance,
+        uncalibrated_reason=uncalibrated_reason(error_before, error_after, chance, len(after)),
+    )
 
 
 def uncalibrated_reason(before: float, after: float, chance: float, n: int) -> str:

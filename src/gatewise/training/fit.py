@@ -50,18 +50,18 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if data.recipe.lstm.padding != "none" and len(members) == 1:
         return model, Stack.alone(members[0])
     targets = HeldOutTargets.of(data)
-    found = stack(members, targets)
-    model = replace(model, ensemble=found.ensemble(members, model.target))
+    stacked = stack(members, targets)
+    model = replace(model, ensemble=stacked.ensemble(members, model.target))
     rows = data.validation
     labels = data.labels[rows]
     part = data.validation_name
-    weights = found.describe(members)
+    weights = stacked.describe(members)
     name = f"{part}, used to fit the ensemble weights"
-    after = model.target.evaluate(shaped_like(found.held_out, labels), labels, name)
+    after = model.target.evaluate(shaped_like(stacked.held_out, labels), labels, name)
     model = with_evaluation(model, after)
     run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
     if not model.target.each.has_probabilities:
-        return model, found
+        return model, stacked
     report = calibration_report(
         members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}"
     )
@@ -69,20 +69,20 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     model = replace(model, metadata=replace(model.metadata, calibration=report))
     if not model.metadata.calibrated:
         run.callback.log(f"not calibrated: {model.metadata.uncalibrated_reason}")
-    return model, found
+    return model, stacked
 
 
 def measure(
-    model: Model, data: TrainingData, found: Stack, threshold: Threshold | None, examples: int, run: Run
+    model: Model, data: TrainingData, stacked: Stack, threshold: Threshold | None, examples: int, run: Run
 ) -> Model:
     """The model with thresholds, the faithfulness of its attributions and examples."""
-    chosen = choose_thresholds(data, found, threshold, run.callback)
+    chosen = choose_thresholds(data, stacked, threshold, run.callback)
     labels = data.labels[data.validation]
     if chosen is not None:
         thresholds, use = chosen
         model = model.with_thresholds(thresholds)
         name = f"{data.validation_name}, {use}"
-        model = with_evaluation(model, model.target.evaluate(shaped_like(found.held_out, labels), labels, name))
+        model = with_evaluation(model, model.target.evaluate(shaped_like(stacked.held_out, labels), labels, name))
     # Deletion scores may take as many steps as the training itself, which on few rows is less than by default. With
     # frozen layers they would take longer than it; the card of the pretrained model has them.
     if model.ensemble.lstm_weight and not data.recipe.frozen:
@@ -99,8 +99,8 @@ def measure(
 
 def teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
     """The soft labels that a model trained on the data gives to texts (token ids, not truncated)."""
-    teacher, found = fit_model(data, run)
-    if found is None:
+    teacher, stacked = fit_model(data, run)
+    if stacked is None:
         return None
     teacher = teacher.with_lstm(kernel=data.recipe.kernel())
     logits = teacher.ensemble.logits(list(map(EncodedSequence, sequences)))

@@ -49,11 +49,12 @@ class Pretrained:
         """
         if isinstance(pretrained, Pretrained):
             return pretrained
-        found = opened(pretrained)
-        if isinstance(found, PretrainedLM):
-            return _from_language_model(found)
-        bundled = isinstance(pretrained, str | Path) and str(pretrained) == BUNDLED
-        return _from_classifier(found, "the bundled model" if bundled else "classifier")
+        model = opened(pretrained)
+        if isinstance(model, PretrainedLM):
+            return _from_language_model(model)
+        if _is_bundled(pretrained):
+            return _from_classifier(model, "the bundled model")
+        return _from_classifier(model, "classifier")
 
     def texts(self, inputs: Any) -> Any:
         """Lists of token ids as texts, where the model reads ids. Other inputs as they are."""
@@ -69,15 +70,21 @@ class Pretrained:
 
     def shape_of(self, arch: Architecture) -> Architecture:
         """The network that starts from the model: the recipe's, or where no recipe names its layers one with these."""
-        own = None if self.model is None else self.model.architecture
-        if own is None or (own.stacked_fields() is not None and own.pooling != "step"):
+        if self.model is None:
+            return arch
+        own = self.model.architecture
+        recipe_names_layers = own.stacked_fields() is not None and own.pooling != "step"
+        if recipe_names_layers:
             return arch
         return replace(arch, layers=own.layers, hidden=own.hidden, pooling=own.pooling)
 
     def classifier(self, task: Task) -> Model | None:
         """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
-        one = self.model is not None and self.model.task == task and task in ("classification", "tagging")
-        return self.model if one else None
+        if self.model is None or self.model.task != task:
+            return None
+        if task not in ("classification", "tagging"):
+            return None
+        return self.model
 
     def fingerprint(self) -> str:
         """SHA-256 of all that training takes from the model."""
@@ -91,12 +98,19 @@ class Pretrained:
 
 def opened(pretrained: Any) -> PretrainedLM | Model:
     """The model, that of a folder, or "bundled". Raises as `Pretrained.of`."""
-    if isinstance(pretrained, str | Path):
-        folder = open_folder(None if str(pretrained) == BUNDLED else pretrained)
-        return PretrainedLM.from_folder(folder) if kind_of(folder) == KIND else Model.from_folder(folder)
-    if not isinstance(pretrained, PretrainedLM | Model):
+    if isinstance(pretrained, PretrainedLM | Model):
+        return pretrained
+    if not isinstance(pretrained, str | Path):
         raise InputError(f"pretrained must be a model, its folder or 'bundled', not {type(pretrained).__name__}")
-    return pretrained
+    path = None if _is_bundled(pretrained) else pretrained
+    folder = open_folder(path)
+    if kind_of(folder) == KIND:
+        return PretrainedLM.from_folder(folder)
+    return Model.from_folder(folder)
+
+
+def _is_bundled(pretrained: Any) -> bool:
+    return isinstance(pretrained, str | Path) and str(pretrained) == BUNDLED
 
 
 def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
@@ -131,13 +145,34 @@ def _tokenization(encoding: Encoding, needed: str | None) -> str:
 
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
-    arch, m = model.architecture, model.metadata
-    names = ["gate", "padding", *(["max_length", "truncation"] if arch.padding == "pre" else [])]
-    names += [] if arch.pooling == "step" else ["pooling"]  # which no recipe has
-    equal = arch.stacked_fields() or ({"bidirectional": False} if arch.padding == "pre" else {})
-    fixed: dict[str, Any] = {f"lstm.{n}": x for n, x in (equal | {n: getattr(arch, n) for n in names}).items()}
+    """what: the model in a word or two, for the summary."""
+    arch = model.architecture
+    fixed: dict[str, Any] = {f"lstm.{name}": value for name, value in _lstm_fields(arch).items()}
     if isinstance(model.preprocessor, TextPreprocessor):
         fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenization)
-    source = f": {m.data}" if m.data else ""
-    summary = f"{what} ({m.recipe or 'unknown recipe'}; {', '.join(map(str, model.classes))}){source}"
+    recipe = model.metadata.recipe or "unknown recipe"
+    classes = ", ".join(map(str, model.classes))
+    summary = f"{what} ({recipe}; {classes})"
+    if model.metadata.data:
+        summary += f": {model.metadata.data}"
     return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)
+
+
+def _lstm_fields(arch: Architecture) -> dict[str, Any]:
+    """The fields of a recipe's LSTM that the parameters of a classifier fix."""
+    pads_in_front = arch.padding == "pre"
+    fields: dict[str, Any] = {}
+    stacked = arch.stacked_fields()
+    if stacked:
+        fields |= stacked
+    elif pads_in_front:
+        fields["bidirectional"] = False
+    fields["gate"] = arch.gate
+    fields["padding"] = arch.padding
+    # Pads in front go through the LSTM, so their number changes the states.
+    if pads_in_front:
+        fields["max_length"] = arch.max_length
+        fields["truncation"] = arch.truncation
+    if arch.pooling != "step":  # which no recipe has
+        fields["pooling"] = arch.pooling
+    return fields

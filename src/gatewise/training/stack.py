@@ -232,7 +232,7 @@ def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: A
 
 
 def choose_thresholds(
-    data: TrainingData, found: Stack, threshold: Threshold | None, callback: Callback
+    data: TrainingData, fitted: Stack, threshold: Threshold | None, callback: Callback
 ) -> tuple[tuple[float, ...], str] | None:
     """The thresholds that are asked for, and how the validation set was used for them; None for none. By default: those
     of F1 for multi-label rows and for balanced classes, those of the costs for a weight per class, for which the
@@ -245,22 +245,26 @@ def choose_thresholds(
     if not target.each.has_probabilities:
         return None
     if threshold is None:
-        costs = None if data.class_weights is None else target.each.cost_thresholds(data.class_weights)
-        if target.each.chooses_by_cost and costs is None:
+        costs = None
+        if data.class_weights is not None:
+            costs = target.each.cost_thresholds(data.class_weights)
+        if costs is None and target.each.chooses_by_cost:
             return None
         if costs is not None and not data.balanced:
             return costs, "with its thresholds"
     elif not isinstance(threshold, str):
         return target.each.given_thresholds(threshold), "with its thresholds"
-    rows, logits = data.validation, found.held_out
-    if found.held_out_train is not None and target.each.chooses_by_cost and target.each.threshold_count == 1:
+    rows = data.validation
+    logits = fitted.held_out
+    if fitted.held_out_train is not None and target.each.chooses_by_cost and target.each.threshold_count == 1:
         rows = np.concatenate([rows, data.train])
-        logits = np.concatenate([logits, found.held_out_train])
+        logits = np.concatenate([logits, fitted.held_out_train])
     labels = flat(data.labels[rows])
-    sample_weight = data.sample_weight(rows)
-    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
-    trained = target.class_counts(data.labels[data.train])
-    assert trained is not None
-    chosen = target.each.f1_thresholds(target.probabilities(logits), labels, weight, trained, data.class_weights)
+    weight = data.sample_weight(rows)
+    if weight is None:
+        weight = np.ones(len(labels))
+    train_counts = target.class_counts(data.labels[data.train])
+    assert train_counts is not None
+    chosen = target.each.f1_thresholds(target.probabilities(logits), labels, weight, train_counts, data.class_weights)
     callback.log(chosen.line)
     return chosen.thresholds, "used to choose the thresholds"

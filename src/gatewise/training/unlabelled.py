@@ -193,7 +193,7 @@ def stacked_predictions(
     held_out = np.zeros((len(labelled), targets.shape[1], len(vectors)))
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
         held_out[held] = logits(np.append(fitted, rule_labelled), held)
-    mean = np.full(len(vectors), 1 / len(vectors))
+    mean = np.full(len(vectors), 1 / len(vectors))  # each of them predicts the label alone
     weights, shift = fit_shared_weights(held_out, targets[labelled], mean, L2)
     stacked = logits(np.arange(len(train)), len(train) + query) @ weights + shift
     shown = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
