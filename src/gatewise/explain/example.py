@@ -6,6 +6,7 @@ explanation costs one forward pass where the method allows it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
@@ -33,7 +34,8 @@ else:
         """functools.cached_property as of Python 3.12; that of 3.11 computes under one lock for all examples."""
 
         def __init__(self, compute: Any) -> None:
-            self.compute, self.__doc__ = compute, compute.__doc__
+            self.compute = compute
+            self.__doc__ = compute.__doc__
 
         def __get__(self, example: Any, owner: type) -> Any:
             if example is None:
@@ -61,14 +63,18 @@ class Example(Displayed):
         *,
         item: Any = None,
     ) -> None:
-        if names is not None and len(names) != len(sequence):
+        if names is None:
+            names = [str(number) for number in range(1, len(sequence) + 1)]
+        if len(names) != len(sequence):
             raise InputError(f"{len(names)} names for {len(sequence)} steps: there must be one for each")
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
-        self.ensemble, self.lstm, self.item = ensemble, ensemble.lstm, item
+        self.ensemble = ensemble
+        self.lstm = ensemble.lstm
+        self.item = item
         self.sequence = sequence
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
-        self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
+        self.names = [str(name) for name in names]
         self.rows, self.read = self.lstm.read(sequence.steps)
         self.steps = [self.names[row] for row in self.rows]
         self.truncated = len(sequence) - len(self.rows)
@@ -84,8 +90,8 @@ class Example(Displayed):
     @cached_property
     def activations(self) -> Activations:
         """Gates, states, logits and pads of one forward pass."""
-        [found] = self.lstm.activations([self.read])
-        return found
+        [activations] = self.lstm.activations([self.read])
+        return activations
 
     @cached_property
     def step(self) -> int | None:
@@ -95,15 +101,15 @@ class Example(Displayed):
     @cached_property
     def step_logits(self) -> Array:
         """The logits (T, outputs) float64 of the model for each step. Raises InputError unless they are finite."""
-        found = np.asarray(self.ensemble.lstm_weight * self.activations.logits + self.ensemble.shift)
-        check_logits(found)
-        return found
+        logits = np.asarray(self.ensemble.lstm_weight * self.activations.logits + self.ensemble.shift)
+        check_logits(logits)
+        return logits
 
     @property
     def labels(self) -> list[str]:
         """The prediction for each step in words."""
-        target = self.ensemble.target
-        return [target.each.text(one) for one in target.each.predicted(self.step_logits)]
+        target = self.ensemble.target.each
+        return [target.text(prediction) for prediction in target.predicted(self.step_logits)]
 
     def at_step(self, step: int) -> Example:
         """This example with the prediction of another step to explain, from 0. Raises InputError unless it has one."""
@@ -112,6 +118,7 @@ class Example(Displayed):
         if not 0 <= step < len(self):
             raise InputError(f"step must be from 0 to {len(self) - 1}, not {step}")
         other = copy(self)
+        # What depends on the step is computed again; the activations of the run are shared.
         for name in ("lstm_logits", "logits", "probabilities", "predicted", "score", "contributions"):
             other.__dict__.pop(name, None)
         other.step = step
@@ -130,25 +137,34 @@ class Example(Displayed):
     @cached_property
     def lstm_logits(self) -> Array:
         """The logits (outputs,) float64 of the LSTM alone, without its weight."""
-        return self.activations.logits if self.step is None else np.asarray(self.activations.logits[self.step])
+        logits = self.activations.logits
+        if self.step is not None:
+            return np.asarray(logits[self.step])
+        return logits
 
     @cached_property
     def logits(self) -> Array:
         """The logits (outputs,) float64 of the model. Raises InputError unless they are finite."""
-        found = self.ensemble.shift
-        with np.errstate(over="ignore", invalid="ignore"):
+        total = self.ensemble.shift
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_logits` refuses what overflows
             for member, weight in self.ensemble:
-                if weight:
-                    own = self.lstm_logits if member is self.lstm else member.logits([member.part_of(self.sequence)])[0]
-                    found = found + weight * own
-        check_logits(found[None])
-        return np.asarray(found)
+                if not weight:
+                    continue
+                if member is self.lstm:
+                    logits = self.lstm_logits
+                else:
+                    logits = member.logits([member.part_of(self.sequence)])[0]
+                total = total + weight * logits
+        check_logits(total[None])
+        return np.asarray(total)
 
     @cached_property
     def probabilities(self) -> Array | None:
         """The probabilities (K,) of the classes or labels; None for numbers."""
-        p = self.ensemble.target.each.optional_probabilities(self.logits[None])
-        return None if p is None else np.asarray(p[0])
+        probabilities = self.ensemble.target.each.optional_probabilities(self.logits[None])
+        if probabilities is None:
+            return None
+        return np.asarray(probabilities[0])
 
     @cached_property
     def predicted(self) -> Array:
@@ -182,10 +198,11 @@ class Example(Displayed):
         """The logits (T + 1, outputs) float64 of the LSTM alone, without its weight, after t steps; of a tagger those
         of step t, and the first row those of a state of zeros.
         """
-        if self.step is not None:
-            nothing = head(Ops(), self.lstm.parameters, self.lstm.arch, np.zeros((1, self.lstm.arch.features)))
-            return np.concatenate([nothing, self.activations.logits])
-        return self.lstm.read_prefix_logits(self.read, self.lstms)
+        if self.step is None:
+            return self.lstm.read_prefix_logits(self.read, self.lstms)
+        zeros = np.zeros((1, self.lstm.arch.features))
+        of_zeros = head(Ops(), self.lstm.parameters, self.lstm.arch, zeros)
+        return np.concatenate([of_zeros, self.activations.logits])
 
     @cached_property
     def prefix_logits(self) -> Array:
@@ -200,27 +217,37 @@ class Example(Displayed):
         """What the other members and the shift add to the logits after 0, 1, ... T steps (T + 1, outputs): for text,
         the n-grams that are complete by then. These members read the whole sequence, truncated steps included.
         """
-        found = np.tile(self.ensemble.shift, (len(self.rows) + 1, 1))
+        total = np.tile(self.ensemble.shift, (len(self.rows) + 1, 1))
+        prefixes = np.concatenate([self.rows[:1], self.rows + 1])  # their lengths (T + 1,) in the whole sequence
         for member, weight in self.ensemble.others:
-            every = member.prefix_logits(member.part_of(self.sequence))
-            found += weight * every[np.concatenate([self.rows[:1], self.rows + 1])]
-        return found
+            logits = member.prefix_logits(member.part_of(self.sequence))
+            total += weight * logits[prefixes]
+        return total
 
     def sampled_prefix_logits(self, budget: int) -> tuple[int, Array]:
         """A stride, and the prefix logits (n, outputs) after 0, stride, 2 stride, ... T steps.
 
         The stride is 1 unless that would run more than `budget` steps, which only a backward direction can.
         """
-        steps = len(self.read)
-        stride = -(-steps * (steps + 1) // 2 // budget) or 1 if not self.lstm.arch.unidirectional else 1
-        stride = 1 if self.step is not None else stride
+        stride = self._stride(budget)
         if stride == 1:
             return 1, self.prefix_logits
         if stride not in self._sampled:
+            steps = len(self.read)
             ends = [*range(0, steps, stride), steps]
-            found = self.lstm.logits(self.read[:end] for end in ends)
-            self._sampled[stride] = self.ensemble.lstm_weight * found + self.other_prefix_logits[ends]
+            of_lstm = self.lstm.logits(self.read[:end] for end in ends)
+            self._sampled[stride] = self.ensemble.lstm_weight * of_lstm + self.other_prefix_logits[ends]
         return stride, self._sampled[stride]
+
+    def _stride(self, budget: int) -> int:
+        """The distance of the prefixes that run at most about `budget` steps."""
+        # A forward direction has read every prefix on its way; so has each direction of a tagger up to its step.
+        if self.lstm.arch.unidirectional or self.step is not None:
+            return 1
+        # A backward direction begins at the end of a prefix, so each prefix is a run of its own.
+        steps = len(self.read)
+        steps_of_all_prefixes = steps * (steps + 1) // 2
+        return max(1, math.ceil(steps_of_all_prefixes / budget))
 
     @cached_property
     def contributions(self) -> Array | None:
@@ -228,33 +255,40 @@ class Example(Displayed):
         where the units have no parts of their own (`gatewise.members.contributions.has_contributions`).
         """
         net, top = self.top_run(self.lstms)
-        return None if not has_contributions(net.arch) else unit_contributions(net, self.lstm_score.weights, top)
+        if not has_contributions(net.arch):
+            return None
+        return unit_contributions(net, self.lstm_score.weights, top)
 
     def top_run(self, lstms: Sequence[Gates]) -> tuple[LSTM, tuple[Gates, ...]]:
         """The network and the gates of its top layer (directions,), of all its LSTMs, for the explained prediction. For
         that of a step of a tagger, each direction has read what it reads before the step and the step, and its last
         state is pooled.
         """
-        arch, net = self.lstm.arch, self.lstm
+        arch = self.lstm.arch
         top = tuple(lstms[-len(arch.top.directions) :])
         if self.step is None:
-            return net, top
-        last = replace(net, arch=replace(arch, pooling="last"))
-        return last, tuple(gates.held_after(self.step) for gates in top)
+            return self.lstm, top
+        pooled_last = replace(self.lstm, arch=replace(arch, pooling="last"))
+        return pooled_last, tuple(gates.held_after(self.step) for gates in top)
 
     @property
     def effects(self) -> Array | None:
         """The effect of each unit of the top layer on the target score: the sum of its contributions over the steps,
         (H x directions,) float64. The base value and the effects add up to the LSTM's part of the score.
         """
-        return None if self.contributions is None else np.asarray(self.contributions.sum(axis=0))
+        if self.contributions is None:
+            return None
+        return np.asarray(self.contributions.sum(axis=0))
 
     @property
     def top_unit(self) -> int:
         """The unit of the top layer with the largest effect, in absolute value; without effects that with the largest
         change of its memory in one step.
         """
-        sizes = self.jumps(-1)[0] if self.effects is None else np.abs(self.effects)
+        if self.effects is None:
+            sizes, _ = self.jumps(-1)
+        else:
+            sizes = np.abs(self.effects)
         return int(sizes.argmax())
 
     def jumps(self, layer: int) -> tuple[Array, Array]:
@@ -283,7 +317,8 @@ class Example(Displayed):
         shares = {}
         for gate in ("i", "f", "o"):
             values = np.concatenate([getattr(gates, gate).ravel() for gates in self.lstms])
-            below, above = float((values < 0.1).mean()), float((values > 0.9).mean())
+            below = float((values < 0.1).mean())
+            above = float((values > 0.9).mean())
             shares[gate] = Share(below, 1 - below - above, above)
         return shares
 
@@ -301,8 +336,9 @@ def predict_examples(ensemble: Ensemble, sequences: Sequence[EncodedSequence]) -
     logits = ensemble.lstm_weight * of_lstm + ensemble.shift
     for member, weight in ensemble.others:
         logits = logits + weight * member.logits(member.parts_of(sequences))
-    for example, alone, row in zip(examples, of_lstm, logits, strict=True):
-        example.lstm_logits, example.logits = alone, row
+    for row, example in enumerate(examples):
+        example.lstm_logits = of_lstm[row]
+        example.logits = logits[row]
     return examples
 
 

@@ -5,7 +5,7 @@ are not causes. Each explanation carries a sentence that defines its scores, its
 how faithful the method is to the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,21 @@ from gatewise.types import Array, Faithfulness, Task
 DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 UNMEASURED = "The faithfulness of this method to this model has not been measured."
 _HARDLY = 0.1  # the share of a score below which the LSTM hardly took part
+# The fields that JSON has as they are.
+_RECORDED = (
+    "calibrated",
+    "target",
+    "against",
+    "target_score",
+    "base_value",
+    "base_value_note",
+    "method",
+    "method_note",
+    "residual",
+    "adds_up",
+    "truncated",
+    "steps",
+)
 
 
 class PhraseScore(NamedTuple):
@@ -120,7 +135,9 @@ class Explanation(Displayed, Attribution):
         if self.probabilities is None:
             return ""
         text = self.of.probability_text(self.probabilities, self.predicted, lambda name: printable(name, 40))
-        return f"{text} (calibrated)" if self.calibrated else text
+        if self.calibrated:
+            text += " (calibrated)"
+        return text
 
     def lstm_note(self) -> str:
         """One sentence where the LSTM hardly took part: its weight is 0, or it contributed less than a tenth of the
@@ -143,36 +160,45 @@ class Explanation(Displayed, Attribution):
 
     def sums(self) -> list[tuple[str, float, str]]:
         """The target score and its parts, each as (name, value, note)."""
-        difference = abs(self.target_score - self.base_value)
-        share = ""
-        if difference:
-            share = f", {abs(self.residual) / difference:.1%} of {self.of.score_noun} - base value"
-        steps = [("  steps", float(self.scores.sum()), "sum of the scores")]
-        if len(self.parts) > 1:
-            steps = [
-                (f"  steps, {one.name}", float(one.scores.sum()), f"sum of its scores, with weight {one.weight:.2f}")
-                for one in self.step_parts
-            ]
-            if self.truncated_part:
-                steps.append(("  truncated part", self.truncated_part, "steps that the LSTM does not read"))
-        return [
+        sums = [
             (self.score.name, self.target_score, self.score.note),
             ("  base value", self.base_value, self.base_value_note),
-            *[(f"    {printable(one.column, 30)}", one.score, f"= {self.shown(one.value)}") for one in self.columns],
-            *steps,
-            ("  residual", self.residual, "rounding" if self.adds_up else f"what the scores leave out{share}"),
         ]
+        for column in self.columns:
+            sums.append((f"    {printable(column.column, 30)}", column.score, f"= {self.shown(column.value)}"))
+        if len(self.parts) > 1:
+            for part in self.step_parts:
+                note = f"sum of its scores, with weight {part.weight:.2f}"
+                sums.append((f"  steps, {part.name}", float(part.scores.sum()), note))
+            if self.truncated_part:
+                sums.append(("  truncated part", self.truncated_part, "steps that the LSTM does not read"))
+        else:
+            sums.append(("  steps", float(self.scores.sum()), "sum of the scores"))
+        sums.append(("  residual", self.residual, self._residual_note()))
+        return sums
+
+    def _residual_note(self) -> str:
+        """Where the residual comes from, and its share of what the scores explain."""
+        if self.adds_up:
+            return "rounding"
+        difference = abs(self.target_score - self.base_value)
+        if not difference:
+            return "what the scores leave out"
+        share = abs(self.residual) / difference
+        return f"what the scores leave out, {share:.1%} of {self.of.score_noun} - base value"
 
     @property
     def step_parts(self) -> tuple[Part, ...]:
         """The parts of the members, without those that read no step, such as columns."""
-        return tuple(one for one in self.parts if not one.weight or one.truncated_part or one.scores.any())
+        return tuple(part for part in self.parts if not part.weight or part.truncated_part or part.scores.any())
 
     def shown(self, value: float | str | None) -> str:
         """The value of a column in words."""
         if value is None:
             return "missing"
-        return printable(value, 40) if isinstance(value, str) else f"{value:.6g}"
+        if isinstance(value, str):
+            return printable(value, 40)
+        return f"{value:.6g}"
 
     def faithfulness_note(self) -> str:
         """How faithful the method is to this model, in one sentence."""
@@ -188,32 +214,32 @@ class Explanation(Displayed, Attribution):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        same = (
-            *("calibrated", "target", "against", "target_score", "base_value", "base_value_note", "method"),
-            *("method_note", "residual", "adds_up", "truncated", "steps"),
-        )
-        return {
-            "task": self.task,
-            **({} if self.step is None else {"step": self.step, "labels": list(self.labels or ())}),
-            **self.of.record(self.predicted, self.probabilities),
-            **{name: getattr(self, name) for name in same},
-            "faithfulness": None if self.faithfulness is None else asdict(self.faithfulness),
-            "scores": self.scores.tolist(),
-            "channels": None if self.channels is None else self.channels.tolist(),
-            **self.parts_dict(),
-            "baseline_term": None if self.baseline_term is None else self.baseline_term.tolist(),
-        }
+        record: dict[str, Any] = {"task": self.task}
+        if self.step is not None:
+            record |= {"step": self.step, "labels": list(self.labels or ())}
+        record |= self.of.record(self.predicted, self.probabilities)
+        record |= {name: getattr(self, name) for name in _RECORDED}
+        record["faithfulness"] = None if self.faithfulness is None else asdict(self.faithfulness)
+        record["scores"] = self.scores.tolist()
+        record["channels"] = _numbers(self.channels)
+        record |= self.parts_dict()
+        record["baseline_term"] = _numbers(self.baseline_term)
+        return record
 
     def parts_dict(self, most: int | None = None) -> dict[str, Any]:
         """The members' parts as plain data, with at most `most` phrases; only the weight for the LSTM alone."""
-        members: list[dict[str, Any]] = [{"name": part.name, "weight": part.weight} for part in self.parts]
         if len(self.parts) < 2:
-            return {"members": members}
-        for one, part in zip(members, self.parts, strict=True):
-            one |= {"scores": part.scores.tolist(), "truncated_part": part.truncated_part}
-        found = {"members": members, "lstm_share": self.lstm_share, "truncated_part": self.truncated_part}
-        found |= {"columns": [one._asdict() for one in self.columns]} if self.columns else {}
-        return found | ({"phrases": [one._asdict() for one in self.phrases[:most]]} if self.phrases else {})
+            return {"members": [{"name": part.name, "weight": part.weight} for part in self.parts]}
+        record: dict[str, Any] = {
+            "members": [part._asdict() | {"scores": part.scores.tolist()} for part in self.parts],
+            "lstm_share": self.lstm_share,
+            "truncated_part": self.truncated_part,
+        }
+        if self.columns:
+            record["columns"] = [column._asdict() for column in self.columns]
+        if self.phrases:
+            record["phrases"] = [phrase._asdict() for phrase in self.phrases[:most]]
+        return record
 
 
 def explain_example(
@@ -230,53 +256,93 @@ def explain_example(
     """
     ensemble = example.ensemble
     target = ensemble.target.each
-    if method is None:
-        method = default if default in METHODS else DEFAULT_METHOD
-    chosen = method_named(method) if isinstance(method, str) else method
-    as_measured = chosen.name in METHODS and chosen == method_named(chosen.name) and not example.lstm.clamps
-    [found] = attribute(chosen, [example], channels=True)
-    score, predicted = example.score, example.predicted
+    score = example.score
+    chosen = _method(method, default)
+    attribution = attribute(chosen, [example], channels=True)[0]
+    truncated_part = sum(part.truncated_part for part in attribution.parts)
+    columns = _columns(example)
     rule_notes = [member.note(chosen.rule) for member, _ in ensemble.others]
-    columns = [
-        ColumnScore(name, value, weight * float(score(added)))
-        for member, weight in ensemble.others
-        for name, value, added in member.column_terms(member.part_of(example.sequence))
-    ]
-    sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in found.parts]
-    sizes.append(abs(sum(one.score for one in columns)))
-    phrases = [
-        PhraseScore(tuple(example.names[t] for t in steps), steps.start, times, weight * float(score(added)))
-        for member, weight in ensemble.others
-        for steps, added, times in member.phrases(member.part_of(example.sequence))
-    ]
-    truncated_part = sum(part.truncated_part for part in found.parts)
+    base_value_note = chosen.base_value_note(ensemble)
+    if columns:
+        base_value_note += ", and the columns"
+    # The faithfulness was measured with the method's own settings, on the network without clamps.
+    measured = None
+    if chosen.name in METHODS and chosen == method_named(chosen.name) and not example.lstm.clamps:
+        measured = (faithfulness or {}).get(chosen.name)
     return Explanation(
-        **vars(found),
+        **vars(attribution),
         steps=example.steps,
         truncated=example.truncated,
         of=target,
         task=ensemble.target.task,
-        prediction=target.text(predicted),
-        predicted=predicted,
+        prediction=target.text(example.predicted),
+        predicted=example.predicted,
         probabilities=example.probabilities,
         calibrated=calibrated,
         token_noun=ensemble.token_noun,
         score=score,
         target=target.classes[score.target],
         against=None if score.against is None else target.classes[score.against],
-        favours_prediction=target.favours(predicted, score),
+        favours_prediction=target.favours(example.predicted, score),
         target_score=example.target_score,
-        residual=example.target_score - found.base_value - float(found.scores.sum()) - truncated_part,
+        residual=example.target_score - attribution.base_value - float(attribution.scores.sum()) - truncated_part,
         method=chosen.name,
         method_note=" ".join([chosen.note(ensemble), *rule_notes]),
-        base_value_note=chosen.base_value_note(ensemble) + ", and the columns" * bool(columns),
+        base_value_note=base_value_note,
         adds_up=chosen.adds_up,
-        faithfulness=(faithfulness or {}).get(chosen.name) if as_measured else None,
+        faithfulness=measured,
         truncated_part=truncated_part,
-        lstm_share=sizes[0] / sum(sizes) if len(found.parts) > 1 and sum(sizes) > 0 else None,
-        phrases=tuple(sorted(phrases, key=lambda one: -abs(one.score))),
-        columns=tuple(columns),
+        lstm_share=_lstm_share(attribution.parts, columns),
+        phrases=_phrases(example),
+        columns=columns,
         step=example.step,
         labels=None if example.step is None else tuple(example.labels),
         prefix_logits=example.prefix_logits if chosen.rule == "prefix" else None,
     )
+
+
+def _method(method: str | Method | None, default: str) -> Method:
+    """The method to explain with, see `explain_example`."""
+    if method is None:
+        method = DEFAULT_METHOD
+        if default in METHODS:
+            method = default
+    if isinstance(method, str):
+        method = method_named(method)
+    return method
+
+
+def _columns(example: Example) -> tuple[ColumnScore, ...]:
+    """The scores of the columns of the row."""
+    return tuple(
+        ColumnScore(name, value, weight * float(example.score(logits)))
+        for member, weight in example.ensemble.others
+        for name, value, logits in member.column_terms(member.part_of(example.sequence))
+    )
+
+
+def _phrases(example: Example) -> tuple[PhraseScore, ...]:
+    """The scores of the phrases of the sequence, the largest first."""
+    phrases = [
+        PhraseScore(tuple(example.names[t] for t in steps), steps.start, times, weight * float(example.score(logits)))
+        for member, weight in example.ensemble.others
+        for steps, logits, times in member.phrases(member.part_of(example.sequence))
+    ]
+    return tuple(sorted(phrases, key=lambda phrase: -abs(phrase.score)))
+
+
+def _lstm_share(parts: Sequence[Part], columns: Sequence[ColumnScore]) -> float | None:
+    """The LSTM's share of the sizes of all parts; None for the LSTM alone, and where nothing has a score."""
+    sizes = [abs(float(part.scores.sum()) + part.truncated_part) for part in parts]
+    sizes.append(abs(sum(column.score for column in columns)))
+    if len(parts) < 2 or not sum(sizes):
+        return None
+    return sizes[0] / sum(sizes)  # the LSTM is the first part
+
+
+def _numbers(array: Array | None) -> list[Any] | None:
+    """An array that may be missing, for JSON."""
+    if array is None:
+        return None
+    numbers: list[Any] = array.tolist()
+    return numbers

@@ -53,8 +53,9 @@ class Intervention(Displayed):
         ensemble = self.before.ensemble
         if not ensemble.others:
             return ""
-        ends = (one.other_prefix_logits[-1] - ensemble.shift for one in (self.before, self.after))
-        before, after = (float(self.before.score(end)) for end in ends)
+        score = self.before.score  # both sides explain it
+        before = float(score(self.before.other_prefix_logits[-1] - ensemble.shift))
+        after = float(score(self.after.other_prefix_logits[-1] - ensemble.shift))
         name = " and ".join(member.noun for member, _ in ensemble.others)
         if self.before.steps == self.after.steps and before == after:
             kept = f"does not change: they depend on the {ensemble.token_noun}s only"
@@ -75,8 +76,11 @@ class Intervention(Displayed):
             }
             if example.ensemble.others:
                 sides[name]["other_prefix_logits"] = example.other_prefix_logits.tolist()
+        record: dict[str, Any] = {"changes": list(self.changes)}
         note = self.others_note()
-        return {"changes": list(self.changes), **({"others_note": note} if note else {}), **sides}
+        if note:
+            record["others_note"] = note
+        return record | sides
 
 
 def intervene(
@@ -94,9 +98,13 @@ def intervene(
     clamps = tuple(clamps)
     if not clamps and edited is None:
         raise InputError("nothing to change: give clamps or words to replace")
-    sequence, names = (before.sequence, before.names) if edited is None else edited
+    if edited is None:
+        edited = (before.sequence, before.names)
+    sequence, names = edited
     after = Example(before.ensemble.with_lstm(clamps=tuple(clamps)), sequence, names)
-    after = (after if before.step is None else after.at_step(before.step)).with_score(before.score)
+    if before.step is not None:
+        after = after.at_step(before.step)
+    after = after.with_score(before.score)
     for clamp in clamps:
         check_clamp(clamp, before.lstm.arch, len(after.rows))
     return Intervention(before, after, (*changes, *map(str, clamps)), clamps)
@@ -110,12 +118,12 @@ def word_places(example: Example, words: Mapping[int | str, str]) -> dict[int, s
     for key, word in words.items():
         if isinstance(key, str):
             wanted = composed(key).casefold()
-            found = [int(row) for row in example.rows if example.names[row].casefold() == wanted]
-            if not found:
+            rows = [int(row) for row in example.rows if example.names[row].casefold() == wanted]
+            if not rows:
                 raise InputError(f"{quote(key)} is not among the words that the network reads")
         elif 0 <= key < len(example.rows):
-            found = [int(example.rows[key])]
+            rows = [int(example.rows[key])]
         else:
             raise InputError(f"there is no step {key + 1}: the network reads {counted(len(example.rows), 'step')}")
-        places.update(dict.fromkeys(found, word))
+        places.update(dict.fromkeys(rows, word))
     return places

@@ -8,8 +8,10 @@ from gatewise.explain.example import Example
 from gatewise.types import Array
 
 _LARGE = 0.3  # change of c in one step that is seen in the picture of the cell
-# Steps times units, at least 512, of a bidirectional network: its prefix predictions cost the square of both.
-_MOST = 200 * 512
+# Prefix predictions of two directions cost the square of the steps and of the units. Up to this product, with at least
+# 512 units, they are quick enough to open a view.
+_MOST_STEPS_TIMES_UNITS = 200 * 512
+_LEAST_UNITS = 512
 
 
 class Opening(NamedTuple):
@@ -29,27 +31,37 @@ def opening_of(example: Example, layer: int = -1) -> Opening:
     contributions, the largest change of memory at a word.
     """
     changes = np.concatenate([gates.memory_changes() for gates in example.layer(layer)], axis=1)  # (T, units)
-    is_top = layer % len(example.lstm.arch.layers) == len(example.lstm.arch.layers) - 1
-    contributions = example.contributions if is_top else None
+    arch = example.lstm.arch
+    contributions = None
+    if layer % len(arch.layers) == len(arch.layers) - 1:  # units below the top layer have none
+        contributions = example.contributions
     words = _words(example)
     if contributions is None:
-        step, unit = np.unravel_index((np.abs(changes) * words[:, None]).argmax(), changes.shape)
+        largest = (np.abs(changes) * words[:, None]).argmax()
+        step, unit = np.unravel_index(largest, changes.shape)
         return Opening(int(step), int(unit), None, float(changes[step, unit]))
-    prefix_changes = contributions.sum(axis=1)  # of a long text, for two directions
-    arch, units = example.lstm.arch, max(512, *(layer.units for layer in example.lstm.arch.layers))
-    if example.step is None and (arch.unidirectional or len(example) * units <= _MOST):
+    # What the units contribute at a step stands for the change of the prefix prediction where that costs too much.
+    units = max(_LEAST_UNITS, *(each.units for each in arch.layers))
+    is_cheap = arch.unidirectional or len(example) * units <= _MOST_STEPS_TIMES_UNITS
+    if example.step is None and is_cheap:
         prefix_changes = np.diff(example.lstm_prefix_logits @ example.lstm_score.weights)
+    else:
+        prefix_changes = contributions.sum(axis=1)
     step = int((np.abs(prefix_changes) * words).argmax())
-    sizes, large = np.abs(contributions[step]), np.abs(changes[step]) >= _LARGE
-    unit = int((sizes * large if (sizes * large).any() else sizes).argmax())
+    sizes = np.abs(contributions[step])
+    seen = sizes * (np.abs(changes[step]) >= _LARGE)
+    if seen.any():
+        sizes = seen
+    unit = int(sizes.argmax())
     return Opening(step, unit, float(contributions[step, unit]), float(changes[step, unit]))
 
 
 def _words(example: Example) -> Array:
     """Which steps (T,) are words: not marks, and not a step without characters, such as the start. All of a series."""
-    spans = example.spans[example.rows] if len(example.spans) else np.array([[0, 1]] * len(example))
-    found = [
-        start < end and any(ch.isalnum() for ch in name)
-        for (start, end), name in zip(spans, example.steps, strict=True)
-    ]
-    return np.array(found) if any(found) else np.ones(len(found), dtype=bool)
+    words = np.array([any(ch.isalnum() for ch in name) for name in example.steps])
+    if len(example.spans):
+        start, end = example.spans[example.rows].T
+        words &= start < end
+    if not words.any():
+        return np.ones(len(words), dtype=bool)
+    return words

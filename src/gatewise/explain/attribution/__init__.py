@@ -29,5 +29,9 @@ def method_named(name: str, baseline: str | None = None) -> Method:
         raise InputError(f"a baseline is for integrated-gradients, not for {name}")
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
     make = getattr(module, name.title().replace("-", ""))
-    found: Method = make() if baseline is None else make(baseline=baseline)
-    return found
+    method: Method
+    if baseline is None:
+        method = make()
+    else:
+        method = make(baseline=baseline)
+    return method

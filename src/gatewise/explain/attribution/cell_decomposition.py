@@ -38,7 +38,9 @@ class CellDecomposition(Method):
     rule = "shared"
 
     def note(self, ensemble: Ensemble) -> str:
-        memory = "the top layer's memory" if len(ensemble.lstm.arch.layers) > 1 else "the memory"
+        memory = "the memory"
+        if len(ensemble.lstm.arch.layers) > 1:
+            memory = "the top layer's memory"
         noun = ensemble.target.each.score_noun
         return (
             f"The part of the {noun} that comes from what this {ensemble.token_noun} wrote into "
@@ -54,13 +56,17 @@ class CellDecomposition(Method):
 
 
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
-    (net, top), steps = example.top_run(lstms), len(example.rows)
-    arch, by_channel = net.arch, by_channel and example.step is None
+    net, top = example.top_run(lstms)
+    arch = net.arch
+    steps = len(example.rows)
+    if example.step is not None:
+        by_channel = False  # the channels of a step explain the prediction for a whole series
     end = np.stack([[part[-1] for part in pooled_prefixes(arch, gates)] for gates in top], axis=1)
     weights = unit_weights(net, example.lstm_score.weights, np.zeros_like(end), end)  # (parts, directions, H)
     scores = np.zeros(steps + 1)  # the base value first
     scores[0] = example.lstm_score(head(Ops(), net.parameters, arch, np.zeros(arch.features)))
-    parts, baseline_term = np.zeros((steps, arch.channels if by_channel else 0)), np.zeros(steps)
+    of_channels = np.zeros((steps, arch.channels))
+    baseline_term = np.zeros(steps)
     for d, gates in enumerate(top):
         order = gates.reading_order
         f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))
@@ -69,19 +75,23 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
         for pooling, w in zip(arch.pooling.split("+"), weights[:, d], strict=True):
             if pooling == "step" and gates.direction == "backward":  # the output of the step that it reads first
-                f, o, c = f[:1], o[:1], c[:2]
+                f = f[:1]
+                o = o[:1]
+                c = c[:2]
             for memory, kept, weight, written in _reads(pooling, f, o, c, h, w):
-                found = np.diff(np.tanh(memory * kept) @ weight, prepend=0)  # the base value, then the scores
-                scores[0] += found[0]
-                ordered[: len(found) - 1] += found[1:]
+                terms = np.diff(np.tanh(memory * kept) @ weight, prepend=0)  # of the base value, then of the steps
+                read = len(terms) - 1
+                scores[0] += terms[0]
+                ordered[:read] += terms[1:]
                 if by_channel:
-                    slopes[: len(found) - 1] += weight * _secant(memory, kept) * written
+                    slopes[:read] += weight * _secant(memory, kept) * written
         scores[1:] += ordered[order]
         if by_channel:
-            parts += channel_parts(net, gates, example.read, slopes, None)[order]
+            of_channels += channel_parts(net, gates, example.read, slopes, None)[order]
             baseline_term += (slopes * idle(net, gates)[0]).sum(axis=1)[order]
-    more = (parts, baseline_term) if by_channel else ()
-    return Attribution(scores[1:], float(scores[0]), *more)
+    if not by_channel:
+        return Attribution(scores[1:], float(scores[0]))
+    return Attribution(scores[1:], float(scores[0]), of_channels, baseline_term)
 
 
 def _reads(
@@ -96,7 +106,8 @@ def _reads(
         yield c, kept_after(f), w * o[-1], True
     elif pooling == "max":
         read_at = h.argmax(axis=0)  # (H,), the step at which each unit is read
-        units, moment = np.arange(f.shape[1]), np.arange(len(c))[:, None]
+        units = np.arange(f.shape[1])
+        moment = np.arange(len(c))[:, None]
         written = moment[:-1] <= read_at  # later steps neither forget nor write
         memory = c[np.minimum(moment, read_at + 1), units]
         yield memory, kept_after(np.where(written, f, 1)), w * o[read_at, units], written

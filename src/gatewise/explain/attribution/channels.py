@@ -46,13 +46,15 @@ def channel_parts(net: LSTM, gates: Gates, x: Array, of_write: Array | None, of_
     slopes = np.zeros_like(pre)
     for place, weight in zip(*np.polynomial.legendre.leggauss(_POINTS), strict=True):
         i, f, g, o, tanh_c = _step(pre + (place + 1) / 2 * from_channels, c_prev)
-        d_i, d_g = g * i * (1 - i), i * (1 - g**2)  # of i g, and of c
+        d_i = g * i * (1 - i)  # of i g, and so of c
+        d_g = i * (1 - g**2)
         if of_write is not None:
             zero = np.zeros_like(d_i)
             slope = [of_write * d_i, zero, of_write * d_g, zero]
         else:
             through_c = of_h * o * (1 - tanh_c**2)
-            d_f, d_o = c_prev * f * (1 - f), tanh_c * o * (1 - o)
+            d_f = c_prev * f * (1 - f)
+            d_o = tanh_c * o * (1 - o)
             slope = [through_c * d_i, through_c * d_f, through_c * d_g, of_h * d_o]
         slopes += weight / 2 * np.concatenate(slope, axis=1)
     return np.asarray(x * (slopes @ weight_ih))
@@ -60,17 +62,20 @@ def channel_parts(net: LSTM, gates: Gates, x: Array, of_write: Array | None, of_
 
 def _without_channels(net: LSTM, gates: Gates) -> tuple[Array, Array]:
     """Each step's pre-activations without the channels (T, 4H), and c_{t-1} (T, H), in reading order."""
-    name, order = f"lstm.0.{gates.direction}", gates.reading_order
-    h, c = (
-        np.concatenate([start[None], states[order]])[:-1].astype(np.float64)
-        for start, states in ((gates.h0, gates.h), (gates.c0, gates.c))
-    )
-    weight_hh, bias = (net.parameters[f"{name}.{part}"].astype(np.float64) for part in ("weight_hh", "bias"))
-    return h @ weight_hh.T + bias, c
+    order = gates.reading_order
+    h_prev = np.concatenate([gates.h0[None], gates.h[order]])[:-1].astype(np.float64)
+    c_prev = np.concatenate([gates.c0[None], gates.c[order]])[:-1].astype(np.float64)
+    weight_hh = net.parameters[f"lstm.0.{gates.direction}.weight_hh"].astype(np.float64)
+    bias = net.parameters[f"lstm.0.{gates.direction}.bias"].astype(np.float64)
+    return h_prev @ weight_hh.T + bias, c_prev
 
 
 def _step(pre: Array, c_prev: Array) -> tuple[Array, Array, Array, Array, Array]:
     """i, f, g, o and tanh(c)."""
     pre_i, pre_f, pre_g, pre_o = np.split(pre, 4, axis=1)
-    i, f, g, o = sigmoid(pre_i), sigmoid(pre_f), np.tanh(pre_g), sigmoid(pre_o)
-    return i, f, g, o, np.tanh(f * c_prev + i * g)
+    i = sigmoid(pre_i)
+    f = sigmoid(pre_f)
+    g = np.tanh(pre_g)
+    o = sigmoid(pre_o)
+    c = f * c_prev + i * g
+    return i, f, g, o, np.tanh(c)

@@ -103,13 +103,16 @@ def measure_sample(
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
     arch = ensemble.lstm.arch
-    steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, arch.top.units)
+    steps = STEPS
+    if most_steps is not None:
+        steps = min(STEPS, most_steps)
+    steps = steps * 128 // max(128, arch.top.units)  # a step costs more with more units
     rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
     if not rows or not ensemble.target.is_measured:
         return {}, ""
-    some = [sequences[row] for row in rows]
-    found = {name: measure(ensemble, some, method_named(name)) for name in METHODS}
-    return {name: one.faithfulness for name, one in found.items()}, choose(found)
+    sampled = [sequences[row] for row in rows]
+    scores = {name: measure(ensemble, sampled, method_named(name)) for name in METHODS}
+    return {name: of_method.faithfulness for name, of_method in scores.items()}, choose(scores)
 
 
 def sample(lengths: Sequence[int], steps: int = STEPS) -> list[int]:

@@ -74,8 +74,10 @@ class IntegratedGradients(Method):
         return baselines_of(net).texts[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
-        noun, binary = ensemble.target.each.score_noun, ensemble.lstm.arch.gate == "binary"
-        through = ", by the straight-through gradient of its binary gates" if binary else ""
+        noun = ensemble.target.each.score_noun
+        through = ""
+        if ensemble.lstm.arch.gate == "binary":
+            through = ", by the straight-through gradient of its binary gates"
         return (
             f"The {noun}'s gradient with respect to the {ensemble.token_noun}, averaged over {self.points} or more "
             f"points on the path from {self._baseline_text(ensemble.lstm)} to it{through}; the scores and the base "
@@ -148,7 +150,9 @@ class _Interval:
     """
 
     def __init__(self, path: _Path, low: float, high: float, points: int) -> None:
-        self.path, self.low, self.high = path, low, high
+        self.path = path
+        self.low = low
+        self.high = high
         nodes, weights = _legendre(points)
         ends = [end for end in (low, high) if end not in path.score_at]
         path.score_at.update(dict.fromkeys(ends, np.nan))  # no other interval computes them

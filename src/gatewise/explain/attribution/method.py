@@ -11,13 +11,13 @@ These members read the whole sequence. `Part.truncated_part` is their part of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.member import Rule
+from gatewise.members.member import Member, Rule
 from gatewise.types import Array
 
 
@@ -64,7 +64,9 @@ class Method:
 
     def base_value_note(self, ensemble: Ensemble) -> str:
         """A few words that define the base value."""
-        return "the bias, and the state after the pads" if ensemble.lstm.arch.padding == "pre" else "the bias"
+        if ensemble.lstm.arch.padding == "pre":
+            return "the bias, and the state after the pads"
+        return "the bias"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         """The attribution of the LSTM's part of each example's score, `lstm_score`, for one or more examples, all of
@@ -80,28 +82,40 @@ def attribute(method: Method, examples: Sequence[Example], channels: bool = Fals
     of weight 0 has the part 0, and the method does not run.
     """
     if examples[0].ensemble.lstm_weight:
-        found = method.attribute(examples, channels)
+        of_lstm = method.attribute(examples, channels)
     else:
-        found = [Attribution(np.zeros(len(example)), 0.0) for example in examples]
-    return [_with_others(method.rule, *both) for both in zip(found, examples, strict=True)]
+        of_lstm = [Attribution(np.zeros(len(example)), 0.0) for example in examples]
+    return [
+        _with_others(method.rule, attribution, example) for attribution, example in zip(of_lstm, examples, strict=True)
+    ]
 
 
-def _with_others(rule: Rule, found: Attribution, example: Example) -> Attribution:
+def _with_others(rule: Rule, of_lstm: Attribution, example: Example) -> Attribution:
     """The attribution of the LSTM's part, and the parts of the other members."""
-    ensemble, score, rows = example.ensemble, example.score, example.rows
-    scores, base_value = found.scores, found.base_value + float(score(ensemble.shift))
+    ensemble = example.ensemble
+    score = example.score
+    scores = of_lstm.scores
+    base_value = of_lstm.base_value + float(score(ensemble.shift))
     parts = [Part(ensemble.lstm.noun, ensemble.lstm_weight, scores, 0.0)]
     for member, weight in ensemble.others:
         sequence = member.part_of(example.sequence)
-        if rule == "left-out":
-            each = member.logits([sequence]) - member.leave_one_out(sequence, rows)  # (T, outputs)
-            rest = np.zeros(member.outputs)  # of the steps that the LSTM does not read
-        else:
-            every = (
-                np.diff(member.prefix_logits(sequence), axis=0) if rule == "prefix" else member.attribution(sequence)
-            )
-            each, rest = every[rows], np.delete(every, rows, axis=0).sum(axis=0)
-        parts.append(Part(member.noun, weight, weight * score(each), weight * float(score(rest))))
-        base_value += weight * float(score(member.logits([sequence[:0]])[0]))
-        scores = scores + parts[-1].scores
-    return Attribution(scores, base_value, found.channels, found.baseline_term, tuple(parts))
+        of_steps, truncated = _divided(rule, member, sequence, example.rows)
+        of_nothing = member.logits([sequence[:0]])[0]
+        part = Part(member.noun, weight, weight * score(of_steps), weight * float(score(truncated)))
+        parts.append(part)
+        scores = scores + part.scores
+        base_value += weight * float(score(of_nothing))
+    return Attribution(scores, base_value, of_lstm.channels, of_lstm.baseline_term, tuple(parts))
+
+
+def _divided(rule: Rule, member: Member, sequence: Any, rows: Array) -> tuple[Array, Array]:
+    """The logits of a member, divided among the steps `rows` (T, outputs), and the sum of those of all other steps
+    (outputs,).
+    """
+    if rule == "left-out":
+        return member.logits([sequence]) - member.leave_one_out(sequence, rows), np.zeros(member.outputs)
+    if rule == "prefix":
+        of_steps = np.diff(member.prefix_logits(sequence), axis=0)
+    else:
+        of_steps = member.attribution(sequence)
+    return of_steps[rows], np.delete(of_steps, rows, axis=0).sum(axis=0)

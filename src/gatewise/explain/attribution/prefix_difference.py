@@ -42,23 +42,31 @@ class PrefixDifference(Method):
         )
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        found = []
+        attributions = []
         for example, (lstms, _, _) in zip(examples, activations_of(examples), strict=True):
             if example.step is not None:
-                base_value, of_units = float(example.lstm_score(example.lstm_prefix_logits[0])), example.contributions
-                if of_units is None:
-                    raise InputError("prefix-difference of a tagger needs directions that are not multiplied")
-                found.append(Attribution(of_units.sum(axis=1), base_value))
+                attributions.append(_of_step(example))
                 continue
             net = example.lstm
-            kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
-            logits = example.lstm_prefix_logits if kept else net.read_prefix_logits(example.read, lstms)
+            if len(examples) == 1:
+                logits = example.lstm_prefix_logits
+            else:  # an example keeps its prefix logits: those of a batch would fill the memory
+                logits = net.read_prefix_logits(example.read, lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
-            parts: tuple[Array | None, Array | None] = (None, None)
+            of_channels, baseline_term = None, None
             if channels and net.arch.unidirectional:
-                parts = _by_channel(example, lstms[0])
-            found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
-        return found
+                of_channels, baseline_term = _by_channel(example, lstms[0])
+            attributions.append(Attribution(np.diff(prefixes), float(prefixes[0]), of_channels, baseline_term))
+        return attributions
+
+
+def _of_step(example: Example) -> Attribution:
+    """The attribution of the prediction for one step of a tagger."""
+    of_units = example.contributions  # (T, H x directions)
+    if of_units is None:
+        raise InputError("prefix-difference of a tagger needs directions that are not multiplied")
+    of_zeros = example.lstm_prefix_logits[0]
+    return Attribution(of_units.sum(axis=1), float(example.lstm_score(of_zeros)))
 
 
 def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | None]:
@@ -68,20 +76,25 @@ def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | N
     net = example.lstm
     if not has_channel_parts(net):
         return None, None
-    h, h_idle = gates.h.astype(np.float64), idle(net, gates)[1]
+    h = gates.h.astype(np.float64)
+    _, h_idle = idle(net, gates)
     before = pooled_prefixes(net.arch, gates)  # one for each part of the pooling
     pooled = np.concatenate(before, axis=1)
     weights = feature_weights(net, example.lstm_score.weights, pooled[:-1], pooled[1:])  # (T, features)
-    of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))
+    of_h = np.zeros_like(h)
+    baseline_term = np.zeros(len(h))
     by_part = np.split(weights, len(before), axis=1)  # (T, H) each
     for pooling, w, was in zip(net.arch.pooling.split("+"), by_part, before, strict=True):
         if pooling == "max":
             largest = np.concatenate([np.full((1, h.shape[1]), -np.inf), was[1:-1]])  # no step: no maximum yet
-            now, then = np.maximum(largest, h), np.maximum(largest, h_idle)
+            now = np.maximum(largest, h)
+            then = np.maximum(largest, h_idle)
             # The share of h - h_idle that changes the maximum.
             share = np.divide(now - then, h - h_idle, out=np.zeros_like(h), where=h != h_idle)
         else:
-            count = np.arange(1, len(h) + 1)[:, None] if pooling == "mean" else np.ones((len(h), 1))
+            count: Array = np.ones((len(h), 1))
+            if pooling == "mean":  # of a prefix, over its steps
+                count = np.arange(1, len(h) + 1)[:, None]
             share = np.broadcast_to(1 / count, h.shape)
             then = was[1:] + (h_idle - h) / count
         of_h += w * share
