@@ -130,11 +130,11 @@ def read_history(text: str) -> list[dict[str, float]]:
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            found = json.loads(line, parse_constant=lambda _: None)
+            row = json.loads(line, parse_constant=lambda _: None)
         except (ValueError, RecursionError):
             raise InputError(f"history.jsonl, line {number}: not JSON") from None
-        if isinstance(found, dict):
-            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < _HIGHEST})
+        if isinstance(row, dict):
+            lines.append({str(k): v for k, v in row.items() if isinstance(v, int | float) and abs(v) < _HIGHEST})
     return lines
 
 
@@ -149,7 +149,8 @@ def _mistakes(
     order = np.argsort(-np.abs(size), kind="stable")
     mistakes = []
     for row in order[wrong[order]][:MAX_MISTAKES].tolist():
-        number, step = row, None
+        number = row
+        step = None
         if isinstance(truth, Ragged):
             number, step = truth.place(row)
         value = float(size[row])
@@ -173,13 +174,19 @@ def excerpt_of(item: Any, step: int | None = None) -> str:
     """
     if not isinstance(item, str):
         steps, channels = np.shape(item)
-        at = "" if step is None else f"step {step + 1} of "
-        return at + counted(steps, "step") + (f" of {channels} channels" if channels > 1 else "")
+        text = counted(steps, "step")
+        if step is not None:
+            text = f"step {step + 1} of {text}"
+        if channels > 1:
+            text += f" of {channels} channels"
+        return text
     if step is not None:
         words = words_of(item)
         item = " ".join([*words[max(0, step - 6) : step], f"[{words[step]}]", *words[step + 1 : step + 7]])
     flat = " ".join("".join(ch if ch.isprintable() else " " for ch in item[: 4 * _EXCERPT]).split())
-    return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
+    if len(flat) > _EXCERPT:
+        flat = f"{flat[: _EXCERPT - 1]}…"
+    return flat
 
 
 def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[LengthScore]:
@@ -188,10 +195,16 @@ def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[L
     """
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _LENGTH_BINS + 1), method="higher"))
     place = np.clip(np.searchsorted(edges, lengths, side="left") - 1, 0, max(len(edges) - 2, 0))
-    found = []
+    ranges = []
     for n in np.unique(place):
-        own, rows = score[place == n].astype(np.float64), lengths[place == n]
-        mean, width = float(own.mean()), 1.96 * float(own.std()) / len(own) ** 0.5
-        low, high = wilson_interval(mean, len(own)) if shares else (max(0.0, mean - width), mean + width)
-        found.append(LengthScore(int(rows.min()), int(rows.max()), len(own), mean, low, high))
-    return found
+        scores = score[place == n].astype(np.float64)
+        steps = lengths[place == n]
+        mean = float(scores.mean())
+        if shares:
+            low, high = wilson_interval(mean, len(scores))
+        else:
+            width = 1.96 * float(scores.std()) / len(scores) ** 0.5
+            low = max(0.0, mean - width)  # an error is not negative
+            high = mean + width
+        ranges.append(LengthScore(int(steps.min()), int(steps.max()), len(scores), mean, low, high))
+    return ranges

@@ -80,13 +80,18 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     at every step is the base value and the cumulative sums of the prefix differences (`PrefixDifference`), with the
     other members' part of the truncated steps added where they are cut away.
     """
-    budget = (
-        _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.top.units) ** 2
-    )  # a step costs the square of its units
-    stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
-    of, score = example.ensemble.target, example.score
-    p = of.each.optional_probabilities(logits)
-    probability = None if p is None else _list(p[:, score.target])
+    stride = 1
+    if sampled:
+        # A step costs the square of its units.
+        budget = _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.top.units) ** 2
+        stride, logits = example.sampled_prefix_logits(budget)
+    else:
+        logits = example.prefix_logits
+    score = example.score
+    probabilities = example.ensemble.target.each.optional_probabilities(logits)
+    probability = None
+    if probabilities is not None:
+        probability = _list(probabilities[:, score.target])
     return {"stride": stride, "probability": probability, "score": _list(score(logits))}
 
 
@@ -156,9 +161,13 @@ def units_json(example: Example, layer: int) -> Json:
     effect, by jump, and by the step of the jump.
     """
     largest, at = example.jumps(layer)
-    is_top = layer % len(example.lstm.arch.layers) == len(example.lstm.arch.layers) - 1
-    effect = example.effects if is_top else None
-    order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
+    layers = len(example.lstm.arch.layers)
+    effect = None
+    if layer % layers == layers - 1:  # units below the top layer have none
+        effect = example.effects
+    order = {}
+    if effect is not None:
+        order["effect"] = np.argsort(-np.abs(effect), kind="stable").tolist()
     order["jump"] = np.argsort(-largest, kind="stable").tolist()
     order["first"] = np.lexsort((np.arange(len(at)), at)).tolist()
     return {
@@ -230,7 +239,8 @@ def side_json(explanation: Explanation, example: Example | None = None) -> Json:
     """The data of the HTML report without the figure: parts of the page's answers, and words in place of their
     positions. The prefix predictions are those of the example or, without it, of a method that computes them.
     """
-    one, attribution = explanation, attribution_json(explanation, [explanation.method])
+    one = explanation
+    attribution = attribution_json(explanation, [explanation.method])
     if len(one.parts) > 1:
         attribution["members"] = [part._asdict() | {"scores": _list(part.scores)} for part in one.parts]
     inputs = "text" if one.token_noun == "word" else "series"
@@ -253,12 +263,15 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     """The data of the HTML report: that of `side_json`, and the figure: all heat maps of the top layer, with the
     contributions of its units, its initial states, and `unit`, the one to select.
     """
-    view, arch, example = side_json(explanation, example), example.lstm.arch, example.with_score(explanation.score)
+    view = side_json(explanation, example)
+    arch = example.lstm.arch
+    example = example.with_score(explanation.score)
     view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
     view["model"] = network_json(arch, example.ensemble.target)
     if arch.channels and example.item is not None:
         view["values"] = _series_values(example)
-    layer, top = len(arch.layers) - 1, example.layer(-1)
+    layer = len(arch.layers) - 1
+    top = example.layer(-1)
     view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
     if example.contributions is not None:
         view["heatmaps"].append(heatmap_json(example.contributions, "contribution", layer))
@@ -271,9 +284,12 @@ def intervention_json(
     intervention: Intervention, before: Explanation, after: Explanation, unit: int | None = None
 ) -> Json:
     """The data of the HTML report on an intervention: both explained sides, and the view after the change."""
-    first, second = side_json(before, intervention.before), side_json(after, intervention.after)
+    first = side_json(before, intervention.before)
+    second = side_json(after, intervention.after)
     applied = list(intervention.changes)
-    view = report_json(after, intervention.after, intervention.shown_unit if unit is None else unit)
+    if unit is None:
+        unit = intervention.shown_unit
+    view = report_json(after, intervention.after, unit)
     view["clamps"] = [
         {
             "gate": clamp.gate,
@@ -286,8 +302,9 @@ def intervention_json(
         }
         for clamp in intervention.clamps
     ]
-    same = first["words"] == second["words"]
-    prediction = first["prediction"] | ({"prefix": first["prefix"]} if same else {})
+    prediction = dict(first["prediction"])
+    if first["words"] == second["words"]:  # else the two charts have other steps
+        prediction["prefix"] = first["prefix"]
     view["changed"] = {"before": prediction, "applied": applied}
     sides = [{"name": "Before", "view": first}, {"name": "After", "view": second}]
     return {"view": view, "sides": sides, "applied": applied}
@@ -299,7 +316,8 @@ def _series_values(example: Example) -> list[list[float | None]]:
     series = example.sequence.series
     if series is not None and series.shape[1] > 1:
         window = series.shape[1]
-        starts, known = np.arange(0, len(values), window), ~np.isnan(values)
+        starts = np.arange(0, len(values), window)
+        known = ~np.isnan(values)
         with np.errstate(invalid="ignore"):
             values = np.add.reduceat(np.nan_to_num(values), starts) / np.add.reduceat(known, starts, dtype=np.float64)
     values = values[example.rows]

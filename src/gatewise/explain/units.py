@@ -167,8 +167,10 @@ class _Statistics:
     """One pass over the data: sums over words and steps, and the largest memory changes of each unit per sequence."""
 
     def __init__(self, net: LSTM, reads: Sequence[Array], names: list[list[str]], minimum: int) -> None:
-        self.names, self.steps = names, sum(map(len, reads))
-        self.width = width = net.arch.top.size
+        self.names = names
+        self.steps = sum(map(len, reads))
+        width = net.arch.top.size
+        self.width = width
         self.largest = np.zeros((2, len(reads), width))  # c_t - c_{t-1} of rises and falls
         self.where = np.zeros((2, len(reads), width), dtype=np.int64)
         self.below, self.above = np.zeros((2, 3, width))  # numbers of steps, for i, f and o
@@ -182,8 +184,10 @@ class _Statistics:
             changes = np.concatenate([one.memory_changes() for one in top], axis=1)  # (T, width)
             gates = np.stack([np.concatenate([getattr(one, gate) for one in top], axis=1) for gate in "ifgo"], axis=1)
             if len(changes):
-                self.where[:, n] = changes.argmax(axis=0), changes.argmin(axis=0)
-                self.largest[:, n] = changes.max(axis=0), changes.min(axis=0)
+                self.where[0, n] = changes.argmax(axis=0)
+                self.where[1, n] = changes.argmin(axis=0)
+                self.largest[0, n] = changes.max(axis=0)
+                self.largest[1, n] = changes.min(axis=0)
             ifo = gates[:, [0, 1, 3]]
             self.below += (ifo < 0.1).sum(axis=0)
             self.above += (ifo > 0.9).sum(axis=0)
@@ -198,7 +202,9 @@ class _Statistics:
     def _number_words(self, ids: Array, unknown: int | None, minimum: int) -> Array:
         """The row of `sums` of each step, -1 for rare and unknown words."""
         distinct, first, place, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
-        listed = (counts >= minimum) & (distinct != (-1 if unknown is None else unknown))
+        listed = counts >= minimum
+        if unknown is not None:
+            listed &= distinct != unknown
         self.counts = counts[listed]
         self.sums = np.zeros((len(self.counts), 5, self.width), dtype=np.float32)  # of i, f, g, o, change of c
         flat = [name for row in self.names for name in row]
@@ -209,32 +215,37 @@ class _Statistics:
         forgot = -float(self.log_forget[unit])
         if forgot == 0 or not self.steps:
             return None
-        return 0.0 if np.isinf(forgot) else float(np.log(2) * self.steps / forgot)
+        if np.isinf(forgot):  # a forget gate of exactly 0
+            return 0.0
+        return float(np.log(2) * self.steps / forgot)
 
     def shares(self, unit: int) -> dict[str, tuple[float, float, float]]:
         parts = (np.stack([self.below, self.above])[..., unit] / max(self.steps, 1)).tolist()
         return {gate: (below, 1 - below - above, above) for gate, below, above in zip("ifo", *parts, strict=True)}
 
     def excerpts(self, unit: int, labels: Sequence[str], count: int, side: int) -> tuple[Excerpt, ...]:
-        found, changes = [], self.largest[side, :, unit]
-        sizes = -changes if side else changes
+        changes = self.largest[side, :, unit]
+        sizes = changes
+        if side == 1:  # falls, whose changes are negative
+            sizes = -changes
+        excerpts = []
         for row in np.argsort(-sizes, kind="stable")[:count].tolist():
             if sizes[row] > 0:
                 step = int(self.where[side, row, unit])
                 start = max(0, step - _CONTEXT)
                 words = tuple(self.names[row][start : step + _CONTEXT + 1])
-                found.append(Excerpt(row, labels[row], step, words, step - start, float(changes[row])))
-        return tuple(found)
+                excerpts.append(Excerpt(row, labels[row], step, words, step - start, float(changes[row])))
+        return tuple(excerpts)
 
     def words(self, unit: int, count: int, sign: int, listed: str) -> dict[str, tuple[GateWord, ...]]:
         if self.word_names is None:
             return {}
-        found = {}
+        by_gate = {}
         for gate in listed:
             k = "ifgoc".index(gate)
             means = self.sums[:, k, unit].astype(np.float64) / self.counts
             order = np.argsort(sign * means, kind="stable")[:count].tolist()
-            found[gate] = tuple(
+            by_gate[gate] = tuple(
                 GateWord(self.word_names[n], round(float(means[n]), 4), int(self.counts[n])) for n in order
             )
-        return found
+        return by_gate

@@ -26,12 +26,20 @@ if TYPE_CHECKING:
     from gatewise.explain.intervene import Intervention
     from gatewise.explain.units import UnitsReport
 
-POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")  # contrast above 4 on black and on white
+POSITIVE = Style(color="#2a7de1")  # both have a contrast above 4 on black and on white
+NEGATIVE = Style(color="#c86000")
 _BOLD = Style(bold=True)
-_WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the largest score
+# Shares of the largest score.
+_WEAK = 0.1
+_STRONG = 1 / 3
+_STRONGEST = 2 / 3
 # Characters of a word that are shown.
-_LONGEST, _LONGEST_IN_EXCERPT, _LONGEST_NGRAM = 40, 24, 60
-_CLOSING, _OPENING = frozenset(".,!?;:)]}%…”’"), frozenset("([{“")
+_LONGEST = 40
+_LONGEST_IN_EXCERPT = 24
+_LONGEST_NGRAM = 60
+# Marks without a space before them, and after them.
+_CLOSING = frozenset(".,!?;:)]}%…”’")
+_OPENING = frozenset("([{“")
 
 
 def explanation_report(
@@ -98,8 +106,9 @@ def change_report(found: Intervention, *, unit: int | None = None, words: int = 
         for k in shown:
             label = Text(f"probability of {printable(of.classes[k])}")
             table.add_row(label, f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
-    was, now = before.target_score, after.target_score
-    table.add_row(Text(printable(before.score.name)), *(of.score_text(value) for value in (was, now, now - was)))
+    difference = after.target_score - before.target_score
+    scores = (before.target_score, after.target_score, difference)
+    table.add_row(Text(printable(before.score.name)), *map(of.score_text, scores))
     change = Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}")
     blocks: list[RenderableType] = [Group(change, table), _step_differences(found, words, marks)]
     if note := before.ensemble.lstm_note():
@@ -117,7 +126,9 @@ def compare_report(found: Sequence[Explanation], *, words: int = 6, marks: bool 
     """Texts one under the other, each with its prediction and its strongest steps, by the same method."""
     blocks: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
-        name = printable(one.score.name) + (f" minus that of {printable(one.against)}" if one.against else "")
+        name = printable(one.score.name)
+        if one.against:
+            name += f" minus that of {printable(one.against)}"
         score = ""
         if one.probabilities is not None:  # else the prediction is the score
             score = f", {name} {one.of.score_text(one.target_score)}"
@@ -141,27 +152,43 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     largest: whether it is the unit with the largest effect. Raises InputError for a unit that does not exist.
     """
     gates, column = example.unit(unit)
-    of, of_all = example.ensemble.target, example.contributions
-    contributions = gates.memory_changes()[:, column] if of_all is None else of_all[:, unit]
+    of = example.ensemble.target.each
+    noun = of.score_noun
+    if example.contributions is None:
+        contributions = gates.memory_changes()[:, column]
+        effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
+        last_column = "change of c"
+    else:
+        contributions = example.contributions[:, unit]
+        total = of.score_text(float(contributions.sum()))
+        effect = f"{'largest ' * largest}effect on the {noun}, {total}, the sum of its contributions"
+        last_column = "contribution"
     where = f"unit {unit} (of 0 to {example.lstm.arch.top.size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    effect = f"{'largest ' * largest}effect on the {example.ensemble.target.each.score_noun}, "
-    effect += f"{of.each.score_text(float(contributions.sum()))}, the sum of its contributions"
-    if of_all is None:
-        effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
-    word, last = example.ensemble.token_noun == "word", "contribution" if of_all is not None else "change of c"
-    table = plain_table("rl" * word + "r" * (8 - word), "step", *["word"] * word, *"ifgoch", last)
+    if example.ensemble.token_noun == "word":
+        table = plain_table("rl" + "r" * 7, "step", "word", *"ifgoch", last_column)
+    else:
+        table = plain_table("r" * 8, "step", *"ifgoch", last_column)
     previous = -1
     for t in sorted({0, len(contributions) - 1, *_largest(contributions, words)}):
         if t > previous + 1:
             table.add_row("…")
         previous = t
         step = [Text(printable(example.steps[t], _LONGEST))]
-        values = [f"{getattr(gates, name)[t, column]:{'.3f' if name in 'ifo' else '+.3f'}}" for name in "ifgoch"]
-        table.add_row(*[f"{t + 1}"] * word, *step, *values, of.each.score_text(contributions[t]))
+        if example.ensemble.token_noun == "word":
+            step.insert(0, Text(f"{t + 1}"))  # the name of a step of a series is its number
+        values = [_gate_text(name, getattr(gates, name)[t, column]) for name in "ifgoch"]
+        table.add_row(*step, *values, of.score_text(contributions[t]))
     return Group(Text.assemble((where, _BOLD), text), table)
+
+
+def _gate_text(name: str, value: float) -> str:
+    """The value of a gate or a state: the gates i, f and o are between 0 and 1, the others have a sign."""
+    if name in "ifo":
+        return f"{value:.3f}"
+    return f"{value:+.3f}"
 
 
 def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -> Group:
@@ -171,7 +198,9 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
     headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
     table = plain_table("rrrrll", *headings)
     for one in sorted(report.units, key=lambda one: -(one.probability_change or 0))[:count]:
-        life = "no decay" if one.half_life is None else f"{one.half_life:.1f}"
+        life = "no decay"
+        if one.half_life is not None:
+            life = f"{one.half_life:.1f}"
         at = []
         for excerpts, style in ((one.rises, POSITIVE), (one.falls, NEGATIVE)):
             words = dict.fromkeys(printable(part.words[part.place], _LONGEST_IN_EXCERPT) for part in excerpts)
@@ -186,7 +215,8 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
     """The summary of one unit. Raises InputError for a unit that does not exist."""
     from gatewise.members.clamp import GATE_NAMES
 
-    one, ablated = report.unit(unit), ""
+    one = report.unit(unit)
+    ablated = ""
     if one.accuracy_ablated is not None and one.probability_change is not None:
         ablated = (
             f"accuracy {one.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
@@ -202,9 +232,15 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
             for excerpt in excerpts:
                 words = Text()
                 for place, word in enumerate(excerpt.words):
-                    here, shown = place == excerpt.place, printable(word, _LONGEST_IN_EXCERPT)
-                    words.append(" " if place else "")
-                    words.append(f"[{shown}]" if here and marks else shown, style if here and not marks else Style())
+                    shown = printable(word, _LONGEST_IN_EXCERPT)
+                    if place:
+                        words.append(" ")
+                    if place != excerpt.place:
+                        words.append(shown)
+                    elif marks:
+                        words.append(f"[{shown}]")
+                    else:
+                        words.append(shown, style)
                 table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
             parts += [Text(f"\nexcerpts where its memory {verb} most"), table]
     if one.top_words:
@@ -228,19 +264,37 @@ def coloured_words(steps: Sequence[str], scores: Array, marks: bool = False) -> 
     largest = float(np.abs(scores).max(initial=0)) or 1.0
     previous = "("  # no space before the first
     for step, score in zip(steps, scores.tolist(), strict=True):
-        word, share = printable(step, _LONGEST), score / largest
+        word = printable(step, _LONGEST)
+        share = score / largest
+        # Marks such as +word+ need a space between a word and its punctuation, colours do not.
         tight = not marks and (set(word) <= _CLOSING or previous in _OPENING)
-        text.append("" if tight or not text else " ")
+        if text and not tight:
+            text.append(" ")
         if marks:
-            mark = ("+" if share > 0 else "-") * ((abs(share) >= _WEAK) + (abs(share) >= _STRONG))
+            mark = _mark(share)
             text.append(f"{mark}{word}{mark}")
-        elif abs(share) < _WEAK:
-            text.append(word)
         else:
-            weight = Style(bold=abs(share) >= _STRONG or None, underline=abs(share) >= _STRONGEST or None)
-            text.append(word, (POSITIVE if share > 0 else NEGATIVE) + weight)
+            text.append(word, _style(share))
         previous = word
     return text
+
+
+def _mark(share: float) -> str:
+    """What stands on both sides of a word in place of a colour: "", + or ++, - or --."""
+    sign = "+" if share > 0 else "-"
+    if abs(share) < _WEAK:
+        return ""
+    if abs(share) < _STRONG:
+        return sign
+    return sign * 2
+
+
+def _style(share: float) -> Style:
+    """The colour of a word; large shares are bold, the largest ones underlined."""
+    if abs(share) < _WEAK:
+        return Style()
+    colour = POSITIVE if share > 0 else NEGATIVE
+    return colour + Style(bold=abs(share) >= _STRONG or None, underline=abs(share) >= _STRONGEST or None)
 
 
 def _spaced(blocks: Sequence[RenderableType]) -> Group:
@@ -262,7 +316,9 @@ def _step(steps: Sequence[str], t: int, noun: str) -> Text:
 
 
 def _signed(text: str, value: float, marks: bool) -> Text:
-    return Text(text, Style() if marks else POSITIVE if value > 0 else NEGATIVE)
+    if marks:
+        return Text(text)
+    return Text(text, POSITIVE if value > 0 else NEGATIVE)
 
 
 def _half_life(steps: float | None) -> str:
