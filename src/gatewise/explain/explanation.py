@@ -256,9 +256,9 @@ def explain_example(
     """
     ensemble = example.ensemble
     target = ensemble.target.each
-    score = example.score
     chosen = _method(method, default)
     attribution = attribute(chosen, [example], channels=True)[0]
+    score = example.score
     truncated_part = sum(part.truncated_part for part in attribution.parts)
     columns = _columns(example)
     rule_notes = [member.note(chosen.rule) for member, _ in ensemble.others]
