@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from operator import attrgetter
 
 from gatewise._version import __version__ as __version__
 from gatewise.extensions import EXPORT_FORMATS, FOLDER_KINDS, FOLDER_SOURCES
@@ -70,7 +69,9 @@ def _imported_when_called(module: str, name: str) -> Callable[..., Any]:
     """A function of a satellite, whose module is imported at its first call."""
 
     def call(*arguments: Any, **options: Any) -> Any:
-        function = attrgetter(name)(import_module(f"gatewise.{module}"))
+        function: Any = import_module(f"gatewise.{module}")
+        for attribute in name.split("."):
+            function = getattr(function, attribute)
         return function(*arguments, **options)
 
     return call

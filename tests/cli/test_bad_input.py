@@ -170,7 +170,7 @@ REFUSED = [
     ("pretrain {csv} --text nothing", "no column 'nothing'"),
     ("pretrain {lines} -o {lines}", "is not a folder"),
     # columns and tasks
-    (f"train {CSV} --task rank", "task must be one of classification, multilabel, regression, tagging, not 'rank'"),
+    (f"train {CSV} --task rank", "task must be 'classification', 'multilabel', 'regression' or 'tagging', not 'rank'"),
     (f"train {CSV} --id who", "--id is for series"),
     (f"train {CSV} --delimiter ::", "the delimiter must be one character"),
     (f"train {CSV} --group what", "no column 'what'"),

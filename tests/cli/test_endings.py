@@ -135,7 +135,7 @@ def test_the_entry_point_sets_its_handlers_first() -> None:
     loaded = done.stdout.split()
     assert loaded[:2] == ["True", "True"]
     light = {"__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "warnings"}
-    assert {*loaded[2:]} - light == {"gatewise", "gatewise.__main__", "gatewise._version"}
+    assert {*loaded[2:]} - light == {"gatewise", "gatewise.__main__", "gatewise._version", "gatewise.extensions"}
 
 
 INTERRUPTED = """

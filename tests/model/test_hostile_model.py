@@ -98,6 +98,7 @@ CONFIGS: list[tuple[str, Callable[[Any], object], str]] = [
     ("float32", lambda c: c.update(extra=1), "config.json: the keys must be"),
     ("float32", lambda c: c.pop("shift"), "config.json: the keys must be"),
     ("float32", lambda c: c.update(kind="another"), "kind must be 'model', not 'another'"),
+    ("float32", lambda c: c.update(kind={"model": 1}), "kind must be 'model', not '{'model': 1}'"),
     ("float32", lambda c: c.update(format=3), "format '3'; this version of gatewise reads format 2"),
     ("float32", lambda c: c.update(format="2\n"), "this version of gatewise reads format 2"),
     ("float32", lambda c: c.pop("format"), "has format '1'; this version of gatewise reads format 2: train the model"),

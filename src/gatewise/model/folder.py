@@ -39,13 +39,15 @@ def open_folder(path: str | Path | None) -> Folder:
     return load_folder(bundled.resolve(path))
 
 
-def kind_of(folder: Folder) -> Any:
+def kind_of(folder: Folder) -> str | None:
     """What the folder says that it holds: "model", "forecaster" or `gatewise.model.pretrained.KIND`; None for no
-    configuration. Raises ModelFileError that names its path for a config.json that is not JSON.
+    configuration and for a kind that is not text. Raises ModelFileError that names its path for a config.json that is
+    not JSON.
     """
     with errors_of(folder):
         config = parse_json(folder.read(CONFIG), CONFIG)
-    return config.get("kind", "model") if isinstance(config, dict) else None
+    kind = config.get("kind", "model") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def config_of(folder: Folder, kind: str, keys: set[str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     """
     folder = open_folder(path)
     kind = kind_of(folder)
-    if kind in FOLDER_KINDS:
+    if kind is not None and kind in FOLDER_KINDS:
         return FOLDER_KINDS[kind](folder, precision)
     from gatewise.model.model import Model  # a forecaster does without
 
