@@ -65,7 +65,7 @@ def pretrained_steps(units: int) -> dict[str, Array]:
     network = LanguageModel(start, kernels.get())
     loop = LanguageLoop(network, settings, texts[:55], texts[55:], 0)
     assert loop.run(threading.Event())
-    states = {f"h/{one}": current().whole(loop.carried[f"h/{one}"]) for one in DIRECTIONS}
+    states = {f"h/{one}": current().gather_rows(loop.carried[f"h/{one}"]) for one in DIRECTIONS}
     perplexity = np.array(list(loop.progress.history[-1].perplexity.values()))
     return {**loop.result(), **states, "perplexity": perplexity}
 
@@ -90,10 +90,10 @@ def in_each_process(folder: str) -> None:
         told = {"loss": 2.0 + rank, "stop": rank}
         total, numbers = communicator.sum(gradients_of_rank(rank), shapes, (0.25, 0.75)[rank], told)
         found["exchange"] = {**total, "numbers": numbers}
-        part = communicator.part(np.arange(7))
-        found["rows"] = {"part": part, "whole": communicator.whole(part)}
-        found["rows"]["one"] = communicator.whole(communicator.part(np.arange(3.0)[:1, None]))
-        found["rows"]["first"] = communicator.share(b"ab" if rank == 0 else b"")
+        part = communicator.own_rows(np.arange(7))
+        found["rows"] = {"part": part, "whole": communicator.gather_rows(part)}
+        found["rows"]["one"] = communicator.gather_rows(communicator.own_rows(np.arange(3.0)[:1, None]))
+        found["rows"]["first"] = communicator.broadcast(b"ab" if rank == 0 else b"")
         model = gw.train(made_reviews(200, 3), **SETTINGS, out=Path(folder, "model"))
         # Both processes return the model of the first one.
         communicator.check_equal({"logits": model.logits(["word1 fine dull"])}, "after training")
@@ -105,7 +105,7 @@ def in_each_process(folder: str) -> None:
             with communicator.together():
                 if rank == 1:
                     raise InputError("a row is bad")
-                communicator.meet()
+                communicator.exchange()
         except (InputError, PeerError) as error:
             found["error"] = {"text": f"{type(error).__name__}: {error}"}
     Path(folder, str(rank)).write_bytes(pickle.dumps(found))

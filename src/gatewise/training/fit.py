@@ -171,8 +171,8 @@ def shared_model(model: Model) -> Model:
     """The model of the first process, in all of them."""
     communicator = current()
     files = {} if communicator.rank else model.to_files()
-    names = json.loads(communicator.share(json.dumps(list(files)).encode()))
-    received = {name: communicator.share(files.get(name, b"")) for name in names}
+    names = json.loads(communicator.broadcast(json.dumps(list(files)).encode()))
+    received = {name: communicator.broadcast(files.get(name, b"")) for name in names}
     if not communicator.rank:
         return model
     return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)

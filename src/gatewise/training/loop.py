@@ -165,7 +165,7 @@ class Loop(ABC, Generic[BatchType]):
         self.communicator = current()
         # The first process sends its weights: equal seeds give equal bits on equal machines only.
         for array in network.parameters.values():
-            raw = self.communicator.share(array.tobytes())
+            raw = self.communicator.broadcast(array.tobytes())
             array[...] = np.frombuffer(raw, array.dtype).reshape(array.shape)
         self.best: dict[str, Array] = {}
         self.carried: Mapping[str, Array] = {}
@@ -212,7 +212,7 @@ class Loop(ABC, Generic[BatchType]):
                 raw = read_verified(self.folder / FILE)
             else:
                 self.callback.log(f"there is no checkpoint in {self.folder}: starting from the beginning")
-        raw = self.communicator.share(raw)
+        raw = self.communicator.broadcast(raw)
         if not raw:
             return
         self.progress, groups = parse_checkpoint(
@@ -221,14 +221,14 @@ class Loop(ABC, Generic[BatchType]):
         self.steps = self.progress.steps
         self.network.set_state(groups["weights"])
         self.best = groups["best"]
-        self.carried = {name: self.communicator.part(array) for name, array in groups["carried"].items()}
+        self.carried = {name: self.communicator.own_rows(array) for name, array in groups["carried"].items()}
         self.callback.log(f"resuming after {self.progress.position}")
 
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
         progress = self.progress
         if not progress.steps:
-            progress.steps = int(self.communicator.share(b"%d" % self.steps))
+            progress.steps = int(self.communicator.broadcast(b"%d" % self.steps))
         self.steps = progress.steps
         self.callback.on_train_begin(replace(self.info(), processes=self.communicator.size))
         self.stop_flag = StopFlag(stop, self.communicator.size)
@@ -336,15 +336,15 @@ class Loop(ABC, Generic[BatchType]):
         progress = self.progress
         state = self.state()
         self.communicator.check_equal(state, f"after step {progress.step}")
-        outputs = self.outputs(state, self.communicator.part, last=progress.step == progress.steps)
-        row = self.score(self.communicator.whole(outputs), state)
+        outputs = self.outputs(state, self.communicator.own_rows, last=progress.step == progress.steps)
+        row = self.score(self.communicator.gather_rows(outputs), state)
         self.callback.on_epoch_end(row)
         progress.add_validation(row)
         progress.seconds = self.epoch_clock.seconds()
 
     def _checkpoint_groups(self) -> Groups:
         """What a checkpoint holds besides progress and optimiser."""
-        carried = {name: self.communicator.whole(array) for name, array in self.carried.items()}
+        carried = {name: self.communicator.gather_rows(array) for name, array in self.carried.items()}
         return {"weights": self.state(), "best": self.best, "carried": carried}
 
     def _checkpoint(self) -> None:

@@ -26,7 +26,7 @@ from gatewise.system.processes import available_processors
 from gatewise.types import Array
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
-_NUMBERS = 8  # at most, that a process sends in `GlooCommunicator.meet`
+_NUMBERS = 8  # at most, that a process sends in `GlooCommunicator.exchange`
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # that torchrun sets
 _START = timedelta(minutes=5)  # for all processes to come
 _LONGEST = timedelta(hours=12)  # the other processes wait while the first one fits the ensemble
@@ -45,17 +45,17 @@ class Communicator:
     rank = 0
     size = 1
 
-    def share(self, raw: bytes) -> bytes:
+    def broadcast(self, raw: bytes) -> bytes:
         """The bytes of rank 0."""
         return raw
 
-    def part(self, rows: Array) -> Array:
-        """The rows (n, ...) of this process: every `size`-th, from `rank`."""
+    def own_rows(self, rows: Array) -> Array:
+        """The rows of this process among all rows (n, ...): every `size`-th, from `rank`."""
         return rows[self.rank :: self.size]
 
-    def whole(self, part: Array) -> Array:
-        """The rows (n, ...) of which each process has its `part`, in their order."""
-        return part
+    def gather_rows(self, own_rows: Array) -> Array:
+        """All rows (n, ...) in their order, from the `own_rows` of each process."""
+        return own_rows
 
     def sum(
         self, gradients: Gradients, parameters: Mapping[str, Array], weight: float, numbers: Mapping[str, float]
@@ -70,7 +70,7 @@ class Communicator:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """A GatewiseError of the block in one process becomes a PeerError in the others, where they meet next. If all
+        """A GatewiseError of the block in one process becomes a PeerError in the others, at their next exchange. If all
         have one, that of rank 0 remains.
         """
         yield
@@ -106,14 +106,19 @@ class GlooCommunicator(Communicator):
             self._call("all_gather", list(_tensor(gathered).unbind(0)), _tensor(np.array(array, order="C")))
         return gathered
 
-    def _gather_rows(self, part: Array, counts: NDArray[np.int64]) -> list[Array]:
-        """The arrays of all processes, of which that of process r has counts[r] rows."""
-        padded = np.zeros((counts.max(), *part.shape[1:]), part.dtype)
-        padded[: len(part)] = part
-        return [rows[:count] for rows, count in zip(self.all_gather(padded), counts, strict=True)]
+    def _gather_padded(self, rows: Array, counts: NDArray[np.int64]) -> list[Array]:
+        """The rows of each process, of which that of rank r has counts[r]. gloo gathers arrays of one shape only."""
+        padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
+        padded[: len(rows)] = rows
+        return [of_rank[:count] for of_rank, count in zip(self.all_gather(padded), counts, strict=True)]
 
-    def share(self, raw: bytes) -> bytes:
-        length = int(self.meet(len(raw))[0, 0])
+    def _gather_by_rank(self, rows: Array) -> list[Array]:
+        """The rows of each process."""
+        counts = self.exchange(len(rows))[:, 0].astype(int)
+        return self._gather_padded(rows, counts)
+
+    def broadcast(self, raw: bytes) -> bytes:
+        length = int(self.exchange(len(raw))[0, 0])
         buffer = np.zeros(length, dtype=np.uint8)
         if self.rank == 0:
             buffer[:] = np.frombuffer(raw, dtype=np.uint8)
@@ -121,35 +126,30 @@ class GlooCommunicator(Communicator):
             self._call("broadcast", _tensor(buffer), group_src=0)
         return buffer.tobytes()
 
-    def _gather(self, part: Array) -> list[Array]:
-        """The arrays of all processes, which may have different numbers of rows."""
-        counts = self.meet(len(part))[:, 0].astype(int)
-        return self._gather_rows(part, counts)
-
-    def meet(self, *numbers: float) -> Array:
+    def exchange(self, *numbers: float) -> Array:
         """The numbers of all processes: (size, len(numbers)). Raises PeerError with the error of another process."""
-        numbers_of_all, errors = self._meet(numbers, "")
+        of_all, errors = self._exchange(numbers, "")
         for rank, error in enumerate(errors):
             if error:
                 raise PeerError(f"process {rank}: {error}")
-        return numbers_of_all
+        return of_all
 
-    def _meet(self, numbers: Sequence[float], error: str) -> tuple[Array, list[str]]:
+    def _exchange(self, numbers: Sequence[float], error: str) -> tuple[Array, list[str]]:
         """The numbers (size, n) and the errors of all processes, "" for none."""
         text = np.frombuffer(error.encode(), dtype=np.uint8)
         message = np.zeros(1 + _NUMBERS)  # of one size in all processes: the length of the error, then the numbers
         message[0] = len(text)
         message[1 : 1 + len(numbers)] = numbers
         messages = self.all_gather(message)
-        texts = self._gather_rows(text, messages[:, 0].astype(int))
-        errors = [text.tobytes().decode(errors="replace") for text in texts]
+        texts = self._gather_padded(text, messages[:, 0].astype(int))
+        errors = [of_rank.tobytes().decode(errors="replace") for of_rank in texts]
         return messages[:, 1 : 1 + len(numbers)], errors
 
-    def whole(self, part: Array) -> Array:
-        parts = self._gather(part)
-        rows = np.empty((sum(map(len, parts)), *part.shape[1:]), part.dtype)
-        for rank, rows_of_rank in enumerate(parts):
-            rows[rank :: self.size] = rows_of_rank
+    def gather_rows(self, own_rows: Array) -> Array:
+        by_rank = self._gather_by_rank(own_rows)
+        rows = np.empty((sum(map(len, by_rank)), *own_rows.shape[1:]), own_rows.dtype)
+        for rank, of_rank in enumerate(by_rank):
+            rows[rank :: self.size] = of_rank
         return rows
 
     def sum(
@@ -167,7 +167,7 @@ class GlooCommunicator(Communicator):
                 dense[name] = gradient
         # One message: the numbers of each process, then how many rows of each table it has read.
         row_counts = [len(table.rows) for table in tables.values()]
-        received = self.meet(*numbers.values(), *row_counts)
+        received = self.exchange(*numbers.values(), *row_counts)
         totals = received[:, : len(numbers)].sum(axis=0).tolist()
         counts_by_table = received[:, len(numbers) :].T.astype(int)
 
@@ -194,10 +194,10 @@ class GlooCommunicator(Communicator):
     def _sum_table(self, gradient: RowGradient, length: int, weight: float, counts: NDArray[np.int64]) -> RowGradient:
         """The sum of the gradients by row, of which process r has counts[r] rows."""
         values = gradient.values * gradient.values.dtype.type(weight)
-        rows = np.concatenate(self._gather_rows(gradient.rows, counts))
+        rows = np.concatenate(self._gather_padded(gradient.rows, counts))
         # The sum of a whole table is sent twice, in pieces and as the sum; the rows of each process are sent once.
         if len(counts) * counts.max() < 2 * length:
-            return sum_rows(rows, np.concatenate(self._gather_rows(values, counts)))
+            return sum_rows(rows, np.concatenate(self._gather_padded(values, counts)))
         table = np.zeros((length, values.shape[1]), values.dtype)
         table[gradient.rows] = values
         self.all_reduce(table)
@@ -207,7 +207,7 @@ class GlooCommunicator(Communicator):
     def check_equal(self, values: Mapping[str, bytes | Array], where: str) -> None:
         digests = b"".join(hashlib.sha256(bytes(value)).digest() for value in values.values())
         own = np.frombuffer(digests, dtype=np.uint8).reshape(len(values), -1)
-        gathered = np.stack(self._gather(own))  # (size, values, 32)
+        gathered = np.stack(self._gather_by_rank(own))  # (size, values, 32)
         differences = np.argwhere((gathered != gathered[0]).any(axis=2)).tolist()
         if differences:
             rank, place = differences[0]
@@ -221,7 +221,7 @@ class GlooCommunicator(Communicator):
             raise
         except GatewiseError as error:
             with suppress(PeerError):
-                _, errors = self._meet((), str(error))
+                _, errors = self._exchange((), str(error))
                 if self.rank and errors[0]:
                     error = PeerError(f"process 0: {errors[0]}")
             raise error from None
@@ -248,15 +248,28 @@ def process_group() -> Iterator[Communicator]:
     if not all(os.environ.get(name) for name in _VARIABLES) or os.environ["WORLD_SIZE"] == "1":
         yield current()
         return
+    with _gloo_group() as communicator, _share_of_threads(), warnings.catch_warnings():
+        if communicator.rank:
+            warnings.simplefilter("ignore")
+        token = _current.set(communicator)
+        try:
+            yield communicator
+        finally:
+            _current.reset(token)
+
+
+@contextmanager
+def _gloo_group() -> Iterator[GlooCommunicator]:
+    """A group of all processes. Their connection is closed at the end, unless the script made it."""
     try:
         import torch.distributed as dist
         from torch.distributed.distributed_c10d import PrefixStore
         from torch.distributed.rendezvous import rendezvous
     except ImportError:
         raise MissingExtra("torch", "distributed", "training in several processes") from None
-    joined = dist.is_initialized()
+    joined_before = dist.is_initialized()
     try:
-        if not joined:
+        if not joined_before:
             store, rank, size = next(rendezvous("env://", timeout=_START))
             # torchrun keeps the store when it starts the processes again; without a prefix they find dead ones there.
             store = PrefixStore(f"start-{os.environ.get(RESTARTS, '0')}", store)
@@ -265,24 +278,27 @@ def process_group() -> Iterator[Communicator]:
     except (RuntimeError, ValueError) as error:
         where = quote(f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}")
         raise InputError(f"the processes of the run do not find each other at {where}: {_reason(error)}") from None
-    token = _current.set(communicator)
-    processes_here = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    sets_threads = not os.environ.get("GATEWISE_THREADS") and processes_here.isdigit()
-    if sets_threads:
-        # OMP_NUM_THREADS does not count: torchrun sets it to 1 where it starts several processes.
-        threads = available_processors() // max(1, int(processes_here))
-        os.environ["GATEWISE_THREADS"] = str(max(1, threads))
     try:
-        with warnings.catch_warnings():
-            if communicator.rank:
-                warnings.simplefilter("ignore")
-            yield communicator
+        yield communicator
     finally:
-        _current.reset(token)
-        if sets_threads:
-            del os.environ["GATEWISE_THREADS"]
-        if not joined:
+        if not joined_before:
             dist.destroy_process_group()
+
+
+@contextmanager
+def _share_of_threads() -> Iterator[None]:
+    """GATEWISE_THREADS for a process of several on this machine, unless it is set."""
+    processes_here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if os.environ.get("GATEWISE_THREADS") or not processes_here.isdigit():
+        yield
+        return
+    # OMP_NUM_THREADS does not count: torchrun sets it to 1 where it starts several processes.
+    threads = available_processors() // max(1, int(processes_here))
+    os.environ["GATEWISE_THREADS"] = str(max(1, threads))
+    try:
+        yield
+    finally:
+        del os.environ["GATEWISE_THREADS"]
 
 
 def _reason(error: BaseException) -> str:

@@ -190,4 +190,4 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
         "machine": platform.machine(),
     }
     identity = json.dumps({**of_all_processes, **of_the_first}, sort_keys=True)
-    return communicator.share(identity.encode()).decode()
+    return communicator.broadcast(identity.encode()).decode()

@@ -56,8 +56,8 @@ class LabelledBatch(StepBatch):
 class SupervisedLoop(Loop[LabelledBatch]):
     """Training of a network on labelled sequences.
 
-    out_of_fold: logits (n, outputs) of all rows after each epoch, from the networks of a cross-validation: what the
-    scores are then for, in place of the network's own logits. options: of `Loop`.
+    out_of_fold: logits (n, outputs) of all rows after each epoch, from the networks of a cross-validation. The scores
+    are those of these logits, where there are any, else those of the network's own. options: of `Loop`.
     """
 
     network: Network

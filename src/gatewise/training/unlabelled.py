@@ -120,7 +120,7 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
     raw = b""
     if predicted is not None:
         raw = predicted.astype(np.float32).tobytes()
-    soft_labels = np.frombuffer(current().share(raw), dtype=np.float32).reshape(len(query), -1)
+    soft_labels = np.frombuffer(current().broadcast(raw), dtype=np.float32).reshape(len(query), -1)
     return with_pseudo_labels(data, query_sequences, soft_labels.astype(np.float64))
 
 
