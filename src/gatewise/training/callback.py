@@ -65,26 +65,31 @@ class StepLog:
 
 @dataclass(frozen=True)
 class EpochLog:
-    """After an epoch, in pretraining after a measurement: one line of the history. loss, accuracy: means over the
-    batches since the last one, each before its step; val_loss, val_accuracy: of the validation set; best: the lowest
-    val_loss so far.
+    """After an epoch, in pretraining after a measurement: one line of the history.
 
-    Of multi-label rows the accuracy is the subset accuracy. A regression has no accuracy but val_rmse, in the unit of
-    the numbers; its losses are mean squared errors of standardised numbers. Pretraining has the steps so far and the
-    perplexity of the validation texts by direction, of every fifth text until the last measurement; val_loss is the
-    mean of its logarithms, without validation texts `loss`.
+    The losses of a regression are mean squared errors of standardised numbers. The accuracy of multi-label rows is the
+    subset accuracy.
     """
 
     epoch: int
     loss: float
+    """Mean over the batches since the last line, each before its step."""
     accuracy: float | None
+    """Mean over these batches; None in pretraining and regression."""
     val_loss: float
+    """Of the validation set. In pretraining the mean of the logarithms of `perplexity`, or `loss`."""
     val_accuracy: float | None
+    """Of the validation set; None in pretraining and regression."""
     seconds: float
+    """From the start of the epoch to its validation; in pretraining from the start of the run."""
     best: bool
+    """Whether val_loss is the lowest so far."""
     val_rmse: float | None = None
+    """Of the validation set, in the unit of the numbers. Regression only."""
     step: int | None = None
+    """Steps so far. Pretraining only."""
     perplexity: dict[str, float] | None = None
+    """Of the validation texts by direction, until the last measurement of every fifth text. Pretraining only."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON, without the fields that the task does not have."""

@@ -29,17 +29,22 @@ Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays 
 
 @dataclass
 class Progress:
-    """Where a run is. step: steps done, of `steps`; loss_sum over loss_count, correct: since the last validation;
-    seconds: since the start of the epoch; history: a row per validation.
-    """
+    """Where a run is."""
 
     step: int = 0
+    """Steps done."""
     steps: int = 0
+    """Steps of the run."""
     loss_sum: float = 0.0
+    """Sum of the losses since the last validation."""
     loss_count: int = 0
+    """How many rows, or steps with a label, `loss_sum` is of."""
     correct: int = 0
+    """Rows since the last validation that are predicted correctly."""
     seconds: float = 0.0
+    """Since the start of the epoch."""
     history: list[EpochLog] = field(default_factory=list)
+    """A row per validation."""
 
     def add_step(self, loss: float, correct: int, n: int) -> None:
         """Count a step. loss: the mean over its n rows, of which so many are predicted correctly."""
@@ -82,15 +87,16 @@ class Progress:
 
 
 class CheckpointClock:
-    """Whether a checkpoint is due within an epoch: CHECKPOINT_SECONDS after the last one.
-
-    writes: whether this process has a folder for checkpoints. due: what `due_here` was after the last step in the
-    process that writes; the other processes take part, since the states of their rows belong to the checkpoint.
+    """Whether a checkpoint is due within an epoch: CHECKPOINT_SECONDS after the last one. writes: whether this process
+    has a folder for checkpoints.
     """
 
     def __init__(self, writes: bool) -> None:
         self.writes = writes
         self.due = False
+        """Whether it was due in the process that writes when the last step was summed. All processes take part in a
+        checkpoint: the states of their rows belong to it.
+        """
         self._last = 0.0
 
     def restart(self) -> None:

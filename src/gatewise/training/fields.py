@@ -38,15 +38,18 @@ Probability = Annotated[float, "from 0 to below 1", lambda value: 0 <= value < 1
 
 @dataclass(frozen=True)
 class Field:
-    """One setting. name: `group.field`. type: int, float, bool or str. choices: of a text. range: what a number must
-    be, in words; holds: whether one is it.
-    """
+    """One setting."""
 
     name: str
+    """`group.field`."""
     type: type
+    """int, float, bool or str."""
     choices: tuple[str, ...] = ()
+    """The values that a text can have."""
     range: str = ""
+    """What a number must be, in words: "at least 1"."""
     holds: Callable[[float], bool] = bool
+    """Whether a number is in the range."""
 
     @property
     def type_name(self) -> str:

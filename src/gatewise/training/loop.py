@@ -45,52 +45,55 @@ MAX_ROWS_SHOWN = 8  # in the message of an error
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StepBatch:
-    """The batch of a step. Subclasses add what this process reads of it.
-
-    step: counted from 0. n: the rows of the batch, or with a label per step their steps, by which losses are weighted;
-    1 where all batches are of one size. share: of n, that this process takes. rows: of the batch, by which errors name
-    it.
-    """
+    """The batch of a step. Subclasses add what this process reads of it."""
 
     step: int
+    """Its number, from 0."""
     n: int = 1
+    """The weight of its loss in the mean of an epoch: its rows, or with a label per step their steps. 1 where all
+    batches are of one size.
+    """
     share: float = 1.0
+    """The share of n that this process reads."""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Row numbers of the whole batch, for the messages of errors."""
 
 
 BatchType = TypeVar("BatchType", bound=StepBatch)
 
 
 class StepResult(NamedTuple):
-    """Forward and backward of what this process reads of a batch: the gradients of its mean loss, this loss, the rows
-    that are predicted correctly, and what `Loop.carried` becomes.
-    """
+    """Forward and backward pass of what this process reads of a batch."""
 
     gradients: Gradients
+    """Of the mean loss."""
     loss: float
+    """The mean over the rows."""
     correct: int = 0
+    """How many rows are predicted correctly."""
     carried: Mapping[str, Array] = MappingProxyType({})
+    """What `Loop.carried` becomes after the step."""
 
 
 class StepTotal(NamedTuple):
-    """A `StepResult` summed over all processes, with the same bits in each of them."""
+    """The step of the whole batch: a `StepResult` summed over all processes, with the same bits in each of them."""
 
     gradients: Gradients
+    """Of the mean loss over the whole batch."""
     loss: float
     correct: int
 
 
 class StopFlag:
-    """Whether the run is to stop. The event, of a signal, is set in each process at another time.
-
-    agreed: whether it was set in any process when the last step was summed. Several processes stop by it, since all of
-    them must stop after the same step.
+    """Whether the run is to stop. A signal sets the event in each process at another time, but all processes must stop
+    after the same step: several of them stop when `agreed` is set.
     """
 
     def __init__(self, event: threading.Event, processes: int) -> None:
         self._event = event
         self._processes = processes
         self.agreed = False
+        """Whether the event was set in any process when the last step was summed."""
 
     @property
     def set_here(self) -> bool:
@@ -137,23 +140,24 @@ class Loop(ABC, Generic[BatchType]):
     folder: for checkpoints; None for none, and in all processes but the first one. identity: of the run, see
     `gatewise.training.run.run_identity`.
 
-    A subclass sets, optimizer: of the parameters. steps: of the run; steps_per_epoch: after which a callback sees the
-    next epoch; interval: from one validation to the next. patience: validations without a new best after which the run
-    ends, 0 for all steps. grad_clip: largest norm of the gradient, 0 for any. has_accuracy: whether rows are predicted
-    correctly or not.
-
-    best: the weights of the best validation; carried: arrays by name with which the next step begins, of this process's
-    rows. Checkpoints hold both.
+    A subclass sets the attributes below.
     """
 
     network: Trainable
     optimizer: Adam
+    """Of the parameters of the network."""
     steps: int
+    """Of the run."""
     steps_per_epoch: int
+    """After so many steps, callbacks see the next epoch."""
     interval: int
+    """Steps from one validation to the next."""
     grad_clip: float
+    """The largest norm of the gradient; 0 for no limit."""
     patience: int = 0
+    """The run ends after so many validations without a new best one; 0 for all steps."""
     has_accuracy: bool = False
+    """Whether rows are right or wrong; numbers are not."""
 
     def __init__(
         self, network: Trainable, callback: Callback | None = None, folder: Path | None = None, identity: str = ""
@@ -168,7 +172,11 @@ class Loop(ABC, Generic[BatchType]):
             raw = self.communicator.broadcast(array.tobytes())
             array[...] = np.frombuffer(raw, array.dtype).reshape(array.shape)
         self.best: dict[str, Array] = {}
+        """The weights of the best validation. A checkpoint holds them."""
         self.carried: Mapping[str, Array] = {}
+        """Arrays by name with which the next step begins, of the rows of this process. A checkpoint holds those of all
+        processes.
+        """
         self.progress = Progress()
         self.stop_flag = StopFlag(threading.Event(), self.communicator.size)
         self.checkpoint_clock = CheckpointClock(writes=folder is not None)

@@ -52,15 +52,18 @@ class Interrupted(GatewiseError):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """target: the folder that the result is saved to; folder: `target`.run, for the checkpoint; both None for a run
-    that is not saved, and in all processes but the first. resume: whether to continue from a checkpoint there.
-    overwrite: whether to replace a model or an unfinished run there.
+    """Where a run saves its result and its checkpoints. `target` and `folder` are None for a run without `out`, and in
+    all processes but the first.
     """
 
     target: Path | None
+    """The folder of the result."""
     folder: Path | None
+    """The folder of the checkpoint: `target`.run."""
     resume: bool
+    """Whether to continue from a checkpoint there."""
     overwrite: bool = False
+    """Whether to replace a model or an unfinished run there."""
 
     @classmethod
     def of(cls, out: str | Path | None, resume: bool, overwrite: bool = False) -> Self:
@@ -147,8 +150,8 @@ def _empty(folder: Path) -> None:
 @contextmanager
 def interruptible() -> Iterator[StopEvent]:
     """An event that the first Ctrl-C, SIGTERM or SIGHUP (of a closed terminal) sets, so that the loop stops after its
-    step; the second does what it did before, for Ctrl-C a KeyboardInterrupt. A signal that is ignored stays so (nohup).
-    Outside the main thread, which alone receives signals, nothing sets the event.
+    step. The second signal has its usual effect: Ctrl-C raises KeyboardInterrupt. A signal that is ignored, as under
+    nohup, stays ignored. Only the main thread receives signals: elsewhere nothing sets the event.
     """
     stop = StopEvent()
     if threading.current_thread() is not threading.main_thread():

@@ -20,14 +20,14 @@ _LEFT_OUT = 20  # rows, of which the most suspect one is left out of the second 
 
 
 class SuspectLabel(NamedTuple):
-    """row: of the data, from 0. label: as it is; predicted: by a model that has not seen the row. probability: that
-    this model gives to the label.
-    """
+    """A row whose label is not the prediction of models that were not trained on it."""
 
     row: int
+    """Its number in the data, from 0."""
     label: str
     predicted: str
     probability: float
+    """That the models give to the label."""
     excerpt: str
 
 
