@@ -18,14 +18,16 @@ from gatewise.errors import InputError
 from gatewise.network.autograd import RowGradient
 from gatewise.network.language_model import DIRECTIONS, LanguageModel
 from gatewise.network.trainable import Gradients
-from gatewise.training import Callback
+from gatewise.training import Callback, Interrupted
 from gatewise.training.callback import StepLog
 from gatewise.training.language_loop import LanguageLoop
+from gatewise.training.loop import Loop
 from gatewise.training.pretrain import _initial_parameters
 from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.processes import Communicator, GlooCommunicator, PeerError, current, process_group
 from gatewise.types import Array
 from tests.children import run_child
+from tests.training.callbacks import Recorder
 from tests.training.processes import run_function, run_processes
 from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, Case, loop_of
 from tests.training.texts import RULES, made_reviews, rated_texts
@@ -195,6 +197,33 @@ def test_a_process_that_dies_is_started_again_and_the_run_resumed(folder: Path, 
     for name, value in peace.parameters.items():
         assert died.parameters[name].tobytes() == value.tobytes(), name
     assert not (tmp_path / "died.run").exists()
+
+
+def train_and_stop(folder: str) -> None:
+    """Ctrl-C reaches the second process alone, in its 10th step; both stop after it, and the run is resumed."""
+    with process_group() as communicator:
+        train_step = Loop.train_step
+
+        def interrupted_step(loop: Loop[Any], step: int) -> None:
+            if communicator.rank == 1 and step == 9:
+                signal.raise_signal(signal.SIGINT)
+            train_step(loop, step)
+
+        Loop.train_step = interrupted_step  # type: ignore[method-assign]
+        with pytest.raises(Interrupted, match=r"^stopped in epoch 1 of 4"):
+            gw.train(made_reviews(200, 3), **SETTINGS, out=folder)
+        Loop.train_step = train_step  # type: ignore[method-assign]
+        recorder = Recorder()
+        gw.train(made_reviews(200, 3), **SETTINGS, out=folder, resume=True, callbacks=recorder)
+        assert [step.step for step in recorder.steps[:1]] == ([] if communicator.rank else [11])
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step(folder: Path, tmp_path: Path) -> None:
+    """With the bits of a run that no signal stopped."""
+    run_function(f"{HERE}.train_and_stop", str(tmp_path / "stopped"))
+    whole, stopped = gw.load(folder / "model"), gw.load(tmp_path / "stopped")
+    for name, value in whole.parameters.items():
+        assert stopped.parameters[name].tobytes() == value.tobytes(), name
 
 
 def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

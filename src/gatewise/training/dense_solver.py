@@ -51,7 +51,8 @@ def fit_glm(
     x (n, F), which may be sparse. loss: the sum over the outputs is minimised, half of it for a squared error. l2: the
     penalty of the weights; the shift has none. sample_weight (n,). Equal arguments give equal bits.
     """
-    features, outputs = x.shape[1], y.shape[1]
+    features = x.shape[1]
+    outputs = y.shape[1]
     size = features * outputs
     start = np.zeros(size + outputs)
     penalty = np.append(np.full(size, l2), np.zeros(outputs))

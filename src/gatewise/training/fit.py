@@ -89,7 +89,8 @@ def measure(
         from gatewise.explain.attribution.faithfulness import measure_sample
 
         steps = data.recipe.optimisation.epochs * sum(len(data.sequences[n]) for n in data.train)
-        sequences, window = data.full(data.validation), data.preprocessor.window
+        sequences = data.full(data.validation)
+        window = data.preprocessor.window
         scores, best = measure_sample(model.explained, sequences, max(10_000, steps), window)
         model = replace(model, metadata=replace(model.metadata, faithfulness=scores, attribution_method=best))
     if examples:
@@ -158,10 +159,12 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
 
 def _interrupted(stopped: Interrupted, data: TrainingData, run: Run) -> Interrupted:
     """What `train` raises after Ctrl-C. Neither half an epoch nor a teacher replaces a model that is there."""
-    target, model, message = run.folder.target, _model(data, run, stopped.member), str(stopped)
+    message = str(stopped)
+    model = _model(data, run, stopped.member)
     model = replace(model, metadata=replace(model.metadata, interrupted=message))
-    teacher = run.checkpoints != run.folder.folder
-    if target is not None and not teacher and (model.metadata.epochs or not target.exists()):
+    target = run.folder.target
+    is_teacher = run.checkpoints != run.folder.folder
+    if target is not None and not is_teacher and (model.metadata.epochs or not target.exists()):
         model.save(target)
         message += f"; the model so far is in {target}"
     return Interrupted(message + run.folder.resume_hint, stopped.stop, model)
@@ -170,7 +173,9 @@ def _interrupted(stopped: Interrupted, data: TrainingData, run: Run) -> Interrup
 def shared_model(model: Model) -> Model:
     """The model of the first process, in all of them."""
     communicator = current()
-    files = {} if communicator.rank else model.to_files()
+    files: dict[str, bytes] = {}
+    if communicator.rank == 0:
+        files = model.to_files()
     names = json.loads(communicator.broadcast(json.dumps(list(files)).encode()))
     received = {name: communicator.broadcast(files.get(name, b"")) for name in names}
     if not communicator.rank:
