@@ -43,16 +43,18 @@ release-check: .venv/dev.stamp .venv/release.stamp
 unexport PYTHONDONTWRITEBYTECODE
 
 # All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files:
-# three keep two cores busy, as many tests wait for a process or a browser.
+# three keep two cores busy, as many tests wait for a process or a browser. The files that take longest come first
+# (tests/cost.py); xdist would put those with the fewest tests last.
 WORKERS ?= 3
+IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(IN_PARALLEL) $(TESTS)
 
 # What a change needs, in two minutes: static checks, and the tests that start no process, server, browser or training and
 # import no other library (tests/cost.py), of the folders that the change concerns by the imports (tools/affected_tests.py).
 QUICK := not (slow or browser or process or training or peers)
 check: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(QUICK)" $$($(BIN)/python -m tools.affected_tests)
+	$(BIN)/python -m pytest -n 2 $(IN_PARALLEL) -m "$(QUICK)" $$($(BIN)/python -m tools.affected_tests)
 
 # Compare with other libraries, which are installed in .venv-peers (docs/benchmarks.md). Run it on an idle machine.
 # BENCH=--quick takes a few minutes and writes no results; BENCH='--only step_tutorial_2' runs one case.

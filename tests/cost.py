@@ -43,6 +43,10 @@ NAMES = {
 PEERS = {"captum", "datasets", "keras", "mlflow", "onnxruntime", "optuna", "ray", "sklearn", "tensorboard", "torch"}
 QUICK = "not (slow or browser or process or training or peers)"  # the -m of `make check`
 
+# Measured with --durations on two busy cores, and rounded: they order the files of tests, nothing else.
+SECONDS = {"slow": 20.0, "browser": 4.0, "process": 2.0, "training": 1.0}
+QUICK_SECONDS = 0.05
+
 # Events of `sys.audit` (docs.python.org, "Audit events table"), and the marker of a test that causes them.
 EVENTS = {
     **dict.fromkeys(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"), "process"),
@@ -135,6 +139,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(marker)
     if any(name.partition(".")[0] in PEERS for name in names) or imports_a_peer(item.path):
         item.add_marker("peers")
+
+
+def expected_seconds(item: pytest.Item) -> float:
+    """About how long a test takes, by its markers."""
+    return max([QUICK_SECONDS, *(SECONDS.get(marker.name, 0.0) for marker in item.iter_markers())])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: with several processes, a long file that starts last keeps the others
+    waiting.
+    """
+    seconds = dict.fromkeys((item.path for item in items), 0.0)
+    for item in items:
+        seconds[item.path] += expected_seconds(item)
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 class Guard:

@@ -1,10 +1,11 @@
 """The markers of `make check` tell what a test starts, and a test that starts more fails."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cost import QUICK, ROOT, names_of
+from tests.cost import QUICK, ROOT, names_of, pytest_collection_modifyitems
 
 pytest_plugins = ["pytester"]
 
@@ -75,6 +76,24 @@ def test_names_are_those_of_the_helpers_too() -> None:
     for function in (_sends, lambda: _sends(), lambda: [_Opens() for _ in "a"]):
         assert {"Path", "touch"} <= names_of(function)
     assert "touch" not in names_of(test_a_test_without_the_marker_of_what_it_starts_fails)
+
+
+class _Item:
+    def __init__(self, path: str, *markers: str) -> None:
+        self.path = Path(path)
+        self.markers = [getattr(pytest.mark, name).mark for name in markers]
+
+    def iter_markers(self) -> list[pytest.Mark]:
+        return self.markers
+
+
+def test_the_longest_files_come_first_and_stay_together() -> None:
+    first, second = _Item("b.py"), _Item("b.py", "process", "slow")
+    several = [_Item("a.py", "browser") for _ in range(4)]
+    items: Any = [_Item("c.py"), *several, first, second]
+    pytest_collection_modifyitems(items)
+    assert items[:2] == [first, second]
+    assert [item.path.name for item in items[2:]] == ["a.py"] * 4 + ["c.py"]
 
 
 def test_make_check_leaves_these_markers_out() -> None:

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.children import run_child
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +66,7 @@ program(["explain", "-m", "small", texts[0]], standalone_mode=False)
 """
 
 
+@pytest.mark.slow
 def test_all_but_nn_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT}"]
     done = run_child(command, cwd=tmp_path)

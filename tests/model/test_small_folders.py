@@ -173,6 +173,7 @@ def sparse(path: Path, name: str, size: int) -> None:
     (path / MANIFEST).write_bytes(json_bytes(manifest))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 def test_memory_and_answers(tmp_path: Path) -> None:
     folders = {name: make() for name, make in ANSWERED.items()} | {name: make() for name, (make, _) in REFUSED.items()}
