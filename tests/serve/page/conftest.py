@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.target import target_of
 from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
+from tests.children import SECONDS
 from tests.forecast.conftest import TINY, frame
 from tests.members.test_columns import shop_model
 from tests.serve.server import served
 from tests.small_models import small_model
+from trust.server import children
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -177,9 +181,55 @@ def browser() -> Iterator[Any]:
         pytest.skip("no chromium here: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api") if not required else __import__("playwright.sync_api").sync_api
     with api.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield found
-        found.close()
+        chromium = Chromium(play)
+        yield chromium
+        chromium.close()
+
+
+class Chromium:
+    """The browser, started again after it was ended."""
+
+    def __init__(self, playwright: Any) -> None:
+        self._playwright = playwright
+        self._browser: Any = None
+
+    def new_context(self, **options: Any) -> Any:
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        return self._browser.new_context(**options)
+
+    def close(self) -> None:
+        if self._browser is not None:
+            self._browser.close()
+
+
+@contextmanager
+def limited_browser(seconds: float) -> Iterator[None]:
+    """Ends the browser after `seconds`, and fails: `evaluate` of Playwright waits for a page without a limit."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        for pid in descendants(os.getpid()):
+            with suppress(OSError):  # it has ended since
+                if b"chrom" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]:
+                    os.kill(pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if is_late.is_set():
+            pytest.fail(f"the browser was ended after {seconds:g} s: a page did not answer")
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have started."""
+    direct = children(pid)
+    return direct + [below for child in direct for below in descendants(child)]
 
 
 class Watched:
@@ -324,7 +374,8 @@ def watch(browser: Any) -> Iterator[Visit]:
         opened.append((context, Watched(context.new_page(), home)))
         return opened[-1][1]
 
-    yield new
+    with limited_browser(SECONDS):
+        yield new
     wrong = [line for _, watched in opened for line in watched.wrong]
     for context, _ in opened:
         context.close()
