@@ -86,73 +86,113 @@ class TableColumns(ColumnNames):
         """
         text = tuple(table.column(name, "--text") for name in self.text)
         label = tuple(table.column(name, "--label") for name in self.label)
-        single = {"weight": self.weight, "group": self.group, "time": self.time, "id": self.id}
-        others: dict[str, Any] = {name: given and table.column(given, f"--{name}") for name, given in single.items()}
         if not label and self.label_if_there in table.columns:
             label = (str(self.label_if_there),)
-        of_row = tuple(table.column(name, "--numeric") for name in self.numeric)
-        named = tuple(table.column(name, "--categorical") for name in self.categorical)
-        found = replace(self, text=text, label=label, numeric=of_row, categorical=named, **others)
+        columns = replace(
+            self,
+            text=text,
+            label=label,
+            weight=self._optional(table, "weight"),
+            group=self._optional(table, "group"),
+            time=self._optional(table, "time"),
+            id=self._optional(table, "id"),
+            numeric=tuple(table.column(name, "--numeric") for name in self.numeric),
+            categorical=tuple(table.column(name, "--categorical") for name in self.categorical),
+        )
         if self.text:
-            return found
+            return columns
         names = [name.strip() for name in table.columns]
         if doubled := [name for name in names if names.count(name) > 1]:
             table.fail(f"the header has {names.count(doubled[0])} columns {quote(doubled[0])}")
         if names and all(map(NUMBER.fullmatch, names)) and not is_numbering(names):
             table.fail("the first line holds numbers only: a table needs a header with the names of its columns")
         if self.values:
-            return replace(found, values=tuple(table.column(name, "--value") for name in self.values))
-        taken = (*label, *others.values(), *of_row, *named)
+            return replace(columns, values=tuple(table.column(name, "--value") for name in self.values))
+        return replace(columns, values=columns._other_columns(table), rest=True)
+
+    def _optional(self, table: Table, name: str) -> str | None:
+        """The column of one of the fields that name a single one, as the header writes it."""
+        column: str | None = getattr(self, name)
+        return table.column(column, f"--{name}") if column else column
+
+    def _other_columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that hold nothing else: the values of series. Raises DataError for one that looks like labels or
+        row numbers.
+        """
+        single = (self.weight, self.group, self.time, self.id)
+        taken = {*self.label, *self.numeric, *self.categorical, *single}
         values = tuple(name for name in table.columns if name not in taken)
         for name in values:
-            of_labels = self.time is None and name.strip().lower() in LABELS
-            if of_labels or name.strip().lower() in INDEX:
-                what = f"the column {quote(name)} would be read as values of the series"
-                table.fail(f"{what}: name it with {'--label' if of_labels else '--id'}, or take it out")
+            is_label = self.time is None and name.strip().lower() in LABELS
+            if is_label or name.strip().lower() in INDEX:
+                option = "--label" if is_label else "--id"
+                table.fail(
+                    f"the column {quote(name)} would be read as values of the series: name it with {option}, or take "
+                    "it out"
+                )
         if not values:
             table.fail("there is no column for the values of the series")
-        return replace(found, values=values, rest=True)
+        return values
 
     def convert(self, cells: Cells) -> Rows:
         """What the columns hold, for rows of a table in which they were found."""
-        weights = groups = ids = times = None
-        inputs: list[Any] = []
-        if self.text:
-            found_texts = {name: cells.column(name) for name in self.text}
-            if self.task == "tagging":
-                found_texts = {name: cells.texts(column) for name, column in found_texts.items()}
-            inputs += joined_texts(found_texts, cells.problems)
-            for n, text in enumerate(inputs):
-                if not text or not text.strip():
-                    cells.fail(n, "the text is empty")
-        labels = self._labels(cells) if self.label else None
+        rows = Rows(
+            self._texts(cells) if self.text else [],
+            self.names(),
+            self._labels(cells) if self.label else None,
+            self.task,
+            label_by_name=not self.label,
+            steps=() if self.text or self.time is not None else self.values,
+        )
         if self.weight is not None:
-            weights = cells.numbers(self.weight, needed=True).tolist()
-            for n, weight in enumerate(weights):
-                if weight < 0:
-                    cells.fail(n, f"{quote(self.weight)}, a weight, must be at least 0, not '{weight:g}'")
+            rows = replace(rows, weights=self._weights(cells, self.weight))
         if self.group is not None:
-            groups = cells.names(self.group)
+            rows = replace(rows, groups=cells.names(self.group))
         if self.id is not None:
-            ids = list(map(str, cells.names(self.id, needed=self.time is not None)))
+            rows = replace(rows, ids=list(map(str, cells.names(self.id, needed=self.time is not None))))
         if self.time is not None:
-            times = cells.times(self.time)
+            rows = replace(rows, times=cells.times(self.time))
         if not self.text:
-            known = {*self.values, *self.label, self.id, self.time, *self.numeric, *self.categorical}
+            rows = replace(rows, inputs=self._series(cells))
+        if self.row:
+            rows = replace(rows, columns=self._columns_of_rows(cells))
+        return rows
+
+    def _texts(self, cells: Cells) -> list[Any]:
+        """The text of each row, of several columns joined by a newline."""
+        columns = {name: cells.column(name) for name in self.text}
+        if self.task == "tagging":  # a cell may be a list of words
+            columns = {name: cells.texts(column) for name, column in columns.items()}
+        texts: list[Any] = joined_texts(columns, cells.problems)
+        for n, text in enumerate(texts):
+            if not text or not text.strip():
+                cells.fail(n, "the text is empty")
+        return texts
+
+    def _series(self, cells: Cells) -> list[Any]:
+        """The series of each row (steps, 1), or where each row is a step its values (channels,)."""
+        known = {*self.values, *self.label, self.id, self.time, *self.numeric, *self.categorical}
+        if self.rest:
             for n, row in enumerate(cells.rows):
-                if self.rest and (extra := [name for name in row if name not in known]):
+                if extra := [name for name in row if name not in known]:
                     cells.fail(n, f"the key {quote(extra[0], 40)} is not in the first record")
-            hint = "; name a label or id column" * self.rest
-            inputs += list(np.stack([cells.numbers(name, hint=hint, limit=LARGEST) for name in self.values], axis=1))
-        if not self.text and self.time is None:
-            inputs = [trim(row[:, None]) for row in inputs]
-            for n, series in enumerate(inputs):
-                if not len(series):
-                    cells.fail(n, "the series has no value")
-        columns = self._columns_of_rows(cells) if self.row else []
-        steps = self.values if not self.text and self.time is None else ()
-        found = Rows(inputs, self.names(), labels, self.task, label_by_name=not self.label, steps=steps)
-        return replace(found, weights=weights, groups=groups, ids=ids, times=times, columns=columns)
+        hint = "; name a label or id column" if self.rest else ""
+        numbers = [cells.numbers(name, hint=hint, limit=LARGEST) for name in self.values]
+        values = list(np.stack(numbers, axis=1))
+        if self.time is not None:
+            return values
+        series = [trim(row[:, None]) for row in values]
+        for n, steps in enumerate(series):
+            if not len(steps):
+                cells.fail(n, "the series has no value")
+        return series
+
+    def _weights(self, cells: Cells, column: str) -> list[float]:
+        weights: list[float] = cells.numbers(column, needed=True).tolist()
+        for n, weight in enumerate(weights):
+            if weight < 0:
+                cells.fail(n, f"{quote(column)}, a weight, must be at least 0, not '{weight:g}'")
+        return weights
 
     def _columns_of_rows(self, cells: Cells) -> list[dict[str, float | str]]:
         """The numeric and categorical columns of each row. The table may write their names in another case."""
@@ -170,18 +210,28 @@ class TableColumns(ColumnNames):
         return columns
 
     def _labels(self, cells: Cells) -> list[Any]:
+        """The label of each row, the list of its labels, or its numbers."""
         if self.task == "regression" or len(self.label) > 1:
-            binary = self.task == "multilabel"
-            columns = [cells.binary(one) if binary else cells.numbers(one, needed=True).tolist() for one in self.label]
+            columns = [self._numbers(cells, name) for name in self.label]
             return list(map(list, zip(*columns, strict=True)))
-        if self.label_separator is None:
-            names = cells.names(self.label[0], needed=self.text != ())
-            if self.task != "tagging" or (not self.text and self.time is not None):
-                return names
+        [column] = self.label
+        if self.label_separator is not None:
+            texts = joined_texts({column: cells.column(column)}, cells.problems)
+            labels = [(text or "").split(self.label_separator) for text in texts]
+            return [[label.strip() for label in row if label.strip()] for row in labels]
+        names = cells.names(column, needed=self.text != ())
+        # In a table with a step per row, the label of the row is that of the step.
+        is_step = not self.text and self.time is not None
+        if self.task == "tagging" and not is_step:
             return [words_of(name) if isinstance(name, str) else name for name in names]
-        texts = joined_texts({self.label[0]: cells.column(self.label[0])}, cells.problems)
-        parts = [(text or "").split(self.label_separator) for text in texts]
-        return [[part.strip() for part in row if part.strip()] for row in parts]
+        return names
+
+    def _numbers(self, cells: Cells, column: str) -> list[Any]:
+        """The numbers of a label column, or for several labels 0 and 1."""
+        if self.task == "multilabel":
+            return cells.binary(column)
+        numbers: list[Any] = cells.numbers(column, needed=True).tolist()
+        return numbers
 
 
 def trim(series: NDArray[Any]) -> NDArray[Any]:

@@ -106,28 +106,38 @@ class Rows:
         """
         from gatewise.data.labelled import labelled_of  # a prediction does without labels
 
-        file, name = self.file, ", ".join(quote(column) for column in self.names.label)
-        task = task or self.task
+        name = ", ".join(quote(column) for column in self.names.label)
         of_texts = self.names.text != ()
         if of_texts and not self.inputs:
-            raise DataError(f"{file}: no row in {name}; a classifier needs two classes or more")
+            raise DataError(f"{self.file}: no row in {name}; a classifier needs two classes or more")
         if self.labels is None:
             hint = "; name their column with label (--label), if there is one" if self.label_by_name else ""
-            raise DataError(f"{file}: the series have no labels{hint}")
+            raise DataError(f"{self.file}: the series have no labels{hint}")
         try:
             inputs = self.inputs if of_texts else rounded(self.inputs)
-            found = self._converted(task, f"{file}: {name}" if name else file)
+            converted = self._converted(task or self.task, f"{self.file}: {name}" if name else self.file)
             inputs, columns = split_rows(joined_rows(inputs, self.columns), RowSchema.of(self.names))
         except InputError as error:
             raise DataError(str(error)) from None
+        source = self.source
+        count = converted.target.each.count_text
+        if count:
+            source += f", {count}"
         if of_texts:
-            self._check_classes(found.target, name, one_class)
-        count = found.target.each.count_text
-        count = f", {count}" if count else ""
-        by = f"{' by' if count else ','} {name}" if of_texts else ""
-        source = "; ".join([f"{self.source}{count}{by}", *self.notes])
-        given = self.names, self.groups, self.weights, self.times
-        return labelled_of(inputs, columns, found, source, *given, self.where, self.steps)
+            self._check_classes(converted.target, name, one_class)
+            source += f" by {name}" if count else f", {name}"
+        return labelled_of(
+            inputs,
+            columns,
+            converted,
+            "; ".join([source, *self.notes]),
+            self.names,
+            self.groups,
+            self.weights,
+            self.times,
+            self.where,
+            self.steps,
+        )
 
     def _check_classes(self, target: Target, name: str, one_class: bool) -> None:
         """Raise DataError for texts of one class, and for so many classes that the column is another one."""
@@ -142,36 +152,50 @@ class Rows:
             raise DataError(f"{self.file}: {name} has {k:,} different labels; is it the right column?")
 
     def _converted(self, task: Task | None, name: str) -> ConvertedLabels:
-        from gatewise.data.labelled import steps_problem
+        """The labels for a task; None: classes. Raises InputError with file and line for labels that do not fit it."""
         from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows
         from gatewise.target import target_of
-        from gatewise.target.names import number_of
 
         labels: list[Any] = self.labels or []
-        nested = any(isinstance(label, list) for label in labels)
         if task == "tagging":
-            for row, (one, label) in enumerate(zip(self.inputs, labels, strict=True)):
-                if not isinstance(label, list):
-                    raise InputError(f"{self.where(row)}: the label is {quote(label, 40)}, not one for each step")
-                if problem := steps_problem(one, label):
-                    raise InputError(f"{self.where(row)}: {problem}")
+            self._check_steps(labels)
             return self._typed(convert_labels(labels, task, self.classes, name, self.where))
-        if not self.names.text and (task == "multilabel" or (task == "classification" and self.task == "regression")):
+        nested = any(isinstance(label, list) for label in labels)
+        # Files of series have one label per series, and say themselves whether it is a number.
+        of_series = not self.names.text
+        if of_series and (task == "multilabel" or (task == "classification" and self.task == "regression")):
             raise InputError(f"{name}: the labels are not for task {task}")
         if task == "multilabel" and len(self.names.label) == 1 and not nested:
             raise InputError(f"{name} has one label per row: multilabel needs a label separator, or several columns")
         columns = self.names.label if len(self.names.label) > 1 else None
         if task == "regression":
             columns = self.names.label or ("value",)
-            for row, label in enumerate(labels if not nested else ()):
-                if number_of(str(label)) is None:
-                    raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
-            labels = labels if nested else list(map(float, labels))
+            if not nested:
+                labels = self._numbers(labels)
         elif self.classes is not None:
             return ConvertedLabels(label_rows(labels, self.classes), target_of(self.classes))
         label = quote(self.names.label[0]) if self.names.label else "the label"
         where = lambda row: f"{self.where(row)}: {label}"  # noqa: E731
         return self._typed(convert_labels(labels, task, columns, name, where, table=True))
+
+    def _check_steps(self, labels: list[Any]) -> None:
+        """Raise InputError for a row without one label for each step."""
+        from gatewise.data.labelled import steps_problem
+
+        for row, (item, of_steps) in enumerate(zip(self.inputs, labels, strict=True)):
+            if not isinstance(of_steps, list):
+                raise InputError(f"{self.where(row)}: the label is {quote(of_steps, 40)}, not one for each step")
+            if problem := steps_problem(item, of_steps):
+                raise InputError(f"{self.where(row)}: {problem}")
+
+    def _numbers(self, labels: list[Any]) -> list[float]:
+        """Labels of a regression. Raises InputError for a text that is not a number."""
+        from gatewise.target.names import number_of
+
+        for row, label in enumerate(labels):
+            if number_of(str(label)) is None:
+                raise InputError(f"{self.where(row)}: the label {quote(label, 40)} is not a number")
+        return list(map(float, labels))
 
     def _typed(self, labels: ConvertedLabels) -> ConvertedLabels:
         """The labels with the type that the file states, where it states one."""
@@ -184,9 +208,31 @@ class Rows:
         rows of one time and series, times of different kinds, and a label that changes.
         """
         assert self.times is not None
-        times, moments, labels = self.times, list[Any](), self.labels
-        firsts, inputs, steps = [], [], list[Any]()
-        by_series: dict[str, list[int]] = {}  # rows
+        moments = self._moments(self.times)
+        by_series: dict[str, list[int]] = {}  # the rows of each series
+        for row in range(len(self.times)):
+            by_series.setdefault("" if self.ids is None else self.ids[row], []).append(row)
+        per_step = self.task == "tagging"
+        inputs: list[Any] = []
+        labels: list[Any] = []
+        for name, rows in by_series.items():
+            ordered = sorted(rows, key=moments.__getitem__)
+            self._check_times(name, ordered, moments)
+            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float64))
+            if self.labels is not None:
+                labels.append([self.labels[row] for row in ordered])
+                if not per_step:
+                    self._check_label(name, rows, self.labels)
+            if self.columns:
+                self._check_constant(name, ordered)
+        of_series = self.take([rows[0] for rows in by_series.values()])
+        if per_step and self.labels is not None:
+            of_series = replace(of_series, labels=labels)
+        return replace(of_series, inputs=inputs, times=None)
+
+    def _moments(self, times: list[Time]) -> list[Any]:
+        """Times that can be compared. Raises DataError with the line for one of another kind."""
+        moments = []
         for row, time in enumerate(times):
             if not comparable(time, times[0]):
                 shown = f"{show_time(time)} and {show_time(times[0])}"
@@ -195,25 +241,24 @@ class Rows:
                 moments.append(instant(time))
             except InputError as error:
                 self.fail(row, str(error))
-            by_series.setdefault("" if self.ids is None else self.ids[row], []).append(row)
-        for name, rows in by_series.items():
-            ordered = sorted(rows, key=moments.__getitem__)
-            for before, after in pairwise(ordered):
-                if moments[before] == moments[after]:
-                    whose = f" of series {quote(name)}" if self.ids is not None else ""
-                    shown = quote(show_time(times[before]))
-                    self.fail(max(before, after), f"two rows{whose} have the time {shown}")
-            steps.append([labels[row] for row in ordered] if labels is not None else [])
-            for row in rows:
-                if labels is not None and self.task != "tagging" and labels[row] != labels[rows[0]]:
-                    what = f"the label of series {quote(name)} is {quote(labels[row])}"
-                    self.fail(row, f"{what}, but {quote(labels[rows[0]])} in {self.where(rows[0])}")
-            firsts.append(rows[0])
-            inputs.append(np.array([self.inputs[row] for row in ordered], dtype=np.float64))
-            if self.columns:
-                self._check_constant(name, ordered)
-        of_steps: Any = {"labels": steps} if self.task == "tagging" and labels is not None else {}
-        return replace(self.take(firsts), inputs=inputs, times=None, **of_steps)
+        return moments
+
+    def _check_times(self, name: str, ordered: list[int], moments: list[Any]) -> None:
+        """Raise DataError for two steps of a series at one time."""
+        assert self.times is not None
+        for before, after in pairwise(ordered):
+            if moments[before] == moments[after]:
+                whose = f" of series {quote(name)}" if self.ids is not None else ""
+                shown = quote(show_time(self.times[before]))
+                self.fail(max(before, after), f"two rows{whose} have the time {shown}")
+
+    def _check_label(self, name: str, rows: list[int], labels: list[Any]) -> None:
+        """Raise DataError for a label that changes from step to step of a series."""
+        first = rows[0]
+        for row in rows:
+            if labels[row] != labels[first]:
+                what = f"the label of series {quote(name)} is {quote(labels[row])}"
+                self.fail(row, f"{what}, but {quote(labels[first])} in {self.where(first)}")
 
     def _check_constant(self, name: str, rows: list[int]) -> None:
         """Raise DataError for a column that changes from step to step of a series."""
@@ -229,7 +274,9 @@ class Rows:
         """Without labels where no row has one. Raises DataError for a row without a label among others. "", "?" and NaN
         are no labels.
         """
-        flat = [(row, one) for row, label in enumerate(self.labels or ()) for one in np.atleast_1d(label).tolist()]
+        flat = [
+            (row, label) for row, of_row in enumerate(self.labels or ()) for label in np.atleast_1d(of_row).tolist()
+        ]
         missing = [row for row, label in flat if str(label).lower() in ("", "?", "nan")]
         if len(missing) == len(flat):
             return replace(self, labels=None)

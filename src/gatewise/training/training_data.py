@@ -39,6 +39,8 @@ from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
 
+_LEAST_STEPS = 30  # of an epoch, which a larger batch may not go below
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingData(NetworkData):
@@ -131,6 +133,60 @@ def prepare(
     validation: the validation set, where it is not cut from `data`. rule_labelled: further rows to train on. Raises
     InputError where there is too little to train on.
     """
+    _check_rows(data)
+    groups = data.groups
+    if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
+        data = replace(data, groups=data.input_keys)
+    sets = _sets(data, recipe, seed, validation)
+    if _is_cross_validated(recipe, sets):
+        sets = _with_folds(sets, recipe.validation.folds, seed)
+    every = sets.rows if rule_labelled is None else _joined(sets.rows, rule_labelled)
+    further = np.arange(len(sets.rows), len(every))  # the rule-labelled rows
+    trained = np.append(sets.train, further)
+    if preprocessor is None:
+        known = np.append(np.arange(len(data)), further)
+        preprocessor = _preprocessor(every, trained, known, recipe)
+    else:
+        preprocessor = _extended(preprocessor, every, trained)
+    fitted = sets.train if sets.own_validation else np.union1d(sets.train, sets.validation)
+    preprocessor = replace(preprocessor, columns=_schema(every, np.append(fitted, further)))
+    encoded = _encoded(every, preprocessor, recipe, trained)
+    lengths = [len(steps) for steps in encoded["sequences"]]
+    if isinstance(sets.rows.labels, Ragged) and sets.rows.labels.lengths.tolist() != lengths[: len(sets.rows)]:
+        raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
+    of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
+    weights = row_weights(every, trained, of_classes)
+    scaling = None
+    if data.target.each.loss.has_unit:
+        of_train = None if weights is None else weights[sets.train]
+        scaling = TargetScaling.fit(sets.rows.labels[sets.train], of_train)
+    if encoded["architecture"].channels:  # series, whose epochs and folds follow from their number and lengths
+        encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
+        if count:
+            sets = _with_folds(sets, count, seed)
+    return TrainingData(
+        data=sets.rows,
+        target=sets.rows.target,
+        source=sets.rows.source,
+        labels=every.labels,
+        with_rules=every,
+        train=sets.train,
+        validation=sets.validation,
+        **encoded,
+        weights=weights,
+        target_scaling=scaling,
+        class_weights=of_classes,
+        balanced=isinstance(class_weight, str),
+        fingerprint=data.fingerprint(),
+        identity=_identity(data, groups, sets.validation, [validation, rule_labelled], of_classes),
+        validation_how=sets.how,
+        folds=sets.folds,
+        own_validation=sets.own_validation,
+    )
+
+
+def _check_rows(data: Labelled) -> None:
+    """Raise InputError for rows of which nothing can be learned."""
     if not len(data):
         raise InputError(f"{data.source}: there is no row to train on")
     # Of labels per step or per row several are not told by one input.
@@ -138,15 +194,33 @@ def prepare(
         raise InputError(f"{data.source}: {problem}")
     if data.target.each.column_classes is None and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
-    groups = data.groups
-    if recipe.validation.split == "row":  # groups do not count, in cross-validation neither
-        data = replace(data, groups=data.input_keys)
-    if validation is None:
-        train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split)
-        rows, how = data, _validation_how(data, recipe)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sets:
+    """The training set and the validation set, by row numbers of `rows`. how: the cut, in words. own_validation:
+    whether the validation set must not be trained on. folds: the held-out rows of each fold of a cross-validation.
+    """
+
+    rows: Labelled
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    how: str
+    own_validation: bool
+    folds: tuple[NDArray[np.int64], ...] = ()
+
+
+def _sets(data: Labelled, recipe: Recipe, seed: int, validation: Labelled | None) -> _Sets:
+    """Cut the validation set from the data, or take the separate one. Raises InputError for too few rows."""
+    if validation is not None:
+        rows = _joined(data, validation)
+        train = np.arange(len(data))
+        held_out = np.arange(len(data), len(rows))
+        how = f"a separate validation set: {validation.source}"
     else:
-        rows, how = _joined(data, validation), f"a separate validation set: {validation.source}"
-        train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
+        rows = data
+        train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split)
+        how = _validation_how(data, recipe)
     if not len(train) or not len(held_out):
         fraction = f"{recipe.validation.fraction:.0%}"
         raise InputError(
@@ -156,69 +230,57 @@ def prepare(
     if counts is not None and not counts.all():
         name = quote(data.classes[int(counts.argmin())])
         raise InputError(f"{data.source}: the training part has no row of class {name}")
-    folds: tuple[NDArray[np.int64], ...] = ()
     own_validation = validation is not None or recipe.validation.split == "time"
-    classes_of_texts = data.kind == "text" and data.task == "classification" and not own_validation
-    if classes_of_texts and recipe.frozen and recipe.validation.folds and recipe.ngrams.scaling != "nb":
-        # All members have held-out logits of all rows by themselves.
-        folds = tuple(held for _, held in cross_validation_folds(rows, recipe.validation.folds, seed))
-        train = held_out = np.arange(len(rows))
-    every = rows if rule_labelled is None else _joined(rows, rule_labelled)
-    further = np.arange(len(rows), len(every))
-    trained = np.append(train, further)
-    if preprocessor is None:
-        preprocessor = _preprocessor(every, trained, np.append(np.arange(len(data)), further), recipe)
-    elif preprocessor.inputs.nouns != data.nouns:
+    return _Sets(rows, train, held_out, how, own_validation)
+
+
+def _is_cross_validated(recipe: Recipe, sets: _Sets) -> bool:
+    """Whether all members have held-out logits of all rows by themselves, so that no row needs to be kept from
+    training: a ridge regression on frozen layers, and n-grams of another scaling than "nb", of classes.
+    """
+    if sets.own_validation or sets.rows.task != "classification":
+        return False
+    return recipe.frozen and recipe.validation.folds > 0 and recipe.ngrams.scaling != "nb"
+
+
+def _with_folds(sets: _Sets, count: int, seed: int) -> _Sets:
+    """All rows are trained on, and each validates the fits without its fold."""
+    folds = tuple(held_out for _, held_out in cross_validation_folds(sets.rows, count, seed))
+    every = np.arange(len(sets.rows))
+    how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
+    return replace(sets, train=every, validation=every, how=how, folds=folds)
+
+
+def _extended(preprocessor: Preprocessor, data: Labelled, trained: NDArray[np.int64]) -> Preprocessor:
+    """The preprocessor of a pretrained model, with the new words of the rows `trained`. Raises InputError for one of
+    other inputs.
+    """
+    if preprocessor.inputs.nouns != data.nouns:
         read = preprocessor.inputs.nouns.many
         raise InputError(f"{data.source}: the pretrained model is for {read}, and these are {data.nouns.many}")
-    elif isinstance(preprocessor, TextPreprocessor) and preprocessor.encoding.kind in ("tokens", "subwords"):
-        encoding = cast(text.TokenEncoding, preprocessor.encoding)
-        texts = cast(list[str], every.inputs)
-        preprocessor = replace(preprocessor, encoding=encoding.extended([texts[n] for n in trained]))
-    labelled = train if own_validation else np.union1d(train, held_out)
-    preprocessor = replace(preprocessor, columns=_schema(every, np.append(labelled, further)))
-    encoded = _encoded(every, preprocessor, recipe, trained)
-    if data.target.per_step and list(map(len, rows.labels)) != list(map(len, encoded["sequences"])):
-        raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
-    of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
-    weights = row_weights(every, trained, of_classes)
-    scaling = None
-    if data.target.each.loss.has_unit:
-        scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
-    if data.kind == "series":
-        lengths = [len(s) for s in encoded["sequences"]]
-        encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(train), own_validation)
-        if count:
-            folds = tuple(held for _, held in cross_validation_folds(rows, count, seed))
-            train = held_out = np.arange(len(rows))
-    if folds:
-        how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
-    fingerprint = data.fingerprint()
-    identity = fingerprint + "".join(one.fingerprint() for one in (validation, rule_labelled) if one is not None)
+    if not isinstance(preprocessor, TextPreprocessor) or preprocessor.encoding.kind not in ("tokens", "subwords"):
+        return preprocessor
+    encoding = cast(text.TokenEncoding, preprocessor.encoding)
+    texts = cast(list[str], data.inputs)
+    return replace(preprocessor, encoding=encoding.extended([texts[row] for row in trained]))
+
+
+def _identity(
+    data: Labelled,
+    groups: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    others: Sequence[Labelled | None],
+    class_weights: Array | None,
+) -> str:
+    """See `TrainingData.identity`. groups: as the user gave them; others: further sets of rows."""
+    identity = data.fingerprint()
+    identity += "".join(other.fingerprint() for other in others if other is not None)
     if data.time.size or (groups != data.input_keys).any():  # they cut the sets and the folds
-        parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
-        identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-    if of_classes is not None:
-        identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
-    return TrainingData(
-        data=rows,
-        target=rows.target,
-        source=rows.source,
-        labels=every.labels,
-        with_rules=every,
-        train=train,
-        validation=held_out,
-        **encoded,
-        weights=weights,
-        target_scaling=scaling,
-        class_weights=of_classes,
-        balanced=isinstance(class_weight, str),
-        fingerprint=fingerprint,
-        identity=identity,
-        validation_how=how,
-        folds=folds,
-        own_validation=own_validation,
-    )
+        cut = (validation.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
+        identity += hashlib.sha256(b"".join(array.tobytes() for array in cut)).hexdigest()
+    if class_weights is not None:
+        identity += hashlib.sha256(class_weights.tobytes()).hexdigest()
+    return identity
 
 
 def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
@@ -230,21 +292,21 @@ def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recip
 def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: NDArray[np.int64]) -> dict[str, Any]:
     """The fields of `TrainingData` that follow from the encoding, the batch size of the recipe among them.
 
-    A batch has `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps.
+    A batch has `min_batch_tokens` tokens on average, as long as an epoch keeps `_LEAST_STEPS` steps.
     """
-    inputs = preprocessor.inputs
-    size = inputs.size
-    if data.kind == "series":
+    arch = recipe.architecture(data.input_kind.network, preprocessor.inputs.size, data.target.outputs)
+    if arch.channels:  # only tokens have n-grams
         recipe = with_values(recipe, {"ngrams.order": 0})
     if recipe.ngrams.order:
-        check_vocab_size(size)
-    arch = recipe.architecture("tokens" if data.kind == "text" else "channels", size, data.target.outputs)
+        check_vocab_size(preprocessor.inputs.size)
     full_sequences = preprocessor.encode_batch(data.rows)
-    sequences, settings = [truncate(s.steps, arch) for s in full_sequences], recipe.optimisation
+    sequences = [truncate(sequence.steps, arch) for sequence in full_sequences]
+    settings = recipe.optimisation
     if settings.min_batch_tokens:
-        wanted = settings.min_batch_tokens * len(train) // max(1, sum(len(sequences[n]) for n in train))
-        size = max(settings.batch_size, min(wanted, len(train) // 30))
-        recipe = with_values(recipe, {"batch_size": size})
+        tokens = max(1, sum(len(sequences[row]) for row in train))
+        wanted = settings.min_batch_tokens * len(train) // tokens
+        most = len(train) // _LEAST_STEPS
+        recipe = with_values(recipe, {"batch_size": max(settings.batch_size, min(wanted, most))})
     return {
         "recipe": recipe,
         "preprocessor": preprocessor,
@@ -281,11 +343,10 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
     """The rows of the training data, and the rows of the validation set, or rule-labelled ones, after them."""
     if not len(validation):
         raise InputError(f"{validation.source}: there are no validation rows")
-    if (validation.kind, validation.task) != (data.kind, data.task):
-        raise InputError(
-            f"{validation.source}: the validation set is {validation.kind} for {validation.task}, the training data "
-            f"{data.kind} for {data.task}"
-        )
+    ours = f"{data.kind} for {data.task}"
+    theirs = f"{validation.kind} for {validation.task}"
+    if theirs != ours:
+        raise InputError(f"{validation.source}: the validation set is {theirs}, the training data {ours}")
     inputs: Any = [*data.inputs, *validation.inputs]
     return replace(
         data,
@@ -303,16 +364,26 @@ def _preprocessor(
 ) -> TextPreprocessor | SeriesPreprocessor:
     """Of the rows `train`. known: the rows besides a separate validation set, whose words the Keras index counts."""
     if data.kind == "series":
-        return SeriesPreprocessor.fit([data.inputs[n] for n in train], recipe.series.windows)
-    texts, size = cast(list[str], data.inputs), recipe.text.vocab_size
-    if recipe.text.tokenization == "keras":
-        return TextPreprocessor(text.KerasEncoding(text.keras_index([texts[n] for n in known]), size))
-    kinds, read = {"subwords": "SubwordEncoding", "spaces": "SpaceEncoding"}, [texts[n] for n in train]
-    encoding = getattr(text, kinds.get(recipe.text.tokenization, "TokenEncoding"))  # which imports this one
-    words = encoding.kind == "tokens" and isinstance(data.target, ClassificationTarget)
-    more = {"min_count": 1} if words and has_small_classes(data.target.outputs, len(known), RARE_WORDS) else {}
-    found = encoding.fit(read, size, **more)
-    return TextPreprocessor(found.respelling() if recipe.text.tokenization == "respelled" else found)
+        return SeriesPreprocessor.fit([data.inputs[row] for row in train], recipe.series.windows)
+    texts = cast(list[str], data.inputs)
+    size = recipe.text.vocab_size
+    tokenization = recipe.text.tokenization
+    if tokenization == "keras":
+        return TextPreprocessor(text.KerasEncoding(text.keras_index([texts[row] for row in known]), size))
+    read = [texts[row] for row in train]
+    if tokenization == "subwords":
+        return TextPreprocessor(text.SubwordEncoding.fit(read, size))
+    if tokenization == "spaces":
+        return TextPreprocessor(text.SpaceEncoding.fit(read, size))
+    min_count = 2
+    # A word of a single row is a good part of what is known of a small class.
+    is_classifier = isinstance(data.target, ClassificationTarget)
+    if is_classifier and has_small_classes(data.target.outputs, len(known), RARE_WORDS):
+        min_count = 1
+    encoding = text.TokenEncoding.fit(read, size, min_count)
+    if tokenization == "respelled":
+        encoding = encoding.respelling()
+    return TextPreprocessor(encoding)
 
 
 def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassWeight) -> Array:
@@ -330,12 +401,16 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
     weights = np.ones(len(data.classes))
-    own = data.target.each.class_labels.tolist()
+    labels = data.target.each.class_labels.tolist()
     for label, weight in class_weight.items():
-        if label not in own and str(label) not in data.classes:
+        if label in labels:
+            place = labels.index(label)
+        elif str(label) in data.classes:
+            place = data.classes.index(str(label))
+        else:
             raise InputError(f"class_weight: the data has no class {quote(str(label))}")
         try:
-            weights[own.index(label) if label in own else data.classes.index(str(label))] = weight
+            weights[place] = weight
         except (TypeError, ValueError):
             raise InputError(f"class_weight: the weight of {quote(str(label))} is not a number") from None
     if not (np.isfinite(weights).all() and (weights > 0).all()):
@@ -348,11 +423,11 @@ def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None)
     step of each step (Ragged): its sample_weight times the weight of its class. The mean over the training
     rows is 1; None where all are equal.
     """
-    each = np.repeat(data.sample_weight, rows_per_input(data.labels))
+    of_rows = np.repeat(data.sample_weight, rows_per_input(data.labels))
     if weights is not None:
-        each = data.target.row_weights(each, data.labels, weights)
-    if (each == each.flat[0]).all():
+        of_rows = data.target.row_weights(of_rows, data.labels, weights)
+    if (of_rows == of_rows.flat[0]).all():
         return None
-    by_input = shaped_like(each, data.labels)
+    by_input = shaped_like(of_rows, data.labels)
     mean = flat(by_input[train]).mean()
-    return shaped_like((each / mean).astype(np.float32), data.labels)
+    return shaped_like((of_rows / mean).astype(np.float32), data.labels)
