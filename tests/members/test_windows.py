@@ -11,7 +11,7 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.fit import candidates
 from gatewise.members.autoregression import Autoregression
-from gatewise.members.ets import ETS, State, extrapolate, smooth, smooth_from_back, start_state
+from gatewise.members.ets import ETS, SmoothingState, extrapolate, smooth, smooth_from_back, start_state
 from gatewise.members.member import Inputs
 from gatewise.members.naive import Naive
 from gatewise.members.theta import Theta
@@ -263,7 +263,7 @@ def test_the_recursion_is_that_of_statsmodels() -> None:
     initialization_method="known", initial_level=51, initial_trend=0.4, initial_seasonal=[5, -1.5, 1, -4.5])
     .smooth([0.35, 0.12, 0.28, 0.93]): sse and forecast(6).
     """
-    start = State(np.array([51.0]), np.array([0.4]), np.array([[5], [-1.5], [1], [-4.5]]))
+    start = SmoothingState(np.array([51.0]), np.array([0.4]), np.array([[5], [-1.5], [1], [-4.5]]))
     smoothing = np.array([[0.35], [0.12], [0.28], [0.93]])
     state, squares = smooth(Y[:, None], smoothing, start)
     assert squares[0] == pytest.approx(180.6605129492713)

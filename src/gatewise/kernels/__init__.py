@@ -1,7 +1,7 @@
 """The kernels by name, and the choice between them.
 
-`get()` returns the kernel `GATEWISE_KERNEL` if it is set, else native. No fallback is silent: where native cannot run,
-the reference runs and a warning states the reason, once. A kernel asked for by name runs, or raises an error.
+`get()` returns the kernel of `GATEWISE_KERNEL` if it is set, otherwise native. No fallback is silent: where native
+cannot run, the reference runs and a warning states the reason, once. A kernel that is named runs or raises an error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operan
 
 
 def unavailable_reason(name: str) -> str | None:
-    """Why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
+    """The reason why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
     try:
-        _made(name)
+        _kernel_named(name)
     except KernelUnavailable as error:
         return str(error)
     return None
@@ -38,47 +38,59 @@ def get(name: str | None = None) -> Kernel:
     """The kernel `name`, or the default one here. Raises KernelUnavailable with the reason, InputError for an unknown
     name.
     """
-    wanted = name or os.environ.get("GATEWISE_KERNEL")
+    requested = name or os.environ.get("GATEWISE_KERNEL")
     try:
-        return _made(wanted or "native")
+        return _kernel_named(requested or "native")
     except KernelUnavailable as error:
         reason = str(error)
-    if wanted:
-        raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
+    if requested:
+        raise KernelUnavailable(f"kernel '{requested}' cannot run here: {reason}")
     if os.environ.get("GATEWISE_ISA"):
         raise KernelUnavailable(f"GATEWISE_ISA asks for the native kernel, which cannot run here: {reason}")
     _warn_once(reason)
-    return _made("reference")
+    return _kernel_named("reference")
 
 
 def for_precision(precision: Precision) -> Kernel:
     """The default kernel for "float32", the bfloat16 kernel for "bf16". Errors as `get`."""
     if precision not in ("float32", "bf16"):
         raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
-    return get("bf16" if precision == "bf16" else None)
+    if precision == "bf16":
+        return get("bf16")
+    return get()
 
 
 def for_training(precision: Precision | Literal["auto"]) -> Kernel:
-    """As `for_precision`, of "auto" the kernel of the fastest precision here."""
-    return for_precision(fastest_precision() if precision == "auto" else precision)
+    """As `for_precision`; for "auto" the kernel of the fastest precision here."""
+    if precision == "auto":
+        precision = fastest_precision()
+    return for_precision(precision)
 
 
 def extension_for(array: Any, *others: Any) -> Any:
-    """The C++ extension where `get` chooses the native kernel, the first array is float32, and all are contiguous and
-    aligned; else None: NumPy computes the same.
+    """The C++ extension where `get` chooses the native kernel, the first array is float32, and all arrays are
+    contiguous and aligned; otherwise None, and NumPy computes the same.
     """
-    plain = all(one.flags.c_contiguous and one.flags.aligned for one in (array, *others))
-    return native.imported()[0] if plain and array.dtype == np.float32 and get().name != "reference" else None
+    if array.dtype != np.float32:
+        return None
+    if not all(a.flags.c_contiguous and a.flags.aligned for a in (array, *others)):
+        return None
+    if get().name == "reference":
+        return None
+    extension, _ = native.imported()
+    return extension
 
 
-def _made(name: str) -> Kernel:
+def _kernel_named(name: str) -> Kernel:
     if name not in NAMES:
         raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
     if name == "reference":
         from gatewise.kernels.reference import Reference  # the only kernel that runs `cell.py`
 
         return Reference()
-    return Native(precision="bf16" if name == "bf16" else "float32")
+    if name == "bf16":
+        return Native(precision="bf16")
+    return Native()
 
 
 @cache

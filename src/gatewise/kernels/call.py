@@ -1,4 +1,4 @@
-"""A run of a kernel: what it takes and what it returns. A prediction needs no more of `gatewise.kernels.interface`."""
+"""A run of a kernel: its arguments and its result. A prediction imports this module and not the whole interface."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that
 """
 
 Held = tuple[Index, Array]
-"""index (N,) and values (R, 4H): step n has the gates values[index[n]], in the order i, f, g, o; where that is NaN, the
-gate is computed. A run with held gates has no backward pass.
+"""index (N,) and values (R, 4H): step n has the gates values[index[n]], in the order i, f, g, o. A gate whose value is
+NaN is computed as usual. A run with held gates has no backward pass.
 """
 
 
@@ -54,7 +54,7 @@ class LSTMCall(Generic[T]):
 
 
 class Forward(NamedTuple):
-    """Result of `Kernel.forward`: h of every step, the last states, and if they are kept the saved activations and c of
+    """Result of `Kernel.forward`: h of every step and the last states; with `keep` also the saved activations and c of
     every step. `gatewise.network` also fills it with variables.
     """
 

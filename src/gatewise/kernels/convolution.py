@@ -4,10 +4,10 @@ For a bank of dilation d, kernel k with taps a < b < c out of 0 to 8, and the ch
 
     conv(t) = Σ_channels ((3 x_a - (x_0 + x_1 + ... + x_8)) + 3 x_b) + 3 x_c        x_j = x(t + (j - 4) d)
 
-in float32 and in this order, with zeros before and after the series. The weights are therefore -1 six times and 2 three
-times (Dempster, Schmidt & Webb 2021). A threshold's count is the number of steps with conv(t) > threshold: over all
-steps ("padded") where bank + kernel is even, else over the steps whose nine taps all lie within the series ("valid"),
-or over all where there are none.
+in float32 and in this order, with zeros before and after the series. Six weights are therefore -1 and three are 2
+(Dempster, Schmidt & Webb 2021). The count of a threshold is the number of steps with conv(t) > threshold. Where
+bank + kernel is even, it counts all steps ("padded"), otherwise the steps whose nine taps all lie within the series
+("valid"); if there is no such step, it counts all steps.
 
 The native kernel adds in the same order and multiplies by 3 exactly rounded, so both give the same bits.
 """
@@ -31,8 +31,9 @@ KERNELS: NDArray[np.int32] = np.array(list(combinations(range(TAPS), 3)), dtype=
 
 @dataclass(frozen=True, eq=False)
 class Banks:
-    """dilations (D,) int32; counts (D,) int32: thresholds per kernel; channels (D, 84, C) uint8: 1 where the kernel
-    reads the channel; thresholds (F,) float32, F = 84 Σ counts, by bank, then kernel.
+    """D banks of 84 kernels. dilations: (D,) int32. counts: (D,) int32, the thresholds per kernel. channels:
+    (D, 84, C) uint8, 1 where the kernel reads the channel. thresholds: (F,) float32, F = 84 Σ counts, by bank, then
+    kernel.
     """
 
     dilations: NDArray[np.int32]
@@ -51,7 +52,11 @@ class Banks:
 
 def padded(bank: int, dilation: int, length: int) -> NDArray[np.bool_]:
     """Whether each kernel (84,) of a bank counts all steps of a series of this length."""
-    return (bank + np.arange(len(KERNELS))) % 2 == 0 if length > 2 * CENTRE * dilation else np.ones(len(KERNELS), bool)
+    has_valid_steps = length > 2 * CENTRE * dilation
+    if not has_valid_steps:
+        return np.ones(len(KERNELS), dtype=bool)
+    is_padded: NDArray[np.bool_] = (bank + np.arange(len(KERNELS))) % 2 == 0
+    return is_padded
 
 
 def convolve(
@@ -62,53 +67,86 @@ def convolve(
     taps_of: NDArray[np.int32] = KERNELS,
     steps: NDArray[np.int64] | None = None,
 ) -> Array:
-    """conv(t) (K, T) float32 of the series x (T, C) with K kernels. channels: their masks (K, C). last: taps from there
-    on read zeros. taps_of: the three taps (K, 3) of each kernel. steps (S,): these steps alone, (K, S).
+    """conv(t) (K, T) float32 of the series x (T, C) with K kernels. channels: the channel masks (K, C). last: the first
+    tap that reads zeros, as do those after it. taps_of: the three taps (K, 3) of each kernel. steps (S,): compute these
+    steps only, (K, S).
     """
-    length, total = len(x), None
+    length = len(x)
     dilation = min(dilation, length)  # from there on, all taps but the centre read zeros
+    total: Array | None = None
     for c in range(x.shape[1]):
-        used = channels[:, c] != 0
-        if not used.any():
+        reads_channel = channels[:, c] != 0
+        if not reads_channel.any():
             continue
-        flat = np.zeros(length + 2 * CENTRE * dilation, dtype=np.float32)
-        flat[CENTRE * dilation : CENTRE * dilation + length] = x[:, c]
-        taps = [flat[j * dilation : j * dilation + length] for j in range(TAPS)]
+        taps = _taps_of_channel(x[:, c], dilation)
         if steps is not None:
             taps = [tap[steps] for tap in taps]
         taps[last:] = [np.zeros_like(taps[0])] * (TAPS - last)
-        all_taps = taps[0].copy()
+        sum_of_taps = taps[0].copy()
         for tap in taps[1:]:
-            all_taps += tap
-        three = np.stack(taps) * np.float32(3)  # (9, T)
-        part = ((three[taps_of[:, 0]] - all_taps) + three[taps_of[:, 1]]) + three[taps_of[:, 2]]  # (K, T)
-        if total is None:
-            total = part if used.all() else np.where(used[:, None], part, np.float32(0))
+            sum_of_taps += tap
+        triple = np.stack(taps) * np.float32(3)  # (9, T)
+        a, b, c_ = taps_of.T
+        conv = ((triple[a] - sum_of_taps) + triple[b]) + triple[c_]  # (K, T)
+        if total is not None:
+            np.add(total, conv, out=total, where=reads_channel[:, None])
+        elif reads_channel.all():
+            total = conv
         else:
-            np.add(total, part, out=total, where=used[:, None])
-    count = length if steps is None else len(steps)
-    return np.zeros((len(taps_of), count), dtype=np.float32) if total is None else total
+            total = np.where(reads_channel[:, None], conv, np.float32(0))
+    if total is not None:
+        return total
+    steps_computed = length if steps is None else len(steps)
+    return np.zeros((len(taps_of), steps_computed), dtype=np.float32)
+
+
+def _taps_of_channel(channel: Array, dilation: int) -> list[Array]:
+    """x(t + (j - 4) d) for each of the nine taps j (T,), with zeros before and after the channel."""
+    length = len(channel)
+    margin = CENTRE * dilation
+    with_margins = np.zeros(length + 2 * margin, dtype=np.float32)
+    with_margins[margin : margin + length] = channel
+    return [with_margins[j * dilation : j * dilation + length] for j in range(TAPS)]
 
 
 def count_above(series: Sequence[Array], banks: Banks) -> NDArray[np.int32]:
-    """Counts (n, F) of n series (length, C), by the native kernel where `kernels.get` chooses it, else in NumPy; the
-    same bits.
+    """Counts (n, F) of n series (length, C): by the native kernel where `kernels.get` chooses it, otherwise in NumPy,
+    with the same bits.
     """
     out = np.zeros((len(series), len(banks.thresholds)), dtype=np.int32)
     values, lengths = joined(series, np.float32)
     extension = extension_for(values)
     if extension is not None:
-        arrays = banks.dilations, banks.counts, banks.channels, banks.thresholds
-        extension.count_above(native.float32_isa(), threads(), values, lengths, *arrays, out)
+        extension.count_above(
+            native.float32_isa(),
+            threads(),
+            values,
+            lengths,
+            banks.dilations,
+            banks.counts,
+            banks.channels,
+            banks.thresholds,
+            out,
+        )
         return out
     for row, x in zip(out, series, strict=True):
         for n, dilation, channels, thresholds, features in banks:
-            conv, every, edge = convolve(x, dilation, channels), padded(n, dilation, len(x)), CENTRE * dilation
-            counts = np.empty(thresholds.shape, dtype=np.int32)
-            for number in range(thresholds.shape[1]):  # bounds memory
-                above = conv > thresholds[:, number, None]
-                counts[every, number] = above[every].sum(axis=1)
-                if not every.all():
-                    counts[~every, number] = above[~every, edge : len(x) - edge].sum(axis=1)
-            row[features] = counts.reshape(-1)
+            conv = convolve(x, dilation, channels)
+            is_padded = padded(n, dilation, len(x))
+            row[features] = _counts_of_bank(conv, thresholds, is_padded, CENTRE * dilation).reshape(-1)
     return out
+
+
+def _counts_of_bank(
+    conv: Array, thresholds: NDArray[np.float32], is_padded: NDArray[np.bool_], margin: int
+) -> NDArray[np.int32]:
+    """The counts (84, count) of conv (84, T) above thresholds (84, count). margin: steps at either end that the kernels
+    which are not padded leave out.
+    """
+    counts = np.empty(thresholds.shape, dtype=np.int32)
+    for n in range(thresholds.shape[1]):  # one threshold per kernel at a time, which bounds the memory
+        above = conv > thresholds[:, n, None]
+        counts[is_padded, n] = above[is_padded].sum(axis=1)
+        if not is_padded.all():
+            counts[~is_padded, n] = above[~is_padded, margin : conv.shape[1] - margin].sum(axis=1)
+    return counts

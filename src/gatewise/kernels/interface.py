@@ -8,13 +8,13 @@ padding or mask. `LSTMCall` describes one run. A kernel has four operations:
     forward(call, keep)                               -> h (N, H), h_T, c_T (B, H), saved activations
     backward(saved, dh, dh_T, dc_T, dc, with_dweight) -> dpre (U, 4H), dweight_hh, dh0, dc0
 
-Kernels check their arguments with the `check_` functions, before anything runs; an error names the array. The test
-suite in tests/kernels/ defines what every kernel must compute; tests/kernels/mutants.py holds wrong kernels
-that it must reject.
+Kernels check their arguments with the `check_` functions before they run; an error names the array. The test suite in
+tests/kernels/ defines what every kernel must compute; tests/kernels/mutants.py holds wrong kernels that it must reject.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -68,7 +68,7 @@ class Kernel(Protocol):
         ...
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        """Run the batch; `keep` saves the activations. Raises InputError for arrays that do not fit together."""
+        """Run the batch. keep: save the activations. Raises InputError for arrays that do not fit together."""
         ...
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
@@ -89,57 +89,69 @@ class Kernel(Protocol):
         *,
         with_dweight: bool = True,
     ) -> Backward:
-        """Gradients of a scalar loss from those of h (N, H), h_T, c_T (B, H) and, where used, c of every step (N, H).
+        """Gradients of a scalar loss from the gradients of h (N, H), h_T, c_T (B, H) and c of every step (N, H).
 
         None for dh or dc means zeros and costs nothing. Without `with_dweight`, dweight_hh is not computed.
         """
         ...
 
 
-Named = dict[str, tuple[Array | None, tuple[int, ...]]]  # arrays with their expected shapes; None: not given
+Shapes = dict[str, tuple[Array | None, tuple[int, ...]]]
+"""Arrays by name with their expected shapes; None for an array that a call leaves out."""
+
+RowNumbers = dict[str, tuple[Array | None, int, int]]
+"""Arrays of row numbers by name: with their expected length, and the number of rows that they refer to."""
 
 
-def check_run(kernel: Kernel, run: LSTMCall[Array] | SavedActivations, more: Named | None = None) -> int:
+def check_run(kernel: Kernel, run: LSTMCall[Array] | SavedActivations, further: Shapes | None = None) -> int:
     """The number N of steps. Raises InputError, naming the array, unless the arguments of a call, or what a call saved,
-    and `more` arrays fit together. Kernels rely on this check.
+    and `further` arrays fit together. Kernels rely on this check.
     """
-    weight_hh, lengths, index = run.weight_hh, run.lengths, run.index
+    weight_hh = run.weight_hh
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
         raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
     if run.gate not in ("sigmoid", "binary"):
         raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(run.gate)}")
-    units, steps = weight_hh.shape[1], total_steps(lengths)
-    states, rows = (len(lengths), units), (steps, units)
-    named: Named = {"weight_hh": (weight_hh, weight_hh.shape)}
-    named |= {"h0": (run.h0, states), "c0": (run.c0, states), "mask": (run.mask, states)}
-    numbers: dict[str, tuple[Array | None, int, int]] = {}  # arrays of row numbers, their length, and how many rows
+    units = weight_hh.shape[1]
+    steps = total_steps(run.lengths)
+    states = (len(run.lengths), units)
+    shapes: Shapes = {
+        "weight_hh": (weight_hh, weight_hh.shape),
+        "h0": (run.h0, states),
+        "c0": (run.c0, states),
+        "mask": (run.mask, states),
+    }
+    row_numbers: RowNumbers = {}
     if isinstance(run, LSTMCall):
-        pre_rows = run.pre.shape[0] if run.pre.ndim else 0
-        numbers["index"] = index, steps, pre_rows
-        named["pre"] = run.pre, (steps if index is None else pre_rows, 4 * units)
+        pre_rows = _row_count(run.pre)
+        row_numbers["index"] = (run.index, steps, pre_rows)
+        shapes["pre"] = (run.pre, (pre_rows, 4 * units))
+        if run.index is None:
+            shapes["pre"] = (run.pre, (steps, 4 * units))
         if run.interpolation is not None:
-            numbers["base"] = run.interpolation[0], len(lengths), pre_rows
-            named["alpha"] = run.interpolation[1], lengths.shape
+            base, alpha = run.interpolation
+            row_numbers["base"] = (base, len(run.lengths), pre_rows)
+            shapes["alpha"] = (alpha, run.lengths.shape)
         if run.held is not None:
-            held_rows = run.held[1].shape[0] if run.held[1].ndim else 0
-            numbers["held index"] = run.held[0], steps, held_rows
-            named["held"] = run.held[1], (held_rows, 4 * units)
+            index, values = run.held
+            row_numbers["held index"] = (index, steps, _row_count(values))
+            shapes["held"] = (values, (_row_count(values), 4 * units))
     else:
-        numbers["saved: index"] = index, steps, run.pre_rows
-        named |= {"saved: h": (run.h, rows), "saved: c": (run.c, rows)}
-        if index is None and run.pre_rows != steps:
+        row_numbers["saved: index"] = (run.index, steps, run.pre_rows)
+        shapes["saved: h"] = (run.h, (steps, units))
+        shapes["saved: c"] = (run.c, (steps, units))
+        if run.index is None and run.pre_rows != steps:
             raise InputError(f"saved: {steps} steps, {run.pre_rows} rows of pre and no index")
-    _check_arrays(kernel, named | (more or {}))
-    for name, (array, count, end) in numbers.items():
-        if array is None:
-            continue
-        plain = array.flags.c_contiguous and array.flags.aligned
-        if array.shape != (count,) or array.dtype != np.int32 or not plain:
-            raise InputError(f"{name}: expected ({count},) int32, contiguous; got {array.shape} {array.dtype}")
-        if count and not (int(array.min()) >= 0 and int(array.max()) < end):
-            found = f"found {int(array.min())} to {int(array.max())}"
-            raise InputError(f"{name}: rows must be from 0 to {end - 1}, {found}")
+    _check_arrays(kernel, shapes | (further or {}))
+    _check_row_numbers(row_numbers)
     return steps
+
+
+def _row_count(array: Array) -> int:
+    """The rows of an array; 0 for a scalar, whose shape is refused later."""
+    if array.ndim == 0:
+        return 0
+    return len(array)
 
 
 def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
@@ -149,41 +161,74 @@ def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None
     outputs, inputs = weight_ih.shape
     if x.ndim != 2 or x.shape[1] != inputs:
         raise InputError(f"x: expected (U, {inputs}), got {x.shape}")
-    named: Named = {"weight_ih": (weight_ih, weight_ih.shape), "x": (x, x.shape)}
-    _check_arrays(kernel, named | {"bias": (bias, (outputs,)), "dpre": (dpre, (len(x), outputs))})
+    shapes: Shapes = {
+        "weight_ih": (weight_ih, weight_ih.shape),
+        "x": (x, x.shape),
+        "bias": (bias, (outputs,)),
+        "dpre": (dpre, (len(x), outputs)),
+    }
+    _check_arrays(kernel, shapes)
 
 
 def check_backward(
     kernel: Kernel, saved: SavedActivations, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None
 ) -> None:
-    """Raise InputError, naming the array, unless the gradients fit the saved activations and these are what `forward`
-    returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this check.
+    """Raise InputError, naming the array, unless the gradients fit the saved activations and these have the form that
+    `forward` returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this
+    check.
     """
     if saved.held:
         raise InputError("saved: a run with held gates has no backward pass")
-    gates, rows, states = saved.packed_gates, saved.h.shape, saved.h0.shape
-    given: Named = {"dh": (dh, rows), "dc": (dc, rows), "dh_T": (dh_T, states), "dc_T": (dc_T, states)}
-    steps = check_run(kernel, saved, {"packed_gates": (gates, gates.shape), **given})
+    gates = saved.packed_gates
+    arrays: Shapes = {
+        "packed_gates": (gates, gates.shape),
+        "dh": (dh, saved.h.shape),
+        "dc": (dc, saved.h.shape),
+        "dh_T": (dh_T, saved.h0.shape),
+        "dc_T": (dc_T, saved.h0.shape),
+    }
+    steps = check_run(kernel, saved, arrays)
     units = saved.weight_hh.shape[1]
     lanes = kernel.lanes(units)
-    shape = (steps, -(-units // lanes), 4, lanes)
+    blocks = math.ceil(units / lanes)
+    shape = (steps, blocks, 4, lanes)
     if gates.shape != shape:
         raise InputError(f"saved: gates {gates.shape}, but this kernel stores them as {shape}")
     if kernel.consumes_saved and not gates.flags.writeable:
         raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")
 
 
-def _check_arrays(kernel: Kernel, named: Named) -> None:
-    """Raise InputError, naming the array, unless each has its shape, and the dtype of the first one."""
-    given = [(name, array, shape) for name, (array, shape) in named.items() if array is not None]
-    for name, array, shape in given:
+def _check_arrays(kernel: Kernel, shapes: Shapes) -> None:
+    """Raise InputError, naming the array, unless each array has its shape and the dtype of the first one."""
+    arrays: dict[str, Array] = {}
+    for name, (array, shape) in shapes.items():
+        if array is None:
+            continue
         if array.shape != shape:
             raise InputError(f"{name}: expected {shape}, got {array.shape}")
-    first, dtype = given[0][0], given[0][1].dtype
+        arrays[name] = array
+    first = next(iter(arrays))
+    dtype = arrays[first].dtype
     if dtype.name not in kernel.dtypes:
         raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
-    for name, array, _ in given:
+    for name, array in arrays.items():
         if array.dtype != dtype:
             raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: their dtypes must be equal")
         if not array.flags.c_contiguous or not array.flags.aligned:
             raise InputError(f"{name} must be C-contiguous and aligned")
+
+
+def _check_row_numbers(row_numbers: RowNumbers) -> None:
+    """Raise InputError, naming the array, unless each array has its length and refers to rows that exist."""
+    for name, (array, count, rows) in row_numbers.items():
+        if array is None:
+            continue
+        is_contiguous = array.flags.c_contiguous and array.flags.aligned
+        if array.shape != (count,) or array.dtype != np.int32 or not is_contiguous:
+            raise InputError(f"{name}: expected ({count},) int32, contiguous; got {array.shape} {array.dtype}")
+        if count == 0:
+            continue
+        least = int(array.min())
+        most = int(array.max())
+        if least < 0 or most >= rows:
+            raise InputError(f"{name}: rows must be from 0 to {rows - 1}, found {least} to {most}")

@@ -37,17 +37,19 @@ ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
 _VERSION = 4  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _BINARY = {"sigmoid": False, "binary": True}
-# The extension checks each array itself, and refuses it with one of these. The checks of `kernels.interface` then name
-# what does not fit; before each call they would take a tenth of the time of one short text.
+# The extension checks each array itself, and refuses it with one of these exceptions. Then the checks of
+# `kernels.interface` find the array that does not fit. Before each call they would take a tenth of the time of one
+# short text.
 _REFUSED = (TypeError, ValueError, KeyError)
 
 
 class Native:
-    """The C++ kernel. None for `isa`: the environment and the machine decide now; for `threads`: at each call.
+    """The C++ kernel. isa: the instruction set; None for that of the environment or the best one here, chosen now.
+    threads: None for the number that `threads()` returns at each call.
 
     precision "bf16": the operands of the matrix products (h_{t-1}, x, the weights, the gradients of the gates) are
     rounded to bfloat16, 8 bits; sums, gates, c, h and all results stay float32. Raises KernelUnavailable, with the
-    reason, where it cannot run here.
+    reason, where the kernel cannot run here.
     """
 
     dtypes: tuple[str, ...] = ("float32",)
@@ -58,8 +60,13 @@ class Native:
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
-        self.name: str = "native" if precision == "float32" else precision
-        self._isa = bf16_isa(isa) if precision == "bf16" else float32_isa(isa)
+        self.name: str
+        if precision == "bf16":
+            self.name = "bf16"
+            self._isa = bf16_isa(isa)
+        else:
+            self.name = "native"
+            self._isa = float32_isa(isa)
         self._threads = threads
 
     def with_threads(self, count: int) -> Native:
@@ -85,17 +92,36 @@ class Native:
         from gatewise.kernels.interface import check_project
 
         check_project(self, x, weight_ih, None, dpre)
-        where = self._isa, self._threads or threads()
-        found: Projected = _extension().linear_backward(*where, x, weight_ih, dpre, with_dx)
-        return found
+        gradients: Projected = _extension().linear_backward(
+            self._isa, self._threads or threads(), x, weight_ih, dpre, with_dx
+        )
+        return gradients
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        where = self._isa, self._threads or threads()
-        arrays = call.pre, call.index, call.lengths, call.weight_hh, call.h0, call.c0, call.mask
         try:
-            how = len(call.pre if call.index is None else call.index), call.reverse, _BINARY[call.gate], keep
-            more = _packed("pack", self._isa, call.weight_hh), *(call.interpolation or (None, None))
-            h, h_T, c_T, c, gates = _extension().forward(*where, *arrays, *how, *more, *(call.held or ()))
+            steps = len(call.pre)
+            if call.index is not None:
+                steps = len(call.index)
+            base, alpha = call.interpolation or (None, None)
+            h, h_T, c_T, c, gates = _extension().forward(
+                self._isa,
+                self._threads or threads(),
+                call.pre,
+                call.index,
+                call.lengths,
+                call.weight_hh,
+                call.h0,
+                call.c0,
+                call.mask,
+                steps,
+                call.reverse,
+                _BINARY[call.gate],
+                keep,
+                _packed("pack", self._isa, call.weight_hh),
+                base,
+                alpha,
+                *(call.held or ()),
+            )
         except _REFUSED as error:
             from gatewise.kernels.interface import check_run
 
@@ -103,7 +129,7 @@ class Native:
             raise InputError(str(error)) from error
         if not keep:
             return Forward(h, h_T, c_T)
-        from gatewise.kernels.saved_activations import SavedActivations  # a prediction keeps none
+        from gatewise.kernels.saved_activations import SavedActivations  # a prediction does not import it
 
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
 
@@ -133,11 +159,27 @@ class Native:
         from gatewise.kernels.interface import Backward, check_backward
 
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        where = self._isa, self._threads or threads()
-        run = saved.packed_gates, saved.index, saved.lengths, saved.weight_hh
-        states = saved.h0, saved.c0, saved.mask, saved.h, saved.c
-        how = saved.pre_rows, saved.reverse, saved.gate == "binary", with_dweight
-        gradients = _extension().backward(*where, *run, *states, dh, dc, dh_T, dc_T, *how)
+        gradients = _extension().backward(
+            self._isa,
+            self._threads or threads(),
+            saved.packed_gates,
+            saved.index,
+            saved.lengths,
+            saved.weight_hh,
+            saved.h0,
+            saved.c0,
+            saved.mask,
+            saved.h,
+            saved.c,
+            dh,
+            dc,
+            dh_T,
+            dc_T,
+            saved.pre_rows,
+            saved.reverse,
+            saved.gate == "binary",
+            with_dweight,
+        )
         saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
 
@@ -148,53 +190,71 @@ def fastest_precision() -> Precision:
     "bf16" with AMX tile registers, and with AVX-512 where the processor gains from it; "float32" otherwise, and where
     GATEWISE_ISA names an instruction set without bfloat16.
     """
-    here = isas_bf16()
-    build = os.environ.get("GATEWISE_ISA") or (here[0] if here else "")
-    if build not in here:
+    available = isas_bf16()
+    if not available:
         return "float32"
-    return "bf16" if build == "amx" or _extension().vector_bf16_pays() else "float32"
+    isa = os.environ.get("GATEWISE_ISA") or available[0]
+    if isa not in available:
+        return "float32"
+    if isa == "amx" or _extension().vector_bf16_pays():
+        return "bf16"
+    return "float32"
 
 
 def bf16_isa(isa: str | None = None) -> str:
     """The bfloat16 build to use: that of `isa`, of GATEWISE_ISA, or the best one here. Raises KernelUnavailable where
     it cannot run or does not exist.
     """
-    forced = isa or os.environ.get("GATEWISE_ISA")
-    if forced and forced not in ISAS_BF16:
-        raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
-    here = isas_bf16() if _extension() else ()
-    if not here:
+    requested = isa or os.environ.get("GATEWISE_ISA")
+    if requested and requested not in ISAS_BF16:
+        builds = " and ".join(ISAS_BF16)
+        raise KernelUnavailable(f"precision 'bf16' has builds for {builds}, not for {quote(requested)}")
+    _extension()  # raises with the reason where it is missing
+    available = isas_bf16()
+    if not available:
         raise KernelUnavailable("this processor has no AVX512_BF16 instructions")
-    chosen = forced or here[0]
-    if chosen not in here:
-        raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(here)}")
+    chosen = requested or available[0]
+    if chosen not in available:
+        raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(available)}")
     return f"{chosen}_bf16"
 
 
 def isas() -> tuple[str, ...]:
     """The instruction sets that can run here, best first; empty where the extension is missing."""
     extension, _ = imported()
-    return () if extension is None else tuple(extension.isas())
+    if extension is None:
+        return ()
+    return tuple(extension.isas())
 
 
 def isas_bf16() -> tuple[str, ...]:
     """The instruction sets that can multiply in bfloat16 here, best first: of "amx" and "avx512"."""
     extension, _ = imported()
-    return () if extension is None else tuple(build.removesuffix("_bf16") for build in extension.bf16())
+    if extension is None:
+        return ()
+    return tuple(build.removesuffix("_bf16") for build in extension.bf16())
 
 
 def float32_isa(isa: str | None = None) -> str:
-    """The instruction set to use for float32: `isa`, GATEWISE_ISA, or the best one here, also where GATEWISE_ISA is
-    "amx", which has bfloat16 products alone. Raises KernelUnavailable with the reason.
+    """The instruction set to use for float32: `isa`, GATEWISE_ISA, or the best one here. It is the best one also where
+    GATEWISE_ISA is "amx", which has bfloat16 products only. Raises KernelUnavailable with the reason.
     """
-    forced, here = isa or os.environ.get("GATEWISE_ISA"), _extension().isas()
-    if not forced or (not isa and forced not in ISAS and forced in isas_bf16()):
-        return str(here[0])
-    if forced not in here:
-        what = "this machine cannot run it" if forced in (*ISAS, *ISAS_BF16) else "unknown instruction set"
-        by = "isa" if isa else "GATEWISE_ISA"
-        raise KernelUnavailable(f"{by} is {quote(forced)}: {what}; available: {', '.join(here)}")
-    return forced
+    available = _extension().isas()
+    requested = isa
+    source = "isa"
+    if not isa:
+        requested = os.environ.get("GATEWISE_ISA")
+        source = "GATEWISE_ISA"
+        if requested not in ISAS and requested in isas_bf16():
+            requested = None
+    if not requested:
+        return str(available[0])
+    if requested in available:
+        return requested
+    problem = "unknown instruction set"
+    if requested in (*ISAS, *ISAS_BF16):
+        problem = "this machine cannot run it"
+    raise KernelUnavailable(f"{source} is {quote(requested)}: {problem}; available: {', '.join(available)}")
 
 
 def squared_hinge(
@@ -242,8 +302,9 @@ def _extension() -> Any:
 
 
 def read_only(array: Array) -> Array:
-    """The array made read-only if it owns its memory, so that a large one is not copied once more; else a copy."""
-    array = array if array.base is None else array.copy()
+    """The array made read-only if it owns its memory, so that a large one is not copied; otherwise a copy."""
+    if array.base is not None:
+        array = array.copy()
     array.flags.writeable = False
     return array
 
@@ -252,18 +313,19 @@ _packed_weights: dict[tuple[int, str, str], tuple[weakref.ref[Array], Array]] = 
 
 
 def _packed(pack: str, isa: str, weight: Array) -> Array | None:
-    """Read-only weights in the order in which the kernel reads them, packed once by this function of the extension;
-    None for writeable ones.
+    """Read-only weights in the order in which the kernel reads them; None for writeable weights. pack: the function of
+    the extension that packs them.
 
-    Packing costs as much as about twenty steps of one sequence, which a model that predicts single texts would pay at
-    every call.
+    Packing takes as long as about twenty steps of one sequence. A model that predicts single texts packs its weights
+    once, and not at every call.
     """
     if weight.flags.writeable or weight.base is not None:  # the base of a view may be writeable
         return None
-    key = id(weight), isa, pack
-    found = _packed_weights.get(key)
-    if found is not None and found[0]() is weight:
-        return found[1]
+    key = (id(weight), isa, pack)
+    cached = _packed_weights.get(key)
+    if cached is not None and cached[0]() is weight:  # the id of an array that is gone may be that of another one
+        return cached[1]
     packed: Array = getattr(_extension(), pack)(isa, weight)
-    _packed_weights[key] = weakref.ref(weight, lambda _: _packed_weights.pop(key, None)), packed
+    reference = weakref.ref(weight, lambda _: _packed_weights.pop(key, None))
+    _packed_weights[key] = (reference, packed)
     return packed

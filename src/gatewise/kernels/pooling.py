@@ -26,42 +26,53 @@ def segment_reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Ar
     if extension is not None:
         reduced: Array = extension.segment_reduce(threads(), how == "max", x, lengths)
         return reduced
-    over = np.add if how == "sum" else np.maximum
-    starts, full = starts_of(lengths), np.flatnonzero(lengths)
+    operation: np.ufunc = np.add
+    if how == "max":
+        operation = np.maximum
+    starts = starts_of(lengths)
+    not_empty = np.flatnonzero(lengths)
     out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-    if len(full) and x.size > _LARGE * len(full):
-        for b in full.tolist():
-            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
-    elif len(full):
-        out[full] = over.reduceat(x, starts[full])
+    if len(not_empty) == 0:
+        return out
+    if x.size > _LARGE * len(not_empty):
+        for b in not_empty.tolist():
+            operation.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
+    else:
+        out[not_empty] = operation.reduceat(x, starts[not_empty])
     return out
 
 
 def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> Array:
-    """Row b of grad (B, H) for every step of sequence b: (N, H), the gradient of x from that of its sum. add_to (N, H):
-    it is added to this array, which is returned.
+    """The gradient (N, H) of x from the gradient `grad` (B, H) of its sum: row b for every step of sequence b. add_to
+    (N, H): an array to which the gradient is added, and which is returned.
     """
-    extension = extension_for(grad, grad if add_to is None else add_to)
+    arrays = [grad] if add_to is None else [grad, add_to]
+    extension = extension_for(*arrays)
     if extension is not None:
         out: Array = extension.repeat_rows(threads(), grad, lengths, int(lengths.sum()), add_to)
         return out
-    whole = np.repeat(grad, lengths, axis=0)
-    return whole if add_to is None else np.add(add_to, whole, out=add_to)
+    repeated = np.repeat(grad, lengths, axis=0)
+    if add_to is None:
+        return repeated
+    add_to += repeated
+    return add_to
 
 
 def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to: Array | None = None) -> Array:
-    """The gradient (N, H) of x from `grad` (B, H), that of its maximum `largest` (B, H) over each sequence; equal
-    maxima share it. add_to: as in `repeat_rows`.
+    """The gradient (N, H) of x from the gradient `grad` (B, H) of its maximum `largest` (B, H) over each sequence.
+    Equal maxima share it. add_to: as in `repeat_rows`.
     """
-    extension = extension_for(x, largest, grad, x if add_to is None else add_to)
+    arrays = [x, largest, grad] if add_to is None else [x, largest, grad, add_to]
+    extension = extension_for(*arrays)
     if extension is not None:
         out: Array = extension.max_backward(threads(), x, largest, grad, lengths, add_to)
         return out
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    where = np.flatnonzero(x == largest[sequence])
-    step, unit = np.divmod(where, x.shape[1])
-    maximum = sequence[step] * x.shape[1] + unit  # which of the B x H maxima it equals
-    share = grad.reshape(-1) / np.maximum(np.bincount(maximum, minlength=largest.size), 1).astype(x.dtype)
-    whole = np.zeros_like(x) if add_to is None else add_to
-    whole[step, unit] += share[maximum]
-    return whole
+    sequence = np.repeat(np.arange(len(lengths)), lengths)  # (N,)
+    step, unit = np.nonzero(x == largest[sequence])  # the places of the maxima
+    maximum = sequence[step] * x.shape[1] + unit  # the number of the maximum among B x H
+    ties = np.bincount(maximum, minlength=largest.size)
+    share = grad.reshape(-1) / np.maximum(ties, 1).astype(x.dtype)
+    if add_to is None:
+        add_to = np.zeros_like(x)
+    add_to[step, unit] += share[maximum]
+    return add_to

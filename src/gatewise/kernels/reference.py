@@ -36,33 +36,47 @@ class Reference:
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
         check_project(self, x, weight_ih, None, dpre)
-        return dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0)
+        dx = None
+        if with_dx:
+            dx = dpre @ weight_ih
+        dweight_ih = dpre.T @ x
+        dbias = dpre.sum(axis=0)
+        return dx, dweight_ih, dbias
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         steps = check_run(self, call)
-        pre, index, mask, interpolation = call.pre, call.index, call.mask, call.interpolation
         units = call.weight_hh.shape[1]
-        h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H): current state of each sequence
-        h, c = np.empty((2, steps, units), dtype=pre.dtype)
-        gates = np.empty((steps, 4 * units), dtype=pre.dtype)
+        h_now = call.h0.copy()  # (B, H): the current state of each sequence
+        c_now = call.c0.copy()
+        h = np.empty((steps, units), dtype=call.pre.dtype)
+        c = np.empty((steps, units), dtype=call.pre.dtype)
+        gates = np.empty((steps, 4 * units), dtype=call.pre.dtype)
         for active, rows in _steps(call.lengths, call.reverse):
-            pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
-            if interpolation is not None:
-                base, alpha = interpolation[0][active], interpolation[1][active, None]
-                pre_x = alpha * pre_x + (1 - alpha) * pre[base]
-            h_prev = h_now[active] if mask is None else h_now[active] * mask[active]
-            held = None if call.held is None else call.held[1][call.held[0][rows]]  # (A, 4H)
+            pre_x = _input_rows(call, active, rows)  # (A, 4H) for A active sequences
+            h_prev = h_now[active]
+            if call.mask is not None:
+                h_prev = h_prev * call.mask[active]
+            held = None
+            if call.held is not None:
+                index, values = call.held
+                held = values[index[rows]]  # (A, 4H)
             step = step_forward(pre_x, h_prev, c_now[active], call.weight_hh, call.gate, held)
-            h_now[active], c_now[active] = step.h, step.c
-            h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
+            h_now[active] = step.h
+            c_now[active] = step.c
+            h[rows] = step.h
+            c[rows] = step.c
+            gates[rows] = step.gates
+        if not keep:
+            return Forward(h, h_now, c_now)
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        kept = (SavedActivations.of(call, h, c, packed), c) if keep else ()
-        return Forward(h, h_now, c_now, *kept)
+        return Forward(h, h_now, c_now, SavedActivations.of(call, h, c, packed), c)
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         def step(x: Array, h: Array, c: Array) -> None:
-            after = step_forward(self.project(x[None], weight_ih, bias), h[None], c[None], weight_hh, gate)
-            h[:], c[:] = after.h[0], after.c[0]
+            pre = self.project(x[None], weight_ih, bias)
+            after = step_forward(pre, h[None], c[None], weight_hh, gate)
+            h[:] = after.h[0]
+            c[:] = after.c[0]
 
         return step
 
@@ -80,35 +94,62 @@ class Reference:
         with_dweight: bool = True,
     ) -> Backward:
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        units, steps = saved.weight_hh.shape[1], len(saved.h)
-        gates = saved.packed_gates.reshape(steps, 4 * units)
-        dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): gradients from later steps
+        units = saved.weight_hh.shape[1]
+        gates = saved.packed_gates.reshape(len(saved.h), 4 * units)
+        dh_now = dh_T.copy()  # (B, H): the gradients from later steps
+        dc_now = dc_T.copy()
         dpre_rows = np.empty_like(gates)
         # In float64, since thousands of steps are added one by one. The native kernel adds 128 steps at a time.
-        sum_dweight_hh = np.zeros(saved.weight_hh.shape, dtype=np.float64) if with_dweight else None
-        back = 1 if saved.reverse else -1
+        sum_dweight_hh = np.zeros(saved.weight_hh.shape, dtype=np.float64)
+        to_previous = -1  # from the row of a step to that of the step before
+        if saved.reverse:
+            to_previous = 1
         for s, (active, rows) in reversed(list(enumerate(_steps(saved.lengths, saved.reverse)))):
-            h_prev = saved.h[rows + back] if s else saved.h0[active]  # (A, H)
-            c_prev = saved.c[rows + back] if s else saved.c0[active]
+            if s == 0:
+                h_prev = saved.h0[active]  # (A, H)
+                c_prev = saved.c0[active]
+            else:
+                h_prev = saved.h[rows + to_previous]
+                c_prev = saved.c[rows + to_previous]
             if saved.mask is not None:
                 h_prev = h_prev * saved.mask[active]
+            dh_step = dh_now[active]
+            if dh is not None:
+                dh_step = dh_step + dh[rows]
+            dc_step = dc_now[active]
+            if dc is not None:
+                dc_step = dc_step + dc[rows]
             step = Step(gates[rows], saved.c[rows], saved.h[rows])
-            dh_step = dh_now[active] if dh is None else dh_now[active] + dh[rows]
-            dc_step = dc_now[active] if dc is None else dc_now[active] + dc[rows]
-            dpre, dh_now[active], dc_now[active] = step_backward(
-                step, c_prev, dh_step, dc_step, saved.weight_hh, saved.gate
-            )
+            dpre, dh_prev, dc_prev = step_backward(step, c_prev, dh_step, dc_step, saved.weight_hh, saved.gate)
             if saved.mask is not None:
-                dh_now[active] *= saved.mask[active]
+                dh_prev = dh_prev * saved.mask[active]
+            dh_now[active] = dh_prev
+            dc_now[active] = dc_prev
             dpre_rows[rows] = dpre
-            if sum_dweight_hh is not None:
+            if with_dweight:
                 sum_dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
-        dweight_hh = None if sum_dweight_hh is None else sum_dweight_hh.astype(gates.dtype)
+        dweight_hh = None
+        if with_dweight:
+            dweight_hh = sum_dweight_hh.astype(gates.dtype)
         if saved.index is None:
             return Backward(dpre_rows, dweight_hh, dh_now, dc_now)
         dpre_distinct = np.zeros((saved.pre_rows, 4 * units), dtype=gates.dtype)
         np.add.at(dpre_distinct, saved.index, dpre_rows)
         return Backward(dpre_distinct, dweight_hh, dh_now, dc_now)
+
+
+def _input_rows(call: LSTMCall[Array], active: Array, rows: Array) -> Array:
+    """The input product (A, 4H) of one step of the active sequences."""
+    pre_rows = rows
+    if call.index is not None:
+        pre_rows = call.index[rows]
+    pre_x = call.pre[pre_rows]
+    if call.interpolation is None:
+        return pre_x
+    base, alpha = call.interpolation
+    alpha = alpha[active, None]
+    interpolated: Array = alpha * pre_x + (1 - alpha) * call.pre[base[active]]
+    return interpolated
 
 
 def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
@@ -117,5 +158,9 @@ def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
     steps = []
     for s in range(int(lengths.max(initial=0))):
         active = np.flatnonzero(lengths > s)
-        steps.append((active, starts[active] + (lengths[active] - 1 - s if reverse else s)))
+        if reverse:
+            rows = starts[active] + lengths[active] - 1 - s
+        else:
+            rows = starts[active] + s
+        steps.append((active, rows))
     return steps

@@ -1,4 +1,4 @@
-"""`SavedActivations`: what a forward run of a kernel keeps, for its backward pass and for explanations."""
+"""`SavedActivations`: the arrays that a forward run of a kernel keeps for its backward pass and for explanations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from gatewise.types import Array, Gate, Index, Lengths
 
 @dataclass(frozen=True)
 class SavedActivations:
-    """What backward needs of a forward run: its arguments, h and c of every step, and the gates in the kernel's layout.
+    """What the backward pass needs of a forward run: its arguments, h and c of every step, and the gates in the layout
+    of the kernel.
 
     The explanations show these arrays too; `gates()` returns the gates as (N, 4H) in the order i, f, g, o.
     """
@@ -32,15 +33,29 @@ class SavedActivations:
     @classmethod
     def of(cls, call: LSTMCall[Array], h: Array, c: Array, packed_gates: Array) -> SavedActivations:
         """The activations of `call`; `pre` itself is not kept."""
-        states = call.index, call.lengths, call.weight_hh, call.h0, call.c0, h, c, packed_gates
-        return cls(len(call.pre), *states, call.reverse, call.gate, call.mask, call.held is not None)
+        return cls(
+            pre_rows=len(call.pre),
+            index=call.index,
+            lengths=call.lengths,
+            weight_hh=call.weight_hh,
+            h0=call.h0,
+            c0=call.c0,
+            h=h,
+            c=c,
+            packed_gates=packed_gates,
+            reverse=call.reverse,
+            gate=call.gate,
+            mask=call.mask,
+            held=call.held is not None,
+        )
 
     def gates(self) -> Array:
         """The gates (N, 4H), i f g o; with gate="binary", i, f and o are 0 or 1."""
         n, blocks, four, lanes = self.packed_gates.shape
         units = self.weight_hh.shape[1]
-        plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
-        gates = plain.reshape(n, 4 * units).copy()  # where the layout is plain already, backward would overwrite a view
+        by_gate = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
+        # A copy: with some layouts this is a view, and the backward pass overwrites its array.
+        gates = by_gate.reshape(n, 4 * units).copy()
         if self.gate == "sigmoid":
             return gates
         from gatewise.cell import applied_gates

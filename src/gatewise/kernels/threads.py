@@ -1,4 +1,4 @@
-"""Threads: how many per call, calls at the same time, and NumPy's own.
+"""Threads: their number per call, calls at the same time, and the threads of NumPy.
 
 The number follows from the processors that the process may use, and from GATEWISE_THREADS or OMP_NUM_THREADS. All of
 them can change while a process runs, so each call asks again.
@@ -32,36 +32,39 @@ def threads() -> int:
     """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow,
     but at most OMP_NUM_THREADS, which joblib sets in its workers.
 
-    Raises InputError for a bad value of GATEWISE_THREADS.
+    Raises InputError for an invalid GATEWISE_THREADS.
     """
-    forced = os.environ.get("GATEWISE_THREADS")
-    if not forced:
+    setting = os.environ.get("GATEWISE_THREADS")
+    if not setting:
         return min(available_processors(), openmp_limit())
-    if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= MOST_THREADS):
-        raise InputError(f"GATEWISE_THREADS must be a number from 1 to {MOST_THREADS}, not {quote(forced)}")
-    return int(forced)
+    if not (setting.isascii() and setting.isdigit() and 1 <= int(setting[:9]) <= MOST_THREADS):
+        raise InputError(f"GATEWISE_THREADS must be a number from 1 to {MOST_THREADS}, not {quote(setting)}")
+    return int(setting)
 
 
 def openmp_limit() -> int:
-    """OMP_NUM_THREADS, of a list as "4,2" the outer level; MOST_THREADS without a number, as OpenMP ignores others."""
+    """OMP_NUM_THREADS; in a list such as "4,2" the first number, that of the outer level. MOST_THREADS for a value that
+    is no number, which OpenMP ignores too.
+    """
     outer = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    limit = int(outer[:9]) if outer.isascii() and outer.isdigit() else 0
-    return min(limit or MOST_THREADS, MOST_THREADS)
+    if not outer.isascii() or not outer.isdigit() or int(outer[:9]) == 0:
+        return MOST_THREADS
+    return min(int(outer[:9]), MOST_THREADS)
 
 
 def at_once(calls: int) -> bool:
     """Whether so many calls of the kernel should run at the same time, on one thread each.
 
-    With two or three threads this is faster than all threads on one call after the other: no thread waits for another,
-    and the weights are packed once. The native kernel's pool runs the parts of one call at a time, so that calls with
-    several threads each would wait for each other.
+    With two or three threads this is faster than one call after the other on all threads: no thread waits for another,
+    and the weights are packed once. The pool of the native kernel works on one call at a time, so calls with several
+    threads each would wait for each other.
     """
     return calls == 2 and 2 <= threads() < 4
 
 
 def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of the tasks, at the same time where `at_once` says so. Tasks that release the interpreter's lock, as
-    the native kernel does, gain from it. Exceptions of a task are raised here.
+    """The results of the tasks, which run at the same time where `at_once` returns true. This is faster for tasks that
+    release the interpreter's lock, as the native kernel does. Raises the exception of a task.
     """
     global _worker
     if not at_once(len(tasks)):
@@ -75,15 +78,15 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
     try:
         first = tasks[0]()
     except BaseException:
-        second.exception()  # wait: it may still use the arrays
+        second.exception()  # waits for the second task, which may still use the arrays
         raise
     return [first, second.result()]
 
 
 @contextmanager
 def thread_pool(count: int) -> Iterator[ThreadMap]:
-    """`map` on so many threads, for work that releases the interpreter's lock. One thread is the caller's: Pyodide has
-    no others.
+    """`map` on so many threads, for work that releases the interpreter's lock. With one thread it runs on the caller's:
+    Pyodide has no other threads.
     """
     if count == 1:
         yield map
@@ -101,18 +104,19 @@ def _forget_worker() -> None:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """NumPy's matrix products with one thread inside the block, in all threads of the process. Blocks may overlap:
-    leaving the last one restores the number of threads from before the first.
+    """Run NumPy's matrix products with one thread inside the block, in all threads of the process. Blocks may overlap:
+    the end of the last one restores the number of threads from before the first one.
 
-    Threads of OpenBLAS spin while they wait for each other: next to one busy process on two cores, products of some
-    hundred columns take ten times as long with two threads as with one. Also, results do not depend on the number of
-    processors. A caller that wants threads shares out pieces of the work itself.
+    Threads of OpenBLAS spin while they wait for each other. Next to one busy process on two cores, products of some
+    hundred columns take ten times as long with two threads as with one. Also, the results do not depend on the number
+    of processors. A caller that wants several threads divides the work itself.
     """
     global _blas_entered
     from threadpoolctl import threadpool_limits  # the extra [train]
 
     with _blas_lock:
-        _blas_limits.enter_context(threadpool_limits(1, user_api="blas"))  # an inner block limits what is loaded since
+        # An inner block limits libraries that were loaded since the outer one began.
+        _blas_limits.enter_context(threadpool_limits(1, user_api="blas"))
         _blas_entered += 1
     try:
         yield

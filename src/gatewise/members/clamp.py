@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Forward, Held, LSTMCall
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import Architecture, Layer
 from gatewise.network.ops import Ops
 from gatewise.ragged import starts_of
 from gatewise.types import Array
@@ -28,9 +28,9 @@ class Clamp:
     forget gate = 1 | output gate of unit 7 at steps 3 to 5 = 0
 
     gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its position in a layer's output, the directions side by
-    side; None for all. layer: from 0; None for the top layer where a unit is named, else for every layer. steps: of the
-    truncated sequence, from 0; None for all. pads: whether the pad steps before the sequence (padding "pre") are
-    clamped too, where `steps` is None. direction: clamp that one only.
+    side; None for all. layer: from 0; None for the top layer where a unit is named, otherwise for every layer. steps:
+    of the truncated sequence, from 0; None for all. pads: clamp the pad steps before the sequence (padding "pre"), too,
+    where `steps` is None. direction: clamp this direction only.
     """
 
     gate: Literal["i", "f", "g", "o"]
@@ -42,31 +42,44 @@ class Clamp:
     direction: Literal["forward", "backward"] | None = None
 
     def hits(self, arch: Architecture, layer: int, direction: str) -> slice | None:
-        """The columns (H,) of that LSTM's gate that it clamps, or None."""
-        clamped = self.layer if self.layer is not None else (len(arch.layers) - 1 if self.unit is not None else layer)
-        if layer != clamped or self.direction not in (None, direction):
+        """The columns (H,) of the gate of this LSTM that are clamped, or None."""
+        clamped_layer = self.layer
+        if self.layer is None and self.unit is not None:
+            clamped_layer = len(arch.layers) - 1
+        if clamped_layer not in (None, layer) or self.direction not in (None, direction):
             return None
         if self.unit is None:
             return slice(None)
-        place, column = divmod(self.unit, arch.layers[layer].units)
-        return slice(column, column + 1) if arch.layers[layer].directions[place] == direction else None
+        number, column = divmod(self.unit, arch.layers[layer].units)
+        if arch.layers[layer].directions[number] != direction:
+            return None
+        return slice(column, column + 1)
 
     def at(self, positions: Array) -> Array:
-        """Which of these steps of the sequence (A,) it clamps: (A,) bool."""
+        """Whether each of these steps of the sequence (A,) is clamped: (A,) bool."""
         if self.steps is None:
             return np.ones(len(positions), dtype=bool)
         return np.isin(positions, np.asarray(self.steps, dtype=np.int64))
 
     def __str__(self) -> str:
-        """In words, steps and layers counted from 1."""
-        where = "" if self.unit is None else f" of unit {self.unit}"
-        where += "" if self.layer is None else f" in layer {self.layer + 1}"
-        where += "" if self.direction is None else f", {self.direction}"
+        """The clamp in words. Steps and layers are counted from 1."""
+        words = GATE_NAMES[self.gate]
+        if self.gate != "g":
+            words += " gate"
+        if self.unit is not None:
+            words += f" of unit {self.unit}"
+        if self.layer is not None:
+            words += f" in layer {self.layer + 1}"
+        if self.direction is not None:
+            words += f", {self.direction}"
         if self.steps is not None:
-            first, last = self.steps[0] + 1, self.steps[-1] + 1
-            where += f" at step {first}" if first == last else f" at steps {first} to {last}"
-        gate = GATE_NAMES[self.gate] + ("" if self.gate == "g" else " gate")
-        return f"{gate}{where} = {self.value:g}"
+            first = self.steps[0] + 1
+            last = self.steps[-1] + 1
+            if first == last:
+                words += f" at step {first}"
+            else:
+                words += f" at steps {first} to {last}"
+        return f"{words} = {self.value:g}"
 
 
 def ablate(
@@ -98,39 +111,57 @@ def hold_memory(
 
 
 def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) -> None:
-    """Raise InputError unless the clamp fits the network and a sequence of that many steps.
+    """Raise InputError unless the clamp fits the network and a sequence of so many steps.
 
     first: the number that messages give to the first layer and to the first step.
     """
     if clamp.gate not in GATE_NAMES:
         raise InputError(f"a gate is {', '.join(GATE_NAMES)}, not {quote(clamp.gate)}")
-    low = -1.0 if clamp.gate == "g" else 0.0
+    low = 0.0
+    if clamp.gate == "g":
+        low = -1.0
     if not low <= clamp.value <= 1.0:  # refuses NaN as well
         raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
     if arch.gate == "binary" and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
         raise InputError(f"{GATE_NAMES[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
     if clamp.layer is not None and not 0 <= clamp.layer < len(arch.layers):
         raise InputError(f"layer must be from {first} to {len(arch.layers) - 1 + first}, not {clamp.layer + first}")
-    layer = arch.top if clamp.layer is None else arch.layers[clamp.layer]
-    every = clamp.layer is None and clamp.unit is None  # it may name a direction that one of the layers has
-    directions = {d: None for one in (arch.layers if every else (layer,)) for d in one.directions}
-    if clamp.direction not in (None, *directions):
-        where = "network" if every or len(arch.layers) == 1 else "layer"
-        raise InputError(f"direction must be {' or '.join(directions)} in this {where}, not {quote(clamp.direction)}")
+    layer = arch.top
+    if clamp.layer is not None:
+        layer = arch.layers[clamp.layer]
+    clamps_all_layers = clamp.layer is None and clamp.unit is None
+    _check_direction(clamp, arch.layers if clamps_all_layers else (layer,), len(arch.layers))
     if clamp.unit is not None:
-        if not 0 <= clamp.unit < layer.size:
-            raise InputError(f"unit must be from 0 to {layer.size - 1}, not {clamp.unit}")
-        its_direction = layer.directions[clamp.unit // layer.units]
-        if clamp.direction not in (None, its_direction):
-            start = layer.units * layer.directions.index(clamp.direction)
-            others = f"the {clamp.direction} units are {start} to {start + layer.units - 1}"
-            raise InputError(f"unit {clamp.unit} is a {its_direction} unit; {others}")
-    # By its ends: min and max of a range visit every number, and a request may name a thousand million.
-    ends = () if not clamp.steps else (clamp.steps[0], clamp.steps[-1])
-    if clamp.steps is not None and not (ends and min(ends) >= 0 and max(ends) < steps):
-        raise InputError(
-            f"the steps to clamp must be from {first} to {steps - 1 + first}, the steps that the network reads"
-        )
+        _check_unit(clamp, clamp.unit, layer)
+    if clamp.steps is not None:
+        # By its ends: min and max of a range visit every number, and a request may name a thousand million.
+        ends = [clamp.steps[0], clamp.steps[-1]] if clamp.steps else []
+        if not ends or min(ends) < 0 or max(ends) >= steps:
+            raise InputError(
+                f"the steps to clamp must be from {first} to {steps - 1 + first}, the steps that the network reads"
+            )
+
+
+def _check_direction(clamp: Clamp, layers: Sequence[Layer], total: int) -> None:
+    """Raise InputError unless one of the clamped layers has the direction. total: the layers of the network."""
+    directions = {direction: None for layer in layers for direction in layer.directions}
+    if clamp.direction in (None, *directions):
+        return
+    place = "layer"
+    if len(layers) == total:
+        place = "network"
+    raise InputError(f"direction must be {' or '.join(directions)} in this {place}, not {quote(clamp.direction)}")
+
+
+def _check_unit(clamp: Clamp, unit: int, layer: Layer) -> None:
+    """Raise InputError unless the layer has the unit, in the direction of the clamp."""
+    if not 0 <= unit < layer.size:
+        raise InputError(f"unit must be from 0 to {layer.size - 1}, not {unit}")
+    direction = layer.directions[unit // layer.units]
+    if clamp.direction not in (None, direction):
+        first = layer.units * layer.directions.index(clamp.direction)
+        units = f"the {clamp.direction} units are {first} to {first + layer.units - 1}"
+        raise InputError(f"unit {unit} is a {direction} unit; {units}")
 
 
 class ClampedOps(Ops):
@@ -138,32 +169,41 @@ class ClampedOps(Ops):
     pass.
     """
 
-    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # The clamps of each run, with the columns of the gate that they clamp.
         self._clamps: dict[str, list[tuple[Clamp, slice]]] = {}
         for layer, direction, name in arch.lstms():
-            found = [(clamp, clamp.hits(arch, layer, direction)) for clamp in clamps]
-            self._clamps[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
-            pads = [(clamp, columns) for clamp, columns in self._clamps[name] if clamp.pads and clamp.steps is None]
-            self._clamps[f"{name}.pads"] = pads
+            self._clamps[name] = []
+            self._clamps[f"{name}.pads"] = []
+            for clamp in clamps:
+                columns = clamp.hits(arch, layer, direction)
+                if columns is None:
+                    continue
+                self._clamps[name].append((clamp, columns))
+                if clamp.pads and clamp.steps is None:
+                    self._clamps[f"{name}.pads"].append((clamp, columns))
 
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]], positions: Array | None = None) -> list[Forward]:
         held = [(name, replace(call, held=self._held(name, call, positions))) for name, call in calls]
         return super().lstms(held)
 
     def _held(self, name: str, call: LSTMCall[Array], positions: Array | None) -> Held | None:
-        """The held gates of a run, one row for each set of clamps that apply at the same step."""
-        clamps, lengths = self._clamps[name], call.lengths
+        """The held gates of a run. The values have one row for each set of clamps that apply at the same step, so that
+        a clamp of all steps needs one row only. positions: the step of each row of the run, None for the usual order.
+        """
+        clamps = self._clamps[name]
         if not clamps:
             return None
         if positions is None:
+            lengths = call.lengths
             positions = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
         steps = np.arange(positions.max(initial=-1) + 1)
-        applied, rows = np.unique(
-            np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1), axis=0, return_inverse=True
-        )
+        applies = np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1)  # (steps, clamps)
+        sets, set_of_step = np.unique(applies, axis=0, return_inverse=True)
         units = call.weight_hh.shape[1]
-        values = np.full((len(applied), 4, units), np.nan, dtype=call.pre.dtype)  # of no step, no row
+        values = np.full((len(sets), 4, units), np.nan, dtype=call.pre.dtype)  # NaN: the gate is computed
         for n, (clamp, columns) in enumerate(clamps):
-            values[applied[:, n], "ifgo".index(clamp.gate), columns] = clamp.value
-        return rows.reshape(-1)[positions].astype(np.int32), values.reshape(len(applied), 4 * units)
+            values[sets[:, n], "ifgo".index(clamp.gate), columns] = clamp.value
+        index = set_of_step.reshape(-1)[positions].astype(np.int32)
+        return index, values.reshape(len(sets), 4 * units)

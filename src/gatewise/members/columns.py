@@ -2,9 +2,9 @@
 
     logit = Σ over numeric columns (z slope + offset[known or missing]) + Σ over categorical ones offset[category]
 
-z is the number, standardised by mean and deviation of the training rows, 0 where it is missing. Rare categories, those
-that training did not know, and missing ones share one offset. Each term has mean 0 over the training rows, so that it
-says by how much the value moves the logit from that of a mean row; the bias is in the shift of the ensemble.
+z is the number, standardised by mean and deviation of the training rows, 0 where it is missing. Rare categories,
+unknown categories and missing ones share one offset. Each term has mean 0 over the training rows: it is the change of
+the logit from that of a mean row. The bias is in the shift of the ensemble.
 """
 
 from collections.abc import Iterable
@@ -27,9 +27,9 @@ from gatewise.types import Array
 @dataclass(frozen=True, eq=False)
 class Columns(Member):
     """schema: of the P numeric and K categorical columns, whose categories have an offset of their own. mean, deviation
-    (P,) float64. slope (P, outputs), offset (R, outputs) float32: two rows per numeric column, for known and missing
-    numbers, then per categorical column one for rare categories and one per category. Raises InputError for other
-    arrays.
+    (P,) float64. slope (P, outputs) float32. offset (R, outputs) float32: two rows per numeric column, for known and
+    for missing numbers, then per categorical column one for rare categories and one per category. Raises InputError
+    for other arrays.
     """
 
     schema: RowSchema
@@ -41,10 +41,11 @@ class Columns(Member):
     noun: ClassVar[str] = "columns"
 
     def __post_init__(self) -> None:
-        numeric, arrays = len(self.schema.numeric), (self.mean, self.deviation, self.slope, self.offset)
-        if [len(one) for one in arrays] != [numeric, numeric, numeric, sum(self._sizes)]:
+        numeric = len(self.schema.numeric)
+        arrays = (self.mean, self.deviation, self.slope, self.offset)
+        if [len(array) for array in arrays] != [numeric, numeric, numeric, sum(self._sizes)]:
             raise InputError("columns: the arrays are not those of the columns")
-        if not all(np.isfinite(one).all() for one in arrays) or (self.deviation <= 0).any():
+        if not all(np.isfinite(array).all() for array in arrays) or (self.deviation <= 0).any():
             raise InputError("columns: a number is NaN or infinite, or a deviation is not above 0")
 
     @cached_property
@@ -54,8 +55,10 @@ class Columns(Member):
 
     @property
     def _sizes(self) -> list[int]:
-        """How many rows of `offset` each column has."""
-        return [2] * len(self.schema.numeric) + [1 + len(one.categories) for one in self.schema.categorical]
+        """The number of rows of `offset` of each column."""
+        numeric = [2] * len(self.schema.numeric)
+        categorical = [1 + len(column.categories) for column in self.schema.categorical]
+        return numeric + categorical
 
     @property
     def outputs(self) -> int:
@@ -81,18 +84,18 @@ class Columns(Member):
         missing = np.isnan(numbers)
         z = np.where(missing, 0.0, (numbers - self.mean) / self.deviation)
         categorical = self.schema.categorical
-        known = [
-            [one.places.get(str(name), 0) for one, name in zip(categorical, row[count:], strict=True)] for row in rows
-        ]
-        named = np.array(known, dtype=np.int64).reshape(len(rows), len(categorical))
-        return z, np.concatenate([missing, named], axis=1) + self.first
+        places = np.zeros((len(rows), len(categorical)), dtype=np.int64)  # 0: a rare, unknown or missing category
+        for n, row in enumerate(rows):
+            for k, (column, category) in enumerate(zip(categorical, row[count:], strict=True)):
+                places[n, k] = column.places.get(str(category), 0)
+        return z, np.concatenate([missing, places], axis=1) + self.first
 
     def terms(self, sequences: Iterable[EncodedSequence]) -> Array:
         """The term of each column (n, P + K, outputs) float64; they add up to the logits."""
         z, rows = self.read(sequences)
-        found = self.offset.astype(np.float64)[rows]
-        found[:, : z.shape[1]] += z[:, :, None] * self.slope
-        return found
+        terms = self.offset.astype(np.float64)[rows]
+        terms[:, : z.shape[1]] += z[:, :, None] * self.slope
+        return terms
 
     def logits(self, sequences: Iterable[EncodedSequence]) -> Array:
         return np.asarray(self.terms(sequences).sum(axis=1))
@@ -128,11 +131,15 @@ class Columns(Member):
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, [], [], cls.kind)
         schema = inputs.columns
-        numeric, categories = len(schema.numeric), sum(len(one.categories) for one in schema.categorical)
-        rows = 2 * numeric + len(schema.categorical) + categories
-        shapes: dict[str, Any] = {"mean": ((numeric,), "float64"), "deviation": ((numeric,), "float64")}
-        shapes |= {"slope": ((numeric, outputs), "float32"), "offset": ((rows, outputs), "float32")}
-        arrays = {name: read_only(one) for name, one in tensors_from_bytes(raw, shapes, file).items()}
+        numeric = len(schema.numeric)
+        rows = 2 * numeric + sum(1 + len(column.categories) for column in schema.categorical)
+        shapes: dict[str, Any] = {
+            "mean": ((numeric,), "float64"),
+            "deviation": ((numeric,), "float64"),
+            "slope": ((numeric, outputs), "float32"),
+            "offset": ((rows, outputs), "float32"),
+        }
+        arrays = {name: read_only(array) for name, array in tensors_from_bytes(raw, shapes, file).items()}
         try:
             return cls(schema, **arrays)
         except InputError as error:

@@ -1,4 +1,4 @@
-"""How much the units of the top layer, and the pooled features, change the target score.
+"""The contributions of the units of the top layer, and of the pooled features, to the target score.
 
 score (outputs,): the weights of the logits in the target score. With hidden layers the weights of the features are
 slopes between two states of the features, see `feature_weights`, so that contributions add up exactly.
@@ -21,23 +21,26 @@ _SMALL = 1e-6  # two values of a hidden unit that are closer have the slope at t
 
 
 def has_contributions(arch: Architecture) -> bool:
-    """Whether the units of the top layer have parts of their own in the features: not in a product of two directions,
-    or in the maximum of a sum. Pooling "none" has no features of the whole sequence.
+    """Whether each unit of the top layer has a part of its own in the features. It has none in a product of two
+    directions, and in the maximum of a sum. Pooling "none" has no features of the whole sequence.
     """
     merge = arch.top.merge
-    return arch.pooling != "none" and (merge == "concat" or (merge != "product" and "max" not in arch.pooling))
+    if arch.pooling == "none" or merge == "product":
+        return False
+    return merge == "concat" or "max" not in arch.pooling
 
 
 def unit_contributions(net: LSTM, score: Array, top: Sequence[Gates]) -> Array:
-    """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64.
+    """The change of the target score by each unit of the top layer at each step: (T, H x directions) float64.
 
     The steps of each direction are in its own reading order. For each pooling the contributions sum to the logit minus
     the base value.
     """
     prefixes = np.stack([pooled_prefixes(net.arch, gates) for gates in top], axis=1)  # (parts, directions, T + 1, H)
     weights = unit_weights(net, score, prefixes[..., 0, :], prefixes[..., -1, :])
-    changes = np.einsum("pdth,pdh->dth", np.diff(prefixes, axis=2), weights)
-    return np.concatenate([one[gates.reading_order] for one, gates in zip(changes, top, strict=True)], axis=1)
+    changes = np.einsum("pdth,pdh->dth", np.diff(prefixes, axis=2), weights)  # each direction in its reading order
+    in_order = [change[gates.reading_order] for change, gates in zip(changes, top, strict=True)]
+    return np.concatenate(in_order, axis=1)
 
 
 def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
@@ -53,9 +56,12 @@ def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
         )
     if merge == "concat":
         return feature_weights(net, score, start.reshape(-1), end.reshape(-1)).reshape(start.shape)
-    share = 0.5 if merge == "mean" else 1.0
-    merged = [share * states.sum(axis=1).reshape(-1) for states in (start, end)]
-    weights = share * feature_weights(net, score, *merged)
+    share = 1.0  # of a direction in the merged state
+    if merge == "mean":
+        share = 0.5
+    merged_start = share * start.sum(axis=1).reshape(-1)
+    merged_end = share * end.sum(axis=1).reshape(-1)
+    weights = share * feature_weights(net, score, merged_start, merged_end)
     return np.repeat(weights.reshape(len(start), 1, -1), start.shape[1], axis=1)
 
 
@@ -67,20 +73,24 @@ def feature_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
     between its two values (the rescale rule of DeepLIFT, Shrikumar et al. 2017), which for one hidden layer is the
     gradient averaged over the straight path from `start` to `end`.
     """
-    low, high, layers, ops = start, end, [], Ops()
+    ops = Ops()
+    layers: list[tuple[Array, Array]] = []  # the weight of each hidden layer, and the slopes of its units
     for number, hidden in enumerate(net.arch.hidden):
-        weight, bias = (net.parameters[f"hidden.{number}.{part}"].astype(np.float64) for part in ("weight", "bias"))
-        before = low @ weight.T + bias, high @ weight.T + bias
-        low, high = (ops.activate(z, hidden.activation, hidden.negative_slope) for z in before)
-        middle = (before[0] + before[1]) / 2
-        slopes = ACTIVATIONS[hidden.activation][1](
-            middle, ops.activate(middle, hidden.activation, hidden.negative_slope), hidden.negative_slope
-        )
-        rise = before[1] - before[0]
-        layers.append((weight, np.divide(high - low, rise, out=slopes, where=np.abs(rise) > _SMALL)))
-    found = np.broadcast_to(
-        score @ net.parameters["dense.weight"].astype(np.float64), (*start.shape[:-1], low.shape[-1])
-    )
+        weight = net.parameters[f"hidden.{number}.weight"].astype(np.float64)
+        bias = net.parameters[f"hidden.{number}.bias"].astype(np.float64)
+        z_start = start @ weight.T + bias
+        z_end = end @ weight.T + bias
+        start = ops.activate(z_start, hidden.activation, hidden.negative_slope)
+        end = ops.activate(z_end, hidden.activation, hidden.negative_slope)
+        # Where z hardly changes, the slope of the line between the two values is that of the activation.
+        middle = (z_start + z_end) / 2
+        activated = ops.activate(middle, hidden.activation, hidden.negative_slope)
+        _, slope_of = ACTIVATIONS[hidden.activation][:2]
+        slopes = slope_of(middle, activated, hidden.negative_slope)
+        rise = z_end - z_start
+        slopes = np.divide(end - start, rise, out=slopes, where=np.abs(rise) > _SMALL)
+        layers.append((weight, slopes))
+    weights = np.broadcast_to(score @ net.parameters["dense.weight"].astype(np.float64), start.shape)
     for weight, slopes in reversed(layers):
-        found = (found * slopes) @ weight
-    return np.asarray(found)
+        weights = (weights * slopes) @ weight
+    return np.asarray(weights)

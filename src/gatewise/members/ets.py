@@ -14,60 +14,67 @@ from gatewise.members.windows import StatisticalMember, seasonal_profile
 from gatewise.types import Array
 
 
-class State(NamedTuple):
-    """level, trend (B,) and season (m, B), one row per phase: that of row t of the values is t % m."""
+class SmoothingState(NamedTuple):
+    """level, trend (B,) and season (m, B), one row per phase: the phase of row t of the values is t % m."""
 
     level: Array
     trend: Array
     season: Array
 
 
-def smooth(z: Array, smoothing: Array, start: State) -> tuple[State, Array]:
-    """The states after the values z (T, B), and the sum of the squared errors one step ahead (B,).
+def smooth(z: Array, smoothing: Array, start: SmoothingState) -> tuple[SmoothingState, Array]:
+    """The states after the values z (T, B), and the sums of the squared errors one step ahead (B,).
 
     smoothing (4, B): alpha, beta, gamma, phi. NaN, a missing value, leaves the state as it is.
 
         e = z_t - (l + phi b + s)    l <- l + phi b + alpha e    b <- phi b + beta e    s <- s + gamma e
     """
     alpha, beta, gamma, phi = smoothing
-    level, trend, season = start.level, start.trend, start.season.copy()
+    level = start.level
+    trend = start.trend
+    season = start.season.copy()
     squares = np.zeros_like(level)
-    trended, seasonal = bool(beta.any()), len(season) > 1
-    gaps = np.asarray(np.isnan(z).any(axis=1))
+    has_trend = bool(beta.any())
+    has_season = len(season) > 1
+    has_gap = np.asarray(np.isnan(z).any(axis=1))
     for t, value in enumerate(z):
-        damped = phi * trend if trended else trend
-        prior = level + damped
+        damped_trend = trend
+        if has_trend:
+            damped_trend = phi * trend
+        prior = level + damped_trend
         phase = t % len(season)
         error = value - prior
-        if seasonal:
+        if has_season:
             error = error - season[phase]
-        if gaps[t]:
+        if has_gap[t]:
             missing = np.isnan(error)
             error = np.where(missing, 0.0, error)
-            prior, damped = np.where(missing, level, prior), np.where(missing, trend, damped)
+            prior = np.where(missing, level, prior)
+            damped_trend = np.where(missing, trend, damped_trend)
         level = prior + alpha * error
-        if trended:
-            trend = damped + beta * error
-        if seasonal:
+        if has_trend:
+            trend = damped_trend + beta * error
+        if has_season:
             season[phase] += gamma * error
         squares += error * error
-    return State(level, trend, season), squares
+    return SmoothingState(level, trend, season), squares
 
 
-def smooth_from_back(z: Array, smoothing: Array, start: State) -> tuple[State, Array]:
+def smooth_from_back(z: Array, smoothing: Array, start: SmoothingState) -> tuple[SmoothingState, Array]:
     """`smooth`, from the state that the same recursion reaches from the last value back to the first ("backcasting").
 
-    start: of the recursion back, the season by the phase of z from its first row. So nothing but the smoothing
-    parameters is fitted, and a window is all that a forecast needs.
+    start: the state from which the recursion goes back, the season by the phase of z from its first row. So only the
+    smoothing parameters are fitted, and a forecast needs nothing but the window.
     """
-    turn = (len(z) - 1 - np.arange(len(start.season))) % len(start.season)  # phases as the rows come from the back
-    back, _ = smooth(z[::-1], smoothing, State(start.level, -start.trend, start.season[turn]))
-    inverse = np.empty_like(turn)
-    inverse[turn] = np.arange(len(turn))
-    return smooth(z, smoothing, State(back.level, -back.trend, back.season[inverse]))
+    phases_from_back = (len(z) - 1 - np.arange(len(start.season))) % len(start.season)
+    reversed_start = SmoothingState(start.level, -start.trend, start.season[phases_from_back])
+    back, _ = smooth(z[::-1], smoothing, reversed_start)
+    inverse = np.empty_like(phases_from_back)
+    inverse[phases_from_back] = np.arange(len(phases_from_back))
+    return smooth(z, smoothing, SmoothingState(back.level, -back.trend, back.season[inverse]))
 
 
-def start_state(z: Array, period: int) -> State:
+def start_state(z: Array, period: int) -> SmoothingState:
     """A state near the end of the values z (B, T), from which `smooth_from_back` starts."""
     season = np.zeros((period, len(z)))
     adjusted = z
@@ -77,21 +84,21 @@ def start_state(z: Array, period: int) -> State:
         adjusted = z - profile[:, phases]
         season[np.arange(z.shape[1])[-period:] % period] = profile[:, phases[-period:]].T
     last = adjusted[:, -max(period, 3) :]
-    return State(np.nanmean(last, axis=1), np.zeros(len(z)), season)
+    return SmoothingState(np.nanmean(last, axis=1), np.zeros(len(z)), season)
 
 
-def extrapolate(state: State, smoothing: Array, count: int, steps: int) -> Array:
+def extrapolate(state: SmoothingState, smoothing: Array, count: int, steps: int) -> Array:
     """The next values (B, steps) after `count` values."""
     phi = smoothing[3]
-    powers = np.cumsum(phi[:, None] ** np.arange(1, steps + 1), axis=1)
+    trend_factors = np.cumsum(phi[:, None] ** np.arange(1, steps + 1), axis=1)
     phases = (count + np.arange(steps)) % len(state.season)
-    return np.asarray(state.level[:, None] + powers * state.trend[:, None] + state.season[phases].T)
+    return np.asarray(state.level[:, None] + trend_factors * state.trend[:, None] + state.season[phases].T)
 
 
 @dataclass(frozen=True, eq=False)
 class ETS(StatisticalMember):
-    """smoothing (S, 4): alpha, beta, gamma and phi of each series; without a trend beta is 0, without a season gamma.
-    period (S,): of the season, 1 for none. Both are fitted (`gatewise.training.forecast_members`).
+    """smoothing (S, 4): alpha, beta, gamma and phi of each series; beta is 0 without a trend, gamma is 0 without a
+    season. period (S,): the period of the season, 1 for none. Both are fitted (`gatewise.training.forecast_members`).
     """
 
     smoothing: Array
@@ -114,7 +121,8 @@ class ETS(StatisticalMember):
         out = np.empty((len(x), self.steps))
         for period in np.unique(self.period[series]):
             rows = self.period[series] == period
-            z, smoothing = x[rows, :, 0], self.smoothing[series[rows]].T
+            z = x[rows, :, 0]
+            smoothing = self.smoothing[series[rows]].T
             state, _ = smooth_from_back(np.ascontiguousarray(z.T), smoothing, start_state(z, int(period)))
             out[rows] = extrapolate(state, smoothing, z.shape[1], self.steps)
         return out

@@ -55,19 +55,24 @@ class Gates:
     @property
     def reading_order(self) -> slice:
         """The slice that puts rows into the LSTM's reading order, and back."""
-        return slice(None, None, -1 if self.direction == "backward" else 1)
+        if self.direction == "backward":
+            return slice(None, None, -1)
+        return slice(None)
 
     def held_after(self, step: int) -> Gates:
         """The same run of an LSTM that reads nothing after `step` of the sequence: it keeps its memory and output."""
-        later = slice(step) if self.direction == "backward" else slice(step + 1, None)
+        later = slice(step + 1, None)
+        if self.direction == "backward":
+            later = slice(step)
         held: dict[str, Any] = {}
         for name in "ifgoch":
-            held[name] = getattr(self, name).copy()
-            held[name][later] = {"i": 0, "f": 1, "g": 0}.get(name, held[name][step])
+            values = getattr(self, name).copy()
+            values[later] = {"i": 0, "f": 1, "g": 0}.get(name, values[step])
+            held[name] = values
         return replace(self, **held)
 
     def half_life(self) -> Array:
-        """(H,): steps until half of a unit's memory is forgotten, at the mean rate of these steps: ln 2 / mean(-ln f).
+        """The steps until half of a unit's memory is forgotten (H,), at their mean rate: ln 2 / mean(-ln f).
 
         0 where a forget gate is exactly 0, infinite where all are 1.
         """
@@ -78,15 +83,21 @@ class Gates:
     def memory_changes(self) -> Array:
         """(T, H) float64: c_t - c_{t-1} at each step, in the LSTM's reading order."""
         c = self.c[self.reading_order].astype(np.float64)
-        return np.asarray(np.diff(c, axis=0, prepend=self.c0[None].astype(np.float64))[self.reading_order])
+        c0 = self.c0[None].astype(np.float64)
+        changes = np.diff(c, axis=0, prepend=c0)
+        return np.asarray(changes[self.reading_order])
 
     def memory_decomposition(self) -> MemoryDecomposition:
         """The final memory as a sum over the steps, exact to rounding: c_T = c_0 Π f + Σ_t i_t g_t Π_{s>t} f_s."""
-        i, f, g, c = (a[self.reading_order].astype(np.float64) for a in (self.i, self.f, self.g, self.c))
+        i = self.i[self.reading_order].astype(np.float64)
+        f = self.f[self.reading_order].astype(np.float64)
+        g = self.g[self.reading_order].astype(np.float64)
+        states = np.concatenate([self.c0[None], self.c[self.reading_order]]).astype(np.float64)
         kept = kept_after(f)  # (T + 1, H)
-        writes, initial = i * g * kept[1:], self.c0 * kept[0]
-        last = c[-1] if len(c) else self.c0.astype(np.float64)
-        return MemoryDecomposition(initial, writes[self.reading_order], last - initial - writes.sum(axis=0))
+        initial = self.c0 * kept[0]
+        writes = i * g * kept[1:]
+        residual = states[-1] - initial - writes.sum(axis=0)
+        return MemoryDecomposition(initial, writes[self.reading_order], residual)
 
 
 class Activations(NamedTuple):
@@ -100,7 +111,8 @@ class Activations(NamedTuple):
 
 
 def kept_after(f: Array) -> Array:
-    """The share of each step's memory that is left at the end: (T + 1, H), row t is Π_{s>t} f_s, of f (T, H)."""
+    """The share of the memory of each step that is left at the end: (T + 1, H), row t is Π_{s>t} f_s, for f (T, H)."""
     kept = np.ones((len(f) + 1, f.shape[1]), dtype=f.dtype)
-    np.cumprod(f[::-1], axis=0, out=kept[-2::-1] if len(f) else None)
+    if len(f):
+        np.cumprod(f[::-1], axis=0, out=kept[-2::-1])
     return kept

@@ -23,20 +23,22 @@ class Naive(StatisticalMember):
     @property
     def noun(self) -> str:  # type: ignore[override]
         """The name of the forecast in the literature."""
-        seasonal = self.transform.season > 1 or self.transform.profile > 1
-        return "drift" if self.drift else "seasonal naive" if seasonal else "naive"
+        if self.drift:
+            return "drift"
+        if self.transform.season > 1 or self.transform.profile > 1:
+            return "seasonal naive"
+        return "naive"
 
     @property
     def ragged(self) -> bool:  # type: ignore[override]
-        """The drift reads as many values as there are."""
+        """The drift reads all values, however few there are."""
         return self.drift
 
     def predict(self, x: Array, series: Array) -> Array:
-        step = np.arange(1, self.steps + 1)
         if not self.drift:
             return np.zeros((len(x), self.steps))
-        known = ~np.isnan(x[:, :, 0])
-        first = known.argmax(axis=1)
-        count = np.maximum(x.shape[1] - 1 - first, 1)
-        slope = (x[:, -1, 0] - x[np.arange(len(x)), first, 0]) / count
-        return np.asarray(slope[:, None] * step)
+        values = x[:, :, 0]
+        first = (~np.isnan(values)).argmax(axis=1)  # the place of the first value of each window
+        steps_between = np.maximum(values.shape[1] - 1 - first, 1)
+        slope = (values[:, -1] - values[np.arange(len(x)), first]) / steps_between
+        return np.asarray(slope[:, None] * np.arange(1, self.steps + 1))

@@ -33,18 +33,21 @@ def pooled_prefixes(arch: Architecture, gates: Gates) -> list[Array]:
     """
     if arch.pooling == "none":
         raise InputError("pooling 'none' has a prediction per step, and this explains one prediction per sequence")
-    h, h0 = (a.astype(np.float64) for a in (gates.h[gates.reading_order], gates.h0[None]))
-    if arch.pooling == "step" and gates.direction == "backward":  # which reads the last step first
+    h = gates.h[gates.reading_order].astype(np.float64)
+    h0 = gates.h0[None].astype(np.float64)
+    if arch.pooling == "step" and gates.direction == "backward":  # this direction reads the last step first
         return [np.concatenate([h0, np.repeat(h[:1], len(h), axis=0)])]
     if arch.pooling in ("last", "step"):
         return [np.concatenate([h0, h])]
-    parts, nothing = [], np.zeros_like(h0)
+    pooled = []
+    zero = np.zeros_like(h0)
     if "mean" in arch.pooling:
         means = np.cumsum(h, axis=0) / np.arange(1, len(h) + 1)[:, None]
-        parts.append(np.concatenate([nothing, means]))
+        pooled.append(np.concatenate([zero, means]))
     if "max" in arch.pooling:
-        parts.append(np.concatenate([nothing, np.maximum.accumulate(h, axis=0)]))
-    return parts
+        maxima = np.maximum.accumulate(h, axis=0)
+        pooled.append(np.concatenate([zero, maxima]))
+    return pooled
 
 
 def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array) -> list[Array]:
@@ -53,50 +56,68 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
     Returns (T + 1, H) float64 for each part of the pooling.
     """
     batch = Batch.of([read], arch)
-    weight_ih, weight_hh, bias = (parameters[f"lstm.0.backward.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
-    pre = ops.project(inputs(ops, parameters, batch), weight_ih, bias)  # (U, 4H)
-    index = np.arange(len(pre), dtype=np.int32) if batch.index is None else batch.index
-    steps, units = len(read), arch.top.units
-    total, largest = np.zeros((steps + 1, units)), np.full((steps + 1, units), -np.inf)
-    h, c = np.zeros((2, 0, units), dtype=pre.dtype)
-    run_of = np.zeros(steps + 1, dtype=np.int64)  # for each prefix: its row of h and c
+    weight_hh = parameters["lstm.0.backward.weight_hh"]
+    pre = ops.project(  # (U, 4H)
+        inputs(ops, parameters, batch), parameters["lstm.0.backward.weight_ih"], parameters["lstm.0.backward.bias"]
+    )
+    index = batch.index
+    if index is None:
+        index = np.arange(len(pre), dtype=np.int32)
+    steps = len(read)
+    units = arch.top.units
+    sums = np.zeros((steps + 1, units))
+    maxima = np.full((steps + 1, units), -np.inf)
+    # The runs that have not ended, one row each. Several prefixes share a run whose states have become equal.
+    h = np.zeros((0, units), dtype=pre.dtype)
+    c = np.zeros((0, units), dtype=pre.dtype)
+    run_of = np.zeros(steps + 1, dtype=np.int64)  # the run of each prefix
     for high in range(steps, 0, -_BLOCK):
         check_cancelled()
         low = max(0, high - _BLOCK)
         new = np.arange(high, low, -1)  # the prefixes that end in this block, the longest first
-        ends = np.concatenate([np.full(len(h), high), new])
-        run_of[new] = len(h) + np.arange(len(new))
-        lengths, full = ends - low, len(h)  # the first `full` runs cover the whole block
-        rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
-        h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
+        earlier = len(h)  # runs that cover the whole block; they come first
+        run_of[new] = earlier + np.arange(len(new))
+        ends = np.concatenate([np.full(earlier, high), new])
+        lengths = ends - low
+        position = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
+        rows = np.repeat(ends - 1, lengths) - position  # each run reads from its end to `low`
+        zeros = np.zeros((len(new), units), dtype=pre.dtype)
+        h = np.concatenate([h, zeros])
+        c = np.concatenate([c, zeros])
         call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=arch.gate)
         [states] = ops.lstms([("lstm.0.backward", call)], rows)
-        running = np.arange(low + 1, steps + 1)
+        begun = np.arange(low + 1, steps + 1)  # the prefixes whose runs have begun
         if "mean" in arch.pooling:
-            total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]
+            sums[begun] += _reduce_runs(np.add, states.h, lengths, earlier)[run_of[begun]]
         if "max" in arch.pooling:
-            highest = _reduce_runs(np.maximum, states.h, lengths, full)[run_of[running]]
-            largest[running] = np.maximum(largest[running], highest)
+            block_maxima = _reduce_runs(np.maximum, states.h, lengths, earlier)[run_of[begun]]
+            maxima[begun] = np.maximum(maxima[begun], block_maxima)
         h, c, merged = _merge_equal(states)
-        run_of[running] = merged[run_of[running]]
-    parts: list[Array] = []
+        run_of[begun] = merged[run_of[begun]]
+    pooled: list[Array] = []
     for pooling in arch.pooling.split("+"):
         if pooling == "last":
-            parts.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
+            pooled.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
             continue
-        part = total / np.maximum(np.arange(steps + 1), 1)[:, None] if pooling == "mean" else largest
-        part[0] = 0  # as in the network for an empty sequence
-        parts.append(part)
-    return parts
+        if pooling == "mean":
+            states_of_prefixes = sums / np.maximum(np.arange(steps + 1), 1)[:, None]
+        else:
+            states_of_prefixes = maxima
+        states_of_prefixes[0] = 0  # as in the network for an empty sequence
+        pooled.append(states_of_prefixes)
+    return pooled
 
 
-def _reduce_runs(over: np.ufunc, h: Array, lengths: NDArray[np.int64], full: int) -> Array:
-    """The sum or maximum of each run's rows (K, H); the first `full` runs have the same length."""
-    last = int(lengths[:full].sum())
-    equal = over.reduce(h[:last].reshape(full, last // max(full, 1), h.shape[1]), axis=1) if full else h[:0]
-    if full == len(lengths):
+def _reduce_runs(operation: np.ufunc, h: Array, lengths: NDArray[np.int64], earlier: int) -> Array:
+    """The sum or maximum of the rows of each run (K, H). earlier: the number of first runs, of equal length."""
+    rows = int(lengths[:earlier].sum())
+    if earlier:
+        equal = operation.reduce(h[:rows].reshape(earlier, rows // earlier, h.shape[1]), axis=1)
+    else:
+        equal = h[:0]
+    if earlier == len(lengths):
         return np.asarray(equal)
-    return np.concatenate([equal, over.reduceat(h[last:], starts_of(lengths[full:]))])
+    return np.concatenate([equal, operation.reduceat(h[rows:], starts_of(lengths[earlier:]))])
 
 
 def _merge_equal(states: Forward) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -104,7 +125,8 @@ def _merge_equal(states: Forward) -> tuple[Array, Array, NDArray[np.int64]]:
 
     Two states are equal when they differ by at most the rounding error of one step.
     """
-    h, c = states.h_T, states.c_T
+    h = states.h_T
+    c = states.c_T
     rounding = np.finfo(h.dtype).eps
     near_h = np.abs(h - h[0]) <= rounding
     near_c = np.abs(c - c[0]) <= rounding * np.maximum(1, np.abs(c[0]))

@@ -31,15 +31,18 @@ class Theta(StatisticalMember):
         return {"smoothing": ((series,), "float64")}
 
     def predict(self, x: Array, series: Array) -> Array:
-        z, alpha = x[:, :, 0], self.smoothing[series]
-        none = np.zeros_like(alpha)
-        simple = np.stack([alpha, none, none, none])
-        state, _ = smooth_from_back(np.ascontiguousarray(z.T), simple, start_state(z, 1))
+        z = x[:, :, 0]
+        alpha = self.smoothing[series]
+        zero = np.zeros_like(alpha)
+        simple_smoothing = np.stack([alpha, zero, zero, zero])
+        state, _ = smooth_from_back(np.ascontiguousarray(z.T), simple_smoothing, start_state(z, 1))
         known = ~np.isnan(z)
         count = known.sum(axis=1)
-        at = np.arange(z.shape[1]) - (known * np.arange(z.shape[1])).sum(axis=1, keepdims=True) / count[:, None]
-        at = np.where(known, at, 0.0)
-        slope = (at * np.nan_to_num(z)).sum(axis=1) / np.maximum((at * at).sum(axis=1), 1e-300)
-        # The drift of the smoothed line at its end, after `count` values.
-        begun = (1 - (1 - alpha) ** count) / np.maximum(alpha, 1e-3)
-        return np.asarray(state.level[:, None] + slope[:, None] / 2 * (np.arange(self.steps) + begun[:, None]))
+        # The slope of the least-squares line through the known values.
+        times = np.arange(z.shape[1])
+        mean_time = (known * times).sum(axis=1, keepdims=True) / count[:, None]
+        centred = np.where(known, times - mean_time, 0.0)
+        slope = (centred * np.nan_to_num(z)).sum(axis=1) / np.maximum((centred * centred).sum(axis=1), 1e-300)
+        # Half of the slope is the drift, which has run for this many steps at the end of the smoothed line.
+        drift_steps = (1 - (1 - alpha) ** count) / np.maximum(alpha, 1e-3)
+        return np.asarray(state.level[:, None] + slope[:, None] / 2 * (np.arange(self.steps) + drift_steps[:, None]))
