@@ -23,6 +23,7 @@ from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, future_values, series_set
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
@@ -318,7 +319,8 @@ class Forecaster:
 
         lstm = cast(WindowLSTM, self.ensemble.lstm)
         x, _, _ = lstm.encode(self._windows(self.series)[self.series.number(series)])
-        return Example(Ensemble.of(lstm.network, self.ensemble.target), x[0].astype(np.float32))
+        window = EncodedSequence(x[0].astype(np.float32))
+        return Example(Ensemble.of(lstm.network, self.ensemble.target), window)
 
     @property
     def weights(self) -> Mapping[str, float]:

@@ -6,8 +6,9 @@ The features are those of MiniRocket (Dempster, Schmidt & Webb 2021): 84 fixed k
 and means are fitted by `gatewise.training.members.convolutions`. `gatewise.kernels.convolution` defines them exactly.
 The channels are those of the series followed by their first differences x(t) - x(t - 1), 0 at the first step.
 
-A PPV is a mean over steps, so each step's part of the logit is exact: the indicator belongs to the step at the centre
-of the nine taps. Of a feature that is counted where all taps lie within the series, the other steps have none.
+A PPV is a mean over steps, so the part of the logit of each step is exact: the indicator belongs to the step at the
+centre of the nine taps. A feature that counts only the steps whose taps all lie within the series gives the other steps
+no part.
 """
 
 from __future__ import annotations
@@ -91,58 +92,62 @@ class Convolutions(Member):
 
     def logits(self, sequences: Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n series (T, W, C), before truncation. An empty series has logit 0. An
-        iterator is read in parts.
+        iterator is read in chunks.
         """
-        parts, weight = [np.zeros((0, self.weight.shape[1]))], self.weight.astype(np.float64)
-        for some in _chunks(self._steps(one) for one in sequences):
-            centred = features_of(self.banks, some).astype(np.float64) - self.mean
-            centred[[not len(s) for s in some]] = 0
-            parts.append(centred @ weight)
-        return np.concatenate(parts)
+        weight = self.weight.astype(np.float64)
+        logits = [np.zeros((0, self.outputs))]
+        for chunk in _chunks(self._steps(sequence) for sequence in sequences):
+            centred = features_of(self.banks, chunk).astype(np.float64) - self.mean
+            is_empty = [len(series) == 0 for series in chunk]
+            centred[is_empty] = 0
+            logits.append(centred @ weight)
+        return np.concatenate(logits)
 
     def attribution(self, sequence: Array) -> Array:
         """As `Member`. A step has the share of the features that are above their threshold when centred there, minus
         the mean's share; a row of several steps has their sum.
         """
-        rows, sequence = len(sequence), self._steps(sequence)
-        length = len(sequence)
-        out = np.zeros((length, self.weight.shape[1]))
+        rows = len(sequence)
+        series = self._steps(sequence)
+        length = len(series)
+        out = np.zeros((length, self.outputs))
         if not length:
             return out
-        for bank in self._parts(sequence):
-            valid, every = bank.valid(length), bank.every(length)
+        for bank in self._banks_on(series):
+            valid = bank.valid(length)
+            is_padded = bank.is_padded(length)
             conv = convolve(bank.x, bank.dilation, bank.channels)
-            out += bank.above(conv, every) / length - bank.offset(every) / length
-            if not every.all():
-                inside = bank.above(conv[:, valid], ~every) - bank.offset(~every)
+            out += bank.above(conv, is_padded) / length - bank.offset(is_padded) / length
+            if not is_padded.all():
+                inside = bank.above(conv[:, valid], ~is_padded) - bank.offset(~is_padded)
                 out[valid] += inside / (valid.stop - valid.start)
-        return out if self.window == 1 else np.add.reduceat(out, np.arange(rows) * self.window, axis=0)
+        if self.window == 1:
+            return out
+        return np.asarray(np.add.reduceat(out, np.arange(rows) * self.window, axis=0))
 
     def prefix_logits(self, sequence: Array) -> Array:
-        """As `Member`. Of a prefix, only the last 4 dilations of steps have taps after its end, which read zeros: up
-        to four of them.
-        So five convolutions a bank and running sums give all prefixes, in linear time.
+        """As `Member`. The last steps of a prefix, 4 dilations, have up to four taps after its end, which read zeros.
+        So five convolutions per bank and running sums give all prefixes, in linear time.
         """
-        sequence = self._steps(sequence)
-        length = len(sequence)
-        out = np.zeros((length, self.weight.shape[1]))
+        series = self._steps(sequence)
+        length = len(series)
+        out = np.zeros((length, self.outputs))
         prefixes = np.arange(1, length + 1)
-        for bank in self._parts(sequence):
-            reach = CENTRE * bank.dilation
-            # running[m][kernels]: sums (T + 1, outputs) over steps, with the last CENTRE - m taps reading zeros
+        for bank in self._banks_on(series):
+            margin = CENTRE * bank.dilation
+            # The convolutions whose last CENTRE - m taps read zeros, for m = 0 to CENTRE.
             convs = [convolve(bank.x, bank.dilation, bank.channels, last=CENTRE + 1 + m) for m in range(CENTRE + 1)]
-            even = (bank.number + np.arange(len(KERNELS))) % 2 == 0
-            for kernels, inner_only in ((even, False), (~even, True)):
+            is_even = (bank.number + np.arange(len(KERNELS))) % 2 == 0
+            for kernels, counts_inner_steps in ((is_even, False), (~is_even, True)):
                 running = [_running(bank.above(conv, kernels)) for conv in convs]
-                offset = bank.offset(kernels)
-                all_steps = _prefix_sums(running, prefixes, bank.dilation) / prefixes[:, None]
-                if inner_only and length > 2 * reach:
-                    # Where the prefix is longer than the nine taps, its inner steps alone count.
-                    long = prefixes > 2 * reach
-                    ends = prefixes[long] - reach
-                    inner = running[CENTRE][ends] - running[CENTRE][reach]
-                    all_steps[long] = inner / (ends - reach)[:, None]
-                out += all_steps - offset
+                means = _prefix_sums(running, prefixes, bank.dilation) / prefixes[:, None]
+                if counts_inner_steps and length > 2 * margin:
+                    # Only the inner steps of a prefix count, where it is longer than the nine taps.
+                    is_long = prefixes > 2 * margin
+                    ends = prefixes[is_long] - margin
+                    inner = running[CENTRE][ends] - running[CENTRE][margin]
+                    means[is_long] = inner / (ends - margin)[:, None]
+                out += means - bank.offset(kernels)
         ends = np.minimum(np.arange(0, length + self.window, self.window), length)
         return np.concatenate([np.zeros((1, self.outputs)), out])[ends]
 
@@ -154,19 +159,27 @@ class Convolutions(Member):
         }[rule]
 
     def entry(self) -> dict[str, Any]:
-        window = {"window": self.window} if self.window > 1 else {}
-        return {"dilations": len(self.banks.dilations), "features": len(self), **window}
+        entry = {"dilations": len(self.banks.dilations), "features": len(self)}
+        if self.window > 1:
+            entry["window"] = self.window
+        return entry
 
     def arrays(self) -> dict[str, Array]:
-        b = self.banks
-        of_banks: dict[str, Array] = {"dilations": b.dilations, "counts": b.counts, "channels": b.channels}
-        of_banks["thresholds"] = b.thresholds
-        return {**of_banks, "mean": self.mean, "weight": self.weight}
+        return {
+            "dilations": self.banks.dilations,
+            "counts": self.banks.counts,
+            "channels": self.banks.channels,
+            "thresholds": self.banks.thresholds,
+            "mean": self.mean,
+            "weight": self.weight,
+        }
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, ["dilations", "features"], ["window"], cls.kind)
-        count, features, window = entry["dilations"], entry["features"], entry.get("window", 1)
+        count = entry["dilations"]
+        features = entry["features"]
+        window = entry.get("window", 1)
         if not type(count) is type(features) is type(window) is int:
             raise InputError("member 'convolutions': dilations, features and window must be whole numbers")
         steps, channels = inputs.series
@@ -185,14 +198,10 @@ class Convolutions(Member):
             "mean": ((features,), "float32"),
             "weight": ((features, outputs), "float32"),
         }
-        t = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        arrays = {name: read_only(array) for name, array in tensors_from_bytes(raw, expected, file).items()}
+        banks = Banks(arrays["dilations"], arrays["counts"], arrays["channels"], arrays["thresholds"])
         try:
-            return cls(
-                Banks(*(t[name] for name in ("dilations", "counts", "channels", "thresholds"))),
-                t["mean"],
-                t["weight"],
-                window,
-            )
+            return cls(banks, arrays["mean"], arrays["weight"], window)
         except InputError as error:
             raise ModelFileError(f"{file}: {error}") from error
 
@@ -210,16 +219,18 @@ class Convolutions(Member):
     def _steps(self, sequence: Array) -> Array:
         return series_steps(sequence, self.channels, self.window)
 
-    def _parts(self, sequence: Array) -> Iterator[_Part]:
-        x, weights = with_differences([sequence])[0], self.weight.astype(np.float64)
-        for number, dilation, channels, thresholds, which in self.banks:
-            weight = weights[which].reshape(*thresholds.shape, -1)
-            yield _Part(number, dilation, channels, thresholds, weight, self.mean[which].reshape(thresholds.shape), x)
+    def _banks_on(self, series: Array) -> Iterator[_BankOnSeries]:
+        [x] = with_differences([series])
+        weights = self.weight.astype(np.float64)
+        for number, dilation, channels, thresholds, features in self.banks:
+            weight = weights[features].reshape(*thresholds.shape, -1)
+            mean = self.mean[features].reshape(thresholds.shape)
+            yield _BankOnSeries(number, dilation, channels, thresholds, weight, mean, x)
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """One bank's part of the model, for a series x (T, 2C)."""
+class _BankOnSeries:
+    """One bank with its weights, and the series x (T, 2C) that it reads."""
 
     number: int
     dilation: int
@@ -229,7 +240,7 @@ class _Part:
     mean: NDArray[np.float32]  # (84, m)
     x: Array
 
-    def every(self, length: int) -> NDArray[np.bool_]:
+    def is_padded(self, length: int) -> NDArray[np.bool_]:
         """Whether each kernel counts all steps (84,)."""
         return padded(self.number, self.dilation, length)
 
@@ -238,15 +249,17 @@ class _Part:
         return slice(CENTRE * self.dilation, length - CENTRE * self.dilation)
 
     def above(self, conv: Array, kernels: NDArray[np.bool_]) -> Array:
-        """Σ weight of the features of `kernels` above their threshold, (T, outputs), from conv (84, T)."""
+        """The sum of the weights of the features of `kernels` that are above their threshold, (T, outputs), from conv
+        (84, T).
+        """
         out = np.zeros((conv.shape[1], self.weight.shape[2]))
-        for number in range(self.thresholds.shape[1]):
-            above = conv[kernels] > self.thresholds[kernels, number, None]
-            out += above.T.astype(np.float64) @ self.weight[kernels, number]
+        for n in range(self.thresholds.shape[1]):
+            above = conv[kernels] > self.thresholds[kernels, n, None]
+            out += above.T.astype(np.float64) @ self.weight[kernels, n]
         return out
 
     def offset(self, kernels: NDArray[np.bool_]) -> Array:
-        """Σ weight mean (outputs,) of the features of `kernels`."""
+        """The sum of weight times mean (outputs,) over the features of `kernels`."""
         return np.asarray(np.einsum("kmo,km->o", self.weight[kernels], self.mean[kernels].astype(np.float64)))
 
 
@@ -256,12 +269,17 @@ def _running(values: Array) -> Array:
 
 
 def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation: int) -> Array:
-    """Sums (T, outputs) over the steps of each prefix; running[m]: with m taps of the second half inside."""
+    """Sums (T, outputs) over the steps of each prefix. running[m]: the running sums for steps with m taps after them
+    within the prefix.
+    """
     out = np.zeros((len(prefixes), running[0].shape[1]))
     stop = prefixes
     for m in range(CENTRE + 1):
-        # step t has m taps behind it within the prefix p where t + m d <= p - 1 < t + (m + 1) d
-        start = np.maximum(prefixes - (m + 1) * dilation, 0) if m < CENTRE else np.zeros_like(prefixes)
+        # Step t has m taps after it within the prefix p where t + m d <= p - 1 < t + (m + 1) d.
+        if m < CENTRE:
+            start = np.maximum(prefixes - (m + 1) * dilation, 0)
+        else:
+            start = np.zeros_like(prefixes)
         out += running[m][stop] - running[m][start]
         stop = start
     return out
@@ -270,13 +288,18 @@ def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation
 def series_steps(series: Array, channels: int, window: int) -> Array:
     """The steps (length, C) of a series (T, W, C), or with W = 1 (T, C), without the NaN after its end."""
     steps = np.asarray(series).reshape(-1, channels)
-    return steps if window == 1 else steps[~np.isnan(steps[:, 0])]
+    if window == 1:
+        return steps
+    is_within = ~np.isnan(steps[:, 0])
+    return np.asarray(steps[is_within])
 
 
 def _described(window: int, channels: int) -> str:
     """The series that is read, in words: "2 channels in windows of 8 steps"."""
-    windows = f" in windows of {window} steps" if window > 1 else ""
-    return counted(channels, "channel") + windows
+    words = counted(channels, "channel")
+    if window > 1:
+        words += f" in windows of {window} steps"
+    return words
 
 
 def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:
@@ -295,28 +318,30 @@ def features_of(banks: Banks, sequences: Sequence[Array]) -> NDArray[np.float32]
     """PPV (n, F) float32 of n series (length, C), from 0 to 1; 0 for an empty series."""
     out = np.zeros((len(sequences), len(banks.thresholds)), dtype=np.float32)
     first = 0
-    for some in _chunks(sequences):
-        rows = slice(first, first + len(some))
-        counts = count_above(with_differences(some), banks)
-        np.divide(counts, steps_counted(banks, np.array([len(s) for s in some])), out=out[rows], casting="same_kind")
-        first += len(some)
+    for chunk in _chunks(sequences):
+        rows = slice(first, first + len(chunk))
+        counts = count_above(with_differences(chunk), banks)
+        steps = steps_counted(banks, np.array([len(series) for series in chunk]))
+        np.divide(counts, steps, out=out[rows], casting="same_kind")
+        first += len(chunk)
     return out
 
 
 def steps_counted(banks: Banks, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Over how many steps each feature of series of these lengths (n,) is counted: (n, F), at least 1."""
+    """The number of steps over which each feature is counted, for series of these lengths (n,): (n, F), at least 1."""
     out = np.empty((len(lengths), len(banks.thresholds)), dtype=np.float32)
-    unique, which = np.unique(lengths, return_inverse=True)
-    table = np.empty((len(unique), out.shape[1]), dtype=np.float32)
-    for row, length in zip(table, unique.tolist(), strict=True):
+    distinct, row_of = np.unique(lengths, return_inverse=True)
+    table = np.empty((len(distinct), out.shape[1]), dtype=np.float32)
+    for row, length in zip(table, distinct.tolist(), strict=True):
         for number, dilation, _, thresholds, features in banks:
             steps = np.where(padded(number, dilation, length), length, length - 2 * CENTRE * dilation)
             row[features] = np.repeat(np.maximum(steps, 1), thresholds.shape[1])
-    np.take(table, which, axis=0, out=out)
+    np.take(table, row_of, axis=0, out=out)
     return out
 
 
 def _chunks(sequences: Iterable[Array]) -> Iterator[list[Array]]:
-    for some in chunks(sequences, STEPS_PER_CHUNK):
-        for first in range(0, len(some), ROWS_PER_CHUNK):
-            yield some[first : first + ROWS_PER_CHUNK]
+    """Sequences in chunks that bound the memory of their steps and of their features."""
+    for chunk in chunks(sequences, STEPS_PER_CHUNK):
+        for first in range(0, len(chunk), ROWS_PER_CHUNK):
+            yield chunk[first : first + ROWS_PER_CHUNK]

@@ -9,6 +9,7 @@ It predicts, and it is explained: an attribution is the same sum over the attrib
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,12 +103,16 @@ class Ensemble:
         """
         if self.target.per_step:
             sequences = list(sequences)
-        used = [(member, weight) for member, weight in self if weight]
-        if len(used) > 1 and not isinstance(sequences, list | tuple):
+        weighted = [(member, weight) for member, weight in self if weight]
+        if len(weighted) > 1 and not isinstance(sequences, list | tuple):
             raise InputError("an ensemble of several members needs the sequences as a list")
-        total = sum((weight * member.logits(member.parts_of(sequences)) for member, weight in used), start=np.zeros(()))
-        if not used:
-            total = np.zeros((sum(1 for _ in sequences), 1))
+        if weighted:
+            total = np.zeros(())
+            for member, weight in weighted:
+                total = total + weight * member.logits(member.parts_of(sequences))
+        else:
+            count = sum(1 for _ in sequences)
+            total = np.zeros((count, 1))
         total = np.asarray(total + self.shift)
         if self.target.per_step and len(total):
             steps = [len(self.lstm.rows(len(sequence))) for sequence in sequences]
@@ -133,10 +138,12 @@ class Ensemble:
         """The parameters of the LSTM with its weight and the shift multiplied into the dense layer, for formats of
         other libraries that have no ensemble.
         """
-        lstm, weight = self.lstm, self.lstm_weight
-        dense, bias = (lstm.parameters[f"dense.{name}"].astype(np.float64) for name in ("weight", "bias"))
-        folded = {"dense.weight": weight * dense, "dense.bias": weight * bias + self.shift}
-        return {**lstm.parameters, **{name: one.astype(np.float32) for name, one in folded.items()}}
+        parameters = dict(self.lstm.parameters)
+        dense = parameters["dense.weight"].astype(np.float64)
+        bias = parameters["dense.bias"].astype(np.float64)
+        parameters["dense.weight"] = (self.lstm_weight * dense).astype(np.float32)
+        parameters["dense.bias"] = (self.lstm_weight * bias + self.shift).astype(np.float32)
+        return parameters
 
     def summary(self) -> list[tuple[str, str, int]]:
         """Name, output shape and number of parameters of each layer of each member."""
@@ -151,8 +158,8 @@ class Ensemble:
         return [{"name": name, "weight": weight} for name, weight in self.weight_rows()]
 
     def lstm_note(self) -> str:
-        """What a reader of gates, heat maps and units must know first: one sentence where the LSTM has a small weight
-        or none.
+        """A sentence for readers of gates, heat maps and units, where the LSTM has a small weight or none; otherwise
+        "".
         """
         if not self.lstm_weight:
             return "The LSTM has weight 0 in this model: its gates, heat maps and units do not change the prediction."
@@ -172,10 +179,16 @@ class Ensemble:
         return digest.hexdigest()[:8]
 
     def member_names(self) -> list[str]:
-        """The kind of each member, from the second of its kind on with a number: the names of their files."""
-        kinds = [member.kind for member in self.members]
-        counts = [kinds[: n + 1].count(kind) for n, kind in enumerate(kinds)]
-        return [kind if count == 1 else f"{kind}-{count}" for kind, count in zip(kinds, counts, strict=True)]
+        """The names of the files of the members: the kind, and from the second member of a kind on its number."""
+        names = []
+        counts: Counter[str] = Counter()
+        for member in self.members:
+            counts[member.kind] += 1
+            if counts[member.kind] == 1:
+                names.append(member.kind)
+            else:
+                names.append(f"{member.kind}-{counts[member.kind]}")
+        return names
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entries for config.json, and the files by name, one per member."""
@@ -194,10 +207,11 @@ class Ensemble:
         """The ensemble that `to_files` wrote. inputs: what the preprocessor makes. read(name): the bytes of a file.
         Raises ModelFileError, and InputError for an entry of config.json.
         """
-        entries, shift = config["members"], config["shift"]
+        entries = config["members"]
+        shift = config["shift"]
         if not isinstance(entries, list) or not 1 <= len(entries) <= _MAX_MEMBERS:
             raise InputError(f"config.json: members must be a list of 1 to {_MAX_MEMBERS}")
-        if not isinstance(shift, list) or not all(type(one) is float for one in shift):
+        if not isinstance(shift, list) or not all(type(number) is float for number in shift):
             raise InputError("config.json: shift must be a list of numbers")
         members: list[Member] = []
         weights: list[float] = []
@@ -205,14 +219,17 @@ class Ensemble:
         for entry in entries:
             if not isinstance(entry, dict) or not {"kind", "file", "weight"} <= set(entry):
                 raise InputError("config.json: each member needs kind, file and weight")
-            rest = dict(entry)
-            kind, file, weight = rest.pop("kind"), rest.pop("file"), rest.pop("weight")
-            member = kind_named(kind)
+            settings = dict(entry)
+            kind = settings.pop("kind")
+            file = settings.pop("file")
+            weight = settings.pop("weight")
+            member_class = kind_named(kind)
             if type(weight) is not float or not isinstance(file, str):
                 raise InputError(f"config.json: member {quote(kind)}: weight must be a number and file a name")
-            if file in files or (kind == LSTM.kind and any(isinstance(one, LSTM) for one in members)):
+            is_second_lstm = kind == LSTM.kind and any(isinstance(member, LSTM) for member in members)
+            if file in files or is_second_lstm:
                 raise InputError("config.json: each member needs a file of its own, and there can be one LSTM only")
             files.add(file)
-            members.append(member.from_file(rest, read(file), inputs, target.outputs, file))
+            members.append(member_class.from_file(settings, read(file), inputs, target.outputs, file))
             weights.append(weight)
         return cls(tuple(members), tuple(weights), np.array(shift, dtype=np.float64), target)

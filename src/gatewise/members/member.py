@@ -195,10 +195,10 @@ KINDS: dict[str, type[Member]] = {}
 
 def check_entry(entry: dict[str, Any], needed: Iterable[str], optional: Iterable[str], kind: str) -> None:
     """Raise InputError unless the entry of config.json has the keys `needed`, and no others than `optional`."""
-    needed, allowed = set(needed), {*needed, *optional}
-    if not needed <= set(entry) <= allowed:
-        wrong = sorted(needed - set(entry)) or sorted(set(entry) - allowed)
-        raise InputError(
-            f"member {quote(kind)}: the keys must be {', '.join(sorted(allowed))}; {quote(wrong[0])} is "
-            f"{'missing' if wrong[0] in needed else 'unknown'}"
-        )
+    needed = set(needed)
+    allowed = needed | set(optional)
+    message = f"member {quote(kind)}: the keys must be {', '.join(sorted(allowed))}"
+    for key in sorted(needed - set(entry)):
+        raise InputError(f"{message}; {quote(key)} is missing")
+    for key in sorted(set(entry) - allowed):
+        raise InputError(f"{message}; {quote(key)} is unknown")

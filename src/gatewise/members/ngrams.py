@@ -44,11 +44,14 @@ if TYPE_CHECKING:
     from gatewise.members.spelling import Spelling
 
 MAX_NGRAMS = 100_000_000  # in a file
-MAX_ORDER, BITS = 3, 21  # tokens of an n-gram, at most, and bits per token of a key
-MAX_CHARACTERS, CHARACTER_BITS = 5, 12  # of an n-gram of characters
+MAX_ORDER = 3  # tokens of an n-gram
+BITS = 21  # of a key, per token
+MAX_CHARACTERS = 5  # of an n-gram of characters
+CHARACTER_BITS = 12  # of a key, per character
 MAX_VOCAB_SIZE = (1 << BITS) - 1  # token + 1 must fit into the bits
 TOKENS_PER_CHUNK = 1 << 18  # tokens whose n-grams are looked up together: bounds memory, about 100 bytes per token
 CHARACTERS_PER_TOKEN = 8  # of a piece of a word, with its share of the boundaries
+_MANY_KEYS = 4096  # from which it is faster to sort the keys before they are looked up
 
 
 def check_vocab_size(vocab_size: int) -> None:
@@ -61,7 +64,7 @@ def keys_of(
     tokens: Array, lengths: Lengths, order: int, bits: int = BITS
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,).
-    tokens (N,), lengths (B,): the sequences, as `joined` returns them. bits: per token of a key.
+    tokens (N,), lengths (B,): the sequences, as `joined` returns them. bits: of a key, per token.
     """
     tokens = tokens.astype(np.int64) + 1
     end = np.arange(len(tokens))
@@ -78,8 +81,8 @@ def keys_of(
 class Ngrams(Member):
     """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
 
-    scale: (K,) float32, at least 0, what the norm of a text is computed from; None for sums without a norm. spelling:
-    of the tokens, for n-grams of characters. Raises InputError for other arrays.
+    scale: (K,) float32, at least 0, from which the norm of a text is computed; None for sums without a norm. spelling:
+    the characters of the tokens, for n-grams of characters. Raises InputError for other arrays.
     """
 
     order: int
@@ -91,15 +94,19 @@ class Ngrams(Member):
     noun: ClassVar[str] = "n-grams"
 
     def __post_init__(self) -> None:
-        most = MAX_ORDER if self.spelling is None else MAX_CHARACTERS
-        if not 1 <= self.order <= most:
-            raise InputError(f"n-grams: the order must be from 1 to {most}, not {self.order}")
-        keys, weight, scale = self.keys, self.weight, self.scale
+        max_order = MAX_ORDER
+        if self.spelling is not None:
+            max_order = MAX_CHARACTERS
+        if not 1 <= self.order <= max_order:
+            raise InputError(f"n-grams: the order must be from 1 to {max_order}, not {self.order}")
+        keys = self.keys
+        weight = self.weight
+        scale = self.scale
         if keys.ndim != 1 or keys.dtype != np.int64:
             raise InputError(f"n-grams: keys must be (K,) int64, not {keys.shape} {keys.dtype}")
         if weight.ndim != 2 or len(weight) != len(keys) or weight.dtype != np.float32:
-            found = f"{weight.shape} {weight.dtype}"
-            raise InputError(f"n-grams: weight must be ({len(keys)}, outputs) float32, not {found}")
+            expected = f"({len(keys)}, outputs) float32"
+            raise InputError(f"n-grams: weight must be {expected}, not {weight.shape} {weight.dtype}")
         if scale is not None and (scale.shape != keys.shape or scale.dtype != np.float32):
             raise InputError(f"n-grams: scale must be ({len(keys)},) float32, not {scale.shape} {scale.dtype}")
         if (keys[1:] <= keys[:-1]).any():
@@ -114,40 +121,49 @@ class Ngrams(Member):
 
     @property
     def bits(self) -> int:
-        """Per token, or character, of a key."""
-        return BITS if self.spelling is None else CHARACTER_BITS
+        """The bits of a key per token, or per character."""
+        if self.spelling is None:
+            return BITS
+        return CHARACTER_BITS
 
     @property
     def width(self) -> int:
-        """How many numbers `read` makes of a token on average, at most."""
-        return 1 if self.spelling is None else CHARACTERS_PER_TOKEN
+        """The numbers that `read` makes of a token: 1, or about as many as it has characters."""
+        if self.spelling is None:
+            return 1
+        return CHARACTERS_PER_TOKEN
 
     def prune(self, vocab_size: int, most: int | None = None) -> Ngrams:
-        """The n-grams of the first `vocab_size` tokens, or of their characters, only, and of these the `most` with the
+        """The n-grams of the first `vocab_size` tokens, or of their characters; at most `most` of them, those with the
         largest |weight|.
         """
-        spelling = None if self.spelling is None else self.spelling.prune(vocab_size)
-        size = vocab_size if spelling is None else spelling.size
-        fields = [(self.keys >> self.bits * j) & ((1 << self.bits) - 1) for j in range(self.order)]
-        which = np.flatnonzero(np.max(fields, axis=0) <= size)
-        if most is not None and most < len(which):
-            largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
-            which = np.sort(which[largest])
-        scale = None if self.scale is None else self.scale[which]
-        return Ngrams(self.order, self.keys[which], self.weight[which], scale, spelling)
+        spelling = None
+        size = vocab_size
+        if self.spelling is not None:
+            spelling = self.spelling.prune(vocab_size)
+            size = spelling.size
+        tokens = [(self.keys >> self.bits * j) & ((1 << self.bits) - 1) for j in range(self.order)]  # plus 1; 0: none
+        rows = np.flatnonzero(np.max(tokens, axis=0) <= size)
+        if most is not None and most < len(rows):
+            largest = np.argsort(-np.abs(self.weight[rows]).max(axis=1), kind="stable")[:most]
+            rows = np.sort(rows[largest])
+        scale = None
+        if self.scale is not None:
+            scale = self.scale[rows]
+        return Ngrams(self.order, self.keys[rows], self.weight[rows], scale, spelling)
 
     def add(self, other: Ngrams) -> Ngrams:
-        """The model whose logits are the sum of both. Raises InputError for another number of outputs, for a `scale`:
-        two norms do not add up to one, and for characters.
+        """The model whose logits are the sum of both. Raises InputError for another number of outputs, for n-grams of
+        characters, and for a `scale`: a sum of two quotients with different norms is no quotient with one norm.
         """
-        if any(one.scale is not None or one.spelling is not None for one in (self, other)):
+        if any(ngrams.scale is not None or ngrams.spelling is not None for ngrams in (self, other)):
             raise InputError("n-grams: models with a norm, or of characters, cannot be added")
         if self.weight.shape[1] != other.weight.shape[1]:
             raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits and for {other.weight.shape[1]}")
         keys = np.union1d(self.keys, other.keys)
         weight = np.zeros((len(keys), self.weight.shape[1]), dtype=np.float32)
-        for one in (self, other):
-            weight[np.searchsorted(keys, one.keys)] += one.weight
+        for ngrams in (self, other):
+            weight[np.searchsorted(keys, ngrams.keys)] += ngrams.weight
         return Ngrams(max(self.order, other.order), keys, weight)
 
     @property
@@ -157,144 +173,193 @@ class Ngrams(Member):
     def check(self, inputs: Inputs) -> None:
         inputs.require("tokens", "n-grams need token inputs; the model reads series")
         check_vocab_size(inputs.size)
-        size, one, most = inputs.size, "token", "vocabulary"
-        if self.spelling is not None:
-            size, one, most = self.spelling.size, "character", "alphabet"
-            if len(self.spelling) != inputs.size or size >= 1 << self.bits:
-                raise InputError(f"n-grams: the characters are not those of {inputs}")
+        if self.spelling is None:
+            self._check_keys(inputs.size, "token", "vocabulary")
+            return
+        size = self.spelling.size
+        if len(self.spelling) != inputs.size or size >= 1 << self.bits:
+            raise InputError(f"n-grams: the characters are not those of {inputs}")
+        self._check_keys(size, "character", "alphabet")
+
+    def _check_keys(self, size: int, noun: str, all_of_them: str) -> None:
+        """Raise InputError unless each key consists of 1 to `order` tokens, or characters, below `size`."""
         keys = self.keys
         if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << self.bits * self.order:
-            raise InputError(f"n-grams: a key does not have 1 to {self.order} {one}s")
-        edges = [*np.searchsorted(keys, [1 << self.bits * n for n in range(self.order)]).tolist(), len(keys)]
+            raise InputError(f"n-grams: a key does not have 1 to {self.order} {noun}s")
+        # All keys of n tokens are below those of n + 1.
+        first_of_size = np.searchsorted(keys, [1 << self.bits * n for n in range(self.order)])
+        edges = [*first_of_size.tolist(), len(keys)]
         for n in range(1, self.order + 1):
             for j in range(n):
-                token = (keys[edges[n - 1] : edges[n]] >> self.bits * j) & ((1 << self.bits) - 1)
+                token = (keys[edges[n - 1] : edges[n]] >> self.bits * j) & ((1 << self.bits) - 1)  # plus 1
                 if len(token) and not 0 < token.min() <= token.max() <= size:
-                    raise InputError(f"n-grams: a {one} is not below the {most} size {size:,}")
+                    raise InputError(f"n-grams: a {noun} is not below the {all_of_them} size {size:,}")
 
     def summary(self) -> list[tuple[str, str, int]]:
-        name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
-        unit = "" if self.spelling is None else " of characters"
-        return [(name + unit, f"({self.outputs},)", self.weight.size)]
+        name = f"1- to {self.order}-grams"
+        if self.order == 1:
+            name = "1-grams"
+        if self.spelling is not None:
+            name += " of characters"
+        return [(name, f"({self.outputs},)", self.weight.size)]
 
     def read(self, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
-        """What the n-grams consist of, tokens or characters (N,), how many each sequence or word has, and the step of
-        each, counted over all sequences.
+        """The tokens or characters (N,) of which n-grams consist, the number that each sequence or word has, and the
+        step of each token or character, counted over all sequences.
         """
         tokens, lengths = joined(sequences, np.int64)
-        return (
-            (tokens, lengths, np.arange(len(tokens))) if self.spelling is None else self.spelling.read(tokens, lengths)
-        )
+        if self.spelling is not None:
+            return self.spelling.read(tokens, lengths)
+        return tokens, lengths, np.arange(len(tokens))
 
     def occurrences(
         self, values: NDArray[np.int64], lengths: Lengths
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """All occurrences of known n-grams, by size, then in the order of the text. values, lengths: as of `read`.
 
-        row (M,): of `keys`; end (M,): where in `values` the n-gram ends; size (M,): its n.
+        row (M,): of `keys`. end (M,): the place in `values` at which the n-gram ends. size (M,): its n.
         """
-        rows, ends, counts = [], [], []
+        rows: list[NDArray[np.int64]] = []
+        ends: list[NDArray[np.int64]] = []
+        counts: list[int] = []
         for key, end in keys_of(values, lengths, self.order, self.bits):
-            unique, which = key, None
-            if len(key) >= 4096:  # in ascending order, successive searches touch neighbouring keys: the cache
-                unique, which = np.unique(key, return_inverse=True)
-            row = np.minimum(np.searchsorted(self.keys, unique), max(len(self.keys) - 1, 0))
-            row = row if which is None else row[which]
-            known = self.keys[row] == key if len(self.keys) else np.zeros(len(key), dtype=bool)
-            rows.append(row[known])
-            ends.append(end[known])
-            counts.append(len(rows[-1]))
+            row, is_known = self._rows_of(key)
+            rows.append(row[is_known])
+            ends.append(end[is_known])
+            counts.append(int(is_known.sum()))
         return np.concatenate(rows), np.concatenate(ends), np.repeat(np.arange(1, self.order + 1), counts)
 
+    def _rows_of(self, key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The row (M,) of each key (M,) in `keys`, and whether the key is there: for an unknown key the row is any."""
+        if not len(self.keys):
+            return np.zeros(len(key), dtype=np.int64), np.zeros(len(key), dtype=bool)
+        last = len(self.keys) - 1
+        if len(key) < _MANY_KEYS:
+            row = np.minimum(np.searchsorted(self.keys, key), last)
+        else:
+            # In ascending order, successive searches touch neighbouring keys, which are in the processor's cache.
+            unique, place = np.unique(key, return_inverse=True)
+            row = np.minimum(np.searchsorted(self.keys, unique), last)[place]
+        return row, self.keys[row] == key
+
     def logits(self, sequences: Iterable[Array]) -> Array:
-        """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in parts."""
-        outputs = self.weight.shape[1]
-        parts = [np.zeros((0, outputs))]
-        for some in chunks(sequences, TOKENS_PER_CHUNK // max(1, outputs // 4) // self.width):
-            owner, row, count = counted_ngrams(self, some)
+        """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in chunks."""
+        logits = [np.zeros((0, self.outputs))]
+        tokens_per_chunk = TOKENS_PER_CHUNK // max(1, self.outputs // 4) // self.width
+        for chunk in chunks(sequences, tokens_per_chunk):
+            owner, row, count = counted_ngrams(self, chunk)
             tf = self._frequency(count)
-            sums = _sums(self.weight[row] * tf[:, None], owner, len(some))
+            sums = _sums(self.weight[row] * tf[:, None], owner, len(chunk))
             if self.scale is not None:
-                sums = sums / _norms(np.bincount(owner, np.square(tf * self.scale[row]), len(some)))[:, None]
-            parts.append(sums)
-        return np.concatenate(parts)
+                squares = np.bincount(owner, np.square(tf * self.scale[row]), len(chunk))
+                sums = sums / _norms(squares)[:, None]
+            logits.append(sums)
+        return np.concatenate(logits)
 
     def attribution(self, sequence: Array) -> Array:
         """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens, or their
         characters.
         """
         values, lengths, step = self.read([sequence])
-        found, end, size = self.occurrences(values, lengths)
-        row, place, times = np.unique(found, return_inverse=True, return_counts=True)
-        whole = self._parts(row, times)[place]  # (M, outputs)
-        share = whole / (size * times[place])[:, None]
-        out = np.zeros((len(sequence), self.weight.shape[1]))
-        for back in range(self.order):
-            reaches = size > back
-            out += _sums(share[reaches], step[end[reaches] - back], len(sequence))
+        occurrence_row, end, size = self.occurrences(values, lengths)
+        row, ngram, count = np.unique(occurrence_row, return_inverse=True, return_counts=True)
+        contributions = self._contributions(row, count)[ngram]  # (M, outputs)
+        share = contributions / (size * count[ngram])[:, None]
+        out = np.zeros((len(sequence), self.outputs))
+        for back in range(self.order):  # to the last token of each n-gram, then to the one before, and so on
+            is_long_enough = size > back
+            out += _sums(share[is_long_enough], step[end[is_long_enough] - back], len(sequence))
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
         values, lengths, step = self.read([sequence])
-        steps, (row, end, _) = len(sequence), self.occurrences(values, lengths)
+        steps = len(sequence)
+        row, end, _ = self.occurrences(values, lengths)
         order = np.lexsort((end, row))  # by n-gram, then by step
-        row, at = row[order], step[end[order]]
-        start = np.flatnonzero(np.diff(row, prepend=-1))
-        earlier = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # occurrences before it
-        sums, squares = (np.cumsum(part, axis=0) for part in self._added(row, at, earlier, steps))
-        if self.spelling is not None and steps:  # a prefix that ends within a word has its end there
-            from gatewise.members.spelling import CLOSES
-
-            values, lengths, step = self.spelling.cut_words(np.asarray(sequence), self.order - 1)
-            cut, end, _ = self.occurrences(values, lengths)
-            closes = values[end] == CLOSES
-            cut, there = cut[closes], step[end[closes]]
-            until = np.searchsorted(row * np.int64(steps) + at, cut * np.int64(steps) + there, "right")
-            before = until - np.searchsorted(row, cut)
-            sums, squares = (
-                one + more for one, more in zip((sums, squares), self._added(cut, there, before, steps), strict=True)
-            )
+        row = row[order]
+        at = step[end[order]]
+        first_of_ngram = np.flatnonzero(np.diff(row, prepend=-1))
+        counts = np.diff(first_of_ngram, append=len(row))
+        earlier = np.arange(len(row)) - np.repeat(first_of_ngram, counts)  # occurrences of the same n-gram before
+        added, added_squares = self._added(row, at, earlier, steps)
+        sums = np.cumsum(added, axis=0)
+        squares = np.cumsum(added_squares, axis=0)
+        if self.spelling is not None and steps:
+            # A prefix that ends within a word has the end of the word there, which the next prefix does not have.
+            cut_row, cut_at = self._ngrams_of_cut_words(sequence)
+            until = np.searchsorted(row * np.int64(steps) + at, cut_row * np.int64(steps) + cut_at, "right")
+            cut_earlier = until - np.searchsorted(row, cut_row)
+            added, added_squares = self._added(cut_row, cut_at, cut_earlier, steps)
+            sums = sums + added
+            squares = squares + added_squares
         return np.concatenate([np.zeros((1, self.outputs)), sums / _norms(squares)[:, None]])
+
+    def _ngrams_of_cut_words(self, sequence: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The known n-grams (M,) that end with the end of a word which a prefix cuts, and the last step (M,) of that
+        prefix.
+        """
+        from gatewise.members.spelling import CLOSES
+
+        assert self.spelling is not None
+        values, lengths, step = self.spelling.cut_words(np.asarray(sequence), self.order - 1)
+        row, end, _ = self.occurrences(values, lengths)
+        closes = values[end] == CLOSES
+        return row[closes], step[end[closes]]
 
     def _added(
         self, row: NDArray[np.int64], step: NDArray[np.int64], earlier: NDArray[np.int64], steps: int
     ) -> tuple[Array, Array]:
-        """What occurrences (M,) of n-grams, with earlier ones (M,), add at each step to the sum (steps, outputs) and to
-        the square of the norm (steps,), which is 0 without a scale.
+        """What occurrences (M,) of n-grams add at each step to the sum (steps, outputs) and to the square of the norm
+        (steps,), which is 0 without a scale. earlier (M,): the number of earlier occurrences of the same n-gram.
         """
-        tf, before = self._frequency(earlier + 1), self._frequency(earlier)
-        sums = _sums(self.weight[row] * (tf - before)[:, None], step, steps)
-        scale = np.zeros(len(row)) if self.scale is None else self.scale[row]
-        return sums, np.bincount(step, np.square(scale) * (tf**2 - before**2), steps)
+        tf = self._frequency(earlier + 1)
+        tf_before = self._frequency(earlier)
+        sums = _sums(self.weight[row] * (tf - tf_before)[:, None], step, steps)
+        if self.scale is None:
+            return sums, np.zeros(steps)
+        squares = np.square(self.scale[row]) * (tf**2 - tf_before**2)
+        return sums, np.bincount(step, squares, steps)
 
     def _frequency(self, count: Array) -> Array:
-        """What an n-gram counts for that occurs `count` times."""
-        return np.minimum(count, 1.0) if self.scale is None else term_frequency(count)
+        """The term frequency of an n-gram that occurs `count` times: without a scale, an n-gram counts once."""
+        if self.scale is None:
+            return np.minimum(count, 1.0)
+        return term_frequency(count)
 
-    def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
-        """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""
+    def _contributions(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
+        """The contribution (M, outputs) float64 of each distinct n-gram of a text to its logits, from the number of its
+        occurrences.
+        """
         tf = self._frequency(count)
-        norm = 1.0 if self.scale is None else _norms(np.square(tf * self.scale[row]).sum(keepdims=True))
-        return np.asarray(self.weight[row] * tf[:, None] / norm)
+        contributions: Array = self.weight[row] * tf[:, None]
+        if self.scale is not None:
+            squares = np.square(tf * self.scale[row]).sum(keepdims=True)
+            contributions = contributions / _norms(squares)
+        return np.asarray(contributions)
 
     def phrases(self, sequence: Array) -> list[tuple[range, Array, int]]:
-        """As `Member`: the distinct n-grams, ordered by the end of their first occurrence; none of characters."""
+        """As `Member`: the distinct n-grams, ordered by the end of their first occurrence. N-grams of characters are
+        no phrases.
+        """
         if self.spelling is not None:
             return []
-        found, end, size = self.occurrences(*joined([sequence], np.int64))
-        row, first, times = np.unique(found, return_index=True, return_counts=True)
+        tokens, lengths = joined([sequence], np.int64)
+        occurrence_row, end, size = self.occurrences(tokens, lengths)
+        row, first, count = np.unique(occurrence_row, return_index=True, return_counts=True)
         steps = [range(e - n + 1, e + 1) for e, n in zip(end[first].tolist(), size[first].tolist(), strict=True)]
-        phrases = zip(steps, self._parts(row, times), times.tolist(), strict=True)
+        phrases = zip(steps, self._contributions(row, count), count.tolist(), strict=True)
         return sorted(phrases, key=lambda phrase: (phrase[0].stop, phrase[0].start))
 
     def note(self, rule: Rule) -> str:
         if rule == "left-out":
             return "The n-grams of the edited text are counted again."
         if self.scale is not None or self.spelling is not None:
-            words = "words" if self.spelling is None else "characters"
+            units = "words"
+            if self.spelling is not None:
+                units = "characters"
             return {
                 "prefix": "The n-grams are added as the change of their logits when the word is read.",
-                "shared": f"The part of each n-gram is added in equal parts to its {words}.",
+                "shared": f"The part of each n-gram is added in equal parts to its {units}.",
             }[rule]
         return {
             "prefix": "The weight of each n-gram is added, once, at the word that completes it.",
@@ -302,27 +367,29 @@ class Ngrams(Member):
         }[rule]
 
     def entry(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"order": self.order, "count": len(self.keys)}
+        entry: dict[str, Any] = {"order": self.order, "count": len(self.keys)}
         if self.scale is not None:
-            found["scaled"] = True
+            entry["scaled"] = True
         if self.spelling is not None:
-            found["characters"] = len(self.spelling.characters)
-        return found
+            entry["characters"] = len(self.spelling.characters)
+        return entry
 
     def arrays(self) -> dict[str, Array]:
-        found: dict[str, Array] = {"keys": self.keys, "weight": self.weight}
+        arrays: dict[str, Array] = {"keys": self.keys, "weight": self.weight}
         if self.scale is not None:
-            found["scale"] = self.scale
+            arrays["scale"] = self.scale
         if self.spelling is not None:
-            found["characters"] = self.spelling.characters
-        return found
+            arrays["characters"] = self.spelling.characters
+        return arrays
 
     @classmethod
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, ["order", "count"], ["scaled", "characters"], cls.kind)
-        order, count, characters = entry["order"], entry["count"], entry.get("characters", 1)
-        numbers = {type(one) for one in (order, count, characters)}
-        if numbers != {int} or not 0 <= count <= MAX_NGRAMS or not 1 <= characters <= MAX_NGRAMS:
+        order = entry["order"]
+        count = entry["count"]
+        characters = entry.get("characters", 1)
+        types = {type(number) for number in (order, count, characters)}
+        if types != {int} or not 0 <= count <= MAX_NGRAMS or not 1 <= characters <= MAX_NGRAMS:
             raise InputError("member 'ngrams': order, count and characters must be whole numbers")
         if entry.get("scaled", True) is not True:
             raise InputError("member 'ngrams': scaled can only be true")
@@ -331,7 +398,7 @@ class Ngrams(Member):
             expected["scale"] = ((count,), "float32")
         if "characters" in entry:
             expected["characters"] = ((characters,), "int32")
-        tensors = {name: read_only(one) for name, one in tensors_from_bytes(raw, expected, file).items()}
+        tensors = {name: read_only(tensor) for name, tensor in tensors_from_bytes(raw, expected, file).items()}
         spelling = None
         try:
             if "characters" in entry:
@@ -361,23 +428,27 @@ class Ngrams(Member):
             return super().onnx_tokens(rng, count)
         keys = rng.choice(self.keys, count)
         ids = np.stack([(keys >> BITS * j & MAX_VOCAB_SIZE) - 1 for j in reversed(range(MAX_ORDER))], axis=1)
-        return np.asarray(ids[ids >= 0][:count])
+        is_token = ids >= 0  # an n-gram of fewer tokens has none in the first places
+        return np.asarray(ids[is_token][:count])
 
 
 def counted_ngrams(
     ngrams: Ngrams, sequences: Sequence[Array]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,), the n-gram, ascending in it;
-    count (M,): how often it occurs there.
+    """The distinct n-grams of each sequence. owner (M,): the number of the sequence, ascending. row (M,): the n-gram,
+    ascending within a sequence. count (M,): the number of its occurrences there.
     """
     values, lengths, step = ngrams.read(sequences)
     row, end, _ = ngrams.occurrences(values, lengths)
-    owner, known = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences]), max(len(ngrams.keys), 1)
-    both = owner[step[end]].astype(np.int64) * known + row  # np.unique is ten times as slow
-    both.sort()
-    first = np.flatnonzero(np.diff(both, prepend=-1))
-    owner, row = (part.astype(np.intp, copy=False) for part in np.divmod(both[first], known))
-    return owner, row, np.diff(first, append=len(both))
+    owner_of_step = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    # One number for owner and n-gram, which is sorted: np.unique of both takes ten times as long.
+    size = max(len(ngrams.keys), 1)
+    pairs = owner_of_step[step[end]].astype(np.int64) * size + row
+    pairs.sort()
+    first = np.flatnonzero(np.diff(pairs, prepend=-1))
+    owner, distinct_row = np.divmod(pairs[first], size)
+    count = np.diff(first, append=len(pairs))
+    return owner.astype(np.intp, copy=False), distinct_row.astype(np.intp, copy=False), count
 
 
 def term_frequency(count: Array) -> Array:

@@ -19,9 +19,14 @@ from gatewise.errors import InputError
 from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 
-CLOSES, OPENS, UNKNOWN, FIRST = range(4)
+CLOSES = 0
+OPENS = 1
+UNKNOWN = 2
+FIRST = 3
 LONGEST = 200  # characters of a token; words have at most 163 (gatewise.text.tokens), and OPENS
-MOST, MOST_PER_TOKEN = 1_000_000, 16  # characters read at a time, those of each token added: bounds memory
+# Characters that are read at a time: this number, and this number for each token. It bounds the memory.
+MOST = 1_000_000
+MOST_PER_TOKEN = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,25 +38,29 @@ class Spelling:
     characters: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        one = self.characters
-        if one.ndim != 1 or one.dtype != np.int32 or not len(one) or one.min() < 0 or one[-1] != CLOSES:
+        characters = self.characters
+        is_int32_vector = characters.ndim == 1 and characters.dtype == np.int32 and len(characters) > 0
+        if not is_int32_vector or characters.min() < 0 or characters[-1] != CLOSES:
             raise InputError("n-grams: characters must be (C,) int32, not below 0, with 0 after each token")
         if not self.lengths.all() or self.lengths.max() > LONGEST:
             raise InputError(f"n-grams: a token has no character, or more than {LONGEST:,}")
 
     @classmethod
     def of(cls, pieces: Sequence[str]) -> Spelling:
-        """pieces: each token as it is spelled, with a space in front where it starts a word; "" for one that is not
-        spelled.
+        """The spelling of a vocabulary. pieces: each token as it is spelled, with a space in front where it starts a
+        word; "" for a token that has no spelling, such as padding.
         """
-        rest = sorted({one for piece in pieces for one in piece if one != " "})
-        numbers = {" ": OPENS} | {one: number for number, one in enumerate(rest, FIRST)}
-        rows = [[numbers[one] for one in piece] or [UNKNOWN] for piece in pieces]
-        return cls(np.array([number for row in rows for number in (*row, CLOSES)], dtype=np.int32))
+        characters = sorted({character for piece in pieces for character in piece if character != " "})
+        number_of = {" ": OPENS} | {character: number for number, character in enumerate(characters, FIRST)}
+        numbers: list[int] = []
+        for piece in pieces:
+            numbers += [number_of[character] for character in piece] or [UNKNOWN]
+            numbers.append(CLOSES)
+        return cls(np.array(numbers, dtype=np.int32))
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
-        """Where the CLOSES of each token is (V,)."""
+        """The place of the CLOSES of each token (V,)."""
         return np.flatnonzero(self.characters == CLOSES)
 
     @cached_property
@@ -68,46 +77,55 @@ class Spelling:
         return int(self.characters.max()) + 1
 
     def prune(self, vocab_size: int) -> Spelling:
-        """Of the first `vocab_size` tokens."""
+        """The spelling of the first `vocab_size` tokens."""
         return Spelling(self.characters[: self.ends[vocab_size - 1] + 1])
 
     def padded(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The characters of each token and CLOSES, plus 1, followed by zeros (V, L); 1 for tokens that start a
         word (V,).
         """
-        found = np.zeros((len(self), int(self.lengths.max()) + 1), dtype=np.int64)
-        found[np.arange(found.shape[1]) <= self.lengths[:, None]] = self.characters + 1
-        return found, (found[:, 0] == OPENS + 1).astype(np.int64)
+        padded = np.zeros((len(self), int(self.lengths.max()) + 1), dtype=np.int64)
+        is_character = np.arange(padded.shape[1]) <= self.lengths[:, None]
+        padded[is_character] = self.characters + 1
+        starts_word = padded[:, 0] == OPENS + 1
+        return padded, starts_word.astype(np.int64)
 
     def read(self, tokens: Array, lengths: Lengths) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
-        """The characters (N,) of the words of sequences of tokens, the number of each word's, and the step of each.
+        """The characters (N,) of the words of sequences of tokens, the number of characters of each word, and the step
+        of each character.
 
         tokens, lengths (B,): the sequences, as `joined` returns them. A sequence begins with a word, and ends with one.
-        Raises InputError for tokens of far more characters than those of texts have.
+        Raises InputError for tokens of far more characters than the tokens of texts have.
         """
-        opens = self.characters[self.ends[tokens] - self.lengths[tokens]] == OPENS
+        first_characters = self.ends[tokens] - self.lengths[tokens]  # the places in `characters`
+        opens = self.characters[first_characters] == OPENS
         opens[starts_of(lengths)[lengths > 0]] = True
-        closes = np.append(opens[1:], True)[: len(opens)]
+        closes = np.append(opens[1:], True)[: len(opens)]  # a token before one that opens a word closes one
         count = self.lengths[tokens] + closes
-        if (total := int(count.sum())) > MOST + MOST_PER_TOKEN * len(tokens):
+        total = int(count.sum())
+        if total > MOST + MOST_PER_TOKEN * len(tokens):
             raise InputError(f"n-grams: {len(tokens):,} tokens have {total:,} characters, which are too many")
         step = np.repeat(np.arange(len(tokens)), count)
-        first = self.ends[tokens] - self.lengths[tokens] - starts_of(count)
-        characters = self.characters[first[step] + np.arange(len(step))].astype(np.int64)
-        return characters, np.add.reduceat(count, np.flatnonzero(opens)) if len(tokens) else count, step
+        place_in_token = np.arange(len(step)) - starts_of(count)[step]
+        characters = self.characters[first_characters[step] + place_in_token].astype(np.int64)
+        if not len(tokens):
+            return characters, count, step
+        word_lengths = np.add.reduceat(count, np.flatnonzero(opens))
+        return characters, word_lengths, step
 
     def cut_words(self, tokens: Array, most: int) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
         """The ends of the words of a sequence that are cut after a step within them: the last characters, at most
         `most`, and CLOSES; as `read`.
         """
-        characters, words, step = self.read(tokens, np.array([len(tokens)]))
-        last = np.flatnonzero(np.diff(step, append=-1))  # character of each step
-        inside = last[characters[last] != CLOSES]
-        begin = np.maximum(np.repeat(starts_of(words), words)[inside], inside - most + 1)
-        count = inside - begin + 2
-        at = np.arange(count.sum()) - np.repeat(starts_of(count) - begin, count)
+        characters, word_lengths, step = self.read(tokens, np.array([len(tokens)]))
+        last = np.flatnonzero(np.diff(step, append=-1))  # the place of the last character of each step
+        cut = last[characters[last] != CLOSES]  # of the steps within a word
+        word_start = np.repeat(starts_of(word_lengths), word_lengths)[cut]
+        begin = np.maximum(word_start, cut - most + 1)
+        count = cut - begin + 2  # with CLOSES
+        places = np.arange(count.sum()) - np.repeat(starts_of(count) - begin, count)
         closing = np.cumsum(count) - 1
-        at[closing] = 0
-        found = characters[at]
-        found[closing] = CLOSES
-        return found, count, np.repeat(step[inside], count)
+        places[closing] = 0  # any place: CLOSES is written below
+        cut_characters = characters[places]
+        cut_characters[closing] = CLOSES
+        return cut_characters, count, np.repeat(step[cut], count)

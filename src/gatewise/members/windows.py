@@ -7,6 +7,7 @@ value, and undoes all of it for the prediction. It sees no value after the windo
 stand for values before the first one of its series.
 """
 
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,11 +24,14 @@ from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
-_BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms are cut
-_POINTS, _SMOOTH_POINTS = 8, 3  # of the integral of an attribution (Gauss-Legendre); of exponentials of lines
-_MOVED = 256  # values that are moved at a time
-_STEP = 0.01  # of its finite differences, in standard deviations of the window
-_SMALL_STEP = 1e-4  # in float64, so that few moves cross a bound of a seasonal profile
+_BOUND = 6.0  # standard deviations around the mean logarithm at which logarithms are cut
+# Points of the integral of an attribution (Gauss-Legendre).
+_POINTS = 8
+_SMOOTH_POINTS = 3  # where the forecast is the exponential of a line
+_PERTURBED = 256  # values that are perturbed at a time
+# Steps of the finite differences of an attribution, in standard deviations of the window.
+_STEP = 0.01
+_SMALL_STEP = 1e-4  # for linear members, in float64: few of these steps cross a bound of a seasonal profile
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +55,9 @@ class Windows:
     @classmethod
     def of(cls, values: Array, number: int) -> Self:
         """Windows (B, R, C), or one (R, C), of the series with this number."""
-        stacked = values[None] if values.ndim == 2 else values
-        return cls(stacked, np.full(len(stacked), number, dtype=np.intp))
+        if values.ndim == 2:
+            values = values[None]
+        return cls(values, np.full(len(values), number, dtype=np.intp))
 
     @classmethod
     def concatenated(cls, several: Sequence[Self]) -> Self:
@@ -114,14 +119,18 @@ class Transform:
 
     @property
     def history(self) -> int:
-        """R, the values that a window needs."""
-        return max(self.length + (self.season if self.season > 1 else 0), self.profile * self.cycles)
+        """R, the number of values that a window needs."""
+        values = self.length
+        if self.season > 1:
+            values += self.season
+        return max(values, self.profile * self.cycles)
 
     def scales(self, series: Iterable[Array]) -> Scales:
-        """Of several series with their exogenous columns (n_s, C): (S, C) each."""
-        means, stds = [], []
-        for one in series:
-            z = np.array(one, dtype=np.float64)
+        """The scales (S, C) of several series with their exogenous columns (n_s, C)."""
+        means: list[Array] = []
+        stds: list[Array] = []
+        for values in series:
+            z = np.array(values, dtype=np.float64)
             if self.log:
                 z[:, 0] = np.log(z[:, 0])
             std = z.std(axis=0)
@@ -158,8 +167,10 @@ class Transform:
         return z[:, -self.length :], base
 
     def targets(self, future: Array, base: Array, scales: Scales) -> Array:
-        """What a member learns: the future values (B, horizon) in the transformed form, less the base."""
-        z = np.log(future) if self.log else future
+        """The targets of a fit: the future values (B, horizon) in the transformed form, less the base."""
+        z = future
+        if self.log:
+            z = np.log(future)
         targets: Array = (z - scales.mean[:, :1]) / scales.std[:, :1] - base
         return targets
 
@@ -173,17 +184,23 @@ class Transform:
 
     def describe(self) -> str:
         """In words: "logarithms, seasonal differences (12), relative to the last value, windows of 24 steps"."""
-        parts = ["logarithms"] if self.log else []
-        parts += [f"seasonal differences ({self.season})"] if self.season > 1 else []
-        parts += [f"seasonal profile ({self.profile})"] if self.profile > 1 else []
-        parts += ["relative to the last value"] if self.level else []
-        return ", ".join([*parts, f"windows of {counted(self.length, 'step')}"])
+        words = []
+        if self.log:
+            words.append("logarithms")
+        if self.season > 1:
+            words.append(f"seasonal differences ({self.season})")
+        if self.profile > 1:
+            words.append(f"seasonal profile ({self.profile})")
+        if self.level:
+            words.append("relative to the last value")
+        words.append(f"windows of {counted(self.length, 'step')}")
+        return ", ".join(words)
 
 
 class WindowMember(Member):
     """A member of a forecaster: its logits are the next `outputs` values of a window.
 
-    scales: (S, C) of the S series. A window without its rows from t on, or without row t, has their mean there.
+    scales: (S, C) of the S series. Where an explanation leaves out rows of a window, they have their mean.
     """
 
     transform: Transform
@@ -195,7 +212,9 @@ class WindowMember(Member):
 
     @abstractmethod
     def predict(self, x: Array, series: Array) -> Array:
-        """What is added to the base (B, outputs), from transformed windows (B, length, C) of these series (B,)."""
+        """The prediction relative to the base (B, outputs), from transformed windows (B, length, C) of these series
+        (B,).
+        """
 
     @property
     def name(self) -> str:
@@ -203,7 +222,7 @@ class WindowMember(Member):
 
     @property
     def inputs(self) -> Inputs:
-        """What it reads."""
+        """The windows that it reads."""
         return Inputs("windows", self.scales.mean.shape[1])
 
     def check(self, inputs: Inputs) -> None:
@@ -235,9 +254,10 @@ class WindowMember(Member):
         return self.transform.decode(self.predict(x, sequences.series), base, scales)
 
     def summary(self) -> list[tuple[str, str, int]]:
-        count = sum(
-            one.size for name, one in self.arrays().items() if one.dtype.kind == "f" and name not in Scales._fields
-        )
+        count = 0
+        for name, array in self.arrays().items():
+            if array.dtype.kind == "f" and name not in Scales._fields:
+                count += array.size
         return [(f"{self.noun[0].upper()}{self.noun[1:]}", f"({self.outputs},)", count)]
 
     def entry(self) -> dict[str, Any]:
@@ -282,15 +302,19 @@ class StatisticalMember(WindowMember):
     def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
         check_entry(entry, ["transform", "series", *cls.options], [], cls.kind)
         transform, scales, arrays = read_windows(
-            entry, raw, inputs, file, lambda one: cls.shapes(entry["series"], one.length * inputs.size, outputs)
+            entry,
+            raw,
+            inputs,
+            file,
+            lambda transform: cls.shapes(entry["series"], transform.length * inputs.size, outputs),
         )
         options = {name: entry[name] for name in cls.options}
         for name, option in options.items():
             if not isinstance(option, bool):
                 raise InputError(f"config.json: {name} must be true or false")
-        found = cls(transform, scales, outputs, **options, **arrays)
-        found.check_arrays()
-        return found
+        member = cls(transform, scales, outputs, **options, **arrays)
+        member.check_arrays()
+        return member
 
 
 def read_windows(
@@ -314,86 +338,108 @@ def read_windows(
 
 
 def seasonal_profile(z: Array, period: int) -> Array:
-    """(B, period): how far the values (B, n) lie from a centred moving average, per phase of the cycles that end with
-    the last value. The mean over the cycles, of differences cut at three median deviations around their median, so that
-    an outlier or a level shift does not move it. 0 for a phase that has none.
+    """The mean difference of the values (B, n) from a centred moving average, per phase of the cycles that end with the
+    last value: (B, period). 0 for a phase without a value.
+
+    Differences are cut at three median deviations around their median before the mean over the cycles, so that an
+    outlier or a level shift hardly changes it.
     """
-    around = around_average(z, period)
-    differences = np.full((len(z), -(-z.shape[1] // period) * period), np.nan)
-    start = differences.shape[1] - z.shape[1] + period // 2
-    differences[:, start : start + around.shape[1]] = around
-    cycles = differences.reshape(len(z), -1, period)
+    differences = around_average(z, period)
+    cycles = math.ceil(z.shape[1] / period)
+    whole_cycles = np.full((len(z), cycles * period), np.nan)
+    start = cycles * period - z.shape[1] + period // 2
+    whole_cycles[:, start : start + differences.shape[1]] = differences
+    by_cycle = whole_cycles.reshape(len(z), cycles, period)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of phases without a value
-        middle = np.nanmedian(cycles, axis=1, keepdims=True)
-        spread = 3 * 1.4826 * np.nanmedian(np.abs(cycles - middle), axis=(1, 2), keepdims=True)
-        profile = np.nan_to_num(np.nanmean(np.clip(cycles, middle - spread, middle + spread), axis=1))
+        median = np.nanmedian(by_cycle, axis=1, keepdims=True)
+        deviation = 1.4826 * np.nanmedian(np.abs(by_cycle - median), axis=(1, 2), keepdims=True)
+        cut = np.clip(by_cycle, median - 3 * deviation, median + 3 * deviation)
+        profile = np.nan_to_num(np.nanmean(cut, axis=1))
     return np.asarray(profile - profile.mean(axis=1, keepdims=True))
 
 
 def around_average(z: Array, period: int) -> Array:
-    """The values (B, n) from number period // 2 on, less a centred moving average over the period, as long as it has
-    all its values; NaN where one of them is.
+    """The values (B, n) from number period // 2 on, less a centred moving average over the period, where it has all its
+    values; NaN where one of them is NaN.
     """
     sums = np.cumsum(np.pad(np.nan_to_num(z), ((0, 0), (1, 0))), axis=1)
-    count = np.cumsum(np.pad(~np.isnan(z), ((0, 0), (1, 0))), axis=1)
-    full = count[:, period:] - count[:, :-period] == period
-    means = np.where(full, sums[:, period:] - sums[:, :-period], np.nan) / period  # of the values k to k + period - 1
-    if period % 2 == 0:  # an even number of values has its middle between two of them
+    counts = np.cumsum(np.pad(~np.isnan(z), ((0, 0), (1, 0))), axis=1)
+    is_complete = counts[:, period:] - counts[:, :-period] == period
+    # The mean of the values k to k + period - 1, for each k.
+    means = np.where(is_complete, sums[:, period:] - sums[:, :-period], np.nan) / period
+    if period % 2 == 0:  # the centre of an even number of values lies between two of them
         means = (means[:, 1:] + means[:, :-1]) / 2
-    return np.asarray(z[:, period // 2 : period // 2 + means.shape[1]] - means)
+    first = period // 2
+    return np.asarray(z[:, first : first + means.shape[1]] - means)
 
 
 def roll_out(member: WindowMember, windows: Windows, horizon: int) -> Array:
-    """Values (B, horizon) that follow B windows: after `member.outputs` values, they become part of the window, where
-    the member cannot predict more at once.
+    """The next values (B, horizon) of B windows. A member predicts `member.outputs` values at once; then these values
+    become part of the window, unless the member extrapolates.
 
     The exogenous columns of these values are not known: they keep their last value.
     """
     if isinstance(member, StatisticalMember) and member.extrapolates:
         member = replace(member, steps=horizon)
     history = member.transform.history
-    read = windows.last(history)
-    predicted: list[Array] = []
+    windows = windows.last(history)
+    predictions: list[Array] = []
     for _ in range(0, horizon, member.outputs):
         check_cancelled()
-        values = member.logits(read)
-        predicted.append(values)
-        following = np.repeat(read.values[:, -1:], values.shape[1], axis=1)  # (B, outputs, C)
-        following[:, :, 0] = values
-        read = replace(read, values=np.concatenate([read.values, following], axis=1)).last(history)
-    return np.concatenate(predicted, axis=1)[:, :horizon]
+        predicted = member.logits(windows)
+        predictions.append(predicted)
+        next_rows = np.repeat(windows.values[:, -1:], predicted.shape[1], axis=1)  # (B, outputs, C)
+        next_rows[:, :, 0] = predicted
+        longer = np.concatenate([windows.values, next_rows], axis=1)
+        windows = replace(windows, values=longer).last(history)
+    return np.concatenate(predictions, axis=1)[:, :horizon]
 
 
 def attributed(member: WindowMember, window: Windows, horizon: int) -> Array:
-    """How much each value of one window contributes to the next values: (R, C, horizon).
+    """The contribution of each value of one window to the next values: (R, C, horizon).
 
     Integrated gradients (Sundararajan et al. 2017) from the window of means, with central differences. The
-    contributions add up to the prediction minus that of the window of means, up to what the integral leaves over. Where
-    the forecast is linear along the path, or the exponential of a line, few points of it are enough.
+    contributions add up to the prediction minus that of the window of means, up to the error of the integral.
     """
-    [values], [means] = window.values, window.means().values
+    [values] = window.values
+    [means] = window.means().values
     deviation = values.std(axis=0)
-    delta = (_SMALL_STEP if member.linear else _STEP) * np.where(deviation > 0, deviation, 1.0)  # (C,)
-    extrapolates = isinstance(member, StatisticalMember) and member.extrapolates
-    # A profile is not linear in forecasts that are fed back, which repeat it: they lie on its bounds.
-    bends = member.transform.profile > 1 and horizon > member.outputs and not extrapolates
-    points = _POINTS if bends or not member.linear else _SMOOTH_POINTS if member.transform.log else 1
-    nodes, shares = np.polynomial.legendre.leggauss(points)
+    step = _STEP
+    if member.linear:
+        step = _SMALL_STEP
+    delta = step * np.where(deviation > 0, deviation, 1.0)  # (C,)
+    nodes, node_weights = np.polynomial.legendre.leggauss(_integral_points(member, horizon))
     out = np.zeros((*values.shape, horizon))
     history = member.transform.history
     base = means[-history:]
     read = values[-history:]
     places = np.argwhere(np.ones_like(read))
-    for first in range(0, len(places), _MOVED):
-        row, column = places[first : first + _MOVED].T
-        moves = np.zeros((len(row), *read.shape))
-        moves[np.arange(len(row)), row, column] = delta[column]
-        slope = 0.0
-        for node, share in zip(nodes, shares, strict=True):
-            at = base + (node + 1) / 2 * (read - base)
-            moved = Windows.of(np.concatenate([at + moves, at - moves]), int(window.series[0]))
-            up, down = np.split(roll_out(member, moved, horizon), 2)
-            slope = slope + share / 2 * (up - down) / 2 / delta[column, None]
-        out[row - len(read), column] = (read - base)[row, column, None] * slope
+    for first in range(0, len(places), _PERTURBED):
+        row, column = places[first : first + _PERTURBED].T
+        perturbations = np.zeros((len(row), *read.shape))
+        perturbations[np.arange(len(row)), row, column] = delta[column]
+        gradient = 0.0  # averaged over the path
+        for node, node_weight in zip(nodes, node_weights, strict=True):
+            point = base + (node + 1) / 2 * (read - base)
+            both_sides = np.concatenate([point + perturbations, point - perturbations])
+            perturbed = Windows.of(both_sides, int(window.series[0]))
+            up, down = np.split(roll_out(member, perturbed, horizon), 2)
+            gradient = gradient + node_weight / 2 * (up - down) / 2 / delta[column, None]
+        out[row - len(read), column] = (read - base)[row, column, None] * gradient
     return out
+
+
+def _integral_points(member: WindowMember, horizon: int) -> int:
+    """The points of the integral of an attribution. Few are enough where the forecast is linear along the path, or the
+    exponential of a line.
+    """
+    extrapolates = isinstance(member, StatisticalMember) and member.extrapolates
+    feeds_back = horizon > member.outputs and not extrapolates
+    # Forecasts that are fed back repeat the seasonal profile, so they lie on its bounds, where it is not linear.
+    has_bends = member.transform.profile > 1 and feeds_back
+    if has_bends or not member.linear:
+        return _POINTS
+    if member.transform.log:
+        return _SMOOTH_POINTS
+    return 1
