@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from gatewise.data import with_columns
+from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import (
     PANDAS_MISSING,
     CategoricalColumn,
@@ -188,6 +189,32 @@ def test_an_empty_column_is_refused_at_training() -> None:
         RowSchema.named(["age"], ["zip"]).fitted([(math.nan, "a")] * 6).check_filled("t.csv", 6)
     with pytest.raises(InputError, match="the column 'zip' has no category"):
         RowSchema.named(["age"], ["zip"]).fitted([(1.0, "")] * 6).check_filled("t.csv", 6)
+
+
+ONE_COLUMN = RowSchema.named(["x"])
+ROWS = with_columns(["a b", "c"], {"x": ["1.5", None], "other": [3, 4]})
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, pd.Series, lambda rows: np.array(rows, dtype=object)])
+def test_rows_in_any_container_are_split(make: Any) -> None:
+    inputs, columns = split_rows(make(ROWS), ONE_COLUMN)
+    assert (list(inputs), repr(columns)) == (["a b", "c"], "[{'x': 1.5}, {'x': nan}]")
+    inputs, columns = split_rows(make(ROWS))
+    assert (list(inputs), columns) == (["a b", "c"], [])
+    assert_refused("the rows carry columns: name those", split_rows, make(ROWS), refuse_unread=True)
+
+
+def test_one_row_and_what_is_no_row() -> None:
+    assert split_rows(ROWS[0], ONE_COLUMN) == (["a b"], [{"x": 1.5}])
+    assert list(map(len, ROWS)) == [3, 1]
+    [again] = with_columns(ROWS[:1], {"x": [7]})
+    assert (again.input, again.columns) == ("a b", {"x": 7})
+    message = "row 1: the model reads the columns x too, and the row has none: pass a data frame or gatewise"
+    assert_refused(message, split_rows, [ROWS[0], "c"], ONE_COLUMN)
+    frame = pd.DataFrame({"text": ["a", "b"], "X": [2, 3]})
+    rest, columns = split_rows(frame, ONE_COLUMN)
+    assert (list(rest.columns), columns) == (["text"], [{"x": 2.0}, {"x": 3.0}])
+    assert split_rows(frame)[0] is frame
 
 
 def test_with_columns_checks_the_indexes_of_pandas() -> None:

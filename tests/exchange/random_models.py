@@ -56,24 +56,33 @@ CASES: dict[str, dict[str, Any]] = {
     "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
     "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
     "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},
+    "series in windows of one step": {"inputs": "channels", "mask": True, "window": 1, "linear": "convolutions"},
+    "series in windows": {"inputs": "channels", "mask": True, "window": 9, "linear": "convolutions", "classes": 3},
+    "regression of series in windows": {"inputs": "channels", "task": "regression", "window": 4, "max_length": 5},
     **OTHER_SHAPES,
     "regression of series": {"inputs": "channels", "task": "regression", "max_length": 12, "linear": "convolutions"},
 }
 
 
 def random_model(
-    seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, names: tuple[str, ...] = (), **options: Any
+    seed: int = 0,
+    linear: str = "",
+    classes: int = 2,
+    mask: bool = False,
+    names: tuple[str, ...] = (),
+    window: int = 0,
+    **options: Any,
 ) -> Model:
     """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams", "character ngrams"
-    or "convolutions", with weights and a shift. mask: of missing values. options: of `Architecture`, and of `Model`:
-    task, thresholds.
+    or "convolutions", with weights and a shift. mask: of missing values. window: of `SeriesPreprocessor`. options: of
+    `Architecture`, and of `Model`: task, thresholds.
     """
     rng, task = np.random.default_rng(seed), options.pop("task", "classification")
     given = {name: options.pop(name) for name in ("thresholds", "label_type") if name in options}
     names = names or tuple(f"class {n}" for n in range(classes))
     outputs = target_of(names, task).outputs
     series = options.pop("inputs", "tokens") == "channels"
-    reads = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask) if series else TOKENS
+    reads = random_preprocessor(rng, mask, window) if series else TOKENS
     members: list[tuple[Member, float]] = []
     if "character" in linear:
         pieces = random_pieces(rng, TOKENS.vocab_size)
@@ -81,12 +90,23 @@ def random_model(
     elif "ngrams" in linear:
         members.append((random_ngrams(rng, outputs, "scaled" in linear), 0.75))
     if linear == "convolutions":
-        members.append((some(CHANNELS + mask, outputs), 0.75))
+        members.append((replace(some(CHANNELS + mask, outputs), window=max(1, window)), 0.75))
     model = small_model(reads, names, seed, task=task, given=given | {"members": members}, **options)
     if not members:
         return model
     changes: dict[str, Any] = {"weights": (0.5, 0.75), "shift": np.linspace(-0.2, 0.3, outputs)}
     return replace(model, ensemble=replace(model.ensemble, **changes))
+
+
+def random_preprocessor(rng: np.random.Generator, mask: bool, window: int) -> SeriesPreprocessor:
+    """Of series with other levels and scales, in windows of so many steps; 0 for none."""
+    plain = SeriesPreprocessor((3.0, -20.0), (0.5, 8.0), mask)
+    if not window:
+        return plain
+    octaves = window.bit_length() if window > 1 else 0
+    features = (CHANNELS + mask) * octaves
+    level, spread = rng.normal(0, 1, features), rng.uniform(0.5, 2, features)
+    return replace(plain, steps=(3, 25), window=window, level=tuple(level.tolist()), spread=tuple(spread.tolist()))
 
 
 def random_ngrams(rng: np.random.Generator, outputs: int, scaled: bool) -> Ngrams:

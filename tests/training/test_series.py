@@ -1,5 +1,6 @@
 """Recipe series: the fit of convolutions, cross-validation, hold-out, every task; windows of several steps."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
+from gatewise.errors import ModelFileError
 from gatewise.explain import serialize
 from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
 from gatewise.members.encoded_sequence import steps_of
 from gatewise.network.series import amplitudes
+from gatewise.storage.folder import save_folder
+from gatewise.storage.strict_json import json_bytes
 from gatewise.training import network_data, recipe
 from gatewise.training.members import convolutions
 from gatewise.training.members.convolutions import dilations_of, fit_banks
@@ -20,6 +24,7 @@ from gatewise.training.network_data import plan_series
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
+from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder
 
 TINY: dict[str, Any] = {"epochs": 2, "units": 3, "convolutions__features": 168}
@@ -279,6 +284,24 @@ def test_folder_pickle_and_other_libraries(windowed: gw.Model, tmp_path: Path) -
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(one) for one in sequences], batch_first=True)
     found = gw.to_torch(windowed, network_only=True)(padded, lengths).detach().numpy()
     np.testing.assert_allclose(found, windowed.ensemble.lstm.logits(sequences), atol=1e-4)
+
+
+def test_a_folder_that_names_unread_numbers_is_read(windowed: gw.Model, tmp_path: Path) -> None:
+    """As gatewise wrote them when the steps of the series stood in front of what the LSTM reads."""
+    rows, _ = bursts(5, 4)
+    files = windowed.to_files()
+    config = json.loads(files["config.json"])
+    [lstm] = [member for member in config["members"] if member["kind"] == "lstm"]
+    for unread in (10, -1, "10"):
+        lstm["architecture"]["unread"] = unread
+        folder = tmp_path / str(unread)
+        save_folder(folder, {**files, "config.json": json_bytes(config)})
+        if unread == 10:
+            np.testing.assert_array_equal(gw.load(folder).logits(rows), windowed.logits(rows))
+        else:
+            assert_refused(
+                "architecture: unread must be a whole number of at least 0", gw.load, folder, error=ModelFileError
+            )
 
 
 def test_amplitudes_are_those_of_haar_wavelets() -> None:
