@@ -169,7 +169,7 @@ def test_without_pooling_every_step_has_logits() -> None:
     model = random_model(layers=(Layer(5, "both"),), pooling="none", classes=3, max_length=8)
     inputs, module = random_inputs(model), gw.to_torch(model)
     for found, one in zip(run(module, model, inputs), model.preprocessor.encode_batch(inputs), strict=True):
-        wanted = model.ensemble.lstm.logits([one])
+        wanted = model.ensemble.lstm.logits([one.steps])
         np.testing.assert_allclose(found[: len(wanted)], wanted, rtol=0, atol=1e-5)
 
 

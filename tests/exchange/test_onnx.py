@@ -110,7 +110,7 @@ def test_without_pooling_every_step_has_logits(tmp_path: Path, monkeypatch: pyte
         inputs = random_inputs(model)
         found, wanted = run(tmp_path / "model.onnx", model, inputs, 1, 7), model.ensemble.lstm.logits
         for row, p, sequence in zip(*found.values(), model.preprocessor.encode_batch(inputs), strict=True):
-            logits = wanted([sequence])
+            logits = wanted([sequence.steps])
             np.testing.assert_allclose(row[: len(logits)], logits, rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(p[: len(logits)], model.target.probabilities(logits), atol=1e-5)
 

@@ -76,7 +76,12 @@ class TextPreprocessor:
         """
         if layout is not None:
             raise InputError("layout is for series, and this is a model of texts")
-        texts, of_rows = split_rows([inputs] if isinstance(inputs, str) else inputs, self.columns)
+        if isinstance(inputs, str):
+            from gatewise.data.inputs import refuse_file  # a prediction of a list does without
+
+            refuse_file(inputs)
+            inputs = [inputs]
+        texts, of_rows = split_rows(inputs, self.columns)
         return self._texts(texts, columns), of_rows
 
     def _texts(self, inputs: Any, columns: Sequence[str]) -> list[Any]:
