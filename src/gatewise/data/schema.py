@@ -324,11 +324,13 @@ class RowSchema:
                 raise InputError(f"column {quote(column.name)} {error}") from None
         return values
 
-    def values(self, row: Mapping[str, Any]) -> tuple[float | str, ...]:
-        """`read` in the order of the columns, as members read it: numbers, then names, "" for every missing one."""
-        found = self.read(row)
-        names = ("" if isinstance(found[one.name], float) else found[one.name] for one in self.categorical)
-        return (*(found[one.name] for one in self.numeric), *names)
+    def values(self, columns: Mapping[str, float | str]) -> tuple[float | str, ...]:
+        """What `read` returned, in the order of the columns, as members read it: numbers, then names, "" for every
+        missing one.
+        """
+        numbers = [columns[column.name] for column in self.numeric]
+        names = [columns[column.name] for column in self.categorical]
+        return (*numbers, *("" if isinstance(name, float) else name for name in names))
 
     def fitted(self, rows: Sequence[Sequence[float | str]]) -> Self:
         """The schema with the facts of training rows, their values as in `values`."""

@@ -23,9 +23,11 @@ class EncodedItem(NamedTuple):
 
 
 def with_values(
-    sequences: list[EncodedSequence], columns: Sequence[Mapping[str, Any]], schema: RowSchema
+    sequences: list[EncodedSequence], columns: Sequence[Mapping[str, float | str]], schema: RowSchema
 ) -> list[EncodedSequence]:
-    """The sequences with the values of the columns of each row; as they are where there are no columns."""
+    """The sequences with the columns of each row, as the schema read them (`RowSchema.read`). Without columns the
+    sequences are returned as they are.
+    """
     if not columns:
         return sequences
     rows = zip(sequences, columns, strict=True)
