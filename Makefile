@@ -54,7 +54,8 @@ test: lint
 # import no other library (tests/cost.py), of the folders that the change concerns by the imports (tools/affected_tests.py).
 QUICK := not (slow or browser or process or training or peers)
 check: lint
-	$(BIN)/python -m pytest -n 2 $(IN_PARALLEL) -m "$(QUICK)" $$($(BIN)/python -m tools.affected_tests)
+	tests=$$($(BIN)/python -m tools.affected_tests) && \
+		$(BIN)/python -m pytest -n 2 $(IN_PARALLEL) -m "$(QUICK)" $$tests
 
 # Compare with other libraries, which are installed in .venv-peers (docs/benchmarks.md). Run it on an idle machine.
 # BENCH=--quick takes a few minutes and writes no results; BENCH='--only step_tutorial_2' runs one case.

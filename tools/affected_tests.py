@@ -34,7 +34,10 @@ def changed_files(revision: str = "") -> list[str]:
 
 
 def _git(*words: str) -> list[str]:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"git {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout.splitlines()
 
 
 def module_of(path: str) -> str:

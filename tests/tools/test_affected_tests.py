@@ -1,6 +1,8 @@
 """`tools.affected_tests`: a change needs the tests of its package and those that import it."""
 
-from tools.affected_tests import ALL, affected_tests, imported_modules
+import pytest
+
+from tools.affected_tests import ALL, affected_tests, changed_files, imported_modules
 
 FILES = {
     "src/gatewise/errors.py": "class InputError(Exception): ...",
@@ -38,6 +40,12 @@ def test_files_of_tests_and_those_that_are_not_python() -> None:
 def test_all_tests() -> None:
     for changed in ([], ["pyproject.toml"], ["src/gatewise/errors.py", "tests/conftest.py"]):
         assert affected_tests(changed, FILES) == ALL
+
+
+@pytest.mark.process
+def test_a_revision_that_git_does_not_know() -> None:
+    with pytest.raises(SystemExit, match=r"^git diff --name-only nowhere: fatal: "):
+        changed_files("nowhere")
 
 
 def test_imports_in_each_form() -> None:
