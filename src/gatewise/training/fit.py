@@ -54,16 +54,16 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     model = replace(model, ensemble=stacked.ensemble(members, model.target))
     rows = data.validation
     labels = data.labels[rows]
-    part = data.validation_name
+    validation_name = data.validation_name
     weights = stacked.describe(members)
-    name = f"{part}, used to fit the ensemble weights"
+    name = f"{validation_name}, used to fit the ensemble weights"
     after = model.target.evaluate(shaped_like(stacked.held_out, labels), labels, name)
     model = with_evaluation(model, after)
-    run.callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
+    run.callback.log(f"ensemble: {weights}; {validation_name}: {model.metadata.evaluations[-1].figures}")
     if not model.target.each.has_probabilities:
         return model, stacked
     report = calibration_report(
-        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {part}"
+        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {validation_name}"
     )
     # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
     model = replace(model, metadata=replace(model.metadata, calibration=report))

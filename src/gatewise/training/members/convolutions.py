@@ -56,7 +56,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     ridge_targets = RidgeTargets(training_data, rows, _folds(training_data))
     window, channels = training_data.preprocessor.inputs.series
     series = [sequence.series for sequence in training_data.full(rows) if sequence.series is not None]
-    sequences = [series_steps(one, channels, window) for one in series]
+    sequences = [series_steps(values, channels, window) for values in series]
     features = training_data.recipe.convolutions.features
     if len(rows) <= MOST_ROWS:
         best = _fit_few(ridge_targets, sequences, features, run.seed)
