@@ -50,7 +50,8 @@ class ConllReader:
     def sentences(self) -> Iterator[Sentence]:
         """All sentences."""
         words: list[list[str]] = []
-        begin, reason = 0, ""
+        begin = 0
+        reason = ""
         for line in chain(self.stream.lines(), [""]):
             if self.stream.problem:
                 _, reason = self.stream.problem
@@ -59,7 +60,8 @@ class ConllReader:
             if not fields:
                 if reason or words:
                     yield begin, reason or self._cells(words)
-                words, reason = [], ""
+                words = []
+                reason = ""
                 continue
             is_first = not words and not reason
             if is_first:

@@ -124,16 +124,26 @@ class Labelled:
         except InputError as error:
             raise InputError(f"{error}{swapped(inputs, labels)}") from None
         steps = step_names(inputs, rows, labels)
-        found = convert_labels(labels, task, classes)
+        converted_labels = convert_labels(labels, task, classes)
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
         name = "times" if columns.time is None else f"column {quote(columns.time)}"
         if schema:
-            found.target.check_columns()
+            converted_labels.target.check_columns()
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
-        given = columns, groups, sample_weight, times
-        return labelled_of(rows, row_columns, found, source, *given, lambda row: f"{name}: row {row}", steps)
+        return labelled_of(
+            rows,
+            row_columns,
+            converted_labels,
+            source,
+            columns,
+            groups,
+            sample_weight,
+            times,
+            lambda row: f"{name}: row {row}",
+            steps,
+        )
 
     @classmethod
     def from_frame(

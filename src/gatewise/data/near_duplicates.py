@@ -18,7 +18,9 @@ _MOST_SHARING = 100  # rows that a shingle is followed to
 _ROWS = 512  # of a chunk
 _PAD = -1  # after a row that is shorter than a shingle
 _BITS = 22  # of a hash, in the table of those that are wanted
-_REST, _SHIFT, _OFFSET = np.uint64(64 - _BITS), np.uint64(29), np.uint64(2)
+_REST = np.uint64(64 - _BITS)
+_SHIFT = np.uint64(29)
+_OFFSET = np.uint64(2)
 _MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 
 
@@ -37,15 +39,16 @@ def near_duplicates(
     """
     rows = of[np.unique(np.linspace(0, len(of) - 1, min(len(of), most)).round().astype(np.int64))]
     shingles = [_shingles(sequences[row], unknown) for row in rows.tolist()]
-    shingles = [one for one in shingles if len(one)]
+    shingles = [of_row for of_row in shingles if len(of_row)]
     if not shingles:
         return 0, 0
     known, owners = _occurrences(sequences, among, unknown, np.unique(np.concatenate(shingles)))
-    found = 0
-    for one in shingles:
-        first, stop = np.searchsorted(known, one, "left"), np.searchsorted(known, one, "right")
-        found += _has_near_duplicate(one, owners, first, stop, sequences, unknown)
-    return len(shingles), found
+    duplicates = 0
+    for of_row in shingles:
+        first = np.searchsorted(known, of_row, "left")
+        stop = np.searchsorted(known, of_row, "right")
+        duplicates += _has_near_duplicate(of_row, owners, first, stop, sequences, unknown)
+    return len(shingles), duplicates
 
 
 def _has_near_duplicate(
@@ -78,7 +81,7 @@ def _has_near_duplicate(
 
 def _share_most(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
     """Whether distinct shingles (S,) and (S',) have more than half of the larger set in common."""
-    larger, smaller = max(len(one), len(other)), min(len(one), len(other))
+    smaller, larger = sorted((len(one), len(other)))
     if 2 * smaller <= larger:
         return False
     return 2 * len(np.intersect1d(one, other, assume_unique=True)) > larger
@@ -119,16 +122,18 @@ def _occurrences(
     # Most shingles of other rows are not wanted: a table of the first bits of those that are says so at once.
     possible = np.zeros(1 << _BITS, dtype=bool)
     possible[wanted >> _REST] = True
-    every, owners = [], []
+    shingles = []
+    owners = []
     for first in range(0, len(rows), _ROWS):
         chunk = rows[first : first + _ROWS]
         hashes, number = _hashes([sequences[row] for row in chunk.tolist()], unknown)
         kept = np.flatnonzero(possible[hashes >> _REST])
-        hashes, number = hashes[kept], number[kept]
+        hashes = hashes[kept]
+        number = number[kept]
         place = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
         kept = np.flatnonzero(wanted[place] == hashes)
-        every.append(hashes[kept])
+        shingles.append(hashes[kept])
         owners.append(chunk[number[kept]])
-    found, owner = np.concatenate(every), np.concatenate(owners)
-    order = np.argsort(found, kind="stable")
-    return found[order], owner[order]
+    occurrences = np.concatenate(shingles)
+    order = np.argsort(occurrences, kind="stable")
+    return occurrences[order], np.concatenate(owners)[order]

@@ -54,32 +54,35 @@ def suspect_classes(names: Sequence[str], count: Counter[str], name: str) -> lis
     """About names of classes that may be one class, missing values, numbers or dates. count: rows of each; name: of the
     labels.
     """
-    found, same = [], dict[str, list[str]]()
-    for one in names:
-        same.setdefault(_folded(one), []).append(one)
+    problems = []
+    same = dict[str, list[str]]()  # the classes of one folded name
+    for label in names:
+        same.setdefault(_folded(label), []).append(label)
 
-    def listed(some: Sequence[str]) -> str:
-        return " and ".join(f"{one!a} ({counted(count[one], 'row')})"[:60] for one in some[:4])
+    def listed(labels: Sequence[str]) -> str:
+        return " and ".join(f"{label!a} ({counted(count[label], 'row')})"[:60] for label in labels[:4])
 
-    if near := [some for some in same.values() if len(some) > 1]:
+    if near := [labels for labels in same.values() if len(labels) > 1]:
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
-        found.append(f"{name}: classes that are nearly equal: {'; '.join(map(listed, near[:3]))}{more}")
-    if missing := [one for one in names if one in _MISSING or one.lower() in _MISSING - {"None"}]:
-        found.append(f"{name}: {listed(missing)} may be a missing value, and is read as a class")
+        problems.append(f"{name}: classes that are nearly equal: {'; '.join(map(listed, near[:3]))}{more}")
+    if missing := [label for label in names if label in _MISSING or label.lower() in _MISSING - {"None"}]:
+        problems.append(f"{name}: {listed(missing)} may be a missing value, and is read as a class")
     if len(names) <= _MANY and 2 * len(names) <= count.total():
-        return found
+        return problems
     for form, kind, how in (
         (_DATE, "dates", "numbers such as days, with task='regression' (--task regression)"),
         (_NUMBER, "numbers", "numbers with a decimal point and no other mark, with task='regression'"),
     ):
-        like = [one for one in names if form.fullmatch(one) and not DECIMAL.fullmatch(one)]
-        plain = sum(DECIMAL.fullmatch(one) is not None for one in names) if kind == "numbers" else 0
+        like = [label for label in names if form.fullmatch(label) and not DECIMAL.fullmatch(label)]
+        plain = 0
+        if kind == "numbers":
+            plain = sum(DECIMAL.fullmatch(label) is not None for label in names)
         if like and 10 * (len(like) + plain) >= 9 * len(names):
-            found.append(
+            problems.append(
                 f"{name}: {len(names):,} classes look like {kind}, as {quote(like[0], 30)}: if they are, give {how}"
             )
             break
-    return found
+    return problems
 
 
 def swapped(inputs: Any, labels: Any) -> str:
@@ -141,7 +144,8 @@ def leaks(inputs: Sequence[Any], target: NDArray[Any], names: Sequence[str] = ()
 
     def holds(column: NDArray[np.float32]) -> Any:
         ordered = column[order]
-        low, high = np.minimum.reduceat(ordered, starts), np.maximum.reduceat(ordered, starts)
+        low = np.minimum.reduceat(ordered, starts)  # of each class
+        high = np.maximum.reduceat(ordered, starts)
         rank = np.argsort(low)
         if not (high[rank][:-1] < low[rank][1:]).all():  # NaN too
             return ""
@@ -155,7 +159,9 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
     """The columns of series for which `holds` says something. Where many do, or several neighbours order the classes,
     the data are like that.
     """
-    lengths, channels, found = list(map(len, inputs)), inputs[0].shape[1], []
+    lengths = list(map(len, inputs))
+    channels = inputs[0].shape[1]
+    found = []  # step, channel, and what is said of it
     steps = min(lengths)
     for first in [*range(0, steps, _AT_ONCE), *[-1] * (max(lengths) > steps)]:
         end = min(first + _AT_ONCE, steps) if first >= 0 else None

@@ -24,9 +24,10 @@ def parse_time(value: Any) -> Time:
     Raises InputError for anything else, such as 31/03/2024, whose order of day and month is not certain.
     """
     if isinstance(value, np.datetime64):
-        written, value = value, value.astype("datetime64[us]").item()
-        if isinstance(value, int):
-            raise InputError(f"the time {written} {OUTSIDE}")
+        converted = value.astype("datetime64[us]").item()
+        if isinstance(converted, int):
+            raise InputError(f"the time {value} {OUTSIDE}")
+        value = converted
     if value is None or value != value:  # NaN, NaT
         raise InputError("the time is missing")
     if isinstance(value, datetime):
@@ -34,7 +35,8 @@ def parse_time(value: Any) -> Time:
             raise InputError(f"the time {printable(value, 40)} {OUTSIDE}")
         if zone := getattr(value.tzinfo, "zone", None):  # of pytz: one object per offset, which later times would keep
             value = value.astimezone(zone_of(zone))
-        day, clock = (value.year, value.month, value.day), (value.hour, value.minute, value.second, value.microsecond)
+        day = (value.year, value.month, value.day)
+        clock = (value.hour, value.minute, value.second, value.microsecond)
         return datetime(*day, *clock, value.tzinfo, fold=value.fold)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
@@ -70,8 +72,11 @@ def zone_of(name: str) -> tzinfo:
     if it is not known here.
     """
     try:
-        offset = name if name[0] in "+-" else "+00:00" if name == "UTC" else ""
-        zone = datetime.fromisoformat(f"2000-01-01T00:00{offset}").tzinfo if offset else ZoneInfo(name)
+        offset = "+00:00" if name == "UTC" else name
+        if offset[0] in "+-":
+            zone = datetime.fromisoformat(f"2000-01-01T00:00{offset}").tzinfo
+        else:
+            zone = ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: of a folder of zones, such as Europe
         raise InputError(
             f"the time zone {quote(name, 40)} is not known here; pip install tzdata adds the usual ones"
@@ -99,7 +104,8 @@ def seconds_of(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np
 
     where: names a row for messages. Raises InputError for numbers and dates in one column, and as `parse_time`.
     """
-    out, times = np.zeros(len(values)), list[Time]()
+    out = np.zeros(len(values))
+    times = list[Time]()
     for row, value in enumerate(values):
         try:
             times.append(time := parse_time(value))
