@@ -16,13 +16,12 @@ from typing import Any
 from gatewise._version import __version__
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.model.model import Model, load
-from gatewise.model.pretrained import PretrainedLM
+from gatewise.model import Model, PretrainedLM
+from gatewise.model.model import load
 from gatewise.scorer import Scorer
-from gatewise.training.callback import Callback, EpochLog, RunInfo
+from gatewise.training import Callback, EpochLog, Recipe, RunInfo
 from gatewise.training.fields import values_of
 from gatewise.training.progress import figures_of
-from gatewise.training.recipes import Recipe
 
 __all__ = ["MLflowCallback", "load_model", "log_model", "save_model"]
 

@@ -25,8 +25,8 @@ from gatewise.data.frames import described, find_column, texts_of
 from gatewise.data.inputs import one_series
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, ModelFileError, quote, warn
-from gatewise.model import bundled
-from gatewise.model.model import Model, load
+from gatewise.model import Model, bundled
+from gatewise.model.model import load
 from gatewise.ragged import concatenated
 from gatewise.storage.atomic import read_regular
 from gatewise.storage.folder import MANIFEST

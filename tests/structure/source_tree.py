@@ -14,6 +14,7 @@ COMPUTED_IMPORTS: dict[str, tuple[str, str]] = {
     "data/__init__.py": ("", _PUBLIC_NAMES),
     "exchange/__init__.py": ("", _PUBLIC_NAMES),
     "explain/__init__.py": ("", _PUBLIC_NAMES),
+    "members/__init__.py": ("", _PUBLIC_NAMES),
     "model/__init__.py": ("", _PUBLIC_NAMES),
     "text/__init__.py": ("", _PUBLIC_NAMES),
     "training/__init__.py": ("", _PUBLIC_NAMES),

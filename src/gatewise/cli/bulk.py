@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gatewise.cli.series import SeriesReader, SeriesTable
     from gatewise.data.tables import Table
     from gatewise.explain import Explanation
-    from gatewise.model.model import Model
+    from gatewise.model import Model
     from gatewise.types import Array
 
 ROWS_PER_FILE = 100_000

@@ -28,7 +28,7 @@ from gatewise.storage.atomic import scratch, swap_in
 from gatewise.system.files import sync_folder
 
 if TYPE_CHECKING:
-    from gatewise.model.model import Model
+    from gatewise.model import Model
 
 _BLOCK_ROWS = 4096  # rows that an actor predicts in one task
 _CONNECT_TIMEOUT = 5.0  # seconds to connect to the address of a cluster

@@ -13,8 +13,8 @@ import numpy as np
 
 from gatewise.errors import InputError, counted
 from gatewise.kernels import get
-from gatewise.model.series_preprocessor import SeriesPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.model import SeriesPreprocessor
+from gatewise.network import Architecture
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.operations import TOLERANCE, Act, Found, Source, applied, output_rows, read
 from gatewise.network.ops import Ops

@@ -17,12 +17,10 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.exchange.comparison import compare, random_inputs
-from gatewise.model.card import ModelMetadata
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
-from gatewise.model.series_preprocessor import SeriesPreprocessor
+from gatewise.model import Model, ModelMetadata, SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
-from gatewise.network.architecture import Architecture
+from gatewise.network import Architecture
 from gatewise.network.operations import Found, Source, read
 from gatewise.target import Target, target_of
 from gatewise.text import Encoding, TokenEncoding
@@ -181,8 +179,7 @@ def _target(activation: str, arch: Architecture, classes: Sequence[Any] | None, 
 
 def _encoding(words: Any, vocab_size: int) -> tuple[Encoding, int]:
     """The encoding of what `word_index` was given, and the length to which a TextVectorization pads, or 0."""
-    from gatewise.text.index import IndexEncoding
-    from gatewise.text.tokenizer import TokenizerEncoding
+    from gatewise.text import IndexEncoding, TokenizerEncoding
 
     if isinstance(words, str | Path):
         try:

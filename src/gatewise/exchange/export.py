@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from gatewise.errors import InputError
 from gatewise.exchange.onnx_export import onnx_file
 from gatewise.exchange.web import NOUN, web_files
-from gatewise.members.ensemble import Ensemble
+from gatewise.members import Ensemble
+from gatewise.model import ExportReport, Model
 from gatewise.model.compress import stored
-from gatewise.model.export import ExportReport
-from gatewise.model.model import Model
 from gatewise.storage.atomic import write_atomic
 from gatewise.storage.export_folder import check_export, write_export
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.model.model import Model
+from gatewise.model import Model
 from gatewise.storage.atomic import write_atomic
 from gatewise.storage.download import offline
 from gatewise.storage.folder import MANIFEST, MAX_MANIFEST, Folder, load_folder, parse_manifest, save_folder

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.exchange.keras_backend import keras_module
-from gatewise.network.architecture import Architecture
+from gatewise.network import Architecture
 from gatewise.network.weight_layouts import to_keras_arrays, weights_of
 from gatewise.types import Array
 

@@ -13,7 +13,7 @@ import numpy as np
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.keras_backend import keras_module, one_torch_thread
 from gatewise.exchange.keras_roles import Role, Roles
-from gatewise.network.architecture import Layer
+from gatewise.network import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import keras_directions
 from gatewise.types import Array

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import GatewiseError, InputError, ModelFileError, quote, required
+from gatewise.members import Ensemble, kind_named
 from gatewise.members.encoded_sequence import EncodedSequence
-from gatewise.members.ensemble import Ensemble
-from gatewise.members.kinds import kind_named
 from gatewise.members.member import PaddedSequences
 from gatewise.members.onnx.graph import OPSET, Graph, Value, array_of, ints, scalar, step_mask
 from gatewise.members.onnx.lstm import check_exportable
-from gatewise.model.export import ExportReport
+from gatewise.model import ExportReport
 from gatewise.network.batch import truncate
 from gatewise.network.series import HEIGHT, TIMES
 from gatewise.ragged import flat

@@ -13,7 +13,7 @@ from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.exchange.onnx_limits import check_file
 from gatewise.exchange.onnx_origins import Origins
 from gatewise.exchange.onnx_process import OnnxProcess
-from gatewise.network.architecture import Layer
+from gatewise.network import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source, applied, near
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.types import Array

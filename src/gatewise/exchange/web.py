@@ -16,8 +16,8 @@ from typing import Any
 from gatewise.errors import InputError, required
 from gatewise.storage.strict_json import json_bytes
 from gatewise.target import Target
-from gatewise.text import KerasEncoding
-from gatewise.text.tokens import RESPELLING, TokenEncoding
+from gatewise.text import KerasEncoding, TokenEncoding
+from gatewise.text.tokens import RESPELLING
 
 NOUN = "web model"
 _ENCODINGS = Path(__file__).parents[1] / "serve" / "page" / "model" / "encodings.js"

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from gatewise.explain.attribution.integrated_gradients import IntegratedGradients as IntegratedGradients
     from gatewise.explain.attribution.method import Method as Method
     from gatewise.explain.example import Example as Example
-    from gatewise.explain.explanation import Explanation as Explanation
+    from gatewise.explain.explanation import Explanation as Explanation, explain_example as explain_example
     from gatewise.explain.intervene import Intervention as Intervention
+    from gatewise.explain.units import UnitsReport as UnitsReport
     from gatewise.members.clamp import Clamp as Clamp, ablate as ablate, hold_memory as hold_memory
     from gatewise.members.gates import Gates as Gates, MemoryDecomposition as MemoryDecomposition, Share as Share
     from gatewise.types import Faithfulness as Faithfulness
@@ -24,8 +25,9 @@ _HOME = {
     "explain.attribution.integrated_gradients": "IntegratedGradients",
     "explain.attribution.method": "Method",
     "explain.example": "Example",
-    "explain.explanation": "Explanation",
+    "explain.explanation": "Explanation explain_example",
     "explain.intervene": "Intervention",
+    "explain.units": "UnitsReport",
     "members.clamp": "Clamp ablate hold_memory",
     "members.gates": "Gates MemoryDecomposition Share",
     "types": "Faithfulness",

@@ -251,6 +251,11 @@ def explain_example(
 ) -> Explanation:
     """Explain the prediction of an example of any model, which may be clamped, and whose score may be chosen.
 
+    >>> from gatewise.explain import explain_example
+    >>> example = gw.load("tutorial").trace("a boring film")
+    >>> explain_example(example, "prefix-difference").prediction
+    'negative'
+
     method: a name of `METHODS`, or a Method with other settings. None: `default` where that is a name of `METHODS`,
     else leave-one-out. faithfulness: by method, the model's measured scores. Raises InputError for an unknown method.
     """

@@ -14,10 +14,11 @@ from gatewise.errors import InputError, counted, quote
 from gatewise.forecast.held_out import LEAST_WINDOWS, HeldOut, naive_scale
 from gatewise.forecast.patterns import clean, detect_seasons, fit_effects
 from gatewise.forecast.series import SeriesSet
-from gatewise.members.ensemble import Ensemble
+from gatewise.members import Ensemble
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import Transform, WindowMember, Windows, roll_out
 from gatewise.target import RegressionTarget
+from gatewise.training import Recipe
 from gatewise.training.forecast_members import (
     LEAST_TRAINING_WINDOWS,
     MAX_SMOOTHED,
@@ -27,7 +28,6 @@ from gatewise.training.forecast_members import (
     fit_theta,
     fit_window_lstm,
 )
-from gatewise.training.recipes import Recipe
 from gatewise.types import Array
 
 _DIRECT_STEPS = 12  # that a member predicts at once without a season; longer forecasts feed predictions back

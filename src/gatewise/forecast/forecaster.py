@@ -23,12 +23,12 @@ from gatewise.data.times import show_time
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.series import MAX_HORIZON, Roles, SeriesSet, frame_like, future_values, series_set
+from gatewise.members import Ensemble, Inputs
 from gatewise.members.encoded_sequence import EncodedSequence
-from gatewise.members.ensemble import Ensemble
-from gatewise.members.member import Inputs
 from gatewise.members.window_lstm import WindowLSTM
 from gatewise.members.windows import WindowMember, Windows, attributed, roll_out
-from gatewise.model.card import ModelMetadata, escape_markdown, markdown_table, metadata_rows
+from gatewise.model import ModelMetadata
+from gatewise.model.card import escape_markdown, markdown_table, metadata_rows
 from gatewise.model.folder import FORMAT, config_of, errors_of
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import Folder, save_folder
@@ -38,10 +38,10 @@ from gatewise.target import RegressionTarget, TargetConfig, check_logits
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
-    from gatewise.explain.example import Example
+    from gatewise.explain import Example
     from gatewise.forecast.series import Frame
+    from gatewise.training import Recipe
     from gatewise.training.recipe_fields import RecipeFields
-    from gatewise.training.recipes import Recipe
 
 _TENSORS = "forecast.safetensors"
 _HELD_OUT = ("actual", "forecast", "naive", "scale")
@@ -315,7 +315,7 @@ class Forecaster:
         """The gates and states of the LSTM on the last window of a series. The LSTM reads the window standardised, and
         its logits are the next values in this scale, less the base of the window.
         """
-        from gatewise.explain.example import Example
+        from gatewise.explain import Example
 
         lstm = cast(WindowLSTM, self.ensemble.lstm)
         x, _, _ = lstm.encode(self._windows(self.series)[self.series.number(series)])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.members.ensemble import Ensemble
+from gatewise.members import Ensemble
 from gatewise.members.ngrams import Ngrams
 from gatewise.network import architecture
 from gatewise.network.weight_layouts import Weights, weights_of

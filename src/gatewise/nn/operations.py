@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError, quote
-from gatewise.network.architecture import Layer
+from gatewise.network import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, ShapeError, Source
 from gatewise.network.weight_layouts import Weights
 from gatewise.nn.convert import from_torch, to_arrays

@@ -10,8 +10,7 @@ import pydantic_core
 
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError
-from gatewise.model.model import Model
-from gatewise.model.stream import Stream
+from gatewise.model import Model, Stream
 from gatewise.ragged import Ragged
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error

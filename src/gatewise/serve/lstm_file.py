@@ -13,10 +13,9 @@ from typing import Any, cast
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.model import bundled
+from gatewise.model import Model, TextPreprocessor, bundled
 from gatewise.model.compress import EMBEDDING, truncate_vocab
-from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.model import load
 from gatewise.storage.compact import pack
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.text import IndexEncoding, KerasEncoding

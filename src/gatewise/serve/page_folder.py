@@ -24,11 +24,11 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.errors import InputError
-from gatewise.explain.explanation import UNMEASURED, explain_example
+from gatewise.explain import explain_example
+from gatewise.explain.explanation import UNMEASURED
 from gatewise.explain.render.html import csp_hash, plain_table
 from gatewise.explain.render.script import read_page_file, script
-from gatewise.model import bundled
-from gatewise.model.model import Model
+from gatewise.model import Model, bundled
 from gatewise.serve.lstm_file import lesson_files, lstm_file
 from gatewise.serve.schemas import RequestError
 from gatewise.serve.view.notices import FOREIGN

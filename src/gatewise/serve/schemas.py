@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints
 from gatewise.data.row_columns import Row
 from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError
-from gatewise.explain.attribution import METHODS
+from gatewise.explain import METHODS
 from gatewise.members.clamp import Clamp, ablate
 from gatewise.storage.strict_json import parse_json
 

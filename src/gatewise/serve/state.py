@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gatewise.errors import GatewiseError, InputError, quote
-from gatewise.model.model import Model, load
+from gatewise.model import Model
+from gatewise.model.model import load
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import Endpoint, ModelEndpoint
 from gatewise.serve.forecasts import ForecastEndpoint

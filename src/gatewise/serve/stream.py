@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.model.stream import Stream, StreamPrediction
+from gatewise.model import Stream, StreamPrediction
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint, to_json
 from gatewise.serve.http_error import HTTPError, http_error

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from gatewise.data.labelled import Unlabelled
+from gatewise.data import Unlabelled
 from gatewise.errors import DataWarning, InputError, TrainingError, counted, quote, required, warn
-from gatewise.model.model import Model
-from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
+from gatewise.model import Model
+from gatewise.training import Callback, EpochLog, Interrupted, Recipe, RunInfo, StepLog
+from gatewise.training import recipe as named
 from gatewise.training.fields import Count, Positive, field_named, field_of, named_values, values_of
 from gatewise.training.plan import Training, TrainingPlan
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipe_fields import RecipeFields
-from gatewise.training.recipes import Recipe
-from gatewise.training.recipes import recipe as named
-from gatewise.training.run import RESUME_HINT, Interrupted, StopEvent, interruptible
+from gatewise.training.run import RESUME_HINT, StopEvent, interruptible
 from gatewise.training.stack import Threshold
 from gatewise.training.train import labelled_from, train_inputs
 from gatewise.training.training_data import ClassWeight
@@ -38,7 +37,7 @@ from gatewise.types import Task
 if TYPE_CHECKING:
     import optuna
 
-    from gatewise.model.pretrained import PretrainedLM
+    from gatewise.model import PretrainedLM
 
 Search = Mapping[str, tuple[float, float] | Sequence[Any]]
 """The values of each field: a tuple (low, high) is a range, on a logarithmic scale from 10 times low; of two whole

@@ -13,7 +13,7 @@ import numpy as np
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError
 from gatewise.explain.serialize import Json
-from gatewise.model.model import Model
+from gatewise.model import Model
 
 _FILM_REVIEWS = "IMDB reviews"  # in the line that says which data a model was trained on
 _LONGEST = 2_000  # characters or steps: those that training keeps are not longer

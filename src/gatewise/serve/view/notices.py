@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gatewise.explain.example import Example
+from gatewise.explain import Example
 from gatewise.explain.serialize import Json
 from gatewise.types import Array
 

@@ -18,20 +18,23 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain import serialize
-from gatewise.explain.attribution import METHODS, method_named
-from gatewise.explain.attribution.integrated_gradients import IntegratedGradients
-from gatewise.explain.example import Example
-from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
+from gatewise.explain import (
+    METHODS,
+    Example,
+    IntegratedGradients,
+    UnitsReport,
+    explain_example,
+    method_named,
+    serialize,
+)
+from gatewise.explain.explanation import DEFAULT_METHOD
 from gatewise.explain.opening import opening_of
 from gatewise.explain.serialize import Json
-from gatewise.explain.units import UnitsReport
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.members.contributions import has_contributions
+from gatewise.model import Model, TextPreprocessor
 from gatewise.model.input_format import TokenIdFormat
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture
+from gatewise.network import Architecture
 from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
