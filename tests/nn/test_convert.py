@@ -193,6 +193,7 @@ def test_what_onnx_cannot_be_converted(tmp_path: Path) -> None:
         ({"input_forget": 1}, "neither clip nor input_forget"),
         ({"inputs": ["", "", "", "P"]}, "no peephole weights"),
         ({"change": lambda model: model.graph.initializer.pop(1)}, "'R' is computed in the graph"),
+        ({"change": lambda model: model.graph.node[0].ClearField("input")}, "'' is computed in the graph"),
         ({"change": external}, "'W' is stored in another file"),
         ({"change": lambda model: model.graph.initializer[0].ClearField("raw_data")}, "'W' is damaged"),
         ({"directions": 2, "direction": "forward"}, "2 directions"),

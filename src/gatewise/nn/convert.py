@@ -25,9 +25,9 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
     """
     if module.proj_size:
         raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
-    made = _without_values(**_arguments(module))
-    made.load_state_dict({name: getattr(module, name) for name in module._flat_weights_names})
-    return made.train(module.training)
+    converted = _without_values(**_arguments(module))
+    converted.load_state_dict({name: getattr(module, name) for name in module._flat_weights_names})
+    return converted.train(module.training)
 
 
 def to_torch(module: LSTM) -> torch.nn.LSTM:
@@ -37,9 +37,9 @@ def to_torch(module: LSTM) -> torch.nn.LSTM:
     >>> to_torch(LSTM(3, 5))
     LSTM(3, 5)
     """
-    made = torch.nn.LSTM(**_arguments(module))
-    made.load_state_dict(torch_state_dict(module))
-    return made.train(module.training)
+    converted = torch.nn.LSTM(**_arguments(module))
+    converted.load_state_dict(torch_state_dict(module))
+    return converted.train(module.training)
 
 
 def torch_state_dict(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -51,17 +51,21 @@ def torch_state_dict(module: torch.nn.Module) -> dict[str, Tensor]:
     >>> list(torch_state_dict(torch.nn.Sequential(LSTM(3, 5))))
     ['0.weight_ih_l0', '0.weight_hh_l0', '0.bias_ih_l0', '0.bias_hh_l0']
     """
-    renamed: dict[str, str] = {}
-    for prefix, part in module.named_modules():
-        if isinstance(part, LSTM):
-            if part.gate != "sigmoid":
-                raise InputError(f"gate={part.gate!r}: torch.nn.LSTM has sigmoid gates only")
-            start = f"{prefix}." if prefix else ""
-            renamed |= {f"{start}bias{suffix}": start + "bias_{}" + suffix for _, suffix in part.runs()}
+    torch_names: dict[str, tuple[str, str]] = {}  # of the two biases, by the name of ours
+    for path, submodule in module.named_modules():
+        if not isinstance(submodule, LSTM):
+            continue
+        if submodule.gate != "sigmoid":
+            raise InputError(f"gate={submodule.gate!r}: torch.nn.LSTM has sigmoid gates only")
+        prefix = f"{path}." if path else ""
+        for _, suffix in submodule.runs():
+            torch_names[f"{prefix}bias{suffix}"] = (f"{prefix}bias_ih{suffix}", f"{prefix}bias_hh{suffix}")
     state: dict[str, Tensor] = {}
     for name, tensor in module.state_dict().items():
-        if name in renamed:
-            state[renamed[name].format("ih")], state[renamed[name].format("hh")] = tensor, torch.zeros_like(tensor)
+        if name in torch_names:
+            first, second = torch_names[name]
+            state[first] = tensor
+            state[second] = torch.zeros_like(tensor)
         else:
             state[name] = tensor
     return state
@@ -69,26 +73,41 @@ def torch_state_dict(module: torch.nn.Module) -> dict[str, Tensor]:
 
 def _arguments(module: LSTM | torch.nn.LSTM) -> dict[str, Any]:
     """The arguments of a module of either class with the shape, dtype and device of `module`."""
-    names = "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"
     weight = cast(Tensor, module.weight_ih_l0)
-    return {name: getattr(module, name) for name in names} | {"device": weight.device, "dtype": weight.dtype}
+    return {
+        "input_size": module.input_size,
+        "hidden_size": module.hidden_size,
+        "num_layers": module.num_layers,
+        "bias": module.bias,
+        "batch_first": module.batch_first,
+        "dropout": module.dropout,
+        "bidirectional": module.bidirectional,
+        "device": weight.device,
+        "dtype": weight.dtype,
+    }
 
 
 def _without_values(*, device: torch.device, **arguments: Any) -> LSTM:
-    """An `LSTM` whose parameters have no values yet: drawing initial ones takes seconds for many units."""
+    """An `LSTM` whose parameters have no values yet. For many units, sampling initial values takes seconds."""
     return LSTM(**arguments, device="meta").to_empty(device=device)
 
 
 def to_arrays(module: LSTM) -> list[Weights]:
     """Copies of the weights of every layer and direction, in torch's order."""
-    arrays = [[tensor.detach().cpu().numpy().copy() for tensor in tensors] for tensors in module.all_weights]
-    return [Weights(one[0], one[1], one[2] if module.bias else None) for one in arrays]
+    weights = []
+    for tensors in module.all_weights:
+        weight_ih, weight_hh, *biases = (tensor.detach().cpu().numpy().copy() for tensor in tensors)
+        bias = None
+        if biases:
+            [bias] = biases
+        weights.append(Weights(weight_ih, weight_hh, bias))
+    return weights
 
 
 def from_arrays(weights: Sequence[Weights], *, batch_first: bool = False) -> LSTM:
     """An `LSTM` of one layer from the weights of its one or two directions. Raises InputError if they disagree."""
     first = weights[0]
-    made = _without_values(
+    module = _without_values(
         input_size=first.weight_ih.shape[1],
         hidden_size=first.weight_hh.shape[1],
         bias=first.bias is not None,
@@ -98,16 +117,16 @@ def from_arrays(weights: Sequence[Weights], *, batch_first: bool = False) -> LST
         dtype=torch.from_numpy(first.weight_ih).dtype,
     )
     with torch.no_grad():
-        for (layer, suffix), one in zip(made.runs(), weights, strict=True):
-            for name, array in zip(("weight_ih", "weight_hh", "bias"), one, strict=True):
-                parameter = getattr(made, name + suffix, None)
-                shape = None if parameter is None else tuple(parameter.shape)
-                got = None if array is None else array.shape
-                if shape != got:
-                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {shape}, got {got}")
+        for (layer, suffix), arrays in zip(module.runs(), weights, strict=True):
+            for name, array in zip(("weight_ih", "weight_hh", "bias"), arrays, strict=True):
+                parameter = getattr(module, name + suffix, None)
+                expected = None if parameter is None else tuple(parameter.shape)
+                shape = None if array is None else array.shape
+                if expected != shape:
+                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {expected}, got {shape}")
                 if parameter is not None:
                     parameter.copy_(torch.from_numpy(array))
-    return made
+    return module
 
 
 def from_keras(layer: Any) -> LSTM:
@@ -134,12 +153,12 @@ def to_keras(module: LSTM, layer: Any) -> None:
         raise InputError(f"a Keras layer holds one LSTM layer, this module has {module.num_layers}")
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r}: Keras has no counterpart")
-    arrays = [to_keras_arrays(one) for one in to_arrays(module)]
-    shapes = [[array.shape for array in one] for one in arrays]
-    found = [[array.shape for array in to_keras_arrays(one)] for one in from_keras_layer(layer)]
-    if shapes != found:
-        raise InputError(f"layer {quote(layer.name)} has weights of the shapes {found}, the module {shapes}")
-    layer.set_weights([array for one in arrays for array in one])
+    by_direction = [to_keras_arrays(weights) for weights in to_arrays(module)]
+    shapes = [[array.shape for array in arrays] for arrays in by_direction]
+    layer_shapes = [[array.shape for array in to_keras_arrays(weights)] for weights in from_keras_layer(layer)]
+    if shapes != layer_shapes:
+        raise InputError(f"layer {quote(layer.name)} has weights of the shapes {layer_shapes}, the module {shapes}")
+    layer.set_weights([array for arrays in by_direction for array in arrays])
 
 
 def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
@@ -153,37 +172,57 @@ def from_onnx(path: str | Path, node: str | None = None) -> LSTM:
     counterpart: peepholes, clipping, coupled gates, other activations, one backward direction alone. MissingExtra
     without onnx.
     """
-    graph, where = load(path).graph, quote(path, 200)
-    found = [one for one in graph.node if one.op_type == "LSTM" and one.domain in ("", "ai.onnx")]
-    matching = [one for one in found if node is None or one.name == node]
-    if len(matching) != 1:
-        names = ", ".join(quote(one.name) for one in found[:20]) or "none"
-        wrong = "node: missing" if node is None else f"{len(matching)} LSTM nodes are called {quote(node)}"
-        raise InputError(f"{where}: {wrong}; the LSTM nodes are: {names}")
-    [lstm] = matching
+    graph = load(path).graph
+    where = quote(path, 200)
+    lstm = _lstm_node(graph, node, where)
     where = f"{where}: LSTM node {quote(lstm.name)}"
     direction = onnx_direction(lstm, where)
     if direction == "reverse":
         raise InputError(f"{where}: direction is 'reverse'; gatewise's layer has forward and bidirectional")
-    directions = 1 + (direction == "bidirectional")
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    for constant in (one for one in graph.node if one.op_type == "Constant"):
-        for entry in constant.attribute:
-            if entry.name == "value" and constant.output:
-                stored[constant.output[0]] = entry.t
-    inputs = [*lstm.input, "", ""]
-    W, R = (_array(stored, name, where) for name in inputs[1:3])
-    B = _array(stored, inputs[3], where) if inputs[3] else None
+    directions = 2 if direction == "bidirectional" else 1
+    stored = _stored_tensors(graph)
+    input_names: list[str] = [*list(lstm.input), "", "", "", ""]  # B may be left out, and a damaged node lacks more
+    _, w_name, r_name, b_name, *_ = input_names
+    W = _array(stored, w_name, where)
+    R = _array(stored, r_name, where)
+    B = None
+    if b_name:
+        B = _array(stored, b_name, where)
     try:
         weights = from_onnx_arrays(W, R, B)
     except InputError as error:
         raise ModelFileError(f"{where}: {error}") from error
-    units = [one.i for one in lstm.attribute if one.name == "hidden_size"] or [R.shape[2]]
-    if units != [R.shape[2]]:
-        raise ModelFileError(f"{where}: hidden_size is {units[0]}, and R is for {R.shape[2]} units")
+    for attribute in lstm.attribute:
+        if attribute.name == "hidden_size" and attribute.i != R.shape[2]:
+            raise ModelFileError(f"{where}: hidden_size is {attribute.i}, and R is for {R.shape[2]} units")
     if len(weights) != directions:
         raise ModelFileError(f"{where}: W and R have {len(weights)} directions, the node has {directions}")
     return from_arrays(weights)
+
+
+def _lstm_node(graph: Any, name: str | None, where: str) -> Any:
+    """The LSTM node of this name, or the only one for None. Raises InputError."""
+    nodes = [node for node in graph.node if node.op_type == "LSTM" and node.domain in ("", "ai.onnx")]
+    matching = [node for node in nodes if name is None or node.name == name]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(quote(node.name) for node in nodes[:20]) or "none"
+    problem = "node: missing"
+    if name is not None:
+        problem = f"{len(matching)} LSTM nodes are called {quote(name)}"
+    raise InputError(f"{where}: {problem}; the LSTM nodes are: {names}")
+
+
+def _stored_tensors(graph: Any) -> dict[str, Any]:
+    """The initializers and constants of a graph by name."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Constant":
+            continue
+        for attribute in node.attribute:
+            if attribute.name == "value" and node.output:
+                stored[node.output[0]] = attribute.t
+    return stored
 
 
 def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:
@@ -192,4 +231,6 @@ def _array(stored: Mapping[str, Any], name: str, where: str) -> Array:
     array = array_of(stored[name], where)
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         raise ModelFileError(f"{where}: {quote(name)} must hold finite floating-point numbers")
-    return array if array.dtype == np.float64 else array.astype(np.float32)
+    if array.dtype == np.float64:
+        return array
+    return array.astype(np.float32)

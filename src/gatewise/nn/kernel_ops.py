@@ -59,18 +59,21 @@ def lstm(
     >>> torch.equal(h[1], h_T[0]), torch.equal(h[2], h_T[1]), torch.equal(h[0], h[2])
     (True, True, True)
     """
-    named = {"pre": pre, "weight_hh": weight_hh, "h0": h0, "c0": c0} | ({} if mask is None else {"mask": mask})
-    kernel = _kernel_for(kernel, named)
+    tensors = {"pre": pre, "weight_hh": weight_hh, "h0": h0, "c0": c0}
+    if mask is not None:
+        tensors["mask"] = mask
+    kernel = _kernel_for(kernel, tensors)
     for name, tensor in (("index", index), ("lengths", lengths)):
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
     # A trace is compared with one under no_grad, and may be differentiated.
     records = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None
     keep = records and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
-    call: Callable[..., Any] = _lstm
+    operator: Callable[..., Any] = _lstm
     if _is_transformed():
-        call, keep = _TransformedLstm.apply, True
-    h, c, h_T, c_T, _ = call(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
+        operator = _TransformedLstm.apply
+        keep = True
+    h, c, h_T, c_T, _ = operator(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
     return LstmStates(h, c, h_T, c_T)
 
 
@@ -79,15 +82,16 @@ def _is_transformed() -> bool:
     return bool(torch._C._are_functorch_transforms_active())
 
 
-def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
-    """Name of the kernel for these tensors. Raises InputError where no kernel computes on them.
+def _kernel_for(requested: str | None, tensors: Mapping[str, Tensor]) -> str:
+    """The name of the kernel for these tensors. Raises InputError where no kernel computes on them.
 
-    torch.compile cannot trace `get`, so that a compiled operator gets "" and looks the default kernel up when it runs.
+    torch.compile cannot trace `get`, so a compiled operator gets "" and looks the default kernel up when it runs.
     `torch.compiler.assume_constant_result` would make a constant of it, and import all of torch's compiler here.
     """
-    _refuse_forward_mode(named)
-    first, dtype = next((name, tensor.dtype) for name, tensor in named.items())
-    for name, tensor in named.items():
+    _refuse_forward_mode(tensors)
+    first = next(iter(tensors))
+    dtype = tensors[first].dtype
+    for name, tensor in tensors.items():
         if tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
         if tensor.dtype not in (torch.float32, torch.float64):
@@ -95,17 +99,21 @@ def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
         if tensor.dtype != dtype:
             raise InputError(f"{name} is {tensor.dtype}, {first} is {dtype}: their dtypes must be equal")
     if dtype == torch.float64:
-        if wanted not in (None, "reference"):
-            raise InputError(f"kernel '{wanted}' computes in float32, {first} is {dtype}")
+        if requested not in (None, "reference"):
+            raise InputError(f"kernel '{requested}' computes in float32, {first} is {dtype}")
         return "reference"
-    return wanted or ("" if torch.compiler.is_compiling() else get().name)
+    if requested:
+        return requested
+    if torch.compiler.is_compiling():
+        return ""
+    return get().name
 
 
-def _refuse_forward_mode(named: Mapping[str, Tensor]) -> None:
-    """torch would drop the tangent of an argument and return a derivative of 0."""
+def _refuse_forward_mode(tensors: Mapping[str, Tensor]) -> None:
+    """Raise InputError for an argument with a tangent: torch would drop it and return a derivative of 0."""
     if forward_ad._current_level < 0:
         return
-    for name, tensor in named.items():
+    for name, tensor in tensors.items():
         if forward_ad.unpack_dual(tensor).tangent is not None:  # type: ignore[no-untyped-call]
             raise InputError(
                 f"{name} has a forward-mode derivative (torch.func.jvp, jacfwd), which gatewise's kernels do not "
@@ -121,7 +129,11 @@ def as_array(tensor: Tensor) -> Array:
 
 def _arrays(**tensors: Tensor | None) -> dict[str, Any]:
     """The tensors as arrays by name; None stays None."""
-    return {name: None if tensor is None else as_array(tensor) for name, tensor in tensors.items()}
+    arrays: dict[str, Any] = dict(tensors)
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            arrays[name] = as_array(tensor)
+    return arrays
 
 
 @library.custom_op("gatewise::lstm", mutates_args=(), device_types="cpu")
@@ -139,15 +151,19 @@ def _lstm(
     return_c: bool,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c.
-    kernel "" is the default one.
+    """h, c (N, H), h_T, c_T (B, H), packed gates. The gates are empty without `keep`, c is empty without `keep` and
+    `return_c`. kernel: "" for the default one.
     """
     arrays = _arrays(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
     call: LSTMCall[Array] = LSTMCall(**arrays, reverse=reverse, gate=cast(Gate, gate))
-    run = get(kernel).forward(call, keep=keep or return_c)
-    gates = torch.from_numpy(run.saved.packed_gates) if keep and run.saved else pre.new_empty(0)
-    c = torch.from_numpy(run.saved.c) if run.saved else pre.new_empty((0, weight_hh.shape[1]))
-    return torch.from_numpy(run.h), c, torch.from_numpy(run.h_T), torch.from_numpy(run.c_T), gates
+    result = get(kernel).forward(call, keep=keep or return_c)
+    gates = pre.new_empty(0)
+    c = pre.new_empty((0, weight_hh.shape[1]))
+    if result.saved is not None:
+        c = torch.from_numpy(result.saved.c)
+        if keep:
+            gates = torch.from_numpy(result.saved.packed_gates)
+    return torch.from_numpy(result.h), c, torch.from_numpy(result.h_T), torch.from_numpy(result.c_T), gates
 
 
 @library.custom_op("gatewise::lstm_backward", mutates_args=("packed_gates",), device_types="cpu")
@@ -175,10 +191,16 @@ def _lstm_backward(
     # The kernel made packed_gates, so it is contiguous, and its array is a view that the kernel overwrites.
     results = _arrays(h=h, c=c, packed_gates=packed_gates)
     saved = SavedActivations(**arguments, **results, pre_rows=pre_rows, reverse=reverse, gate=cast(Gate, gate))
-    dh_T, dc_T = (torch.zeros_like(h0) if grad is None else grad for grad in (dh_T, dc_T))
-    grads = get(kernel).backward(saved, *_arrays(dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc).values())
-    dpre, dweight_hh, dh0, dc0 = (torch.from_numpy(array) for array in grads)
-    return dpre, dweight_hh, dh0, dc0
+    if dh_T is None:
+        dh_T = torch.zeros_like(h0)
+    if dc_T is None:
+        dc_T = torch.zeros_like(h0)
+    gradients = _arrays(dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
+    dpre, dweight_hh, dh0, dc0 = get(kernel).backward(
+        saved, gradients["dh"], gradients["dh_T"], gradients["dc_T"], gradients["dc"]
+    )
+    assert dweight_hh is not None
+    return torch.from_numpy(dpre), torch.from_numpy(dweight_hh), torch.from_numpy(dh0), torch.from_numpy(dc0)
 
 
 @_lstm.register_fake
@@ -186,11 +208,19 @@ def _(
     pre: Tensor, index: Tensor | None, lengths: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _, _, _, keep, return_c, kernel = rest
-    steps, units = (pre if index is None else index).shape[0], int(weight_hh.shape[1])
-    lanes = get(kernel).lanes(units)
+    steps = pre.shape[0]
+    if index is not None:
+        steps = index.shape[0]
+    units = int(weight_hh.shape[1])
     h = pre.new_empty((steps, units))
-    c = pre.new_empty((steps if keep or return_c else 0, units))
-    gates = pre.new_empty((steps, -(-units // lanes), 4, lanes) if keep else (0,))
+    c = pre.new_empty((0, units))
+    if keep or return_c:
+        c = pre.new_empty((steps, units))
+    gates = pre.new_empty(0)
+    if keep:
+        lanes = get(kernel).lanes(units)
+        blocks = -(-units // lanes)
+        gates = pre.new_empty((steps, blocks, 4, lanes))
     return h, c, pre.new_empty(h0.shape), pre.new_empty(c0.shape), gates
 
 
@@ -207,7 +237,7 @@ def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
     pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, _, kernel = inputs
     h, c, _, _, packed_gates = output
     ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
-    ctx.settings = pre.shape[0], reverse, gate, kernel
+    ctx.settings = (pre.shape[0], reverse, gate, kernel)
     ctx.keep = keep
     if keep:
         ctx.save_for_backward(packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
@@ -226,20 +256,23 @@ def _differentiate_lstm(
     packed_gates, *saved = ctx.saved_tensors
     pre_rows, reverse, gate, kernel = ctx.settings
     if torch.is_grad_enabled() or _is_transformed() or dgates is not None:
-        given = dh, dc, dh_T, dc_T, dgates
-        grads = second_order.lstm_backward(ctx.saved_tensors, given, pre_rows, reverse, gate)
+        gradients = (dh, dc, dh_T, dc_T, dgates)
+        results = second_order.lstm_backward(ctx.saved_tensors, gradients, pre_rows, reverse, gate)
     else:
         if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a result change in backward
             packed_gates = packed_gates.clone()
-        grads = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
-    dpre, dweight_hh, dh0, dc0 = grads
-    return dpre, None, None, dweight_hh, dh0, dc0, *(None,) * 6
+        results = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
+    dpre, dweight_hh, dh0, dc0 = results
+    without_gradient = (None,) * 6  # mask, reverse, gate, keep, return_c, kernel
+    return dpre, None, None, dweight_hh, dh0, dc0, *without_gradient
 
 
 def _graph_is_kept() -> bool:
-    """Whether this backward pass runs with retain_graph=True; True where torch cannot tell, since a copy is safe."""
-    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
-    return True if ask is None else bool(ask())
+    """Whether this backward pass runs with retain_graph=True. True where torch cannot tell: a copy is safe."""
+    keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    if keeps_graph is None:
+        return True
+    return bool(keeps_graph())
 
 
 _lstm.register_autograd(_differentiate_lstm, setup_context=_setup_lstm)
@@ -266,8 +299,10 @@ def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = 
     tensor([[4., 4., 4., 4.],
             [4., 4., 4., 4.]])
     """
-    call: Callable[..., Any] = _TransformedProject.apply if _is_transformed() else _project
-    pre: Tensor = call(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
+    operator: Callable[..., Any] = _project
+    if _is_transformed():
+        operator = _TransformedProject.apply
+    pre: Tensor = operator(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
     return pre
 
 
@@ -281,10 +316,13 @@ def _project_backward(
     x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """dx (U, D), empty without `with_dx`; dweight_ih (4H, D); dbias (4H,)."""
-    arrays = as_array(x), as_array(weight_ih), as_array(dpre)
-    dx, dweight_ih, dbias = get(kernel).project_backward(*arrays, with_dx=with_dx)
-    empty = x.new_empty((0, x.shape[1]))
-    return empty if dx is None else torch.from_numpy(dx), torch.from_numpy(dweight_ih), torch.from_numpy(dbias)
+    dx, dweight_ih, dbias = get(kernel).project_backward(
+        as_array(x), as_array(weight_ih), as_array(dpre), with_dx=with_dx
+    )
+    dx_tensor = x.new_empty((0, x.shape[1]))
+    if dx is not None:
+        dx_tensor = torch.from_numpy(dx)
+    return dx_tensor, torch.from_numpy(dweight_ih), torch.from_numpy(dbias)
 
 
 @_project.register_fake
@@ -294,7 +332,9 @@ def _(x: Tensor, weight_ih: Tensor, bias: Tensor, kernel: str) -> Tensor:
 
 @_project_backward.register_fake
 def _(x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
-    dx = x.new_empty((x.shape[0] if with_dx else 0, x.shape[1]))
+    dx = x.new_empty((0, x.shape[1]))
+    if with_dx:
+        dx = x.new_empty(x.shape)
     return dx, weight_ih.new_empty(weight_ih.shape), weight_ih.new_empty(weight_ih.shape[0])
 
 
@@ -307,10 +347,15 @@ def _setup_project(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _differentiate_project(ctx: Any, dpre: Tensor) -> tuple[Tensor | None, ...]:
     x, weight_ih = ctx.saved_tensors
     with_dx = bool(ctx.needs_input_grad[0])
-    if torch.is_grad_enabled() or _is_transformed():  # operations that can be differentiated again
-        return dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(0), None
-    dx, dweight_ih, dbias = _project_backward(x, weight_ih, dpre, with_dx, ctx.kernel)
-    return dx if with_dx else None, dweight_ih, dbias, None
+    dx = None
+    if torch.is_grad_enabled() or _is_transformed():  # torch's operations can be differentiated again
+        if with_dx:
+            dx = dpre @ weight_ih
+        return dx, dpre.T @ x, dpre.sum(0), None
+    kernel_dx, dweight_ih, dbias = _project_backward(x, weight_ih, dpre, with_dx, ctx.kernel)
+    if with_dx:
+        dx = kernel_dx
+    return dx, dweight_ih, dbias, None
 
 
 _project.register_autograd(_differentiate_project, setup_context=_setup_project)

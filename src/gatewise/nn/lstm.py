@@ -85,8 +85,8 @@ class LSTM(torch.nn.Module):
             if not isinstance(flag, bool):
                 raise ArgumentTypeError(f"{name} must be True or False, not {quote(flag)}")
         for name, probability in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            number_given = isinstance(probability, numbers.Real) and not isinstance(probability, bool)
-            if not number_given or not 0 <= probability <= 1:
+            is_number = isinstance(probability, numbers.Real) and not isinstance(probability, bool)
+            if not is_number or not 0 <= probability <= 1:
                 raise InputError(f"{name} must be a probability, not {quote(probability)}")
         if dropout > 0 and num_layers == 1:
             warn(  # the words of torch.nn.LSTM, so that a filter for its warning takes this one too
@@ -100,16 +100,27 @@ class LSTM(torch.nn.Module):
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if gate not in ("sigmoid", "binary"):
             raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(gate)}")
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
         self.proj_size = 0
         self.gate: Gate = gate
-        self.recurrent_dropout, self.precision = float(recurrent_dropout), precision
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.precision = precision
         for layer, suffix in self.runs():
-            inputs = input_size if layer == 0 else hidden_size * self.directions
-            shapes = {"weight_ih": (4 * hidden_size, inputs), "weight_hh": (4 * hidden_size, hidden_size)}
+            layer_inputs = input_size
+            if layer > 0:
+                layer_inputs = hidden_size * self.directions
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (4 * hidden_size, layer_inputs),
+                "weight_hh": (4 * hidden_size, hidden_size),
+            }
             if bias:
-                shapes["bias"] = (4 * hidden_size,)  # type: ignore[assignment]
+                shapes["bias"] = (4 * hidden_size,)
             for name, shape in shapes.items():
                 empty = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(name + suffix, torch.nn.Parameter(empty))
@@ -117,32 +128,38 @@ class LSTM(torch.nn.Module):
 
     @property
     def directions(self) -> int:
-        return 2 if self.bidirectional else 1
+        if self.bidirectional:
+            return 2
+        return 1
 
     def runs(self) -> Iterator[tuple[int, str]]:
         """Layer and parameter suffix of each LSTM, in torch's order."""
         for layer in range(self.num_layers):
-            for direction in ("", "_reverse")[: self.directions]:
-                yield layer, f"_l{layer}{direction}"
+            yield layer, f"_l{layer}"
+            if self.bidirectional:
+                yield layer, f"_l{layer}_reverse"
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each LSTM, in torch's order."""
-        kinds = ("weight_ih", "weight_hh", "bias")[: 3 if self.bias else 2]
-        return [[getattr(self, kind + suffix) for kind in kinds] for _, suffix in self.runs()]
+        names = ["weight_ih", "weight_hh"]
+        if self.bias:
+            names.append("bias")
+        return [[getattr(self, name + suffix) for name in names] for _, suffix in self.runs()]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """As torch does, and the biases of torch.nn.LSTM become one."""
+        """Load as torch does. The two biases of torch.nn.LSTM become one."""
         errors: list[str] = rest[-1]
         for _, suffix in self.runs():
-            names = [f"{prefix}bias_{kind}{suffix}" for kind in ("ih", "hh")]
-            there = [name for name in names if name in state_dict]
-            if not self.bias or not there or f"{prefix}bias{suffix}" in state_dict:
+            names = [f"{prefix}bias_ih{suffix}", f"{prefix}bias_hh{suffix}"]
+            present = [name for name in names if name in state_dict]
+            if not self.bias or not present or f"{prefix}bias{suffix}" in state_dict:
                 continue
-            if len(there) == 1:  # also for strict=False: the other half would be missing in silence
-                errors.append(f"{there[0]} is there without the other bias of torch.nn.LSTM")
+            if len(present) == 1:  # also for strict=False: the other half would be missing silently
+                errors.append(f"{present[0]} is there without the other bias of torch.nn.LSTM")
                 continue
-            first, second = (state_dict.pop(name).detach() for name in names)
+            first = state_dict.pop(names[0]).detach()
+            second = state_dict.pop(names[1]).detach()
             if first.shape != second.shape:
                 errors.append(f"{names[0]} is {tuple(first.shape)}, {names[1]} is {tuple(second.shape)}")
                 continue
@@ -173,48 +190,74 @@ class LSTM(torch.nn.Module):
         of autocast, float64 excepted. Raises CallError, which is an InputError and a RuntimeError, for arguments that
         do not fit.
         """
-        data = input.data if isinstance(input, PackedSequence) else input
+        packed: PackedSequence | None = None
+        if isinstance(input, PackedSequence):
+            packed = input
+            data = input.data
+        else:
+            data = input
         self._check_input(input, data, lengths)
-        one = data.dim() == 2 and lengths is None and not isinstance(input, PackedSequence)
+        is_single = data.dim() == 2 and lengths is None and packed is None
         if hx is not None:
-            hx = _checked_pair(hx, data, 2 if one else 3)
-        if one:
-            axis = 0 if self.batch_first else 1
-            output, (h_n, c_n) = self.forward(data.unsqueeze(axis), hx and (hx[0].unsqueeze(1), hx[1].unsqueeze(1)))
-            assert isinstance(output, Tensor)
-            return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
-        here, compute = _runs_kernels(data), data.dtype
-        dtype: torch.dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
-        if here:  # the kernels compute in float32 or float64; the results have the dtype of the call
-            compute = torch.float64 if dtype == torch.float64 else torch.float32
-            data = data.to(compute)
+            hx = _checked_pair(hx, data, 2 if is_single else 3)
+        if is_single:
+            return self._single(data, hx)
+        runs_kernels = _runs_kernels(data)
+        result_dtype: torch.dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
+        if _autocast(data) and result_dtype != torch.float64:
+            result_dtype = torch.get_autocast_dtype(data.device.type)
+        if runs_kernels:  # they compute in float32 or float64
+            compute_dtype = torch.float32
+            if self.weight_ih_l0.dtype == torch.float64:
+                compute_dtype = torch.float64
+            data = data.to(compute_dtype)
         else:
             self._check_fallback(data)
-        if _autocast(data) and dtype != torch.float64:
-            dtype = torch.get_autocast_dtype(data.device.type)
-        hx = None if hx is None else (hx[0].to(compute), hx[1].to(compute))
-        packed = input if isinstance(input, PackedSequence) else None
+            compute_dtype = data.dtype
+        if hx is not None:
+            hx = (hx[0].to(compute_dtype), hx[1].to(compute_dtype))
         if packed is not None:
             states = _reordered(self._states(hx, data, int(packed.batch_sizes[0])), packed.sorted_indices)
-            output, states = (self._packed if here else self._fallback)(data, packed.batch_sizes, states)
+            run_packed = self._packed if runs_kernels else self._fallback
+            output, states = run_packed(data, packed.batch_sizes, states)
             states = _reordered(states, packed.unsorted_indices)
         elif lengths is not None:
             states = self._states(hx, data, len(lengths))
-            output, states = (self._rows if here else self._fallback_ragged)(data, lengths, states)
+            run_ragged = self._rows if runs_kernels else self._fallback_ragged
+            output, states = run_ragged(data, lengths, states)
         else:
-            states = self._states(hx, data, data.shape[0 if self.batch_first else 1])
-            output, states = self._padded(data, states) if here else self._fallback(data, None, states)
-        output = output.to(dtype)
-        result = output if packed is None else _with_data(packed, output)
-        return result, (states[0].to(dtype), states[1].to(dtype))
+            batch_axis = 0 if self.batch_first else 1
+            states = self._states(hx, data, data.shape[batch_axis])
+            if runs_kernels:
+                output, states = self._padded(data, states)
+            else:
+                output, states = self._fallback(data, None, states)
+        output = output.to(result_dtype)
+        states = (states[0].to(result_dtype), states[1].to(result_dtype))
+        if packed is not None:
+            return _with_data(packed, output), states
+        return output, states
+
+    def _single(self, x: Tensor, hx: States | None) -> tuple[Tensor, States]:
+        """One sequence (T, D), with states (layers x directions, H), as a batch of one."""
+        batch_axis = 0 if self.batch_first else 1
+        if hx is not None:
+            hx = (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+        output, (h_n, c_n) = self.forward(x.unsqueeze(batch_axis), hx)
+        assert isinstance(output, Tensor)
+        return output.squeeze(batch_axis), (h_n.squeeze(1), c_n.squeeze(1))
 
     def _padded(self, x: Tensor, states: States) -> tuple[Tensor, States]:
-        x = x if self.batch_first else x.transpose(0, 1)  # (B, T, D)
+        """A batch of sequences of equal length, in the form of `batch_first`."""
+        if not self.batch_first:
+            x = x.transpose(0, 1)  # (B, T, D)
         batch, steps = x.shape[:2]
-        every = torch.full((batch,), steps, dtype=torch.int64)
-        output, states = self._rows(x.reshape(batch * steps, self.input_size), every, states)
+        lengths = torch.full((batch,), steps, dtype=torch.int64)
+        output, states = self._rows(x.reshape(batch * steps, self.input_size), lengths, states)
         output = output.view(batch, steps, self.hidden_size * self.directions)
-        return output if self.batch_first else output.transpose(0, 1).contiguous(), states
+        if not self.batch_first:
+            output = output.transpose(0, 1).contiguous()
+        return output, states
 
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
         lengths, index, back = _packed_rows(batch_sizes)
@@ -223,62 +266,109 @@ class LSTM(torch.nn.Module):
 
     def _rows(self, x: Tensor, lengths: Tensor, states: States, index: Tensor | None = None) -> tuple[Tensor, States]:
         """x (U, D), lengths (B,), states (runs, B, H), index (N,) or None -> output (N, H x directions), states."""
-        outputs: list[Tensor] = []
-        last: list[States] = []
+        kernel = None
+        if self.precision == "bf16":
+            kernel = "bf16"
+        outputs: list[Tensor] = []  # of the directions of a layer
+        last_h: list[Tensor] = []
+        last_c: list[Tensor] = []
         for run, (layer, suffix) in enumerate(self.runs()):
             if layer and len(outputs) == self.directions:  # the layer below is complete
-                x, index, outputs = torch.cat(outputs, 1) if self.bidirectional else outputs[0], None, []
-                x = functional.dropout(x, self.dropout, self.training)
-            weight_ih, weight_hh = (getattr(self, kind + suffix).to(x.dtype) for kind in ("weight_ih", "weight_hh"))
-            bias = getattr(self, f"bias{suffix}").to(x.dtype) if self.bias else weight_ih.new_zeros(len(weight_ih))
-            h0, c0, mask = states[0][run], states[1][run], None
+                x = functional.dropout(_side_by_side(outputs), self.dropout, self.training)
+                index = None
+                outputs = []
+            weight_ih = getattr(self, f"weight_ih{suffix}").to(x.dtype)
+            weight_hh = getattr(self, f"weight_hh{suffix}").to(x.dtype)
+            if self.bias:
+                bias = getattr(self, f"bias{suffix}").to(x.dtype)
+            else:
+                bias = weight_ih.new_zeros(len(weight_ih))
+            h0 = states[0][run]
+            c0 = states[1][run]
+            mask = None
             if self.training and self.recurrent_dropout > 0:
                 mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
-            kernel, reverse = "bf16" if self.precision == "bf16" else None, suffix.endswith("_reverse")
-            call = project(x, weight_ih, bias, kernel=kernel), index, lengths, weight_hh, h0, c0  # pre is (U, 4H)
-            h, _, h_T, c_T = lstm(*call, reverse=reverse, gate=self.gate, return_c=False, mask=mask, kernel=kernel)
+            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
+            h, _, h_T, c_T = lstm(
+                pre,
+                index,
+                lengths,
+                weight_hh,
+                h0,
+                c0,
+                reverse=suffix.endswith("_reverse"),
+                gate=self.gate,
+                return_c=False,
+                mask=mask,
+                kernel=kernel,
+            )
             outputs.append(h)
-            last.append((h_T, c_T))
-        output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
-        return output, (torch.stack([h for h, _ in last]), torch.stack([c for _, c in last]))
+            last_h.append(h_T)
+            last_c.append(c_T)
+        return _side_by_side(outputs), (torch.stack(last_h), torch.stack(last_c))
 
     def _check_fallback(self, data: Tensor) -> None:
         """Raise InputError for settings that torch's LSTM, which runs on other devices, does not have."""
-        for name, used in (
-            (f"gate={self.gate!r}", self.gate != "sigmoid"),
-            (f"precision={self.precision!r}", self.precision != "float32"),
-            ("recurrent_dropout", self.training and self.recurrent_dropout > 0),
-        ):
-            if used:
-                raise InputError(f"{name} runs on the CPU only; the input is on '{data.device}'")
+        setting = None
+        if self.gate != "sigmoid":
+            setting = f"gate={self.gate!r}"
+        elif self.precision != "float32":
+            setting = f"precision={self.precision!r}"
+        elif self.training and self.recurrent_dropout > 0:
+            setting = "recurrent_dropout"
+        if setting is not None:
+            raise InputError(f"{setting} runs on the CPU only; the input is on '{data.device}'")
 
     def _fallback(self, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
-        # After the bias, if there is one, the second one of torch.
-        weights = [tensor for one in self.all_weights for tensor in [*one, *(torch.zeros_like(b) for b in one[2:])]]
-        bias, layers, dropout, training = self.bias, self.num_layers, self.dropout, self.training
-        both, first = self.bidirectional, self.batch_first
+        """torch's LSTM. batch_sizes: of a packed batch; None for a padded one."""
+        weights: list[Tensor] = []
+        for tensors in self.all_weights:
+            weights += tensors
+            if self.bias:
+                weights.append(torch.zeros_like(tensors[-1]))  # torch's second bias
         if batch_sizes is None:
-            output, h_n, c_n = torch.lstm(x, states, weights, bias, layers, dropout, training, both, first)
+            output, h_n, c_n = torch.lstm(
+                x,
+                states,
+                weights,
+                self.bias,
+                self.num_layers,
+                self.dropout,
+                self.training,
+                self.bidirectional,
+                self.batch_first,
+            )
         else:
-            output, h_n, c_n = torch.lstm(x, batch_sizes, states, weights, bias, layers, dropout, training, both)
+            output, h_n, c_n = torch.lstm(
+                x,
+                batch_sizes,
+                states,
+                weights,
+                self.bias,
+                self.num_layers,
+                self.dropout,
+                self.training,
+                self.bidirectional,
+            )
         return output, (h_n, c_n)
 
     def _fallback_ragged(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
         """As a packed batch; sequences without steps, which torch does not accept, keep their states."""
         order = torch.argsort(lengths.cpu(), descending=True, stable=True)
-        order = order[: int((lengths > 0).sum())]
+        order = order[: int((lengths > 0).sum())]  # the sequences with a step, the longest first
         if not len(order):
             return x.new_zeros((0, self.hidden_size * self.directions)), states
-        parts = torch.split(x, lengths.tolist())
-        packed, where = pack_sequence([parts[n] for n in order.tolist()]), order.to(x.device)
-        output, (h_n, c_n) = self._fallback(packed.data, packed.batch_sizes, _reordered(states, where))
-        rows = dict(zip(order.tolist(), unpack_sequence(_with_data(packed, output)), strict=True))
-        states = states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n)
-        return torch.cat([rows[n] for n in sorted(rows)]), states
+        sequences = torch.split(x, lengths.tolist())
+        packed = pack_sequence([sequences[n] for n in order.tolist()])
+        on_device = order.to(x.device)
+        output, (h_n, c_n) = self._fallback(packed.data, packed.batch_sizes, _reordered(states, on_device))
+        outputs = dict(zip(order.tolist(), unpack_sequence(_with_data(packed, output)), strict=True))
+        last_states = (states[0].index_copy(1, on_device, h_n), states[1].index_copy(1, on_device, c_n))
+        return torch.cat([outputs[n] for n in sorted(outputs)]), last_states
 
     def _states(self, hx: States | None, like: Tensor, batch: int) -> States:
         """hx after validation, for `batch` sequences; for None zeros with the dtype of `like`."""
-        shape = self.num_layers * self.directions, batch, self.hidden_size
+        shape = (self.num_layers * self.directions, batch, self.hidden_size)
         if hx is None:
             zeros = like.new_zeros(shape)
             return zeros, zeros
@@ -288,7 +378,9 @@ class LSTM(torch.nn.Module):
         return hx
 
     def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
-        dims = (2,) if lengths is not None or isinstance(input, PackedSequence) else (2, 3)
+        dims: tuple[int, ...] = (2, 3)
+        if lengths is not None or isinstance(input, PackedSequence):
+            dims = (2,)
         if data.dim() not in dims or data.shape[-1] != self.input_size:
             expected = " or ".join(f"({'..., ' * (n - 1)}{self.input_size})" for n in dims)
             raise CallError(f"input: expected {expected}, got {tuple(data.shape)}")
@@ -345,17 +437,18 @@ def _runs_kernels(data: Tensor) -> bool:
 
 def _checked_pair(hx: Any, data: Tensor, dims: int) -> States:
     """hx as two tensors of `dims` axes and the dtype of the input. Raises CallError."""
-    parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
-        got = f"{counted(len(parts), 'value')}" if isinstance(hx, tuple | list) else type(hx).__name__
-        raise CallError(f"hx: expected the tuple (h_0, c_0), got {got}")
-    for name, state in zip(("h_0", "c_0"), parts, strict=True):
+    if not isinstance(hx, tuple | list):
+        raise CallError(f"hx: expected the tuple (h_0, c_0), got {type(hx).__name__}")
+    if len(hx) != 2 or not all(isinstance(state, Tensor) for state in hx):
+        raise CallError(f"hx: expected the tuple (h_0, c_0), got {counted(len(hx), 'value')}")
+    h_0, c_0 = hx
+    for name, state in (("h_0", h_0), ("c_0", c_0)):
         if state.dim() != dims:
             form = "a batch" if dims == 3 else "one sequence"
             raise CallError(f"{name}: expected {dims} axes for {form}, got {tuple(state.shape)}")
         if state.dtype != data.dtype and not _autocast(data):
             raise CallError(f"{name} is {state.dtype}, the input is {data.dtype}: their dtypes must be equal")
-    return parts[0], parts[1]
+    return h_0, c_0
 
 
 def _autocast(data: Tensor) -> bool:
@@ -379,14 +472,21 @@ def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     >>> lengths.tolist(), index.tolist(), back.tolist()
     ([3, 1], [0, 2, 3, 1], [0, 3, 1, 2])
     """
-    steps, rows, batch = len(batch_sizes), int(batch_sizes.sum()), int(batch_sizes[0])
-    step = torch.repeat_interleave(torch.arange(steps), batch_sizes, output_size=rows)  # (N,) of each packed row
+    rows = int(batch_sizes.sum())
+    step = torch.repeat_interleave(torch.arange(len(batch_sizes)), batch_sizes, output_size=rows)  # of each packed row
     sequence = torch.arange(rows) - (batch_sizes.cumsum(0) - batch_sizes)[step]  # (N,)
-    lengths = torch.bincount(sequence, minlength=batch)  # (B,)
+    lengths = torch.bincount(sequence, minlength=int(batch_sizes[0]))  # (B,)
     back = (lengths.cumsum(0) - lengths)[sequence] + step
     index = torch.empty(rows, dtype=torch.int32)
     index[back] = torch.arange(rows, dtype=torch.int32)
     return lengths, index, back
+
+
+def _side_by_side(outputs: list[Tensor]) -> Tensor:
+    """The outputs (N, H) of the directions of a layer as one: (N, H x directions)."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return torch.cat(outputs, 1)
 
 
 def _reordered(states: States, order: Tensor | None) -> States:

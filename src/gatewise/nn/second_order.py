@@ -30,42 +30,70 @@ def lstm_backward(
     dh, dc, dh_T, dc_T, dpacked = gradients
     units = weight_hh.shape[1]
     gates = _unpacked(packed_gates, units)  # (N, 4, H)
-    dgates = None if dpacked is None else _unpacked(dpacked, units)
-    dh_now = torch.zeros_like(h0) if dh_T is None else dh_T
-    dc_now = torch.zeros_like(c0) if dc_T is None else dc_T
+    dgates = None
+    if dpacked is not None:
+        dgates = _unpacked(dpacked, units)
+    dh_now = torch.zeros_like(h0)  # (B, H): the gradients from later steps
+    if dh_T is not None:
+        dh_now = dh_T
+    dc_now = torch.zeros_like(c0)
+    if dc_T is not None:
+        dc_now = dc_T
     dweight_hh = torch.zeros_like(weight_hh)
     starts = lengths.cumsum(0) - lengths
-    dpre = []
-    for s in reversed(range(int(lengths.max()) if len(lengths) else 0)):
-        active = (lengths > s)[:, None]  # (B, 1): the sequences that have this step; of the others, any row is computed
-        rows = (starts + (lengths - 1 - s if reverse else s)).clamp(0, len(h) - 1)  # (B,)
-        before = (rows + (1 if reverse else -1)).clamp(0, len(h) - 1)
-        smooth = gates[rows]
-        i, f, g, o = _applied(smooth, gate).unbind(1)
-        h_prev, c_prev = (h[before], c[before]) if s else (h0, c0)
-        h_prev = h_prev if mask is None else h_prev * mask
-        dh_step = dh_now if dh is None else dh_now + dh[rows]
+    steps = 0
+    if len(lengths):
+        steps = int(lengths.max())
+    dpre_of_steps: list[Tensor] = []  # the last step first
+    for s in reversed(range(steps)):
+        active = (lengths > s)[:, None]  # (B, 1): the sequences that have this step; for the others any row is computed
+        if reverse:
+            rows = (starts + lengths - 1 - s).clamp(0, len(h) - 1)  # (B,)
+            previous_rows = (rows + 1).clamp(0, len(h) - 1)
+        else:
+            rows = (starts + s).clamp(0, len(h) - 1)
+            previous_rows = (rows - 1).clamp(0, len(h) - 1)
+        if s == 0:
+            h_prev = h0
+            c_prev = c0
+        else:
+            h_prev = h[previous_rows]
+            c_prev = c[previous_rows]
+        if mask is not None:
+            h_prev = h_prev * mask
+        sigmoids = gates[rows]
+        i, f, g, o = _applied(sigmoids, gate).unbind(1)
         tanh_c = c[rows].tanh()
-        dc_step = (dc_now if dc is None else dc_now + dc[rows]) + dh_step * o * (1 - tanh_c * tanh_c)
-        received = torch.stack([dc_step * g, dc_step * c_prev, dc_step * i, dh_step * tanh_c], 1)  # (B, 4, H)
-        received = received if dgates is None else received + dgates[rows]
-        slopes = smooth * (1 - smooth)
+        dh_step = dh_now
+        if dh is not None:
+            dh_step = dh_now + dh[rows]
+        dc_step = dc_now
+        if dc is not None:
+            dc_step = dc_now + dc[rows]
+        dc_step = dc_step + dh_step * o * (1 - tanh_c * tanh_c)
+        dgates_step = torch.stack([dc_step * g, dc_step * c_prev, dc_step * i, dh_step * tanh_c], 1)  # (B, 4, H)
+        if dgates is not None:
+            dgates_step = dgates_step + dgates[rows]
+        slopes = sigmoids * (1 - sigmoids)
         slopes = torch.stack([slopes[:, 0], slopes[:, 1], 1 - g * g, slopes[:, 3]], 1)
-        step = torch.where(active, (received * slopes).flatten(1), 0)  # (B, 4H)
-        dh_prev = step @ weight_hh
-        dh_now = torch.where(active, dh_prev if mask is None else dh_prev * mask, dh_now)
+        dpre_step = torch.where(active, (dgates_step * slopes).flatten(1), 0)  # (B, 4H)
+        dh_prev = dpre_step @ weight_hh
+        if mask is not None:
+            dh_prev = dh_prev * mask
+        dh_now = torch.where(active, dh_prev, dh_now)
         dc_now = torch.where(active, dc_step * f, dc_now)
-        dweight_hh = dweight_hh + step.T @ h_prev
-        dpre.append(step)
-    if not dpre:
+        dweight_hh = dweight_hh + dpre_step.T @ h_prev
+        dpre_of_steps.append(dpre_step)
+    if not dpre_of_steps:
         return h.new_zeros((pre_rows, 4 * units)), dweight_hh, dh_now, dc_now
     sequence = torch.repeat_interleave(torch.arange(len(lengths)), lengths)  # (N,) of each row
-    within = torch.arange(len(h)) - starts[sequence]
-    at = lengths[sequence] - 1 - within if reverse else within  # (N,) the step of each row
-    every = torch.cat(dpre[::-1])[at * len(lengths) + sequence]  # (N, 4H)
+    step = torch.arange(len(h)) - starts[sequence]  # (N,) of each row
+    if reverse:
+        step = lengths[sequence] - 1 - step
+    dpre = torch.cat(dpre_of_steps[::-1])[step * len(lengths) + sequence]  # (N, 4H)
     if index is not None:
-        every = h.new_zeros((pre_rows, 4 * units)).index_put((index.long(),), every, accumulate=True)
-    return every, dweight_hh, dh_now, dc_now
+        dpre = h.new_zeros((pre_rows, 4 * units)).index_put((index.long(),), dpre, accumulate=True)
+    return dpre, dweight_hh, dh_now, dc_now
 
 
 def _unpacked(packed: Tensor, units: int) -> Tensor:
