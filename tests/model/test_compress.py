@@ -185,4 +185,6 @@ def test_compression_is_measured_by_task(data: Labelled) -> None:
         assert report.accuracy_after == small.evaluate(data).accuracy
         assert 0 < report.agreement <= 1
         assert "| agreement of the predictions | |" in small.card()
-    assert set(model.metadata.faithfulness) == set(METHODS)
+    # The n-grams alone tell the made topics; without weight the network has nothing that could be attributed.
+    measured = METHODS if model.ensemble.weights[0] else ()
+    assert set(model.metadata.faithfulness) == set(measured)
