@@ -45,8 +45,11 @@ def keras_module() -> Any:
 
 
 @contextmanager
-def one_torch_thread(keras: Any) -> Iterator[None]:
-    """One thread for the operations of torch, where it is the backend of Keras. The number before is set again."""
+def torch_inference(keras: Any) -> Iterator[None]:
+    """One thread and no gradients for the operations of torch, where it is the backend of Keras. Keras computes an LSTM
+    step by step: the steps are small, so that more threads only wait for each other, and the graph of thousands of
+    steps would take hundreds of MB. The number of threads before is set again.
+    """
     if keras.config.backend() != "torch":
         yield
         return
@@ -55,7 +58,8 @@ def one_torch_thread(keras: Any) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
         torch.set_num_threads(threads)
 

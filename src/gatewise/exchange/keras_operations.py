@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.exchange.keras_backend import keras_module, one_torch_thread
+from gatewise.exchange.keras_backend import keras_module, torch_inference
 from gatewise.exchange.keras_roles import Role, Roles
 from gatewise.network import Layer
 from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
@@ -99,8 +99,7 @@ class KerasSource(Source):
         tensor = self.keras.ops.convert_to_tensor(x.astype(np.int32 if self.tokens else np.float32))
         self.roles = Roles(tensor, self.pad, self.tokens)
         try:
-            # Keras computes an LSTM step by step. Each step is small, so that more threads only wait for each other.
-            with one_torch_thread(self.keras):
+            with torch_inference(self.keras):
                 [output] = self.keras.tree.flatten(self._run(self.graph, [tensor], found))
         finally:
             self.roles = None
