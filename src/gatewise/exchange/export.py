@@ -63,6 +63,7 @@ def to_torch(model: Model, *, network_only: bool = False) -> TorchNetwork:
     `gatewise.nn.network.TorchNetwork`. It takes the `steps` of what `preprocessor.encode_batch` returns, padded
     at the end.
 
+    >>> import torch
     >>> module = gw.to_torch(gw.load("tutorial"))
     >>> module(torch.tensor([[4, 12, 7]])).shape
     torch.Size([1, 1])

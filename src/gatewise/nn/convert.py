@@ -114,7 +114,7 @@ def from_arrays(weights: Sequence[Weights], *, batch_first: bool = False) -> LST
         batch_first=batch_first,
         bidirectional=len(weights) == 2,
         device=torch.get_default_device(),
-        dtype=torch.from_numpy(first.weight_ih).dtype,
+        dtype=torch.from_numpy(np.empty(0, first.weight_ih.dtype)).dtype,
     )
     with torch.no_grad():
         for (layer, suffix), arrays in zip(module.runs(), weights, strict=True):
@@ -125,7 +125,8 @@ def from_arrays(weights: Sequence[Weights], *, batch_first: bool = False) -> LST
                 if expected != shape:
                     raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {expected}, got {shape}")
                 if parameter is not None:
-                    parameter.copy_(torch.from_numpy(array))
+                    # The arrays of a loaded model are read-only, of which torch makes no tensor without a warning.
+                    parameter.copy_(torch.tensor(array))
     return module
 
 

@@ -284,7 +284,7 @@ class Watched:
             "() => { const s = globalThis.gatewise?.store.get();"  # undefined until the page's modules have run
             " return s?.data && !s.busy && s.data.inputText === s.text && s.data.attribution"
             " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",
-            timeout=20_000,
+            timeout=60_000,
         )
         painted(self.page)
 
@@ -370,7 +370,7 @@ def watch(browser: Any) -> Iterator[Visit]:
     def new(home: str, width: int = 1280, height: int = 900, **more: Any) -> Watched:
         size = {"width": width, "height": height}
         context = browser.new_context(**{"viewport": size, "reduced_motion": "reduce", **more})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         opened.append((context, Watched(context.new_page(), home)))
         return opened[-1][1]
 
