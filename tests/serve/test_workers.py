@@ -131,14 +131,36 @@ def test_a_worker_that_is_asked_to_stop_is_replaced_before_it_ends(server: Serve
     wait_for(lambda: stopped not in children(server.process.pid))
 
 
-def test_a_worker_that_hangs_is_ended(folders: dict[str, Path]) -> None:
-    patience = "import gatewise.serve.supervisor as s; s._HEARTBEAT_TIMEOUT = 3; from gatewise.cli import main; main()"
-    with serving(folders["reviews"], "--workers", 2, program=("-c", patience)) as server:
-        hung, other = workers_of(server)
-        os.kill(hung, signal.SIGSTOP)
-        wait_for(lambda: f"worker process {hung} has ended (SIGKILL)" in server.log)
-        assert f"worker process {hung} has not answered for 3 s and is ended" in server.log
-        assert other in workers_of(server)
+@pytest.mark.parametrize("stage", ["starting", "ready"])
+def test_a_worker_that_hangs_is_ended(folders: dict[str, Path], tmp_path: Path, stage: str) -> None:
+    """The first worker stops itself while it starts, or is stopped when both are ready."""
+    program = f"""import os, signal
+import gatewise.serve.supervisor as supervisor
+from gatewise.cli import main
+supervisor._HEARTBEAT_TIMEOUT = supervisor._START_TIMEOUT = 8
+work = supervisor.work
+def stop_once(*arguments):
+    try:
+        os.close(os.open({str(tmp_path / "stopped")!r}, os.O_CREAT | os.O_EXCL))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    except FileExistsError:
+        pass
+    work(*arguments)
+if {stage!r} == "starting":
+    supervisor.work = stop_once
+main()"""
+    with serving(folders["reviews"], "--workers", 2, program=("-c", program)) as server:
+        if stage == "starting":
+            wait_for(lambda: "is not ready after 8 s and is ended" in server.log)
+            wait_for(lambda: "has ended (SIGKILL) and is replaced" in server.log)
+        else:
+            hung, other = workers_of(server)
+            time.sleep(1.5)  # a heartbeat of each: both are ready
+            os.kill(hung, signal.SIGSTOP)
+            wait_for(lambda: f"worker process {hung} has ended (SIGKILL)" in server.log)
+            assert f"worker process {hung} " in server.log
+            assert other in workers_of(server)
+        assert len(workers_of(server)) == 2
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def _rare(model: Model, rng: np.random.Generator) -> list[str]:
 def trained(model: Model, short: Sequence[Text], reviews: Sequence[Text]) -> Model:
     """The model with LSTM and dense layer trained on the texts, see above."""
     texts, lstm, weight = [*short, *reviews], model.ensemble.lstm, model.ensemble.lstm_weight
-    full = [np.asarray(sequence) for sequence in model.preprocessor.encode_batch([text.text for text in texts])]
+    full = [sequence.steps for sequence in model.preprocessor.encode_batch([text.text for text in texts])]
     sequences = [truncate(sequence, lstm.arch) for sequence in full]
     others = sum((share * member.logits(full) for member, share in model.ensemble.others), np.zeros((len(full), 1)))
     others = others + model.ensemble.shift  # what the other members add to the logit

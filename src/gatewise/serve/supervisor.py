@@ -33,6 +33,7 @@ _ALIVE = b"alive"
 _LEAVING = b"leaving"
 _HEARTBEAT = 1.0  # seconds between two messages of a worker
 _HEARTBEAT_TIMEOUT = 30.0  # seconds without a message after which a ready worker is killed
+_START_TIMEOUT = 120.0  # seconds after which a worker that is not ready is killed: its models are in memory already
 _MOST_FAILURES = 5  # workers in a row that end before they are ready; then the server gives up
 _FIRST_PAUSE = 0.1  # seconds before a worker that could not start is replaced; doubled each time
 _START_TIME = 10.0  # seconds that a worker has to start when the server stops
@@ -176,6 +177,9 @@ class Supervisor:
             worker.read_messages()
             if worker.stage == "ready":
                 self._note_ready(worker)
+            elif worker.stage == "starting" and worker.since_message > _START_TIMEOUT:
+                self._log(worker, f"is not ready after {_START_TIMEOUT:g} s and is ended")
+                worker.process.kill()
             if worker.has_ended:
                 self._note_end(worker)
         return passed
