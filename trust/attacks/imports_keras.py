@@ -104,7 +104,9 @@ def _batch(rng: Rng, vocabulary: int, length: int, pads: str) -> Array:
     return x
 
 
-@ATTACKS.add("imports-keras", 3, 2_000, prepare=_prepare, unavailable=lambda: missing("keras", "torch"), memory=0)
+@ATTACKS.add(
+    "imports-keras", 3, 2_000, prepare=_prepare, unavailable=lambda: missing("keras", "torch"), seconds=240.0, memory=0
+)
 def _keras(rng: Rng, folder: Path) -> None:
     """A Keras network computes what Keras computes with it, to 1e-5 of the largest number, or it is refused in one
     line.
