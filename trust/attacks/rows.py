@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -216,7 +217,16 @@ def _check_onnx(model: Model, inputs: list[Any], wanted: Array, folder: Path) ->
     np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-4)
 
 
-@ATTACKS.add("entrances", 3, 500, unavailable=lambda: missing("pandas", "polars", "pyarrow", "onnxruntime", "pydantic"))
+_LIBRARIES = ("pandas", "polars", "pyarrow", "onnxruntime", "pydantic")
+
+
+def _import_libraries() -> None:
+    """Before the memory of a try is limited: the libraries map hundreds of MB of code."""
+    for name in _LIBRARIES:
+        import_module(name)
+
+
+@ATTACKS.add("entrances", 3, 500, prepare=_import_libraries, unavailable=lambda: missing(*_LIBRARIES))
 def _entrances(rng: Rng, folder: Path) -> None:
     """500 rows give equal bits through every entrance, whether the model was trained on a CSV file or on its data frame
     of pandas, or are refused in one line. What is refused is a data frame of pandas by its default options, which
