@@ -244,3 +244,19 @@ def test_streams_that_are_full_or_closed(
     done = run_child([*script, *command])
     assert (done.returncode, done.stderr) == (code, error)
     assert not done.stdout or code == 0
+
+
+def test_a_signal_within_set_name_is_one_line() -> None:
+    """Python 3.11 raises a RuntimeError in its place."""
+    code = """import os, signal, sys
+import gatewise.cli as cli
+class Name:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+def program(prog_name):
+    class Owner:
+        name = Name()
+cli.program = program
+cli.main()"""
+    done = run_child([sys.executable, "-c", code])
+    assert (done.returncode, done.stderr) == (143, "gatewise: stopped\n")

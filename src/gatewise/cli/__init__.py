@@ -128,6 +128,11 @@ def main() -> None:
                 _end(output_error)
     except Stopped as stopped:
         _end("stopped", stopped.exit_code)
+    except RuntimeError as error:
+        # Python 3.11 wraps what leaves a `__set_name__`, which runs while a module with a class is imported.
+        if not isinstance(error.__cause__, Stopped):
+            raise
+        _end("stopped", error.__cause__.exit_code)
     finally:
         gc.freeze()  # the interpreter ends now: it need not search all objects for garbage once more
 
