@@ -78,9 +78,11 @@ def test_clients_that_wait_to_be_accepted_are_answered(folders: dict[str, Path],
         replies = [read_reply(sock) for sock in clients]
         assert {reply.status for reply in replies} <= {200, 503}
         assert {reply.status for reply in replies[50:]} == {503}
-        assert {reply.headers["connection"] for reply in replies} == {"close"}
-        refused = replies[-1]
-        assert refused.error["code"] == "stopping"
+        refusals = [reply for reply in replies if reply.status == 503]
+        assert {reply.error["code"] for reply in refusals} == {"stopping"}
+        assert {reply.headers["connection"] for reply in refusals} == {"close"}
+        # A worker may answer before its parent tells it to stop: it does not announce the end, but closes as well.
+        assert [sock.recv(1) for sock in clients] == [b""] * len(clients)
         assert server.process.wait(60) == 0
         assert refuses(server.port)
         assert "Traceback" not in server.log
@@ -160,9 +162,11 @@ def test_a_signal_during_the_start_ends_a_server_with_workers(folders: dict[str,
 def test_a_reload_during_the_start_waits_for_it(folders: dict[str, Path], place: str, workers: int) -> None:
     with run_signalled(folders["reviews"], place, signal.SIGHUP, "--reload", "--workers", workers) as process:
         assert process.stderr is not None
-        lines = [next(process.stderr), next(process.stderr)]
-        assert any("serving reviews" in line for line in lines), lines
-        assert any("reloaded reviews" in line for line in lines), lines
+        # Each worker reports its reload, and the parent reports the start: in any order.
+        missing = {"serving reviews", "reloaded reviews"}
+        while missing:
+            line = next(process.stderr)
+            missing = {text for text in missing if text not in line}
         process.terminate()
         process.communicate()
         assert process.returncode == 0
