@@ -13,6 +13,7 @@ from gatewise.target import target_of
 from gatewise.target.thresholds import best_threshold
 from gatewise.training import recipe
 from gatewise.training.stack import Stack, choose_thresholds
+from gatewise.training.suspect_labels import suspect_labels
 from gatewise.training.train import train
 from gatewise.training.training_data import class_weights, prepare, row_weights
 from tests.refusals import assert_refused
@@ -162,6 +163,27 @@ def test_sample_weights_decide_between_contradicting_labels(task: Any) -> None:
     found = dict(zip(model.classes, model.predict_proba(texts).mean(axis=0), strict=True))
     expected = {"left": 0.1, "right": 0.9} | ({"all": 1.0} if task == "multilabel" else {})
     assert found == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("class_weight", [None, {"rare": 6.0}])
+def test_only_ratios_of_sample_weights_matter(class_weight: Any) -> None:
+    """Few validation rows of the rare class: the n-grams are those of a support vector machine, with a penalty."""
+    data = made_rare(300, 17)
+    weight = np.random.default_rng(18).uniform(0.5, 3, 300)
+    models = []
+    for factor in (1.0, 1024.0):  # a power of two, which rounds nothing
+        rows = replace(data, sample_weight=factor * weight)
+        models.append(train(rows, class_weight=class_weight, ngrams__scaling="tfidf", **SMALL))
+    one, other = (model.ensemble.get("ngrams").weight for model in models)
+    assert one.any()
+    assert one.tobytes() == other.tobytes()
+
+
+def test_suspect_labels_depend_on_ratios_of_sample_weights_alone() -> None:
+    data = made_rare(200, 19)
+    weight = np.random.default_rng(20).uniform(0.5, 3, 200)
+    suspects = [suspect_labels(replace(data, sample_weight=factor * weight)) for factor in (1.0, 1024.0)]
+    assert suspects[0] == suspects[1] != []
 
 
 @pytest.mark.parametrize(

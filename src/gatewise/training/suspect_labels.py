@@ -54,8 +54,9 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
         logits = np.zeros_like(targets)
         for train, held_out in folds:
             rows = train[used[train]]
+            weight = data.sample_weight[rows] / data.sample_weight[rows].mean()
             for scaling in _SCALINGS:
-                fitted = features.fit(targets[rows], data.sample_weight[rows], scaling, rows=rows)
+                fitted = features.fit(targets[rows], weight, scaling, rows=rows)
                 logits[held_out] += PRIOR[scaling] / len(_SCALINGS) * features.logits(fitted, held_out)
         probabilities = data.target.probabilities(logits)
         of_label = probabilities[np.arange(len(data)), data.labels]

@@ -640,9 +640,7 @@ def _sample_weight(data: TrainingData, candidate: Candidate, numbers: NDArray[np
     frequent one (docs/log/accuracy.md, "Threshold of a rare class from out-of-fold logits").
     """
     if candidate.scaling != "nb" and _has_rare_class(data):
-        if data.further_rows.size:  # unlabelled texts have no weights
-            return None
-        return data.data.sample_weight[numbers]
+        return data.sample_weight(numbers)
     if data.weights is None:
         return None
     return data.weights[numbers]
