@@ -182,6 +182,15 @@ def test_a_required_hidden_state_is_named() -> None:
         assert_refused(wrap, gw.from_torch, Stateful(), example)
 
 
+def test_an_error_of_the_code_of_a_module_is_one_line() -> None:
+    def divided(h: Tensor, x: Tensor) -> Tensor:
+        return h[:, -1] * (1 / (len(x) - len(x)))
+
+    assert_refused(
+        "the module cannot be called with arrays .*division by zero", gw.from_torch, Network(pool=divided), SERIES
+    )
+
+
 def test_modules_whose_code_or_weights_are_not_fixed() -> None:
     network = Network()
     with pytest.warns(DeprecationWarning, match="jit"):

@@ -63,6 +63,16 @@ def test_what_depends_on_lengths_or_numbers_is_named(keras: ModuleType) -> None:
         assert_refused(message, gw.from_keras, randomized(network))
 
 
+def test_what_the_backend_does_not_compute_is_named(keras: ModuleType) -> None:
+    """torch has no slice with a negative step, and Keras raises its own error of several lines."""
+    if keras.backend.backend() != "torch":
+        pytest.skip("other backends compute it")
+    series = keras.Input((None, 3))
+    network = keras.Model(series, keras.layers.Dense(2)(keras.layers.LSTM(5)(series[:, ::-1])))
+    message = r"\(GetItem, layer 1\): the Keras backend does not compute it: .*step must be greater than zero"
+    assert_refused(message, gw.from_keras, randomized(network))
+
+
 def pads_anywhere(rng: np.random.Generator, count: int, length: int) -> Array:
     """Ids (count, length) with pads in front, in the middle, at the end, and any mixture of them; none only of pads."""
     ids = rng.integers(1, V, (count, length))

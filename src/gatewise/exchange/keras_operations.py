@@ -133,6 +133,10 @@ class KerasSource(Source):
             one.stateful = False
         try:
             output = layer(*args, **kwargs)
+        except InputError:
+            raise
+        except Exception as error:  # each backend has its own
+            operations[0].refuse(f"the Keras backend does not compute it: {quote(error, 200)}")
         finally:
             for one in stateful:
                 one.stateful = True

@@ -107,7 +107,7 @@ class TorchSource(Source):
                 output = module(*arguments)
         except InputError:
             raise
-        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError) as error:
+        except Exception as error:  # the code of the module may raise any
             shapes = " and ".join(str(tuple(one.shape)) for one in arguments)
             advice = f"; {_WRAP}" if isinstance(error, TypeError) else ""
             raise ShapeError(
