@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,6 +13,8 @@ import gatewise as gw
 from gatewise.errors import ModelFileError
 from gatewise.explain import METHODS
 from gatewise.members.member import KINDS, Inputs, Member, PaddedSequences
+from gatewise.model.compress import compress
+from gatewise.serve.lstm_file import lstm_file
 from gatewise.storage.tensors import tensors_from_bytes
 from gatewise.training import members
 from gatewise.training.dense_solver import fit_standardised_glm
@@ -57,6 +59,27 @@ class Length(Member):
     def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
         lengths = graph.cast(graph.column(padded.lengths), np.float64)
         return str(graph.add("Mul", lengths, self.weight.astype(np.float64)))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenWeights(Length):
+    """The sum of the weights (V, outputs) of the tokens."""
+
+    kind: ClassVar[str] = "token-weights"
+    noun: ClassVar[str] = "token weights"
+
+    @property
+    def outputs(self) -> int:
+        return int(self.weight.shape[1])
+
+    def check(self, inputs: Inputs) -> None:
+        assert len(self.weight) == inputs.size
+
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        return np.array([self.weight[tokens].sum(axis=0) for tokens in sequences], dtype=np.float64)
+
+    def truncate_vocab(self, vocab_size: int) -> Member:
+        return replace(self, weight=self.weight[:vocab_size])
 
 
 def fit_length(data: TrainingData, run: Run) -> FittedMember:
@@ -111,8 +134,27 @@ def test_a_new_member_is_trained_explained_saved_exported_and_shown(tmp_path: Pa
     assert "| Length | (1,) | 1 |" in card
     assert f"| length | {model.weights['length']:.2f} |" in card
 
+    assert_refused("cannot compute this model: it has the member 'length'", lstm_file, model)
     model.export(tmp_path / "m.onnx")  # compares 1,000 predictions with ONNX Runtime's
     assert runtime.InferenceSession(tmp_path / "m.onnx").get_outputs()
+
+
+@pytest.mark.usefixtures("_length")
+def test_a_member_of_tokens_is_compressed_with_the_vocabulary() -> None:
+    texts, labels = made(60, 3)
+    model = gw.train(texts, labels, units=4, embedding_dim=4, epochs=1, recipe="lstm")
+    rng = np.random.default_rng(4)
+    member = TokenWeights(rng.standard_normal((model.architecture.vocab_size, 1)).astype(np.float32))
+    members = (*model.ensemble.members, member)
+    ensemble = replace(model.ensemble, members=members, weights=(*model.ensemble.weights, 0.75))
+    model = replace(model, ensemble=ensemble)
+    size = model.architecture.vocab_size - 1
+    small = compress(model, "float32", size)
+    assert small.ensemble.get("token-weights").weight.tobytes() == member.weight[:size].tobytes()
+    kept = [word for word in ("aa", "bb", "cc", "dd") if word in small.preprocessor.encoding.ids]  # type: ignore[attr-defined]
+    assert len(kept) == 3
+    text = " ".join(kept)
+    np.testing.assert_allclose(small.logits([text]), model.logits([text]), rtol=1e-6)
 
 
 @pytest.mark.usefixtures("_length")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import for_precision
+from gatewise.kernels import for_precision, read_only
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, truncate
@@ -86,6 +86,12 @@ class LSTM(Member):
     def check(self, inputs: Inputs) -> None:
         if (inputs.kind, inputs.size) != (self.arch.inputs, self.arch.vocab_size):
             raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
+
+    def truncate_vocab(self, vocab_size: int) -> Self:
+        parameters = dict(self.parameters)
+        parameters["embedding.weight"] = read_only(parameters["embedding.weight"][:vocab_size])
+        arch = replace(self.arch, vocab_size=vocab_size)
+        return self.changed(arch=arch, parameters=MappingProxyType(parameters))
 
     def ops(self, keep: bool = False) -> Ops:
         """The operations for `network.forward`; with `keep`, they save the activations."""

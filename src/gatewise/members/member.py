@@ -116,6 +116,12 @@ class Member(ABC):
     def logits(self, sequences: Iterable[Any]) -> Array:
         """Logits (n, outputs) float64. An iterator is read in parts, so that its sequences need not fit into memory."""
 
+    def truncate_vocab(self, vocab_size: int) -> Member:
+        """The member for the first `vocab_size` tokens of its vocabulary: the others do not occur any more. Here the
+        member as it is, for one that has nothing of single tokens.
+        """
+        return self
+
     @abstractmethod
     def summary(self) -> list[tuple[str, str, int]]:
         """Name, output shape and number of weights of each layer."""

@@ -152,6 +152,9 @@ class Ngrams(Member):
             scale = self.scale[rows]
         return Ngrams(self.order, self.keys[rows], self.weight[rows], scale, spelling)
 
+    def truncate_vocab(self, vocab_size: int) -> Ngrams:
+        return self.prune(vocab_size)
+
     def add(self, other: Ngrams) -> Ngrams:
         """The model whose logits are the sum of both. Raises InputError for another number of outputs, for n-grams of
         characters, and for a `scale`: a sum of two quotients with different norms is no quotient with one norm.

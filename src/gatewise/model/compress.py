@@ -20,7 +20,6 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.reports import with_evaluation
 from gatewise.storage.compact import Unpacked, distinct_limits, pack, storage_table
 from gatewise.storage.folder import folder_size
-from gatewise.types import Array
 
 EMBEDDING = "embedding.weight"  # (vocab_size, D)
 _BLOCK = 1024  # words whose distances are computed together
@@ -113,15 +112,8 @@ def truncate_vocab(model: Model, vocab_size: int) -> Model:
     """The model with the first `vocab_size` entries of its vocabulary, see `compress`."""
     encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces")
     preprocessor = replace(cast(TextPreprocessor, model.preprocessor), encoding=encoding.truncate_vocab(vocab_size))
-    parameters: dict[str, Array] = dict(model.parameters)
-    parameters[EMBEDDING] = read_only(parameters[EMBEDDING][:vocab_size])
-    lstm = model.ensemble.lstm.changed(
-        arch=replace(model.architecture, vocab_size=vocab_size), parameters=MappingProxyType(parameters)
-    )
-    members: list[Any] = [lstm if one.kind == "lstm" else one for one in model.ensemble.members]
-    members = [one.prune(vocab_size) if one.kind == "ngrams" else one for one in members]
-    ensemble = replace(model.ensemble, members=tuple(members))
-    return replace(model, preprocessor=preprocessor, ensemble=ensemble)
+    members = tuple(member.truncate_vocab(vocab_size) for member in model.ensemble.members)
+    return replace(model, preprocessor=preprocessor, ensemble=replace(model.ensemble, members=members))
 
 
 def _measure(before: Model, after: Model, data: Labelled) -> tuple[dict[str, Any], AnyEvaluation]:

@@ -25,6 +25,7 @@ FORMAT = 2
 _FREQUENT = 2_000  # words whose embeddings are in the first file of the lesson,
 _OF_THE_LESSON = (3_804, 7_982)  # and rarer ones of its first text, the tutorial's review
 _ENCODINGS = ("index", "keras", "spaces", "subwords", "tokens")
+_TASKS = ("classification", "multilabel", "regression")  # whose probabilities and decisions the page computes
 _MEMBERS = {  # the kinds that the page computes, with the fields that it reads of their entry in config.json
     "lstm": {"architecture"},
     "ngrams": {"order", "count", "scaled", "characters"},
@@ -40,9 +41,11 @@ def unsupported(model: Model) -> str:
             return f"its texts have the encoding '{preprocessor.encoding.kind}'"
     elif preprocessor.mask_value is not None:
         return "steps of its series are masked by a value"
+    if model.target.each.task not in _TASKS:
+        return f"its task is '{model.target.task}'"
     for member, _ in model.ensemble:
-        computed_fields = _MEMBERS.get(member.kind, set())
-        if not computed_fields >= set(member.entry()):
+        is_computed = member.kind in _MEMBERS and _MEMBERS[member.kind] >= set(member.entry())
+        if not is_computed:
             return f"it has the member '{member.name}'"
     return ""
 
