@@ -1,4 +1,7 @@
-"""A new target is one class and one line in the table of tasks: trained, saved, explained, evaluated, exported."""
+"""A new target is one class and one line in the table of tasks: trained, saved, explained, evaluated.
+
+What computes predictions outside the library, an ONNX file and the page, refuses it.
+"""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,9 +11,12 @@ import pytest
 
 import gatewise as gw
 from gatewise import target as targets
-from gatewise.losses import Loss
-from gatewise.target import RegressionTarget
+from gatewise.data import read_series, read_table
+from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
+from gatewise.serve.lstm_file import lstm_file
+from gatewise.target import ClassificationTarget, RegressionTarget
 from gatewise.types import Array
+from tests.refusals import assert_refused
 
 
 def log_cosh(z: Array, y: Array) -> tuple[Array, Array]:
@@ -23,17 +29,40 @@ class AmountTarget(RegressionTarget):
     """Amounts, which are never negative, with a loss that outliers do not rule: the toy target."""
 
     task: ClassVar[Any] = "amounts"
-    labels_task: ClassVar[Any] = "regression"
     loss: ClassVar[Loss] = Loss(log_cosh, has_unit=True)
 
     def predicted(self, logits: Array) -> Array:
         return np.maximum(super().predicted(logits), 0)
 
 
+class SigmoidTarget(ClassificationTarget):
+    """One class per row, each class against the others (scikit-learn: OneVsRestClassifier): the second toy target."""
+
+    task: ClassVar[Any] = "one-vs-rest"
+    loss: ClassVar[Loss] = BINARY_CROSS_ENTROPY
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def of_probabilities(self, p: Array) -> Array:
+        return p.astype(np.float64)
+
+    def log_probabilities(self, logits: Array) -> Array:
+        p = sigmoid(logits.astype(np.float64))
+        return np.asarray(np.log(p / p.sum(axis=1, keepdims=True)))
+
+
 @pytest.fixture
 def _amounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line in the table."""
     monkeypatch.setitem(targets.TASKS, "amounts", AmountTarget)
+
+
+@pytest.fixture
+def _one_vs_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line in the table."""
+    monkeypatch.setitem(targets.TASKS, "one-vs-rest", SigmoidTarget)
 
 
 def made(n: int, seed: int) -> tuple[list[str], Array]:
@@ -63,3 +92,42 @@ def test_a_new_target_is_trained_saved_explained_and_evaluated(tmp_path: Path) -
 
     explanation = again.explain("cc aa dd", "leave-one-out")
     assert explanation.steps[int(np.argmax(explanation.scores))] == "aa"
+
+
+@pytest.mark.usefixtures("_amounts")
+def test_a_table_has_the_labels_of_a_new_target(tmp_path: Path) -> None:
+    texts, amounts = made(50, 3)
+    rows = [f"{text},{amount}" for text, amount in zip(texts, amounts.tolist(), strict=True)]
+    table = tmp_path / "amounts.csv"
+    table.write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    data = read_table(table, task="amounts")  # type: ignore[arg-type]
+    assert isinstance(data.target, AmountTarget)
+    assert data.labels[:, 0].tolist() == amounts.tolist()
+
+
+@pytest.mark.usefixtures("_one_vs_rest")
+def test_a_file_with_listed_classes_has_the_labels_of_a_new_target(tmp_path: Path) -> None:
+    file = tmp_path / "waves.ts"
+    file.write_text("@classLabel true low high\n@data\n1,2.5,3:low\n4,0.5:high\n", encoding="utf-8")
+    data = read_series(file).labelled("one-vs-rest")  # type: ignore[arg-type]
+    assert isinstance(data.target, SigmoidTarget)
+    assert [data.classes[label] for label in data.labels] == ["low", "high"]
+
+
+@pytest.mark.usefixtures("_one_vs_rest")
+def test_a_target_is_evaluated_by_its_own_probabilities_and_computed_by_the_library_alone(tmp_path: Path) -> None:
+    texts, amounts = made(300, 4)
+    labels = np.where(amounts < 1, "little", np.where(amounts > 4, "much", "some")).tolist()
+    options: dict[str, Any] = {"units": 4, "embedding_dim": 4, "epochs": 1, "seed": 1, "ngrams__order": 1}
+    model = gw.train(texts, labels, task="one-vs-rest", **options)
+    assert isinstance(model.target, SigmoidTarget)
+    logits = model.logits(texts)
+    p = sigmoid(logits) / sigmoid(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(texts), p, rtol=1e-9)
+    of_label = p[np.arange(300), [model.classes.index(label) for label in labels]]
+    evaluation = model.evaluate(texts, labels)
+    assert evaluation.loss == pytest.approx(-np.log(of_label).mean())
+    confidence = sum(group.confidence * group.n for group in evaluation.reliability) / 300  # type: ignore[union-attr]
+    assert confidence == pytest.approx(p.max(axis=1).mean())
+    assert_refused("the task 'one-vs-rest' cannot be exported to ONNX", model.export, tmp_path / "m.onnx")
+    assert_refused("cannot compute this model: its task is 'one-vs-rest'", lstm_file, model)

@@ -30,7 +30,7 @@ from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.ragged import Ragged
-from gatewise.target import Target, join_words, words_of
+from gatewise.target import Target, join_words, labels_task, words_of
 from gatewise.target.names import check_array
 from gatewise.types import NO_COLUMNS, Array, ColumnNames, InputNouns, Task
 
@@ -116,7 +116,7 @@ class Labelled:
         schema = RowSchema.of(columns)
         inputs, row_columns = split_rows(inputs, schema, refuse_unread=True)
         column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
-        if task == "tagging" and (column or isinstance(inputs, list | tuple)):
+        if labels_task(task) == "tagging" and (column or isinstance(inputs, list | tuple)):
             inputs = list(map(join_words, inputs))
         check_index(inputs, {"labels": labels, "groups": groups, "sample_weight": sample_weight, "times": times})
         try:
@@ -198,7 +198,7 @@ class Labelled:
             column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
             f"{counted(len(inputs), 'row')} of a data frame, by {', '.join(map(quote, labels))}",
             task=task,
-            classes=labels if len(labels) > 1 or task == "regression" else None,
+            classes=labels if len(labels) > 1 or labels_task(task) == "regression" else None,
             groups=column(group),
             sample_weight=column(weight),
             times=column(time),

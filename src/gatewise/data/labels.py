@@ -1,5 +1,7 @@
 """What a user passes as labels, as an array with the classes, the task and the type of the labels."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -15,7 +17,7 @@ from gatewise.data.inputs import convert_rows
 from gatewise.data.suspects import suspect_classes
 from gatewise.errors import InputError, printable, quote, warn
 from gatewise.ragged import Ragged
-from gatewise.target import Target, target_class, target_of
+from gatewise.target import Target, labels_task, target_of
 from gatewise.target.names import number_of
 from gatewise.types import Array, LabelType, Task
 
@@ -47,6 +49,10 @@ class ConvertedLabels(NamedTuple):
     labels: Array | Ragged
     target: Target
 
+    def for_task(self, task: Task) -> ConvertedLabels:
+        """These labels with the target of a task that reads them."""
+        return self._replace(target=target_of(self.target.classes, task, self.target.label_type))
+
 
 def convert_labels(
     labels: Any,
@@ -69,12 +75,9 @@ def convert_labels(
     that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
     a set and a dict.
     """
-    if task is not None:
-        labels_task = target_class(task).labels_task  # which refuses an unknown task
-        if labels_task is not None:
-            converted = convert_labels(labels, labels_task, classes, name, where, table)
-            target = target_of(converted.target.classes, task, converted.target.label_type)
-            return converted._replace(target=target)
+    read_as = labels_task(task)
+    if task is not None and read_as != task:
+        return convert_labels(labels, read_as, classes, name, where, table).for_task(task)
     if is_frame(labels):
         columns = frame_columns(labels)
         if len(columns) > 1:

@@ -12,7 +12,7 @@ from gatewise.data.schema import RowSchema
 from gatewise.data.tables import CONLL, TABLES, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.streams import read_text, split_lines, unreadable
-from gatewise.target import target_of
+from gatewise.target import labels_task, target_of
 from gatewise.types import NO_COLUMNS, ColumnNames, Task
 
 _MAX_FILE = 10 << 20  # bytes of a text file in a folder
@@ -136,7 +136,7 @@ def read_series(
     for name, value in options.items():
         if value and name not in known:
             raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
-    per_step = task == "tagging"
+    per_step = labels_task(task) == "tagging"
     if is_of_ucr:
         return read_ucr(file, label is None)
     if suffix == ".ts":

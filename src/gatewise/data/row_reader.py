@@ -20,7 +20,7 @@ from gatewise.data.suspects import INDEX, LABELS
 from gatewise.data.tables import Table, open_table, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote, warn
 from gatewise.storage.streams import CONVERT, NOT_UTF_8, STDIN
-from gatewise.target import words_of
+from gatewise.target import labels_task, words_of
 from gatewise.types import ColumnNames, Task
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class TableColumns(ColumnNames):
     schema: RowSchema | None = None
 
     @property
+    def labels_task(self) -> Task | None:
+        """The task as which the labels are read, see `gatewise.target.labels_task`."""
+        return labels_task(self.task)
+
+    @property
     def row(self) -> RowSchema:
         """The schema of the numeric and categorical columns."""
         return self.schema or RowSchema.of(self)
@@ -62,11 +67,11 @@ class TableColumns(ColumnNames):
         if self.label_separator == "":
             raise InputError("the label separator is empty: it is the text between the labels of a row, for example ;")
         check_names(RowSchema.of(self), {"text": self.text, "label": self.label, "values": self.values})
-        if self.row and self.task == "tagging":
+        if self.row and self.labels_task == "tagging":
             raise InputError("numeric and categorical columns are for one label per row, not for one per step")
-        if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
+        if self.label_separator is not None and (self.labels_task not in (None, "multilabel") or len(self.label) != 1):
             raise InputError("a label separator is for one label column with several labels per row (multilabel)")
-        if len(self.label) > 1 and self.task not in ("multilabel", "regression"):
+        if len(self.label) > 1 and self.labels_task not in ("multilabel", "regression"):
             raise InputError(
                 f"there are {len(self.label)} label columns: the task must be multilabel (columns of 0 and 1) or "
                 "regression (columns of numbers)"
@@ -161,7 +166,7 @@ class TableColumns(ColumnNames):
     def _texts(self, cells: Cells) -> list[Any]:
         """The text of each row, of several columns joined by a newline."""
         columns = {name: cells.column(name) for name in self.text}
-        if self.task == "tagging":  # a cell may be a list of words
+        if self.labels_task == "tagging":  # a cell may be a list of words
             columns = {name: cells.texts(column) for name, column in columns.items()}
         texts: list[Any] = joined_texts(columns, cells.problems)
         for n, text in enumerate(texts):
@@ -211,7 +216,7 @@ class TableColumns(ColumnNames):
 
     def _labels(self, cells: Cells) -> list[Any]:
         """The label of each row, the list of its labels, or its numbers."""
-        if self.task == "regression" or len(self.label) > 1:
+        if self.labels_task == "regression" or len(self.label) > 1:
             columns = [self._numbers(cells, name) for name in self.label]
             return list(map(list, zip(*columns, strict=True)))
         [column] = self.label
@@ -222,13 +227,13 @@ class TableColumns(ColumnNames):
         names = cells.names(column, needed=self.text != ())
         # In a table with a step per row, the label of the row is that of the step.
         is_step = not self.text and self.time is not None
-        if self.task == "tagging" and not is_step:
+        if self.labels_task == "tagging" and not is_step:
             return [words_of(name) if isinstance(name, str) else name for name in names]
         return names
 
     def _numbers(self, cells: Cells, column: str) -> list[Any]:
         """The numbers of a label column, or for several labels 0 and 1."""
-        if self.task == "multilabel":
+        if self.labels_task == "multilabel":
             return cells.binary(column)
         numbers: list[Any] = cells.numbers(column, needed=True).tolist()
         return numbers

@@ -15,6 +15,7 @@ from gatewise.data.row_columns import joined_rows, split_rows
 from gatewise.data.schema import RowSchema
 from gatewise.data.times import Time, comparable, instant, show_time
 from gatewise.errors import DataError, InputError, counted, quote
+from gatewise.target import labels_task
 from gatewise.types import NO_COLUMNS, ColumnNames, LabelType, Task
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ class Rows:
         from gatewise.data.labels import ConvertedLabels, convert_labels, label_rows
         from gatewise.target import target_of
 
+        read_as = labels_task(task)
+        if task is not None and read_as != task:
+            return self._converted(read_as, name).for_task(task)
         labels: list[Any] = self.labels or []
         if task == "tagging":
             self._check_steps(labels)
@@ -212,7 +216,7 @@ class Rows:
         by_series: dict[str, list[int]] = {}  # the rows of each series
         for row in range(len(self.times)):
             by_series.setdefault("" if self.ids is None else self.ids[row], []).append(row)
-        per_step = self.task == "tagging"
+        per_step = labels_task(self.task) == "tagging"
         inputs: list[Any] = []
         labels: list[Any] = []
         for name, rows in by_series.items():

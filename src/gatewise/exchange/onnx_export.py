@@ -32,6 +32,7 @@ from gatewise.types import Array
 
 TOLERANCE = 1e-5  # of a logit, relative to logits above 1
 CHECKED = 1_000  # random sequences that both compute before the file is written
+_TASKS = ("classification", "multilabel", "regression")  # whose probabilities or numbers the graph computes
 _LONGEST = 100  # steps of most of them
 
 
@@ -45,6 +46,8 @@ def onnx_file(
     without onnx and onnxruntime, InputError for binary gates, ExportError where the logits differ.
     """
     check_exportable(ensemble.lstm.arch)
+    if ensemble.target.each.task not in _TASKS:
+        raise InputError(f"the task {quote(ensemble.target.task)} cannot be exported to ONNX")
     inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
     if series is not None:
         inputs = (

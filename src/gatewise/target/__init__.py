@@ -21,7 +21,7 @@ from gatewise.target.regression import RegressionTarget as RegressionTarget
 from gatewise.target.score import TargetScore as TargetScore
 from gatewise.target.steps import StepTarget as StepTarget
 from gatewise.target.words import SPACED_WORD as SPACED_WORD, join_words as join_words, words_of as words_of
-from gatewise.types import LabelType
+from gatewise.types import LabelType, Task
 
 TASKS: dict[str, type[Target]] = {
     "classification": ClassificationTarget,
@@ -38,6 +38,15 @@ def target_class(task: str) -> type[Target]:
         *first, last = map(repr, TASKS)
         raise InputError(f"task must be {', '.join(first)} or {last}, not {quote(task)}")
     return TASKS[task]
+
+
+def labels_task(task: Task | None) -> Task | None:
+    """The task as which the labels of a task are read, which its class names; of None none. Raises InputError for an
+    unknown one.
+    """
+    if task is None:
+        return None
+    return target_class(task).labels_task
 
 
 def target_of(

@@ -72,8 +72,8 @@ class TargetOf(Classes, Generic[Values]):
     """Whether each step of an input has a prediction."""
     edit_verb: ClassVar[str] = "deleted"
     """What the measure of faithfulness does with a step of an input."""
-    labels_task: ClassVar[Task | None] = None
-    """The task whose labels this one reads: a target of another kind of numbers reads those of "regression"."""
+    labels_task: ClassVar[Task]
+    """The task as which its labels are read: "classification", "multilabel", "regression" or "tagging"."""
     tokenization: ClassVar[str | None] = None
     """That of texts which the labels need; None: any."""
     label_separator: ClassVar[str] = "; "

@@ -29,6 +29,7 @@ class ClassificationTarget(RowTarget):
     """One class per row. With two classes there is one logit, that of classes[1]."""
 
     task: ClassVar[Task] = "classification"
+    labels_task: ClassVar[Task] = "classification"
     loss: ClassVar[Loss] = CROSS_ENTROPY
     least_classes: ClassVar[int] = 2
 
@@ -136,7 +137,11 @@ class ClassificationTarget(RowTarget):
 
     def probabilities(self, logits: Array) -> Array:
         check_logits(logits)
-        return np.exp(log_probabilities(logits))
+        return np.exp(self.log_probabilities(logits))
+
+    def log_probabilities(self, logits: Array) -> Array:
+        """The logarithm of the probabilities (n, K) float64 from logits (n, outputs): of the softmax."""
+        return log_probabilities(logits)
 
     def decide(self, probabilities: Array) -> Array:
         if len(self.thresholds) == 1:
@@ -261,13 +266,13 @@ class ClassificationTarget(RowTarget):
     def reliability(self, logits: Array, truth: Array) -> tuple[float, tuple[Bin, ...]]:
         from gatewise.metrics import reliability  # a prediction does without
 
-        return reliability(np.exp(log_probabilities(logits)), truth)
+        return reliability(np.exp(self.log_probabilities(logits)), truth)
 
     def evaluate(self, logits: Array, truth: Array, data: str) -> Evaluation:
         from gatewise.metrics import Evaluation  # a prediction does without
 
         check_rows(truth)
-        return Evaluation.of(log_probabilities(logits), truth, self.classes, data, self.predicted(logits))
+        return Evaluation.of(self.log_probabilities(logits), truth, self.classes, data, self.predicted(logits))
 
 
 def labelled_records(target: RowTarget, name: str, probabilities: Array) -> list[dict[str, Any]]:

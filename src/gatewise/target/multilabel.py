@@ -27,6 +27,7 @@ class MultilabelTarget(RowTarget):
     """For each of K labels whether it is there, by a logit of its own."""
 
     task: ClassVar[Task] = "multilabel"
+    labels_task: ClassVar[Task] = "multilabel"
     loss: ClassVar[Loss] = BINARY_CROSS_ENTROPY
     chooses_by_cost: ClassVar[bool] = False
     strata_noun: ClassVar[str] = "label"

@@ -26,6 +26,7 @@ class RegressionTarget(RowTarget):
     """M numbers per row, which the network outputs in their own unit; `classes` are their names."""
 
     task: ClassVar[Task] = "regression"
+    labels_task: ClassVar[Task] = "regression"
     loss: ClassVar[Loss] = SQUARED_ERROR
     score_noun: ClassVar[str] = "prediction"
     has_probabilities: ClassVar[bool] = False

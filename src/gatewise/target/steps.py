@@ -28,6 +28,7 @@ class StepTarget(TargetOf[Ragged]):
 
     of: type[RowTarget] = ClassificationTarget
 
+    labels_task: ClassVar[Task] = "tagging"
     per_step: ClassVar[bool] = True
     row_noun: ClassVar[str] = "step"
     edit_verb: ClassVar[str] = "replaced"  # its place must stay: the prediction of a step goes with the step
