@@ -31,6 +31,7 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
 from gatewise.training.dense_solver import fit_shared_weights
+from gatewise.training.weighted_targets import WeightedTargets
 
 RESULTS = Path(__file__).with_name("results") / "accuracy.json"
 
@@ -138,7 +139,8 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
     lstm, ngrams = model.ensemble.lstm, model.ensemble.get("ngrams")
     if ngrams is not None:
         held_out, tested = (steps_of(model.preprocessor.encode_batch(data.inputs)) for data in (validation, test))
-        targets = validation.labels[:, None].astype(np.float64)
+        labels = validation.labels[:, None].astype(np.float64)
+        targets = WeightedTargets(labels, model.target.each.loss, np.ones(len(labels)))
         for name, member in (("network_accuracy", lstm), ("ngrams_accuracy", ngrams)):
             x = member.logits(held_out)[:, :, None]
             weight, shift = fit_shared_weights(x, targets, np.ones(1), 1e-8)

@@ -519,10 +519,11 @@ def _labelled(
     """
     if len(labels.labels) != len(rows):
         raise InputError(f"y must have one label for each of the {len(rows):,} rows of X, got {len(labels.labels):,}")
-    weights = None if sample_weight is None else np.array(sample_weight, dtype=np.float64)
+    if sample_weight is not None:
+        sample_weight = np.array(sample_weight, dtype=np.float64)
     of_row: Any = {name: tuple(names) for name, names in schema.names_by_type.items()}
     names = ColumnNames(**of_row)
-    return labelled_of(rows, columns, labels, "the data given to fit", names, groups, weights, None, str, steps)
+    return labelled_of(rows, columns, labels, "the data given to fit", names, groups, sample_weight, None, str, steps)
 
 
 def _iterable(values: Any) -> Any:

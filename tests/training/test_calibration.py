@@ -15,6 +15,7 @@ from gatewise.training import calibration
 from gatewise.training.calibration import FOLDS, calibration_report
 from gatewise.training.stack import FittedMember, HeldOutTargets, stack, stack_out_of_fold
 from gatewise.types import Array
+from tests.training.targets import targets_of
 from tests.training.texts import made_reviews
 
 TWO = target_of(("no", "yes"))
@@ -35,7 +36,7 @@ def measured_on(logits: Array, labels: Array, groups: Array | None = None) -> An
     groups = np.arange(len(labels)) if groups is None else groups
     targets = labels[:, None].astype(np.float64)
     return calibration_report(
-        [member(logits)], HeldOutTargets(targets), labels, groups, TWO, method="made up", data="rows"
+        [member(logits)], HeldOutTargets(targets_of(targets)), labels, groups, TWO, method="made up", data="rows"
     )
 
 
@@ -54,15 +55,15 @@ def test_the_figures_are_those_of_rows_that_the_fit_has_not_seen() -> None:
     folds = calibration._folds(groups)
     assert len(np.unique(folds)) == FOLDS
     assert all(len(np.unique(folds[groups == group])) == 1 for group in np.unique(groups))
-    combined = stack_out_of_fold([member(logits)], HeldOutTargets(targets), folds)
+    combined = stack_out_of_fold([member(logits)], HeldOutTargets(targets_of(targets)), folds)
     for fold in range(FOLDS):
-        found = stack([member(logits[folds != fold])], HeldOutTargets(targets[folds != fold]))
+        found = stack([member(logits[folds != fold])], HeldOutTargets(targets_of(targets[folds != fold])))
         expected = logits[folds == fold] * found.weights[0] + found.shift
         np.testing.assert_allclose(combined[folds == fold], expected, atol=1e-12)
     report = measured_on(logits, labels, groups)
     measured = Evaluation.of(log_probabilities(combined), labels, TWO.classes, "")
     assert (report.loss_after, report.calibration_error_after) == (measured.loss, measured.calibration_error)
-    of_fit = stack([member(logits)], HeldOutTargets(targets)).held_out
+    of_fit = stack([member(logits)], HeldOutTargets(targets_of(targets))).held_out
     assert Evaluation.of(log_probabilities(of_fit), labels, TWO.classes, "").loss < report.loss_after
 
 

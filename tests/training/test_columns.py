@@ -28,6 +28,7 @@ from gatewise.training.dense_solver import fit_glm
 from gatewise.types import ColumnNames
 from tests.cli.conftest import Run
 from tests.refusals import assert_refused
+from tests.training.targets import targets_of
 
 N = 120
 NAMES: dict[str, Any] = {"numeric": ["stars"], "categorical": ["shop"]}
@@ -153,7 +154,7 @@ def test_the_terms_are_those_of_a_logistic_regression() -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=(80, 3)) * (rng.random((80, 3)) < 0.5)
     y = rng.integers(0, 3, 80)
-    weight, bias = fit_glm(csr_matrix(x), np.eye(3)[y], 1.0)
+    weight, bias = fit_glm(csr_matrix(x), targets_of(np.eye(3)[y]), 1.0)
     peer = LogisticRegression(tol=1e-8, max_iter=2_000).fit(x, y)
     np.testing.assert_allclose(
         x @ (weight - weight.mean(axis=1, keepdims=True)) + bias - bias.mean(), peer.decision_function(x), atol=2e-3

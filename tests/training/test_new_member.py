@@ -84,7 +84,7 @@ class TokenWeights(Length):
 
 def fit_length(data: TrainingData, run: Run) -> FittedMember:
     rows, counts = data.train, np.array([[len(one)] for one in data.full_sequences])
-    weight, bias = fit_standardised_glm(counts[rows], data.targets(rows), 1.0, loss=data.target.loss)
+    weight, bias = fit_standardised_glm(counts[rows], data.targets(rows), 1.0)
     member = Length(weight[:, 0])
     return FittedMember(member, bias, member.logits(data.full_steps(data.validation)) + bias)
 

@@ -23,6 +23,7 @@ from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, prepare
 from tests.members.ngram_keys import tokens_of
 from tests.training.callbacks import Recorder, run_of
+from tests.training.targets import targets_of
 from tests.training.texts import made_reviews
 
 ROWS = 30
@@ -46,11 +47,17 @@ def encoded(sequences: list[np.ndarray]) -> list[EncodedSequence]:
 
 
 def fit_ngrams(
-    sequences: list[np.ndarray], labels: np.ndarray, classes: int, min_df: int = 2, exclude: Any = (), **options: Any
+    sequences: list[np.ndarray],
+    labels: np.ndarray,
+    classes: int,
+    min_df: int = 2,
+    exclude: Any = (),
+    weight: np.ndarray | None = None,
+    **options: Any,
 ) -> FittedMember:
     """labels: classes (n,), or targets (n, outputs)."""
     targets = np.eye(classes)[labels][:, 1 if classes == 2 else 0 :] if labels.ndim == 1 else labels
-    return NgramFeatures.of(sequences, 3, min_df, exclude).fit(targets, **options)
+    return NgramFeatures.of(sequences, 3, min_df, exclude).fit(targets_of(targets, weight=weight), **options)
 
 
 def features(sequences: list[np.ndarray], minimum: int, without: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +86,7 @@ def test_each_output_against_scikit_learn(case: str) -> None:
     weight = rng.uniform(0, 2, 300) if case == "weights" else np.ones(300)
     targets = np.eye(classes)[labels][:, 1 if classes == 2 else 0 :]
     targets = rng.random((300, 1)) if case == "soft labels" else targets
-    options = {"sample_weight": weight, "l2": 0.7, "tol": 1e-9, "max_iter": 2000}
+    options = {"weight": weight, "l2": 0.7, "tol": 1e-9, "max_iter": 2000}
     fitted = fit_ngrams(sequences, targets, classes, min_df=3, exclude=(3,), **options)
     keys, x = features(sequences, 3, (3,))
     np.testing.assert_array_equal(fitted.member.keys, keys)

@@ -10,18 +10,13 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from gatewise.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, Loss
 from gatewise.members.ngrams import Ngrams
-from gatewise.training.dense_solver import (
-    Ridge,
-    fit_shared_weights,
-    fit_standardised_glm,
-    ridge_of_sums,
-    ridge_sums,
-    row_losses,
-)
+from gatewise.training.dense_solver import fit_shared_weights, fit_standardised_glm
 from gatewise.training.network_data import TargetScaling
+from gatewise.training.ridge import Ridge, ridge_of_sums, ridge_sums
 from gatewise.training.stack import L2, SMALLEST, FittedMember, HeldOutTargets, stack
 from gatewise.types import Array, Task
 from tests.refusals import assert_refused
+from tests.training.targets import targets_of
 
 LOSSES: dict[Task, Loss] = {
     "classification": CROSS_ENTROPY,
@@ -46,7 +41,8 @@ def features_of(n: int, outputs: int, task: Task, seed: int, features: int = 9) 
 )
 def test_a_standardised_fit_equals_scikit_learn(task: Task, outputs: int, shared_scale: bool) -> None:
     x, y = features_of(70, outputs, task, outputs)
-    weight, bias = fit_standardised_glm(x, y, 4.0, loss=LOSSES[task], shared_scale=shared_scale)
+    targets = targets_of(y, LOSSES[task])
+    weight, bias = fit_standardised_glm(x, targets, 4.0, shared_scale=shared_scale)
     deviation = np.sqrt(np.mean(x.var(axis=0))) if shared_scale else x.std(axis=0)
     z = (x - x.mean(axis=0)) / deviation
     logistic = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000)
@@ -61,14 +57,14 @@ def test_a_standardised_fit_equals_scikit_learn(task: Task, outputs: int, shared
     if outputs == 3:  # softmax logits are defined up to a common shift
         expected, actual = (logits - logits.mean(axis=1, keepdims=True) for logits in (expected, actual))
     np.testing.assert_allclose(actual, expected, atol=1e-4)
-    again = fit_standardised_glm(x, y, 4.0, loss=LOSSES[task], shared_scale=shared_scale)
+    again = fit_standardised_glm(x, targets, 4.0, shared_scale=shared_scale)
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
 
 def test_constant_features_are_harmless() -> None:
     x = np.zeros((8, 3), dtype=np.float32)
     x[4:, 1] = 1
-    weight, bias = fit_standardised_glm(x, np.repeat([[0.0], [1.0]], 4, axis=0), 0.1)
+    weight, bias = fit_standardised_glm(x, targets_of(np.repeat([[0.0], [1.0]], 4, axis=0)), 0.1)
     assert np.isfinite(weight).all()
     assert ((x @ weight.T + bias)[:, 0] > 0).tolist() == [False] * 4 + [True] * 4
 
@@ -83,14 +79,15 @@ def test_shared_weights_are_the_optimum(task: Task, outputs: int, one_shift: boo
     good, y = features_of(60, outputs, task, 7, outputs)
     x = np.stack([good, good + rng.standard_normal(good.shape), 3 - y + 0.1 * rng.standard_normal(y.shape)], axis=2)
     weight, prior, l2 = rng.uniform(0.2, 3, 60), np.array([1.0, 0.0, 0.5]), 1.7
+    targets = targets_of(y, LOSSES[task], weight)
     error = np.square(x @ prior - y).mean(axis=1)
     variance = np.average(error, weights=weight) if task == "regression" else 1.0
 
     def loss(w: Array, c: Array) -> float:
         penalty = l2 * (np.square(w - prior).sum() + np.square(c).sum())
-        return float(weight @ row_losses(x @ w + c, y, LOSSES[task])[0] + variance * penalty / 2)
+        return float(weight @ targets.row_losses(x @ w + c)[0] + variance * penalty / 2)
 
-    w, c = fit_shared_weights(x, y, prior, l2, loss=LOSSES[task], one_shift=one_shift, sample_weight=weight)
+    w, c = fit_shared_weights(x, targets, prior, l2, one_shift=one_shift)
     assert w[2] == 0
     assert c.shape == ((1,) if one_shift else (outputs,))
     assert c.any() == (task != "regression"), "standardised numbers have mean 0"
@@ -156,9 +153,9 @@ def rows(n: int, outputs: int, seed: int) -> tuple[Array, Array, Array]:
 def test_the_prior_is_the_member_with_the_lowest_loss(n: int, outputs: int) -> None:
     poor, good, truth = rows(n, outputs, 1)
     for members, prior in (([poor, good], [0, 1]), ([good, poor], [1, 0]), ([poor, good, good + poor], [0, 1, 0])):
-        found = stack([fitted(logits) for logits in members], HeldOutTargets(truth))
+        found = stack([fitted(logits) for logits in members], HeldOutTargets(targets_of(truth)))
         logits = np.stack(members, axis=2)
-        weights, shift = fit_shared_weights(logits, truth, np.array(prior, dtype=float), L2, one_shift=True)
+        weights, shift = fit_shared_weights(logits, targets_of(truth), np.array(prior, dtype=float), L2, one_shift=True)
         np.testing.assert_allclose(found.weights, weights, atol=SMALLEST)
         np.testing.assert_allclose(found.shift, np.repeat(shift, outputs), atol=SMALLEST)
         np.testing.assert_allclose(found.held_out, logits @ found.weights + found.shift)
@@ -172,9 +169,10 @@ def test_out_of_fold_logits_of_training_rows_give_the_prior() -> None:
     sharp = np.where(truth > 0.5, 9.0, -9.0)  # right on the validation rows, and not known of the others
     few, many = slice(0, 5), slice(5, None)
     weight = np.random.default_rng(4).uniform(0.2, 2, 600)
-    targets = HeldOutTargets(truth[few], train=truth[many], train_weight=weight)
+    of_many = targets_of(truth[many], weight=weight)
+    targets = HeldOutTargets(targets_of(truth[few]), train=of_many)
     of_train = np.stack([good[many], columns[many]], axis=2)
-    expected = stack([fitted(good[many]), fitted(columns[many])], HeldOutTargets(truth[many], weight=weight)).weights
+    expected = stack([fitted(good[many]), fitted(columns[many])], HeldOutTargets(of_many)).weights
     assert (expected > 0.1).all()
     weights = stack(
         [
@@ -187,26 +185,26 @@ def test_out_of_fold_logits_of_training_rows_give_the_prior() -> None:
     prior = np.append(0.0, expected)
     logits = np.stack([sharp[few], good[few], columns[few]], axis=2)
     np.testing.assert_allclose(
-        weights, fit_shared_weights(logits, truth[few], prior, L2, one_shift=True)[0], atol=SMALLEST
+        weights, fit_shared_weights(logits, targets_of(truth[few]), prior, L2, one_shift=True)[0], atol=SMALLEST
     )
     assert weights[1] > weights[0]
 
 
 def test_a_weight_that_prints_as_0_is_0() -> None:
     poor, good, truth = rows(900, 1, 5)
-    weights = stack([fitted(1000 * poor), fitted(good)], HeldOutTargets(truth)).weights
+    weights = stack([fitted(1000 * poor), fitted(good)], HeldOutTargets(targets_of(truth))).weights
     assert weights[0] == 0
     assert weights[1] != 0
-    assert 0.005 < stack([fitted(20 * poor), fitted(good)], HeldOutTargets(truth)).weights[0] < 0.05
+    assert 0.005 < stack([fitted(20 * poor), fitted(good)], HeldOutTargets(targets_of(truth))).weights[0] < 0.05
 
 
 def test_many_rows_calibrate_and_few_do_no_harm() -> None:
     poor, good, truth = rows(20_000, 1, 3)
-    alone = stack([fitted(poor)], HeldOutTargets(truth))
+    alone = stack([fitted(poor)], HeldOutTargets(targets_of(truth)))
     assert abs((1 / (1 + np.exp(-alone.held_out)) - truth).mean()) < 1e-4
     assert alone.weights[0] < 0.5, "the overconfident member is scaled down"
-    both = stack([fitted(poor), fitted(good)], HeldOutTargets(truth)).weights
-    free, _ = fit_shared_weights(np.stack([poor, good], axis=2), truth, np.zeros(2), 1e-9)
+    both = stack([fitted(poor), fitted(good)], HeldOutTargets(targets_of(truth))).weights
+    free, _ = fit_shared_weights(np.stack([poor, good], axis=2), targets_of(truth), np.zeros(2), 1e-9)
     np.testing.assert_allclose(both, free, atol=0.02)
     rng = np.random.default_rng(5)
 
@@ -216,17 +214,18 @@ def test_many_rows_calibrate_and_few_do_no_harm() -> None:
         return first, second, (rng.random((n, 1)) < 1 / (1 + np.exp(-first - second))).astype(float)
 
     *fresh, labels = complementary(50_000)
-    best_alone = row_losses(fresh[0], labels, CROSS_ENTROPY)[0].mean()
+    of_fresh = targets_of(labels)
+    best_alone = of_fresh.row_losses(fresh[0])[0].mean()
     for n, most in ((100, 0.9), (5, 1.05)):
         losses = []
         for _ in range(30):
             first, second, targets = complementary(n)
-            found = stack([fitted(first), fitted(second)], HeldOutTargets(targets))
+            found = stack([fitted(first), fitted(second)], HeldOutTargets(targets_of(targets)))
             combined = found.weights[0] * fresh[0] + found.weights[1] * fresh[1] + found.shift
-            losses.append(row_losses(combined, labels, CROSS_ENTROPY)[0].mean())
+            losses.append(of_fresh.row_losses(combined)[0].mean())
         assert np.mean(losses) < most * best_alone
     sides = np.array([[-20.0], [30.0]] * 40)
-    separable = stack([fitted(sides), fitted(sides)], HeldOutTargets((sides > 0).astype(float)))
+    separable = stack([fitted(sides), fitted(sides)], HeldOutTargets(targets_of((sides > 0).astype(float))))
     assert np.isfinite(separable.held_out).all()
 
 
@@ -235,7 +234,7 @@ def test_a_member_that_tells_nothing_gets_no_weight() -> None:
     good, noise = rng.normal(0, 2, (300, 1)), rng.normal(0, 2, (300, 1))
     targets = (rng.random((300, 1)) < 1 / (1 + np.exp(-good))).astype(float)
     for lstm in (noise, -good):
-        weights = stack([fitted(lstm), fitted(good)], HeldOutTargets(targets)).weights
+        weights = stack([fitted(lstm), fitted(good)], HeldOutTargets(targets_of(targets))).weights
         assert 0 <= weights[0] < 0.1
         assert 0.8 < weights[1] < 1.2
 
@@ -244,11 +243,11 @@ def test_a_regression_has_the_same_weights_in_any_unit() -> None:
     rng = np.random.default_rng(9)
     truth = rng.normal(0, 1, (400, 2))
     members = [truth + rng.normal(0, 0.4, truth.shape), truth + rng.normal(0, 0.8, truth.shape)]
-    targets = HeldOutTargets(truth, SQUARED_ERROR)
+    targets = HeldOutTargets(targets_of(truth, SQUARED_ERROR))
     found = stack([fitted(values) for values in members], targets)
     assert found.weights.sum() == pytest.approx(0.95, abs=0.1)
     assert found.weights[0] > 2 * found.weights[1]
-    few = stack([fitted(values[:4]) for values in members], HeldOutTargets(truth[:4], SQUARED_ERROR))
+    few = stack([fitted(values[:4]) for values in members], HeldOutTargets(targets_of(truth[:4], SQUARED_ERROR)))
     np.testing.assert_allclose(few.weights, [1, 0], atol=0.3)
     scaling = TargetScaling(np.array([500.0, -3.0]), np.array([20.0, 0.1]))
     in_unit = [fitted(scaling.mean + scaling.scale * values) for values in members]
@@ -262,14 +261,14 @@ def test_the_ensemble_logits_of_training_rows_follow_the_line_of_the_validation_
     one, two, targets = rows(200, 2, 4)
     two = two + one
     query = rng.standard_normal((9, 2))
-    found = stack([fitted(one), fitted(two, held_out_train=query)], HeldOutTargets(targets))
+    found = stack([fitted(one), fitted(two, held_out_train=query)], HeldOutTargets(targets_of(targets)))
     assert found.held_out_train is not None
     for k in range(2):
         slope, intercept = np.polyfit(two[:, k], found.held_out[:, k], 1)
         np.testing.assert_allclose(found.held_out_train[:, k], slope * query[:, k] + intercept)
-    alone = stack([fitted(two, held_out_train=query)], HeldOutTargets(targets))
+    alone = stack([fitted(two, held_out_train=query)], HeldOutTargets(targets_of(targets)))
     np.testing.assert_allclose(alone.held_out_train, alone.weights[0] * query + alone.shift)
-    assert stack([fitted(one), fitted(two)], HeldOutTargets(targets)).held_out_train is None
+    assert stack([fitted(one), fitted(two)], HeldOutTargets(targets_of(targets))).held_out_train is None
 
 
 def test_labels_that_all_members_underrate_are_shifted_by_one_number() -> None:
@@ -277,7 +276,7 @@ def test_labels_that_all_members_underrate_are_shifted_by_one_number() -> None:
     rng = np.random.default_rng(14)
     logits = rng.normal(-2, 1.5, (300, 12))
     targets = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
-    found = stack([fitted(logits - 1.8)], HeldOutTargets(targets, BINARY_CROSS_ENTROPY))
+    found = stack([fitted(logits - 1.8)], HeldOutTargets(targets_of(targets, BINARY_CROSS_ENTROPY)))
     np.testing.assert_allclose(found.shift, 1.8, atol=0.25)
     assert len(set(found.shift)) == 1
     assert found.weights[0] == pytest.approx(1, abs=0.1)
@@ -285,5 +284,5 @@ def test_labels_that_all_members_underrate_are_shifted_by_one_number() -> None:
 
 def test_refused() -> None:
     shapes = [fitted(np.zeros((3, 1))), fitted(np.zeros((2, 1)))]
-    assert_refused("one shape", stack, shapes, HeldOutTargets(np.zeros((3, 1))))
-    assert_refused("n at least 1", stack, [fitted(np.zeros((0, 1)))], HeldOutTargets(np.zeros((0, 1))))
+    assert_refused("one shape", stack, shapes, HeldOutTargets(targets_of(np.zeros((3, 1)))))
+    assert_refused("n at least 1", stack, [fitted(np.zeros((0, 1)))], HeldOutTargets(targets_of(np.zeros((0, 1)))))

@@ -213,8 +213,9 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
     shape = (10, 3) if weighted == "labels" and task == "multilabel" else (10,)
     weights = rng.uniform(0.2, 3, shape).astype(np.float32) if weighted else None
     target = target_of(NAMES[:classes], task)
-    data: Any = SimpleNamespace(target=target, labels=labels, weights=weights, target_scaling=scaling)
+    data: Any = SimpleNamespace(target=target, labels=labels, loss_weight=weights, target_scaling=scaling)
     data.soft_targets = p if soft else None
+    data._target_values = partial(NetworkData._target_values, data)
     data.targets = partial(NetworkData.targets, data)
     z = rng.standard_normal((5, outputs))
     loss, gradient = mean_loss(data, z, rows)

@@ -26,6 +26,7 @@ from gatewise.training.members.ngrams import NgramFeatures
 from gatewise.training.stack import FittedMember, HeldOutTargets, Stack
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 from tests.members.ngram_keys import tokens_of
 from tests.refusals import assert_refused
@@ -254,7 +255,8 @@ def test_the_ridge_regression_of_ngrams_is_the_optimum() -> None:
     numbers = np.stack([[len(set(s.tolist())), s[0] * 1.0] for s in sequences]) + rng.normal(0, 0.1, (120, 2))
     numbers = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
     weight = rng.uniform(0.2, 3, 120)
-    fitted = NgramFeatures.of(sequences, 1, 1).fit(numbers, weight, loss=SQUARED_ERROR, l2=0.5, tol=1e-7)
+    targets = WeightedTargets(numbers, SQUARED_ERROR, weight)
+    fitted = NgramFeatures.of(sequences, 1, 1).fit(targets, l2=0.5, tol=1e-7)
     x = np.array([[float(key - 1 in s) for key in fitted.member.keys] for s in sequences])
 
     ranks = np.array([[np.mean(column < v) + np.mean(column == v) / 2 for v in column] for column in numbers.T]).T

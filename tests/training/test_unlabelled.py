@@ -126,7 +126,7 @@ def test_the_lsa_classifier_is_a_logistic_regression_on_document_vectors() -> No
     unlabelled = encoded(data, review_texts(300))
     classifier, found = classifier_of(data, unlabelled), lsa_of(data, unlabelled, run_of())
     rows, norms = (array[: len(data.train)] for array in (found.document_vectors, found.norms))
-    weight, bias = fit_standardised_glm(rows, data.targets(data.train), LSA_L2, shared_scale=True)
+    weight, bias = fit_standardised_glm(rows, data.targets(data.train).unweighted, LSA_L2, shared_scale=True)
     expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
     np.testing.assert_allclose(classifier.logits(data.full(data.train)), expected, rtol=1e-3, atol=1e-3)
     assert classifier.member.order == 3

@@ -15,7 +15,7 @@ from gatewise.training import recipe
 from gatewise.training.stack import Stack, choose_thresholds
 from gatewise.training.suspect_labels import suspect_labels
 from gatewise.training.train import train
-from gatewise.training.training_data import class_weights, prepare, row_weights
+from gatewise.training.training_data import class_weights, loss_weight, prepare
 from tests.refusals import assert_refused
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_rare
@@ -44,7 +44,7 @@ def test_balanced_weights_equal_scikit_learn() -> None:
     train_rows = np.arange(0, 300, 2)
     found = class_weights(data, train_rows, "balanced")
     np.testing.assert_allclose(found, compute_class_weight("balanced", classes=np.arange(2), y=data.labels[train_rows]))
-    weights = row_weights(data, train_rows, found)
+    weights = loss_weight(data, train_rows, found)
     assert weights[train_rows].mean() == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(class_weights(data, train_rows, {"rare": 7}), [7, 1])
     numbers = Labelled.of(["a b", "c d"] * 4, [0.0, 1.0] * 4, task="classification")

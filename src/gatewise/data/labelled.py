@@ -81,8 +81,8 @@ class Labelled:
         check_array("groups", self.groups, (n,), np.int64)
         check_array("sample_weight", self.sample_weight, (n,), np.float64)
         check_array("time", self.time, (n,) if self.time.size else (0,), np.float64)
-        weights = self.sample_weight
-        if not (np.isfinite(weights).all() and (weights >= 0).all()) or (n and not weights.any()):
+        allowed = np.isfinite(self.sample_weight) & (self.sample_weight >= 0)
+        if not allowed.all() or (n and not self.sample_weight.any()):
             raise InputError("sample_weight must be finite, not negative, and above zero for at least one row")
         if isinstance(self.labels, Ragged):
             for row, (item, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
@@ -307,19 +307,19 @@ def labelled_of(
     source: str,
     columns: ColumnNames,
     groups: Any,
-    weights: Any,
+    sample_weight: Any,
     times: Any,
     where: Callable[[int], str],
     steps: Sequence[str] = (),
 ) -> Labelled:
-    """From columns of groups, weights and times as they were given, each None or of n rows. where: of a time. steps:
-    names of the steps of series. A DataWarning for each place of the inputs that tells the label.
+    """From groups, sample_weight and times as they were given, each None or of n rows. where: of a time. steps: names
+    of the steps of series. A DataWarning for each place of the inputs that tells the label.
     """
     more: dict[str, Any] = {"labels": found.labels}
     if groups is not None:
         more["groups"] = convert_groups(groups)
-    if weights is not None:
-        more["sample_weight"] = np.asarray(weights)
+    if sample_weight is not None:
+        more["sample_weight"] = np.asarray(sample_weight)
     if times is not None:
         more["time"] = seconds_of(times, where)
     for name, column in more.items():

@@ -150,7 +150,7 @@ class TableColumns(ColumnNames):
             steps=() if self.text or self.time is not None else self.values,
         )
         if self.weight is not None:
-            rows = replace(rows, weights=self._weights(cells, self.weight))
+            rows = replace(rows, sample_weight=self._sample_weight(cells, self.weight))
         if self.group is not None:
             rows = replace(rows, groups=cells.names(self.group))
         if self.id is not None:
@@ -192,12 +192,12 @@ class TableColumns(ColumnNames):
                 cells.fail(n, "the series has no value")
         return series
 
-    def _weights(self, cells: Cells, column: str) -> list[float]:
-        weights: list[float] = cells.numbers(column, needed=True).tolist()
-        for n, weight in enumerate(weights):
+    def _sample_weight(self, cells: Cells, column: str) -> list[float]:
+        sample_weight: list[float] = cells.numbers(column, needed=True).tolist()
+        for n, weight in enumerate(sample_weight):
             if weight < 0:
                 cells.fail(n, f"{quote(column)}, a weight, must be at least 0, not '{weight:g}'")
-        return weights
+        return sample_weight
 
     def _columns_of_rows(self, cells: Cells) -> list[dict[str, float | str]]:
         """The numeric and categorical columns of each row. The table may write their names in another case."""

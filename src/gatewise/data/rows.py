@@ -44,7 +44,7 @@ class Rows:
     task: Task | None = None
     label_type: LabelType | None = None
     classes: tuple[str, ...] | None = None
-    weights: list[float] | None = None
+    sample_weight: list[float] | None = None
     groups: list[Any] | None = None
     ids: list[str] | None = None
     times: list[Time] | None = None
@@ -134,7 +134,7 @@ class Rows:
             "; ".join([source, *self.notes]),
             self.names,
             self.groups,
-            self.weights,
+            self.sample_weight,
             self.times,
             self.where,
             self.steps,
@@ -290,4 +290,4 @@ class Rows:
         return self
 
 
-_BY_ROW = ("inputs", "columns", "labels", "weights", "groups", "ids", "times", "places")
+_BY_ROW = ("inputs", "columns", "labels", "sample_weight", "groups", "ids", "times", "places")

@@ -130,9 +130,9 @@ class TargetOf(Classes, Generic[Values]):
         """
         raise InputError("class_weight is for classes: a regression has none; use sample_weight")
 
-    def row_weights(self, weights: Array, labels: Values, class_weights: Array) -> Array:
-        """The weight of each row (n,), or of each label of a row (n, K), times that of its class."""
-        return weights
+    def loss_weight(self, sample_weight: Array, labels: Values, class_weights: Array) -> Array:
+        """The sample_weight of each row (n,) times the weight of its class, or (n, K) times that of each label."""
+        return sample_weight
 
     @abstractmethod
     def strata(self, labels: Values) -> list[tuple[int, ...]]:

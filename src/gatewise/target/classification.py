@@ -79,8 +79,8 @@ class ClassificationTarget(RowTarget):
         rows = np.bincount(labels, minlength=len(self.classes))
         return np.asarray(rows.sum() / (len(rows) * np.maximum(rows, 1)))
 
-    def row_weights(self, weights: Array, labels: Array, class_weights: Array) -> Array:
-        return np.asarray(weights * class_weights[labels])
+    def loss_weight(self, sample_weight: Array, labels: Array, class_weights: Array) -> Array:
+        return np.asarray(sample_weight * class_weights[labels])
 
     def check_threshold(self, threshold: Threshold) -> None:
         if isinstance(threshold, str):

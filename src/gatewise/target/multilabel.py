@@ -60,8 +60,8 @@ class MultilabelTarget(RowTarget):
         rows = labels.sum(axis=0)
         return np.asarray((len(labels) - rows) / np.maximum(rows, 1)).clip(min=1 / len(labels))
 
-    def row_weights(self, weights: Array, labels: Array, class_weights: Array) -> Array:
-        return np.asarray(weights[:, None] * np.where(labels == 1, class_weights, 1.0))
+    def loss_weight(self, sample_weight: Array, labels: Array, class_weights: Array) -> Array:
+        return np.asarray(sample_weight[:, None] * np.where(labels == 1, class_weights, 1.0))
 
     def check_threshold(self, threshold: Threshold) -> None:
         if isinstance(threshold, str):

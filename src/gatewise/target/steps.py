@@ -76,9 +76,9 @@ class StepTarget(TargetOf[Ragged]):
     def balanced_weights(self, labels: Ragged) -> Array:
         return self.each.balanced_weights(flat(labels))
 
-    def row_weights(self, weights: Array, labels: Ragged, class_weights: Array) -> Array:
+    def loss_weight(self, sample_weight: Array, labels: Ragged, class_weights: Array) -> Array:
         """Of each step (N,), for weights of the steps (N,)."""
-        return self.each.row_weights(weights, flat(labels), class_weights)
+        return self.each.loss_weight(sample_weight, flat(labels), class_weights)
 
     def strata(self, labels: Ragged) -> list[tuple[int, ...]]:
         """The classes of its steps."""

@@ -40,7 +40,7 @@ def warn_about_data(
     `count_near_duplicates`.
     """
     findings = [single_rows(training_data.data), few_rows(labelled), different_labels(labelled, rows)]
-    if training_data.weights is None:
+    if training_data.loss_weight is None:
         findings.append(imbalance(labelled))
     findings.append(truncation(training_data))
     if isinstance(training_data.preprocessor, TextPreprocessor):

@@ -20,11 +20,11 @@ from gatewise.members.windows import Scales, Transform
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.batch import truncate
 from gatewise.target import RegressionTarget
-from gatewise.training.dense_solver import Ridge
 from gatewise.training.fields import named_values
 from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
+from gatewise.training.ridge import Ridge
 from gatewise.training.run_recipe import check_settings
 from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.types import Array

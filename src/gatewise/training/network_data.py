@@ -13,6 +13,7 @@ from gatewise.ragged import Ragged, flat
 from gatewise.target import ClassificationTarget, Target
 from gatewise.training.fields import with_values
 from gatewise.training.recipes import Recipe
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 
 MAX_TIME_STEPS = 6_000_000
@@ -78,9 +79,9 @@ class NetworkData:
     """The data, in a line."""
     soft_targets: NDArray[np.float32] | None = None
     """Probabilities of the classes (n, K), where there are pseudo-labelled rows."""
-    weights: NDArray[np.float32] | Ragged | None = None
-    """Weight of each row in the loss (n,), for multi-label of each label (n, K), per step `Ragged`; mean 1 over the
-    training part. None where all are 1."""
+    loss_weight: NDArray[np.float32] | Ragged | None = None
+    """Weight of each row in the loss (n,), its sample_weight times the weight of its class; for multi-label of each
+    label (n, K), per step `Ragged`; mean 1 over the training part. None where all are 1."""
     target_scaling: TargetScaling | None = None
     """Mean and deviation of the numbers over the training part; None but for regression."""
     validation_how: str = ""
@@ -91,10 +92,17 @@ class NetworkData:
         """The rows of an epoch."""
         return self.train
 
-    def targets(self, rows: NDArray[np.int64]) -> Array:
-        """What a fit to these rows predicts (n, outputs) float64, with a label per step on their steps (N, outputs):
-        probabilities, those of the second one of two classes, or standardised numbers.
-        """
+    def targets(self, rows: NDArray[np.int64]) -> WeightedTargets:
+        """What a fit to these rows predicts, with a label per step on their steps, and their weights in its loss."""
+        values = self._target_values(rows)
+        if self.loss_weight is None:
+            weight = np.ones(len(values))
+        else:
+            weight = flat(self.loss_weight[rows]).astype(np.float64)
+        return WeightedTargets(values, self.target.each.loss, weight)
+
+    def _target_values(self, rows: NDArray[np.int64]) -> Array:
+        """See `WeightedTargets.values`."""
         if self.soft_targets is not None:
             assert isinstance(self.target, ClassificationTarget)
             return self.target.of_probabilities(self.soft_targets[rows])

@@ -20,6 +20,7 @@ import numpy as np
 
 from gatewise.kernels import native
 from gatewise.kernels.threads import thread_pool, threads
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 
 LinearLoss = Literal["logistic", "squared-hinge", "squared"]
@@ -86,8 +87,7 @@ class _Problem(NamedTuple):
 
 def fit_linear(
     x: Any,
-    y: Array,
-    weight: Array,
+    targets: WeightedTargets,
     l2: float,
     loss: LinearLoss,
     *,
@@ -97,18 +97,19 @@ def fit_linear(
 ) -> tuple[Array, Array]:
     """Weights (F, c) float32 and biases (c,) float64 of c independent linear models.
 
-    x: scipy.sparse CSR (n, F) float32. y (n, c) targets: 0 to 1 for the first two losses. weight (n,) or (n, c). scale
-    (F, c): factors of the features, a column per model; the weights returned are those of the scaled features. tol: of
-    Newton's method, which stops where the gradient's norm is this small, relative to that at zero weights.
+    x: scipy.sparse CSR (n, F) float32. targets: of n rows and c outputs, 0 to 1 for the first two losses. loss: of each
+    output, in place of that of the targets. scale (F, c): factors of the features, a column per model; the weights
+    returned are those of the scaled features. tol: of Newton's method, which stops where the gradient's norm is this
+    small, relative to that at zero weights.
     """
     from scipy.sparse import csr_matrix, hstack  # the extra [train]
 
     if loss == "squared-hinge" and scale is None:
-        machines = _machines(x, y, weight, l2)
+        machines = _machines(x, targets, l2)
         if machines is not None:
             return machines
     n, features = x.shape
-    columns = y.shape[1]
+    columns = targets.outputs
     x = hstack([x, csr_matrix(np.ones((n, 1), dtype=np.float32))], format="csr")  # the last feature is the bias
     transposed = x.T.tocsr()
     squared = transposed.power(2)
@@ -117,32 +118,32 @@ def fit_linear(
         penalty[-1] = 0.0
     width = max(1, min(-(-columns // threads()), BLOCK_FLOATS // max(1, features)))
     w = np.zeros((features + 1, columns), dtype=np.float32)
-    row_weight = np.broadcast_to(weight.reshape(n, -1), y.shape).astype(np.float32)
+    weight = np.broadcast_to(targets.weight.reshape(n, -1), targets.values.shape).astype(np.float32)
 
     def solve(first: int) -> None:
         block = slice(first, first + width)
         factors = np.ones((features + 1, w[:, block].shape[1]), dtype=np.float32)
         if scale is not None:
             factors[:-1] = scale[:, block]
-        target = np.ascontiguousarray(y[:, block], dtype=np.float32)
+        y = np.ascontiguousarray(targets.values[:, block], dtype=np.float32)
         problem = _Problem(x, transposed, squared, factors, penalty)
-        w[:, block] = _newton(problem, target, row_weight[:, block], _LOSSES[loss], max_iter, tol)
+        w[:, block] = _newton(problem, y, weight[:, block], _LOSSES[loss], max_iter, tol)
 
     with thread_pool(threads()) as run:  # SciPy's sparse products release the GIL
         list(run(solve, range(0, columns, width)))
     return w[:-1], w[-1].astype(np.float64)
 
 
-def _machines(x: Any, y: Array, weight: Array, l2: float) -> tuple[Array, Array] | None:
-    """Support vector machines, one per column of y, by dual coordinate descent; None without the C++ extension."""
-    columns = y.shape[1]
+def _machines(x: Any, targets: WeightedTargets, l2: float) -> tuple[Array, Array] | None:
+    """Support vector machines, one per output, by dual coordinate descent; None without the C++ extension."""
+    columns = targets.outputs
     starts = x.indptr.astype(np.int32)
     indices = x.indices.astype(np.int32)
     values = x.data.astype(np.float32)
     w = np.zeros((x.shape[1], columns), dtype=np.float32)
     bias = np.zeros(columns)
-    cost = weight.astype(np.float64) / l2
-    sign = np.where(y > 0.5, 1, -1).astype(np.float32)
+    cost = targets.weight / l2
+    sign = np.where(targets.values > 0.5, 1, -1).astype(np.float32)
 
     def solve(k: int) -> bool:
         column = np.ascontiguousarray(sign[:, k])

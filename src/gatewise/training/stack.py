@@ -30,16 +30,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
-from gatewise.losses import CROSS_ENTROPY, Loss
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.ragged import flat
 from gatewise.target import Target
 from gatewise.target.thresholds import Threshold as Threshold
 from gatewise.training.callback import Callback
-from gatewise.training.dense_solver import fit_shared_weights, row_losses
+from gatewise.training.dense_solver import fit_shared_weights
 from gatewise.training.network_data import TargetScaling
 from gatewise.training.training_data import TrainingData
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 
 SMALLEST = 0.005  # weight or shift: a report would print less as 0.00
@@ -71,17 +71,12 @@ class FittedMember:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutTargets:
-    """What held-out logits are compared with: see `TrainingData.targets`."""
+    """What held-out logits are compared with: see `TrainingData.calibration_targets`."""
 
-    validation: Array
-    """Of the validation rows (n, outputs)."""
-    loss: Loss = CROSS_ENTROPY
-    weight: Array | None = None
-    """sample_weight of the validation rows (n,)."""
-    train: Array | None = None
-    """Of the training rows (m, outputs)."""
-    train_weight: Array | None = None
-    """sample_weight of the training rows (m,)."""
+    validation: WeightedTargets
+    """Of the n validation rows."""
+    train: WeightedTargets | None = None
+    """Of the m training rows; None where no member has held-out logits of them."""
     scaling: TargetScaling | None = None
     """Of a regression, whose logits have the unit of the numbers and whose targets are standardised."""
 
@@ -89,11 +84,8 @@ class HeldOutTargets:
     def of(cls, data: TrainingData) -> Self:
         """Those of the training data."""
         return cls(
-            data.targets(data.validation),
-            data.target.each.loss,
-            data.sample_weight(data.validation),
-            data.targets(data.train),
-            data.sample_weight(data.train),
+            data.calibration_targets(data.validation),
+            data.calibration_targets(data.train),
             data.target_scaling,
         )
 
@@ -146,7 +138,7 @@ def stack(members: Sequence[FittedMember], targets: HeldOutTargets) -> Stack:
     """Fit the weights and the shift. Raises InputError for logits of another shape than the targets."""
     logits = held_out_logits(members, targets)
     prior = _out_of_fold_weights(members, targets)
-    weights, one_shift = _fit(targets.standardised(logits), targets.validation, targets.loss, targets.weight, prior)
+    weights, one_shift = _fit(targets.standardised(logits), targets.validation, prior)
     shift = np.full(logits.shape[1], one_shift)
     if targets.scaling is not None:  # 1 - Σ weights is what the members leave of the mean
         shift = (1 - weights.sum()) * targets.scaling.mean
@@ -160,39 +152,36 @@ def stack_out_of_fold(members: Sequence[FittedMember], targets: HeldOutTargets, 
     """
     logits = held_out_logits(members, targets)
     prior = _out_of_fold_weights(members, targets)
-    combined = np.empty(targets.validation.shape)
+    combined = np.empty(targets.validation.values.shape)
     for fold in np.unique(folds):
         held = folds == fold
         fitted = ~held
-        weight = None if targets.weight is None else targets.weight[fitted]
-        weights, shift = _fit(logits[fitted], targets.validation[fitted], targets.loss, weight, prior)
+        weights, shift = _fit(logits[fitted], targets.validation.take(fitted), prior)
         combined[held] = logits[held] @ weights + shift
     return combined
 
 
 def held_out_logits(members: Sequence[FittedMember], targets: HeldOutTargets) -> Array:
     """Logits (n, outputs, M) of the validation rows. Raises InputError for logits of another shape than the targets."""
-    shape = targets.validation.shape
+    shape = targets.validation.values.shape
     held_out = [fitted.held_out for fitted in members if fitted.held_out is not None]
     if len(held_out) != len(members) or not shape[0] or any(logits.shape != shape for logits in held_out):
         raise InputError("stack: held-out logits and targets must have one shape (n, outputs), with n at least 1")
     return np.stack(held_out, axis=2)
 
 
-def _fit(
-    logits: Array, targets: Array, loss: Loss, sample_weight: Array | None, prior: Array | None = None
-) -> tuple[Array, float]:
-    """Weights (M,) and the shift for logits (n, outputs, M) and targets (n, outputs), rows with weights (n,). prior
-    (M,): by default 1 for the member with the lowest loss and 0 for the others.
+def _fit(logits: Array, targets: WeightedTargets, prior: Array | None = None) -> tuple[Array, float]:
+    """Weights (M,) and the shift for logits (n, outputs, M) of n rows. prior (M,): by default 1 for the member with the
+    lowest loss and 0 for the others.
     """
     if prior is None:
-        members = range(logits.shape[2])
-        losses = [np.average(row_losses(logits[:, :, m], targets, loss)[0], weights=sample_weight) for m in members]
+        losses = []
+        for of_member in np.moveaxis(logits, 2, 0):
+            row_losses, _ = targets.row_losses(of_member)
+            losses.append(targets.mean(row_losses))
         prior = np.zeros(len(losses))
         prior[np.argmin(losses)] = 1.0
-    weights, [shift] = fit_shared_weights(
-        logits, targets, prior, L2, loss=loss, one_shift=True, sample_weight=sample_weight
-    )
+    weights, [shift] = fit_shared_weights(logits, targets, prior, L2, one_shift=True)
     if abs(shift) < SMALLEST:
         shift = 0.0
     return np.where(weights < SMALLEST, 0.0, weights), float(shift)
@@ -208,7 +197,7 @@ def _out_of_fold_weights(members: Sequence[FittedMember], targets: HeldOutTarget
     logits = targets.standardised(np.stack(out_of_fold, axis=2))
     weights = np.zeros(len(members))
     known = [fitted.held_out_train is not None for fitted in members]
-    weights[known], _ = _fit(logits, targets.train, targets.loss, targets.train_weight)
+    weights[known], _ = _fit(logits, targets.train)
     return weights
 
 
@@ -260,9 +249,7 @@ def choose_thresholds(
         rows = np.concatenate([rows, data.train])
         logits = np.concatenate([logits, fitted.held_out_train])
     labels = flat(data.labels[rows])
-    weight = data.sample_weight(rows)
-    if weight is None:
-        weight = np.ones(len(labels))
+    weight = data.calibration_targets(rows).weight
     train_counts = target.class_counts(data.labels[data.train])
     assert train_counts is not None
     chosen = target.each.f1_thresholds(target.probabilities(logits), labels, weight, train_counts, data.class_weights)

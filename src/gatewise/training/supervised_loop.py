@@ -265,12 +265,9 @@ def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[
     """Losses, their gradients and their weights, of logits (n, outputs) of these rows: see `Target.loss`. The weights
     are (n, 1), of multi-label rows with class weights (n, K).
     """
-    losses, gradient = data.target.each.loss(logits.astype(np.float64), data.targets(rows))
-    if data.weights is None:
-        weight = np.ones(len(losses))
-    else:
-        weight = flat(data.weights[rows]).astype(np.float64)
-    return losses, gradient, weight.reshape(len(losses), -1)
+    targets = data.targets(rows)
+    losses, gradient = targets.loss(logits.astype(np.float64), targets.values)
+    return losses, gradient, targets.weight.reshape(len(losses), -1)
 
 
 def mean_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> BatchLoss:

@@ -12,6 +12,7 @@ from gatewise.ragged import flat
 from gatewise.target import ClassificationTarget
 from gatewise.text.tokens import TokenEncoding
 from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures, Scaling
+from gatewise.training.weighted_targets import WeightedTargets
 
 _ORDER = 2  # of the n-grams
 _SCALINGS: tuple[Scaling, ...] = ("nb", "tfidf")
@@ -47,16 +48,16 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     encoding = TokenEncoding.fit(texts, vocab_size=30_000)
     sequences = list(encoding.encode_batch(texts))
     features = NgramFeatures.of(sequences, _ORDER, MIN_DF, (encoding.unknown,))
-    targets = target.encode(flat(data.labels))
+    targets = WeightedTargets(target.encode(flat(data.labels)), target.each.loss, data.sample_weight)
     folds = cross_validation_folds(data, FOLDS, seed)
     used = np.ones(len(data), dtype=bool)
     for _ in range(_ROUNDS):
-        logits = np.zeros_like(targets)
+        logits = np.zeros_like(targets.values)
         for train, held_out in folds:
             rows = train[used[train]]
-            weight = data.sample_weight[rows] / data.sample_weight[rows].mean()
+            of_rows = targets.take(rows).normalised
             for scaling in _SCALINGS:
-                fitted = features.fit(targets[rows], weight, scaling, rows=rows)
+                fitted = features.fit(of_rows, scaling, rows=rows)
                 logits[held_out] += PRIOR[scaling] / len(_SCALINGS) * features.logits(fitted, held_out)
         probabilities = data.target.probabilities(logits)
         of_label = probabilities[np.arange(len(data)), data.labels]

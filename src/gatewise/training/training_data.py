@@ -35,6 +35,7 @@ from gatewise.text import Encoding
 from gatewise.training.fields import with_values
 from gatewise.training.network_data import NetworkData, TargetScaling, plan_series
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 
 ClassWeight = str | Mapping[Any, float]
@@ -108,12 +109,15 @@ class TrainingData(NetworkData):
         """All steps of these rows, token ids (T,) or channels (T, C)."""
         return steps_of(self.full(rows))
 
-    def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
-        """The sample_weight of these rows (n,), or of their steps (N,), with mean 1; None where all are equal."""
-        if self.further_rows.size:  # unlabelled texts are refused where rows have weights
-            return None
-        weights = np.repeat(self.data.sample_weight[rows], rows_per_input(self.data.labels[rows]))
-        return None if (weights == weights[0]).all() else weights / weights.mean()
+    def calibration_targets(self, rows: NDArray[np.int64]) -> WeightedTargets:
+        """The targets of these rows, or of their steps, with their sample_weight, of mean 1, and without class weights:
+        calibrated probabilities are those of the class frequencies of the data.
+        """
+        targets = self.targets(rows)
+        if self.further_rows.size:  # unlabelled texts are refused where rows have a sample_weight
+            return targets.unweighted
+        sample_weight = np.repeat(self.data.sample_weight[rows], rows_per_input(self.data.labels[rows]))
+        return replace(targets, weight=sample_weight).normalised
 
 
 def prepare(
@@ -155,10 +159,10 @@ def prepare(
     if isinstance(sets.rows.labels, Ragged) and sets.rows.labels.lengths.tolist() != lengths[: len(sets.rows)]:
         raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
     of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
-    weights = row_weights(every, trained, of_classes)
+    weight = loss_weight(every, trained, of_classes)
     scaling = None
     if data.target.each.loss.has_unit:
-        of_train = None if weights is None else weights[sets.train]
+        of_train = None if weight is None else weight[sets.train]
         scaling = TargetScaling.fit(sets.rows.labels[sets.train], of_train)
     if encoded["architecture"].channels:  # series, whose epochs and folds follow from their number and lengths
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
@@ -173,7 +177,7 @@ def prepare(
         train=sets.train,
         validation=sets.validation,
         **encoded,
-        weights=weights,
+        loss_weight=weight,
         target_scaling=scaling,
         class_weights=of_classes,
         balanced=isinstance(class_weight, str),
@@ -418,16 +422,17 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
     return weights
 
 
-def row_weights(data: Labelled, train: NDArray[np.int64], weights: Array | None) -> NDArray[np.float32] | Ragged | None:
-    """Weight of each row in the loss (n,), for multi-label with class weights of each label (n, K), with a label per
-    step of each step (Ragged): its sample_weight times the weight of its class. The mean over the training
-    rows is 1; None where all are equal.
+def loss_weight(
+    data: Labelled, train: NDArray[np.int64], of_classes: Array | None
+) -> NDArray[np.float32] | Ragged | None:
+    """`NetworkData.loss_weight` of labelled rows. train: the rows over which the mean is 1; of_classes: weights of the
+    classes (K,).
     """
-    of_rows = np.repeat(data.sample_weight, rows_per_input(data.labels))
-    if weights is not None:
-        of_rows = data.target.row_weights(of_rows, data.labels, weights)
-    if (of_rows == of_rows.flat[0]).all():
+    weight = np.repeat(data.sample_weight, rows_per_input(data.labels))
+    if of_classes is not None:
+        weight = data.target.loss_weight(weight, data.labels, of_classes)
+    if (weight == weight.flat[0]).all():
         return None
-    by_input = shaped_like(of_rows, data.labels)
+    by_input = shaped_like(weight, data.labels)
     mean = flat(by_input[train]).mean()
-    return shaped_like((of_rows / mean).astype(np.float32), data.labels)
+    return shaped_like((weight / mean).astype(np.float32), data.labels)

@@ -127,14 +127,14 @@ def learn_unlabelled(data: TrainingData, unlabelled: Unlabelled, run: Run, teach
 def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_labels: Probabilities) -> TrainingData:
     """A student's training data: m more texts (token ids, not truncated) with soft labels (m, K)."""
     one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[flat(data.labels)]  # (n, K)
-    weights = data.weights
-    if weights is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
+    loss_weight = data.loss_weight
+    if loss_weight is not None:  # a soft-labelled row has the mean of the class weights under its probabilities
         of_classes = np.ones(soft_labels.shape[1])
         if data.class_weights is not None:
             of_classes = data.class_weights
         first = data.train[0]
-        scale = weights[first] / of_classes[data.labels[first]]
-        weights = np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
+        scale = loss_weight[first] / of_classes[data.labels[first]]
+        loss_weight = np.concatenate([loss_weight, scale * (soft_labels @ of_classes)]).astype(np.float32)
     return replace(
         data,
         recipe=with_values(data.recipe, {"optimisation.epochs": data.recipe.unlabelled.student_epochs}),
@@ -142,7 +142,7 @@ def with_pseudo_labels(data: TrainingData, full_sequences: list[Array], soft_lab
         full_sequences=data.full_sequences + list(map(EncodedSequence, full_sequences)),
         labels=np.concatenate([data.labels, soft_labels.argmax(axis=1)]),
         soft_targets=np.concatenate([one_hot, soft_labels.astype(np.float32)]),
-        weights=weights,
+        loss_weight=loss_weight,
     )
 
 
@@ -173,7 +173,8 @@ def stacked_predictions(
     """
     train = data.epoch_rows
     texts = data.full_steps(train) + unlabelled
-    targets = data.targets(train)
+    # Class weights would shift the logits, and the soft labels have the class frequencies of the labelled texts.
+    targets = data.targets(train).unweighted
     labelled = np.arange(len(data.train))
     rule_labelled = np.arange(len(data.train), len(train))
 
@@ -186,15 +187,15 @@ def stacked_predictions(
         """(m, outputs, classifiers) of m rows, from a logistic regression on each kind of vectors of other rows."""
         of_classifiers = []
         for of_texts, l2 in vectors.values():
-            weight, bias = fit_standardised_glm(of_texts[fitted], targets[fitted], l2, shared_scale=True)
+            weight, bias = fit_standardised_glm(of_texts[fitted], targets.take(fitted), l2, shared_scale=True)
             of_classifiers.append(of_texts[rows] @ weight.T + bias)
         return np.stack(of_classifiers, axis=2)
 
-    held_out = np.zeros((len(labelled), targets.shape[1], len(vectors)))
+    held_out = np.zeros((len(labelled), targets.outputs, len(vectors)))
     for fitted, held in cross_validation_folds(data.data.take(data.train), FOLDS, run.seed):
         held_out[held] = logits(np.append(fitted, rule_labelled), held)
     mean = np.full(len(vectors), 1 / len(vectors))  # each of them predicts the label alone
-    weights, shift = fit_shared_weights(held_out, targets[labelled], mean, L2)
+    weights, shift = fit_shared_weights(held_out, targets.take(labelled), mean, L2)
     stacked = logits(np.arange(len(train)), len(train) + query) @ weights + shift
     shown = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(vectors, weights, strict=True))
     run.callback.log(f"stacking on {len(train):,} labelled of {len(texts):,} texts: {shown}")
@@ -226,7 +227,7 @@ def lsa_classifier(data: TrainingData, lsa: LSA) -> FittedMember:
     rows = data.epoch_rows
     vectors = lsa.document_vectors[: len(rows)]
     norms = lsa.norms[: len(rows)]
-    weight, bias = fit_standardised_glm(vectors, data.targets(rows), LSA_L2, shared_scale=True)
+    weight, bias = fit_standardised_glm(vectors, data.targets(rows).unweighted, LSA_L2, shared_scale=True)
     scale = 1.0
     if norms.any():
         scale = norms[norms > 0].mean()

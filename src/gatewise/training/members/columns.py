@@ -23,7 +23,7 @@ from gatewise.training.dense_solver import fit_glm
 from gatewise.training.members import Run
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array
+from gatewise.training.weighted_targets import WeightedTargets
 
 L2 = 1.0  # as in scikit-learn's LogisticRegression
 FOLDS = 5
@@ -57,17 +57,15 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     size = len(empty.offset)
     ends = np.arange(len(rows) + 1) * places.shape[1]
     indicators = csr_matrix((np.ones(places.size), places.ravel(), ends), shape=(len(rows), size))
-    weight = _weight(data, rows)
+    targets = _targets(data, rows)
     # The bias of this fit is left out: the other members have one.
     weights, _ = fit_glm(
         hstack([csr_matrix(z), indicators], format="csr"),
-        data.targets(rows),
+        targets,
         L2,
-        loss=data.target.each.loss,
-        sample_weight=weight,
     )
     slope, offset = np.split(weights, [z.shape[1]])
-    share = np.asarray(weight @ indicators) / len(rows)
+    share = np.asarray(targets.weight @ indicators) / len(rows)
     # The indicators of a column add up to 1, as the bias does; the term of each column gets the mean 0.
     for low, high in pairwise([*empty.first.tolist(), size]):
         offset[low:high] -= share[low:high] @ offset[low:high]
@@ -82,14 +80,13 @@ def _fit(data: TrainingData, rows: NDArray[np.int64]) -> FittedMember:
     return FittedMember(member, bias)
 
 
-def _weight(data: TrainingData, rows: NDArray[np.int64]) -> Array:
-    """The weight (n,) of each row in the fit, mean 1: with class weights where a row has one class. In multi-label data
+def _targets(data: TrainingData, rows: NDArray[np.int64]) -> WeightedTargets:
+    """The targets with one weight per row, mean 1: with class weights where a row has one class. In multi-label data
     each label has a class weight, and this fit has one weight per row, so the sample weights remain.
     """
-    weight = data.data.sample_weight[rows]
-    if data.target.each.column_classes is None and data.weights is not None:
-        weight = np.asarray(data.weights[rows], dtype=np.float64)
-    return np.asarray(weight / weight.mean())
+    if data.target.each.column_classes is None:
+        return data.targets(rows).normalised
+    return data.calibration_targets(rows)
 
 
 def described(schema: RowSchema, sequences: Sequence[EncodedSequence], outputs: int) -> Columns:

@@ -6,7 +6,7 @@ discrepancy sequence φ, 2φ, 3φ, ... (modulo 1, φ the golden ratio); several 
 per kernel and dilation. All features read the channels, or half of them the first differences, as in MultiRocket (Tan
 et al. 2022).
 
-Ridge regression (`dense_solver`) of the targets on the standardised features, in the n x n kernel matrix, with values
+Ridge regression (`training.ridge`) of the targets on the standardised features, in the n x n kernel matrix, with values
 of each fold from a fit to the others. Standardisation and thresholds are those of all rows. l2, the channels or
 differences, and how far rare features are scaled up are chosen by the loss of these out-of-fold values. Classes are
 targets of -1 and 1. A scale and a shift, fitted to the out-of-fold values, turn the values into logits (Platt 1999).
@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.members.convolutions import Convolutions, features_of, series_steps, with_differences
-from gatewise.training.dense_solver import PENALTIES, Ridge, RidgeTargets, ridge_of_sums, ridge_sums
 from gatewise.training.members import Run
 from gatewise.training.network_data import MOST_ROWS
+from gatewise.training.ridge import Ridge, ridge_of_sums, ridge_sums
+from gatewise.training.ridge_targets import PENALTIES, RidgeTargets
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array

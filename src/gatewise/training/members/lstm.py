@@ -36,10 +36,12 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
 from gatewise.ragged import rows_per_input
-from gatewise.training.dense_solver import EPSILON, Ridge, RidgeTargets, fit_standardised_glm
+from gatewise.training.dense_solver import EPSILON, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
 from gatewise.training.processes import current
+from gatewise.training.ridge import Ridge
+from gatewise.training.ridge_targets import RidgeTargets
 from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.supervised_loop import SupervisedLoop, network_of, scores_of
@@ -119,7 +121,9 @@ def _transferred_dense(parameters: Mapping[str, Array], data: TrainingData, mode
     bias = model.parameters["dense.bias"].astype(np.float64)
     rows = _probe_rows(data)
     states = _states(parameters, data, [data.sequences[n] for n in rows], Ops())
-    to_new, shift = fit_standardised_glm(states @ weight.T + bias, data.targets(rows), TRANSFER_L2)
+    # Training starts from this fit and gives the rows their weights.
+    targets = data.targets(rows).unweighted
+    to_new, shift = fit_standardised_glm(states @ weight.T + bias, targets, TRANSFER_L2)
     return to_new @ weight, to_new @ bias + shift
 
 
@@ -127,7 +131,8 @@ def _linear_probe(parameters: Mapping[str, Array], data: TrainingData) -> tuple[
     """Weight (outputs, F) and bias (outputs,) of a dense layer, fitted to the states of the pretrained layers."""
     rows = _probe_rows(data)
     states = _states(parameters, data, [data.sequences[n] for n in rows], Ops(data.recipe.kernel()))
-    return fit_standardised_glm(states, data.targets(rows), data.recipe.lstm.probe_l2, loss=data.target.each.loss)
+    # Training starts from this fit and gives the rows their weights.
+    return fit_standardised_glm(states, data.targets(rows).unweighted, data.recipe.lstm.probe_l2)
 
 
 def _probe_rows(data: TrainingData) -> NDArray[np.int64]:
@@ -157,7 +162,7 @@ def pretrained_layers(pretrained: Pretrained, vocab_size: int) -> dict[str, Arra
 
 def _frozen(data: TrainingData, run: Run) -> FittedMember:
     """The layers of the pretrained model with a dense layer: a ridge regression on the standardised states, which are
-    computed once (`gatewise.training.dense_solver`).
+    computed once (`gatewise.training.ridge`).
     """
     assert run.pretrained is not None
     start = time.perf_counter()

@@ -61,7 +61,6 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import cross_validation_folds
 from gatewise.errors import InputError, counted
-from gatewise.losses import CROSS_ENTROPY, Loss
 from gatewise.members.ngrams import (
     BITS,
     CHARACTER_BITS,
@@ -80,6 +79,7 @@ from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember, HeldOutTargets, stack
 from gatewise.training.training_data import TrainingData, with_encoding
+from gatewise.training.weighted_targets import WeightedTargets
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -240,68 +240,61 @@ class NgramFeatures:
 
     def fit(
         self,
-        targets: Array,
-        sample_weight: Array | None = None,
+        targets: WeightedTargets,
         scaling: Scaling = "nb",
         *,
         rows: NDArray[np.int64] | None = None,
-        loss: Loss = CROSS_ENTROPY,
         l2: float | None = None,
         max_iter: int = 100,
         tol: float = 0.01,
     ) -> FittedMember:
-        """Fit on these rows (m,), default all, with targets (m, outputs) and weights (m,), for multi-label or (m,
-        outputs). l2: the penalty, by default 4 for "nb", else 1. tol: stop where the gradient is this small, relative
-        to that at zero. Equal arguments give equal bits.
+        """Fit the targets of these rows (m,), by default all. l2: the penalty, by default 4 for "nb", else 1. tol: stop
+        where the gradient is this small, relative to that at zero. Equal arguments give equal bits.
         """
         if not len(self.keys):
-            nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
-            return FittedMember(self._member(nothing), np.zeros(targets.shape[1]))
+            nothing = np.zeros((0, targets.outputs), dtype=np.float32)
+            return FittedMember(self._member(nothing), np.zeros(targets.outputs))
         if rows is None:
             rows = np.arange(self.matrix.shape[0])
         x = self.matrix[rows]
-        if sample_weight is None:
-            sample_weight = np.ones(len(targets))
-        weight = np.asarray(sample_weight, dtype=np.float64)
         l2 = l2 or DEFAULT_L2[scaling]
         if scaling == "nb":
-            return self._fit_nb(x, targets, weight, l2, loss, max_iter, tol)
-        return self._fit_svm(x, targets, weight, l2, scaling, tol)
+            return self._fit_nb(x, targets, l2, max_iter, tol)
+        return self._fit_svm(x, targets, l2, scaling, tol)
 
-    def _fit_nb(
-        self, x: Any, targets: Array, weight: Array, l2: float, loss: Loss, max_iter: int, tol: float
-    ) -> FittedMember:
+    def _fit_nb(self, x: Any, targets: WeightedTargets, l2: float, max_iter: int, tol: float) -> FittedMember:
         """NB-SVM, see the module's docstring, on x CSR (m, K), which is overwritten."""
         x.data[:] = 1
         form: Literal["logistic", "squared"]
-        if loss.has_unit:
+        if targets.loss.has_unit:
             from scipy.stats import rankdata
 
             form = "squared"
-            y = (rankdata(targets, axis=0) - 0.5) / len(targets)  # the share of smaller numbers, ties counted half
+            # The share of smaller numbers, ties counted half.
+            y = (rankdata(targets.values, axis=0) - 0.5) / len(targets)
         else:
             form = "logistic"
-            y = targets
-        weights = np.broadcast_to(weight.reshape(len(y), -1), y.shape)
-        ratios = [log_count_ratio(x, of_class * w, w) for of_class, w in zip(y.T, weights.T, strict=True)]
+            y = targets.values
+        weight = np.broadcast_to(targets.weight.reshape(len(y), -1), y.shape)
+        ratios = [log_count_ratio(x, of_class, of_rows) for of_class, of_rows in zip(y.T, weight.T, strict=True)]
         r = np.stack(ratios, axis=1)
-        w, bias = fit_linear(x, targets, weight, l2, form, scale=r, max_iter=max_iter, tol=tol)
+        w, bias = fit_linear(x, targets, l2, form, scale=r, max_iter=max_iter, tol=tol)
         return FittedMember(self._member(w * r), bias)
 
-    def _fit_svm(self, x: Any, targets: Array, weight: Array, l2: float, scaling: Scaling, tol: float) -> FittedMember:
+    def _fit_svm(self, x: Any, targets: WeightedTargets, l2: float, scaling: Scaling, tol: float) -> FittedMember:
         """Support vector machines on x CSR (m, K) of term frequencies, which is overwritten."""
-        m, outputs = targets.shape
-        if scaling == "idf" or has_small_classes(outputs, m):
+        m = len(targets)
+        if scaling == "idf" or has_small_classes(targets.outputs, m):
             scale = np.ones(len(self.keys), dtype=np.float32)
         else:
             scale = np.zeros(len(self.keys), dtype=np.float32)
-            for column in targets.T:
-                np.maximum(scale, np.abs(log_count_ratio(x, column * weight, weight)), out=scale)
+            for of_class in targets.values.T:
+                np.maximum(scale, np.abs(log_count_ratio(x, of_class, targets.weight)), out=scale)
         df = np.bincount(x.indices, minlength=len(self.keys))
         scale *= (1 + np.log((1 + m) / (1 + df))).astype(np.float32)
         x.data *= scale[x.indices]
         x.data /= np.repeat(_norms(x), np.diff(x.indptr)).astype(np.float32)
-        w, bias = fit_linear(x, targets, weight, l2, "squared-hinge", tol=tol)
+        w, bias = fit_linear(x, targets, l2, "squared-hinge", tol=tol)
         return FittedMember(self._member(w * scale[:, None], scale), bias)
 
     def _member(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> Ngrams:
@@ -321,10 +314,11 @@ class NgramFeatures:
         return np.asarray(sums / _norms(x)[:, None] + fitted.bias, dtype=np.float64)
 
 
-def log_count_ratio(x: Any, of_class: Array, sample_weight: Array) -> NDArray[np.float32]:
-    """r (K,) of a class. x: CSR (m, K) of 0 and 1; of_class (m,): each row's weight in it; sample_weight (m,)."""
-    p = 1 + np.bincount(x.indices, np.repeat(of_class, np.diff(x.indptr)), x.shape[1])
-    q = 1 + np.bincount(x.indices, np.repeat(sample_weight - of_class, np.diff(x.indptr)), x.shape[1])
+def log_count_ratio(x: Any, probability: Array, weight: Array) -> NDArray[np.float32]:
+    """r (K,) of a class. x: CSR (m, K) of 0 and 1. probability (m,): of the class; weight (m,): of the row."""
+    in_class = probability * weight
+    p = 1 + np.bincount(x.indices, np.repeat(in_class, np.diff(x.indptr)), x.shape[1])
+    q = 1 + np.bincount(x.indices, np.repeat(weight - in_class, np.diff(x.indptr)), x.shape[1])
     return np.asarray(np.log(p / p.sum()) - np.log(q / q.sum()), dtype=np.float32)
 
 
@@ -340,7 +334,7 @@ def added(data: TrainingData, ngrams: FittedMember, other: FittedMember, name: s
     rows = data.validation
     sequences = data.full(rows)
     both = [replace(model, held_out=model.logits(sequences)) for model in (ngrams, other)]
-    stacked = stack(both, HeldOutTargets(data.targets(rows), data.target.each.loss, data.sample_weight(rows)))
+    stacked = stack(both, HeldOutTargets(data.calibration_targets(rows)))
     weight, other_weight = stacked.weights
     run.callback.log(f"n-grams x {weight:.2f}, {name} x {other_weight:.2f}")
     total = _scaled(ngrams.member, weight).add(_scaled(other.member, other_weight))
@@ -364,7 +358,9 @@ def transferred(data: TrainingData, pretrained: Pretrained) -> FittedMember | No
     if ngrams is None or not len(ngrams) or ngrams.scale is not None or ngrams.spelling is not None:
         return None
     rows = data.train
-    to_new, shift = fit_standardised_glm(ngrams.logits(data.full_steps(rows)), data.targets(rows), TRANSFER_L2)
+    # `added` gives the rows their weights, without class weights, which would shift the logits.
+    targets = data.targets(rows).unweighted
+    to_new, shift = fit_standardised_glm(ngrams.logits(data.full_steps(rows)), targets, TRANSFER_L2)
     weight = (ngrams.weight @ to_new.T).astype(np.float32)
     return FittedMember(replace(ngrams, weight=weight), shift.astype(np.float64))
 
@@ -512,22 +508,20 @@ def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], 
     for fitted, held in folds:
         values[held] = candidate.features.logits(_fit_rows(data, candidate, rows, fitted), held)
     known = np.sort(np.concatenate([held for _, held in folds]))
-    sample_weight = data.sample_weight(rows[known])
+    targets = data.calibration_targets(rows[known])
     losses = np.full(len(rows), np.nan)
     weights, shift, losses[known] = calibrated(
         values[known][:, :, None],
-        data.targets(rows[known]),
+        targets,
         prior=np.array([PRIOR[candidate.scaling]]),
         l2=CALIBRATION_L2,
-        loss=CROSS_ENTROPY,
-        sample_weight=sample_weight,
     )
     return Comparison(
         rows,
         candidate,
         held_out=weights[0] * values + shift,
         losses=losses,
-        loss=float(np.average(losses[known], weights=sample_weight)),
+        loss=targets.mean(losses[known]),
         weight=float(weights[0]),
         shift=shift,
     )
@@ -621,11 +615,9 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     if candidate.scaling == "nb":
         l2 = candidate.penalty * data.recipe.ngrams.l2
     fitted = candidate.features.fit(
-        data.targets(numbers),
-        _sample_weight(data, candidate, numbers),
+        _targets(data, candidate, numbers),
         candidate.scaling,
         rows=at,
-        loss=data.target.each.loss,
         l2=l2,
     )
     # The margins of a support vector machine do not depend on class weights in this way; their calibration is enough.
@@ -634,16 +626,14 @@ def _fit_rows(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64],
     return replace(fitted, bias=fitted.bias - data.logit_shift)
 
 
-def _sample_weight(data: TrainingData, candidate: Candidate, numbers: NDArray[np.int64]) -> Any:
-    """The weights of the rows of these numbers in the fit; None where all are 1. For a rare class "tfidf" leaves the
-    class weights out: with them the scale of an n-gram in two or three rows of that class is as large as that of a
-    frequent one (docs/log/accuracy.md, "Threshold of a rare class from out-of-fold logits").
+def _targets(data: TrainingData, candidate: Candidate, numbers: NDArray[np.int64]) -> WeightedTargets:
+    """What the candidate fits, of the rows of these numbers. For a rare class "tfidf" leaves the class weights out:
+    with them the scale of an n-gram in two or three rows of that class is as large as that of a frequent one
+    (docs/log/accuracy.md, "Threshold of a rare class from out-of-fold logits").
     """
     if candidate.scaling != "nb" and _has_rare_class(data):
-        return data.sample_weight(numbers)
-    if data.weights is None:
-        return None
-    return data.weights[numbers]
+        return data.calibration_targets(numbers)
+    return data.targets(numbers)
 
 
 def _has_rare_class(data: TrainingData) -> bool:
