@@ -144,7 +144,7 @@ FILES: list[tuple[Any, str]] = [
     ({"categorical": [{"name": "shop", "categories": ["A", "A"]}]}, "has a category twice"),
     ({"categorical": [{"name": "shop", "categories": ["A", 5]}]}, "must be a text"),
     ({"categorical": [{"name": "shop", "unknown_share": 1.5}]}, "has no share of 1.5"),
-    ({"numeric": [{"name": f"n{k}"} for k in range(1_001)]}, "more than 1,000 columns"),
+    ({"numeric": [{"name": f"n{k}"} for k in range(1_001)]}, "there are 1,001 columns"),
     ({"numeric": 5}, "must be a list"),
     ([], "must be an object"),
 ]

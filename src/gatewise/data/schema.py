@@ -29,12 +29,22 @@ from gatewise.storage.fields import fields_from
 from gatewise.types import ColumnNames
 
 LARGEST = float(np.finfo(np.float32).max)
-MAX_COLUMNS, MAX_CATEGORIES = 1_000, 100_000  # in a file
+"""The largest number that a model reads."""
+
+MAX_COLUMNS = 1_000
+"""Columns of a schema. A file of a model cannot ask for more."""
+MAX_CATEGORIES = 100_000
+"""Categories of all columns of a schema together."""
+
 MIN_CATEGORY_ROWS = 5
-"""Training rows of a category that the model knows. Rarer ones, unknown ones and missing ones are one to it."""
-MAX_KNOWN = 1_000  # categories of a column that a model knows
-_EXACT = 2**53  # from here on a float64 stands for several whole numbers
-_STANDARD_ERRORS = 3  # by which the share of unknown categories exceeds that of training before it is a warning
+"""Training rows of a category that the model knows. To the model, rarer, unknown and missing ones are one category."""
+MAX_KNOWN = 1_000
+"""Categories of a column that the model knows."""
+
+_EXACT = 2**53
+"""From here on a float64 stands for several whole numbers."""
+_STANDARD_ERRORS = 3
+"""The share of unknown categories is a warning if it exceeds that of training by more than so many standard errors."""
 
 PANDAS_MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
@@ -51,21 +61,20 @@ NUMBER = re.compile(
 """The text of a number, also of one that is infinite or missing."""
 _WHOLE = re.compile(r"(-?(0|[1-9][0-9]*))(\.0+)?")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_BOOLEANS = {spelling: name for name in ("true", "false") for spelling in (name, name.title(), name.upper())}
+_BOOLEANS = {"true": "true", "True": "true", "TRUE": "true", "false": "false", "False": "false", "FALSE": "false"}
 
 
 def number_of(value: Any, limit: float = LARGEST) -> float:
     """The number that a cell holds, NaN for a missing one. Raises InputError, whose message follows the name of a
     column, for another value and for one that is infinite or above the limit.
     """
+    number: float | None = None
     if isinstance(value, str):
-        if value.strip().casefold() in MISSING:
-            return math.nan
-        number = float(value) if NUMBER.fullmatch(value) else None
+        number = _number_of_text(value)
     elif is_missing(value):
-        return math.nan
-    else:
-        number = _float(value) if is_real(value) else None
+        number = math.nan
+    elif is_real(value):
+        number = _float(value)
     if number is None:
         raise InputError(f"must be a number, not {quote(value, 40)}")
     if abs(number) == math.inf:
@@ -75,9 +84,16 @@ def number_of(value: Any, limit: float = LARGEST) -> float:
     return number
 
 
-def _float(value: Any) -> float:
+def _number_of_text(text: str) -> float | None:
+    """The number that a text is, NaN for the text of a missing one, None for other texts."""
+    if text.strip().casefold() in MISSING:
+        return math.nan
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
+def _float(number: Any) -> float:
     """A real number as float64, infinite where it is too large."""
-    return float(value) if isinstance(value, float) or is_finite(value) else math.inf
+    return float(number) if isinstance(number, float) or is_finite(number) else math.inf
 
 
 def category_of(value: Any) -> str | float:
@@ -86,9 +102,7 @@ def category_of(value: Any) -> str | float:
     number that has lost digits.
     """
     if isinstance(value, str):
-        name = str(value).strip()
-        whole = _WHOLE.fullmatch(name)
-        return _BOOLEANS.get(name) or (_unsigned_zero(whole[1]) if whole else name)
+        return _name_of_text(value)
     if value is None:
         return ""
     if isinstance(value, bool | np.bool_):
@@ -102,6 +116,18 @@ def category_of(value: Any) -> str | float:
     if isinstance(value, float | np.floating | Decimal):
         return _name_of_real(value)
     raise InputError(f"must be a text, a number or true/false, not {quote(value, 40)}")
+
+
+def _name_of_text(value: str) -> str:
+    """The name of a text: true for True and TRUE, 1 for 1.0, and the text without the spaces around it for others."""
+    name = str(value).strip()  # numpy.str_ too
+    if name in _BOOLEANS:
+        return _BOOLEANS[name]
+    # A column of whole numbers and missing values is one of floats in pandas, whose to_csv writes 1.0.
+    whole = _WHOLE.fullmatch(name)
+    if whole is not None:
+        return _unsigned_zero(whole[1])
+    return name
 
 
 def _name_of_real(value: Any) -> str:
@@ -141,10 +167,9 @@ class NumericColumn:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        both = (self.low, self.high)
-        if both == (None, None):
+        if self.low is None and self.high is None:
             return
-        if None in both or not -LARGEST <= self.low <= self.high <= LARGEST:  # type: ignore[operator]
+        if self.low is None or self.high is None or not -LARGEST <= self.low <= self.high <= LARGEST:
             raise InputError(f"the column {quote(self.name)} has no range from {self.low} to {self.high}")
 
     def read(self, value: Any) -> float:
@@ -152,13 +177,19 @@ class NumericColumn:
         try:
             return number_of(value)
         except InputError as error:
-            hint = "; name it in categorical" if isinstance(value, str | bool | np.bool_) else ""
+            is_category = isinstance(value, str | bool | np.bool_)
+            hint = "; name it in categorical" if is_category else ""
             raise InputError(f"{error}{hint}") from None
 
     @property
     def has_values(self) -> bool:
         """Whether a training row has a number."""
         return self.low is not None
+
+    def fitted(self, numbers: Sequence[float]) -> Self:
+        """The column with the range of these numbers of training rows, NaN for a missing one."""
+        known = [number for number in numbers if not math.isnan(number)]
+        return replace(self, low=min(known, default=None), high=max(known, default=None))
 
     def is_outside(self, value: float) -> bool:
         """Whether a number is beyond the range of training by more than the width of the range."""
@@ -173,9 +204,10 @@ class CategoricalColumn:
     """A column of names of categories.
 
     categories: those of MIN_CATEGORY_ROWS training rows or more, sorted, the most frequent MAX_KNOWN at most.
-    unknown_share: of the training rows with a name, those of other ones; None before `RowSchema.fitted`, and where no
-    training row has a name. respelled: two names of training that are one number, such as 1.1 and 1.10; () for none.
-    Raises InputError for categories that occur twice, and for a share that is none.
+    unknown_share: the share of the training rows with a name whose name is not in `categories`; None before
+    `RowSchema.fitted`, and where no training row has a name. respelled: two names of training rows that are the same
+    number, such as 1.1 and 1.10; () for none. Raises InputError for categories that occur twice, and for a share that
+    is not in [0, 1].
     """
 
     name: str
@@ -220,44 +252,63 @@ class CategoricalColumn:
         if not self.has_values:
             return name
         if isinstance(name, float):
-            if self._missing_like:
-                raise InputError(
-                    f"is {missing_name(value)}, and the model knows a category {quote(self._missing_like)}, which "
-                    "pandas reads as NaN: read the table with keep_default_na=False, and pass None where a value is "
-                    "missing"
-                )
+            self._refuse_lost_name(value)
             return ""
-        if self.respelled and not isinstance(value, str | bool | np.bool_ | None):
-            first, second = self.respelled
-            raise InputError(
-                f"is the number {name}, and the model tells {quote(first)} from {quote(second)}: read the column as "
-                "texts, in pandas with dtype=str"
-            )
-        if name in self.places or self.respelled or (number := _decimal(name)) not in self._by_number:
+        if self.respelled:
+            # Equal numbers are two categories here, so a number may be one or the other. A text is what it says.
+            if not isinstance(value, str | bool | np.bool_ | None):
+                first, second = self.respelled
+                raise InputError(
+                    f"is the number {name}, and the model tells {quote(first)} from {quote(second)}: read the column "
+                    "as texts, in pandas with dtype=str"
+                )
             return name
-        raise InputError(
-            f"is {quote(name)}, and the model knows {quote(self._by_number[number])}, an equal number in another "
-            "spelling: read the column as texts where the model was trained and where it predicts, in pandas with "
-            "dtype=str"
-        )
+        if name not in self.places:
+            self._refuse_other_spelling(name)
+        return name
+
+    def _refuse_lost_name(self, value: Any) -> None:
+        """Raise InputError for NaN in a column with a category that pandas reads as NaN."""
+        if self._missing_like:
+            raise InputError(
+                f"is {missing_name(value)}, and the model knows a category {quote(self._missing_like)}, which pandas "
+                "reads as NaN: read the table with keep_default_na=False, and pass None where a value is missing"
+            )
+
+    def _refuse_other_spelling(self, name: str) -> None:
+        """Raise InputError for a name that is unknown and the same number as a category: 501 where there is 00501."""
+        number = _decimal(name)
+        if number is not None and number in self._by_number:
+            raise InputError(
+                f"is {quote(name)}, and the model knows {quote(self._by_number[number])}, an equal number in another "
+                "spelling: read the column as texts where the model was trained and where it predicts, in pandas with "
+                "dtype=str"
+            )
 
     def fitted(self, names: Sequence[str]) -> Self:
         """The column with the facts of these names of training rows, "" for a missing one."""
         counts = Counter(name for name in names if name)
         frequent = counts.most_common(MAX_KNOWN)
         known = tuple(sorted(name for name, rows in frequent if rows >= MIN_CATEGORY_ROWS))
-        total = counts.total()
-        unknown_share = 1 - sum(counts[name] for name in known) / total if total else None
-        by_number: dict[Decimal, str] = {}
-        respelled: tuple[str, ...] = ()
-        for name in sorted(counts):
-            number = _decimal(name)
-            if number is None:
-                continue
-            if number in by_number:
-                respelled = (by_number[number], name)
-            by_number[number] = name
-        return replace(self, categories=known, unknown_share=unknown_share, respelled=respelled)
+        unknown_share = None
+        if counts:
+            known_rows = sum(counts[name] for name in known)
+            unknown_share = 1 - known_rows / counts.total()
+        return replace(self, categories=known, unknown_share=unknown_share, respelled=_respelled(counts))
+
+
+def _respelled(names: Iterable[str]) -> tuple[str, ...]:
+    """Two of the names that are the same number, the last such pair in sorted order; () for none."""
+    by_number: dict[Decimal, str] = {}
+    pair: tuple[str, ...] = ()
+    for name in sorted(names):
+        number = _decimal(name)
+        if number is None:
+            continue
+        if number in by_number:
+            pair = (by_number[number], name)
+        by_number[number] = name
+    return pair
 
 
 @dataclass(frozen=True)
@@ -272,8 +323,13 @@ class RowSchema:
     categorical: tuple[CategoricalColumn, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self) > MAX_COLUMNS or sum(len(one.categories) for one in self.categorical) > MAX_CATEGORIES:
-            raise InputError(f"there are more than {MAX_COLUMNS:,} columns or {MAX_CATEGORIES:,} categories")
+        n_categories = sum(len(column.categories) for column in self.categorical)
+        if len(self) > MAX_COLUMNS:
+            raise InputError(f"there are {len(self):,} columns, and a model reads at most {MAX_COLUMNS:,}")
+        if n_categories > MAX_CATEGORIES:
+            raise InputError(
+                f"the columns have {n_categories:,} categories, and a model reads at most {MAX_CATEGORIES:,}"
+            )
 
     @classmethod
     def named(cls, numeric: Iterable[str] = (), categorical: Iterable[str] = ()) -> Self:
@@ -282,25 +338,25 @@ class RowSchema:
 
     @classmethod
     def of(cls, names: ColumnNames) -> Self:
-        """The numeric and categorical ones of the columns of a table."""
+        """The numeric and categorical columns of a table, without the facts of training rows."""
         return cls.named(names.numeric, names.categorical)
 
     @property
     def columns(self) -> tuple[NumericColumn | CategoricalColumn, ...]:
-        """All of them."""
+        """All columns, the numeric ones first."""
         return (*self.numeric, *self.categorical)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all columns."""
-        return tuple(one.name for one in self.columns)
+        """The names of all columns, the numeric ones first."""
+        return tuple(column.name for column in self.columns)
 
     @property
     def names_by_type(self) -> dict[str, list[str]]:
         """The names of the numeric and of the categorical columns, as options and JSON have them."""
         return {
-            "numeric": [one.name for one in self.numeric],
-            "categorical": [one.name for one in self.categorical],
+            "numeric": [column.name for column in self.numeric],
+            "categorical": [column.name for column in self.categorical],
         }
 
     def __len__(self) -> int:
@@ -310,14 +366,14 @@ class RowSchema:
         return ", ".join(self.names)
 
     def read(self, row: Mapping[str, Any]) -> dict[str, float | str]:
-        """The value of each column by name. Raises InputError that names the column, for one that the row does not
-        have too.
+        """The value of each column by name. Raises InputError that names the column, for a value that cannot be read
+        and for a column that the row does not have.
         """
         values: dict[str, float | str] = {}
         for column in self.columns:
             if column.name not in row:
-                there = ", ".join(quote(name, 40) for name in list(row)[:20]) or "none"
-                raise InputError(f"column {quote(column.name)} is missing, which the model reads; there are {there}")
+                names = ", ".join(quote(name, 40) for name in list(row)[:20]) or "none"
+                raise InputError(f"column {quote(column.name)} is missing, which the model reads; there are {names}")
             try:
                 values[column.name] = column.read(row[column.name])
             except InputError as error:
@@ -325,33 +381,36 @@ class RowSchema:
         return values
 
     def values(self, columns: Mapping[str, float | str]) -> tuple[float | str, ...]:
-        """What `read` returned, in the order of the columns, as members read it: numbers, then names, "" for every
-        missing one.
+        """What `read` returned, as the members read it: the numbers, NaN for a missing one, then the names of
+        categories, "" for a missing one.
         """
         numbers = [columns[column.name] for column in self.numeric]
         names = [columns[column.name] for column in self.categorical]
-        return (*numbers, *("" if isinstance(name, float) else name for name in names))
+        # A column that is not fitted reads NaN as NaN, see `CategoricalColumn.read`.
+        without_nan = ["" if isinstance(name, float) else name for name in names]
+        return (*numbers, *without_nan)
 
     def fitted(self, rows: Sequence[Sequence[float | str]]) -> Self:
         """The schema with the facts of training rows, their values as in `values`."""
         numeric = []
-        for place, column in enumerate(self.numeric):
-            known = [float(row[place]) for row in rows if row[place] == row[place]]
-            numeric.append(replace(column, low=min(known, default=None), high=max(known, default=None)))
+        for place, number_column in enumerate(self.numeric):
+            numbers = [float(row[place]) for row in rows]
+            numeric.append(number_column.fitted(numbers))
         categorical = []
-        for place, named in enumerate(self.categorical, start=len(self.numeric)):
-            categorical.append(named.fitted([str(row[place]) for row in rows]))
+        for place, category_column in enumerate(self.categorical, start=len(self.numeric)):
+            names = [str(row[place]) for row in rows]
+            categorical.append(category_column.fitted(names))
         return replace(self, numeric=tuple(numeric), categorical=tuple(categorical))
 
     def check_filled(self, source: str, rows: int) -> None:
         """Raise InputError for a column in which no training row has a value: there is nothing to learn from it."""
-        empty = [one for one in self.columns if not one.has_values]
-        if empty:
-            noun = "number" if isinstance(empty[0], NumericColumn) else "category"
-            raise InputError(
-                f"{source}: the column {quote(empty[0].name)} has no {noun} in any of {counted(rows, 'training row')}: "
-                f"take it out"
-            )
+        for column in self.columns:
+            if not column.has_values:
+                noun = "number" if isinstance(column, NumericColumn) else "category"
+                raise InputError(
+                    f"{source}: the column {quote(column.name)} has no {noun} in any of "
+                    f"{counted(rows, 'training row')}: take it out"
+                )
 
 
 NO_ROW_COLUMNS = RowSchema()
@@ -359,8 +418,10 @@ NO_ROW_COLUMNS = RowSchema()
 
 @dataclass
 class OutsideCounts:
-    """Counts rows whose columns are outside of what the model was trained on. rows: all; present, outside: those with a
-    value in a column, and those whose value is outside, by name.
+    """Counts rows whose columns are outside of what the model was trained on.
+
+    rows: all rows. present: rows with a value, by the name of the column. outside: rows whose value is outside, by the
+    name of the column.
     """
 
     schema: RowSchema
@@ -383,29 +444,55 @@ class OutsideCounts:
 
     def messages(self) -> list[str]:
         """A line for each column with rows outside of the training data: its name and their share."""
-        found = []
+        messages = []
         for column in self.schema.columns:
-            n, outside = self.present[column.name], self.outside[column.name]
-            if not outside or not column.has_values:
+            if not column.has_values:
                 continue
-            share = f"{outside / n:.1%} of the rows ({outside:,} of {n:,} with a value)"
+            present = self.present[column.name]
+            outside = self.outside[column.name]
             if isinstance(column, NumericColumn):
-                low, high = number_text(column.low or 0.0), number_text(column.high or 0.0)
-                what = f"is beyond the training range, {low} to {high}, by more than its width"
-                found.append(f"column {quote(column.name)} {what}, in {share}: the prediction is an extrapolation")
-                continue
-            # A rare category of training is unknown too, so new rows may have unknown ones as often as training rows.
-            usual = column.unknown_share or 0.0
-            if outside / n > usual + _STANDARD_ERRORS * math.sqrt(usual * (1 - usual) / n):
-                what = f"has categories that the model does not know, in {share}"
-                found.append(f"column {quote(column.name)} {what}; in training {usual:.1%}")
-        return found
+                messages.append(_extrapolation(column, present, outside))
+            else:
+                messages.append(_unknown_categories(column, present, outside))
+        return [message for message in messages if message]
+
+
+def _extrapolation(column: NumericColumn, present: int, outside: int) -> str:
+    """The message of a column with numbers beyond the training range; "" if there are none."""
+    if not outside:
+        return ""
+    low = number_text(column.low or 0.0)
+    high = number_text(column.high or 0.0)
+    return (
+        f"column {quote(column.name)} is beyond the training range, {low} to {high}, by more than its width, in "
+        f"{_share_of_rows(present, outside)}: the prediction is an extrapolation"
+    )
+
+
+def _unknown_categories(column: CategoricalColumn, present: int, outside: int) -> str:
+    """The message of a column with more unknown categories than in training; "" if there are not more.
+
+    A rare category of training is unknown too, so new rows may have unknown ones as often as training rows.
+    """
+    if not outside:
+        return ""
+    in_training = column.unknown_share or 0.0
+    standard_error = math.sqrt(in_training * (1 - in_training) / present)
+    if outside / present <= in_training + _STANDARD_ERRORS * standard_error:
+        return ""
+    return (
+        f"column {quote(column.name)} has categories that the model does not know, in "
+        f"{_share_of_rows(present, outside)}; in training {in_training:.1%}"
+    )
+
+
+def _share_of_rows(present: int, outside: int) -> str:
+    return f"{outside / present:.1%} of the rows ({outside:,} of {present:,} with a value)"
 
 
 def schema_from(entry: object, where: str) -> RowSchema:
     """The schema of a file. Raises ModelFileError."""
-    lists = [named for named in entry.values() if isinstance(named, list)] if isinstance(entry, dict) else []
-    if any(isinstance(one, str) for named in lists for one in named):
+    if isinstance(entry, dict) and any(map(_has_text, entry.values())):
         raise ModelFileError(f"{where}: the columns have names alone, as an earlier gatewise wrote them: train again")
     schema = fields_from(RowSchema, entry, where)
     if len(set(schema.names)) < len(schema):
@@ -413,11 +500,16 @@ def schema_from(entry: object, where: str) -> RowSchema:
     return schema
 
 
+def _has_text(value: object) -> bool:
+    """Whether it is a list with a text in it."""
+    return isinstance(value, list) and any(isinstance(element, str) for element in value)
+
+
 def check_names(schema: RowSchema, others: Mapping[str, Sequence[str]]) -> None:
     """Raise InputError for a column that is named twice. others: further columns by what they are."""
-    seen: dict[str, str] = {}
-    for what, names in {**schema.names_by_type, **others}.items():
+    roles: dict[str, str] = {}
+    for role, names in {**schema.names_by_type, **others}.items():
         for name in names:
-            if name in seen:
-                raise InputError(f"the column {quote(name)} is named as {seen[name]} and as {what}: name another one")
-            seen[name] = what
+            if name in roles:
+                raise InputError(f"the column {quote(name)} is named as {roles[name]} and as {role}: name another one")
+            roles[name] = role
