@@ -290,6 +290,28 @@ def test_what_is_no_series_is_refused_with_its_place() -> None:
         assert_refused(message.replace("+", r"\+"), series_of, given)
 
 
+def test_the_place_of_a_value_in_one_series_of_several_channels() -> None:
+    values = RNG.normal(size=(5, 2))
+    values[3, 1] = np.inf
+    message = "^step 4, channel 1: inf is not finite"
+    assert_refused(message, series_of, values, channels=2)
+    assert_refused(message, series_of, frame(a=values[:, 0], b=values[:, 1]), channels=2)
+    assert_refused(message, series_of, values.T, "channels-first", 2)
+    assert_refused(f"^row 1, {message[1:]}", series_of, [values.T[:, :3], values.T], "channels-first")
+    assert_refused("^the series: inf is not finite", series_of, np.float64(np.inf))
+
+
+def test_a_frame_has_a_step_per_row_whatever_the_layout() -> None:
+    values = RNG.normal(size=(2, 2)).astype(np.float32)
+    one = frame(a=values[:, 0], b=values[:, 1])
+    for inputs in (one, [one]):
+        (series,) = series_of(inputs, "channels-first", 2)
+        np.testing.assert_array_equal(series, values)
+    values[1, 0] = np.inf
+    message = "row 0, step 2, channel 0: inf is not finite"
+    assert_refused(message, series_of, [frame(a=values[:, 0], b=values[:, 1])], "channels-first")
+
+
 def test_a_series_in_a_frame_of_each_library() -> None:
     columns = {"a": [1, None, 3], "b": [4.5, 5, 6]}
     table = pa.table(columns)

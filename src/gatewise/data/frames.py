@@ -29,10 +29,12 @@ def find_column(name: str, columns: Sequence[str]) -> str:
         raise InputError(f"{quote(name)} may be {' or '.join(map(quote, near))}")
     shown = ", ".join(quote(column) for column in columns[:20]) or "none"
     more = f", … ({len(columns)} in all)" if len(columns) > 20 else ""
-    raise InputError(f"no column {quote(name)}; there {'is' if len(columns) == 1 else 'are'} {shown}{more}")
+    verb = "is" if len(columns) == 1 else "are"
+    raise InputError(f"no column {quote(name)}; there {verb} {shown}{more}")
 
 
 def _folded(name: str) -> str:
+    """The name without case, with one space between its words."""
     return " ".join(name.casefold().split())
 
 
@@ -41,38 +43,52 @@ def joined_texts(columns: Mapping[str, Sequence[Any]], problems: dict[int, str])
 
     problems: gets the number of a row with a value that is not a text, and what is wrong with it.
     """
-    parts: list[Sequence[Any]] = []
-    for name, cells in columns.items():
-        if not all(type(cell) is str for cell in cells):
-            texts: list[Any] = []
-            for number, cell in enumerate(cells):
-                texts.append(str(cell) if isinstance(cell, str) else None)  # numpy.str_ too
-                if texts[-1] is None and not is_missing(cell):
-                    problems.setdefault(number, f"column {quote(name)} is {described(cell)}, not a text")
-            cells = texts
-        parts.append(cells)
-    if len(parts) == 1:
-        return list(parts[0])
-    rows = zip(*parts, strict=True)
-    return ["\n".join(part or "" for part in row) if any(part is not None for part in row) else None for row in rows]
+    texts_of_columns = [_texts_of_column(name, cells, problems) for name, cells in columns.items()]
+    if len(texts_of_columns) == 1:
+        return texts_of_columns[0]
+    return [_joined(texts_of_row) for texts_of_row in zip(*texts_of_columns, strict=True)]
+
+
+def _texts_of_column(name: str, cells: Sequence[Any], problems: dict[int, str]) -> list[str | None]:
+    """The text of each cell, None for a missing one. problems: see `joined_texts`."""
+    if all(type(cell) is str for cell in cells):
+        return list(cells)
+    texts: list[str | None] = []
+    for number, cell in enumerate(cells):
+        if isinstance(cell, str):
+            texts.append(str(cell))  # numpy.str_ too
+            continue
+        texts.append(None)
+        if not is_missing(cell):
+            problems.setdefault(number, f"column {quote(name)} is {described(cell)}, not a text")
+    return texts
+
+
+def _joined(texts: Sequence[str | None]) -> str | None:
+    """The texts joined by a newline, None if all of them are missing."""
+    if all(text is None for text in texts):
+        return None
+    return "\n".join(text or "" for text in texts)
 
 
 def texts_of(columns: Mapping[str, Sequence[Any]], nullable: bool = False) -> list[Any]:
     """The texts in columns of a data frame, see `joined_texts`. nullable: None where a text is missing or blank.
 
-    Raises InputError that names the row, for a value that is not a text too.
+    Raises InputError that names the first row with a value that is not a text, or, unless nullable, without a text.
     """
     problems: dict[int, str] = {}
     texts = joined_texts(columns, problems)
     name, cells = next(iter(columns.items()))
     for number, text in enumerate(texts):
-        if not (text or "").strip():
+        if text is not None and text.strip():
+            continue
+        texts[number] = None
+        if not nullable:
             what = not_a_text(cells[number]) if is_missing(cells[number]) else "is blank: leave such rows out"
-            if not nullable:
-                problems.setdefault(number, f"column {quote(name)} {what}")
-            texts[number] = None
-    for number in sorted(problems)[:1]:
-        raise InputError(f"row {number}: {problems[number]}")
+            problems.setdefault(number, f"column {quote(name)} {what}")
+    if problems:
+        first = min(problems)
+        raise InputError(f"row {first}: {problems[first]}")
     return texts
 
 
@@ -91,16 +107,17 @@ def readable(frame: Any) -> Any:
     """A data frame whose columns can be taken by name: that of a library that only has the Arrow interface, such as a
     DuckDB relation, as a PyArrow table. Raises MissingExtra without PyArrow.
     """
-    own = hasattr(frame, "to_numpy") or hasattr(frame, "column_names")
-    if own or not is_frame(frame) or not hasattr(frame, "__arrow_c_stream__"):
+    takes_names = hasattr(frame, "to_numpy") or hasattr(frame, "column_names")
+    if takes_names or not is_frame(frame) or not hasattr(frame, "__arrow_c_stream__"):
         return frame
     return required("pyarrow", "data", f"{described(frame)} as a data frame").table(frame)
 
 
 def frame_names(frame: Any) -> list[Any]:
     """The names of the columns of a data frame."""
-    given = getattr(frame, "column_names", None)  # a data frame of pandas has its columns as attributes too
-    return given if isinstance(given, list) else list(frame.columns)
+    # PyArrow and datasets have a list here. In pandas it may be a column with this name.
+    column_names = getattr(frame, "column_names", None)
+    return column_names if isinstance(column_names, list) else list(frame.columns)
 
 
 def frame_columns(frame: Any) -> dict[str, list[Any]]:
@@ -109,25 +126,51 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
     The numbers of a datasets.ClassLabel become the names of the classes.
     """
     frame = readable(frame)
-    names, features = frame_names(frame), getattr(frame, "features", None)
-    if doubled := [name for name, count in Counter(map(str, names)).items() if count > 1]:
+    names = frame_names(frame)
+    doubled = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if doubled:
         raise InputError(f"the data frame cannot be read: it has two columns {quote(doubled[0], 40)}")
     columns: dict[str, list[Any]] = {}
     for name in names:
-        column = frame[name]
-        to_list = getattr(column, "to_pylist", getattr(column, "to_list", None))  # PyArrow; pandas and polars
-        values = list(column) if to_list is None else to_list()
-        feature = features.get(name) if isinstance(features, Mapping) else None  # of datasets.Dataset
-        classes = getattr(getattr(feature, "feature", feature), "names", None)  # of a label, or of a list of labels
-        columns[str(name)] = values if classes is None else [_class_names(value, classes) for value in values]
+        values = _as_list(frame[name])
+        classes = _class_labels(frame, name)
+        if classes is not None:
+            values = [_class_names(value, classes) for value in values]
+        columns[str(name)] = values
     return columns
 
 
+def _as_list(column: Any) -> list[Any]:
+    """The cells of a column of a data frame."""
+    if hasattr(column, "to_pylist"):  # PyArrow
+        cells = column.to_pylist()
+    elif hasattr(column, "to_list"):  # pandas and polars
+        cells = column.to_list()
+    else:
+        cells = column
+    return list(cells)
+
+
+def _class_labels(frame: Any, name: Any) -> Sequence[str] | None:
+    """The names of the classes of a column of datasets.Dataset, of one label or a list of labels per row; None for
+    other columns.
+    """
+    features = getattr(frame, "features", None)  # in pandas it may be a column with this name
+    if not isinstance(features, Mapping):
+        return None
+    feature = features.get(name)
+    label_feature = getattr(feature, "feature", feature)  # of a list of labels, that of each
+    names: Sequence[str] | None = getattr(label_feature, "names", None)
+    return names
+
+
 def _class_names(value: Any, classes: Sequence[str]) -> Any:
-    """The names of the classes with these numbers; None for -1, which is no label."""
+    """The name of the class with this number, or the names of a list of them; None for -1, which is no label."""
     if isinstance(value, list):
-        return [_class_names(one, classes) for one in value]
-    return None if value is None or value < 0 else classes[value]
+        return [_class_names(number, classes) for number in value]
+    if value is None or value < 0:
+        return None
+    return classes[value]
 
 
 def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
@@ -138,36 +181,44 @@ def frame_arrays(frame: Any) -> dict[str, NDArray[Any]]:
     for name in frame.columns:
         column = frame[name]
         array = column.to_numpy()
-        if array.dtype.kind == "O" and str(column.dtype).lower().startswith(("int", "uint", "float")):
-            array = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))  # a nullable type of pandas
+        is_nullable = array.dtype.kind == "O" and str(column.dtype).lower().startswith(("int", "uint", "float"))
+        if is_nullable:  # Int64 and the like of pandas, whose to_numpy has pandas.NA
+            array = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
         arrays[str(name)] = array
     return arrays
 
 
 def check_index(inputs: Any, others: Mapping[str, Any]) -> None:
-    """Raise InputError where the inputs and `others` are of pandas and have different indexes: rows are matched by
-    position, which may be another order than the owner means.
+    """Raise InputError where the inputs and `others` are of pandas and have different indexes.
+
+    Rows are matched by position. Where the indexes differ, the user may mean another order. Different numbers of rows
+    are refused later.
     """
     index: Any = getattr(inputs, "index", None)
+    if not hasattr(index, "equals"):  # a list has a method of this name
+        return
     for name, values in others.items():
-        own: Any = getattr(values, "index", None)
-        if not (hasattr(index, "equals") and hasattr(own, "equals")) or len(index) != len(own) or index.equals(own):
+        other_index: Any = getattr(values, "index", None)
+        if not hasattr(other_index, "equals") or len(index) != len(other_index) or index.equals(other_index):
             continue
-        row = next((row for row, (a, b) in enumerate(zip(index, own, strict=True)) if a != b), 0)
+        pairs = enumerate(zip(index, other_index, strict=True))
+        row = next((row for row, (key, other_key) in pairs if key != other_key), 0)
         raise InputError(
             f"the inputs and the {name} have different indexes: row {row} is {quote(index[row], 40)} and "
-            f"{quote(own[row], 40)}; rows are matched by position: align them, or drop both with reset_index(drop=True)"
+            f"{quote(other_index[row], 40)}; rows are matched by position: align them, or drop both with "
+            "reset_index(drop=True)"
         )
 
 
 def is_real(value: Any) -> bool:
     """Whether it is a real number, NaN included: no boolean, complex number or duration."""
-    is_other = isinstance(value, bool | np.bool_ | np.complexfloating | np.timedelta64)
-    return isinstance(value, Real | Decimal | np.number) and not is_other
+    if isinstance(value, bool | np.bool_ | np.complexfloating | np.timedelta64):
+        return False
+    return isinstance(value, Real | Decimal | np.number)
 
 
 def is_finite(number: Any) -> bool:
-    """Whether the number is one of float64: neither NaN nor infinite, nor a whole number above 1e308."""
+    """Whether float64 can hold the number: it is neither NaN nor infinite, nor a whole number above 1e308."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -182,7 +233,9 @@ def is_missing(value: Any) -> bool:
         return False
     if type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
-    return bool(value != value) if not isinstance(value, Decimal) else value.is_nan()  # a signaling one has no order
+    if isinstance(value, Decimal):
+        return value.is_nan()  # comparing a signaling NaN is an error
+    return bool(value != value)
 
 
 def missing_name(value: Any) -> str:
@@ -210,10 +263,14 @@ def described(value: Any) -> str:
     if value is None:
         return "None"
     kind = type(value).__name__
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    return f"{article} {kind}"
 
 
 def listed(keys: Iterable[Any]) -> str:
     """Names for a message, at most ten."""
     names = [printable(key) for key in keys]
-    return ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")
+    first_ones = ", ".join(names[:10])
+    if len(names) > 10:
+        return f"{first_ones}, … ({len(names)} in all)"
+    return first_ones

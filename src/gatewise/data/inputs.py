@@ -32,9 +32,11 @@ Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
-_ROUNDED = 0.1  # of the standard deviation of a channel, that float32 may round
-_NOISE = 1e-13  # of the largest value: of a constant, computed in float64
-_SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
+_CONSTANT = 1e-13
+"""A channel is constant if its values vary by less than this share of the largest one, the rounding of float64."""
+_MAX_ROUNDING = 0.1
+"""The share of the standard deviation of a channel that float32 may round."""
+_LAYOUT_HINT = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
 
 def convert_inputs(values: Any, *, name: str = "inputs", layout: str | None = None) -> list[Any]:
@@ -57,8 +59,8 @@ def convert_texts(values: Any, *, name: str = "inputs", columns: Sequence[str] =
     single text, bytes, a set, a dict, and a data frame of several columns.
     """
     if columns and is_frame(values):
-        of_frame = frame_columns(values)
-        return texts_of({column: of_frame[find_column(column, list(of_frame))] for column in columns})
+        cells = frame_columns(values)
+        return texts_of({column: cells[find_column(column, list(cells))] for column in columns})
     rows = convert_rows(values, name)
     for number, row in enumerate(rows):
         if type(row) is str:
@@ -94,22 +96,23 @@ def _container(values: Any, name: str) -> Any:
 
 def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
     """Raise InputError for the name of a file, given as one input. read: what reads it."""
-    name = os.fspath(inputs) if isinstance(inputs, str | os.PathLike) else ""
-    if not isinstance(name, str) or not name or not (what := file_named(name)):
+    if not isinstance(inputs, str | os.PathLike):
         return
-    raise InputError(
-        f"{quote(inputs)} is {what}: pass what it holds, gatewise.data.{read.format(name)}; if it is the text, pass a "
-        "list, or the text with a space at its end"
-    )
+    name = os.fspath(inputs)
+    if not isinstance(name, str) or not name:
+        return
+    what = file_named(name)
+    if what:
+        raise InputError(
+            f"{quote(inputs)} is {what}: pass what it holds, gatewise.data.{read.format(name)}; if it is the text, "
+            "pass a list, or the text with a space at its end"
+        )
 
 
 def convert_rows(values: Any, name: str) -> list[Any]:
     """The rows of a container as a new list. Raises InputError for a container without rows or without an order."""
     if isinstance(values, str):
-        if what := file_named(values):
-            how = f"gatewise.data.read_{'folder' if what == 'a folder' else 'table'}({values!r})"
-            raise InputError(f"{name}: {quote(values)} is {what}: pass what it holds, for example {how}")
-        raise InputError(f"{name} must be a list of texts, not one text: pass [text]")
+        raise InputError(_one_text(values, name))
     if isinstance(values, bytes | bytearray | memoryview):
         raise InputError(f"{name} must be a list of texts, not bytes: decode them, and pass [text]")
     if isinstance(values, Mapping):
@@ -119,29 +122,13 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     if isinstance(values, list | tuple):
         return list(values)
     if is_frame(values):
-        columns = frame_columns(values)
-        for column, cells in columns.items() if name != "labels" else ():
-            of_numbers = len(cells) and hasattr(cells[0], "__array__") and np.asarray(cells[0]).dtype.kind in "fiu"
-            if of_numbers and np.ndim(cells[0]):
-                raise InputError(
-                    f"{name}: a nested data frame: each cell of {quote(column, 40)} is {described(cells[0])}: pass an "
-                    "array (n, channels, steps) with layout='channels-first', or a list of arrays (steps, channels)"
-                )
-        if len(columns) != 1:
-            first = f", for example df[{next(iter(columns))!r}]" if columns else ""
-            raise InputError(f"{name}: a data frame with columns {listed(columns)}: pass one column{first}")
-        return next(iter(columns.values()))
+        return _only_column(values, name)
     if isinstance(values, np.ndarray):
-        if values.ndim == 0:
-            raise InputError(f"{name} must be a list of texts or series, not a single value")
-        if values.dtype.kind == "S":
-            raise InputError(f"{name}: an array of bytes: decode it, for example with numpy.char.decode")
-        if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 1):
-            raise InputError(f"{name}: an array of shape {values.shape}: pass one column, (n,)")
-        return list(values.ravel().tolist())
-    for method in ("to_pylist", "to_list"):  # PyArrow; pandas and polars
-        if hasattr(values, method):
-            return list(getattr(values, method)())
+        return _rows_of_array(values, name)
+    if hasattr(values, "to_pylist"):  # PyArrow
+        return list(values.to_pylist())
+    if hasattr(values, "to_list"):  # pandas and polars
+        return list(values.to_list())
     if not isinstance(values, Iterable):
         raise InputError(f"{name} must be a list of texts or series, not {described(values)}")
     if hasattr(values, "toarray"):
@@ -149,20 +136,75 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     return list(values)
 
 
+def _one_text(text: str, name: str) -> str:
+    """Why one text is not a list of rows, and what to pass."""
+    what = file_named(text)
+    if not what:
+        return f"{name} must be a list of texts, not one text: pass [text]"
+    reader = "read_folder" if what == "a folder" else "read_table"
+    return f"{name}: {quote(text)} is {what}: pass what it holds, for example gatewise.data.{reader}({text!r})"
+
+
+def _only_column(frame: Any, name: str) -> list[Any]:
+    """The cells of a data frame of one column."""
+    columns = frame_columns(frame)
+    if name != "labels":  # the labels of a row may be an array
+        for column, cells in columns.items():
+            if len(cells) and _is_series(cells[0]):
+                raise InputError(
+                    f"{name}: a nested data frame: each cell of {quote(column, 40)} is {described(cells[0])}: pass an "
+                    "array (n, channels, steps) with layout='channels-first', or a list of arrays (steps, channels)"
+                )
+    if len(columns) != 1:
+        example = f", for example df[{next(iter(columns))!r}]" if columns else ""
+        raise InputError(f"{name}: a data frame with columns {listed(columns)}: pass one column{example}")
+    return next(iter(columns.values()))
+
+
+def _is_series(cell: Any) -> bool:
+    """Whether a cell of a data frame is an array of numbers or a Series, as in the nested data frames of sktime."""
+    if not hasattr(cell, "__array__"):
+        return False
+    array = np.asarray(cell)
+    return array.dtype.kind in "fiu" and array.ndim > 0
+
+
+def _rows_of_array(array: NDArray[Any], name: str) -> list[Any]:
+    """The values of an array (n,) or (n, 1)."""
+    if array.ndim == 0:
+        raise InputError(f"{name} must be a list of texts or series, not a single value")
+    if array.dtype.kind == "S":
+        raise InputError(f"{name}: an array of bytes: decode it, for example with numpy.char.decode")
+    if array.shape[1:] not in ((), (1,)):
+        raise InputError(f"{name}: an array of shape {array.shape}: pass one column, (n,)")
+    return list(array.ravel().tolist())
+
+
 def _are_series(rows: Any) -> bool:
     """Whether it is an array or a data frame of numbers, or its first row is an array or a list of numbers."""
-    if is_frame(rows):  # of one series per row, if most of its columns hold numbers
-        found = [next((one for one in column if not is_missing(one)), None) for column in frame_columns(rows).values()]
-        numbers = sum(isinstance(one, int | float | np.number) or one is None for one in found)
-        return len(found) > 1 and 2 * numbers > len(found)
+    if is_frame(rows):
+        return _has_series_in_rows(rows)
     if isinstance(rows, np.ndarray) and rows.dtype.kind != "O":
         return rows.ndim > 1 and rows.dtype.kind not in "UTS"
-    row = next(iter(rows), None)
-    if not hasattr(row, "__len__") or isinstance(row, str | bytes | Mapping | Set):
+    value = next(iter(rows), None)
+    if not hasattr(value, "__len__") or isinstance(value, str | bytes | Mapping | Set):
         return False
-    while isinstance(row, list | tuple) and row:
-        row = row[0]
-    return not isinstance(row, str | bytes)
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return not isinstance(value, str | bytes)
+
+
+def _has_series_in_rows(frame: Any) -> bool:
+    """Whether each row of a data frame is a series: it has several columns, and most of them hold numbers."""
+    columns = list(frame_columns(frame).values())
+    n_numeric = sum(map(_is_numeric, columns))
+    return len(columns) > 1 and 2 * n_numeric > len(columns)
+
+
+def _is_numeric(cells: Sequence[Any]) -> bool:
+    """Whether the first cell that is not missing is a number, or all are missing."""
+    first = next((cell for cell in cells if not is_missing(cell)), None)
+    return first is None or isinstance(first, int | float | np.number)
 
 
 def series_of(inputs: Any, layout: str | None = None, channels: int | None = None) -> list[Series]:
@@ -170,25 +212,31 @@ def series_of(inputs: Any, layout: str | None = None, channels: int | None = Non
 
     inputs: an array (n, steps), n series of one channel; an array (n, steps, channels); a data frame of one series per
     row; or an iterable of n arrays, lists or data frames, each (steps,) or (steps, channels), of any lengths. layout:
-    see `Layout`; without it an array is refused that may have channels first, which is one with fewer rows than columns
-    per series. channels: the number of channels of a model: one series (steps,) or (steps, channels) is then taken too,
-    and the number decides about the layout.
+    see `Layout`; a data frame of one series has a step per row, whatever the layout. Without it, an array that may have
+    channels first is refused: one with no more rows than columns per series. channels: the number of channels of a
+    model. With it, one series (steps,) or (steps, channels) is taken too, and the number decides about the layout.
 
-    Raises InputError naming row and step (both from 0) for values that are complex, boolean, infinite or not numbers,
-    an empty series, different numbers of channels, and an ambiguous layout.
+    Raises InputError naming row and step (rows from 0, steps from 1) for values that are complex, boolean, infinite or
+    not numbers, an empty series, different numbers of channels, and an ambiguous layout.
     """
     if layout is not None and layout not in get_args(Layout):
         raise InputError(f"layout must be {' or '.join(map(repr, get_args(Layout)))}, not {quote(layout)}")
     if isinstance(inputs, str | bytes | dict | set | frozenset):
         raise InputError(f"the series must be an array or a list of arrays, not a {type(inputs).__name__}")
-    dtype = getattr(inputs, "dtype", None)
-    arrays = isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1  # as a column of a data frame
-    if not arrays and (is_frame(inputs) or hasattr(inputs, "__array__")):
-        return _from_array(_numbers(inputs, None, layout), layout, channels)
+    if _is_array_of_objects(inputs):  # as a column of a data frame, of one series per cell
+        return _from_rows(list(inputs), layout, channels)
+    if is_frame(inputs) or hasattr(inputs, "__array__"):
+        return _from_array(inputs, layout, channels)
     rows = list(inputs) if isinstance(inputs, Iterable) else [inputs]
-    if not arrays and rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
-        return _from_array(_numbers(rows, None), layout, channels)  # a list of numbers
+    is_list_of_numbers = rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows)
+    if is_list_of_numbers:
+        return _from_array(rows, layout, channels)
     return _from_rows(rows, layout, channels)
+
+
+def _is_array_of_objects(inputs: Any) -> bool:
+    dtype = getattr(inputs, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1
 
 
 def one_series(item: Any, channels: int) -> Series:
@@ -196,33 +244,45 @@ def one_series(item: Any, channels: int) -> Series:
 
     Raises InputError for another shape. Other errors as `series_of`.
     """
-    array = _numbers(item, 0).astype(np.float32)
+    array = _array_of(item, "row 0")
+    array = _real_numbers(array, _axes_of_series(array.ndim), row=0).astype(np.float32)
     if array.ndim == 1 and channels == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] != channels or not len(array):
         shape = f"(steps, {channels})" + (" or (steps,)" if channels == 1 else "")
-        swapped = array.ndim == 2 and array.shape[0] == channels
-        hint = "; it seems to have channels first: transpose it" if swapped else ""
+        is_transposed = array.ndim == 2 and array.shape[0] == channels
+        hint = "; it seems to have channels first: transpose it" if is_transposed else ""
         raise InputError(f"one series must be {shape}, got {array.shape}{hint}")
     return array
 
 
 def describe_series(inputs: Sequence[Series]) -> str:
     """Channels, steps and missing values in words: "2 channels, 30 to 90 steps, 17 of 4,120 values missing"."""
+    channels = inputs[0].shape[1]
     lengths = [len(series) for series in inputs]
-    low, high, channels = min(lengths), max(lengths), inputs[0].shape[1]
-    steps = counted(high, "step") if low == high else f"{low:,} to {high:,} steps"
+    shortest = min(lengths)
+    longest = max(lengths)
+    steps = counted(longest, "step") if shortest == longest else f"{shortest:,} to {longest:,} steps"
+    description = f"{counted(channels, 'channel')}, {steps}"
     missing = sum(int(np.isnan(series).sum()) for series in inputs)
-    more = f", {missing:,} of {counted(sum(lengths) * channels, 'value')} missing" if missing else ""
-    return f"{counted(channels, 'channel')}, {steps}{more}"
+    if missing:
+        description += f", {missing:,} of {counted(sum(lengths) * channels, 'value')} missing"
+    return description
 
 
-def _from_array(array: NDArray[Any], layout: str | None, channels: int | None) -> list[Series]:
-    if array.ndim == 1 and channels is None:
-        steps = counted(len(array), "step")
-        raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
-    if channels is not None and (array.ndim == 1 or (array.ndim == 2 and channels > 1)):
-        return [one_series(array.T if layout == "channels-first" else array, channels)]
+def _from_array(values: Any, layout: str | None, channels: int | None) -> list[Series]:
+    """The series of an array, of a data frame of one series per row, or of a list of numbers."""
+    array = _array_of(values, "the series")
+    channels_first = layout == "channels-first" and not is_frame(values)
+    # A model of several channels reads (steps, channels) as one series, as n series would have one channel.
+    is_one_series = array.ndim == 1 or (array.ndim == 2 and channels is not None and channels > 1)
+    axes = _axes_of_series(array.ndim, channels_first) if is_one_series else _axes_of_many(array.ndim, channels_first)
+    array = _real_numbers(array, axes)
+    if is_one_series:
+        if channels is None:
+            steps = counted(len(array), "step")
+            raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
+        return [one_series(array.T if channels_first else array, channels)]
     if array.ndim not in (2, 3):
         raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
     if not array.size:
@@ -234,60 +294,78 @@ def _from_array(array: NDArray[Any], layout: str | None, channels: int | None) -
             "or layout='time-first' for series of one step"
         )
     if array.ndim == 3 and layout is None and channels is not None and array.shape[1] == channels:
-        look = "may have" if array.shape[2] == channels else "seems to have"
-        has = f"the model has {counted(channels, 'channel')}"
-        raise InputError(f"an array {array.shape} {look} channels first ({has}): {_SAY}")
+        verb = "may have" if array.shape[2] == channels else "seems to have"
+        reason = f"the model has {counted(channels, 'channel')}"
+        raise InputError(f"an array {array.shape} {verb} channels first ({reason}): {_LAYOUT_HINT}")
     return _from_rows(list(array), layout, channels)
 
 
 def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
-    found = [_numbers(row, number, layout) for number, row in enumerate(rows)]
-    frames = [is_frame(row) for row in rows]
-    for number, array in enumerate(found):
+    """The series of each row: an array, a list or a data frame."""
+    # A data frame has a step per row, whatever the layout.
+    channels_first = [layout == "channels-first" and not is_frame(row) for row in rows]
+    arrays = []
+    for number, row in enumerate(rows):
+        array = _array_of(row, f"row {number}")
+        axes = _axes_of_series(array.ndim, channels_first[number])
+        arrays.append(_real_numbers(array, axes, number))
+    for number, array in enumerate(arrays):
         if array.ndim not in (1, 2):
             raise InputError(f"row {number} must be (steps,) or (steps, channels), got {array.shape}")
-    shapes = [array.shape for array, frame in zip(found, frames, strict=True) if array.ndim == 2 and not frame]
-    if shapes and layout is None and channels is None:
-        first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
-        if len(first) == 1 and (len(second) > 1 or max(first) <= max(second)) and second != {1}:
-            raise InputError(f"arrays {shapes[0]} may have channels first: {_SAY}")
-    out: list[NDArray[Any]] = []
-    for number, (array, frame) in enumerate(zip(found, frames, strict=True)):
+    if layout is None and channels is None:
+        _refuse_unclear_layout([array for array, row in zip(arrays, rows, strict=True) if not is_frame(row)])
+    series: list[NDArray[Any]] = []
+    for number, array in enumerate(arrays):
         if array.ndim == 1:
             array = array[:, None]
-        elif layout == "channels-first" and not frame:
+        elif channels_first[number]:
             array = np.ascontiguousarray(array.T)
-        out.append(array)
-        expected = channels if channels is not None else out[0].shape[1]
+        series.append(array)
         if not array.size:
             raise InputError(f"row {number} is an empty series: (steps, channels) = {array.shape}")
-        if array.shape[1] != expected:
-            whose = f"row 0 has {expected}" if channels is None else f"the model reads {expected}"
-            look = "; it seems to have channels first" if array.shape[0] == expected else ""
-            has = counted(array.shape[1], "channel")
-            raise InputError(f"row {number} has {has}, but {whose}{look}; a series is (steps, channels)")
-    return rounded(out) if channels is None else [one.astype(np.float32) for one in out]
+        if channels is None:
+            _check_channels(array, number, series[0].shape[1], "row 0 has")
+        else:
+            _check_channels(array, number, channels, "the model reads")
+    if channels is None:
+        return rounded(series)
+    # `rounded` has checked the training rows of the model, whose channels these are.
+    return [array.astype(np.float32) for array in series]
 
 
-def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray[Any]:
-    """As an array of numbers that float32 can hold. row: of the series, None if `values` holds all of them."""
+def _refuse_unclear_layout(arrays: Sequence[NDArray[Any]]) -> None:
+    """Raise InputError for arrays (a, b) that may be (channels, steps).
+
+    The channels of all series are as many, and mostly fewer than the steps. So `a` may be their number where it is
+    equal in all arrays, and `b` either varies or is at least as large. (steps, 1) is a series of one channel.
+    """
+    shapes = [array.shape for array in arrays if array.ndim == 2]
+    firsts = {shape[0] for shape in shapes}
+    seconds = {shape[1] for shape in shapes}
+    if len(firsts) != 1 or seconds == {1}:
+        return
+    if len(seconds) > 1 or max(firsts) <= max(seconds):
+        raise InputError(f"arrays {shapes[0]} may have channels first: {_LAYOUT_HINT}")
+
+
+def _check_channels(array: NDArray[Any], number: int, expected: int, source: str) -> None:
+    """Raise InputError unless the series of a row has the expected number of channels. source: where it is from."""
+    steps, channels = array.shape
+    if channels == expected:
+        return
+    hint = "; it seems to have channels first" if steps == expected else ""
+    raise InputError(
+        f"row {number} has {counted(channels, 'channel')}, but {source} {expected}{hint}; a series is (steps, channels)"
+    )
+
+
+def _array_of(values: Any, where: str) -> NDArray[Any]:
+    """An array of integers, floats or objects. Raises InputError for anything else. where: in its messages."""
     array: Any = values
     if is_frame(values):
-        columns = frame_arrays(values)
-        check_step_names(columns)
-        for name, column in columns.items():
-            if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
-                columns[name] = column = column.astype(np.float64)  # None is a missing value
-            if column.dtype.kind not in "fiu":
-                texts = f"; if it has the texts, pass it alone, df[{name!r}]" if column.dtype.kind in "OU" else ""
-                raise InputError(
-                    f"column {quote(name, 40)} of the data frame holds {_held(column)}, not numbers: convert it, or "
-                    f"leave it out{texts}"
-                )
-        array = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(values), 0))
+        array = _array_of_frame(values)
     if isinstance(array, np.ma.MaskedArray):
         array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
-    where = "the series" if row is None else f"row {row}"
     if _has_boolean(array):  # which NumPy reads as 1 among numbers
         raise InputError(f"{where}: series must be real numbers, got boolean values")
     try:
@@ -295,24 +373,37 @@ def _numbers(values: Any, row: int | None, layout: str | None = None) -> NDArray
     except (TypeError, ValueError):
         raise InputError(f"{where}: neither an array nor equally long lists of numbers") from None
     kind = array.dtype.kind
-    if kind == "O":
-        for place, value in np.ndenumerate(array):
-            if isinstance(value, bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
-                hint = "; a missing value is NaN" if value is None else ""
-                raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is not a number{hint}")
-            if isinstance(value, int) and abs(value) > LARGEST:
-                raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is too large for float32")
-        array = array.astype(np.float64)
-    elif kind not in "fiu":
-        word = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}.get(kind, f"{array.dtype}")
-        raise InputError(f"{where}: series must be real numbers, got {word}")
-    if (bad := ~np.isfinite(array) & ~np.isnan(array)).any() or (bad := np.abs(array) > LARGEST).any():
-        place = tuple(int(n) for n in np.argwhere(bad)[0])
-        big = np.isfinite(array[place])
-        raise InputError(
-            f"{_where(row, place, layout)}: {array[place]} is {'too large for float32' if big else 'not finite'}"
-        )
+    if kind not in "fiuO":
+        nouns = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}
+        raise InputError(f"{where}: series must be real numbers, got {nouns.get(kind, str(array.dtype))}")
     return np.asarray(array)
+
+
+def _array_of_frame(frame: Any) -> NDArray[Any]:
+    """The array (rows, columns) of a data frame. Raises InputError for a column that does not hold numbers."""
+    columns = frame_arrays(frame)
+    check_step_names(columns)
+    numbers = []
+    for name, column in columns.items():
+        if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
+            column = column.astype(np.float64)  # None is a missing value
+        if column.dtype.kind not in "fiu":
+            hint = f"; if it has the texts, pass it alone, df[{name!r}]" if column.dtype.kind in "OU" else ""
+            raise InputError(
+                f"column {quote(name, 40)} of the data frame holds {_content(column)}, not numbers: convert it, or "
+                f"leave it out{hint}"
+            )
+        numbers.append(column)
+    return np.stack(numbers, axis=1) if numbers else np.zeros((len(frame), 0))
+
+
+def _content(column: NDArray[Any]) -> str:
+    """What a column without numbers holds."""
+    nouns = {"M": "dates", "m": "durations", "b": "True and False", "U": "texts", "S": "bytes"}
+    if column.dtype.kind in nouns:
+        return nouns[column.dtype.kind]
+    first = next((cell for cell in column.tolist() if not is_missing(cell)), None)
+    return f"{column.dtype}" if first is None else described(first)
 
 
 def _has_boolean(values: Any) -> bool:
@@ -322,41 +413,80 @@ def _has_boolean(values: Any) -> bool:
     return any(map(_has_boolean, values))
 
 
-def _held(column: NDArray[Any]) -> str:
-    """What a column holds that has no numbers."""
-    kinds = {"M": "dates", "m": "durations", "b": "True and False", "U": "texts", "S": "bytes"}
-    first = next((one for one in column.tolist() if not is_missing(one)), None)
-    return kinds.get(column.dtype.kind) or (f"{column.dtype}" if first is None else described(first))
+def _real_numbers(array: NDArray[Any], axes: Sequence[str], row: int | None = None) -> NDArray[Any]:
+    """The array as numbers that float32 can hold. axes: the names of its dimensions; row: whose series it is, None for
+    an array of all series. Raises InputError that names the place of another value.
+    """
+    if array.dtype.kind == "O":
+        for index, value in np.ndenumerate(array):
+            if isinstance(value, bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
+                hint = "; a missing value is NaN" if value is None else ""
+                raise InputError(f"{_place(index, axes, row)}: {quote(value, 40)} is not a number{hint}")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise InputError(f"{_place(index, axes, row)}: {quote(value, 40)} is too large for float32")
+        array = array.astype(np.float64)
+    is_infinite = ~np.isfinite(array) & ~np.isnan(array)
+    if is_infinite.any():
+        index = _first_index(is_infinite)
+        raise InputError(f"{_place(index, axes, row)}: {array[index]} is not finite")
+    is_too_large = np.abs(array) > LARGEST
+    if is_too_large.any():
+        index = _first_index(is_too_large)
+        raise InputError(f"{_place(index, axes, row)}: {array[index]} is too large for float32")
+    return array
+
+
+def _first_index(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    """The index of the first true value."""
+    return tuple(int(k) for k in np.argwhere(mask)[0])
+
+
+def _axes_of_series(ndim: int, channels_first: bool = False) -> tuple[str, ...]:
+    """The names of the dimensions of one series."""
+    if ndim == 1:
+        return ("step",)
+    return ("channel", "step") if channels_first else ("step", "channel")
+
+
+def _axes_of_many(ndim: int, channels_first: bool = False) -> tuple[str, ...]:
+    """The names of the dimensions of an array of series."""
+    return ("row", *_axes_of_series(ndim - 1, channels_first))
+
+
+def _place(index: Sequence[int], axes: Sequence[str], row: int | None) -> str:
+    """The place of a value, in words: "row 3, step 5, channel 0". Rows and channels count from 0, as in an array, steps
+    from 1. Dimensions without a name are left out.
+    """
+    numbers = dict(zip(axes, index, strict=False))
+    if row is not None:
+        numbers["row"] = row
+    if "step" in numbers:
+        numbers["step"] += 1
+    return (
+        ", ".join(f"{axis} {numbers[axis]}" for axis in ("row", "step", "channel") if axis in numbers) or "the series"
+    )
 
 
 def rounded(series: Sequence[NDArray[Any]]) -> list[Series]:
     """Series (steps, channels) as float32. Raises InputError for a channel whose values differ by less than float32
     keeps apart: 100,000,000 and 100,000,001 would be equal.
     """
-    if all(one.dtype == np.float32 for one in series):
+    if all(array.dtype == np.float32 for array in series):
         return list(series)
-    out = [one.astype(np.float32) for one in series]
-    exact = np.concatenate([one.reshape(-1, one.shape[-1]) for one in series]).astype(np.float64)  # (N, channels)
-    errors = np.concatenate(out) - exact
-    for channel, (values, lost) in enumerate(zip(exact.T, errors.T, strict=True)):
-        known = ~np.isnan(values)
-        peak, error = np.abs(values[known]).max(initial=0), np.abs(lost[known]).max(initial=0)
-        spread = (values[known] - values[known][:1]).std() if error else 0.0
-        if _NOISE * peak < spread < error / _ROUNDED:
+    as_float32 = [array.astype(np.float32) for array in series]
+    exact = np.concatenate([array.reshape(-1, array.shape[-1]) for array in series]).astype(np.float64)  # (N, channels)
+    errors = np.abs(np.concatenate(as_float32) - exact)
+    for channel in range(exact.shape[1]):
+        known = ~np.isnan(exact[:, channel])
+        values = exact[known, channel]
+        error = errors[known, channel].max(initial=0)
+        if not error:
+            continue
+        largest = np.abs(values).max()
+        spread = (values - values[:1]).std()  # less the first value: the sum of large ones would round
+        if _CONSTANT * largest < spread < error / _MAX_ROUNDING:
             raise InputError(
-                f"channel {channel}: values near {peak:.3g} differ by about {spread:.3g}, and float32 keeps "
-                f"{float(np.spacing(np.float32(peak))):.3g} apart: subtract an offset from this channel first"
+                f"channel {channel}: values near {largest:.3g} differ by about {spread:.3g}, and float32 keeps "
+                f"{float(np.spacing(np.float32(largest))):.3g} apart: subtract an offset from this channel first"
             )
-    return out
-
-
-def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
-    """A place in the inputs, in words: of several series, or of one alone. Rows and channels count from 0, as in an
-    array, steps from 1.
-    """
-    row, *rest = place if row is None else (row, *place)
-    if not rest:
-        return f"step {row + 1}"
-    step, *channel = reversed(rest) if layout == "channels-first" else rest
-    names = [f"row {row}", f"step {step + 1}", *(f"channel {number}" for number in channel)]
-    return ", ".join(names)
+    return as_float32
