@@ -97,6 +97,36 @@ def test_data_of_another_kind_is_refused(model: gw.Model, sentences: Sentences) 
         with_units(model, gw.data.Labelled.of(*sentences, task="tagging"))
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([], "row 2: the list of words is empty: leave such rows out"),
+        ((), "row 2: the list of words is empty"),
+        (np.array([], dtype=object), "row 2: the list of words is empty"),
+        (["a", " ", "b"], "row 2: word 2 is empty"),
+        (["a", "b", 3], "row 2: word 3 is of type int, not a text"),
+        (["a", None], "row 2: word 2 is of type NoneType, not a text"),
+    ],
+)
+def test_a_row_that_is_no_list_of_words_is_named(model: gw.Model, row: Any, message: str) -> None:
+    words = [["the", "cat"], ["a", "dog"], row, ["a", "cat"]]
+    labels = [["B-X", "O"]] * 4
+    assert_refused(f"inputs: {message}", gw.train, words, labels, task="tagging", verbose=0)
+    assert_refused(message, model.evaluate, words, labels)
+    assert_refused(message, model.predict, words)
+
+
+def test_a_row_without_labels_is_named() -> None:
+    words = [["the", "cat"], ["a", "dog"]]
+    assert_refused(
+        "labels: row 1 is an empty list: it needs one label per step",
+        gw.data.Labelled.of,
+        words,
+        [["B-X", "O"], []],
+        task="tagging",
+    )
+
+
 def test_weights_of_rows_and_classes_count_by_step(sentences: Sentences) -> None:
     weights = np.where(np.arange(260) % 2, 1.0, 0.0)
     changes: dict[str, Any] = {"units": 6, "embedding_dim": 6, "min_steps": 20, "verbose": 0}

@@ -30,7 +30,7 @@ from gatewise.data.suspects import check_step_names, leaks, swapped
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.ragged import Ragged
-from gatewise.target import Target, join_words, labels_task, words_of
+from gatewise.target import Target, join_words_of_rows, labels_task, words_of
 from gatewise.target.names import check_array
 from gatewise.types import NO_COLUMNS, Array, ColumnNames, InputNouns, Task
 
@@ -117,7 +117,10 @@ class Labelled:
         inputs, row_columns = split_rows(inputs, schema, refuse_unread=True)
         column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
         if labels_task(task) == "tagging" and (column or isinstance(inputs, list | tuple)):
-            inputs = list(map(join_words, inputs))
+            try:
+                inputs = join_words_of_rows(inputs)
+            except InputError as error:
+                raise InputError(f"inputs: {error}") from None
         check_index(inputs, {"labels": labels, "groups": groups, "sample_weight": sample_weight, "times": times})
         try:
             rows = convert_inputs(inputs, layout=layout)

@@ -260,8 +260,10 @@ def _label_lists(rows: list[Any], task: Task | None, name: str, where: Where) ->
 
 def _tagging(rows: list[Any], classes: Sequence[str] | None, name: str, where: Where) -> ConvertedLabels:
     for number, row in enumerate(rows):
-        if not isinstance(row, list) or not row:
+        if not isinstance(row, list):
             raise InputError(f"{where(number)} is {described(row)}, not a list of labels, one per step")
+        if not row:
+            raise InputError(f"{where(number)} is an empty list: it needs one label per step")
     places = [f"{where(number)}, step {step}" for number, row in enumerate(rows) for step in range(1, len(row) + 1)]
     names, label_type = _names([label for row in rows for label in row], places.__getitem__)
     if classes is None:

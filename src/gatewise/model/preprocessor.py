@@ -20,7 +20,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.encoded_item import EncodedItem, with_values
 from gatewise.storage.fields import fields_from
-from gatewise.target import join_words
+from gatewise.target import join_words_of_rows
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
@@ -89,7 +89,9 @@ class TextPreprocessor:
         if self.encoding.kind == "index":
             inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
-            return list(map(join_words, inputs) if self.encoding.kind == "spaces" else inputs)
+            if self.encoding.kind == "spaces":
+                return join_words_of_rows(inputs)
+            return list(inputs)
         from gatewise.data.inputs import convert_texts, refuse_file
 
         refuse_file(inputs)

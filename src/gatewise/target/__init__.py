@@ -20,7 +20,10 @@ from gatewise.target.multilabel import MultilabelTarget as MultilabelTarget
 from gatewise.target.regression import RegressionTarget as RegressionTarget
 from gatewise.target.score import TargetScore as TargetScore
 from gatewise.target.steps import StepTarget as StepTarget
-from gatewise.target.words import SPACED_WORD as SPACED_WORD, join_words as join_words, words_of as words_of
+from gatewise.target.words import SPACED_WORD as SPACED_WORD
+from gatewise.target.words import join_words as join_words
+from gatewise.target.words import join_words_of_rows as join_words_of_rows
+from gatewise.target.words import words_of as words_of
 from gatewise.types import LabelType, Task
 
 TASKS: dict[str, type[Target]] = {

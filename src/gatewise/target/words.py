@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,33 @@ def words_of(text: str) -> list[str]:
 
 
 def join_words(words: Any) -> Any:
-    """A list or array of words as the text of which `words_of` finds them; anything else as it is. A space in a word
-    becomes a no-break space. Raises InputError for an empty word.
+    """A list or array of words as the text of which `words_of` finds them; anything else as it is, such as a text or
+    the values of a series. A space in a word becomes a no-break space. Raises InputError for an empty list, an empty
+    word, and another value among words.
     """
-    found = words.tolist() if isinstance(words, np.ndarray) and words.dtype.kind in "OU" else words
-    if not isinstance(found, list | tuple) or not found or not all(isinstance(word, str) for word in found):
+    listed = words
+    if isinstance(words, np.ndarray) and words.dtype.kind in "OU":
+        listed = words.tolist()
+    if not isinstance(listed, list | tuple):
         return words
-    if blank := [n for n, word in enumerate(found, start=1) if not word.strip()]:
-        raise InputError(f"word {blank[0]} is empty")
-    return " ".join(re.sub(r"\s+", "\u00a0", word.strip()) for word in found)
+    if not listed:
+        raise InputError("the list of words is empty: leave such rows out")
+    if not any(isinstance(word, str) for word in listed):
+        return words
+    for number, word in enumerate(listed, start=1):
+        if not isinstance(word, str):
+            raise InputError(f"word {number} is of type {type(word).__name__}, not a text")
+        if not word.strip():
+            raise InputError(f"word {number} is empty")
+    return " ".join(re.sub(r"\s+", "\u00a0", word.strip()) for word in listed)
+
+
+def join_words_of_rows(rows: Iterable[Any]) -> list[Any]:
+    """`join_words` of each row. Its InputError names the row."""
+    texts = []
+    for number, row in enumerate(rows):
+        try:
+            texts.append(join_words(row))
+        except InputError as error:
+            raise InputError(f"row {number}: {error}") from None
+    return texts
