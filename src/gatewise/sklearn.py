@@ -67,6 +67,51 @@ _VERSION = "_gatewise_version"
 _FILES = "_gatewise_files"
 
 
+# The parameters stand apart from the behaviour: scikit-learn has no types, and with a base class of unknown type a type
+# checker accepts any keyword of a dataclass.
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _Parameters(NetworkParameters):
+    """Parameters of every classifier and regressor."""
+
+    recipe: str | Recipe | None = field(default=None, kw_only=False)
+    numeric: str | Sequence[str] | None = None
+    categorical: str | Sequence[str] | None = None
+    warm_start: bool = False
+    verbose: int | str = 0
+    callbacks: Callback | Sequence[Callback] | None = None
+    random_state: int | np.random.RandomState | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _ClassifierParameters(_Parameters):
+    class_weight: ClassWeight | None = None
+    threshold: Threshold | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _TextParameters(TextParameters, _Parameters):
+    pretrained: PretrainedLM | Model | str | Path | None = None
+    text: str | Sequence[str] | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _SeriesParameters(SeriesParameters, _Parameters):
+    layout: str | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _TextClassifierParameters(UnlabelledParameters, _TextParameters, _ClassifierParameters):
+    unlabelled: Unlabelled | Sequence[str] | None = None
+    rules: Sequence[Any] | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _SeriesClassifierParameters(_SeriesParameters, _ClassifierParameters):
+    pass
+
+
 class _Rows(BaseEstimator):  # type: ignore[misc]
     """An estimator of rows with numeric and categorical columns, whose `model_` is pickled as the files of its folder,
     which skops can read too.
@@ -96,17 +141,8 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
             self.model_ = Model.from_folder(Folder(Path("pickled estimator"), files, ""), precision)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class _Estimator(NetworkParameters, _Rows):
+class _Estimator(_Parameters, _Rows):
     """What the classifiers and regressors have in common: `fit` around a `TrainingPlan`."""
-
-    recipe: str | Recipe | None = field(default=None, kw_only=False)
-    numeric: str | Sequence[str] | None = None
-    categorical: str | Sequence[str] | None = None
-    warm_start: bool = False
-    verbose: int | str = 0
-    callbacks: Callback | Sequence[Callback] | None = None
-    random_state: int | np.random.RandomState | None = None
 
     _kind: ClassVar[Literal["text", "series"]]
 
@@ -240,21 +276,14 @@ class _Texts(_Rows):
         return tags
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class _TextEstimator(TextParameters, _Texts, _Estimator):
+class _TextEstimator(_TextParameters, _Texts, _Estimator):
     """Classifiers and regressors of texts."""
-
-    pretrained: PretrainedLM | Model | str | Path | None = None
-    text: str | Sequence[str] | None = None
 
     _kind = "text"
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class _SeriesEstimator(SeriesParameters, _Estimator):
+class _SeriesEstimator(_SeriesParameters, _Estimator):
     """Classifiers and regressors of time series."""
-
-    layout: str | None = None
 
     _kind = "series"
 
@@ -282,12 +311,8 @@ class _SeriesEstimator(SeriesParameters, _Estimator):
         return tags
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+class _Classifier(ClassifierMixin, _ClassifierParameters, _Estimator):  # type: ignore[misc]
     """Classification, and with several labels per row multi-label classification."""
-
-    class_weight: ClassWeight | None = None
-    threshold: Threshold | None = None
 
     def _labels(self, y: Any, *, reset: bool) -> ConvertedLabels:
         y = _iterable(y)
@@ -382,8 +407,7 @@ class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return tags
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
+class LSTMTextClassifier(_TextClassifierParameters, _TextEstimator, _Classifier):
     """A classifier of texts.
 
     >>> texts, labels = ["good good film", "a bad film", "so good", "bad, bad"] * 15, ["yes", "no", "yes", "no"] * 15
@@ -399,15 +423,11 @@ class LSTMTextClassifier(UnlabelledParameters, _TextEstimator, _Classifier):
     parameters are fields of the recipe (`gatewise.training.Recipe`); None: its value.
     """
 
-    unlabelled: Unlabelled | Sequence[str] | None = None
-    rules: Sequence[Any] | None = None
-
     def _further_texts(self) -> dict[str, Any]:
         texts = {"unlabelled": self.unlabelled, "rules": self.rules}
         return {name: value for name, value in texts.items() if value is not None}
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LSTMTextRegressor(_TextEstimator, _Regressor):
     """A regressor of texts.
 
@@ -454,8 +474,7 @@ class LSTMTextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Texts)
         return tags
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class LSTMSeriesClassifier(_SeriesEstimator, _Classifier):
+class LSTMSeriesClassifier(_SeriesClassifierParameters, _SeriesEstimator, _Classifier):
     """A classifier of time series.
 
     >>> series = np.sin(np.arange(20) + np.arange(60)[:, None]) + np.arange(60)[:, None] % 2  # (60, 20)
@@ -468,7 +487,6 @@ class LSTMSeriesClassifier(_SeriesEstimator, _Classifier):
     """
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
 class LSTMSeriesRegressor(_SeriesEstimator, _Regressor):
     """A regressor of time series.
 

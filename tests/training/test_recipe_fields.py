@@ -13,7 +13,7 @@ from gatewise.training.recipe_fields import RecipeFields
 
 CALLS = """
 import gatewise as gw
-from gatewise.sklearn import LSTMSeriesRegressor, LSTMTextClassifier
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
 from gatewise.training import recipe
 
 texts, labels = ["a film"], ["good"]
@@ -35,6 +35,11 @@ evaluation: str = gw.load().evaluate(texts, labels)  # assignment
 forecast: str = gw.Forecaster.fit([1.0] * 40).predict()  # assignment
 LSTMTextClassifier("fast", units=8, unlabelled=texts, order=None, class_weight="balanced")
 LSTMTextClassifier(units="a")  # arg-type
+LSTMTextClassifier(unit=8)  # call-arg
+LSTMTextRegressor(class_weight="balanced")  # call-arg
+LSTMSeriesClassifier(vocab_size=80)  # call-arg
+LSTMSeriesClassifier("series", folds=2, layout="time-first", threshold="f1")
+LSTMSeriesRegressor(text="review")  # call-arg
 LSTMSeriesRegressor(features=84, random_state=0)
 """
 
