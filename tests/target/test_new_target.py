@@ -11,11 +11,13 @@ import pytest
 
 import gatewise as gw
 from gatewise import target as targets
+from gatewise.cli.options import COLUMNS
 from gatewise.data import read_series, read_table
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
 from gatewise.serve.lstm_file import lstm_file
 from gatewise.target import ClassificationTarget, RegressionTarget
 from gatewise.types import Array
+from tests.cli.conftest import Run
 from tests.refusals import assert_refused
 
 
@@ -103,6 +105,30 @@ def test_a_table_has_the_labels_of_a_new_target(tmp_path: Path) -> None:
     data = read_table(table, task="amounts")  # type: ignore[arg-type]
     assert isinstance(data.target, AmountTarget)
     assert data.labels[:, 0].tolist() == amounts.tolist()
+
+
+@pytest.mark.usefixtures("_amounts")
+def test_the_program_takes_a_new_target(tmp_path: Path) -> None:
+    run = Run()
+    texts, amounts = made(300, 5)
+    table = tmp_path / "amounts.csv"
+    rows = [f"{text},{amount}" for text, amount in zip(texts, amounts.tolist(), strict=True)]
+    table.write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    options = ("--set", "units=3", "--set", "embedding_dim=3", "--epochs", "1", "--seed", "1")
+    assert run("train", table, "--task", "amounts", "-o", tmp_path / "m", *options).exit_code == 0
+    assert run.json("info", "-m", tmp_path / "m")["task"] == "amounts"
+    assert run.json("evaluate", table, "-m", tmp_path / "m")["n"] == 300
+    refused = run("data", table, "--task", "amount")
+    assert refused.exit_code == 2
+    assert "task must be 'classification'" in refused.stderr
+    assert "or 'amounts', not 'amount'" in refused.stderr
+
+
+def test_the_help_lists_the_tasks() -> None:
+    """Help is shown without NumPy, so it does not read the table of tasks."""
+    _, text = COLUMNS["task"]
+    *first, last = targets.TASKS
+    assert text.startswith(f"Task: {', '.join(first)} or {last}.")
 
 
 @pytest.mark.usefixtures("_one_vs_rest")
