@@ -16,9 +16,9 @@ from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.compress import compress
 from gatewise.ragged import joined
 from gatewise.text import SubwordEncoding, TokenEncoding
-from gatewise.training import recipe, sparse_solver
-from gatewise.training.members import ngrams as module
-from gatewise.training.members.ngrams import NgramFeatures, fit
+from gatewise.training import ngram_comparison, recipe, sparse_solver
+from gatewise.training.members.ngrams import added, fit
+from gatewise.training.ngram_features import NgramFeatures
 from gatewise.training.stack import FittedMember
 from gatewise.training.training_data import TrainingData, prepare
 from tests.members.ngram_keys import tokens_of
@@ -152,7 +152,7 @@ def test_the_best_candidate_is_fitted_on_all_rows_and_held_out_logits_are_not_it
     few_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both for one validation set and for cross-validation."""
-    monkeypatch.setattr(module, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(ngram_comparison, "FEW_ROWS", few_rows)
     data = prepared()
     found, (message,) = fitted_to(data)
     rows = data.validation
@@ -172,7 +172,7 @@ def test_a_rare_class_with_class_weights_is_cross_validated(
     class_weight: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All rows are held out once, and 1- to 2-grams alone are tried with the scaling of a support vector machine."""
-    monkeypatch.setattr(module, "FEW_ROWS", 0)
+    monkeypatch.setattr(ngram_comparison, "FEW_ROWS", 0)
     data = prepared(rare=True, class_weight=class_weight)
     found, (message,) = fitted_to(data)
     assert ("; tfidf, 1-grams: " in message) == (class_weight is None)
@@ -202,7 +202,7 @@ def test_two_models_are_added_by_their_held_out_loss() -> None:
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
     both = FittedMember(wrong, np.array([0.5])), FittedMember(right, np.zeros(1))
-    found = module.added(data, *both, "LSA classifier", run_of(recorder, 1))
+    found = added(data, *both, "LSA classifier", run_of(recorder, 1))
     assert recorder.messages[0].startswith("n-grams x ")
     assert found.member.keys.tolist() == [1, 2, 3, 4]
     informative, noise = found.member.weight[:2, 0], found.member.weight[2:, 0]
@@ -241,7 +241,7 @@ def encoding_of(model: gw.Model) -> Any:
 
 
 def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAST_ROWS", 200)
+    monkeypatch.setattr(ngram_comparison, "LEAST_ROWS", 200)
     texts, labels = inflected(240, 5)
     recorder = Recorder()
     model = gw.train(texts, labels, recipe="fast", callbacks=recorder, **TINY)
@@ -265,11 +265,11 @@ def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypa
 
 
 def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAST_ROWS", 200)
+    monkeypatch.setattr(ngram_comparison, "LEAST_ROWS", 200)
     data, recorder = whole_words(240, 7), Recorder()
     gw.train(data, recipe="fast", callbacks=recorder, **TINY)
     assert "tokens: words, 0% of those in the validation set are unknown" in recorder.messages
-    monkeypatch.setattr(module, "LEAST_UNKNOWN", 0.0)
+    monkeypatch.setattr(ngram_comparison, "LEAST_UNKNOWN", 0.0)
     model = gw.train(data, recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding
     assert any(message.startswith("tokens: words, held-out loss ") for message in recorder.messages)
@@ -278,7 +278,7 @@ def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypa
     np.testing.assert_array_equal(plain.predict_proba(texts), model.predict_proba(texts))
     for name, limit in (("LEAST_ROWS", 241), ("MOST_WORDS", 500)):
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, limit)
+            patch.setattr(ngram_comparison, name, limit)
             recorder = Recorder()
             gw.train(data, recipe="fast", callbacks=recorder, **TINY)
             assert not any(message.startswith("tokens:") for message in recorder.messages)
@@ -327,7 +327,7 @@ def test_wrong_labels_raise_the_penalty(monkeypatch: pytest.MonkeyPatch) -> None
     assert " times the penalty" in message
     sequences = noisy.preprocessor.encode_batch(query.inputs)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "NOISE", 0.0)
+        patch.setattr(ngram_comparison, "NOISE", 0.0)
         plain, _ = fitted_to(noisy)
     right, before = (np.mean((one.logits(sequences)[:, 0] > 0) == query.labels) for one in (found, plain))
     assert right > before + 0.03

@@ -10,7 +10,7 @@ import gatewise as gw
 from gatewise.errors import TrainingError
 from gatewise.training import Interrupted, recipe
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.members.ngrams import choose_tokenization, compare
+from gatewise.training.ngram_comparison import choose_tokenization, compare
 from gatewise.training.train import train
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
@@ -69,8 +69,8 @@ def test_rule_labelled_rows_are_fitted_and_never_held_out(tokenization: str) -> 
 
 
 def test_subwords_are_learnt_from_rule_labelled_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.training.members.ngrams.LEAST_ROWS", 10)
-    monkeypatch.setattr("gatewise.training.members.ngrams.LEAST_UNKNOWN", 0.0)
+    monkeypatch.setattr("gatewise.training.ngram_comparison.LEAST_ROWS", 10)
+    monkeypatch.setattr("gatewise.training.ngram_comparison.LEAST_UNKNOWN", 0.0)
     few, chosen = made_reviews(40, 3), recipe("fast", batch_size=8)
     more, recorder = gw.data.label_by_rules(rated_texts(60, 5), RULES), Recorder()
     data = prepare(few, chosen, 0, rule_labelled=more)

@@ -22,7 +22,7 @@ from gatewise.model.model import Model
 from gatewise.network.trainable import BatchLoss
 from gatewise.training import recipe, supervised_loop
 from gatewise.training.fields import values_of
-from gatewise.training.members.ngrams import NgramFeatures
+from gatewise.training.ngram_features import NgramFeatures
 from gatewise.training.stack import FittedMember, HeldOutTargets, Stack
 from gatewise.training.train import train
 from gatewise.training.training_data import TrainingData, prepare

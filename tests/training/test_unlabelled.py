@@ -15,7 +15,7 @@ from gatewise.target import target_of
 from gatewise.training import default_recipe, recipe
 from gatewise.training import unlabelled as module
 from gatewise.training.dense_solver import fit_standardised_glm
-from gatewise.training.members.ngrams import NgramFeatures
+from gatewise.training.ngram_features import NgramFeatures
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.run_recipe import match_pretrained
 from gatewise.training.train import train

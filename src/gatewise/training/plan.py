@@ -27,7 +27,7 @@ from gatewise.training.data_checks import count_near_duplicates, warn_about_data
 from gatewise.training.fields import checked_seed
 from gatewise.training.fit import fit_model, measure, shared_model, teach
 from gatewise.training.members import Run
-from gatewise.training.members.ngrams import choose_tokenization
+from gatewise.training.ngram_comparison import choose_tokenization
 from gatewise.training.processes import current
 from gatewise.training.recipes import Recipe
 from gatewise.training.run import RunFolder

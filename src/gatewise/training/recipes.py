@@ -63,7 +63,7 @@ class TextRecipe:
     tokenization: Tokenization = "words"
     """What a token is: a word or a punctuation mark ("words"), the same with an unknown word as the known one that it
     misspells ("respelled", `gatewise.text.respelling`), a piece of a word ("subwords", `gatewise.text.subwords`),
-    words or subwords by the held-out loss of the n-gram model ("auto", `gatewise.training.members.ngrams`), a word as
+    words or subwords by the held-out loss of the n-gram model ("auto", `gatewise.training.ngram_comparison`), a word as
     in `keras.datasets.imdb` ("keras"), or what stands between spaces ("spaces", `gatewise.text.spaces`), which has the
     labels of a tagger."""
 
@@ -181,7 +181,7 @@ class NgramsRecipe:
     order: Order = 0
     """Largest n of the linear n-gram model ensembled with the network. 0: no n-gram model."""
     scaling: NgramScaling = "nb"
-    """Scaling of the n-grams (`training.members.ngrams`): log-count ratios with logistic regression, TF-IDF with a
+    """Scaling of the n-grams (`training.ngram_features`): log-count ratios with logistic regression, TF-IDF with a
     support vector machine, or for classes the better of both on held-out rows."""
     l2: Positive = 4.0
     """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / l2)`."""

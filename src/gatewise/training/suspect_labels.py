@@ -11,7 +11,8 @@ from gatewise.explain.evaluation import excerpt_of
 from gatewise.ragged import flat
 from gatewise.target import ClassificationTarget
 from gatewise.text.tokens import TokenEncoding
-from gatewise.training.members.ngrams import FOLDS, MIN_DF, PRIOR, NgramFeatures, Scaling
+from gatewise.training.ngram_comparison import FOLDS, PRIOR
+from gatewise.training.ngram_features import MIN_DF, NgramFeatures, Scaling
 from gatewise.training.weighted_targets import WeightedTargets
 
 _ORDER = 2  # of the n-grams
@@ -35,7 +36,7 @@ class SuspectLabel(NamedTuple):
 def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     """The rows whose label is not the predicted one, by the probability of their label, the smallest first.
 
-    The predictions are the mean of both n-gram models of `gatewise.training.members.ngrams`, cross-validated in five
+    The predictions are the mean of both n-gram models of `gatewise.training.ngram_features`, cross-validated in five
     folds that keep duplicates and groups together, as in confident learning (Northcutt et al. 2021); then again without
     the most suspect twentieth of the rows, from which the others would learn. Raises InputError for
     anything but texts with one class each, and as `cross_validation_folds`.

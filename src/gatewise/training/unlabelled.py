@@ -55,7 +55,7 @@ from gatewise.ragged import flat
 from gatewise.training.dense_solver import fit_shared_weights, fit_standardised_glm
 from gatewise.training.fields import with_values
 from gatewise.training.members import Run
-from gatewise.training.members.ngrams import NgramFeatures
+from gatewise.training.ngram_features import NgramFeatures
 from gatewise.training.processes import current
 from gatewise.training.prompts import prompted_vectors
 from gatewise.training.stack import L2, FittedMember
