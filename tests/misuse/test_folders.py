@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,19 @@ from gatewise.storage.folder import Folder
 from gatewise.storage.tensors import tensors_to_bytes
 from tests.misuse.cases import NAMES, TEXTS, fail_with, warned
 
-FORECASTER = gw.Forecaster.fit(np.sin(np.arange(60) / 3) + 2, horizon=2, season=1, units=4, epochs=1)
-FILES = FORECASTER.to_files()
 MEMBER = "autoregression.safetensors"
 
 
+@cache
+def forecaster() -> Forecaster:
+    """Of one series, fitted once for all tests."""
+    return gw.Forecaster.fit(np.sin(np.arange(60) / 3) + 2, horizon=2, season=1, units=4, epochs=1)
+
+
 def changed(file: str, **tensors: Callable[[Any], Any]) -> dict[str, bytes]:
-    found = safetensors.numpy.load(FILES[file])
-    return {**FILES, file: tensors_to_bytes({**found, **{name: by(found[name]) for name, by in tensors.items()}})}
+    files = forecaster().to_files()
+    stored = safetensors.numpy.load(files[file])
+    return {**files, file: tensors_to_bytes({**stored, **{name: by(stored[name]) for name, by in tensors.items()}})}
 
 
 def opened(files: dict[str, bytes]) -> Forecaster:
@@ -36,21 +42,27 @@ def opened(files: dict[str, bytes]) -> Forecaster:
 
 
 def with_weight(weight: float) -> dict[str, bytes]:
-    config = json.loads(FILES["config.json"])
+    files = forecaster().to_files()
+    config = json.loads(files["config.json"])
     config["members"][1]["weight"] = weight
-    return {**FILES, "config.json": json.dumps(config).encode()}
+    return {**files, "config.json": json.dumps(config).encode()}
 
 
-FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
-    "std 0": (changed(MEMBER, std=np.zeros_like), "std must be above 0"),
-    "std below 0": (changed(MEMBER, std=np.negative), "std must be above 0"),
-    "std 1e-320": (changed(MEMBER, std=lambda one: one * 0 + 1e-320), "the model overflows"),
-    "weights of 1e308": (changed(MEMBER, weight=lambda one: np.sign(one) * 1e308), "the model overflows"),
-    "a weight of 1e308": (with_weight(1e308), "the model overflows"),
-    "a negative weight": (with_weight(-0.5), "weights from 0"),
-    "a scale of 0": (changed("forecast.safetensors", scale=np.zeros_like), "the errors on the held-out windows"),
+FORECASTERS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
+    "std 0": (lambda: changed(MEMBER, std=np.zeros_like), "std must be above 0"),
+    "std below 0": (lambda: changed(MEMBER, std=np.negative), "std must be above 0"),
+    "std 1e-320": (lambda: changed(MEMBER, std=lambda one: one * 0 + 1e-320), "the model overflows"),
+    "weights of 1e308": (lambda: changed(MEMBER, weight=lambda one: np.sign(one) * 1e308), "the model overflows"),
+    "a weight of 1e308": (lambda: with_weight(1e308), "the model overflows"),
+    "a negative weight": (lambda: with_weight(-0.5), "weights from 0"),
+    "a scale of 0": (
+        lambda: changed("forecast.safetensors", scale=np.zeros_like),
+        "the errors on the held-out windows",
+    ),
     "held-out values of 1e308": (
-        changed("forecast.safetensors", actual=lambda one: one * 0 + 1e308, forecast=lambda one: one * 0 - 1e308),
+        lambda: changed(
+            "forecast.safetensors", actual=lambda one: one * 0 + 1e308, forecast=lambda one: one * 0 - 1e308
+        ),
         "the errors on the held-out windows are not finite",
     ),
 }
@@ -58,14 +70,15 @@ FORECASTERS: dict[str, tuple[dict[str, bytes], str]] = {
 
 @pytest.mark.parametrize("case", FORECASTERS)
 def test_a_forecaster_of_finite_parameters_that_overflows_is_not_loaded(case: str) -> None:
-    files, message = FORECASTERS[case]
+    damaged, message = FORECASTERS[case]
+    files = damaged()
     fail_with(lambda: opened(files), message, ModelFileError)
 
 
 def test_every_output_of_a_forecaster_is_finite() -> None:
     """Also where it overflows after the first steps, or in the interval or the explanation alone."""
-    good = opened(FILES)
-    assert list(good.predict()["forecast"]) == list(FORECASTER.predict()["forecast"])
+    good = opened(forecaster().to_files())
+    assert list(good.predict()["forecast"]) == list(forecaster().predict()["forecast"])
     grows = opened(changed(MEMBER, weight=lambda one: one * 0 + 1e3))
     fail_with(lambda: grows.predict(horizon=300), "overflows", InputError)
     fail_with(lambda: grows.explain(300), "overflows", InputError)

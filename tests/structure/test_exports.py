@@ -5,7 +5,7 @@ import importlib
 import inspect
 
 import pytest
-from source_tree import module_of, trees
+from source_tree import PACKAGE, module_of, trees
 
 
 def listed(tree: ast.Module) -> list[str] | None:
@@ -33,11 +33,11 @@ def test_all_names_public_things_once() -> None:
             assert not missing, f"{path}: {missing} are public and not in __all__: add them, or begin them with '_'"
 
 
+# By their text: the syntax trees of the package take seconds, in each process that collects this test.
 LAZY = {
-    module_of(path): tree
-    for path, tree in trees().items()
-    if path.name == "__init__.py"
-    and any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
+    module_of(path.relative_to(PACKAGE)): path.relative_to(PACKAGE)
+    for path in sorted(PACKAGE.rglob("__init__.py"))
+    if "\ndef __getattr__(" in path.read_text(encoding="utf-8")
 }
 
 
@@ -55,10 +55,11 @@ def test_a_lazy_package_shows_its_public_names(name: str) -> None:
 def test_type_checkers_see_the_names_of_a_lazy_package(name: str) -> None:
     """The imports under TYPE_CHECKING are those of `__getattr__`, so that the tests of imports count them."""
     package, checked = importlib.import_module(name), set()
-    for node in LAZY[name].body:
+    tree = trees()[LAZY[name]]
+    for node in tree.body:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             checked = {alias.asname for each in node.body if isinstance(each, ast.ImportFrom) for alias in each.names}
-    at_import = {alias.asname for node in LAZY[name].body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    at_import = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert {public for public in package.__all__ if public not in at_import | {"Encoding"}} <= checked
 
 
