@@ -77,43 +77,15 @@ class NgramFeatures:
         token at least `token_min_df` where this is given; with a spelling those of 2 to `order` characters, as one
         alone tells next to nothing.
         """
-        from scipy.sparse import csr_matrix, vstack  # the extra [train]
-
-        lookup = Ngrams(order, np.zeros(0, np.int64), np.zeros((0, 1), np.float32), None, spelling)
-        values, lengths, _ = lookup.read(sequences)
-        if spelling is None:
-            excluded = np.isin(values, exclude)
-        else:
-            excluded = np.isin(values, UNKNOWN)
-        least = [token_min_df or min_df] + [min_df] * (order - 1)  # texts, by order
-        # The keys of each order that occur often enough. A text with several occurrences counts once in the document
-        # frequency, so no n-gram is lost here, and the matrix of the others is small.
-        frequent: list[NDArray[np.int64]] = []
-        for key, end in keys_of(values, lengths, order, lookup.bits):
-            allowed = ~excluded[end]
-            if spelling is not None and not frequent:  # single characters
-                allowed[:] = False
-            for back in range(1, len(frequent) + 1):
-                allowed &= ~excluded[end - back]
-            key = np.sort(key[allowed])
-            first = np.flatnonzero(np.diff(key, prepend=-1))
-            occurrences = np.diff(first, append=len(key))
-            frequent.append(key[first[occurrences >= least[len(frequent)]]])
+        least = [min_df] * order  # texts that must contain an n-gram, by its order
+        if token_min_df:
+            least[0] = token_min_df
+        frequent = _frequent_keys(sequences, order, least, exclude, spelling)
         keys = np.concatenate(frequent)
-        lookup = replace(lookup, keys=keys, weight=np.zeros((len(keys), 1), np.float32))
-        matrices = []
-        for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
-            document, term, count = counted_ngrams(lookup, chunk)
-            tf = term_frequency(count).astype(np.float32)
-            starts = np.searchsorted(document, np.arange(len(chunk) + 1))
-            entries = (tf, term.astype(np.int32), starts.astype(np.int32))
-            matrices.append(csr_matrix(entries, shape=(len(chunk), len(keys))))
-        total = sum(matrix.nnz for matrix in matrices)
-        if total > np.iinfo(np.int32).max:  # the type of the indices
-            raise InputError(f"n-grams: {total:,} entries are too many; take fewer texts or a lower ngrams.order")
-        matrix = vstack(matrices, format="csr")
-        least_of_keys = np.repeat(least[: len(frequent)], list(map(len, frequent)))
-        kept = np.bincount(matrix.indices, minlength=len(keys)) >= least_of_keys
+        matrix = _term_frequencies(sequences, order, keys, spelling)
+        least_of_keys = np.repeat(least[: len(frequent)], [len(of_order) for of_order in frequent])
+        document_frequency = np.bincount(matrix.indices, minlength=len(keys))
+        kept = document_frequency >= least_of_keys
         return cls(order, keys[kept], matrix[:, kept], spelling)
 
     def up_to(self, order: int) -> NgramFeatures:
@@ -151,7 +123,8 @@ class NgramFeatures:
         if rows is None:
             rows = np.arange(self.matrix.shape[0])
         x = self.matrix[rows]
-        l2 = l2 or DEFAULT_L2[scaling]
+        if l2 is None:
+            l2 = DEFAULT_L2[scaling]
         if scaling == "nb":
             return self._fit_nb(x, targets, l2, max_iter, tol)
         return self._fit_svm(x, targets, l2, scaling, tol)
@@ -206,6 +179,59 @@ class NgramFeatures:
         sums = x @ ngrams.weight
         x.data *= ngrams.scale[x.indices]
         return np.asarray(sums / _norms(x)[:, None] + fitted.bias, dtype=np.float64)
+
+
+def _frequent_keys(
+    sequences: Sequence[Array], order: int, least: Sequence[int], exclude: Sequence[int], spelling: Spelling | None
+) -> list[NDArray[np.int64]]:
+    """The keys of each order that occur at least as often as `least` says, ascending. A text with several occurrences
+    counts once in the document frequency, so no n-gram is lost here, and the matrix of the others is small.
+    """
+    lookup = _lookup(order, np.zeros(0, np.int64), spelling)
+    values, lengths, _ = lookup.read(sequences)
+    if spelling is not None:
+        exclude = (UNKNOWN,)
+    excluded = np.isin(values, exclude)
+    frequent: list[NDArray[np.int64]] = []
+    for key, end in keys_of(values, lengths, order, lookup.bits):
+        shorter = len(frequent)  # orders
+        allowed = ~excluded[end]
+        for back in range(1, shorter + 1):
+            allowed &= ~excluded[end - back]
+        if spelling is not None and not shorter:  # single characters
+            allowed[:] = False
+        key = np.sort(key[allowed])
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        occurrences = np.diff(first, append=len(key))
+        frequent.append(key[first[occurrences >= least[shorter]]])
+    return frequent
+
+
+def _term_frequencies(
+    sequences: Sequence[Array], order: int, keys: NDArray[np.int64], spelling: Spelling | None
+) -> Any:
+    """CSR (n, K) float32: how often each text contains each n-gram. Raises InputError for more entries than a matrix
+    has.
+    """
+    from scipy.sparse import csr_matrix, vstack  # the extra [train]
+
+    lookup = _lookup(order, keys, spelling)
+    matrices = []
+    for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
+        document, term, count = counted_ngrams(lookup, chunk)
+        tf = term_frequency(count).astype(np.float32)
+        starts = np.searchsorted(document, np.arange(len(chunk) + 1))
+        entries = (tf, term.astype(np.int32), starts.astype(np.int32))
+        matrices.append(csr_matrix(entries, shape=(len(chunk), len(keys))))
+    total = sum(matrix.nnz for matrix in matrices)
+    if total > np.iinfo(np.int32).max:  # the type of the indices
+        raise InputError(f"n-grams: {total:,} entries are too many; take fewer texts or a lower ngrams.order")
+    return vstack(matrices, format="csr")
+
+
+def _lookup(order: int, keys: NDArray[np.int64], spelling: Spelling | None) -> Ngrams:
+    """A model without weights, which reads and counts n-grams as one with weights does."""
+    return Ngrams(order, keys, np.zeros((len(keys), 1), np.float32), None, spelling)
 
 
 def log_count_ratio(x: Any, probability: Array, weight: Array) -> NDArray[np.float32]:

@@ -54,12 +54,12 @@ class Ridge(NamedTuple):
         """Values (n, outputs) of the targets y (n, outputs), of each row from a fit to the rows of other folds; of a
         row in no fold from a fit to all other rows.
         """
-        shrink = self.s / (self.s + l2)
+        shrink = self.s / (self.s + l2)  # H = U diag(shrink) Uᵀ + share shareᵀ
         share = self.root / np.linalg.norm(self.root)
         centred = self.root[:, None] * (y - np.average(y, axis=0, weights=self.root**2))
         residual = centred - (self.u * shrink) @ (self.u.T @ centred)
         leverage = self.u**2 @ shrink + share**2
-        without = residual / np.maximum(1 - leverage, 1e-9)[:, None]
+        without = residual / np.maximum(1 - leverage, 1e-9)[:, None]  # a fold of one row needs no equations
         for rows in folds:
             if len(rows) > 1:
                 hat = (self.u[rows] * shrink) @ self.u[rows].T + np.outer(share[rows], share[rows])

@@ -13,6 +13,7 @@ Columns are solved in blocks, in threads: memory is features x block, whatever t
 does not depend on the threads.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -116,7 +117,9 @@ def fit_linear(
     penalty = np.full((features + 1, 1), l2, dtype=np.float32)
     if loss != "squared-hinge":  # whose bias is penalised, as in liblinear
         penalty[-1] = 0.0
-    width = max(1, min(-(-columns // threads()), BLOCK_FLOATS // max(1, features)))
+    # As many columns as keep all threads at work, unless the block would be too large for memory.
+    width = min(math.ceil(columns / threads()), BLOCK_FLOATS // max(1, features))
+    width = max(1, width)
     w = np.zeros((features + 1, columns), dtype=np.float32)
     weight = np.broadcast_to(targets.weight.reshape(n, -1), targets.values.shape).astype(np.float32)
 

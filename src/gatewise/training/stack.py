@@ -34,6 +34,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.ragged import flat
 from gatewise.target import Target
+from gatewise.target.row import Chosen
 from gatewise.target.thresholds import Threshold as Threshold
 from gatewise.training.callback import Callback
 from gatewise.training.dense_solver import fit_shared_weights
@@ -182,9 +183,11 @@ def _fit(logits: Array, targets: WeightedTargets, prior: Array | None = None) ->
         prior = np.zeros(len(losses))
         prior[np.argmin(losses)] = 1.0
     weights, [shift] = fit_shared_weights(logits, targets, prior, L2, one_shift=True)
+    # A member of weight 0 is not computed, and the reports say 0.00 of it.
+    weights = np.where(weights < SMALLEST, 0.0, weights)
     if abs(shift) < SMALLEST:
         shift = 0.0
-    return np.where(weights < SMALLEST, 0.0, weights), float(shift)
+    return weights, float(shift)
 
 
 def _out_of_fold_weights(members: Sequence[FittedMember], targets: HeldOutTargets) -> Array | None:
@@ -230,28 +233,39 @@ def choose_thresholds(
     "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
     held-out logits are known. For more classes it is the macro F1.
     """
-    target = data.target
-    if not target.each.has_probabilities:
+    each = data.target.each
+    if not each.has_probabilities:
         return None
+    if threshold is not None and not isinstance(threshold, str):
+        return each.given_thresholds(threshold), "with its thresholds"
     if threshold is None:
         costs = None
         if data.class_weights is not None:
-            costs = target.each.cost_thresholds(data.class_weights)
-        if costs is None and target.each.chooses_by_cost:
+            costs = each.cost_thresholds(data.class_weights)
+        # Without weights of the classes an error costs the same for each: the most probable class is predicted.
+        if costs is None and each.chooses_by_cost:
             return None
+        # A weight that a user gives is a cost. "balanced" asks for the rare class to be found: F1 measures that.
         if costs is not None and not data.balanced:
             return costs, "with its thresholds"
-    elif not isinstance(threshold, str):
-        return target.each.given_thresholds(threshold), "with its thresholds"
+    chosen = _f1_thresholds(data, fitted)
+    callback.log(chosen.line)
+    return chosen.thresholds, "used to choose the thresholds"
+
+
+def _f1_thresholds(data: TrainingData, fitted: Stack) -> Chosen:
+    """The thresholds of the best F1 on the held-out rows."""
+    target = data.target
+    each = target.each
     rows = data.validation
     logits = fitted.held_out
-    if fitted.held_out_train is not None and target.each.chooses_by_cost and target.each.threshold_count == 1:
+    # The one threshold of two classes depends on the few rows of the rare class; training rows add some.
+    is_threshold_of_two = each.chooses_by_cost and each.threshold_count == 1
+    if is_threshold_of_two and fitted.held_out_train is not None:
         rows = np.concatenate([rows, data.train])
         logits = np.concatenate([logits, fitted.held_out_train])
     labels = flat(data.labels[rows])
     weight = data.calibration_targets(rows).weight
     train_counts = target.class_counts(data.labels[data.train])
     assert train_counts is not None
-    chosen = target.each.f1_thresholds(target.probabilities(logits), labels, weight, train_counts, data.class_weights)
-    callback.log(chosen.line)
-    return chosen.thresholds, "used to choose the thresholds"
+    return each.f1_thresholds(target.probabilities(logits), labels, weight, train_counts, data.class_weights)

@@ -88,18 +88,23 @@ class TrainingData(NetworkData):
     @property
     def fitted_rows(self) -> NDArray[np.int64]:
         """The rows that the fit of a member may read: not a validation set that is separate or later."""
-        labelled = self.train if self.own_validation else np.union1d(self.train, self.validation)
-        return np.append(labelled, self.further_rows)
+        if self.own_validation:
+            return self.epoch_rows
+        return np.append(np.union1d(self.train, self.validation), self.further_rows)
 
     @property
     def validation_name(self) -> str:
         """What the validation set is, for the card."""
-        return "cross-validation" if self.folds else "validation set"
+        if self.folds:
+            return "cross-validation"
+        return "validation set"
 
     @property
     def excluded_tokens(self) -> Sequence[int]:
         """Tokens that no n-gram may contain: the unknown one."""
-        return () if self.preprocessor.unknown is None else (self.preprocessor.unknown,)
+        if self.preprocessor.unknown is None:
+            return ()
+        return (self.preprocessor.unknown,)
 
     def full(self, rows: NDArray[np.int64]) -> list[EncodedSequence]:
         """The full sequences of these rows."""
@@ -144,7 +149,9 @@ def prepare(
     sets = _sets(data, recipe, seed, validation)
     if _is_cross_validated(recipe, sets):
         sets = _with_folds(sets, recipe.validation.folds, seed)
-    every = sets.rows if rule_labelled is None else _joined(sets.rows, rule_labelled)
+    every = sets.rows
+    if rule_labelled is not None:
+        every = _joined(every, rule_labelled)
     further = np.arange(len(sets.rows), len(every))  # the rule-labelled rows
     trained = np.append(sets.train, further)
     if preprocessor is None:
@@ -152,18 +159,16 @@ def prepare(
         preprocessor = _preprocessor(every, trained, known, recipe)
     else:
         preprocessor = _extended(preprocessor, every, trained)
-    fitted = sets.train if sets.own_validation else np.union1d(sets.train, sets.validation)
-    preprocessor = replace(preprocessor, columns=_schema(every, np.append(fitted, further)))
+    fitted = np.append(sets.fitted, further)
+    preprocessor = replace(preprocessor, columns=_schema(every, fitted))
     encoded = _encoded(every, preprocessor, recipe, trained)
     lengths = [len(steps) for steps in encoded["sequences"]]
-    if isinstance(sets.rows.labels, Ragged) and sets.rows.labels.lengths.tolist() != lengths[: len(sets.rows)]:
-        raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
-    of_classes = None if class_weight is None else class_weights(every, trained, class_weight)
+    _check_steps(sets.rows, lengths)
+    of_classes = None
+    if class_weight is not None:
+        of_classes = class_weights(every, trained, class_weight)
     weight = loss_weight(every, trained, of_classes)
-    scaling = None
-    if data.target.each.loss.has_unit:
-        of_train = None if weight is None else weight[sets.train]
-        scaling = TargetScaling.fit(sets.rows.labels[sets.train], of_train)
+    scaling = _scaling(sets, weight)
     if encoded["architecture"].channels:  # series, whose epochs and folds follow from their number and lengths
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
         if count:
@@ -212,6 +217,30 @@ class _Sets:
     how: str
     own_validation: bool
     folds: tuple[NDArray[np.int64], ...] = ()
+
+    @property
+    def fitted(self) -> NDArray[np.int64]:
+        """The rows that the fit of a member may read, see `TrainingData.fitted_rows`."""
+        if self.own_validation:
+            return self.train
+        return np.union1d(self.train, self.validation)
+
+
+def _check_steps(data: Labelled, lengths: Sequence[int]) -> None:
+    """Raise InputError where a row has another number of labels than of encoded steps. lengths: of the sequences."""
+    if isinstance(data.labels, Ragged) and data.labels.lengths.tolist() != lengths[: len(data)]:
+        raise InputError(f"{data.source}: the pretrained model reads other steps than those that have labels")
+
+
+def _scaling(sets: _Sets, weight: NDArray[np.float32] | Ragged | None) -> TargetScaling | None:
+    """The mean and deviation of the numbers of the training set; None for classes. weight: see `loss_weight`."""
+    rows = sets.rows
+    if not rows.target.each.loss.has_unit:
+        return None
+    of_train = None
+    if weight is not None:
+        of_train = weight[sets.train]
+    return TargetScaling.fit(rows.labels[sets.train], of_train)
 
 
 def _sets(data: Labelled, recipe: Recipe, seed: int, validation: Labelled | None) -> _Sets:

@@ -38,7 +38,9 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     if data.own_validation:
         held_out[data.validation] = fitted.logits(data.full(data.validation))
     else:
-        folds = data.folds or [held for _, held in cross_validation_folds(data.data, FOLDS, 0)]
+        folds = data.folds  # those of the network, so that the stack reads logits of the same fits
+        if not folds:
+            folds = tuple(held for _, held in cross_validation_folds(data.data, FOLDS, 0))
         for held in folds:
             held_out[held] = _fit(data, np.setdiff1d(rows, held)).logits(data.full(held))
         held_out_train = held_out[data.train]

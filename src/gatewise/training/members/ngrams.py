@@ -71,11 +71,14 @@ def _fit_nb(data: TrainingData, others: dict[str, FittedMember], run: Run) -> Fi
 
 def _fit_best_candidate(data: TrainingData, run: Run) -> FittedMember | None:
     """The best candidate, fitted to all rows; None where no n-gram is in enough texts."""
-    best: Comparison | None = run.memo.get("ngrams") or compare(data)
+    best: Comparison | None = run.memo.get("ngrams")  # of the choice of tokens
+    if best is None:
+        best = compare(data)
     if best is None:
         return None
     start = time.perf_counter()
-    fitted = fit_candidate(data, best.candidate, best.rows, np.searchsorted(best.rows, np.sort(data.fitted_rows)))
+    at = np.searchsorted(best.rows, np.sort(data.fitted_rows))
+    fitted = fit_candidate(data, best.candidate, best.rows, at)
     ngrams = _scaled(fitted.member, best.weight)
     seconds = best.seconds + time.perf_counter() - start
     run.callback.log(f"n-grams, held-out loss of {best.tried}; {len(ngrams):,} fitted in {seconds:.1f} s")
