@@ -41,7 +41,8 @@ def download(address: str) -> Folder:
     unknown model or revision, a failed connection, a redirect to a host that is not the Hub's, and whatever
     `load_folder` refuses.
     """
-    hub, (repo, revision) = _huggingface_hub(), _parse(address)
+    hub = _huggingface_hub()
+    repo, revision = _parse(address)
     with _one_line_errors(hub, address), TemporaryDirectory() as folder:
         source = _Files(hub, repo, revision, address)
         manifest = source.read(MANIFEST, MAX_MANIFEST)
@@ -58,27 +59,32 @@ class _Files:
     """The files of a commit in huggingface_hub's cache, fetched from the Hub unless downloads are forbidden."""
 
     def __init__(self, hub: Any, repo: str, revision: str | None, address: str) -> None:
-        self.hub, self.repo, self.revision, self.endpoint = hub, repo, revision, os.environ.get("HF_ENDPOINT")
+        self.hub = hub
+        self.repo = repo
+        self.revision = revision
+        self.endpoint = os.environ.get("HF_ENDPOINT")
         if offline():
             return
         self.revision = str(hub.HfApi(endpoint=self.endpoint).model_info(repo, revision=revision).sha)
         if not re.fullmatch("[0-9a-f]{40}", self.revision):
             raise ModelFileError(f"{quote(address, 200)}: the Hub names the commit {quote(self.revision)}")
-        cache, branch = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}"), revision or "main"
+        cache = Path(hub.constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}")
         self.snapshot = cache / "snapshots" / self.revision
+        branch = revision or "main"
         if branch != self.revision and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", branch):
-            (cache / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(cache / "refs" / branch, self.revision.encode())  # under which the cache is read offline
+            # Offline, huggingface_hub finds the commit of a branch in this file.
+            reference = cache / "refs" / branch
+            reference.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(reference, self.revision.encode())
 
     def read(self, name: str, size: int, digest: str = "") -> bytes:
         """A file of `size` bytes; of at most so many without its SHA-256."""
         if offline():
             file = Path(self.hub.hf_hub_download(self.repo, name, revision=self.revision, local_files_only=True))
-        else:
-            file = self.snapshot / name
-        if offline() or file.exists():
-            with open(file, "rb") as opened:
-                return _checked(name, opened, os.fstat(opened.fileno()).st_size, size, digest)
+            return _read_cached(name, file, size, digest)
+        file = self.snapshot / name
+        if file.exists():
+            return _read_cached(name, file, size, digest)
         url = self.hub.hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
         headers = {**self.hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
         opener = urllib.request.build_opener(_Redirects)
@@ -95,25 +101,38 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = 5
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        host, own = new.hostname or "", old.hostname or ""
-        if new.scheme not in ("https", old.scheme) or not f".{host}".endswith((f".{own}", ".huggingface.co", ".hf.co")):
-            raise ModelFileError(f"the file is on {quote(f'{new.scheme}://{host}')}, not on a host of the Hub")
-        found = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if found is not None and (host, new.port) != (own, old.port):
-            found.remove_header("Authorization")
-        return found
+        old = urlsplit(req.full_url)
+        new = urlsplit(newurl)
+        old_host = old.hostname or ""
+        new_host = new.hostname or ""
+        of_hub = f".{new_host}".endswith((f".{old_host}", ".huggingface.co", ".hf.co"))
+        if new.scheme not in ("https", old.scheme) or not of_hub:
+            raise ModelFileError(f"the file is on {quote(f'{new.scheme}://{new_host}')}, not on a host of the Hub")
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and (new_host, new.port) != (old_host, old.port):
+            request.remove_header("Authorization")
+        return request
+
+
+def _read_cached(name: str, file: Path, size: int, digest: str) -> bytes:
+    """The content of a file of the cache, see `_checked`."""
+    with open(file, "rb") as opened:
+        return _checked(name, opened, os.fstat(opened.fileno()).st_size, size, digest)
 
 
 def _checked(name: str, source: Any, length: int, size: int, digest: str) -> bytes:
     """The content of a file or response that says that it has `length` bytes. Raises ModelFileError unless it has the
     size and the digest; without a digest at most this size.
     """
-    content: bytes = b"" if length > size else source.read(size + 1)
+    content = b""
+    if length <= size:
+        # One byte more tells a file that is longer than it says, without reading all of it.
+        content = source.read(size + 1)
     length = max(length, len(content))
     if length > size or (digest and length != size):
-        says = f"{MANIFEST} says {size:,}" if digest else f"more than the {size:,} allowed"
-        raise ModelFileError(f"{name} has {length:,} bytes{' or more' * (length > size)}, {says}")
+        allowed = f"{MANIFEST} says {size:,}" if digest else f"more than the {size:,} allowed"
+        more = " or more" if length > size else ""
+        raise ModelFileError(f"{name} has {length:,} bytes{more}, {allowed}")
     if digest and sha256(content).hexdigest() != digest:
         raise ModelFileError(f"{name} was changed or damaged: its SHA-256 is not that of {MANIFEST}")
     return content
@@ -159,7 +178,8 @@ def _upload(
     the metric ("accuracy") and value of each. revision: the branch; None: main. Returns the address of the commit.
     Errors as `download`.
     """
-    hub, address = _huggingface_hub(), f"{SCHEME}{repo}"
+    hub = _huggingface_hub()
+    address = f"{SCHEME}{repo}"
     _parse(address)
     results = [
         hub.EvalResult(
@@ -195,10 +215,11 @@ def _upload(
 
 def _parse(address: str) -> tuple[str, str | None]:
     """Repository and revision of an address."""
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
         raise InputError(f"{quote(address, 200)}: an address on the Hub is hf://owner/name or hf://owner/name@revision")
-    return found[1], found[2]
+    repo, revision = match.groups()
+    return repo, revision
 
 
 def _huggingface_hub() -> Any:  # it comes with tokenizers
@@ -210,11 +231,14 @@ def _huggingface_hub() -> Any:  # it comes with tokenizers
 @contextmanager
 def _one_line_errors(hub: Any, address: str) -> Iterator[None]:
     """Errors of huggingface_hub as ModelFileError."""
-    errors, where = hub.errors, quote(address, 200)
+    errors = hub.errors
+    where = quote(address, 200)
     try:
         yield
     except ModelFileError as error:
-        raise error if str(error).startswith(where) else ModelFileError(f"{where}: {error}") from error
+        if str(error).startswith(where):
+            raise
+        raise ModelFileError(f"{where}: {error}") from error
     except urllib.error.HTTPError as error:
         error.close()
         what = "not a gatewise model: a file is missing: " if error.code == 404 else ""

@@ -39,7 +39,7 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
         "channels": getattr(preprocessor, "channels", 0),
         "respelling": getattr(getattr(preprocessor, "encoding", None), "pipeline", 0) == RESPELLING,
     }
-    found = {
+    files = {
         "model.js": Path(__file__).with_name("model.js").read_bytes(),
         "model.json": json_bytes(about),
         "package.json": json_bytes({"type": "module", "private": True, "dependencies": _PACKAGES}),
@@ -50,10 +50,10 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
         vocabulary = _tokenizer(preprocessor.encoding)
         unknown = vocabulary["model"].get("unk_token")
         if about["respelling"]:
-            found["encodings.js"] = _ENCODINGS.read_bytes()  # it respells unknown words
-        found["tokenizer.json"] = json_bytes(vocabulary, indent=None)
-        found["tokenizer_config.json"] = json_bytes({"unk_token": unknown} if unknown else {})
-    return found
+            files["encodings.js"] = _ENCODINGS.read_bytes()  # it respells unknown words
+        files["tokenizer.json"] = json_bytes(vocabulary, indent=None)
+        files["tokenizer_config.json"] = json_bytes({"unk_token": unknown} if unknown else {})
+    return files
 
 
 def _tokenizer(encoding: Any) -> dict[str, Any]:
@@ -67,10 +67,11 @@ def _tokenizer(encoding: Any) -> dict[str, Any]:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
     words = {word: rank + 3 for word, rank in encoding.index.items() if rank + 3 < encoding.num_words}
-    made = Tokenizer(models.WordLevel({"<pad>": 0, "<start>": 1, "<unk>": 2, **words}, unk_token="<unk>"))
-    lower = [normalizers.Replace(one, one.lower()) for one in string.ascii_uppercase]  # 'É' stays
-    made.normalizer = normalizers.Sequence(lower)
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(_KERAS_WORD), "removed", invert=True)
-    made.post_processor = processors.TemplateProcessing("<start> $A", special_tokens=[("<start>", 1)])
-    found: dict[str, Any] = json.loads(made.to_str())
-    return found
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "<start>": 1, "<unk>": 2, **words}, unk_token="<unk>"))
+    # Keras's Tokenizer of the tutorial lowers A to Z alone: 'É' stays.
+    lower = [normalizers.Replace(letter, letter.lower()) for letter in string.ascii_uppercase]
+    tokenizer.normalizer = normalizers.Sequence(lower)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_KERAS_WORD), "removed", invert=True)
+    tokenizer.post_processor = processors.TemplateProcessing("<start> $A", special_tokens=[("<start>", 1)])
+    content: dict[str, Any] = json.loads(tokenizer.to_str())
+    return content
