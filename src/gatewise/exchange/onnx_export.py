@@ -48,16 +48,18 @@ def onnx_file(
     check_exportable(ensemble.lstm.arch)
     if ensemble.target.each.task not in _TASKS:
         raise InputError(f"the task {quote(ensemble.target.task)} cannot be exported to ONNX")
-    inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
-    if series is not None:
+    if series is None:
+        inputs = "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
+    else:
         inputs = (
             f"series (batch, steps, {series.channels}), NaN for missing values, and lengths (batch,); scaling and "
             "interpolation are part of the graph"
         )
-    if (columns := ensemble.get("columns")) is not None:
+    columns = ensemble.get("columns")
+    if columns is not None:
         inputs += f"; numeric and categorical (batch, columns), of {columns.schema}"
-    graph, facts = Graph(storage), {**metadata, **_metadata(ensemble, inputs)}
-    raw: bytes = onnx_model(graph, ensemble, facts, series).SerializeToString()
+    properties = {**metadata, **_metadata(ensemble, inputs)}
+    raw: bytes = onnx_model(Graph(storage), ensemble, properties, series).SerializeToString()
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # its errors are exceptions, too
@@ -78,7 +80,8 @@ class ExportError(GatewiseError):
 def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
     """The ModelProto of an empty graph to which the ensemble is added, checked by `onnx.checker`."""
     name, dtype, channels = _input(series)
-    lengths, target = "lengths", ensemble.target
+    lengths = "lengths"
+    target = ensemble.target
     padded = PaddedSequences(name, lengths)
     if series is not None:
         scaled = _scaled(graph, name, lengths, series)
@@ -106,7 +109,9 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
 
 def _input(series: Any) -> tuple[str, type, tuple[int, ...]]:
     """Name and dtype of the input, and the axes of a step."""
-    return ("tokens", np.int64, ()) if series is None else ("series", np.float32, (series.channels,))
+    if series is None:
+        return "tokens", np.int64, ()
+    return "series", np.float32, (series.channels,)
 
 
 def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
@@ -154,9 +159,14 @@ def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
         apart = graph.add("Reshape", masked, graph.add("Concat", ints(0, 0, window), channels, axis=0))
         return graph.add("Div", graph.add("ReduceSum", apart, ints(2), keepdims=0), steps)
 
+    def steps_from(sums: str, first: int) -> str:
+        """The T rows of sums (B, T + 2 reach, C) from `first` on."""
+        return graph.add("Slice", sums, ints(first), graph.add("Add", total, ints(first)), ints(1))
+
     read = x
     if own.level:
-        parts, reach = [mean_of(graph.cast(x, np.float64))], 1 << window.bit_length() - 1
+        parts = [mean_of(graph.cast(x, np.float64))]
+        reach = 1 << window.bit_length() - 1
         wide = graph.count(graph.add("Add", total, ints(2 * reach)))
         place = graph.add("Unsqueeze", graph.add("Sub", wide, scalar(reach)), ints(0))  # (1, T + 2 reach)
         end = graph.add("Sub", graph.column(lengths), scalar(1))
@@ -168,17 +178,17 @@ def _windows(graph: Graph, x: str, lengths: str, own: Any) -> tuple[str, str]:
         place = graph.add("Expand", graph.add("Unsqueeze", place, ints(2)), shape)
         sums = graph.cast(graph.add("GatherElements", x, place, axis=1), np.float64)
         for octave in range(window.bit_length() - 1):
-            w = 1 << octave
-            later, earlier = (
-                graph.add("Slice", sums, ints(at), graph.add("Add", total, ints(at)), ints(1))
-                for at in (reach, reach - w)
-            )
+            width = 1 << octave
+            later = steps_from(sums, reach)
+            earlier = steps_from(sums, reach - width)
             change = graph.add("Sub", later, earlier)
-            power = graph.add("Div", mean_of(graph.add("Mul", change, change)), scalar(2 * w, np.float64))
+            power = graph.add("Div", mean_of(graph.add("Mul", change, change)), scalar(2 * width, np.float64))
             parts.append(graph.add("Sqrt", power))
+            # The sums over twice as many steps, for the next octave.
             size = graph.size(sums, 1)
-            first = graph.add("Slice", sums, ints(0), graph.add("Sub", size, ints(w)), ints(1))
-            sums = graph.add("Add", first, graph.add("Slice", sums, ints(w), size, ints(1)))
+            first = graph.add("Slice", sums, ints(0), graph.add("Sub", size, ints(width)), ints(1))
+            second = graph.add("Slice", sums, ints(width), size, ints(1))
+            sums = graph.add("Add", first, second)
         read = graph.add("Sub", graph.add("Concat", *parts, axis=2), np.array(own.level))
         read = graph.add("Div", read, np.array(own.spread))
     place = graph.add("Div", ends, scalar(max(own.steps[1], 1), np.float64))
@@ -206,8 +216,10 @@ def _interpolated(graph: Graph, x: str, known: str) -> str:
     table = graph.add("ScatterElements", table, place, step, axis=1)
     row_before = graph.add("Max", graph.add("Sub", rank, scalar(1)), scalar(0))
     row_after = graph.add("Max", graph.add("Min", rank, last), scalar(0))
-    before, after = (graph.add("GatherElements", table, row, axis=1) for row in (row_before, row_after))
-    low, high = (graph.cast(graph.add("GatherElements", x, at, axis=1), np.float64) for at in (before, after))
+    before = graph.add("GatherElements", table, row_before, axis=1)
+    after = graph.add("GatherElements", table, row_after, axis=1)
+    low = graph.cast(graph.add("GatherElements", x, before, axis=1), np.float64)
+    high = graph.cast(graph.add("GatherElements", x, after, axis=1), np.float64)
     width = graph.cast(graph.add("Max", graph.add("Sub", after, before), scalar(1)), np.float64)
     slope = graph.add("Div", graph.add("Sub", high, low), width)
     distance = graph.cast(graph.add("Max", graph.add("Sub", step, before), scalar(0)), np.float64)
@@ -244,19 +256,25 @@ def largest_difference(ensemble: Ensemble, series: Any, run: Callable[[dict[str,
     """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences. run:
     the first output of the graph for its inputs by name.
     """
-    rng, worst, done, arch = np.random.default_rng(0), 0.0, 0, ensemble.lstm.arch
+    rng = np.random.default_rng(0)
+    arch = ensemble.lstm.arch
+    worst = 0.0
+    done = 0
     while done < CHECKED:
         sequences = _random_sequences(ensemble, series, rng, CHECKED - done)
-        more, rows = _columns(ensemble, rng, len(sequences))
-        encoded = [EncodedSequence(one) if series is None else series.encoded(one) for one in sequences]
-        if rows:
-            encoded = [replace(one, columns=row) for one, row in zip(encoded, rows, strict=True)]
-        wanted = flat(ensemble.logits(encoded)).astype(np.float64)
-        found = run(_feeds(series, sequences) | more)
+        column_feeds, column_values = _columns(ensemble, rng, len(sequences))
+        if series is None:
+            encoded = [EncodedSequence(sequence) for sequence in sequences]
+        else:
+            encoded = [series.encoded(sequence) for sequence in sequences]
+        if column_values:
+            encoded = [replace(each, columns=row) for each, row in zip(encoded, column_values, strict=True)]
+        expected = flat(ensemble.logits(encoded)).astype(np.float64)
+        logits = run(_feeds(series, sequences) | column_feeds)
         if arch.pooling == "none":  # (B, T, outputs)
-            counts = [len(truncate(one, arch)) for one in sequences]
-            found = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])
-        error = np.abs(found - wanted) / np.maximum(1, np.abs(wanted))
+            counts = [len(truncate(sequence, arch)) for sequence in sequences]
+            logits = np.concatenate([rows[:count] for rows, count in zip(logits, counts, strict=True)])
+        error = np.abs(logits - expected) / np.maximum(1, np.abs(expected))
         worst = float(np.maximum(worst, error.max()))  # NaN where a logit is NaN
         done += len(sequences)
     return worst
@@ -270,16 +288,19 @@ def _columns(ensemble: Ensemble, rng: np.random.Generator, count: int) -> tuple[
     from gatewise.members.onnx.columns import feeds, random_values
 
     rows = random_values(member, rng, count)
-    return feeds(member, rows) if ensemble.weights[ensemble.members.index(member)] else {}, rows
+    weight = ensemble.weights[ensemble.members.index(member)]
+    if not weight:
+        return {}, rows  # a member without weight is no part of the graph
+    return feeds(member, rows), rows
 
 
 def _feeds(series: Any, sequences: Sequence[Array]) -> dict[str, Array]:
     """The inputs of the graph for sequences of ids or series."""
-    lengths = np.array([len(one) for one in sequences], dtype=np.int64)
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     name, dtype, channels = _input(series)
     padded: Array = np.zeros((len(sequences), int(lengths.max()), *channels), dtype=dtype)
-    for row, one in zip(padded, sequences, strict=True):
-        row[: len(one)] = one
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
     return {name: padded, "lengths": lengths}
 
 
@@ -288,7 +309,8 @@ def _random_sequences(ensemble: Ensemble, series: Any, rng: np.random.Generator,
 
     The longest of a batch sets the time that ONNX Runtime takes, so most batches are of short sequences.
     """
-    max_length, count = ensemble.lstm.arch.max_length, min(int(rng.integers(1, 65)), most)
+    max_length = ensemble.lstm.arch.max_length
+    count = min(int(rng.integers(1, 65)), most)
     if 0 < max_length < 2_000 and rng.integers(8) == 0:
         lengths = max_length + rng.integers(1, 50, min(2, most))
     else:
@@ -324,7 +346,8 @@ def own_folder(file: Any, path: str | Path) -> Folder | None:
     are not in the file. Raises ModelFileError for a damaged file, InputError where the LSTM has weight 0.
     """
     where = quote(path, 200)
-    files = {one.key: one.value.encode() for one in file.metadata_props if one.key.endswith(".json")}
+    properties = {entry.key: entry.value for entry in file.metadata_props}
+    files = {name: text.encode() for name, text in properties.items() if name.endswith(".json")}
     if file.producer_name != "gatewise" or CONFIG not in files:
         return None
     constants: dict[str, dict[str, Array]] = {}
@@ -334,9 +357,11 @@ def own_folder(file: Any, path: str | Path) -> Folder | None:
             constants.setdefault(owner, {})[name] = array_of(tensor, where)
     try:
         config: Any = parse_json(files[CONFIG], CONFIG)
-        entries, config["members"] = config["members"], []
-        for entry in entries:
-            kind, file_name, weight = (entry.pop(name) for name in ("kind", "file", "weight"))
+        members = []
+        for entry in config["members"]:
+            kind = entry.pop("kind")
+            file_name = entry.pop("file")
+            weight = entry.pop("weight")
             if not weight and kind == "lstm":
                 raise InputError(
                     f"{where}: the LSTM has weight 0 and is not in the file: load the model folder instead"
@@ -344,7 +369,8 @@ def own_folder(file: Any, path: str | Path) -> Folder | None:
             if weight:
                 kept = constants.get(file_name.removesuffix(".safetensors"), {})
                 entry, files[file_name] = kind_named(kind).file_of_onnx(entry, kept)
-                config["members"].append({"kind": kind, "file": file_name, "weight": weight, **entry})
+                members.append({"kind": kind, "file": file_name, "weight": weight, **entry})
+        config["members"] = members
     except (InputError, ModelFileError):
         raise
     except KeyError as error:
