@@ -15,7 +15,10 @@ def main() -> None:
         end_on_signals()
     except KeyboardInterrupt:  # Python's own answer to Ctrl-C, until the handlers are set
         end_at_once(2)
-    from gatewise.cli import main as run_command
+    from gatewise.system.garbage import collection_paused
+
+    with collection_paused():
+        from gatewise.cli import main as run_command
 
     run_command()
 

@@ -6,7 +6,6 @@ them is declared once, above the function.
 
 from __future__ import annotations
 
-import gc
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import click
 from gatewise._version import __version__
 from gatewise.errors import InputError, printable
 from gatewise.model import bundled
+from gatewise.system.garbage import collection_paused
 
 if TYPE_CHECKING:
     from gatewise.data.schema import OutsideCounts
@@ -187,11 +187,7 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
 
     Raises InputError for an unknown precision, KernelUnavailable for one that this machine lacks.
     """
-    # Opening a model makes many objects and no garbage. The search for garbage would take a tenth of the time of one
-    # prediction.
-    thresholds = gc.get_threshold()
-    gc.set_threshold(100_000)
-    try:
+    with collection_paused():
         from gatewise.kernels import for_precision
         from gatewise.model.model import load
 
@@ -200,8 +196,6 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
         if path == "bundled":
             path = None
         return load(path, precision=precision)  # type: ignore[arg-type]
-    finally:
-        gc.set_threshold(*thresholds)
 
 
 def report_model(path: str | None, calibrated: bool = False) -> None:
