@@ -7,7 +7,7 @@ Each takes logits z (n, outputs) and targets y (n, outputs) in float64 and retur
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,7 @@ def sigmoid(z: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """A loss by its function. has_unit: whether it has the unit of the targets, squared, so that a penalty must be
     scaled by their variance.
     """

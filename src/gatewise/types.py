@@ -1,7 +1,7 @@
 """Types that all packages share."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,7 @@ Task = Literal["classification", "multilabel", "regression", "tagging"]
 """What a model predicts: one class, any number of labels, numbers, or one class for each step of an input."""
 
 
-@dataclass(frozen=True)
-class InputNouns:
+class InputNouns(NamedTuple):
     """What a model reads, in words: one input and several, one step and several, what lengths are counted in, and what
     no prediction says.
     """

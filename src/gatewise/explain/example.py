@@ -191,7 +191,7 @@ class Example(Displayed):
     @property
     def lstm_score(self) -> TargetScore:
         """The part of the score that the LSTM has, as a function of its logits: `score` times its weight."""
-        return replace(self.score, weights=self.ensemble.lstm_weight * self.score.weights)
+        return self.score._replace(weights=self.ensemble.lstm_weight * self.score.weights)
 
     @cached_property
     def lstm_prefix_logits(self) -> Array:

@@ -24,7 +24,7 @@ NaN is computed as usual. A run with held gates has no backward pass.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LSTMCall(Generic[T]):
     """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes
     variables, which have a gradient.

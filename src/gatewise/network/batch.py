@@ -21,7 +21,7 @@ from gatewise.types import Array, Index, Lengths
 PAD = 0  # the padding token, as in Keras
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32. Channels: values (N, C) float32.
 

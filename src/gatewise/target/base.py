@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -62,7 +61,6 @@ class Tensor(NamedTuple):
     data: list[Any]
 
 
-@dataclass(frozen=True, repr=False)
 class TargetOf(Classes, Generic[Values]):
     """What is predicted of n inputs; see `Classes` for the fields."""
 
@@ -245,7 +243,6 @@ class TargetOf(Classes, Generic[Values]):
         """
 
 
-@dataclass(frozen=True, repr=False)
 class RowTarget(RowPrediction, TargetOf[Array]):
     """A target with one prediction per input: each input is one row of logits."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,7 +33,6 @@ class Chosen(NamedTuple):
     line: str
 
 
-@dataclass(frozen=True, repr=False)
 class RowPrediction(Classes):
     """What one row of logits predicts. Raises InputError for classes or thresholds that do not fit the task."""
 

@@ -8,8 +8,7 @@ regression                     one of the numbers, in its own unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 from gatewise.types import Array
 
 
-@dataclass(frozen=True, eq=False)
-class TargetScore:
+class TargetScore(NamedTuple):
     """score = weights · logits, with weights (outputs,) float64.
 
     target: the class, label or number that positive scores favour, as an index of `Target.classes`. against: the class
@@ -37,8 +35,7 @@ class TargetScore:
         return np.asarray(logits, dtype=np.float64) @ self.weights
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredValue:
+class MeasuredValue(NamedTuple):
     """The number by which deletions are measured, of each of n predictions: the probability of what is predicted, or
     how far a predicted number is from that for no step.
 
@@ -60,4 +57,4 @@ class MeasuredValue:
         """For predictions of which each is there as many times, one after the other."""
         columns = (self.column, self.score_sign, self.value_sign)
         column, score_sign, value_sign = (np.repeat(array, times) for array in columns)
-        return replace(self, column=column, score_sign=score_sign, value_sign=value_sign)
+        return self._replace(column=column, score_sign=score_sign, value_sign=value_sign)
