@@ -179,6 +179,21 @@ def test_only_ratios_of_sample_weights_matter(class_weight: Any) -> None:
     assert one.tobytes() == other.tobytes()
 
 
+def test_a_row_of_weight_0_counts_as_absent_in_a_validation_set_and_among_suspects() -> None:
+    data = made_rare(150, 23)
+    other = made_rare(160, 24)
+    weight = np.where(np.random.default_rng(25).random(160) < 0.2, 2.5, 0.0)
+    rows = np.flatnonzero(weight)
+    with_zeros = replace(other, sample_weight=weight)
+    models = [train(data, validation=validation, **SMALL) for validation in (with_zeros, other.take(rows))]
+    assert models[0].metadata.n_validation == len(rows) < 50
+    assert models[0].metadata.evaluations == models[1].metadata.evaluations
+    assert models[0].ensemble.weights == models[1].ensemble.weights
+    suspects = suspect_labels(with_zeros)
+    few = suspect_labels(with_zeros.take(rows))
+    assert suspects == [suspect._replace(row=int(rows[suspect.row])) for suspect in few] != []
+
+
 def test_suspect_labels_depend_on_ratios_of_sample_weights_alone() -> None:
     data = made_rare(200, 19)
     weight = np.random.default_rng(20).uniform(0.5, 3, 200)

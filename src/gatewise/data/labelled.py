@@ -259,6 +259,19 @@ class Labelled:
         """Each input with its columns, None where there are none."""
         return zip(self.inputs, self.row_columns or repeat(None), strict=False)
 
+    @property
+    def present_rows(self) -> NDArray[np.intp]:
+        """The numbers of the rows with a weight above 0. A row of weight 0 counts as absent."""
+        return np.flatnonzero(self.sample_weight)
+
+    @property
+    def present(self) -> Labelled:
+        """The data without the rows of weight 0."""
+        rows = self.present_rows
+        if len(rows) == len(self):
+            return self
+        return self.take(rows)
+
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in order, or where a mask (n,) is true. Raises InputError for other rows."""
         which = np.asarray(rows)

@@ -252,10 +252,14 @@ def _inputs_of(
     available: Available,
 ) -> TrainingInputs:
     """What a training gets. layout: of a validation set of arrays."""
-    texts = None if unlabelled is None else _unlabelled_of(unlabelled, labelled)
-    rows = np.flatnonzero(labelled.sample_weight > 0)
-    used = labelled if len(rows) == len(labelled) else labelled.take(rows)
-    separate = None if validation is None else _validation_of(validation, used, layout)
+    texts: Unlabelled | None = None
+    if unlabelled is not None:
+        texts = _unlabelled_of(unlabelled, labelled)
+    rows = labelled.present_rows
+    used = labelled.present
+    separate: Labelled | None = None
+    if validation is not None:
+        separate = _validation_of(validation, used, layout)
     by_rules: Labelled | None = None
     reports: tuple[RuleReport, ...] = ()
     if texts is not None and rules is not None:
@@ -266,8 +270,8 @@ def _inputs_of(
 
 
 def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
-    """A separate validation set as Labelled, with the task and the columns of the training data; warns of rows that
-    both have.
+    """A separate validation set as Labelled, with the task and the columns of the training data, without rows of weight
+    0; warns of rows that both have.
     """
     columns = ColumnNames(numeric=data.columns.numeric, categorical=data.columns.categorical)
     if data.columns.label and is_frame(validation):
@@ -292,9 +296,9 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
             layout=layout,
             columns=columns,
         )
-    checked: Labelled = validation
-    warn_about_overlap(data, checked, "validation")
-    return checked
+    present: Labelled = validation.present
+    warn_about_overlap(data, present, "validation")
+    return present
 
 
 def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:

@@ -34,13 +34,16 @@ class SuspectLabel(NamedTuple):
 
 
 def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
-    """The rows whose label is not the predicted one, by the probability of their label, the smallest first.
+    """The rows whose label is not the predicted one, by the probability of their label, the smallest first. A row of
+    weight 0 counts as absent.
 
     The predictions are the mean of both n-gram models of `gatewise.training.ngram_features`, cross-validated in five
     folds that keep duplicates and groups together, as in confident learning (Northcutt et al. 2021); then again without
     the most suspect twentieth of the rows, from which the others would learn. Raises InputError for
     anything but texts with one class each, and as `cross_validation_folds`.
     """
+    numbers = data.present_rows
+    data = data.present
     target = data.target
     needed = "suspect labels are found among texts with one class each"
     texts = data.input_kind.texts(data.inputs, needed)
@@ -68,7 +71,7 @@ def suspect_labels(data: Labelled, seed: int = 0) -> list[SuspectLabel]:
     names = data.classes
     return [
         SuspectLabel(
-            row=row,
+            row=int(numbers[row]),
             label=names[data.labels[row]],
             predicted=names[best[row]],
             probability=round(float(of_label[row]), 6),
