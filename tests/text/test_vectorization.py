@@ -57,6 +57,13 @@ def test_other_settings_are_refused() -> None:
             IndexEncoding.of_vectorization(Vectorization(["", "[UNK]"], **{name: value}), 2)
 
 
+def test_a_word_twice_is_refused() -> None:
+    """adapt on "b" and "b\\0" gives both ids, and get_vocabulary the word "b" for both."""
+    layer = Vectorization(["", "[UNK]", "a", "b", "c", "b"])
+    with pytest.raises(InputError, match="TextVectorization: 'b' is in the vocabulary twice"):
+        IndexEncoding.of_vectorization(layer, 6)
+
+
 def test_a_capital_sigma_is_lowered_within_its_text() -> None:
     """As Keras's Tokenizer: before it separates the words at ".", where the sigma is not the last letter."""
     encoding = IndexEncoding.of_keras({"<OOV>": 1, "ας": 2, "ασ": 3, "β": 4, "i̇": 5}, 6)

@@ -85,7 +85,15 @@ class IndexEncoding:
         stripped = ""
         if standardize in ("strip_punctuation", "lower_and_strip_punctuation"):
             stripped = _STRIPPED
-        index = {str(word): id for id, word in enumerate(layer.get_vocabulary())}
+        words = [str(word) for word in layer.get_vocabulary()]
+        index = {word: id for id, word in enumerate(words)}
+        if len(index) < len(words):
+            # NumPy cuts NUL from the end of a word, so two words of the layer become one here.
+            twice = next(word for id, word in enumerate(words) if index[word] != id)
+            raise InputError(
+                f"TextVectorization: {quote(twice)} is in the vocabulary twice, with different ids; remove NUL "
+                "characters from the texts before adapt"
+            )
         return cls(vocab_size, index, 1, None, lower, _ASCII_SPACES, stripped)
 
     @property

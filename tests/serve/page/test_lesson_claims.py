@@ -25,7 +25,11 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 CLAIMS: list[dict[str, Any]] = json.loads((HERE / "claims" / "claims.json").read_text(encoding="utf-8"))
 CHAPTERS = ("ids", "pads", "memory", "gates", "answer", "learning", "series")
 DEFINITIONS = {
-    "ids": ["This LSTM reads a film review and gives P(positive), the probability that it is positive."],
+    "ids": [
+        "This LSTM reads a film review and gives P(positive), the probability that it is positive.",
+        "X_train[5] of the tutorial, with its {} ids.",
+        "{} ids, START first; {} {} UNK.",
+    ],
     "pads": [
         "Is the prediction the same without the pads?",
         "Keras puts the sequences of a batch into one array: they have one length.",
@@ -35,8 +39,16 @@ DEFINITIONS = {
         "Drag both.",
         "How much of what “{}” changed in c is left 7 words later, or at the end?",
     ],
-    "gates": ["“A gate is 0 or 1”, says the tutorial. Is it?"],
-    "answer": ["h of unit {} is {}.", "Each box opens.", "Why has the embedding fewer parameters here?"],
+    "gates": ["“A gate is 0 or 1”, says the tutorial. Is it?", "{}: {}. Its mean in this text is {}."],
+    "answer": [
+        "h of unit {} is {}.",
+        "Each box opens.",
+        "Why has the embedding fewer parameters here?",
+        "{} ids, after {} pads. No parameters.",
+        "w · h of the {} units at the last word, the largest first:",
+        "{} weights and a bias: {} parameters.",
+        "σ(z) = 1 / (1 + e⁻ᶻ).",
+    ],
     "learning": ["Hold the forget gate at 1/2. Does it still learn, over 20 symbols?"],
     "series": [
         "An LSTM also reads a time series: a step is then a number and not a word.",
@@ -118,6 +130,12 @@ def answers(chapter: str) -> list[str]:
     return [normal(re.sub(r"\$\{(?:[^{}]|\{[^{}]*\})*\}", "{}", a or b)) for a, b in found]
 
 
+def panel_sentences(chapter: str) -> list[str]:
+    """What a chapter writes besides its answers and its prose: the strings with a sentence of four words or more."""
+    said = {*answers(chapter)}
+    return [one for one in literals(f"lesson/{chapter}") if one not in said and re.search(r"(\S+ ){3,}\S+\.( |$)", one)]
+
+
 def reasons() -> list[str]:
     """The seven reasons of the cell in the lab."""
     source = (PAGE / "cellmath.js").read_text(encoding="utf-8")
@@ -143,6 +161,7 @@ def test_each_sentence_of_a_chapter_is_a_claim_or_a_definition(chapter: str) -> 
     assert left_over(lesson().prose[chapter], covered) == ""
     assert left_over(lesson().why[chapter], covered) == ""
     assert left_over(answers(chapter), covered) == ""
+    assert left_over(panel_sentences(chapter), covered) == ""
     assert of_chapter(chapter, why=True), "a Why? without a claim"
 
 
@@ -169,6 +188,7 @@ def test_a_changed_sentence_is_found() -> None:
     assert "“the” is the most frequent word: its id?" in map(normal, lesson().prose["ids"])
     assert "P = {} with {} pads, {} without." in answers("pads")
     assert len(reasons()) == 7
+    assert any("This model leaves them out." in text for text in panel_sentences("answer"))
 
 
 def measured(folder: Path, is_trained: bool) -> dict[str, list[float]]:
