@@ -541,7 +541,16 @@ def _labelled(
         sample_weight = np.array(sample_weight, dtype=np.float64)
     of_row: Any = {name: tuple(names) for name, names in schema.names_by_type.items()}
     names = ColumnNames(**of_row)
-    return labelled_of(rows, columns, labels, "the data given to fit", names, groups, sample_weight, None, str, steps)
+    return labelled_of(
+        rows,
+        columns,
+        labels,
+        "the data given to fit",
+        columns=names,
+        groups=groups,
+        sample_weight=sample_weight,
+        steps=steps,
+    )
 
 
 def _iterable(values: Any) -> Any:

@@ -114,6 +114,9 @@ def test_columns_named_as_the_attributes_of_other_frames() -> None:
     frame = pd.DataFrame({"text": ["a", "b"], "features": ["x", "y"], "column_names": ["y", "x"]})
     data = Labelled.from_frame(frame, text=["features", "column_names"], label="text")
     assert data.inputs == ["x\ny", "y\nx"]
+    steps = pd.DataFrame({"select_columns": [1.5, 2], "select": [4, 0.5], "label": ["x", "y"]})
+    series = Labelled.from_frame(steps, text=(), label="label").inputs
+    assert [row.tolist() for row in series] == [[[1.5], [4]], [[2], [0.5]]]
 
 
 FRAME = {

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -115,8 +115,8 @@ class Labelled:
         """
         schema = RowSchema.of(columns)
         inputs, row_columns = split_rows(inputs, schema, refuse_unread=True)
-        column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
-        if labels_task(task) == "tagging" and (column or isinstance(inputs, list | tuple)):
+        is_column = getattr(inputs, "ndim", 0) == 1 and inputs.dtype == object
+        if labels_task(task) == "tagging" and (is_column or isinstance(inputs, list | tuple)):
             try:
                 inputs = join_words_of_rows(inputs)
             except InputError as error:
@@ -130,22 +130,22 @@ class Labelled:
         converted_labels = convert_labels(labels, task, classes)
         if sample_weight is not None:
             sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
-        name = "times" if columns.time is None else f"column {quote(columns.time)}"
         if schema:
             converted_labels.target.check_columns()
         if rows and not isinstance(rows[0], str):
             source = f"{source}: {len(rows):,} series, {describe_series(rows)}"
+        name_of_times = "times" if columns.time is None else f"column {quote(columns.time)}"
         return labelled_of(
             rows,
             row_columns,
             converted_labels,
             source,
-            columns,
-            groups,
-            sample_weight,
-            times,
-            lambda row: f"{name}: row {row}",
-            steps,
+            columns=columns,
+            groups=groups,
+            sample_weight=sample_weight,
+            times=times,
+            where=lambda row: f"{name_of_times}: row {row}",
+            steps=steps,
         )
 
     @classmethod
@@ -166,9 +166,9 @@ class Labelled:
         """From the columns of a data frame: pandas, polars, PyArrow, DuckDB, or datasets.Dataset with its class names.
 
         text: one or more columns, joined by a newline; () for series, one per row, whose steps are all columns that are
-        not named. label: one column, or several for task "regression" and "multilabel". numeric, categorical: columns
-        that the model reads too. weight, group, time: columns of `sample_weight`, `groups` and `time`. schema: of a
-        model that reads the columns numeric and categorical. Raises InputError for a column that is missing or named
+        not named. label: one column, or several for task "regression" and "multilabel". numeric, categorical: further
+        columns that the model reads. weight, group, time: columns of `sample_weight`, `groups` and `time`. schema: that
+        of a model with these numeric and categorical columns. Raises InputError for a column that is missing or named
         twice, and as `of`.
         """
         if not is_frame(frame):
@@ -178,30 +178,37 @@ class Labelled:
         def column(name: str | None) -> Any:
             return None if name is None else columns[find_column(name, list(columns))]
 
-        texts, labels = several(text), several(label)
-        if not labels:
+        names = ColumnNames(
+            several(text), several(label), time=time, numeric=several(numeric), categorical=several(categorical)
+        )
+        if not names.label:
             raise InputError("label names no column")
-        names = ColumnNames(texts, labels, time=time, numeric=several(numeric), categorical=several(categorical))
-        found = [
-            tuple(find_column(name, list(columns)) for name in some)
-            for some in (names.numeric, names.categorical, texts, labels)
-        ]
-        check_names(RowSchema.named(*found[:2]), {"text": found[2], "label": found[3]})
-        single = tuple(name for name in (weight, group, time) if name is not None)
-        inputs: Any = texts_of({name: column(name) for name in texts}) if texts else None
-        if inputs is None:
-            steps = without_columns(frame, (*labels, *single, *names.numeric, *names.categorical))
-            inputs = convert_series(steps)
+        _check_named_once(names, list(columns))
+        inputs: Any
+        if names.text:
+            inputs = texts_of({name: column(name) for name in names.text})
+        else:
+            of_rows = [name for name in (weight, group, time) if name is not None]
+            inputs = convert_series(
+                without_columns(frame, (*names.label, *of_rows, *names.numeric, *names.categorical))
+            )
         schema = schema or RowSchema.of(names)
         if schema:
             _, row_columns = split_rows(frame, schema)
             inputs = joined_rows(inputs, row_columns)
+        if len(names.label) == 1:
+            labels = column(names.label[0])
+        else:
+            label_columns = [column(name) for name in names.label]
+            labels = list(map(list, zip(*label_columns, strict=True)))
+        # The columns are named as the labels of a row, or as its numbers. Classes have the names in the one column.
+        has_named_columns = len(names.label) > 1 or labels_task(task) == "regression"
         return cls.of(
             inputs,
-            column(labels[0]) if len(labels) == 1 else list(map(list, zip(*map(column, labels), strict=True))),
-            f"{counted(len(inputs), 'row')} of a data frame, by {', '.join(map(quote, labels))}",
+            labels,
+            f"{counted(len(inputs), 'row')} of a data frame, by {', '.join(map(quote, names.label))}",
             task=task,
-            classes=labels if len(labels) > 1 or labels_task(task) == "regression" else None,
+            classes=names.label if has_named_columns else None,
             groups=column(group),
             sample_weight=column(weight),
             times=column(time),
@@ -274,28 +281,29 @@ class Labelled:
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in order, or where a mask (n,) is true. Raises InputError for other rows."""
-        which = np.asarray(rows)
-        if which.dtype == np.bool_ and which.shape == (len(self),):
-            which = np.flatnonzero(which)
-        which = which if which.size else which.astype(np.int64)
-        if which.ndim != 1 or which.dtype.kind not in "iu" or not np.isin(which, np.arange(len(self))).all():
+        numbers = np.asarray(rows)
+        if numbers.dtype == np.bool_ and numbers.shape == (len(self),):
+            numbers = np.flatnonzero(numbers)
+        if not numbers.size:  # an empty list is an array of floats
+            numbers = numbers.astype(np.int64)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not np.isin(numbers, np.arange(len(self))).all():
             raise InputError(f"rows must be a list of row numbers, from 0 to {len(self) - 1}")
-        inputs: Any = [self.inputs[row] for row in which.tolist()]
+        inputs: Any = [self.inputs[row] for row in numbers.tolist()]
         return replace(
             self,
             inputs=inputs,
-            labels=self.labels[which],
-            groups=self.groups[which],
-            sample_weight=self.sample_weight[which],
-            time=self.time[which] if self.time.size else self.time,
-            row_columns=[self.row_columns[row] for row in which.tolist()] if self.row_columns else [],
+            labels=self.labels[numbers],
+            groups=self.groups[numbers],
+            sample_weight=self.sample_weight[numbers],
+            time=self.time[numbers] if self.time.size else self.time,
+            row_columns=[self.row_columns[row] for row in numbers.tolist()] if self.row_columns else [],
         )
 
     def labels_among(self, classes: Sequence[str], owner: str = "the model") -> Any:
         """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). For regression the numbers,
         in the order of `classes` where the data has the same names, else in its own. A class 1.0 of the data is the
-        class 1 of a model. owner: of the classes, for the message. Raises InputError for a class that it lacks, and for
-        another number of numbers.
+        class 1 of a model. owner: whose classes they are, for the message. Raises InputError for a class that is not
+        among them, and for another number of numbers.
         """
         return self.target.labels_among(self.labels, classes, owner)
 
@@ -310,47 +318,65 @@ class Labelled:
         dtype = "<f8" if self.labels.dtype.kind == "f" else "<i8"
         for (row, columns), label in zip(self._inputs_and_columns(), self.labels, strict=True):
             parts.append(label.astype(dtype).tobytes())
-            parts += _parts(row, columns)
+            parts += _content(row, columns)
         if (self.sample_weight != 1).any():
             parts.append(self.sample_weight.astype("<f8").tobytes())
         return _digest(parts)
 
 
+def _check_named_once(names: ColumnNames, columns: Sequence[str]) -> None:
+    """Raise InputError for a column of a data frame that is missing, or named for two uses, in any spelling."""
+
+    def written(some: Sequence[str]) -> tuple[str, ...]:
+        return tuple(find_column(name, columns) for name in some)
+
+    schema = RowSchema.named(written(names.numeric), written(names.categorical))
+    check_names(schema, {"text": written(names.text), "label": written(names.label)})
+
+
 def labelled_of(
     inputs: list[Any],
     row_columns: list[dict[str, float | str]],
-    found: ConvertedLabels,
+    labels: ConvertedLabels,
     source: str,
+    *,
     columns: ColumnNames,
-    groups: Any,
-    sample_weight: Any,
-    times: Any,
-    where: Callable[[int], str],
+    groups: Any = None,
+    sample_weight: Any = None,
+    times: Any = None,
+    where: Callable[[int], str] = str,
     steps: Sequence[str] = (),
 ) -> Labelled:
-    """From groups, sample_weight and times as they were given, each None or of n rows. where: of a time. steps: names
-    of the steps of series. A DataWarning for each place of the inputs that tells the label.
+    """From groups, sample_weight and times as they were given, each None or of n rows. where: the place of a time, for
+    messages. steps: names of the steps of series. A DataWarning for each place of the inputs that tells the label.
     """
-    more: dict[str, Any] = {"labels": found.labels}
+    arrays: dict[str, Any] = {"labels": labels.labels}
     if groups is not None:
-        more["groups"] = convert_groups(groups)
+        arrays["groups"] = convert_groups(groups)
     if sample_weight is not None:
-        more["sample_weight"] = np.asarray(sample_weight)
+        arrays["sample_weight"] = np.asarray(sample_weight)
     if times is not None:
-        more["time"] = seconds_of(times, where)
-    for name, column in more.items():
-        if len(column) != len(inputs):
-            raise InputError(f"there are {len(inputs):,} inputs but {len(column):,} {name}")
-    data = Labelled(inputs, target=found.target, source=source, columns=columns, row_columns=row_columns, **more)
-    if isinstance(data.labels, Ragged):  # each step has a label: no place of the input tells all of them
-        return data
-    several = data.labels.T if data.labels.ndim > 1 else data.labels[None]  # (labels or numbers of a row, n)
-    schema = RowSchema.of(columns)
-    for labels in several[:_MAX_TARGETS]:
-        of_columns = [leaks(of_column(row_columns, name, schema), labels, (name,)) for name in schema.names]
-        for problem in chain(leaks(inputs, labels, steps), *of_columns):
-            warn(problem)
+        arrays["time"] = seconds_of(times, where)
+    for name, array in arrays.items():
+        if len(array) != len(inputs):
+            raise InputError(f"there are {len(inputs):,} inputs but {len(array):,} {name}")
+    data = Labelled(inputs, target=labels.target, source=source, columns=columns, row_columns=row_columns, **arrays)
+    _warn_of_leaks(data, steps)
     return data
+
+
+def _warn_of_leaks(data: Labelled, steps: Sequence[str]) -> None:
+    """A DataWarning for each place of the inputs that tells the label. steps: names of the steps of series."""
+    if isinstance(data.labels, Ragged):  # each step has a label: no place of the input tells all of them
+        return
+    schema = RowSchema.of(data.columns)
+    label_columns = data.labels.T if data.labels.ndim > 1 else data.labels[None]  # (labels or numbers of a row, n)
+    for label_column in label_columns[:_MAX_TARGETS]:
+        problems = leaks(data.inputs, label_column, steps)
+        for name in schema.names:
+            problems += leaks(of_column(data.row_columns, name, schema), label_column, (name,))
+        for problem in problems:
+            warn(problem)
 
 
 def _check_series(rows: list[Any]) -> None:
@@ -368,24 +394,36 @@ def step_names(inputs: Any, rows: Sequence[Any], labels: Any) -> tuple[str, ...]
     """The names of the columns of a data frame of series; () for other inputs, of which `rows` were made. Errors as
     `check_step_names`.
     """
-    of_series = rows and not isinstance(rows[0], str) and is_frame(inputs)
-    names = tuple(map(str, frame_names(inputs))) if of_series else ()
+    are_series = len(rows) > 0 and not isinstance(rows[0], str)
+    if not are_series or not is_frame(inputs):
+        return ()
+    names = tuple(map(str, frame_names(inputs)))
     check_step_names(names, getattr(labels, "name", None))
     return names
 
 
 def steps_problem(item: Any, labels: Any) -> str:
     """What is wrong with the number of labels of the steps of an input; "" if nothing is."""
-    steps, noun = (len(words_of(item)), "word") if isinstance(item, str) else (len(item), "step")
-    return "" if len(labels) == steps else f"{counted(len(labels), 'label')} for {counted(steps, noun)}"
+    if isinstance(item, str):
+        steps = len(words_of(item))
+        noun = "word"
+    else:
+        steps = len(item)
+        noun = "step"
+    if len(labels) == steps:
+        return ""
+    return f"{counted(len(labels), 'label')} for {counted(steps, noun)}"
 
 
 def several(names: str | Sequence[str]) -> tuple[str, ...]:
     """One name or several. Raises InputError for anything else."""
-    found = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
-    if wrong := [one for one in found if not isinstance(one, str)]:
-        raise InputError(f"a column is named by a text, not by {described(wrong[0])}")
-    return found
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        names = (names,)
+    names = tuple(names)
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"a column is named by a text, not by {described(name)}")
+    return names
 
 
 def _digest(parts: Sequence[bytes]) -> str:
@@ -396,19 +434,22 @@ def _digest(parts: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _parts(row: Any, columns: Mapping[str, Any] | None) -> list[bytes]:
+def _content(row: Any, columns: Mapping[str, Any] | None) -> list[bytes]:
     """The content of a text or series and of its numeric and categorical columns."""
-    more = [] if columns is None else [repr(sorted(columns.items())).encode("utf-8", "surrogatepass")]
     if isinstance(row, str):
-        return [row.encode("utf-8", "surrogatepass"), *more]
-    return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes(), *more]
+        content = [row.encode("utf-8", "surrogatepass")]
+    else:
+        content = [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
+    if columns is not None:
+        content.append(repr(sorted(columns.items())).encode("utf-8", "surrogatepass"))
+    return content
 
 
 def content_key(row: Any, columns: Mapping[str, Any] | None = None) -> int:
     """A hash of a text or series, and of columns. Case, spaces and <br /> of a text do not count."""
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
-    digest = hashlib.blake2b(b"\0".join(_parts(row, columns)), digest_size=8).digest()
+    digest = hashlib.blake2b(b"\0".join(_content(row, columns)), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 

@@ -58,24 +58,31 @@ def with_columns(inputs: Any, columns: Any) -> Any:
         raise InputError(f"inputs must be n texts or arrays, not {described(inputs)}")
     if isinstance(columns, Mapping):
         named = {f"column {name}": values for name, values in columns.items()}
-        indexed = (one for one in (inputs, *named.values()) if hasattr(getattr(one, "index", None), "equals"))
-        check_index(next(indexed, None), named)
+        with_index = [
+            values for values in (inputs, *named.values()) if hasattr(getattr(values, "index", None), "equals")
+        ]
+        if with_index:
+            check_index(with_index[0], named)
     else:
         check_index(inputs, {"columns": columns})
-    rows, by_name = list(inputs), dict[str, list[Any]]()
+    items = list(inputs)
+    by_name: dict[str, list[Any]] = {}
     for name, values in (frame_columns(columns) if is_frame(columns) else columns).items():
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise InputError(f"column {quote(str(name))} must be a value per row, not {described(values)}")
         by_name[str(name)] = list(values)
     for name, values in by_name.items():
-        if len(values) != len(rows):
-            raise InputError(f"column {quote(name)} has {counted(len(values), 'value')} for {len(rows):,} rows")
-    found = []
-    for number, row in enumerate(rows):
+        if len(values) != len(items):
+            raise InputError(f"column {quote(name)} has {counted(len(values), 'value')} for {len(items):,} rows")
+    rows = []
+    for number, item in enumerate(items):
         values_of_row = {name: values[number] for name, values in by_name.items()}
-        value = row.input if isinstance(row, Row) else row
-        found.append(Row(value if isinstance(value, str) else np.asarray(value), values_of_row))
-    return found
+        if isinstance(item, Row):
+            item = item.input
+        if not isinstance(item, str):
+            item = np.asarray(item)
+        rows.append(Row(item, values_of_row))
+    return rows
 
 
 def joined_rows(inputs: Sequence[Any], columns: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -89,9 +96,9 @@ def split_rows(
     """The texts or series of rows, and the columns of each row as a schema reads them (`RowSchema.read`); [] for a
     schema without columns.
 
-    inputs: `Row` of `with_columns`, a data frame, which then lacks these columns, or anything else that
-    `gatewise.data.inputs.convert_inputs` takes, as it is. refuse_unread: columns of `Row` that a schema without columns
-    does not read are an error, as in training, where they would be ignored. Raises InputError that names row and
+    inputs: `Row` of `with_columns`; a data frame, which is returned without these columns; or anything else that
+    `gatewise.data.inputs.convert_inputs` takes, which is returned as it is. refuse_unread: whether rows with columns
+    are an error for a schema without columns; training would ignore the columns. Raises InputError that names row and
     column, for a row without the columns and for a value that the schema refuses.
     """
     if isinstance(inputs, Row):
@@ -107,15 +114,15 @@ def split_rows(
     if has_columns and not schema and refuse_unread:
         raise InputError("the rows carry columns: name those that the model reads in numeric and categorical")
     columns: list[dict[str, float | str]] = []
-    if schema and _counts(inputs):
+    if schema and _are_rows(inputs):
         columns = _read((row.columns if isinstance(row, Row) else None for row in rows or inputs), schema)
     if has_columns:
-        return [row.input if isinstance(row, Row) else row for row in rows], columns
+        inputs = [row.input if isinstance(row, Row) else row for row in rows]
     return inputs, columns
 
 
-def _counts(inputs: Any) -> bool:
-    """Whether the inputs are n rows. What is none is refused by the function that reads texts and series."""
+def _are_rows(inputs: Any) -> bool:
+    """Whether the inputs are n rows. The function that reads texts and series refuses what is not."""
     return isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes | Mapping)
 
 
@@ -128,23 +135,23 @@ def _frame_rows(frame: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _read(rows: Iterable[Mapping[str, Any] | None], schema: RowSchema) -> list[dict[str, float | str]]:
-    """What the schema reads of the columns of each row."""
-    found = []
+    """What the schema reads of the columns of each row, None for a row without columns."""
+    columns = []
     for number, row in enumerate(rows):
         if row is None:
             raise InputError(f"row {number}: the model reads the columns {schema} too, and the row has none: {_HOW}")
         try:
-            found.append(schema.read(row))
+            columns.append(schema.read(row))
         except InputError as error:
             raise InputError(f"row {number}: {error}") from None
-    return found
+    return columns
 
 
 def of_column(columns: Sequence[Mapping[str, Any]], name: str, schema: RowSchema) -> list[NDArray[np.float32]]:
     """A column of n rows as series of one step (1, 1): its numbers, or the numbers of its categories."""
     values: Any = [row[name] for row in columns]
-    if name not in schema.names_by_type["numeric"]:
-        values = np.unique(values, return_inverse=True)[1]
+    if name in schema.names_by_type["categorical"]:
+        _, values = np.unique(values, return_inverse=True)
     return list(np.asarray(values, dtype=np.float32).reshape(-1, 1, 1))
 
 
@@ -154,8 +161,13 @@ def without_columns(frame: Any, names: Iterable[str]) -> Any:
     if not names or not is_frame(frame):
         return frame
     frame = readable(frame)
-    every = list(map(str, frame_names(frame)))
-    taken = {find_column(name, every) for name in names}
-    kept = [name for name in frame_names(frame) if str(name) not in taken]
-    select = getattr(frame, "select_columns", getattr(frame, "select", None))  # datasets; polars and PyArrow
-    return frame[kept] if select is None else select(kept)
+    columns = frame_names(frame)
+    column_names = list(map(str, columns))
+    removed = {find_column(name, column_names) for name in names}
+    kept = [column for column in columns if str(column) not in removed]
+    # In pandas, an attribute of these names may be a column.
+    if callable(getattr(frame, "select_columns", None)):  # datasets
+        return frame.select_columns(kept)
+    if callable(getattr(frame, "select", None)):  # polars and PyArrow
+        return frame.select(kept)
+    return frame[kept]

@@ -132,12 +132,12 @@ class Rows:
             columns,
             converted,
             "; ".join([source, *self.notes]),
-            self.names,
-            self.groups,
-            self.sample_weight,
-            self.times,
-            self.where,
-            self.steps,
+            columns=self.names,
+            groups=self.groups,
+            sample_weight=self.sample_weight,
+            times=self.times,
+            where=self.where,
+            steps=self.steps,
         )
 
     def _check_classes(self, target: Target, name: str, one_class: bool) -> None:
