@@ -109,7 +109,7 @@ def fit_standardised_glm(
     return np.ascontiguousarray(weight, dtype=np.float32), (bias - weight @ mean).astype(np.float32)
 
 
-def calibrated(values: Array, targets: WeightedTargets, prior: Array, l2: float) -> tuple[Array, Array, Array]:
+def fit_calibration(values: Array, targets: WeightedTargets, prior: Array, l2: float) -> tuple[Array, Array, Array]:
     """Weights (P,), at least 0, and shift (outputs,) that make logits of held-out values (n, outputs, P), and the
     losses (n,) of these logits.
     """

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from gatewise.data.splits import cross_validation_folds
 from gatewise.members.ngrams import CHARACTER_BITS, MAX_CHARACTERS
 from gatewise.members.spelling import Spelling
-from gatewise.training.dense_solver import calibrated
+from gatewise.training.dense_solver import fit_calibration
 from gatewise.training.members import Run
 from gatewise.training.ngram_features import MIN_DF, NgramFeatures, Scaling
 from gatewise.training.recipes import RARE_WORDS, Recipe, has_small_classes
@@ -216,7 +216,7 @@ def _measure(data: TrainingData, candidate: Candidate, rows: NDArray[np.int64], 
     known = np.sort(np.concatenate([held for _, held in folds]))
     targets = data.calibration_targets(rows[known])
     losses = np.full(len(rows), np.nan)
-    weights, shift, losses[known] = calibrated(
+    weights, shift, losses[known] = fit_calibration(
         values[known][:, :, None],
         targets,
         prior=np.array([PRIOR[candidate.scaling]]),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.members.encoded_sequence import EncodedSequence
-from gatewise.training.dense_solver import calibrated
+from gatewise.training.dense_solver import fit_calibration
 from gatewise.training.ridge import Ridge
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -55,7 +55,7 @@ class RidgeTargets:
         if held.loss.has_unit:
             losses = np.square(values - held.values).mean(axis=1)
         else:
-            _, _, losses = calibrated(values[:, :, None], held, prior=np.array([SCALE]), l2=SCALE_L2)
+            _, _, losses = fit_calibration(values[:, :, None], held, prior=np.array([SCALE]), l2=SCALE_L2)
         return held.mean(losses)
 
     def best(self, ridge: Ridge) -> tuple[float, float, Array]:
@@ -74,7 +74,7 @@ class RidgeTargets:
             return scaling.scale, scaling.mean
         # With class weights in the fit, the shift is drawn towards the one that takes them back.
         shift_back = -self._logit_shift
-        weights, shift, _ = calibrated(
+        weights, shift, _ = fit_calibration(
             np.stack([values, np.broadcast_to(shift_back, values.shape)], axis=2),
             self._calibration_targets.take(self.held),
             prior=np.array([SCALE, 1.0]),

@@ -37,6 +37,7 @@ from gatewise.types import Array
 
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9  # that a kernel reads at a dilation
+PENALTIES_OF_MANY = PENALTIES[2:-2:2]  # every other one: each solves FEATURES_OF_MANY equations
 FEATURES_OF_MANY = 2_520  # 84 x 30: features of more than MOST_ROWS rows
 ROWS_PER_CHUNK = 512  # whose features are in memory at a time, of more than MOST_ROWS rows
 MOST_STEPS = 4_096  # of the series whose convolutions give thresholds; of a longer one, evenly spaced steps
@@ -100,13 +101,14 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
     """Banks of about `features` features for series (length, C)."""
     channels = sequences[0].shape[1]
     length = max(len(s) for s in sequences)
-    kinds = 1
+    kinds = 1  # of what a feature reads: channels, differences
     if differences:
         kinds = 2
     dilations, counts = dilations_of(length, max(1, features // len(KERNELS) // kinds))
     masks = np.zeros((kinds, len(dilations), len(KERNELS), 2 * channels), dtype=np.uint8)
     for kind in range(kinds):
         for mask in masks[kind].reshape(-1, 2 * channels):
+            # Few channels are as likely as many: the logarithm of their number is uniform, as in MiniRocket.
             size = int(2 ** rng.uniform(0, math.log2(min(channels, MOST_CHANNELS) + 1)))
             mask[kind * channels + rng.choice(channels, size, replace=False)] = 1
     dilations = np.tile(dilations, kinds)
@@ -189,7 +191,7 @@ def _fit_many(ridge_targets: RidgeTargets, sequences: list[Array], features: int
 
     for chunk in _chunks(np.setdiff1d(np.arange(n), held)):
         add(chunk)
-    fits = {l2: ridge_of_sums(sums, l2) for l2 in PENALTIES[2:-2:2]}
+    fits = {l2: ridge_of_sums(sums, l2) for l2 in PENALTIES_OF_MANY}
     chunk_values: dict[float, list[Array]] = {l2: [] for l2 in fits}
     for chunk in _chunks(held):  # after it the sums are those of all rows
         z = add(chunk)

@@ -170,8 +170,10 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     stride = math.ceil(len(data.fitted_rows) / MAX_FROZEN_ROWS)
     rows = data.fitted_rows[::stride]
     run.callback.log(f"recipe {data.recipe.name}: {counted(len(rows), 'row')} of {data.source}; {data.validation_how}")
+    # The further rows, which come last, are in no fold: they are fitted every time, and predicted never.
     labelled_rows = rows[rows < len(data.data)]
-    ridge_targets = RidgeTargets(data, rows, leave_one_out_folds(data.data.take(labelled_rows)))
+    folds = leave_one_out_folds(data.data.take(labelled_rows))
+    ridge_targets = RidgeTargets(data, rows, folds)
     parameters = initial_parameters(arch, np.random.default_rng(0))
     parameters |= pretrained_layers(run.pretrained, arch.vocab_size)
     kernel = data.recipe.kernel()
