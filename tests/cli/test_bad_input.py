@@ -120,6 +120,7 @@ REFUSED = [
     ("explain -m {keras} good --compare x --clamp f=1", "--compare needs texts, without --clamp"),
     ("explain -m {keras} good --svg {tmp}/none/x.svg", "x.svg': no such file or directory; nothing was changed"),
     ("explain -m {keras} good --html {tmp}/none/x.html", "x.html': no such file or directory; nothing was changed"),
+    ("explain -m {keras} good --html", "Option '--html' requires an argument. See gatewise explain --help"),
     ("info -m some/model --recipe fast", "gatewise: give either --recipe or --model, not both"),
     ("info --recipe fats", "did you mean 'fast'?"),
     # places that take no file

@@ -34,6 +34,23 @@ CAUSES: dict[str, tuple[Call, str]] = {
     "no rows of an array": (train(np.zeros((0, 5)), []), "there is no row to train on"),
     "no rows of an estimator": (lambda: LSTMTextClassifier().fit([], []), "X has 0 samples"),
     "no labels": (lambda: gw.train(TEXTS), "labels are missing: one for each text or series"),
+    "a column as labels": (
+        train(pd.DataFrame({"text": TEXTS, "kind": NAMES}), "kind"),
+        "labels are one per row: name a column of the data frame with label='kind'",
+    ),
+    "tags without a task": (
+        train([["a", "film"], ["no", "good", "end"]], [["D", "N"], ["D", "A", "N"]]),
+        "row 0 is a list, not a text; for a label per word pass task='tagging'",
+    ),
+    "lists that are no words": (train([["a", "film"], ["no"]], [["D"], ["N"]]), "row 0 is a list, not a text"),
+    "a frame to explain": (
+        lambda: of_texts().explain(pd.DataFrame({"text": TEXTS[:1]})),
+        "one text is read, not a DataFrame: pass a text of it",
+    ),
+    "one class per group": (
+        train(UNIQUE, NAMES, groups=NAMES, epochs=1),
+        "60 rows in 2 groups are too few to hold out 10% for validation, with rows of each class to train on",
+    ),
     "no labels for a frame": (lambda: gw.train(FRAME), "no column 'text'; there are 't0', 't1'"),
     "one class": (train(TEXTS, ["a"] * N), "there is one class only; a classifier needs two"),
     "one row": (train(TEXTS[:1], NAMES[:1]), "there is one class only"),

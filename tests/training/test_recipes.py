@@ -148,7 +148,7 @@ def test_a_wrong_value_is_one_error(field: str, value: Any, message: str) -> Non
         (lambda: pretrain_recipe("small", vocab_size=2), "pretraining: vocab_size must be at least 3, not 2"),
         (lambda: pretrain_recipe("small", epochs=0), "pretraining needs either minutes or epochs"),
         (lambda: recipe("fast", **{"lstm.unit": 3}), "a recipe has no 'lstm.unit'; did you mean 'lstm.units'?"),
-        (lambda: recipe("fast", ngram_order=3), "a recipe has no 'ngram_order'; did you mean 'ngrams.order'?"),
+        (lambda: recipe("fast", ngram_order=3), "a recipe has no 'ngram_order'; did you mean 'ngrams__order'?"),
         (lambda: recipe("fast", colour=3), "a recipe has no 'colour'; gatewise info --recipe fast lists its fields"),
         (lambda: recipe("tutorail"), "no recipe is called 'tutorail'; there are finetune, best, few-shot"),
         (lambda: recipe(3), "no recipe is called '3'; there are"),  # type: ignore[arg-type]

@@ -34,6 +34,15 @@ class Command(click.Command):
         super().__init__(*names, **settings)
         self.first = first
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of the command. An error about an option without its value names no command by itself."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if error.ctx is None:
+                error.ctx = ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Call the function of the command with its options."""
         assert self.callback is not None

@@ -26,7 +26,7 @@ from gatewise.data.inputs import convert_inputs, convert_series, convert_texts, 
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.data.row_columns import joined_rows, of_column, split_rows, without_columns
 from gatewise.data.schema import RowSchema, check_names
-from gatewise.data.suspects import check_step_names, leaks, swapped
+from gatewise.data.suspects import check_step_names, leaks, swapped, tagging_hint
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, counted, quote, warn
 from gatewise.ragged import Ragged
@@ -125,7 +125,10 @@ class Labelled:
         try:
             rows = convert_inputs(inputs, layout=layout)
         except InputError as error:
-            raise InputError(f"{error}{swapped(inputs, labels)}") from None
+            hint = swapped(inputs, labels)
+            if task is None:
+                hint = hint or tagging_hint(inputs, labels)
+            raise InputError(f"{error}{hint}") from None
         steps = step_names(inputs, rows, labels)
         converted_labels = convert_labels(labels, task, classes)
         if sample_weight is not None:

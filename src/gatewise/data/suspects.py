@@ -94,6 +94,20 @@ def swapped(inputs: Any, labels: Any) -> str:
     return "; are inputs and labels swapped?" if len(both[1]) and single and texts else ""
 
 
+def tagging_hint(inputs: Any, labels: Any) -> str:
+    """The end of a message about inputs that are lists of words, where the labels are lists as long as these."""
+    if not isinstance(inputs, list | tuple) or not isinstance(labels, list | tuple):
+        return ""
+    both = list(zip(inputs[:20], labels[:20], strict=False))
+    are_words = all(
+        isinstance(words, list | tuple) and all(isinstance(word, str) for word in words) for words, _ in both
+    )
+    are_tags = all(isinstance(tags, list | tuple) for _, tags in both)
+    if not both or not are_words or not are_tags or any(len(words) != len(tags) for words, tags in both):
+        return ""
+    return "; for a label per word pass task='tagging' (--task tagging)"
+
+
 def single_classes(inputs: Sequence[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> str:
     """Why no classifier can be trained: most classes have one row. "" where that is not so."""
     single = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 1)

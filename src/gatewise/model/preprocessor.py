@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, cast
 
 import numpy as np
 
+from gatewise.data.frames import described, is_frame
 from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError
@@ -118,7 +119,14 @@ class TextPreprocessor:
         return with_values(list(map(EncodedSequence, sequences)), of_rows, self.columns)
 
     def encode(self, item: Any) -> EncodedItem:
-        """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
+        """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`; InputError for
+        a data frame.
+        """
+        if is_frame(item):
+            how = "pass a text of it"
+            if self.columns:
+                how += ", with its columns as gatewise.data.with_columns(text, {name: value})"
+            raise InputError(f"one text is read, not {described(item)}: {how}")
         [text], of_rows = self.rows([item])
         _check_text(text, 0)
         try:

@@ -161,7 +161,10 @@ def field_named(settings: type[Any], name: str, others: Iterable[str] = ()) -> F
         return by_path[path]
     if path in by_bare_name:
         return by_bare_name[path]
-    nearest = did_you_mean(path, [*by_path, *by_bare_name, *others])
+    known_paths = list(by_path)
+    if name.isidentifier():  # a keyword argument of Python, which has no dot
+        known_paths = [known.replace(".", "__") for known in by_path]
+    nearest = did_you_mean(name, [*known_paths, *by_bare_name, *others])
     raise InputError(f"a recipe has no {quote(name)}{nearest or '; gatewise info --recipe fast lists its fields'}")
 
 

@@ -208,6 +208,8 @@ def labelled_from(
                 raise InputError(f"{name}s of a data frame: name their column")
         of_rows: dict[str, Any] = {**named, **single}
         return Labelled.from_frame(data, task=task, **of_rows)
+    if isinstance(labels, str) and is_frame(data):
+        raise InputError(f"labels are one per row: name a column of the data frame with label={labels!r}")
     for name in named:
         if name not in _WITH_LABELS or isinstance(data, Labelled):
             raise InputError(

@@ -255,9 +255,13 @@ def _sets(data: Labelled, recipe: Recipe, seed: int, validation: Labelled | None
         train, held_out = hold_out(data, recipe.validation.fraction, seed, recipe.validation.split)
         how = _validation_how(data, recipe)
     if not len(train) or not len(held_out):
-        fraction = f"{recipe.validation.fraction:.0%}"
+        rows_of_data = f"{counted(len(data), 'row is', 'rows are')} too few"
+        groups = len(np.unique(data.groups))
+        if groups < len(data) and recipe.validation.split == "group":  # equal rows are a group, too
+            rows_of_data = f"{counted(len(data), 'row')} in {counted(groups, 'group is', 'groups are')} too few"
         raise InputError(
-            f"{data.source}: {counted(len(data), 'row is', 'rows are')} too few to hold out {fraction} for validation"
+            f"{data.source}: {rows_of_data} to hold out {recipe.validation.fraction:.0%} for validation, with rows of "
+            "each class to train on"
         )
     counts = data.target.class_counts(rows.labels[train])
     if counts is not None and not counts.all():
