@@ -163,9 +163,10 @@ def busy():
     target = {1, 2, 3}
     reference = weakref.ref(target, lambda _: os.kill(os.getpid(), NUMBER))
     del target
-    time.sleep(60)
+    time.sleep(SECONDS)
 
 NUMBER = int(sys.argv[1])
+SECONDS = int(sys.argv[2])
 cli.COMMANDS["busy"] = "Run until a signal comes."
 cli.Commands.get_command = lambda *_: __import__("click").Command("busy", callback=busy)
 sys.argv = ["gatewise", "busy"]
@@ -174,8 +175,10 @@ cli.main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_whose_exception_is_dropped(number: int) -> None:
-    done = run_child([sys.executable, "-c", DROPPED, str(int(number))], seconds=50)
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_signal_whose_exception_is_dropped(number: int, seconds: int) -> None:
+    """While the command goes on, and where it ends at once."""
+    done = run_child([sys.executable, "-c", DROPPED, str(int(number)), str(seconds)], seconds=50)
     assert (done.returncode, done.stderr) == (128 + number, "gatewise: stopped\n")
 
 

@@ -11,7 +11,15 @@ import click
 
 from gatewise._version import __version__
 from gatewise.cli.commands import COMMANDS as COMMANDS
-from gatewise.cli.endings import Stopped, describe, flush_output, ignore_signals, prepare_streams, stop_on_signals
+from gatewise.cli.endings import (
+    Stopped,
+    describe,
+    flush_output,
+    ignore_signals,
+    prepare_streams,
+    raise_dropped,
+    stop_on_signals,
+)
 from gatewise.errors import GatewiseError, printable
 
 
@@ -124,6 +132,7 @@ def main() -> None:
         finally:
             ignore_signals()
             output_error = flush_output()
+            raise_dropped()
             if output_error and not code:
                 _end(output_error)
     except Stopped as stopped:

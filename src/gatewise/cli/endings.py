@@ -39,6 +39,10 @@ def stop_on_signals() -> None:
     sys.unraisablehook = _on_dropped_exception
 
 
+_dropped: list[Stopped] = []
+"""What `_on_dropped_exception` has found."""
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     ignore_signals()
     raise Stopped(number)
@@ -53,10 +57,19 @@ def _on_dropped_exception(dropped: UnraisableHookArgs) -> None:
     if not isinstance(dropped.exc_value, Stopped):
         sys.__unraisablehook__(dropped)
         return
+    _dropped.append(dropped.exc_value)
     number = dropped.exc_value.exit_code - 128
     signal.signal(number, _on_signal)
     # From a thread, when this function has returned: what it raises would be dropped as well.
     start_new_thread(_send_soon, (number,))
+
+
+def raise_dropped() -> None:
+    """Raise the `Stopped` that was dropped, if there is one: at the end of a command that ends before its signal comes
+    again.
+    """
+    if _dropped:
+        raise _dropped[0]
 
 
 def _send_soon(number: int) -> None:
