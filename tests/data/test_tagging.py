@@ -101,7 +101,7 @@ def test_labels_that_do_not_fit_are_named() -> None:
         (["X Y", "X"], r"row 0 is a text \('X Y'\), not a list of labels"),
         ([["X", None], ["X"]], "row 0, step 2 has no label"),
         ([["X", "Y"], [1]], "row 1, step 1 is a number"),
-        ([["X", "Y"], []], "row 1 is .*, not a list of labels"),
+        ([["X", "Y"], []], "row 1 is an empty list: it needs one label per step"),
     ):
         assert_refused(message, Labelled.of, [["a", "b"], ["c"]], labels, task="tagging")
 

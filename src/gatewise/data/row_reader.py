@@ -26,9 +26,12 @@ from gatewise.types import ColumnNames, Task
 if TYPE_CHECKING:
     from gatewise.data.bad_rows import BadRowList
 
-_MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
+_MAX_BAD = 1_000
+"""After so many bad rows reading stops, unless they are skipped."""
 _SHOWN = 5
-_BATCH = 256  # rows that are converted at once
+"""Bad rows whose lines a message lists."""
+_BATCH = 256
+"""Rows that are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -251,9 +254,9 @@ def is_numbering(names: list[str]) -> bool:
 
 
 class TableRow(NamedTuple):
-    """A row of a table: its cells as read, by column, or what is wrong with it; file, number: which file of the reader
-    and which row of it; input: the text or the series, with its columns
-    where a model reads some (`Row`).
+    """A row of a table. line: where it begins. values: its cells as read, by column; a text that says why it cannot be
+    read. table: the name of the file. file, number: which file of the reader, and which row of it. input: the text or
+    the series, with its columns where a model reads some (`Row`).
     """
 
     line: int
@@ -269,33 +272,55 @@ class TableRow(NamedTuple):
         return f"{self.table}:{self.line}"
 
 
+class BadRow(NamedTuple):
+    """A row of a table that cannot be used. reason: what is wrong with it."""
+
+    table: str
+    line: int
+    reason: str
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.table}:{self.line}"
+
+
 def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
     """The files that a path, a glob pattern or a list of them names, in the order given, those of a pattern sorted.
 
     Raises DataError for a pattern that fits no file.
     """
+    patterns = [path] if isinstance(path, str | Path) else path
     paths: list[str] = []
-    for one in [path] if isinstance(path, str | Path) else path:
-        name = str(Path(one).expanduser()) if str(one) != STDIN else STDIN
-        if glob.has_magic(name) and not Path(name).exists():
-            found = sorted(glob.glob(name, recursive=True))
-            if not found:
-                raise DataError(f"{quote(name, 200)}: no file fits the pattern")
-            paths += found
+    for pattern in map(str, patterns):
+        if pattern == STDIN:
+            paths.append(STDIN)
         else:
-            paths.append(name)
+            paths += _matching_files(str(Path(pattern).expanduser()))
     if not paths:
         raise DataError("there is no file to read")
     return paths
+
+
+def _matching_files(pattern: str) -> list[str]:
+    """The files that a glob pattern fits, sorted; the path itself if it is none, or a file has this name."""
+    if not glob.has_magic(pattern) or Path(pattern).exists():
+        return [pattern]
+    files = sorted(glob.glob(pattern, recursive=True))
+    if not files:
+        raise DataError(f"{quote(pattern, 200)}: no file fits the pattern")
+    return files
 
 
 @dataclass
 class RowReader:
     """Reads the rows of tables in bounded memory: one by one, or as batches of what their columns hold.
 
-    lines: opens other files than tables, and stdin, each line a text whatever the columns are; None: these are tables
-    too. fail_fast: the first bad row is an error at once. live: each row is answered when it arrives. chosen: whether
-    a row is read, by file and row.
+    skipped: the list that bad rows are written to; None: bad rows are an error. lines: opens files that are not tables
+    by their names, and stdin, as one text per line, whatever the columns are; None: these are tables too. fail_fast:
+    the first bad row is an error at once. live: each row is a batch, so that it is answered when it arrives. chosen:
+    whether a row is read, by file and row; None for all. bad: the first bad rows. n_bad, n: the bad rows and the good
+    ones so far. table: the one that is open.
     """
 
     paths: list[str]
@@ -306,12 +331,12 @@ class RowReader:
     fail_fast: bool = False
     live: bool = False
     chosen: Callable[[int, int], bool] | None = None
-    bad: list[TableRow] = field(default_factory=list)  # the first ones
+    bad: list[BadRow] = field(default_factory=list)
     n_bad: int = 0
     n: int = 0
-    table: Table | None = None  # that is open
-    _done: int = 0
-    _row: int = -1
+    table: Table | None = None
+    _bytes_done: int = 0  # of the files before the open one
+    _row: int = -1  # the last row that was read of the open file
 
     @classmethod
     @contextmanager
@@ -333,8 +358,8 @@ class RowReader:
             from gatewise.data.bad_rows import BadRowList  # most readings do without
 
             skipped = BadRowList(skip_bad_rows)
-            for one in paths:
-                skipped.check_other(one, "an input")
+            for input_path in paths:
+                skipped.check_other(input_path, "an input")
         reader = cls(paths, columns, delimiter, skipped, **options)
         try:
             yield reader
@@ -346,79 +371,118 @@ class RowReader:
         if reader.n_bad and skipped is None:
             raise reader.error()
         if reader.n_bad:
-            found = f"{counted(reader.n_bad, 'bad row')} of {reader.n_bad + reader.n:,} skipped"
-            warn(f"{found}: see {quote(skip_bad_rows, 200)}", UserWarning)
+            n_rows = reader.n_bad + reader.n
+            warn(
+                f"{counted(reader.n_bad, 'bad row')} of {n_rows:,} skipped: see {quote(skip_bad_rows, 200)}",
+                UserWarning,
+            )
 
     def read(self) -> Rows:
         """All rows together, with what their columns hold."""
-        rows = Rows.together([batch for batch, _ in self.batches()] or [Rows([], self.columns.names())])
-        notes = [*rows.notes, *[f"{counted(self.n_bad, 'bad row')} skipped"] * bool(self.n_bad)]
+        batches = [batch for batch, _ in self.batches()]
+        if not batches:
+            batches = [Rows([], self.columns.names())]
+        rows = Rows.together(batches)
+        notes = list(rows.notes)
+        if self.n_bad:
+            notes.append(f"{counted(self.n_bad, 'bad row')} skipped")
         return replace(rows, paths=self.paths, notes=notes)
 
     def __iter__(self) -> Iterator[TableRow]:
-        for batch, records in self.batches():
-            yield from (row._replace(input=one) for row, one in zip(records, batch.rows, strict=True))
+        for batch, rows in self.batches():
+            for row, item in zip(rows, batch.rows, strict=True):
+                yield row._replace(input=item)
 
     def batches(self) -> Iterator[tuple[Rows, list[TableRow]]]:
         """What the columns hold, and all cells as read, of the good rows of each batch."""
         for file, path in enumerate(self.paths):
-            self._row = -1
-
-            def skip(file: int = file) -> bool:
-                self._row += 1
-                return self.chosen is not None and not self.chosen(file, self._row)
-
-            of_lines = None if table_suffix(path) else self.lines
-            self.table = table = open_table(path, self.delimiter) if of_lines is None else of_lines(path)
-            columns = (self.columns if of_lines is None else TableColumns(table.columns)).found_in(table)
+            opens_lines = None if table_suffix(path) else self.lines
+            if opens_lines is None:
+                table = open_table(path, self.delimiter)
+                self.table = table
+                columns = self.columns.found_in(table)
+            else:
+                table = opens_lines(path)
+                self.table = table
+                columns = TableColumns(table.columns).found_in(table)
             if self.skipped is not None:
-                self.skipped.add()  # not before the input, without which the list of an earlier run stays
-            read = (TableRow(line, cells, table.stream.where, file, self._row) for line, cells in table.rows(skip))
-            while chunk := list(islice(read, 1 if self.live else _BATCH)):
-                unread = {n: one.values for n, one in enumerate(chunk) if isinstance(one.values, str)}
-                cells = Cells([{} if n in unread else one.values for n, one in enumerate(chunk)], unread)
-                found = columns.convert(cells)
-                for n, reason in sorted(cells.problems.items()):
-                    self._bad(path, chunk[n]._replace(values=reason))
-                kept = [n for n in range(len(chunk)) if n not in cells.problems]
-                records = [chunk[n] for n in kept]
-                self.n += len(kept)
-                if kept:
-                    places = [(one.table, one.line) for one in records]
-                    found = found.take(kept) if cells.problems else found
-                    yield replace(found, places=places, notes=[table.note] * bool(table.note)), records
+                self.skipped.add()  # not before the input is open: if it cannot be, the list of an earlier run stays
+            rows = self._rows(table, file)
+            while chunk := list(islice(rows, 1 if self.live else _BATCH)):
+                batch, good_rows = self._convert(path, columns, chunk)
+                self.n += len(good_rows)
+                if good_rows:
+                    places = [(row.table, row.line) for row in good_rows]
+                    notes = [table.note] if table.note else []
+                    yield replace(batch, places=places, notes=notes), good_rows
             table.stream.close()
-            self._done += table.stream.size
+            self._bytes_done += table.stream.size
         if self.skipped is not None:
             self.skipped.close()  # what cannot be written is an error before an output is complete
+
+    def _rows(self, table: Table, file: int) -> Iterator[TableRow]:
+        """The rows of a table that are chosen, as read. file: its number."""
+        self._row = -1
+
+        def skip() -> bool:
+            """Whether the next row is left out. The table asks before it reads a row."""
+            self._row += 1
+            return self.chosen is not None and not self.chosen(file, self._row)
+
+        for line, cells in table.rows(skip):
+            yield TableRow(line, cells, table.stream.where, file, self._row)
+
+    def _convert(self, path: str, columns: TableColumns, rows: Sequence[TableRow]) -> tuple[Rows, list[TableRow]]:
+        """What the columns of the good rows hold, and these rows; the bad rows are counted."""
+        problems: dict[int, str] = {}
+        cells_of_rows: list[dict[str, Any]] = []
+        for n, row in enumerate(rows):
+            if isinstance(row.values, str):
+                problems[n] = row.values
+                cells_of_rows.append({})
+            else:
+                cells_of_rows.append(row.values)
+        cells = Cells(cells_of_rows, problems)
+        batch = columns.convert(cells)
+        if not cells.problems:
+            return batch, list(rows)
+        for n, reason in sorted(cells.problems.items()):
+            self._add_bad(path, BadRow(rows[n].table, rows[n].line, reason))
+        good = [n for n in range(len(rows)) if n not in cells.problems]
+        return batch.take(good), [rows[n] for n in good]
 
     @property
     def done(self) -> float | None:
         """The part of the files that has been read, from 0 to 1; None with stdin."""
         if STDIN in self.paths or self.table is None:
             return None
-        total = max(1, sum(os.path.getsize(path) for path in self.paths if os.path.exists(path)))
-        return min(1.0, (self._done + (self.table.stream.done or 0.0) * self.table.stream.size) / total)
+        stream = self.table.stream
+        bytes_read = self._bytes_done + (stream.done or 0.0) * stream.size
+        total = sum(os.path.getsize(path) for path in self.paths if os.path.exists(path))
+        return min(1.0, bytes_read / max(1, total))
 
     def error(self) -> DataError:
         """The error for the bad rows: the first one, the number of all, and the lines of some, with their files."""
-        first, *others = self.bad
-        more = ""
-        if others:
-            one = len(self.paths) == 1
-            places = [f"{row.line}" if one else row.where for row in self.bad[:_SHOWN]]
-            places += ["…"] * (self.n_bad > _SHOWN)
-            more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
-        if first.values.startswith(NOT_UTF_8):
-            more += f"; {CONVERT.format('latin1')}"
-        return DataError(f"{first.where}: {first.values}{more}")
+        first = self.bad[0]
+        message = f"{first.where}: {first.reason}"
+        if len(self.bad) > 1:
+            is_one_file = len(self.paths) == 1
+            places = [f"{row.line}" if is_one_file else row.where for row in self.bad]
+            if self.n_bad > len(self.bad):
+                places.append("…")
+            noun = "lines " if is_one_file else ""
+            message += f" ({counted(self.n_bad, 'bad row')}: {noun}{', '.join(places)})"
+        if first.reason.startswith(NOT_UTF_8):
+            message += f"; {CONVERT.format('latin1')}"
+        return DataError(message)
 
-    def _bad(self, path: str, row: TableRow) -> None:
-        """Count a row whose `values` say what is wrong with it; list it, or keep it for the message."""
+    def _add_bad(self, path: str, row: BadRow) -> None:
+        """Count a bad row; write it to the list of skipped rows, or keep it for the message."""
         self.n_bad += 1
         if self.skipped is not None:
-            self.skipped.add(path, row.line, row.values)
+            self.skipped.add(path, row.line, row.reason)
             return
-        self.bad += [row] * (len(self.bad) < _SHOWN)
+        if len(self.bad) < _SHOWN:
+            self.bad.append(row)
         if self.fail_fast or self.n_bad >= _MAX_BAD:
             raise self.error()

@@ -62,19 +62,23 @@ class Rows:
 
     def take(self, rows: Sequence[int]) -> Rows:
         """The rows with these numbers."""
-        columns = {name: getattr(self, name) for name in _BY_ROW}
-        kept: Any = {name: [found[n] for n in rows] for name, found in columns.items() if found}
-        return replace(self, **kept)
+        taken: dict[str, Any] = {}
+        for name in _BY_ROW:
+            values = getattr(self, name)
+            if values:
+                taken[name] = [values[row] for row in rows]
+        return replace(self, **taken)
 
     @classmethod
-    def together(cls, parts: Sequence[Rows]) -> Rows:
+    def together(cls, batches: Sequence[Rows]) -> Rows:
         """The rows of several batches."""
         joined: dict[str, Any] = {}
         for name in _BY_ROW:
-            columns = [found for part in parts if (found := getattr(part, name)) is not None]
-            joined[name] = list(chain.from_iterable(columns)) if columns else None
-        notes = dict.fromkeys(note for part in parts for note in part.notes)
-        return replace(parts[0], **joined, notes=list(notes))
+            values = [getattr(batch, name) for batch in batches]
+            known = [values_of_batch for values_of_batch in values if values_of_batch is not None]
+            joined[name] = list(chain.from_iterable(known)) if known else None
+        notes = dict.fromkeys(note for batch in batches for note in batch.notes)
+        return replace(batches[0], **joined, notes=list(notes))
 
     def fail(self, row: int, message: str) -> NoReturn:
         """Raise DataError with the place of a row."""
