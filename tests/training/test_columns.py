@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "numeric and categorical columns are for one label per row",
     ),
     "another number of values": (lambda: with_columns(["a", "b"], {"n": [1]}), "column 'n' has 1 value for 2 rows"),
-    "weights as an array": (given(sample_weight=[1.0] * N), "weights of a data frame: name their column"),
+    "weights as an array": (given(sample_weight=[1.0] * N), "sample_weight of a data frame must be the name of"),
     "the label, in another case": (given(numeric=["Y"]), "'y' is named as numeric and as label"),
     "a name that is no text": (given(numeric=3), "a column is named by a text, not by a number (3)"),
     "a large number": (given(FRAME.assign(stars=1e39)), "must be a finite number of at most 3.40282e+38, not '1e+39'"),

@@ -202,11 +202,10 @@ def labelled_from(
     if labels is None and is_frame(data):
         if layout is not None:
             raise InputError("layout is for arrays, and this is a data frame")
-        single = {"weight": sample_weight, "group": groups, "time": times}
-        for name, column in single.items():
+        for name, column in {"sample_weight": sample_weight, "groups": groups, "times": times}.items():
             if column is not None and not isinstance(column, str):
-                raise InputError(f"{name}s of a data frame: name their column")
-        of_rows: dict[str, Any] = {**named, **single}
+                raise InputError(f"{name} of a data frame must be the name of its column")
+        of_rows: dict[str, Any] = {**named, "weight": sample_weight, "group": groups, "time": times}
         return Labelled.from_frame(data, task=task, **of_rows)
     if isinstance(labels, str) and is_frame(data):
         raise InputError(f"labels are one per row: name a column of the data frame with label={labels!r}")
