@@ -8,8 +8,9 @@ from gatewise._version import __version__ as __version__
 from gatewise.extensions import EXPORT_FORMATS, FOLDER_KINDS, FOLDER_SOURCES
 
 # Type checkers take it for True, as that of `typing`. `typing` itself takes as long to import as Python takes to start,
-# and until then the program has no handlers of signals (`__main__.py`).
-TYPE_CHECKING = False
+# and until then the program has no handlers of signals (`__main__.py`). With its type alone, editors do not take it for
+# False (`tests/test_completion.py`).
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -1,0 +1,21 @@
+"""Editors complete the public names, which are imported on first use: as Jedi reads them from the source."""
+
+from typing import Any
+
+import pytest
+
+import gatewise as gw
+
+jedi: Any = pytest.importorskip("jedi")
+
+
+def completed(line: str) -> set[str]:
+    """The names that may stand at the end of the line."""
+    return {name.name for name in jedi.Script(f"import gatewise as gw\n{line}").complete()}
+
+
+def test_the_public_names_and_what_they_return_are_completed() -> None:
+    assert completed("gw.") >= set(gw.__all__)
+    assert completed("gw.load().") >= {"predict", "explain", "trace", "save"}
+    assert completed("gw.load().explain('a film').") >= {"steps", "scores", "residual"}
+    assert completed("gw.data.read_") >= {"read_table", "read_series"}
