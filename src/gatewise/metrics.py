@@ -8,7 +8,7 @@ Expected calibration error and reliability bins: Guo et al. 2017, "On Calibratio
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self, cast
 
@@ -101,33 +101,36 @@ class Evaluation(_Scores):
         the predicted classes of a model with thresholds; None for the most probable ones.
         """
         n, k = log_p.shape
-        predicted = log_p.argmax(axis=1) if predicted is None else predicted
+        rows = np.arange(n)
+        if predicted is None:
+            predicted = log_p.argmax(axis=1)
         accuracy = float((predicted == truth).mean())
         confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
+        n_predicted = confusion.sum(axis=0)
+        n_true = confusion.sum(axis=1)
+        precision, recall, f1 = precision_recall_f1(np.diagonal(confusion), n_predicted, n_true)
         p = np.exp(log_p.astype(np.float64))
         calibration_error, bins = reliability(p, truth)
         areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
-        known = [area for area in areas if area is not None]
-        counts = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-        precision, recall, f1 = precision_recall_f1(*counts)
-        occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
-        p[np.arange(n), truth] -= 1
+        defined_areas = [area for area in areas if area is not None]
+        residuals = p
+        residuals[rows, truth] -= 1
         return cls(
-            n,
-            accuracy,
-            wilson_interval(accuracy, n),
-            float(-log_p[np.arange(n), truth].mean()),
-            tuple(map(tuple, confusion.tolist())),  # a million numbers of 1,000 classes
-            tuple(classes),
-            data,
-            calibration_error,
-            float((p**2).sum(axis=1).mean() / 2),
-            bins,
-            tuple(precision.tolist()),
-            tuple(recall.tolist()),
-            tuple(f1.tolist()),
-            float(f1[occurs].mean()),
-            sum(known) / len(known) if known else None,
+            n=n,
+            accuracy=accuracy,
+            accuracy_interval=wilson_interval(accuracy, n),
+            loss=float(-log_p[rows, truth].mean()),
+            confusion=tuple(map(tuple, confusion.tolist())),  # a million numbers of 1,000 classes
+            classes=tuple(classes),
+            data=data,
+            calibration_error=calibration_error,
+            brier=float((residuals**2).sum(axis=1).mean() / 2),
+            reliability=bins,
+            precision=tuple(precision.tolist()),
+            recall=tuple(recall.tolist()),
+            f1=tuple(f1.tolist()),
+            macro_f1=float(f1[n_predicted + n_true > 0].mean()),
+            auc=sum(defined_areas) / len(defined_areas) if defined_areas else None,
         )
 
     @property
@@ -141,9 +144,12 @@ class Evaluation(_Scores):
         return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
 
     def rows(self) -> list[tuple[str, str]]:
-        area = "not defined: the data has one class" if self.auc is None else f"{self.auc:.4f}"
-        if self.auc is not None and len(self.classes) > 2:
-            area += " (one class against the rest, mean of the classes)"
+        if self.auc is None:
+            area = "not defined: the data has one class"
+        elif len(self.classes) > 2:
+            area = f"{self.auc:.4f} (one class against the rest, mean of the classes)"
+        else:
+            area = f"{self.auc:.4f}"
         bins = f"(expected calibration error, {len(self.reliability)} bins)"
         return [
             ("n", f"{self.n:,}"),
@@ -159,9 +165,14 @@ class Evaluation(_Scores):
         """The most frequent errors as (true class, predicted class, rows), at most `most`, the most rows first."""
         counts = np.array(self.confusion)
         np.fill_diagonal(counts, 0)
-        order = np.argsort(-counts.ravel(), kind="stable")[:most]
-        pairs = [(*divmod(int(place), len(counts)), int(counts.flat[place])) for place in order]
-        return [(self.classes[true], self.classes[predicted], n) for true, predicted, n in pairs if n]
+        most_frequent = np.argsort(-counts.ravel(), kind="stable")[:most]
+        confusions = []
+        for place in most_frequent.tolist():
+            true, predicted = divmod(place, len(counts))
+            n = int(counts[true, predicted])
+            if n:
+                confusions.append((self.classes[true], self.classes[predicted], n))
+        return confusions
 
 
 @dataclass(frozen=True)
@@ -195,25 +206,29 @@ class MultilabelEvaluation(_Scores):
     ) -> Self:
         """From logits (n, K), predictions and labels (n, K) of 0 and 1; n at least 1. data: the data set in a line."""
         n = len(truth)
-        correct = (predicted * truth).sum(axis=0)  # (K,) true positives
-        found, support = predicted.sum(axis=0), truth.sum(axis=0)
-        precision, recall, f1 = precision_recall_f1(correct, found, support)
-        occurs, decisions = found + support > 0, int(found.sum() + support.sum())
+        n_correct = (predicted * truth).sum(axis=0)  # (K,) true positives
+        n_predicted = predicted.sum(axis=0)
+        support = truth.sum(axis=0)
+        precision, recall, f1 = precision_recall_f1(n_correct, n_predicted, support)
+        occurs = n_predicted + support > 0
+        n_positive = int(n_predicted.sum() + support.sum())
         accuracy = float((predicted == truth).all(axis=1).mean())
+        losses, _ = binary_cross_entropy(logits.astype(np.float64), truth)
+        calibration_error, _ = reliability(decision_probabilities(logits), truth.ravel())
         return cls(
-            n,
-            accuracy,
-            wilson_interval(accuracy, n),
-            float(binary_cross_entropy(logits.astype(np.float64), truth)[0].mean()),
-            float(2 * correct.sum() / decisions) if decisions else 0.0,
-            float(f1[occurs].mean()) if occurs.any() else 0.0,
-            tuple(precision.tolist()),
-            tuple(recall.tolist()),
-            tuple(f1.tolist()),
-            tuple(support.tolist()),
-            tuple(classes),
-            data,
-            reliability(decision_probabilities(logits), truth.ravel())[0],
+            n=n,
+            accuracy=accuracy,
+            accuracy_interval=wilson_interval(accuracy, n),
+            loss=float(losses.mean()),
+            micro_f1=float(2 * n_correct.sum() / n_positive) if n_positive else 0.0,
+            macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
+            precision=tuple(precision.tolist()),
+            recall=tuple(recall.tolist()),
+            f1=tuple(f1.tolist()),
+            support=tuple(support.tolist()),
+            classes=tuple(classes),
+            data=data,
+            calibration_error=calibration_error,
         )
 
     @property
@@ -262,26 +277,27 @@ class RegressionEvaluation(_Scores):
     @classmethod
     def of(cls, predicted: Array, truth: Array, classes: Sequence[str], data: str) -> Self:
         """From predictions and true numbers (n, M), n at least 1. data: the data set in one line."""
+        n = len(truth)
         error = predicted.astype(np.float64) - truth  # (n, M)
         squares = error**2
         mse = float(squares.mean())
-        spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)  # (M,)
-        spread = np.where(truth.min(axis=0) < truth.max(axis=0), spread, 0)  # of equal numbers not 0, by rounding
-        exact = (squares.sum(axis=0) == 0).astype(np.float64)
-        r2 = np.where(spread > 0, 1 - squares.sum(axis=0) / np.where(spread > 0, spread, 1), exact)
-        error_of_mse = squares.mean(axis=1).std() / len(truth) ** 0.5
+        rmse = mse**0.5
+        standard_error_of_mse = squares.mean(axis=1).std() / n**0.5
+        # The delta method: the derivative of the square root at the mean squared error.
+        standard_error = float(standard_error_of_mse / (2 * rmse)) if mse > 0 else 0.0
+        r2 = _r2(squares, truth)
         return cls(
-            len(truth),
-            mse**0.5,
-            float(error_of_mse / (2 * mse**0.5)) if mse > 0 else 0.0,
-            float(np.abs(error).mean()),
-            float(r2.mean()),
-            mse,
-            tuple(np.sqrt(squares.mean(axis=0)).tolist()),
-            tuple(np.abs(error).mean(axis=0).tolist()),
-            tuple(r2.tolist()),
-            tuple(classes),
-            data,
+            n=n,
+            rmse=rmse,
+            standard_error=standard_error,
+            mae=float(np.abs(error).mean()),
+            r2=float(r2.mean()),
+            loss=mse,
+            rmse_each=tuple(np.sqrt(squares.mean(axis=0)).tolist()),
+            mae_each=tuple(np.abs(error).mean(axis=0).tolist()),
+            r2_each=tuple(r2.tolist()),
+            classes=tuple(classes),
+            data=data,
         )
 
     @property
@@ -303,9 +319,19 @@ class RegressionEvaluation(_Scores):
         ]
 
 
+def _r2(squares: Array, truth: Array) -> Array:
+    """The coefficient of determination (M,) of each number, from squared errors and true numbers (n, M)."""
+    residual = squares.sum(axis=0)
+    total = np.square(truth - truth.mean(axis=0)).sum(axis=0)
+    # Equal numbers may differ from their mean by rounding, so they are compared with each other.
+    varies = (truth.min(axis=0) < truth.max(axis=0)) & (total > 0)
+    is_exact = (residual == 0).astype(np.float64)
+    return np.asarray(np.where(varies, 1 - residual / np.where(varies, total, 1), is_exact))
+
+
 class EntityScore(NamedTuple):
-    """Scores of the entities of a type, or of "all": how many there are, were predicted, and are right, in type, first
-    and last step.
+    """Scores of the entities of a type, or of "all". support: how many there are. predicted: how many were predicted.
+    correct: predicted ones with the right type, first and last step.
     """
 
     type: str
@@ -321,9 +347,9 @@ class EntityScore(NamedTuple):
 class TaggingEvaluation(Evaluation):
     """Scores of the predicted classes of n steps, as those of n rows of a classification, and of entities.
 
-    sequences: the inputs that the steps are of. accuracy_interval: 95%, for sequences that are drawn at random: the
-    steps of one sequence are right or wrong together (the interval of the ratio of two sums over sequences, as Wilson's
-    with as many independent steps as have that variance).
+    sequences: how many inputs the steps come from. accuracy_interval: 95%, for sequences that are drawn at random, as
+    the steps of one sequence are right or wrong together. The accuracy is a ratio of two sums over sequences; the
+    interval is Wilson's for as many independent steps as have the variance of this ratio.
 
     entities: by type, and of all together (micro average), counted as conlleval and seqeval's default mode do: an
     entity is a run of steps of one type, which begins at B or S, after O, E or S, and where the type changes. Empty
@@ -334,27 +360,35 @@ class TaggingEvaluation(Evaluation):
     entities: tuple[EntityScore, ...]
 
     @classmethod
-    def of_steps(cls, found: Evaluation, predicted: Array, truth: Array, lengths: Sequence[int]) -> Self:
+    def of_steps(cls, steps: Evaluation, predicted: Array, truth: Array, lengths: Sequence[int]) -> Self:
         """From the evaluation of all steps, their predicted and true classes (N,), and the steps of each sequence."""
         starts = np.cumsum([0, *lengths[:-1]])
-        right = np.add.reduceat((predicted == truth).astype(np.float64), starts)
-        variance = float(np.square(right - found.accuracy * np.array(lengths)).sum()) / found.n**2
-        independent = found.accuracy * (1 - found.accuracy) / variance if variance > 0 else len(lengths)
-        values = {field.name: getattr(found, field.name) for field in fields(found)}
-        values["accuracy_interval"] = wilson_interval(found.accuracy, max(1, round(min(found.n, independent))))
-        return cls(**values, sequences=len(lengths), entities=entity_scores(predicted, truth, starts, found.classes))
+        n_correct = np.add.reduceat((predicted == truth).astype(np.float64), starts)  # of each sequence
+        accuracy = steps.accuracy
+        variance = float(np.square(n_correct - accuracy * np.array(lengths)).sum()) / steps.n**2
+        n_independent: float = len(lengths)
+        if variance > 0:
+            n_independent = accuracy * (1 - accuracy) / variance
+        values = {field.name: getattr(steps, field.name) for field in fields(steps)}
+        values["accuracy_interval"] = wilson_interval(accuracy, max(1, round(min(steps.n, n_independent))))
+        entities = entity_scores(predicted, truth, starts, steps.classes)
+        return cls(**values, sequences=len(lengths), entities=entities)
 
     @property
     def scores(self) -> dict[str, float]:
         """The main figures by name."""
-        found = {"step accuracy": self.accuracy, "macro F1": self.macro_f1}
-        return {"entity F1": self.entities[0].f1, **found} if self.entities else found
+        of_steps = {"step accuracy": self.accuracy, "macro F1": self.macro_f1}
+        if not self.entities:
+            return of_steps
+        return {"entity F1": self.entities[0].f1, **of_steps}
 
     def rows(self) -> list[tuple[str, str]]:
-        (_, n), *rest = super().rows()
-        text = "F1 {0.f1:.4f}, precision {0.precision:.4f}, recall {0.recall:.4f}, n {0.support:,}"
-        entities = [("entities", text.format(one)) for one in self.entities[:1]]
-        return [("n", f"{n} steps of {counted(self.sequences, 'sequence')}"), *entities, *rest]
+        (_, n), *rows = super().rows()
+        if self.entities:
+            every = self.entities[0]
+            scores = f"F1 {every.f1:.4f}, precision {every.precision:.4f}, recall {every.recall:.4f}"
+            rows.insert(0, ("entities", f"{scores}, n {every.support:,}"))
+        return [("n", f"{n} steps of {counted(self.sequences, 'sequence')}"), *rows]
 
 
 def entity_scores(predicted: Array, truth: Array, starts: Array, classes: Sequence[str]) -> tuple[EntityScore, ...]:
@@ -364,30 +398,48 @@ def entity_scores(predicted: Array, truth: Array, starts: Array, classes: Sequen
     """
     if not all(re.fullmatch("O|[BIES]-.+", name) for name in classes) or set(classes) <= {"O"}:
         return ()
-    both = [set(entities_of(found, starts, classes)) for found in (predicted, truth)]
-    counts = [Counter(type for type, _, _ in part) for part in (*both, both[0] & both[1])]
-    scores = []
-    for name in ("all", *sorted({name[2:] for name in classes if name != "O"})):
-        found, support, correct = (of.total() if name == "all" else of[name] for of in counts)
-        three = precision_recall_f1(*(np.array([number]) for number in (correct, found, support)))
-        scores.append(EntityScore(name, support, found, correct, *(float(one[0]) for one in three)))
+    predicted_entities = set(entities_of(predicted, starts, classes))
+    true_entities = set(entities_of(truth, starts, classes))
+    n_predicted = _count_types(predicted_entities)
+    n_true = _count_types(true_entities)
+    n_correct = _count_types(predicted_entities & true_entities)
+    scores = [_entity_score("all", n_true.total(), n_predicted.total(), n_correct.total())]
+    for type in sorted({name[2:] for name in classes if name != "O"}):
+        scores.append(_entity_score(type, n_true[type], n_predicted[type], n_correct[type]))
     return tuple(scores)
+
+
+def _count_types(entities: Iterable[tuple[str, int, int]]) -> Counter[str]:
+    return Counter(type for type, _, _ in entities)
+
+
+def _entity_score(type: str, support: int, predicted: int, correct: int) -> EntityScore:
+    precision, recall, f1 = precision_recall_f1(np.array([correct]), np.array([predicted]), np.array([support]))
+    return EntityScore(type, support, predicted, correct, float(precision[0]), float(recall[0]), float(f1[0]))
 
 
 def entities_of(labels: Array, starts: Array, classes: Sequence[str]) -> list[tuple[str, int, int]]:
     """Type, first and last step of each entity of labels (N,), see `TaggingEvaluation`."""
-    found, first, begins = [], -1, set(starts.tolist())
-    before, type_before = "O", ""
-    for step, label in enumerate([*labels.tolist(), -1]):
-        name = classes[label] if label >= 0 else "O"
-        prefix, type = name[0], name[2:]
-        begin = prefix != "O" and (prefix in "BS" or before in "OES" or type != type_before or step in begins)
-        if first >= 0 and (prefix == "O" or begin or step in begins):
-            found.append((type_before, first, step - 1))
+    entities = []
+    starts_of_sequences = set(starts.tolist())
+    first = -1  # the first step of the entity that is open; -1 for none
+    last_prefix = "O"
+    last_type = ""
+    names = [classes[label] for label in labels.tolist()]
+    for step, name in enumerate([*names, "O"]):  # the last one closes an entity at the end
+        prefix = name[0]
+        type = name[2:]
+        is_start = step in starts_of_sequences
+        begins = prefix != "O" and (prefix in "BS" or last_prefix in "OES" or type != last_type or is_start)
+        ends = prefix == "O" or begins or is_start
+        if first >= 0 and ends:
+            entities.append((last_type, first, step - 1))
             first = -1
-        first = step if begin else first
-        before, type_before = prefix, type
-    return found
+        if begins:
+            first = step
+        last_prefix = prefix
+        last_type = type
+    return entities
 
 
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
@@ -400,9 +452,10 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
     [0.8064, 1.0]
     """
     z = 1.959964  # of the normal distribution, 95% lie within ± z
-    centre, width = share + z**2 / (2 * n), z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-    low, high = ((centre + side) / (1 + z**2 / n) for side in (-width, width))
-    return max(low, 0.0), min(high, 1.0)
+    centre = share + z**2 / (2 * n)
+    half_width = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    divisor = 1 + z**2 / n
+    return max((centre - half_width) / divisor, 0.0), min((centre + half_width) / divisor, 1.0)
 
 
 def with_interval(accuracy: float, n: int) -> str:
@@ -421,11 +474,15 @@ def precision_recall_f1(
     """Precision, recall and F1 (K,) of each class from its counts, or sums of weights, (K,): rows predicted correctly,
     rows predicted, rows in the class; 0 where the divisor is 0.
     """
-    found = [
-        np.divide(part, divisor, out=np.zeros(len(correct)), where=divisor > 0)
-        for part, divisor in ((correct, predicted), (correct, true), (2 * correct, predicted + true))
-    ]
-    return found[0], found[1], found[2]
+    precision = _divided(correct, predicted)
+    recall = _divided(correct, true)
+    f1 = _divided(2 * correct, predicted + true)
+    return precision, recall, f1
+
+
+def _divided(dividend: NDArray[Any], divisor: NDArray[Any]) -> Array:
+    """The quotients (K,), 0 where the divisor is 0."""
+    return np.asarray(np.divide(dividend, divisor, out=np.zeros(len(dividend)), where=divisor > 0))
 
 
 def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
@@ -444,15 +501,15 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
 
 
 def chance_calibration_error(bins: Sequence[Bin], level: float = 0.95, draws: int = 2_000) -> float:
-    """The expected calibration error that calibrated probabilities do not exceed in a share `level` of samples with as
-    many predictions in each bin (consistency resampling, Broecker & Smith 2007). bins: see `Evaluation`.
+    """The quantile `level` of the expected calibration error of calibrated probabilities, for samples with as many
+    predictions in each bin (consistency resampling, Broecker & Smith 2007). bins: see `Evaluation`.
 
-    Of equal probabilities in a bin this is exact; of probabilities that differ within it, the error varies less.
+    It is exact if the probabilities in a bin are equal. If they differ, the error varies less.
     """
-    n = np.array([one.n for one in bins])
-    confidence = np.clip([one.confidence for one in bins], 0, 1)
-    right = np.random.default_rng(0).binomial(n, confidence, size=(draws, len(bins)))
-    errors = np.abs(right - n * confidence).sum(axis=1) / n.sum()
+    n = np.array([bin.n for bin in bins])
+    confidence = np.clip([bin.confidence for bin in bins], 0, 1)
+    n_correct = np.random.default_rng(0).binomial(n, confidence, size=(draws, len(bins)))
+    errors = np.abs(n_correct - n * confidence).sum(axis=1) / n.sum()
     return float(np.quantile(errors, level))
 
 
@@ -464,13 +521,15 @@ def decision_probabilities(logits: Array) -> Array:
 
 def reliability(p: Array, truth: NDArray[np.int64]) -> tuple[float, tuple[Bin, ...]]:
     """The expected calibration error, and the bins, see `Evaluation`."""
-    confidence, correct = p.max(axis=1), p.argmax(axis=1) == truth  # (n,)
+    confidence = p.max(axis=1)  # (n,)
+    correct = p.argmax(axis=1) == truth
     edges = np.arange(BINS + 1) / BINS
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)  # clip: rounding above 1
     n = np.bincount(place, minlength=BINS)
     divisor = np.maximum(n, 1)
-    means = np.bincount(place, confidence, BINS) / divisor
+    confidences = np.bincount(place, confidence, BINS) / divisor
     accuracies = np.bincount(place, correct.astype(np.float64), BINS) / divisor
-    bins = zip(edges[:-1], edges[1:], n, means, accuracies, strict=True)
-    error = (n * np.abs(accuracies - means)).sum() / n.sum()
-    return float(error), tuple(Bin(*(number.item() for number in one)) for one in bins)
+    error = (n * np.abs(accuracies - confidences)).sum() / n.sum()
+    columns = [edges[:-1], edges[1:], n, confidences, accuracies]
+    bins = [Bin(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+    return float(error), tuple(bins)
