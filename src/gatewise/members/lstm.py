@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
 
-_STEPS_PER_BATCH = 65_536  # bounds the memory of explanations that run a quadratic number of steps
-_STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
+# Explanations run a quadratic number of steps. These bound the memory of a batch of them.
+_STEPS_PER_BATCH = 65_536
+_STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of the last layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,25 +55,31 @@ class LSTM(Member):
     noun: ClassVar[str] = "LSTM"
 
     def __post_init__(self) -> None:
-        given = self.parameters
-        shapes = given.shapes if isinstance(given, Unpacked) else {name: one.shape for name, one in given.items()}
+        parameters = self.parameters
+        if isinstance(parameters, Unpacked):  # a file, whose tensors are converted when they are read
+            shapes = parameters.shapes
+            is_read_only = True
+        else:
+            shapes = {name: array.shape for name, array in parameters.items()}
+            is_read_only = not any(array.flags.writeable for array in parameters.values())
         for name, shape in parameter_shapes(self.arch).items():
             if shapes.get(name) != shape:
                 raise InputError(f"parameter {name} must have shape {shape}")
         if self.kernel is None and self.precision != "float32":
             for_precision(self.precision)  # raises KernelUnavailable with the reason
-        if isinstance(given, Unpacked) or not any(array.flags.writeable for array in given.values()):
+        if is_read_only:
             object.__setattr__(self, "memo", {})
 
     def changed(self, **fields: Any) -> Self:
         """This LSTM with other fields. It keeps the cached pad states where these do not change."""
-        found = replace(self, **fields)
-        same = all(
-            getattr(found, name) is getattr(self, name) for name in ("arch", "parameters", "precision", "kernel")
+        lstm = replace(self, **fields)
+        is_same_network = all(
+            getattr(lstm, name) is getattr(self, name) for name in ("arch", "parameters", "precision", "kernel")
         )
-        if same and not any(clamp.pads for clamp in (*self.clamps, *found.clamps)):
-            object.__setattr__(found, "memo", self.memo)
-        return found
+        clamps_pads = any(clamp.pads for clamp in (*self.clamps, *lstm.clamps))
+        if is_same_network and not clamps_pads:
+            object.__setattr__(lstm, "memo", self.memo)
+        return lstm
 
     @property
     def outputs(self) -> int:
@@ -109,14 +116,18 @@ class LSTM(Member):
         """
         if isinstance(sequences, list | tuple):
             return in_batches(forward, self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
-        from gatewise.system.cancel import check_cancelled  # for explanations, which a user may give up
+        return self._logits_of_many(sequences)
 
-        steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (self.arch.top.size))
-        parts = [np.zeros((0, self.outputs))]
-        for some in chunks(sequences, steps):
+    def _logits_of_many(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64 of sequences that are made one by one, as explanations do."""
+        from gatewise.system.cancel import check_cancelled  # a user may give up an explanation
+
+        steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // self.arch.top.size)
+        logits = [np.zeros((0, self.outputs))]
+        for chunk in chunks(sequences, steps):
             check_cancelled()
-            parts.append(self.logits(some))
-        return np.concatenate(parts)
+            logits.append(self.logits(chunk))
+        return np.concatenate(logits)
 
     def features(self, sequences: Sequence[Array]) -> Array:
         """The pooled states (n, features) float32: inputs of the dense layers. Raises InputError without pooling."""
@@ -134,8 +145,8 @@ class LSTM(Member):
         return rows, np.asarray(steps)[rows]
 
     def embedded(self, read: Array) -> Array:
-        """What the first layer reads of steps, or of one: the embeddings (T, D) of token ids (T,), or channels (T, C)
-        as they are.
+        """The inputs of the first layer for steps, or for a single one: the embeddings (T, D) of token ids (T,), or
+        channels (T, C) as they are.
         """
         if self.arch.inputs == "channels":
             return read
@@ -145,22 +156,34 @@ class LSTM(Member):
         """The gates and states of each sequence, as `read` returns it, in batches."""
         from gatewise.members.gates import STEPS_PER_BATCH, Activations, Gates
 
-        for some in chunks(sequences, STEPS_PER_BATCH):
-            ops, batch = self.ops(keep=True), Batch.of(some, self.arch)
+        for chunk in chunks(sequences, STEPS_PER_BATCH):
+            ops = self.ops(keep=True)
+            batch = Batch.of(chunk, self.arch)
             logits = np.asarray(forward(ops, self.parameters, self.arch, batch), dtype=np.float64)
-            runs = []
+            runs = []  # layer, direction, gates of all steps of the batch, and what the kernel saved
             for layer, direction, name in self.arch.lstms():
                 [saved] = ops.saved_activations[name]
                 runs.append((layer, direction, np.split(saved.gates(), 4, axis=-1), saved))
             for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):
-                rows = slice(start, start + length)
+                steps = slice(start, start + length)
                 lstms = tuple(
-                    Gates(layer, direction, i[rows], f[rows], g[rows], o[rows], s.c[rows], s.h[rows], s.h0[n], s.c0[n])
-                    for layer, direction, (i, f, g, o), s in runs
+                    Gates(
+                        layer=layer,
+                        direction=direction,
+                        i=i[steps],
+                        f=f[steps],
+                        g=g[steps],
+                        o=o[steps],
+                        c=saved.c[steps],
+                        h=saved.h[steps],
+                        h0=saved.h0[n],
+                        c0=saved.c0[n],
+                    )
+                    for layer, direction, (i, f, g, o), saved in runs
                 )
                 yield Activations(
                     lstms,
-                    logits[rows] if self.arch.pooling == "none" else logits[n],
+                    logits[steps] if self.arch.pooling == "none" else logits[n],
                     0 if batch.pads is None else int(batch.pads[n]),
                 )
 
@@ -168,26 +191,32 @@ class LSTM(Member):
         """As `Member`; a step that the truncation removes changes nothing."""
         rows, read = self.read(sequence)
         [(lstms, _, _)] = self.activations([read])
-        done = np.zeros(len(sequence) + 1, dtype=np.int64)
-        done[rows + 1] = 1
-        return np.asarray(self.read_prefix_logits(read, lstms)[np.cumsum(done)])
+        is_read = np.zeros(len(sequence) + 1, dtype=np.int64)  # 1 after a step that the LSTM reads
+        is_read[rows + 1] = 1
+        n_read = np.cumsum(is_read)  # after 0, 1, ... T steps
+        return np.asarray(self.read_prefix_logits(read, lstms)[n_read])
 
     def read_prefix_logits(self, read: Array, lstms: Sequence[Gates]) -> Array:
         """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of `read`. lstms: the activations of that run. With
         padding "pre" each row continues it, after the same number of pads.
         """
-        arch, top = self.arch, self.arch.top
-        one = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step"
-        if not arch.unidirectional and not one:
+        arch = self.arch
+        top = arch.top
+        # Forward layers have the states after each prefix from the given run. A backward direction starts anew at the
+        # end of each: `backward_prefixes` does so for a single layer. Other networks run each prefix by itself.
+        has_one_layer = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step"
+        if not arch.unidirectional and not has_one_layer:
             return self.logits(read[:t] for t in range(len(read) + 1))
         from gatewise.members.prefix import backward_prefixes, pooled_prefixes
 
-        directions = []
+        of_directions = []  # for each direction, its pooled states: one array for each part of the pooling
         if top.direction != "backward":
-            directions.append(pooled_prefixes(arch, lstms[-len(top.directions)]))
+            of_directions.append(pooled_prefixes(arch, lstms[-len(top.directions)]))
         if top.direction != "forward":
-            directions.append(backward_prefixes(arch, self.parameters, self.ops(), read))
-        pooled = np.concatenate([part for parts in zip(*directions, strict=True) for part in parts], axis=1)
+            of_directions.append(backward_prefixes(arch, self.parameters, self.ops(), read))
+        # The dense layer reads the directions of a part, mean or max, next to each other.
+        in_order = [states for of_part in zip(*of_directions, strict=True) for states in of_part]
+        pooled = np.concatenate(in_order, axis=1)
         return np.asarray(head(Ops(), self.parameters, arch, pooled))
 
     def note(self, rule: Rule) -> str:
@@ -215,14 +244,15 @@ class LSTM(Member):
         check_entry(entry, ["architecture"], ["storage", "distinct_rows"], cls.kind)
         arch = Architecture.from_config(entry["architecture"], "config.json: architecture")
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
-        table = entry.get("storage", {})
-        stored = tensors_from_bytes(raw, stored_forms(forms, table, entry.get("distinct_rows", {})), file)
-        return cls(arch, Unpacked(stored, table), table)
+        storage = entry.get("storage", {})
+        stored = tensors_from_bytes(raw, stored_forms(forms, storage, entry.get("distinct_rows", {})), file)
+        return cls(arch, Unpacked(stored, storage), storage)
 
     def to_onnx(self, graph: Any, padded: PaddedSequences) -> str:
         from gatewise.members.onnx.lstm import lstm_logits
 
-        return str(graph.cast(lstm_logits(graph, self.parameters, self.arch, padded.steps, padded.lengths), np.float64))
+        logits = lstm_logits(graph, self.parameters, self.arch, padded.steps, padded.lengths)
+        return str(graph.cast(logits, np.float64))
 
     @classmethod
     def file_of_onnx(cls, entry: dict[str, Any], constants: Mapping[str, Array]) -> tuple[dict[str, Any], bytes]:
@@ -232,8 +262,9 @@ class LSTM(Member):
         return cls(arch, parameters_of(arch, constants)).to_file()
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copy, without the cached states."""
-        return {**self.__dict__, "parameters": dict(self.parameters), "memo": None if self.memo is None else {}}
+        """For pickle and copy, without the cached states. A memo, empty, says that the parameters are read-only."""
+        memo: dict[str, Any] | None = None if self.memo is None else {}
+        return {**self.__dict__, "parameters": dict(self.parameters), "memo": memo}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

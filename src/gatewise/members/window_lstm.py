@@ -15,8 +15,9 @@ from gatewise.types import Array
 
 @dataclass(frozen=True, eq=False)
 class WindowLSTM(WindowMember, LSTM):
-    """The dense layer of the LSTM predicts all steps at once, as `gatewise.members.autoregression` does. `network` is
-    the plain LSTM, for its gates. scales: (S, C) of the S series.
+    """The dense layer of the LSTM predicts all steps at once, as `gatewise.members.autoregression` does.
+
+    transform: what is done to a window before the LSTM reads it. scales: (S, C), of the channels of the S series.
     """
 
     transform: Transform = field(kw_only=True)
@@ -26,7 +27,9 @@ class WindowLSTM(WindowMember, LSTM):
 
     @property
     def network(self) -> LSTM:
-        """The LSTM on transformed windows (length, C) float32: standardised values relative to the base."""
+        """The plain LSTM, whose gates can be read. It reads transformed windows (length, C) float32: standardised
+        values relative to the base.
+        """
         return LSTM(self.arch, self.parameters, precision=self.precision, kernel=self.kernel, clamps=self.clamps)
 
     def predict(self, x: Array, series: Array) -> Array:

@@ -40,38 +40,46 @@ class LeaveOneOut(Method):
         if examples[0].step is not None:
             return [_of_step(net, example) for example in examples]
         edit = edit_of(examples[0].ensemble)
-        empty = net.logits([examples[0].sequence.steps[:0]])
-        edited = (edit.without(example, step).steps for example in examples for step in range(len(example)))
-        without = np.split(net.logits(edited), np.cumsum([len(example) for example in examples])[:-1])
+        empty_sequence = examples[0].sequence.steps[:0]
+        [empty_logits] = net.logits([empty_sequence])
+        # The sequences of all examples are one run, in batches: a batch of one short text would be slow.
+        shortened = (edit.without(example, step).steps for example in examples for step in range(len(example)))
+        ends = np.cumsum([len(example) for example in examples])
+        logits_without = np.split(net.logits(shortened), ends[:-1])  # of each example (T, outputs)
         with_channels = channels and baselines_of(net).by_channel
         attributions = []
-        for example, rest in zip(examples, without, strict=True):
+        for example, logits in zip(examples, logits_without, strict=True):
             score = example.lstm_score
-            scores = np.asarray(score(example.lstm_logits) - score(rest))
+            scores = np.asarray(score(example.lstm_logits) - score(logits))
+            base_value = float(score(empty_logits))
             by_channel = _by_channel(net, example) if with_channels else None
-            attributions.append(Attribution(scores, float(score(empty[0])), by_channel))
+            attributions.append(Attribution(scores, base_value, by_channel))
         return attributions
 
 
 def _of_step(net: LSTM, example: Example) -> Attribution:
-    """The fall of the score of one step of a tagger when each step is replaced, and the score without any."""
+    """The fall of the score of one step of a tagger when each step is replaced. Base value: the score when all are."""
     edit = edit_of(example.ensemble)
     steps = len(example.read)
-    edited = (edit.without(example, away).steps for away in (*range(steps), slice(None)))
-    logits = net.logits(edited).reshape(steps + 1, steps, -1)  # the last row: all steps are replaced
+    every = slice(None)
+    replaced = (edit.without(example, step).steps for step in (*range(steps), every))
+    logits = net.logits(replaced).reshape(steps + 1, steps, -1)  # (T + 1 sequences, T steps, outputs)
     scores = example.lstm_score(logits[:, example.step])
     return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
 
 
 def _by_channel(net: LSTM, example: Example) -> Array:
     """(T, C): the fall of the target score when one number is set to 0."""
-
-    def edited() -> Iterator[Array]:
-        for row in example.rows:
-            for channel in range(net.arch.channels):
-                steps = example.sequence.steps.copy()
-                steps[row, channel] = 0
-                yield steps
-
     score = example.lstm_score
-    return np.asarray((score(example.lstm_logits) - score(net.logits(edited()))).reshape(len(example.rows), -1))
+    scores = score(net.logits(_without_each_number(net, example)))  # (T C,)
+    fall = score(example.lstm_logits) - scores
+    return np.asarray(fall.reshape(len(example.rows), -1))
+
+
+def _without_each_number(net: LSTM, example: Example) -> Iterator[Array]:
+    """The series with one number set to 0, for each channel of each step that the LSTM reads."""
+    for row in example.rows:
+        for channel in range(net.arch.channels):
+            steps = example.sequence.steps.copy()
+            steps[row, channel] = 0
+            yield steps
