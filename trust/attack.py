@@ -38,6 +38,14 @@ class Attack:
     seconds: float = 60.0
     memory: int = 1024 * MIB
 
+    @property
+    def module(self) -> str:
+        """The module of its attempt, which has it in ATTACKS: a child process imports this one, and not the registry,
+        which imports every attack and with them torch, pandas and the server.
+        """
+        attempt = self.attempt.func if isinstance(self.attempt, partial) else self.attempt
+        return attempt.__module__
+
 
 class Attacks(dict[str, Attack]):
     """Attacks by name, in the order in which they run."""

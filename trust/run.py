@@ -73,14 +73,12 @@ class Worker:
         return Path(self._errors.name).read_text(encoding="utf-8", errors="replace").strip()[-characters:]
 
 
-def run(
-    attack: Attack, seed: int, numbers: Iterable[int], module: str = "trust.registry"
-) -> Iterator[tuple[int, str | None]]:
-    """Each try's number with None or what failed. module: whose ATTACKS has the attack, for the child process."""
+def run(attack: Attack, seed: int, numbers: Iterable[int]) -> Iterator[tuple[int, str | None]]:
+    """Each try's number with None or what failed."""
     worker = None
     try:
         for number in numbers:
-            worker = worker or Worker(module, attack.name, seed)
+            worker = worker or Worker(attack.module, attack.name, seed)
             failure, alive = worker.attempt(number, attack.seconds)
             if not alive:
                 worker.stop()

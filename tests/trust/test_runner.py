@@ -1,6 +1,7 @@
 """The runner reports each kind of failure with its try and goes on after it; the table shows the recorded results."""
 
 import ctypes
+import importlib
 import os
 import re
 import time
@@ -42,9 +43,15 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", FAILS)
 def test_the_tries_that_fail_are_those_of_their_seed_and_number(name: str) -> None:
-    found = {n: text for n, text in run(ATTACKS[name], 5, range(1, 4), __name__) if text is not None}
+    found = {n: text for n, text in run(ATTACKS[name], 5, range(1, 4)) if text is not None}
     assert set(found) == {n for n in range(1, 4) if np.random.default_rng([5, n]).random() < 0.5} != set()
     assert all(FAILS[name][1] in text for text in found.values())
+
+
+def test_a_child_process_finds_each_attack_in_its_module() -> None:
+    """In `make test`, an attack without a short form runs in no child process."""
+    for name, attack in registry.ATTACKS.items():
+        assert importlib.import_module(attack.module).ATTACKS[name] is attack
 
 
 def part(first: int, tries: int, seed: int = 4, failed: dict[str, str] | None = None) -> Part:
