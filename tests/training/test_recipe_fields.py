@@ -1,6 +1,5 @@
 """The keyword types of `gatewise.train` and others are those of the recipe, and type checkers use them."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_type_hints
@@ -10,6 +9,9 @@ import pytest
 from gatewise.training import Recipe
 from gatewise.training.fields import fields_of
 from gatewise.training.recipe_fields import RecipeFields
+from tests.children import run_child
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CALLS = """
 import gatewise as gw
@@ -55,12 +57,14 @@ def test_the_keyword_types_are_the_fields_of_the_recipe() -> None:
 
 @pytest.mark.slow
 def test_a_type_checker_refuses_wrong_names_and_values(tmp_path: Path) -> None:
-    """mypy reports the lines with a comment, with the error that the comment names, and no others."""
+    """mypy reports the lines with a comment, with the error that the comment names, and no others.
+
+    It has the settings of `make lint`, whose cache it then uses: without it, mypy reads the whole package again.
+    """
     pytest.importorskip("mypy")
-    (tmp_path / "calls.py").write_text(CALLS)
-    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-sklearn.*]\nignore_missing_imports = true\n")
-    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "calls.py"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    calls = tmp_path / "calls.py"
+    calls.write_text(CALLS)
+    result = run_child([sys.executable, "-m", "mypy", calls], cwd=ROOT)
     errors = [line for line in result.stdout.splitlines() if ": error: " in line]
     found = [(int(line.split(":")[1]), line.rpartition("[")[2].rstrip("]")) for line in errors]
     lines = enumerate(CALLS.splitlines(), 1)
