@@ -72,33 +72,49 @@ export const prefixLogits = ({ units, weight, denseBias }, { h, T }) =>
 export function backward(network, run, dlogit, gradient) {
 	const { inputs: D, units: H, weightHh, weight, shapes } = network;
 	const { x, T, held, c, h } = run;
-	const d = viewsOf(gradient, shapes);
-	const [dh, dc, dz] = [new Float64Array(H), new Float64Array(H), new Float64Array(4 * H)];
+	// The parts under names of their own: the loops would look each one up by its name for each number.
+	const {
+		weightIh: dWeightIh,
+		weightHh: dWeightHh,
+		bias: dBias,
+		weight: dWeight,
+		denseBias: dDenseBias,
+	} = viewsOf(gradient, shapes);
+	const { i: inputGate, f: forgetGate, g: candidate, o: outputGate } = run;
+	const dh = new Float64Array(H);
+	const dc = new Float64Array(H);
+	const dz = new Float64Array(4 * H);
 	for (let k = 0; k < H; k += 1) {
 		dh[k] = dlogit * weight[k];
-		d.weight[k] += dlogit * h[(T - 1) * H + k];
+		dWeight[k] += dlogit * h[(T - 1) * H + k];
 	}
-	d.denseBias[0] += dlogit;
-	const free = ["i", "f", "g", "o"].map((name) => Number(!held.some(({ gate }) => gate === name))); // no gradient reaches a held gate
+	dDenseBias[0] += dlogit;
+	// No gradient reaches a held gate.
+	const [isFreeI, isFreeF, isFreeG, isFreeO] = ["i", "f", "g", "o"].map((name) =>
+		Number(!held.some(({ gate }) => gate === name)),
+	);
 	for (let t = T - 1; t >= 0; t -= 1) {
 		const now = t * H;
 		for (let k = 0; k < H; k += 1) {
-			const [i, f, g, o] = [run.i[now + k], run.f[now + k], run.g[now + k], run.o[now + k]];
+			const i = inputGate[now + k];
+			const f = forgetGate[now + k];
+			const g = candidate[now + k];
+			const o = outputGate[now + k];
 			const tanh = Math.tanh(c[now + k]);
 			const memory = dc[k] + dh[k] * o * (1 - tanh * tanh);
-			dz[k] = free[0] * memory * g * i * (1 - i);
-			dz[H + k] = free[1] * memory * (t ? c[now - H + k] : 0) * f * (1 - f);
-			dz[2 * H + k] = free[2] * memory * i * (1 - g * g);
-			dz[3 * H + k] = free[3] * dh[k] * tanh * o * (1 - o);
+			dz[k] = isFreeI * memory * g * i * (1 - i);
+			dz[H + k] = isFreeF * memory * (t ? c[now - H + k] : 0) * f * (1 - f);
+			dz[2 * H + k] = isFreeG * memory * i * (1 - g * g);
+			dz[3 * H + k] = isFreeO * dh[k] * tanh * o * (1 - o);
 			dc[k] = memory * f;
 		}
 		dh.fill(0);
 		for (let row = 0; row < 4 * H; row += 1) {
-			d.bias[row] += dz[row];
-			for (let n = 0; n < D; n += 1) d.weightIh[row * D + n] += dz[row] * x[t * D + n];
+			dBias[row] += dz[row];
+			for (let n = 0; n < D; n += 1) dWeightIh[row * D + n] += dz[row] * x[t * D + n];
 			if (t === 0) continue;
 			for (let k = 0; k < H; k += 1) {
-				d.weightHh[row * H + k] += dz[row] * h[now - H + k];
+				dWeightHh[row * H + k] += dz[row] * h[now - H + k];
 				dh[k] += dz[row] * weightHh[row * H + k];
 			}
 		}

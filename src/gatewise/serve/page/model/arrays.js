@@ -18,5 +18,9 @@ export function dot(matrix, first, vector) {
 	return total;
 }
 
-/** W x + b, in the type of b. */
-export const product = (matrix, vector, plus) => plus.map((one, n) => one + dot(matrix, n * vector.length, vector));
+/** W x + b, in the type of b. A loop: `map` of a typed array takes twice as long, and each step of each network computes products. */
+export function product(matrix, vector, plus) {
+	const out = plus.slice();
+	for (let n = 0; n < out.length; n += 1) out[n] = plus[n] + dot(matrix, n * vector.length, vector);
+	return out;
+}
