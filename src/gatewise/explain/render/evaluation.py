@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from gatewise.errors import number_text, printable
 from gatewise.explain.evaluation import EvaluationReport
 from gatewise.explain.render.html import html_shell
 from gatewise.markup import html_table, safe_text
-from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, TaggingEvaluation
+from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation, TaggingEvaluation
 from gatewise.system.console import plain_table
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
@@ -41,21 +42,28 @@ def evaluation_text(report: EvaluationReport, top: int = 10, reliability: bool =
     """
     evaluation = report.evaluation
     lines = [("data", evaluation.data), ("note", note), *evaluation.rows()]
-    parts: list[RenderableType] = [Text(f"{name:10}{printable(value, 500)}") for name, value in lines if value]
-    left_out = {"Learning curves", "Score by length"} | ({"Reliability"} if not reliability else set())
+    blocks: list[RenderableType] = [Text(f"{name:10}{printable(value, 500)}") for name, value in lines if value]
+    left_out = {"Learning curves", "Score by length"}
+    if not reliability:
+        left_out.add("Reliability")
     if len(evaluation.classes) > MAX_MATRIX:
         left_out.add("Confusion matrix")
-    for one in evaluation_tables(report, top):
-        if one.title not in left_out:
-            sides = "".join("l" if n in one.text else "r" for n in range(len(one.head)))
-            table = plain_table(sides, *map(Text, one.head), title=one.title, title_justify="left", title_style="")
-            for n, column in enumerate(table.columns):
-                column.no_wrap = n not in one.text
-            for row in one.rows:
-                # The longest texts are cut where the table is wider than the terminal.
-                table.add_row(*(Text(printable(cell, 300), no_wrap=True, overflow="ellipsis") for cell in row))
-            parts += [Text(), table]
-    return Group(*parts)
+    for table in evaluation_tables(report, top):
+        if table.title not in left_out:
+            blocks += [Text(), _terminal_table(table)]
+    return Group(*blocks)
+
+
+def _terminal_table(table: ReportTable) -> Table:
+    """The table for a terminal, texts on the left and numbers on the right."""
+    sides = "".join("l" if n in table.text else "r" for n in range(len(table.head)))
+    in_terminal = plain_table(sides, *map(Text, table.head), title=table.title, title_justify="left", title_style="")
+    for n, column in enumerate(in_terminal.columns):
+        column.no_wrap = n not in table.text
+    for row in table.rows:
+        # The longest texts are cut where the table is wider than the terminal.
+        in_terminal.add_row(*(Text(printable(cell, 300), no_wrap=True, overflow="ellipsis") for cell in row))
+    return in_terminal
 
 
 def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[str] = ()) -> str:
@@ -63,8 +71,8 @@ def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[s
     title = f"Evaluation of {model}" if model else "Evaluation"
     lines = [f"Data: {report.evaluation.data}", *notes]
     sections = [html_table(("score", "value"), report.evaluation.rows(), (0, 1))]
-    for one in evaluation_tables(report, 20):
-        sections.append(f"<h2>{safe_text(one.title)}</h2>{html_table(one.head, one.rows, one.text)}")
+    for table in evaluation_tables(report, 20):
+        sections.append(f"<h2>{safe_text(table.title)}</h2>{html_table(table.head, table.rows, table.text)}")
     body = (
         f"<header><h1>{safe_text(title, 120)}</h1></header><main>"
         + "".join(f'<p class="muted">{safe_text(line)}</p>' for line in lines if line)
@@ -77,77 +85,124 @@ def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[s
 
 def evaluation_tables(report: EvaluationReport, top: int) -> list[ReportTable]:
     """The tables of a report that have rows. top: the most rows of confusions and mistakes."""
-    return [one for one in (*_of_classes(report.evaluation, top), *_of_rows(report, top)) if one.rows]
+    evaluation = report.evaluation
+    if isinstance(evaluation, RegressionEvaluation):
+        tables = [_numbers(evaluation)]
+    elif isinstance(evaluation, MultilabelEvaluation):
+        tables = [_classes(evaluation, evaluation.support)]
+    else:
+        tables = _tables_of_classification(evaluation, top)
+    tables += [_score_by_length(report), _learning_curves(report), _mistakes(report, top)]
+    return [table for table in tables if table.rows]
 
 
-def _of_classes(found: AnyEvaluation, top: int) -> list[ReportTable]:
-    """The scores of each class, label or number; for classes what is taken for what, and the reliability."""
-    if isinstance(found, RegressionEvaluation):
-        errors = zip(found.classes, found.rmse_each, found.mae_each, found.r2_each, strict=True)
-        rows = [(name, number_text(rmse), number_text(mae), f"{r2:.4f}") for name, rmse, mae, r2 in errors]
-        return [ReportTable("Numbers", ("number", "RMSE", "MAE", "R2"), rows if len(rows) > 1 else [])]
-    support = found.support if isinstance(found, MultilabelEvaluation) else tuple(map(sum, found.confusion))
-    scores = zip(found.classes, support, found.precision, found.recall, found.f1, strict=True)
-    each = [(_cut(name), f"{n:,}", *(f"{x:.4f}" for x in row)) for name, n, *row in scores]
-    tables = [ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), each)]
-    if isinstance(found, TaggingEvaluation):
-        counts = "type", "n", "predicted", "correct", "precision", "recall", "F1"
-        by_type = [(_cut(name), *map(number_text, numbers)) for name, *numbers in found.entities]
-        tables.insert(0, ReportTable("Entities", counts, by_type))
-    if not isinstance(found, Evaluation):
-        return tables
-    names = heads = [_cut(name, 20) for name in found.classes]
+def _numbers(evaluation: RegressionEvaluation) -> ReportTable:
+    """The scores of each number; no rows for a single one, whose scores are those of the data."""
+    rows = []
+    if len(evaluation.classes) > 1:
+        scores = zip(evaluation.classes, evaluation.rmse_each, evaluation.mae_each, evaluation.r2_each, strict=True)
+        rows = [(name, number_text(rmse), number_text(mae), f"{r2:.4f}") for name, rmse, mae, r2 in scores]
+    return ReportTable("Numbers", ("number", "RMSE", "MAE", "R2"), rows)
+
+
+def _tables_of_classification(evaluation: Evaluation, top: int) -> list[ReportTable]:
+    """The scores of each class, of entities where there are some, what is taken for what, and the reliability."""
+    n_true = tuple(map(sum, evaluation.confusion))
+    tables = [
+        _classes(evaluation, n_true),
+        _confusion_matrix(evaluation),
+        _top_confusions(evaluation, n_true, top),
+        _reliability(evaluation),
+    ]
+    if isinstance(evaluation, TaggingEvaluation):
+        tables.insert(0, _entities(evaluation))
+    return tables
+
+
+def _classes(evaluation: Evaluation | MultilabelEvaluation, n_true: Sequence[int]) -> ReportTable:
+    scores = zip(evaluation.classes, n_true, evaluation.precision, evaluation.recall, evaluation.f1, strict=True)
+    rows = [
+        (_cut(name), f"{n:,}", f"{precision:.4f}", f"{recall:.4f}", f"{f1:.4f}")
+        for name, n, precision, recall, f1 in scores
+    ]
+    return ReportTable("Classes", ("class", "rows", "precision", "recall", "F1"), rows)
+
+
+def _entities(evaluation: TaggingEvaluation) -> ReportTable:
+    head = ("type", "n", "predicted", "correct", "precision", "recall", "F1")
+    rows = [(_cut(name), *map(number_text, numbers)) for name, *numbers in evaluation.entities]
+    return ReportTable("Entities", head, rows)
+
+
+def _confusion_matrix(evaluation: Evaluation) -> ReportTable:
+    names = [_cut(name, 20) for name in evaluation.classes]
+    heads = names
     if sum(len(name) + 2 for name in names) > 40:  # long names stand in the rows, their numbers above the columns
         heads = [str(n) for n in range(1, len(names) + 1)]
         names = [f"{n} {name}" for n, name in zip(heads, names, strict=True)]
-    matrix = [
-        (names[n], *(f"{count:,}" for count in row), f"{row[n] / sum(row):.4f}" if sum(row) else "")
-        for n, row in enumerate(found.confusion)
-    ]
-    of = dict(zip(found.classes, support, strict=True))
-    most = [
-        (_cut(true), _cut(predicted), f"{n:,}", f"{n / of[true]:.1%}")
-        for true, predicted, n in (found.top_confusions(top) if len(of) > 2 else ())
-    ]
-    bins = [
-        (f"{one.low:.3f} to {one.high:.3f}", f"{one.n:,}", f"{one.confidence:.3f}", f"{one.accuracy:.3f}",
-         f"{one.accuracy - one.confidence:+.3f}")
-        for one in found.reliability if one.n
-    ]  # fmt: skip
-    return [
-        *tables,
-        ReportTable("Confusion matrix", ("true \\ predicted", *heads, "recall"), matrix),
-        ReportTable("Top confusions", ("true", "predicted", "rows", "of the true class"), most, (0, 1)),
-        ReportTable("Reliability", ("confidence", "n", "mean confidence", "accuracy", "difference"), bins),
-    ]
+    rows = []
+    for true, counts in enumerate(evaluation.confusion):
+        n_true = sum(counts)
+        recall = f"{counts[true] / n_true:.4f}" if n_true else ""
+        rows.append((names[true], *(f"{count:,}" for count in counts), recall))
+    return ReportTable("Confusion matrix", ("true \\ predicted", *heads, "recall"), rows)
 
 
-def _of_rows(report: EvaluationReport, top: int) -> list[ReportTable]:
-    """The score by length, the numbers of each epoch with the model's own one marked, and the mistakes."""
-    lengths = [
-        (f"{one.shortest:,} to {one.longest:,}", f"{one.n:,}", *map(number_text, (one.score, one.low, one.high)))
-        for one in report.by_length
-    ]
+def _top_confusions(evaluation: Evaluation, n_true: Sequence[int], top: int) -> ReportTable:
+    """The most frequent errors; no rows for two classes, whose confusion matrix says it all."""
+    rows = []
+    if len(evaluation.classes) > 2:
+        n_of_class = dict(zip(evaluation.classes, n_true, strict=True))
+        for true, predicted, n in evaluation.top_confusions(top):
+            rows.append((_cut(true), _cut(predicted), f"{n:,}", f"{n / n_of_class[true]:.1%}"))
+    return ReportTable("Top confusions", ("true", "predicted", "rows", "of the true class"), rows, (0, 1))
+
+
+def _reliability(evaluation: Evaluation) -> ReportTable:
+    rows = []
+    for bin in evaluation.reliability:
+        if bin.n:
+            confidences = f"{bin.low:.3f} to {bin.high:.3f}"
+            difference = f"{bin.accuracy - bin.confidence:+.3f}"
+            rows.append((confidences, f"{bin.n:,}", f"{bin.confidence:.3f}", f"{bin.accuracy:.3f}", difference))
+    return ReportTable("Reliability", ("confidence", "n", "mean confidence", "accuracy", "difference"), rows)
+
+
+def _score_by_length(report: EvaluationReport) -> ReportTable:
+    """The score of each range of lengths; no rows for a single range, whose score is that of the data."""
+    rows = []
+    if len(report.by_length) > 1:
+        for lengths in report.by_length:
+            score = (number_text(lengths.score), number_text(lengths.low), number_text(lengths.high))
+            rows.append((f"{lengths.shortest:,} to {lengths.longest:,}", f"{lengths.n:,}", *score))
+    head = (report.length_noun, "rows", report.score_name, "95% from", "to")
+    return ReportTable("Score by length", head, rows)
+
+
+def _learning_curves(report: EvaluationReport) -> ReportTable:
+    """The numbers of each epoch. The epoch whose weights the model has is marked."""
     keys = list(dict.fromkeys(key for row in report.history for key in row if key != "epoch"))
-    epochs = [
-        (f"{row['epoch']:g}{' (best)' * (row['epoch'] == report.best_epoch)}",
-         *(number_text(row[key]) if key in row else "" for key in keys))
-        for row in report.history if "epoch" in row
-    ]  # fmt: skip
-    mistakes = []
-    for one in report.mistakes[:top]:
-        value = number_text(one.error) if one.error is not None else f"{one.probability:.3f}"
-        place = f"{one.row:,}" + (f", step {one.step:,}" if one.step else "")
-        mistakes.append((place, value, _cut(one.predicted, 80), _cut(one.true, 80), one.excerpt))
+    rows = []
+    for row in report.history:
+        if "epoch" in row:
+            mark = " (best)" if row["epoch"] == report.best_epoch else ""
+            numbers = [number_text(row[key]) if key in row else "" for key in keys]
+            rows.append((f"{row['epoch']:g}{mark}", *numbers))
+    head = ("epoch", *(key.replace("val_", "validation ") for key in keys))
+    return ReportTable("Learning curves", head, rows)
+
+
+def _mistakes(report: EvaluationReport, top: int) -> ReportTable:
+    rows = []
+    for mistake in report.mistakes[:top]:
+        place = f"{mistake.row:,}"
+        if mistake.step:
+            place += f", step {mistake.step:,}"
+        value = f"{mistake.probability:.3f}" if mistake.error is None else number_text(mistake.error)
+        rows.append((place, value, _cut(mistake.predicted, 80), _cut(mistake.true, 80), mistake.excerpt))
     has_errors = any(mistake.error is not None for mistake in report.mistakes)
-    value = "error" if has_errors else "prob."
-    by_length = (report.length_noun, "rows", report.score_name, "95% from", "to")
-    curves = ("epoch", *(key.replace("val_", "validation ") for key in keys))
-    return [
-        ReportTable("Score by length", by_length, lengths if len(lengths) > 1 else []),
-        ReportTable("Learning curves", curves, epochs),
-        ReportTable(report.mistakes_title, ("row", value, "predicted", "true", "excerpt"), mistakes, (2, 3, 4)),
-    ]
+    value_name = "error" if has_errors else "prob."
+    return ReportTable(report.mistakes_title, ("row", value_name, "predicted", "true", "excerpt"), rows, (2, 3, 4))
 
 
 def _cut(name: str, longest: int = _LONGEST) -> str:

@@ -13,7 +13,7 @@ _DYNAMIC_IMPORT = re.compile(r'import\("(\.\.?/[\w./]+\.js)"\)')
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(//|/\*\*|\*/|\*(?: |$)).*\n", re.MULTILINE)
 _INDENT = re.compile(r"^\t+", re.MULTILINE)  # no text of a module spans lines; a notebook stores each output
-_UNREAD = re.compile(r"^(import|export) .*", re.MULTILINE)
+_UNSUPPORTED = re.compile(r"^(import|export) .*", re.MULTILINE)  # what remains after the other patterns
 
 
 @cache
@@ -29,10 +29,12 @@ def script(entry: str, call: str = "", swapped: tuple[tuple[str, str], ...] = ()
     call: an export of it that is called at the end. swapped: (module, module in its place). Raises ValueError for a
     form of import or export that the page's modules do not use.
     """
-    done: dict[str, str] = {}
-    _add_module(entry, done, (), dict(swapped))
-    end = f"{_name(entry)}.{call}();\n" if call else ""
-    return '"use strict";\n(async () => {\n' + "\n".join(done.values()) + f"\n{end}}})();\n"
+    functions: dict[str, str] = {}
+    _add_module(entry, functions, (), dict(swapped))
+    body = "\n".join(functions.values())
+    if call:
+        body += f"\n{_name(entry)}.{call}();"
+    return f'"use strict";\n(async () => {{\n{body}\n}})();\n'
 
 
 def _name(path: str) -> str:
@@ -40,25 +42,39 @@ def _name(path: str) -> str:
     return "m_" + re.sub(r"\W", "_", path.removesuffix(".js"))
 
 
-def _add_module(path: str, done: dict[str, str], importers: tuple[str, ...], swapped: dict[str, str]) -> None:
+def _add_module(path: str, functions: dict[str, str], importers: tuple[str, ...], swapped: dict[str, str]) -> None:
+    """Add the module to `functions`, the code of each module by path, after those that it imports. importers: the
+    modules on the way to it, to find a circle.
+    """
     if path in importers:
         raise ValueError(f"{path} imports itself through {importers[-1]}")
-    if path in done:
+    if path in functions:
         return
-    own = swapped.get(path, path)
-    source = read_page_file(own)
+    file = swapped.get(path, path)
+    source = read_page_file(file)
 
-    def imported(place: str) -> str:
-        found = posixpath.normpath(posixpath.join(posixpath.dirname(own), place))
-        _add_module(found, done, (*importers, path), swapped)
-        return _name(found)
+    def add_imported(place: str) -> str:
+        """Add the module at a place relative to this file; the name of its exports."""
+        imported_path = posixpath.normpath(posixpath.join(posixpath.dirname(file), place))
+        _add_module(imported_path, functions, (*importers, path), swapped)
+        return _name(imported_path)
 
-    exports = [name for _, name in _EXPORT.findall(source)]
-    body = _IMPORT.sub(lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = {imported(found[2])};", source)
-    body = _DYNAMIC_IMPORT.sub(lambda found: f"Promise.resolve({imported(found[1])})", body)
-    body = _EXPORT.sub(r"\1", _INDENT.sub("", _COMMENT.sub("", body)))
-    if other := _UNREAD.search(body):
-        raise ValueError(f"{path}: one script does not support {other[0]!r}")
+    def static_import(match: re.Match[str]) -> str:
+        names = match[1].replace(" as ", ": ")
+        return f"const {{{names}}} = {add_imported(match[2])};"
+
+    def dynamic_import(match: re.Match[str]) -> str:
+        return f"Promise.resolve({add_imported(match[1])})"
+
+    exports = ", ".join(name for _, name in _EXPORT.findall(source))
+    body = _IMPORT.sub(static_import, source)
+    body = _DYNAMIC_IMPORT.sub(dynamic_import, body)
+    body = _COMMENT.sub("", body)
+    body = _INDENT.sub("", body)
+    body = _EXPORT.sub(r"\1", body)
+    unsupported = _UNSUPPORTED.search(body)
+    if unsupported:
+        raise ValueError(f"{path}: one script does not support {unsupported[0]!r}")
     if "</script" in body.lower() or "<!--" in body:
         raise ValueError(f"{path} contains text that would end the script")
-    done[path] = f"const {_name(path)} = await (async () => {{\n{body}\nreturn {{ {', '.join(exports)} }};\n}})();"
+    functions[path] = f"const {_name(path)} = await (async () => {{\n{body}\nreturn {{ {exports} }};\n}})();"
