@@ -261,7 +261,9 @@ class Forecaster:
         """
         if self._data is None:
             raise InputError("a forecaster from a folder does not hold all values: fit it again for a cross-validation")
-        horizon = _whole("horizon", self.horizon if horizon is None else horizon, MAX_HORIZON)
+        if horizon is None:
+            horizon = self.horizon
+        horizon = _whole("horizon", horizon, MAX_HORIZON)
         windows = _whole("windows", windows, 1000)
         data = self._data
         roles = data.roles
@@ -274,9 +276,10 @@ class Forecaster:
             forecasts = forecaster.by_series(horizon, level=level)
             for number, (name, columns) in enumerate(forecasts.items()):
                 n = len(before.values[number])
+                [cutoff] = before.times(number, n - 1, n)
                 table = {
                     roles.time: columns.pop(roles.time),
-                    "cutoff": before.times(number, n - 1, n) * horizon,
+                    "cutoff": [cutoff] * horizon,
                     roles.target: data.values[number][n : n + horizon, 0].tolist(),
                     **columns,
                 }

@@ -138,13 +138,15 @@ class PretrainedLM:
             "preprocessor": preprocessor,
             "metadata": asdict(self.metadata),
         }
-        return {
+        files = {
             CONFIG: json_bytes(config),
             _PARAMETERS_FILE: tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
-            **({HISTORY: self.history_jsonl.encode()} if self.history_jsonl else {}),
         }
+        if self.history_jsonl:
+            files[HISTORY] = self.history_jsonl.encode()
+        return files
 
     def card(self) -> str:
         """The model card, Markdown."""

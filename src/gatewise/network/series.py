@@ -11,16 +11,21 @@ HEIGHT = 4.0  # of these channels at their time
 
 
 def amplitudes(series: Array, window: int) -> Array:
-    """Of a series (length, C), for each window of steps its mean and for w = 1, 2, 4, ... up to half a window the root
-    mean square of the Haar wavelet of 2w steps (sum of w steps minus that of the w steps before, over sqrt(2w)):
-    (ceil(length / window), C (1 + octaves)) float64. Beyond its ends the series is mirrored.
+    """The means and amplitudes (ceil(length / window), C (1 + octaves)) float64 of the windows of a series (length, C).
+
+    There is an amplitude for each octave w = 1, 2, 4, ... up to half a window: the root mean square, over the steps of
+    the window, of the Haar wavelet of 2w steps, which is the sum of w steps minus that of the w steps before, over
+    sqrt(2w). Beyond its ends the series is mirrored.
     """
-    length, octaves = len(series), window.bit_length() - 1
+    length = len(series)
+    octaves = window.bit_length() - 1
     if not length:
         return np.zeros((0, series.shape[1] * (1 + octaves)))
     reach = 1 << octaves
     places = np.arange(-reach, length + reach)
-    places = np.minimum(np.maximum(places, -1 - places), 2 * length - 1 - places).clip(0, length - 1)
+    places = np.maximum(places, -1 - places)  # step -1 is step 0, step -2 is step 1
+    places = np.minimum(places, 2 * length - 1 - places)  # and so on at the end
+    places = places.clip(0, length - 1)  # of a series that is shorter than the window
     starts = np.arange(0, length, window)
     counts = np.minimum(window, length - starts)[:, None]
     sums = series[places].astype(np.float64)  # of w steps, from each place on

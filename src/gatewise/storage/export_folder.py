@@ -40,7 +40,7 @@ def check_export(path: str | Path, overwrite: bool, noun: str) -> Path:
     if extra := sorted(names - exported):
         raise InputError(f"{where}: contains {quote(extra[0])}, which is not part of the exported {noun}")
     if not overwrite:
-        raise InputError(f"{where}: exists already; --overwrite replaces it")
+        raise InputError(f"{where}: exists already; --overwrite replaces it (Python: overwrite=True)")
     return target
 
 

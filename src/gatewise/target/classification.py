@@ -96,16 +96,18 @@ class ClassificationTarget(RowTarget):
         return tuple((class_weights.min() / class_weights).tolist())
 
     def f1_thresholds(self, p: Array, labels: Array, weight: Array, trained: Array, ratio: Array | None) -> Chosen:
-        """For two classes by the F1 of the class with fewer training rows. For more the macro F1: the thresholds are in
-        proportion to ratio^-a, with the best a of `POWERS`.
+        """Of two classes, the threshold with the highest F1 of the class with fewer training rows. Of more classes,
+        thresholds in proportion to ratio^-a, with the a of `POWERS` that has the highest macro F1.
         """
         if self.is_binary:
-            rare = 0 if trained[0] < trained[1] else 1
-            best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
-            threshold = best if rare == 1 else 1 - best
-            name, rare_name = quote(self.classes[1]), quote(self.classes[rare])
-            line = f"threshold for {name}: {threshold:.3f}, which has the highest F1 of {rare_name}"
-            return Chosen((threshold,), line)
+            rare = 1
+            if trained[0] < trained[1]:
+                rare = 0
+            threshold = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
+            if rare == 0:  # the threshold is that of classes[1]
+                threshold = 1 - threshold
+            best = f"which has the highest F1 of {quote(self.classes[rare])}"
+            return Chosen((threshold,), f"threshold for {quote(self.classes[1])}: {threshold:.3f}, {best}")
         if ratio is None:
             ratio = trained.sum() / (len(trained) * trained)
         scores = [macro_f1((p * ratio**power).argmax(axis=1), labels, weight, len(trained)) for power in POWERS]
