@@ -51,7 +51,9 @@ def test_a_folder_for_the_web(run: Run, keras_folder: Path, tmp_path: Path) -> N
     out = tmp_path / "web"
     assert run("export", "-m", keras_folder, "--web", out, "--quantize", "int8").exit_code == 0
     assert (out / "model.onnx").stat().st_size
-    assert "exists already; --overwrite replaces it (Python: overwrite=True)" in refused(run, "export", "-m", keras_folder, "--web", out)
+    assert "exists already; --overwrite replaces it (Python: overwrite=True)" in refused(
+        run, "export", "-m", keras_folder, "--web", out
+    )
     assert run("export", "-m", keras_folder, "--web", out, "--overwrite").exit_code == 0
     (out / "notes.txt").write_text("mine")
     others = {"cut": "{", "deep": "[" * 100_000, "page": '{"format": "gatewise page", "files": []}'}

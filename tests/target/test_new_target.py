@@ -15,6 +15,7 @@ from gatewise.cli.options import COLUMNS
 from gatewise.data import read_series, read_table
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
 from gatewise.serve.lstm_file import lstm_file
+from gatewise.serve.view.view import View
 from gatewise.target import ClassificationTarget, RegressionTarget
 from gatewise.types import Array
 from tests.cli.conftest import Run
@@ -92,6 +93,8 @@ def test_a_new_target_is_trained_saved_explained_and_evaluated(tmp_path: Path) -
     assert isinstance(again.target, AmountTarget)
     assert again.predict(texts).tobytes() == model.predict(texts).tobytes()
 
+    answer = View(again).explain({"text": "cc aa dd"})
+    assert answer["model"]["task"] == "regression", "how the page shows its answers"
     explanation = again.explain("cc aa dd", "leave-one-out")
     assert explanation.steps[int(np.argmax(explanation.scores))] == "aa"
 

@@ -32,7 +32,8 @@ def network_json(arch: Architecture, of: Target) -> Json:
     """The architecture in a few numbers, and what it predicts."""
     return {
         "inputs": arch.nouns.one,
-        "task": of.each.task,  # that of one row; per_step says whether a row is a step
+        # That of one row: per_step says whether a row is a step. A new task is shown as the one whose labels it reads.
+        "task": of.each.labels_task,
         "per_step": of.per_step,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
@@ -249,7 +250,7 @@ def side_json(explanation: Explanation, example: Example | None = None) -> Json:
         "prediction": prediction_json(one),
         "attribution": attribution,
         "members": [{"name": part.name, "weight": part.weight} for part in one.parts],
-        "model": {"labels": list(one.of.classes), "task": one.of.task, "inputs": inputs},
+        "model": {"labels": list(one.of.classes), "task": one.of.labels_task, "inputs": inputs},
     }
     if example is not None:
         _ = example.prefix_logits  # computed here, they are shared by both examples
