@@ -62,8 +62,8 @@ def report_page(
     unit: the unit to select, None for the one with the largest effect, or that of a clamp. source: the line at the end
     that names the model, the date and the command. Raises InputError for a unit that does not exist.
     """
-    data, shown = _report(explanation, example, intervention, unit)
-    return _page(data, "".join(map(plain_table, shown)), source)
+    data, explanations = _report(explanation, example, intervention, unit)
+    return _page(data, "".join(map(plain_table, explanations)), source)
 
 
 def _report(
@@ -81,21 +81,24 @@ def _report(
 
 def compare_page(both: Sequence[tuple[Explanation, Example]], source: str = "") -> str:
     """Two explained examples side by side. source: see `report_page`."""
-    sides = [{"name": name, "view": side_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
-    return _page({"sides": sides}, "".join(plain_table(explanation) for explanation, _ in both), source)
+    sides = []
+    for name, (explanation, example) in zip(("First", "Second"), both, strict=True):
+        sides.append({"name": name, "view": side_json(explanation, example)})
+    tables = "".join(plain_table(explanation) for explanation, _ in both)
+    return _page({"sides": sides}, tables, source)
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`: a table of the strongest steps, and a frame with its page."""
-    given: tuple[Explanation, Example | None, Intervention | None]
     if isinstance(result, Explanation):
-        given = result, None, None
+        data, explanations = _report(result, None, None)
     elif isinstance(result, Example):
-        given = explain_example(result, "prefix-difference"), result, None
+        explanation = explain_example(result, "prefix-difference")
+        data, explanations = _report(explanation, result, None)
     else:
-        given = explain_example(result.before, "prefix-difference"), result.before, result
-    data, shown = _report(*given)
-    plain = plain_table(shown[-1], _IN_NOTEBOOK)
+        before = explain_example(result.before, "prefix-difference")
+        data, explanations = _report(before, result.before, result)
+    plain = plain_table(explanations[-1], _IN_NOTEBOOK)
     packed = base64.b64encode(gzip.compress(_page(data).encode(), mtime=0)).decode()
     frame = html.escape(f"<!doctype html><script>{_UNPACK % packed}</script>", quote=True)
     return (
@@ -106,29 +109,37 @@ def result_html(result: Explanation | Example | Intervention) -> str:
     )
 
 
-def plain_table(one: Explanation, most: int | None = None) -> str:
+def plain_table(explanation: Explanation, most: int | None = None) -> str:
     """The prediction, the weights of the members, the sums, and a table of the steps with their scores, for browsers
-    without JavaScript. most: of the steps, those with the largest scores; None for all.
+    without JavaScript. most: how many steps, those with the largest scores; None for all.
     """
-    lines = [f"Prediction: {one.decision}", one.probability_note, one.lstm_note()]
-    if one.parts:
-        lines.append(f"Weights of the members: {', '.join(f'{part.name} {part.weight:.2f}' for part in one.parts)}")
-    columns = [("score", one.scores)]
-    if len(one.parts) > 1:
-        columns += [(f"{part.name} x {part.weight:.2f}", part.scores) for part in one.parts]
-    shown = sorted(np.argsort(-np.abs(one.scores), kind="stable")[:most].tolist())
-    rows = [
-        (str(t + 1), one.steps[t][:_MAX_WORD], *(one.of.score_text(scores[t]) for _, scores in columns)) for t in shown
-    ]
-    few = (
-        f"The {len(shown)} of {len(one.steps):,} steps with the largest scores:" if len(shown) < len(one.steps) else ""
-    )
+    score = explanation.of
+    members = explanation.parts
+    lines = [f"Prediction: {explanation.decision}", explanation.probability_note, explanation.lstm_note()]
+    if members:
+        weights = ", ".join(f"{member.name} {member.weight:.2f}" for member in members)
+        lines.append(f"Weights of the members: {weights}")
+    sums = [(name, score.sum_text(value), note) for name, value, note in explanation.sums()]
+    names = ["score"]
+    columns = [explanation.scores]
+    if len(members) > 1:
+        names += [f"{member.name} x {member.weight:.2f}" for member in members]
+        columns += [member.scores for member in members]
+    largest = np.argsort(-np.abs(explanation.scores), kind="stable")[:most]
+    steps = sorted(largest.tolist())
+    rows = []
+    for step in steps:
+        scores = [score.score_text(column[step]) for column in columns]
+        rows.append((str(step + 1), explanation.steps[step][:_MAX_WORD], *scores))
+    heading = ""
+    if len(steps) < len(explanation.steps):
+        heading = f"The {len(steps)} of {len(explanation.steps):,} steps with the largest scores:"
     return (
         _paragraphs(lines)
-        + html_table(("sum", "value", "note"), [(a, one.of.sum_text(b), c) for a, b, c in one.sums()], (0, 2))
-        + _paragraphs([few])
-        + html_table(("step", "name", *(name for name, _ in columns)), rows, (1,))
-        + _paragraphs([f"{one.method}: {one.method_note} {one.faithfulness_note()}"])
+        + html_table(("sum", "value", "note"), sums, (0, 2))
+        + _paragraphs([heading])
+        + html_table(("step", "name", *names), rows, (1,))
+        + _paragraphs([f"{explanation.method}: {explanation.method_note} {explanation.faithfulness_note()}"])
     )
 
 
@@ -161,12 +172,20 @@ def _paragraphs(lines: Sequence[str]) -> str:
 
 def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
     """The page over `data`. plain: HTML for browsers without JavaScript."""
-    figure = "heatmaps" in data.get("view", {})
-    code, style = script("report.js" if figure else "explanation.js", "start"), read_page_file("style.css") * figure
-    data = {**data, "source": source} if source else data
-    without = f"<noscript>{plain}<p>{safe_text(source, 800)}</p></noscript>" if plain else ""
+    has_figure = "heatmaps" in data.get("view", {})
+    if has_figure:
+        code = script("report.js", "start")
+        style = read_page_file("style.css")
+    else:
+        code = script("explanation.js", "start")
+        style = ""
+    if source:
+        data = {**data, "source": source}
+    noscript = ""
+    if plain:
+        noscript = f"<noscript>{plain}<p>{safe_text(source, 800)}</p></noscript>"
     body = (
-        f'{without}<main id="report"></main>'
+        f'{noscript}<main id="report"></main>'
         '<div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
         f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
     )

@@ -17,7 +17,8 @@ from gatewise.storage.compact import ROWS, SCALE, pack, storage_table
 from gatewise.storage.folder import MAX_BYTES
 from gatewise.types import Array
 
-OPSET, ML_OPSET = 17, 3  # of ONNX, and of ai.onnx.ml
+OPSET = 17  # of ONNX
+ML_OPSET = 3  # of ai.onnx.ml
 IR_VERSION = 8  # of the first onnx release with OPSET, so that every runtime with that opset reads the file
 Value = str | Array  # a value's name, or a constant
 
@@ -54,8 +55,8 @@ class Graph:
         """The names of the outputs of a new node."""
         name = f"{op}_{len(self._nodes)}"
         names = [name if n == 0 else f"{name}_{n}" for n in range(outputs)]
-        given = [one if isinstance(one, str) else self._constant(one) for one in inputs]
-        self._nodes.append(self._onnx.helper.make_node(op, given, names, name=name, **attributes))
+        input_names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        self._nodes.append(self._onnx.helper.make_node(op, input_names, names, name=name, **attributes))
         return names
 
     def keep(self, name: str, array: Array) -> str:
@@ -114,11 +115,13 @@ class Graph:
         from gatewise._version import __version__
 
         helper = self._onnx.helper
-        ends = [
-            [helper.make_tensor_value_info(name, self._type(dtype), shape) for name, (dtype, shape) in some.items()]
-            for some in (inputs, outputs)
-        ]
-        graph = helper.make_graph(self._nodes, "gatewise", *ends, initializer=self._constants)
+
+        def infos(values: Mapping[str, Any]) -> list[Any]:
+            return [
+                helper.make_tensor_value_info(name, self._type(dtype), shape) for name, (dtype, shape) in values.items()
+            ]
+
+        graph = helper.make_graph(self._nodes, "gatewise", infos(inputs), infos(outputs), initializer=self._constants)
         domains = {"": OPSET} | {node.domain: ML_OPSET for node in self._nodes if node.domain}
         opsets: Sequence[Any] = [helper.make_opsetid(*domain) for domain in domains.items()]
         model = helper.make_model(
@@ -135,13 +138,14 @@ class Graph:
     def _constant(self, array: Array) -> str:
         key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._known:
-            name = self._known[key] = f"constant_{len(self._known)}"
+            name = f"constant_{len(self._known)}"
+            self._known[key] = name
             self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
         return self._known[key]
 
     def _type(self, dtype: Any) -> int:
-        found: int = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return found
+        """The number of a dtype in ONNX."""
+        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
 def load(path: str | Path) -> Any:
@@ -158,7 +162,8 @@ def load(path: str | Path) -> Any:
 
 def array_of(tensor: Any, where: str) -> Array:
     """The array of a TensorProto. Raises ModelFileError where it is in another file, or damaged."""
-    onnx, name = required("onnx", "onnx", "the ONNX format"), quote(tensor.name)
+    onnx = required("onnx", "onnx", "the ONNX format")
+    name = quote(tensor.name)
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise ModelFileError(f"{where}: {name} is stored in another file")
     try:

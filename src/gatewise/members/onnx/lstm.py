@@ -16,6 +16,8 @@ from gatewise.network.batch import PAD
 from gatewise.network.weight_layouts import from_onnx_arrays, to_onnx_arrays, weights_of
 from gatewise.types import Array
 
+_DIRECTIONS = {"forward": "forward", "backward": "reverse", "both": "bidirectional"}  # as the LSTM node has them
+
 
 def check_exportable(arch: Architecture) -> None:
     """Raise InputError for a network that ONNX cannot compute."""
@@ -33,18 +35,23 @@ def lstm_logits(graph: Graph, parameters: Mapping[str, Array], arch: Architectur
     x, lengths = _read_steps(graph, arch, x, lengths)
     if arch.inputs == "tokens":
         x = graph.lookup("embedding.weight", parameters["embedding.weight"], x)  # (B, T, D)
-    x, final = graph.add("Transpose", x, perm=[1, 0, 2]), ""  # (T, B, D)
+    x = graph.add("Transpose", x, perm=[1, 0, 2])  # (T, B, D)
+    final = ""
     for number, layer in enumerate(arch.layers):
         W, R, B = to_onnx_arrays(weights_of(parameters, arch, number))
-        weights = graph.matrix(f"lstm.{number}.W", W), graph.matrix(f"lstm.{number}.R", R)
         h, h_T = graph.add_several(  # (T, R, B, H) of every step, (R, B, H) of the last one; R directions
             "LSTM",
             2,
-            *(x, *weights, graph.keep(f"lstm.{number}.B", B), graph.cast(lengths, np.int32)),
+            x,
+            graph.matrix(f"lstm.{number}.W", W),
+            graph.matrix(f"lstm.{number}.R", R),
+            graph.keep(f"lstm.{number}.B", B),
+            graph.cast(lengths, np.int32),
             hidden_size=layer.units,
-            direction={"both": "bidirectional", "backward": "reverse"}.get(layer.direction, "forward"),
+            direction=_DIRECTIONS[layer.direction],
         )
-        x, final = (_merge(graph, layer, *one) for one in ((h, 1), (h_T, 0)))  # (T, B, width), (B, width)
+        x = _merge(graph, layer, h, axis=1)  # (T, B, width)
+        final = _merge(graph, layer, h_T, axis=0)  # (B, width)
     x = _pool(graph, arch, x, final, lengths)
     for name, _, dense in arch.dense():
         weight = graph.keep(f"{name}.weight", parameters[f"{name}.weight"].T)
@@ -57,8 +64,9 @@ def parameters_of(arch: Architecture, constants: Mapping[str, Array]) -> dict[st
     """The parameters by name, of the constants that `lstm_logits` kept."""
     arrays: list[Array] = [] if arch.inputs == "channels" else [constants["embedding.weight"]]
     for number in range(len(arch.layers)):
-        weights = from_onnx_arrays(*(constants[f"lstm.{number}.{part}"] for part in "WRB"))
-        arrays += [part for one in weights for part in one if part is not None]
+        W, R, B = (constants[f"lstm.{number}.{name}"] for name in "WRB")
+        for weights_of_direction in from_onnx_arrays(W, R, B):
+            arrays += [array for array in weights_of_direction if array is not None]
     for name, _, _ in arch.dense():
         arrays += [constants[f"{name}.weight"].T, constants[f"{name}.bias"]]
     return dict(zip(parameter_shapes(arch), arrays, strict=True))
@@ -98,7 +106,9 @@ def _read_steps(graph: Graph, arch: Architecture, x: str, lengths: str) -> tuple
     """The steps that the network reads, and their number (B,): after truncation, and with pads in front."""
     if not arch.max_length:
         return x, lengths
-    most, head = scalar(arch.max_length), arch.max_length // 3 if arch.truncation == "middle" else 0
+    most = scalar(arch.max_length)
+    # Truncation in the middle keeps a third of the steps at the beginning, as `network.batch.truncate`.
+    head = arch.max_length // 3 if arch.truncation == "middle" else 0
     padded = arch.padding == "pre"
     step: Value = np.arange(arch.max_length)
     if not padded:
