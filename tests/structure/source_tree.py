@@ -29,6 +29,7 @@ COMPUTED_IMPORTS: dict[str, tuple[str, str]] = {
         "gatewise.explain.attribution.*_*",
         "a method is imported when it explains; the other modules of the package have names of one word",
     ),
+    "network/operations/__init__.py": ("gatewise.network.operations.*", "an operation is imported when a graph has it"),
     "errors.py": ("", "a package that an extra installs: `required` says what to install"),
     "system/files.py": ("", "fcntl or msvcrt: each system has one of them"),
 }

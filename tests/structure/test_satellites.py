@@ -67,9 +67,10 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     ),
     "exchange": (
         "members.encoded_sequence members.member members.onnx.columns members.onnx.graph members.onnx.lstm "
-        "model.compress model.preprocessor model.step_rule network.batch network.forward network.operations "
-        "network.ops network.series network.weight_layouts text.tokens",
-        "members add their own nodes to an ONNX graph; a network that is read becomes operations of the core",
+        "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
+        "network.graph_builder network.operation network.operations network.operations.recurrent network.ops "
+        "network.series network.size network.value_matching network.weight_layouts text.tokens",
+        "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),
     "forecast": (
         "data.cells data.frames data.tables data.times members.encoded_sequence members.window_lstm "
@@ -78,7 +79,7 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     ),
     "mlflow": ("data.row_columns model.model training.fields training.progress", "it logs what a callback shows"),
     "nn": (
-        "kernels.saved_activations members.ngrams members.onnx.graph network.architecture network.operations "
+        "kernels.saved_activations members.ngrams members.onnx.graph network.architecture network.value_matching "
         "network.weight_layouts",
         "its modules run the kernel with gradients, and hold the weights of members",
     ),

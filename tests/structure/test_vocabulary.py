@@ -43,6 +43,8 @@ TEXTS = {
 # Identifier -> reason.
 NAME_EXCEPTIONS = {
     "reading_order": "the order in which one direction of an LSTM reads the steps",
+    "floor": "the file of the operator Floor of ONNX",
+    "Floor": "the operator of ONNX",
     "LSTMTextEncoder": "a transformer of scikit-learn, as its OrdinalEncoder",
 }
 

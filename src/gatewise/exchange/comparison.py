@@ -16,8 +16,8 @@ from gatewise.kernels import get
 from gatewise.model import SeriesPreprocessor
 from gatewise.network import Architecture
 from gatewise.network.forward import forward, in_batches
-from gatewise.network.operations import TOLERANCE, Act, Found, Source, applied, output_rows, read
 from gatewise.network.ops import Ops
+from gatewise.network.value_matching import TOLERANCE, Act, Found, Source, applied, output_rows, read
 from gatewise.types import Array, Lengths
 
 SHORT = 64  # steps: each length up to it is compared, and each number of sequences

@@ -4,7 +4,7 @@
 >>> model = gw.from_keras("sentiment.keras", word_index=index, classes=["no", "yes"])  # doctest: +SKIP
 
 The network runs on random inputs while its operations are recorded, and they become an `Architecture`
-(`gatewise.network.operations`). Then gatewise and the network compute the outputs of the same inputs
+(`gatewise.network.value_matching`). Then gatewise and the network compute the outputs of the same inputs
 (`gatewise.exchange.comparison`).
 """
 
@@ -21,7 +21,7 @@ from gatewise.model import Model, ModelMetadata, SeriesPreprocessor, TextPreproc
 from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
 from gatewise.network import Architecture
-from gatewise.network.operations import Found, Source, read
+from gatewise.network.value_matching import Found, Source, read
 from gatewise.target import Target, target_of
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Task

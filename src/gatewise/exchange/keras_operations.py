@@ -1,4 +1,4 @@
-"""The operations of a Keras model, recorded while it runs: `gatewise.network.operations` reads them.
+"""The operations of a Keras model, recorded while it runs: `gatewise.network.value_matching` reads them.
 
 Keras runs on any of its backends. A model of the functional API or a Sequential one has a graph; each layer of it is
 called as Keras calls it, with its masks, and models inside models are followed.
@@ -14,7 +14,7 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.keras_backend import keras_module, torch_inference
 from gatewise.exchange.keras_roles import Role, Roles
 from gatewise.network import Layer
-from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source
+from gatewise.network.value_matching import ACTIVATIONS, Act, Affine, Operation, Source
 from gatewise.network.weight_layouts import keras_directions
 from gatewise.types import Array
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from gatewise.network.operations import Operation
+from gatewise.network.value_matching import Operation
 
 _BELOW = -2.0  # every h is above -1, and a sum of two above -2
 # What returns the tensor that it reads, in another layout, type or order of the steps.

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.errors import ModelFileError, quote, required
 from gatewise.members.onnx.graph import array_of
-from gatewise.network.operations import ACTIVATIONS, Operation
+from gatewise.network.value_matching import ACTIVATIONS, Operation
 from gatewise.types import Array
 
 MAX_NUMBERS = 1 << 26  # that one operation makes of constants

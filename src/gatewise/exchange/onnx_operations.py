@@ -1,4 +1,4 @@
-"""The operations of an ONNX graph, run by ONNX Runtime: `gatewise.network.operations` reads them.
+"""The operations of an ONNX graph, run by ONNX Runtime: `gatewise.network.value_matching` reads them.
 
 What does not depend on the inputs of the graph is a constant, computed or stored. A node with a constant matrix or
 vector is an embedding, a dense layer or a normalisation.
@@ -14,7 +14,7 @@ from gatewise.exchange.onnx_limits import check_file
 from gatewise.exchange.onnx_origins import Origins
 from gatewise.exchange.onnx_process import OnnxProcess
 from gatewise.network import Layer
-from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, Source, applied, near
+from gatewise.network.value_matching import ACTIVATIONS, Act, Affine, Operation, Source, applied, near
 from gatewise.network.weight_layouts import from_onnx_arrays, onnx_direction
 from gatewise.types import Array
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.network.operations import Operation
+from gatewise.network.value_matching import Operation
 from gatewise.types import Array
 
 _COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")

@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.network.operations import ShapeError
+from gatewise.network.value_matching import ShapeError
 from gatewise.system.processes import can_limit_memory, limit_process
 from gatewise.types import Array
 

@@ -1,4 +1,4 @@
-"""The operations of a torch.nn.Module, recorded while it runs: `gatewise.network.operations` reads them.
+"""The operations of a torch.nn.Module, recorded while it runs: `gatewise.network.value_matching` reads them.
 
 The module runs as it is, with its own control flow. Modules of torch.nn are recorded by a hook, with what they read;
 functions by a TorchFunctionMode, where they depend on the inputs. A function whose effect depends on the numbers that
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError, quote
 from gatewise.network import Layer
-from gatewise.network.operations import ACTIVATIONS, Act, Affine, Operation, ShapeError, Source
+from gatewise.network.value_matching import ACTIVATIONS, Act, Affine, Operation, ShapeError, Source
 from gatewise.network.weight_layouts import Weights
 from gatewise.nn.convert import from_torch, to_arrays
 from gatewise.nn.lstm import LSTM

@@ -22,7 +22,8 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
     the field needs it. An int has at most 64 bits. Fields may be int, float, str, bool, None, Literal, unions, tuple,
     list, dict with str keys, and dataclasses of these; other field types raise TypeError. Raises ModelFileError naming
     the key and the reason for an unknown key, a wrong type, and a value that the class refuses (InputError in
-    `__post_init__`).
+    `__post_init__`). A class with a static method `from_entry(entry, where)` reads its own entries, and an instance of
+    the type of a field stays as it is.
     """
     assert is_dataclass(cls), f"{cls} is not a dataclass"
     if not isinstance(mapping, Mapping):
@@ -62,6 +63,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ModelFileError(f"{where} must be an object, not {_kind(value)}")
         return {key: _value(args[1], entry, f"{where}.{key}") for key, entry in value.items()}
+    if isinstance(hint, type) and hint not in _NAMES and isinstance(value, hint):
+        return value
+    if hasattr(hint, "from_entry"):
+        return hint.from_entry(value, where)
     if isinstance(hint, type) and is_dataclass(hint):
         return fields_from(hint, value, where)
     if hint is float and type(value) is int:

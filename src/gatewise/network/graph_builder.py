@@ -1,0 +1,109 @@
+"""`GraphBuilder`: a graph that is written down node by node, as the readers of other libraries do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.network.graph import Graph, Guard, Node, constant_type, output_types
+from gatewise.network.operation import Execution, Operation, ValueType
+from gatewise.network.operations import operation_of
+from gatewise.network.size import symbols_of
+from gatewise.types import Array
+
+
+class GraphBuilder:
+    """A graph so far. types: of its values, by name. constants: those that nodes of constants alone return are among
+    them, so that nothing is computed twice.
+
+    >>> from gatewise.network.size import symbol
+    >>> builder = GraphBuilder()
+    >>> x = builder.input("x", ValueType("float", (symbol("B"), 3)))
+    >>> builder.add("Softmax", x, axis=-1)
+    'softmax'
+    >>> str(builder.types["softmax"])
+    'float (B, 3)'
+    """
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, ValueType] = {}
+        self.constants: dict[str, Array] = {}
+        self.nodes: list[Node] = []
+        self.types: dict[str, ValueType] = {}
+        self._node_names: set[str] = set()
+        self.origin = ""
+        """Of the nodes that are added next: a line, or the name of a layer."""
+
+    def input(self, name: str, value_type: ValueType) -> str:
+        """The name of a new input."""
+        self._check_new(name)
+        self.inputs[name] = self.types[name] = value_type
+        return name
+
+    def constant(self, array: Any, name: str = "") -> str:
+        """The name of a new constant."""
+        array = np.asarray(array)
+        name = name or f"constant_{len(self.constants)}"
+        self._check_new(name)
+        self.types[name] = constant_type(name, array)
+        self.constants[name] = array
+        return name
+
+    def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
+        """The name of what a new node returns, the first of several."""
+        return self.node(operation_of(operation, attributes), inputs)[0]
+
+    def node(
+        self, operation: Operation, inputs: Sequence[str], outputs: Sequence[str] = (), name: str = ""
+    ) -> list[str]:
+        """The names of what a new node returns: `outputs`, as many of them as there are, or names of its own. A node
+        that reads constants alone is computed at once.
+        """
+        name = self._unused(name or operation.name().lower())
+        self._node_names.add(name)
+        node = Node(name, operation, tuple(inputs), (), self.origin)
+        types = output_types(node, self.types)
+        names = [*outputs]
+        for number in range(len(names), len(types)):
+            names.append(name if number == 0 else f"{name}_{number}")
+        for number, output in enumerate(names):
+            names[number] = output or f"{name}_{number}"  # ONNX leaves out what nothing reads
+            self._check_new(names[number])
+        read = [value for value in inputs if value]
+        of_constants = bool(read) and all(value in self.constants for value in read)
+        # An operation on constants may still depend on the sizes of the inputs, as Expand to the batch does.
+        if of_constants and not any(symbols_of(dim) for value_type in types for dim in value_type.shape):
+            arrays, _ = operation.forward(Execution(dtype=np.float64), *(self.constants.get(one) for one in inputs))
+            for output, array in zip(names, arrays, strict=True):
+                self.constant(array, output)
+            return names
+        self.nodes.append(Node(name, operation, tuple(inputs), tuple(names), self.origin))
+        self.types |= zip(names, types, strict=True)
+        return names
+
+    def graph(self, outputs: Sequence[str], guards: Sequence[Guard] = ()) -> Graph:
+        """The graph, without the nodes and constants on which no output depends."""
+        needed = set(outputs)
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                kept.append(node)
+                needed.update(node.inputs)
+        constants = {name: array for name, array in self.constants.items() if name in needed}
+        return Graph(self.inputs, constants, tuple(reversed(kept)), tuple(outputs), tuple(guards))
+
+    def _unused(self, name: str) -> str:
+        """The name for a node and its outputs, with a number where it is taken."""
+        found = name
+        number = len(self.nodes)
+        while found in self._node_names or found in self.types:
+            number += 1
+            found = f"{name}_{number}"
+        return found
+
+    def _check_new(self, name: str) -> None:
+        if name in self.types:
+            raise InputError(f"graph: two values are called {name!r}")

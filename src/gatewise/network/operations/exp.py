@@ -1,0 +1,21 @@
+"""Exp (ONNX 13)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.network.elementwise import Elementwise
+from gatewise.types import Array
+
+
+@dataclass(frozen=True)
+class Exp(Elementwise):
+    """e to the power of x."""
+
+    formal = ("input",)
+
+    def value(self, x: Array) -> Array:
+        return np.exp(x)
+
+    def gradients(self, grad: Array, y: Array, x: Array) -> tuple[Array]:
+        return (grad * y,)

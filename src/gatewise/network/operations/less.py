@@ -1,0 +1,17 @@
+"""Less (ONNX 13)."""
+
+from dataclasses import dataclass
+
+from gatewise.network.elementwise import Predicate
+from gatewise.types import Array
+
+
+@dataclass(frozen=True)
+class Less(Predicate):
+    """a < b."""
+
+    formal = ("A", "B")
+    needed = 2
+
+    def value(self, a: Array, b: Array) -> Array:
+        return a < b

@@ -1,0 +1,18 @@
+"""Or (ONNX 7)."""
+
+from dataclasses import dataclass
+
+from gatewise.network.elementwise import Predicate
+from gatewise.types import Array
+
+
+@dataclass(frozen=True)
+class Or(Predicate):
+    """a or b, or both."""
+
+    formal = ("A", "B")
+    needed = 2
+    dtypes = ("bool",)
+
+    def value(self, a: Array, b: Array) -> Array:
+        return a | b

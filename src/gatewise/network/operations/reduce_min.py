@@ -1,0 +1,23 @@
+"""ReduceMin (ONNX 20)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.network.elementwise import NUMBERS
+from gatewise.network.reduction import Reduction, divided_along, highest
+from gatewise.types import Array
+
+
+@dataclass(frozen=True)
+class ReduceMin(Reduction):
+    """The smallest number along axes, NaN if one of them is. Numbers that equal it have equal parts of the gradient."""
+
+    dtypes = (*NUMBERS, "bool")
+
+    def reduced(self, x: Array, axes: tuple[int, ...]) -> Array:
+        y: Array = np.min(x, axis=axes, keepdims=True, initial=highest(x.dtype))
+        return y
+
+    def gradient(self, grad: Array, y: Array, x: Array, axes: tuple[int, ...]) -> Array:
+        return divided_along(grad, y, x, axes)

@@ -1,0 +1,21 @@
+"""Tanh (ONNX 13)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.network.elementwise import Elementwise
+from gatewise.types import Array
+
+
+@dataclass(frozen=True)
+class Tanh(Elementwise):
+    """The hyperbolic tangent."""
+
+    formal = ("input",)
+
+    def value(self, x: Array) -> Array:
+        return np.tanh(x)
+
+    def gradients(self, grad: Array, y: Array, x: Array) -> tuple[Array]:
+        return (grad * (1 - y * y),)

@@ -1,0 +1,210 @@
+"""ONNX files as graphs: the outputs of ONNX Runtime, for every size of the inputs."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.exchange.onnx_graph import graph_of
+from gatewise.network.operation import Execution
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
+
+from onnx import TensorProto, helper  # noqa: E402
+
+n = torch.nn
+V, D, H = 17, 5, 6
+
+
+class Text(n.Module):  # type: ignore[misc]
+    """An embedding, and a layer that `forward` of a subclass reads."""
+
+    def __init__(self, layer: Any = None, width: int = H) -> None:
+        super().__init__()
+        self.embedding = n.Embedding(V, D)
+        self.layer = layer or n.LSTM(D, H, batch_first=True)
+        self.dense = n.Linear(width, 3)
+
+
+class LastState(Text):
+    def forward(self, ids: Any) -> Any:
+        return self.dense(self.layer(self.embedding(ids))[1][0][-1])
+
+
+class MeanAndMax(Text):
+    def __init__(self) -> None:
+        super().__init__(n.LSTM(D, H, batch_first=True, bidirectional=True, num_layers=2), 4 * H)
+
+    def forward(self, ids: Any) -> Any:
+        h, _ = self.layer(self.embedding(ids))
+        return self.dense(torch.cat([h.mean(1), h.amax(1)], 1))
+
+
+class Attention(Text):
+    def forward(self, ids: Any) -> Any:
+        h, _ = self.layer(self.embedding(ids))
+        scores = torch.bmm(h, h[:, -1:].transpose(1, 2))[:, :, 0]
+        return self.dense(torch.bmm(torch.softmax(scores, 1).unsqueeze(1), h).squeeze(1))
+
+
+class MaskedMean(Text):
+    def forward(self, ids: Any) -> Any:
+        mask = (ids != 0).float().unsqueeze(2)
+        h, _ = self.layer(self.embedding(ids))
+        return self.dense((h * mask).sum(1) / mask.sum(1).clamp(min=1))
+
+
+class Convolution(Text):
+    def __init__(self) -> None:
+        super().__init__(n.LSTM(4, H, batch_first=True))
+        self.convolution = n.Conv1d(D, 4, 3, padding=1)
+
+    def forward(self, ids: Any) -> Any:
+        x = torch.relu(self.convolution(self.embedding(ids).transpose(1, 2)))
+        return self.dense(self.layer(x.transpose(1, 2))[0][:, -1])
+
+
+class Gru(Text):
+    def __init__(self) -> None:
+        super().__init__(n.GRU(D, H, batch_first=True, bidirectional=True), 2 * H)
+
+    def forward(self, ids: Any) -> Any:
+        h, last = self.layer(self.embedding(ids))
+        return torch.sigmoid(self.dense(h)), last
+
+
+class Rnn(Text):
+    def __init__(self) -> None:
+        super().__init__(n.RNN(D, H, nonlinearity="relu"))  # (T, B, D)
+
+    def forward(self, ids: Any) -> Any:
+        return self.dense(self.layer(self.embedding(ids).transpose(0, 1))[0].transpose(0, 1))
+
+
+class LearnedState(Text):
+    def __init__(self) -> None:
+        super().__init__()
+        self.h0, self.c0 = n.Parameter(torch.randn(1, 1, H)), n.Parameter(torch.randn(1, 1, H))
+
+    def forward(self, ids: Any) -> Any:
+        start = [one.expand(-1, ids.shape[0], -1).contiguous() for one in (self.h0, self.c0)]
+        h, (_, c) = self.layer(self.embedding(ids), tuple(start))
+        return self.dense(h[:, 0] + c[0])
+
+
+class CutAndFlip(Text):
+    """Constant bounds, a comparison, and steps in reverse order: what was guessed from values was wrong here."""
+
+    def forward(self, ids: Any) -> Any:
+        x = self.embedding(ids[:, :9])
+        x = torch.where(x > 0.5, 0.1 * x, x)
+        h, _ = self.layer(x.flip(1))
+        return self.dense(h[:, -2:].sum(1))
+
+
+class Norms(Text):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = n.LayerNorm(H)
+        self.batch_norm = n.BatchNorm1d(3)
+        self.batch_norm.running_mean = torch.randn(3)
+        self.batch_norm.running_var = torch.rand(3) + 0.5
+
+    def forward(self, ids: Any) -> Any:
+        h, _ = self.layer(self.embedding(ids))
+        return self.batch_norm(self.dense(n.functional.gelu(self.norm(h)).reshape(ids.shape[0], -1, H).mean(1)))
+
+
+MODULES = [LastState, MeanAndMax, Attention, MaskedMean, Convolution, Gru, Rnn, LearnedState, CutAndFlip, Norms]
+
+
+def exported(module: Any, path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), (torch.ones(2, 12, dtype=torch.int64),), path, dynamo=False, opset_version=17,
+            input_names=["ids"], dynamic_axes={"ids": {0: "B", 1: "T"}},
+        )  # fmt: skip
+    return onnx.load(path)
+
+
+@pytest.mark.parametrize("kind", MODULES, ids=lambda kind: kind.__name__)
+def test_onnx_runtime_computes_the_same(kind: Any, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = exported(kind(), tmp_path / "m.onnx")
+    graph = graph_of(model, "m.onnx")
+    assert graph.symbols == ("B", "T")
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(1)
+    for batch, steps in ((1, 1), (1, 13), (3, 2), (2, 9), (2, 10), (5, 40)):
+        ids = rng.integers(0, V, (batch, steps))
+        expected = session.run(None, {"ids": ids})
+        for found, wanted in zip(graph.run({"ids": ids}).values(), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5, err_msg=f"{batch} x {steps}")
+
+
+@pytest.mark.parametrize(
+    "kind", [MeanAndMax, Attention, MaskedMean, Convolution, CutAndFlip], ids=lambda kind: kind.__name__
+)
+def test_the_gradients_are_those_of_torch(kind: Any, tmp_path: Path) -> None:
+    """Of the first output with respect to the weights of the dense layer and of the embedding."""
+    torch.manual_seed(3)
+    module = kind()
+    graph = graph_of(exported(module, tmp_path / "m.onnx"), "m.onnx")
+    module = module.double()
+    ids = np.random.default_rng(1).integers(0, V, (3, 11))
+    output = module(torch.from_numpy(ids))
+    grad = torch.randn(output.shape, dtype=torch.float64)
+    output.backward(grad)
+    [name] = [name for name, array in graph.constants.items() if array.shape == (V, D)]
+    _, grads = graph.gradients(
+        {"ids": ids}, graph.outputs[0], lambda _: grad.numpy(), [name], execution=Execution(dtype=np.float64)
+    )
+    np.testing.assert_allclose(grads[name], module.embedding.weight.grad.numpy(), rtol=1e-5, atol=1e-8)
+
+
+def model_of(nodes: list[Any], inputs: dict[str, Any], opset: int = 17, constants: Any = ()) -> Any:
+    """A model whose output is y."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    graph = helper.make_graph(
+        nodes, "g", values, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], list(constants)
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+def test_an_axis_without_a_name_has_a_size_of_its_own() -> None:
+    graph = graph_of(model_of([helper.make_node("Tanh", ["x"], ["y"])], {"x": [None, "some steps", 2]}), "m.onnx")
+    assert graph.symbols == ("x_0", "some_steps")
+
+
+def body() -> Any:
+    return helper.make_graph([], "body", [], [])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([helper.make_node("NonZero", ["x"], ["y"], name="a")], r"m.onnx: NonZero 'a', node 1 of 1: gatewise does not"),
+        ([helper.make_node("Tanh", ["x"], ["y"], domain="com.example")], "of the domain 'com.example'"),
+        ([helper.make_node("If", ["x"], ["y"], then_branch=body())], "a graph inside of the graph"),
+        ([helper.make_node("Softmax", ["x"], ["y"], temperature=2.0)], "the attribute 'temperature' is not known"),
+        ([helper.make_node("Add", ["x"], ["y"])], "Add does not take 1 inputs"),
+        ([helper.make_node("Tanh", ["nowhere"], ["y"])], "reads 'nowhere', which no earlier node computes"),
+        ([helper.make_node("Tanh", ["x"], ["x"])], "two values are called 'x'"),
+    ],
+)
+def test_what_is_not_read_is_named(nodes: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        graph_of(model_of(nodes, {"x": ["B", 3]}), "m.onnx")
+
+
+def test_an_old_opset_is_refused() -> None:
+    with pytest.raises(InputError, match="its opset is 9; export the network with opset 13 or later"):
+        graph_of(model_of([helper.make_node("Tanh", ["x"], ["y"])], {"x": ["B", 3]}, opset=9), "m.onnx")
