@@ -14,6 +14,7 @@ def completed(line: str) -> set[str]:
     return {name.name for name in jedi.Script(f"import gatewise as gw\n{line}").complete()}
 
 
+@pytest.mark.process  # Jedi starts an interpreter
 def test_the_public_names_and_what_they_return_are_completed() -> None:
     assert completed("gw.") >= set(gw.__all__)
     assert completed("gw.load().") >= {"predict", "explain", "trace", "save"}
