@@ -23,9 +23,10 @@ def amplitudes(series: Array, window: int) -> Array:
         return np.zeros((0, series.shape[1] * (1 + octaves)))
     reach = 1 << octaves
     places = np.arange(-reach, length + reach)
-    places = np.maximum(places, -1 - places)  # step -1 is step 0, step -2 is step 1
-    places = np.minimum(places, 2 * length - 1 - places)  # and so on at the end
-    places = places.clip(0, length - 1)  # of a series that is shorter than the window
+    from_start = np.maximum(places, -1 - places)  # step -1 is step 0, step -2 is step 1
+    from_end = 2 * length - 1 - places  # and so on beyond the last step
+    # Mirrored once: beyond, a series that is shorter than the window has its first or last step.
+    places = np.minimum(from_start, from_end).clip(0, length - 1)
     starts = np.arange(0, length, window)
     counts = np.minimum(window, length - starts)[:, None]
     sums = series[places].astype(np.float64)  # of w steps, from each place on
