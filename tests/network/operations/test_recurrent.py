@@ -10,7 +10,7 @@ import pytest
 from gatewise.network.operation import Execution
 from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
-from tests.network.operations.cases.recurrent import GATES, MASK, floats, layer
+from tests.network.operations.cases.recurrent import MASK, floats, layer
 
 
 @pytest.mark.parametrize("masked", ["previous", "zero"])
@@ -105,67 +105,3 @@ def test_torch_computes_the_same(kind: str) -> None:
 def _names(module: Any, settings: dict[str, Any]) -> list[str]:
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     return [*names, "weight_hr"] if "proj_size" in settings else names
-
-
-ONNX_ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
-"""Of the gates i f g o, r z n in the arrays of ONNX, which have i o f c, z r h."""
-
-
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNN"])
-def test_the_node_tests_of_onnx(cell: str) -> None:
-    pytest.importorskip("onnx")
-    from onnx import helper
-    from onnx.backend.test.case.node import collect_testcases
-
-    cases = [case for case in collect_testcases(None) if case.model.graph.node[0].op_type == cell]
-    assert len(cases) >= 6
-    for case in cases:
-        [(feeds, expected)] = case.data_sets
-        node = case.model.graph.node[0]
-        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        named = dict(zip([one.name for one in case.model.graph.input], map(np.asarray, feeds), strict=True))
-        values = [named[name] if name else None for name in node.input]
-        outputs = dict(zip([name for name in node.output if name], map(np.asarray, expected), strict=True))
-        _check(cell, attributes, values, outputs, case.name)
-
-
-def _check(cell: str, attributes: dict[str, Any], values: list[Any], outputs: dict[str, Any], name: str) -> None:
-    """One node, whose inputs are X, W, R, B, lengths, h, c and P of the specification."""
-    values += [None] * (8 - len(values))
-    x, w, r, b, lengths, h0, c0, p = values
-    batch_first = attributes.get("layout", 0) == 1
-    x = x if batch_first else x.swapaxes(0, 1)
-    directions = 2 if attributes.get("direction") == b"bidirectional" else 1
-    units = r.shape[2]
-
-    def ordered(array: Any) -> Any:
-        return np.concatenate([np.split(array, GATES[cell])[place] for place in ONNX_ORDER[cell]])
-
-    shown, last = [], []
-    for direction in range(directions):
-        biases = (None, None) if b is None else (ordered(half) for half in np.split(b[direction], 2))
-        bias, recurrent_bias = biases
-        peepholes = None if p is None else np.concatenate([np.split(p[direction], 3)[place] for place in (0, 2, 1)])
-        mask = None if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
-        starts = [None if one is None else (one[:, direction] if batch_first else one[direction]) for one in (h0, c0)]
-        operation = Recurrent(
-            cell,  # type: ignore[arg-type]
-            reverse=direction == 1 or attributes.get("direction") == b"reverse",
-            masked="zero",
-            linear_before_reset=bool(attributes.get("linear_before_reset", 0)),
-        )
-        (h, *states), _ = operation.forward(
-            Execution(), x, ordered(w[direction]), ordered(r[direction]), bias, recurrent_bias, mask, *starts, peepholes
-        )
-        shown.append(h)
-        last.append(states)
-    assert h.shape[2] == units
-    every = np.stack(shown, axis=2)  # (B, T, directions, H)
-    for key, wanted in outputs.items():
-        if wanted.ndim == 4:
-            found = every if batch_first else every.transpose(1, 2, 0, 3)
-        else:
-            final = np.stack([states[key == "Y_c"] for states in last], axis=1)  # (B, directions, H)
-            found = final if batch_first else final.swapaxes(0, 1)
-        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6, err_msg=f"{name}: {key}")

@@ -15,7 +15,9 @@ missing one.
 
 def column_logits(graph: Graph, columns: Any) -> str:
     """Logits (B, outputs) float64. columns: a `Columns`."""
-    first, count, rows = columns.first, len(columns.schema.numeric), []
+    first = columns.first  # row of the table of offsets, of each column
+    count = len(columns.schema.numeric)
+    rows = []
     mean, deviation, slope, offset = (graph.keep(name, array) for name, array in columns.arrays().items())
     total = ""
     if count:
@@ -28,12 +30,12 @@ def column_logits(graph: Graph, columns: Any) -> str:
     categorical = columns.schema.categorical
     if categorical:
         graph.inputs[CATEGORICAL] = object, ["batch", len(categorical)]
-    for place, known in enumerate(one.categories for one in categorical):
+    for place, column in enumerate(categorical):
         names = graph.add("Gather", CATEGORICAL, ints(place), axis=1)  # (B, 1)
         start = int(first[count + place])
-        if known:
-            numbers = list(range(start + 1, start + 1 + len(known)))
-            table = {"keys_strings": list(known), "values_int64s": numbers, "default_int64": start}
+        if column.categories:
+            numbers = list(range(start + 1, start + 1 + len(column.categories)))
+            table = {"keys_strings": list(column.categories), "values_int64s": numbers, "default_int64": start}
             rows.append(graph.add("LabelEncoder", names, domain="ai.onnx.ml", **table))
         else:
             size = graph.add("Concat", graph.size(names, 0), ints(1), axis=0)
@@ -41,17 +43,20 @@ def column_logits(graph: Graph, columns: Any) -> str:
     places = graph.add("Concat", *rows, axis=1)
     terms = graph.add("Gather", graph.cast(offset, np.float64), places)  # (B, P + K, outputs)
     offsets = graph.add("ReduceSum", terms, ints(1), keepdims=0)
-    return graph.add("Add", total, offsets) if total else offsets
+    if not total:
+        return offsets
+    return graph.add("Add", total, offsets)
 
 
 def feeds(columns: Any, values: list[tuple[float | str, ...]]) -> dict[str, Array]:
     """The inputs of the graph for rows of values, as sequences carry them."""
-    count, found = len(columns.schema.numeric), dict[str, Array]()
+    count = len(columns.schema.numeric)
+    arrays: dict[str, Array] = {}
     if count:
-        found[NUMERIC] = np.array([row[:count] for row in values], dtype=np.float64)
+        arrays[NUMERIC] = np.array([row[:count] for row in values], dtype=np.float64)
     if columns.schema.categorical:
-        found[CATEGORICAL] = np.array([row[count:] for row in values], dtype=object)
-    return found
+        arrays[CATEGORICAL] = np.array([row[count:] for row in values], dtype=object)
+    return arrays
 
 
 def random_values(columns: Any, rng: np.random.Generator, count: int) -> list[tuple[float | str, ...]]:
@@ -59,6 +64,6 @@ def random_values(columns: Any, rng: np.random.Generator, count: int) -> list[tu
     rows = []
     for _ in range(count):
         numbers = np.where(rng.random(len(columns.mean)) < 0.2, np.nan, rng.normal(columns.mean, columns.deviation))
-        names = [str(rng.choice([*one.categories, "", "unknown"])) for one in columns.schema.categorical]
+        names = [str(rng.choice([*column.categories, "", "unknown"])) for column in columns.schema.categorical]
         rows.append((*numbers.tolist(), *names))
     return rows

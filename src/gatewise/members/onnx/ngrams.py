@@ -15,8 +15,10 @@ def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
     The row of each n-gram in `ngrams.keys` is found by binary search. The rows of a text are sorted, so that equal
     ones are neighbours and count once.
     """
-    numbers, inside = graph.add("Add", tokens, scalar(1)), step_mask(graph, tokens, lengths)
-    if ngrams.spelling is not None:
+    if ngrams.spelling is None:
+        numbers = graph.add("Add", tokens, scalar(1))
+        inside = step_mask(graph, tokens, lengths)
+    else:
         numbers, inside = _characters(graph, ngrams.spelling, tokens, lengths)
     rows = _ngram_rows(graph, ngrams, numbers, inside)  # (B, M), K for none
     rows, _ = graph.add_several("TopK", 2, rows, graph.size(rows, 1), axis=1)  # descending
@@ -47,11 +49,14 @@ def ngram_logits(graph: Graph, ngrams: Any, tokens: str, lengths: str) -> str:
 
 def arrays_of(constants: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays of the member, of the constants that `ngram_logits` kept."""
-    found = {name: constants[name][:-1] for name in ("weight", "scale") if name in constants}
+    arrays = {"keys": constants["keys"]}
+    for name in ("weight", "scale"):
+        if name in constants:
+            arrays[name] = constants[name][:-1]  # without the row of `_with_none`
     if "characters" in constants:
         table = constants["characters"]
-        found["characters"] = (table[table > 0] - 1).astype(np.int32)
-    return {"keys": constants["keys"], **found}
+        arrays["characters"] = (table[table > 0] - 1).astype(np.int32)
+    return arrays
 
 
 def _with_none(values: Array) -> Array:
@@ -81,19 +86,24 @@ def _ngram_rows(graph: Graph, ngrams: Any, key: str, inside: str) -> str:
     """Row (B, T x order) in `ngrams.keys` of the n-gram of n tokens or characters that ends at step t, for n = 1 to
     `order`; K where there is none. key (B, T): their numbers, plus 1; inside: where there are some.
     """
-    step, shifted = graph.count(graph.size(key, 1)), key
-    keys, valid = [key], [inside]
+    step = graph.count(graph.size(key, 1))
+    shifted = key
+    keys = [key]
+    valid = [inside]
     for n in range(1, ngrams.order):
         shifted = graph.add("Pad", shifted, ints(0, 1, 0, -1), scalar(0))  # the token n steps earlier
         key = graph.add("Add", graph.add("Mul", shifted, scalar(1 << ngrams.bits * n)), key)
         keys.append(key)
         valid.append(graph.add("And", inside, graph.add("Greater", step, scalar(n - 1))))
-    wanted, known = graph.add("Concat", *keys, axis=1), graph.add("Concat", *valid, axis=1)
-    count, sorted_keys = len(ngrams.keys), graph.keep("keys", ngrams.keys)
+    wanted = graph.add("Concat", *keys, axis=1)
+    is_ngram = graph.add("Concat", *valid, axis=1)
+    count = len(ngrams.keys)
+    sorted_keys = graph.keep("keys", ngrams.keys)
     row = graph.add("Mul", wanted, scalar(0))  # the last row whose key is not above the wanted one, or 0
     for bit in reversed(range(count.bit_length())):
         further = graph.add("Min", graph.add("Add", row, scalar(1 << bit)), scalar(count - 1))
         reached = graph.add("LessOrEqual", graph.add("Gather", sorted_keys, further), wanted)
         row = graph.add("Where", reached, further, row)
-    found = graph.add("And", known, graph.add("Equal", graph.add("Gather", sorted_keys, row), wanted))
-    return graph.add("Where", found, row, scalar(count))
+    is_equal = graph.add("Equal", graph.add("Gather", sorted_keys, row), wanted)
+    is_known = graph.add("And", is_ngram, is_equal)
+    return graph.add("Where", is_known, row, scalar(count))
