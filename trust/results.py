@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from trust.attack import ROOT, Attack
@@ -35,9 +36,10 @@ def read(file: Path = FILE) -> list[Part]:
 
 
 def append(part: Part, file: Path = FILE) -> None:
-    """Add a part at the end of the file."""
+    """Add a part at the end of the file. Paths in it are relative to the repository: the file is published."""
+    failures = {number: text.replace(f"{ROOT}{os.sep}", "") for number, text in part.failures.items()}
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(asdict(part), ensure_ascii=False) + "\n")
+        lines.write(json.dumps(asdict(replace(part, failures=failures)), ensure_ascii=False) + "\n")
 
 
 def last_run(parts: list[Part], attack: str) -> list[Part]:

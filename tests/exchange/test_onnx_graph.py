@@ -208,3 +208,59 @@ def test_what_is_not_read_is_named(nodes: list[Any], message: str) -> None:
 def test_an_old_opset_is_refused() -> None:
     with pytest.raises(InputError, match="its opset is 9; export the network with opset 13 or later"):
         graph_of(model_of([helper.make_node("Tanh", ["x"], ["y"])], {"x": ["B", 3]}, opset=9), "m.onnx")
+
+
+def ints(name: str, *values: int) -> Any:
+    return onnx.numpy_helper.from_array(np.array(values, dtype=np.int64), name)
+
+
+NODE = helper.make_node
+SIZES: dict[str, list[Any]] = {
+    "a size as a bool is 1": [NODE("Cast", ["s"], ["b"], to=9), NODE("Cast", ["b"], ["n"], to=7)],
+    "a remainder of a negative size": [
+        NODE("Sub", ["s", "nine"], ["d"]),
+        NODE("Mod", ["d", "four"], ["n"], fmod=1),
+    ],
+    "a negative size divided": [NODE("Sub", ["s", "nine"], ["d"]), NODE("Div", ["d", "four"], ["n"])],
+    "a comparison that depends on the inputs": [
+        NODE("Equal", ["s", "four"], ["e"]),
+        NODE("Where", ["e", "nine", "s"], ["n"]),
+    ],
+    "a size for each of several": [NODE("Mul", ["s", "four"], ["m"]), NODE("Max", ["m", "nine"], ["n"])],
+    "a vector of more sizes than are followed": [NODE("Expand", ["four", "hundred"], ["h"]),
+        NODE("ReduceSum", ["h"], ["t"], keepdims=1), NODE("Add", ["s", "t"], ["n"])],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", SIZES.values(), ids=SIZES)
+def test_numbers_made_of_sizes_are_those_of_onnx_runtime(nodes: list[Any]) -> None:
+    """y = x plus each number that the nodes make of the sizes s of x."""
+    every = [
+        NODE("Shape", ["x"], ["s"]),
+        *nodes,
+        NODE("Cast", ["n"], ["f"], to=1),
+        NODE("ReduceSum", ["f"], ["total"], keepdims=0),
+        NODE("Add", ["x", "total"], ["y"]),
+    ]
+    constants = (ints("four", 4), ints("nine", 9), ints("hundred", 100))
+    model = model_of(every, {"x": ["B", "T"]}, constants=constants)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    graph = graph_of(model, "m.onnx")
+    for shape in ((1, 1), (3, 4), (4, 11), (9, 2)):
+        x = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+        [wanted] = session.run(None, {"x": x})
+        np.testing.assert_allclose(graph.run({"x": x})["y"], wanted, rtol=1e-6, err_msg=str(shape))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([NODE("Gather", ["s", "nine"], ["n"])], "index 9 of 2 sizes"),
+        ([NODE("ConstantOfShape", ["huge"], ["c"], value=ints("", 1)), NODE("Add", ["c", "s"], ["n"])], "do not fit"),
+    ],
+    ids=["a place that is not there", "a vector of 2^40 numbers"],
+)
+def test_sizes_that_are_not_there_are_refused(nodes: list[Any], message: str) -> None:
+    every = [NODE("Shape", ["x"], ["s"]), *nodes, NODE("Cast", ["n"], ["y"], to=1)]
+    with pytest.raises(InputError, match=message):
+        graph_of(model_of(every, {"x": ["B", "T"]}, constants=(ints("nine", 9), ints("huge", 1 << 40))), "m.onnx")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from trust import registry
-from trust.attack import MIB, Attack
+from trust.attack import MIB, ROOT, Attack
 from trust.results import Part, append, last_run, next_try, read, table
 from trust.run import run
 
@@ -70,6 +70,12 @@ def test_a_run_continues_where_it_stopped_and_the_table_shows_it(tmp_path: Path)
     shown = table(parts, [ATTACKS["draws"], ATTACKS["crash"]])
     assert "| a promise | a method | 30 | 1 failed, the first in try 12 | 2026-01-02, abc |" in shown
     assert "| a promise | a method | 0 | not run yet |" in shown
+
+
+def test_a_result_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    append(part(0, 10, failed={"3": f'File "{ROOT / "src" / "gatewise" / "cell.py"}", line 5'}), file)
+    assert read(file)[0].failures["3"] == f'File "{Path("src", "gatewise", "cell.py")}", line 5'
 
 
 def test_the_table_has_every_attack_once() -> None:

@@ -7,7 +7,7 @@ once, with the sizes of the inputs as symbols (`gatewise.network.size`). What is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -25,6 +25,8 @@ from gatewise.types import Array
 LEAST_OPSET = 13  # since then the axes of Squeeze and the like are inputs, and Softmax has one axis
 _DTYPES = {1: "float", 11: "float", 7: "int64", 6: "int32", 9: "bool"}
 """The dtypes of values by their numbers in TensorProto. float16 and bfloat16 are refused: they would be rounded."""
+_BOOL = 9
+_INTEGERS = (6, 7)
 
 _MOST_SIZES = 64  # of a vector of sizes
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -60,7 +62,8 @@ class _Reader:
 
     def graph(self) -> Graph:
         graph = self.model.graph
-        opset = max((one.version for one in self.model.opset_import if one.domain in ("", "ai.onnx")), default=0)
+        versions = [opset.version for opset in self.model.opset_import if opset.domain in ("", "ai.onnx")]
+        opset = max(versions, default=0)
         if opset < LEAST_OPSET:
             raise InputError(
                 f"{self.where}: its opset is {opset}; export the network with opset {LEAST_OPSET} or later"
@@ -98,10 +101,8 @@ class _Reader:
         attributes = self._attributes(node)
         if node.op_type == "Constant":
             self.builder.constant(_plain(np.asarray(next(iter(attributes.values())))), node.output[0])
-        elif node.op_type in ("Identity", "Dropout") and not self._trains(node):
-            self.names[node.output[0]] = node.input[0] if node.input[0] in self.sized else self.value(node.input[0])
-            if node.input[0] in self.sized:
-                self.sized[node.output[0]] = self.sized[node.input[0]]
+        elif node.op_type == "Identity":
+            self.names[node.output[0]] = self.names.get(node.input[0], node.input[0])
         elif self._is_of_sizes(node) and self._add_sizes(node, attributes):
             pass
         elif node.op_type in _GATES:
@@ -111,26 +112,18 @@ class _Reader:
 
     def _attributes(self, node: Any) -> dict[str, Any]:
         onnx = required("onnx", "onnx", "the ONNX format")
-        found: dict[str, Any] = {}
+        attributes: dict[str, Any] = {}
         for attribute in node.attribute:
             if attribute.HasField("g") or len(attribute.graphs):
                 raise InputError("it runs a graph inside of the graph")
             if attribute.HasField("t"):
-                found[attribute.name] = array_of(attribute.t, self.where)
+                attributes[attribute.name] = array_of(attribute.t, self.where)
             else:
-                found[attribute.name] = onnx.helper.get_attribute_value(attribute)
-        return found
-
-    def _trains(self, node: Any) -> bool:
-        """Whether a Dropout has its input of training. Its constant is in the file, or it is refused."""
-        if len(node.input) < 3 or not node.input[2]:
-            return False
-        if bool(np.any(self._constant(node.input[2]))):
-            raise InputError("it is in the mode of training; export the network in the mode of inference")
-        return False
+                attributes[attribute.name] = onnx.helper.get_attribute_value(attribute)
+        return attributes
 
     def value(self, name: str) -> str:
-        """The value of the builder of a name of the file; of sizes a node that makes numbers of them."""
+        """The name in the builder of a value of the file. Sizes that a node reads as numbers get a node `Sizes`."""
         if not name:
             return ""
         name = self.names.get(name, name)
@@ -141,7 +134,7 @@ class _Reader:
         return name
 
     def _constant(self, name: str) -> Array:
-        """A constant of the file. Refuses a value that is computed of the inputs."""
+        """A constant of the file. Raises InputError for a value that depends on the inputs."""
         name = self.names.get(name, name)
         if name not in self.builder.constants:
             raise InputError(f"{quote(name)} depends on the inputs, and must be a constant")
@@ -192,14 +185,8 @@ class _Reader:
         """Whether a node computes sizes: Shape and Size, and what reads sizes alone, one of which is no constant."""
         if node.op_type in ("Shape", "Size"):
             return True
-        if node.op_type not in _SIZE_RULES or not node.input:
-            return False
-        if node.op_type == "Cast" and next(one.i for one in node.attribute if one.name == "to") not in (6, 7, 9):
-            return False
         read = [self.names.get(name, name) for name in node.input if name]
-        return any(name in self.sized for name in read) and all(
-            self._sizes(name) is not None or name in self.builder.constants for name in read
-        )
+        return node.op_type in _SIZE_RULES and any(name in self.sized for name in read)
 
     def _add_sizes(self, node: Any, attributes: Mapping[str, Any]) -> bool:
         """Compute the sizes of a node. False where they are no vector of sizes, or depend on more than the sizes of the
@@ -210,9 +197,9 @@ class _Reader:
             if node.op_type == "Size":
                 self.sized[node.output[0]] = Sized((_product(shape),), True)
             else:
-                self.sized[node.output[0]] = Sized(
-                    shape[attributes.get("start", 0) : attributes.get("end", len(shape))]
-                )
+                start = attributes.get("start", 0)
+                end = attributes.get("end", len(shape))
+                self.sized[node.output[0]] = Sized(shape[start:end])
             return True
         values = [self._sizes(name) if name else None for name in node.input]
         if any(name and sized is None for name, sized in zip(node.input, values, strict=True)):
@@ -241,15 +228,18 @@ class _Reader:
         if not batch_first:
             x = add("Transpose", x, perm=(1, 0, 2))
         direction = _text(attributes.get("direction", "forward"))
-        count = 2 if direction == "bidirectional" else 1
+        if direction == "bidirectional":
+            reverses = [False, True]
+        else:
+            reverses = [direction == "reverse"]
         mask = self._mask(lengths, x) if lengths else ""
         shown: list[list[str]] = []
-        for number in range(count):
+        for number, reverse in enumerate(reverses):
             operation = Recurrent(
                 node.op_type,
-                reverse=direction == "reverse" or number == 1,
+                reverse=reverse,
                 masked="zero",
-                activations=_activations(node.op_type, attributes, number, count),
+                activations=_activations(attributes, number, len(reverses)),
                 clip=float(attributes.get("clip", 0.0)),
                 linear_before_reset=bool(attributes.get("linear_before_reset", 0)),
             )
@@ -268,29 +258,32 @@ class _Reader:
             while inputs[-1] == "":
                 inputs.pop()
             shown.append(self.builder.node(operation, inputs))
-        y, *last = zip(*shown, strict=True)
-        every = [
-            add("Unsqueeze", h if batch_first else add("Transpose", h, perm=(1, 0, 2)), axes=(2 if batch_first else 1,))
-            for h in y
-        ]
-        self._named(node, 0, every, axis=2 if batch_first else 1)
+        outputs, *last = zip(*shown, strict=True)
+        if batch_first:
+            self._stack_directions(node, 0, outputs, axis=2)  # (B, T, directions, H)
+        else:
+            by_time = [add("Transpose", h, perm=(1, 0, 2)) for h in outputs]
+            self._stack_directions(node, 0, by_time, axis=1)  # (T, directions, B, H)
         for place, states in enumerate(last, 1):
-            axis = 1 if batch_first else 0
-            self._named(node, place, [add("Unsqueeze", state, axes=(axis,)) for state in states], axis)
+            self._stack_directions(node, place, states, axis=1 if batch_first else 0)
 
-    def _named(self, node: Any, place: int, parts: list[str], axis: int) -> None:
-        """One output of a node, of its directions side by side."""
+    def _stack_directions(self, node: Any, place: int, parts: Sequence[str], axis: int) -> None:
+        """One output of a node, by its place, of those of its directions along a new axis."""
         if place < len(node.output) and node.output[place]:
-            operation = operation_of("Concat", {"axis": axis})
-            self.builder.node(operation, parts, (node.output[place],))
+            stacked = [self.builder.add("Unsqueeze", part, axes=(axis,)) for part in parts]
+            self.builder.node(operation_of("Concat", {"axis": axis}), stacked, (node.output[place],))
+
+    def _of_direction(self, name: str, direction: int) -> tuple[str, int]:
+        """The array of one direction, of an array (directions, N, ...), and N."""
+        of_direction = self.builder.add("Gather", name, self._index(direction), axis=0)
+        rows = self.builder.types[of_direction].shape[0]
+        if not isinstance(rows, int):
+            raise InputError("the shape of its weights depends on the inputs")
+        return of_direction, rows
 
     def _gates(self, cell: str, name: str, direction: int) -> str:
         """The weights (K H, N) of one direction in the order of gatewise, of (directions, K H, N)."""
-        rows = self.builder.types[name].shape[1]
-        if not isinstance(rows, int):
-            raise InputError("its weights depend on the inputs")
-        of_direction = self.builder.add("Gather", name, self._index(direction), axis=0)
-        return self._ordered(cell, of_direction, rows)
+        return self._ordered(cell, *self._of_direction(name, direction))
 
     def _ordered(self, cell: str, name: str, rows: int) -> str:
         if len(_GATES[cell]) == 1:
@@ -302,10 +295,7 @@ class _Reader:
     def _biases(self, cell: str, name: str, direction: int) -> tuple[str, str]:
         if not name:
             return "", ""
-        both = self.builder.add("Gather", name, self._index(direction), axis=0)
-        rows = self.builder.types[both].shape[0]
-        if not isinstance(rows, int):
-            raise InputError("its biases depend on the inputs")
+        both, rows = self._of_direction(name, direction)
         halves = []
         for start in (0, rows // 2):
             half = self.builder.add("Slice", both, starts=(start,), ends=(start + rows // 2,))
@@ -316,10 +306,7 @@ class _Reader:
         """(3 H,) in the order i f o, of (directions, 3 H) in the order i o f."""
         if not name:
             return ""
-        of_direction = self.builder.add("Gather", name, self._index(direction), axis=0)
-        rows = self.builder.types[of_direction].shape[0]
-        if not isinstance(rows, int):
-            raise InputError("its peepholes depend on the inputs")
+        of_direction, rows = self._of_direction(name, direction)
         i, o, f = np.split(np.arange(rows), 3)
         return self.builder.add("Gather", of_direction, self.builder.constant(np.concatenate([i, f, o])), axis=0)
 
@@ -339,7 +326,7 @@ class _Reader:
         return self.builder.add("Less", place, self.builder.add("Unsqueeze", counts, axes=(1,)))
 
 
-def _activations(cell: str, attributes: Mapping[str, Any], direction: int, count: int) -> tuple[Operation, ...]:
+def _activations(attributes: Mapping[str, Any], direction: int, count: int) -> tuple[Operation, ...]:
     """The activations of one direction; () for the usual ones."""
     names = [_text(name) for name in attributes.get("activations", [])]
     if not names:
@@ -365,8 +352,10 @@ def _text(value: Any) -> str:
 
 def _identifier(name: str) -> str:
     """A name of a size as a symbol has it."""
-    found = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return found if found.isidentifier() else f"n{found}"
+    identifier = re.sub(r"\W", "_", name, flags=re.ASCII)
+    if identifier.isidentifier():
+        return identifier
+    return f"n{identifier}"
 
 
 def _product(sizes: tuple[Dim, ...]) -> Dim:
@@ -376,36 +365,64 @@ def _product(sizes: tuple[Dim, ...]) -> Dim:
     return product
 
 
+def _aligned(*vectors: Sized) -> tuple[tuple[Dim, ...], ...]:
+    """The sizes of vectors at each place; one of a single size has it at all places."""
+    count = max(len(vector.sizes) for vector in vectors)
+    columns = []
+    for vector in vectors:
+        if len(vector.sizes) not in (1, count):
+            raise _Undecided
+        columns.append(vector.sizes if len(vector.sizes) == count else vector.sizes * count)
+    return tuple(zip(*columns, strict=True))
+
+
 def _each(rule: Callable[[Dim, Dim], Dim]) -> Callable[..., Sized]:
-    """A rule on two sizes for vectors of them, of which one may have a single entry."""
+    """A rule on two sizes, for vectors of them."""
 
     def computed(attributes: Mapping[str, Any], left: Sized, right: Sized) -> Sized:
-        count = max(len(left.sizes), len(right.sizes))
-        pairs = []
-        for number in range(count):
-            pairs.append([one.sizes[number if len(one.sizes) > 1 else 0] for one in (left, right)])
-        return Sized(tuple(rule(*pair) for pair in pairs), left.scalar and right.scalar)
+        sizes = tuple(rule(*pair) for pair in _aligned(left, right))
+        return Sized(sizes, left.scalar and right.scalar)
 
     return computed
 
 
-def _gathered(attributes: Mapping[str, Any], data: Sized, indices: Sized) -> Sized:
-    return Sized(tuple(data.sizes[_number(index)] for index in indices.sizes), indices.scalar)
-
-
-def _sliced(attributes: Mapping[str, Any], data: Sized, *bounds: Sized | None) -> Sized:
-    start, end, axis, step = [*(None if one is None else _number(one.sizes[0]) for one in bounds), None, None][:4]
-    if axis not in (None, 0, -1):
+def _cast(attributes: Mapping[str, Any], data: Sized) -> Sized:
+    """Sizes are whole numbers in any integer dtype. As a bool a size is 1 unless it is 0."""
+    to = attributes["to"]
+    if to == _BOOL:
+        return Sized(tuple(1 - _number(_equal(size, 0)) for size in data.sizes), data.scalar)
+    if to not in _INTEGERS:
         raise _Undecided
-    return Sized(data.sizes[start:end:step])
+    return data
+
+
+def _gathered(attributes: Mapping[str, Any], data: Sized, indices: Sized) -> Sized:
+    places = [_number(index) for index in indices.sizes]
+    for place in places:
+        if not -len(data.sizes) <= place < len(data.sizes):
+            raise InputError(f"index {place} of {len(data.sizes)} sizes")
+    return Sized(tuple(data.sizes[place] for place in places), indices.scalar)
+
+
+def _sliced(
+    attributes: Mapping[str, Any],
+    data: Sized,
+    start: Sized,
+    end: Sized,
+    axis: Sized | None = None,
+    step: Sized | None = None,
+) -> Sized:
+    bounds = [_number(vector.sizes[0]) for vector in (start, end)]
+    stride = 1
+    if step is not None:
+        stride = _number(step.sizes[0])
+    if stride == 0 or (axis is not None and _number(axis.sizes[0]) not in (0, -1)):
+        raise _Undecided
+    return Sized(data.sizes[bounds[0] : bounds[1] : stride])
 
 
 def _joined(attributes: Mapping[str, Any], *parts: Sized) -> Sized:
     return Sized(tuple(size for part in parts for size in part.sizes))
-
-
-def _whole(attributes: Mapping[str, Any], data: Sized, *_: Any) -> Sized:
-    return data
 
 
 def _unsqueezed(attributes: Mapping[str, Any], data: Sized, axes: Sized) -> Sized:
@@ -438,10 +455,8 @@ def _equal(left: Dim, right: Dim) -> Dim:
 
 
 def _selected(attributes: Mapping[str, Any], condition: Sized, left: Sized, right: Sized) -> Sized:
-    count = max(len(condition.sizes), len(left.sizes), len(right.sizes))
     sizes = []
-    for number in range(count):
-        holds, first, second = (one.sizes[number if len(one.sizes) > 1 else 0] for one in (condition, left, right))
+    for holds, first, second in _aligned(condition, left, right):
         sizes.append(first if _number(holds) else second)
     return Sized(tuple(sizes), condition.scalar and left.scalar and right.scalar)
 
@@ -450,7 +465,10 @@ def _filled(attributes: Mapping[str, Any], shape: Sized) -> Sized:
     value = np.ravel(attributes.get("value", np.zeros(1)))[0]
     if len(shape.sizes) != 1 or value.dtype.kind != "i":
         raise _Undecided
-    return Sized((int(value),) * _number(shape.sizes[0]))
+    count = _number(shape.sizes[0])
+    if not 0 <= count <= _MOST_SIZES:
+        raise _Undecided
+    return Sized((int(value),) * count)
 
 
 def _number(size: Dim) -> int:
@@ -466,12 +484,19 @@ def _truncated(left: Dim, right: Dim) -> Dim:
     return divided(left, right)
 
 
+def _remainder(left: Dim, right: Dim) -> Dim:
+    """The two remainders of ONNX, by fmod, are equal where no size is negative."""
+    if not (at_least(left, 0) and at_least(right, 1)):
+        raise _Undecided
+    return remainder(left, right)
+
+
 _SIZE_RULES: dict[str, Callable[..., Sized]] = {
     "Add": _each(lambda left, right: left + right),
     "Sub": _each(lambda left, right: left - right),
     "Mul": _each(lambda left, right: left * right),
     "Div": _each(_truncated),
-    "Mod": _each(remainder),
+    "Mod": _each(_remainder),
     "Max": _each(maximum),
     "Min": _each(minimum),
     "Equal": _each(_equal),
@@ -479,7 +504,7 @@ _SIZE_RULES: dict[str, Callable[..., Sized]] = {
     "Gather": _gathered,
     "Slice": _sliced,
     "Concat": _joined,
-    "Cast": _whole,
+    "Cast": _cast,
     "Unsqueeze": _unsqueezed,
     "Squeeze": _squeezed,
     "Reshape": _reshaped,

@@ -163,7 +163,8 @@ class GRUCell(Cell):
         units = h_prev.shape[1]
         x_r, x_z, x_n = np.split(pre_x, 3, axis=1)
         bias = np.zeros(3 * units, h_prev.dtype) if weights.recurrent_bias is None else weights.recurrent_bias
-        gate_weights, n_weights = weights.weight_hh[: 2 * units], weights.weight_hh[2 * units :]
+        gate_weights = weights.weight_hh[: 2 * units]
+        n_weights = weights.weight_hh[2 * units :]
         of_h = h_prev @ gate_weights.T + bias[: 2 * units]  # (B, 2H)
         r, of_r = self.activate(0, x_r + of_h[:, :units], self.clip)
         z, of_z = self.activate(0, x_z + of_h[:, units:], self.clip)

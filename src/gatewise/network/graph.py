@@ -130,8 +130,8 @@ class Graph:
             _bind(name, value_type, inputs[name], sizes)
         for guard in self.guards:
             if not guard.holds(sizes):
-                given = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-                raise InputError(f"the network was read for inputs with {guard}, and these have {given}")
+                those = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+                raise InputError(f"the network was read for inputs with {guard}, and these have {those}")
         return sizes
 
     def run(

@@ -76,7 +76,7 @@ class GraphBuilder:
         of_constants = bool(read) and all(value in self.constants for value in read)
         # An operation on constants may still depend on the sizes of the inputs, as Expand to the batch does.
         if of_constants and not any(symbols_of(dim) for value_type in types for dim in value_type.shape):
-            arrays, _ = operation.forward(Execution(dtype=np.float64), *(self.constants.get(one) for one in inputs))
+            arrays, _ = operation.forward(Execution(dtype=np.float64), *(self.constants.get(value) for value in inputs))
             for output, array in zip(names, arrays, strict=True):
                 self.constant(array, output)
             return names
@@ -97,12 +97,12 @@ class GraphBuilder:
 
     def _unused(self, name: str) -> str:
         """The name for a node and its outputs, with a number where it is taken."""
-        found = name
+        unused = name
         number = len(self.nodes)
-        while found in self._node_names or found in self.types:
+        while unused in self._node_names or unused in self.types:
             number += 1
-            found = f"{name}_{number}"
-        return found
+            unused = f"{name}_{number}"
+        return unused
 
     def _check_new(self, name: str) -> None:
         if name in self.types:

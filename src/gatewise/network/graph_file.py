@@ -39,7 +39,7 @@ def graph_entry(graph: Graph) -> dict[str, Any]:
 
 
 def graph_from(entry: object, constants: Mapping[str, Array], where: str) -> Graph:
-    """The graph of an entry and the tensors beside it. Raises ModelFileError naming what is wrong."""
+    """The graph of an entry of config.json and its constants. Raises ModelFileError naming the node."""
     if isinstance(entry, Mapping) and isinstance(entry.get("nodes"), list):
         entry = {**entry, "nodes": [_node_from(node, f"{where}: nodes[{n}]") for n, node in enumerate(entry["nodes"])]}
     read = fields_from(_Entry, entry, where)
