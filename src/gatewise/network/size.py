@@ -87,10 +87,16 @@ class Size:
         # The constant stands at the end, as T + 1 is written.
         for factors, coefficient in sorted(self.terms, key=lambda term: not term[0]):
             product = " ".join(map(str, factors))
-            number = abs(coefficient)
-            text = product if number == 1 and product else f"{number} {product}".strip()
-            sign = "-" if coefficient < 0 else "+"
-            shown += f" {sign} {text}" if shown else f"{'-' if coefficient < 0 else ''}{text}"
+            text = f"{abs(coefficient)} {product}".strip()
+            if product and abs(coefficient) == 1:
+                text = product
+            if shown:
+                sign = "-" if coefficient < 0 else "+"
+                shown += f" {sign} {text}"
+            elif coefficient < 0:
+                shown = f"-{text}"
+            else:
+                shown = text
         return shown
 
 
