@@ -55,6 +55,7 @@ class _Reader:
     def __init__(self, model: Any, where: str) -> None:
         self.model = model
         self.where = where
+        self.opset = 0
         self.builder = GraphBuilder()
         self.sized: dict[str, Sized] = {}
         self.names: dict[str, str] = {}
@@ -63,10 +64,10 @@ class _Reader:
     def graph(self) -> Graph:
         graph = self.model.graph
         versions = [opset.version for opset in self.model.opset_import if opset.domain in ("", "ai.onnx")]
-        opset = max(versions, default=0)
-        if opset < LEAST_OPSET:
+        self.opset = max(versions, default=0)
+        if self.opset < LEAST_OPSET:
             raise InputError(
-                f"{self.where}: its opset is {opset}; export the network with opset {LEAST_OPSET} or later"
+                f"{self.where}: its opset is {self.opset}; export the network with opset {LEAST_OPSET} or later"
             )
         for tensor in graph.initializer:
             self.builder.constant(_plain(array_of(tensor, self.where)), tensor.name)
@@ -79,7 +80,15 @@ class _Reader:
                 self._node(node)
             except InputError as error:
                 raise InputError(f"{self.where}: {self.builder.origin}: {error}") from None
-        return self.builder.graph([self.value(output.name) for output in graph.output])
+        return self.builder.graph([self._output(value.name) for value in graph.output])
+
+    def _output(self, name: str) -> str:
+        """The name of an output, which is that of the file."""
+        self.builder.origin = ""
+        value = self.value(name)
+        if value == name:
+            return name
+        return self.builder.node(operation_of("Identity", {}), (value,), (name,))[0]
 
     def _input(self, value: Any) -> None:
         """An input of the network. An axis without a name or a number has a symbol of its own."""
@@ -120,7 +129,20 @@ class _Reader:
                 attributes[attribute.name] = array_of(attribute.t, self.where)
             else:
                 attributes[attribute.name] = onnx.helper.get_attribute_value(attribute)
-        return attributes
+        return {**self._float_defaults(node), **attributes}
+
+    def _float_defaults(self, node: Any) -> dict[str, float]:
+        """The floating-point defaults of the attributes, which are float32 in ONNX: alpha 0.01 is 0.0099999998."""
+        onnx = required("onnx", "onnx", "the ONNX format")
+        try:
+            schema = onnx.defs.get_schema(node.op_type, self.opset, "")
+        except onnx.defs.SchemaError:
+            raise InputError(f"opset {self.opset} of ONNX has no such operator") from None
+        defaults = {}
+        for name, attribute in schema.attributes.items():
+            if attribute.default_value.type == onnx.AttributeProto.FLOAT:
+                defaults[name] = attribute.default_value.f
+        return defaults
 
     def value(self, name: str) -> str:
         """The name in the builder of a value of the file. Sizes that a node reads as numbers get a node `Sizes`."""

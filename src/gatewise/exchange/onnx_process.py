@@ -1,4 +1,5 @@
-"""ONNX Runtime in a child process, with limits of time and memory: the graph of a stranger's file runs there.
+"""ONNX Runtime in a child process, with limits of time and memory: the graph of a stranger's file runs there. So does
+the reference evaluator of the ONNX project, which computes in float64 what ONNX Runtime does not.
 
 The child reads requests from its standard input and answers on its standard output. A message is the length of a JSON
 header, the header, and the bytes of the arrays that it describes; nothing is unpickled on either side.
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from enum import StrEnum
 from typing import IO, Any, Self
 
 import numpy as np
@@ -40,16 +42,24 @@ serve()
 """
 
 
+class Engine(StrEnum):
+    """What computes a file."""
+
+    RUNTIME = "ONNX Runtime"
+    REFERENCE = "the reference evaluator of ONNX"
+
+
 class OnnxProcess:
-    """A session of ONNX Runtime with the file `raw`. inputs: name, type and shape of each, as ONNX Runtime tells them.
-    where: names the file in messages. optimize: let ONNX Runtime change the graph.
+    """A session of ONNX Runtime with the file `raw`. inputs: name, type and shape of each, as ONNX Runtime tells them;
+    empty for the other engine. where: names the file in messages. optimize: let ONNX Runtime change the graph.
 
     Raises MissingExtra without onnxruntime, ModelFileError where it does not open the file, or not within the limits.
     """
 
-    def __init__(self, raw: bytes, where: str, optimize: bool = True) -> None:
+    def __init__(self, raw: bytes, where: str, optimize: bool = True, engine: Engine = Engine.RUNTIME) -> None:
         required("onnxruntime", "onnx", "the ONNX format")
         self._where = where
+        self._engine = engine
         self._left = TOTAL_SECONDS
         command = [sys.executable, "-c", _CODE, json.dumps([path for path in sys.path if path])]
         try:
@@ -60,14 +70,15 @@ class OnnxProcess:
             raise ModelFileError(f"{where}: a process to run it cannot be started: {quote(error)}") from error
         try:
             file = np.frombuffer(raw, np.uint8)
-            settings = {"optimize": optimize, "memory": MEMORY + 8 * len(raw), "seconds": int(TOTAL_SECONDS)}
+            memory = MEMORY + 8 * len(raw)
+            settings = {"optimize": optimize, "memory": memory, "seconds": int(TOTAL_SECONDS), "engine": engine}
             answer, _ = self._ask(settings, {"file": file}, START_SECONDS)
         except InputError as error:
             self.close()
             raise ModelFileError(str(error)) from error
         if "error" in answer:
             self.close()
-            raise ModelFileError(f"{where}: ONNX Runtime does not open it: {quote(answer['error'], 200)}")
+            raise ModelFileError(f"{where}: {engine} does not open it: {quote(answer['error'], 200)}")
         self.inputs: list[tuple[str, str, list[Any]]] = [(name, kind, shape) for name, kind, shape in answer["inputs"]]
 
     def __enter__(self) -> Self:
@@ -125,9 +136,9 @@ class OnnxProcess:
             timer.cancel()
             self._left = max(0.0, self._left - (time.monotonic() - start))
         if stopped.is_set():
-            raise InputError(f"{self._where}: ONNX Runtime was stopped after {limit:g} s")
+            raise InputError(f"{self._where}: {self._engine} was stopped after {limit:g} s")
         limits = f"more than {MEMORY >> 30} GiB of memory" if can_limit_memory() else "too much memory"
-        raise InputError(f"{self._where}: ONNX Runtime ended without an answer; it may need {limits}")
+        raise InputError(f"{self._where}: {self._engine} ended without an answer; it may need {limits}")
 
 
 def serve() -> None:
@@ -135,18 +146,10 @@ def serve() -> None:
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    import onnxruntime
-
     settings, arrays = _receive(requests)
-    limit_process(settings["memory"], settings["seconds"])
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its errors are exceptions, too
-    options.enable_cpu_mem_arena = False  # which would double what it takes
-    if not settings["optimize"]:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    opened = _opened_by_reference if settings["engine"] == Engine.REFERENCE else _opened_by_runtime
     try:
-        session = onnxruntime.InferenceSession(arrays["file"].tobytes(), options, ["CPUExecutionProvider"])
-        inputs = [[one.name, one.type, list(one.shape)] for one in session.get_inputs()]
+        session, inputs, outputs = opened(arrays["file"].tobytes(), settings)
     except Exception as error:  # ONNX Runtime has its own
         _send(answers, {"error": str(error)[:500]}, {})
         return
@@ -158,7 +161,7 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            names = request["outputs"] or [one.name for one in session.get_outputs()]
+            names = request["outputs"] or outputs
             values = dict(zip(names, session.run(names, feed), strict=True))
             found = {
                 name: one for name, one in values.items() if isinstance(one, np.ndarray) and one.dtype.kind in "biuf"
@@ -169,6 +172,32 @@ def serve() -> None:
             _send(answers, {"error": str(error)[:500] or type(error).__name__}, {})
         else:
             _send(answers, {}, found)
+
+
+_Opened = tuple[Any, list[Any], list[str]]
+"""A session, what it tells of its inputs, and the names of its outputs."""
+
+
+def _opened_by_runtime(raw: bytes, settings: Mapping[str, Any]) -> _Opened:
+    import onnxruntime
+
+    limit_process(settings["memory"], settings["seconds"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its errors are exceptions, too
+    options.enable_cpu_mem_arena = False  # which would double what it takes
+    if not settings["optimize"]:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(raw, options, ["CPUExecutionProvider"])
+    inputs = [[value.name, value.type, list(value.shape)] for value in session.get_inputs()]
+    return session, inputs, [value.name for value in session.get_outputs()]
+
+
+def _opened_by_reference(raw: bytes, settings: Mapping[str, Any]) -> _Opened:
+    from gatewise.exchange.onnx_reference import evaluator
+
+    limit_process(settings["memory"], settings["seconds"])
+    session = evaluator(raw)
+    return session, [], list(session.output_names)
 
 
 def _send(pipe: IO[bytes], header: dict[str, Any], arrays: Mapping[str, Array]) -> None:
