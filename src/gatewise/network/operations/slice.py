@@ -8,6 +8,8 @@ from gatewise.network.operation import Computed, Execution, Operation, ValueType
 from gatewise.network.size import Dim, Shape, at_least, divided, maximum, minimum
 from gatewise.types import Array
 
+UNLIMITED = (1 << 31) - 1  # a bound that exporters write for the end of an axis: no axis has as many rows
+
 
 @dataclass(frozen=True)
 class Slice(Operation):
@@ -37,6 +39,8 @@ class Slice(Operation):
 
     def _clipped(self, bound: Dim, low: int, high: Dim) -> Dim:
         """A bound within `low` and `high`. One below 0 counts from the end of the axis."""
+        if isinstance(bound, int) and abs(bound) >= UNLIMITED:
+            return high if bound > 0 else low
         size = high if low == 0 else high + 1
         if not at_least(bound, 0):
             self.require(at_least(-1, bound), f"the bound {bound} may count from either end")
