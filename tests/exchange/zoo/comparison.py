@@ -111,3 +111,32 @@ def check_graph(graph: Graph, run: Run, case: Case, *, may_refuse: bool = False)
             raise
         wrong = difference(computed, run(arguments, "float32"), run(arguments, "float64"))
         assert not wrong, f"{batch} sequences of {steps} steps: {wrong}"
+
+
+def keras_run(keras: Any, build: Callable[[], Any]) -> Run:
+    """Runs a network of Keras, of a function that builds it with the same weights each time, and one in float64."""
+    networks = {}
+    for dtype in ("float32", "float64"):
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+        try:
+            networks[dtype] = build()
+        finally:
+            keras.config.set_floatx("float32")
+            keras.config.set_dtype_policy("float32")
+
+    def run(arguments: tuple[Any, ...], dtype: str) -> list[Any]:
+        arrays = [array.astype(dtype) if array.dtype.kind == "f" else array for array in arguments]
+        # Each run of a stateful network starts as its first.
+        for layer in networks[dtype].layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+        keras.config.set_floatx(dtype)
+        try:
+            with torch.no_grad():
+                outputs = networks[dtype](arrays if len(arrays) > 1 else arrays[0], training=False)
+        finally:
+            keras.config.set_floatx("float32")
+        return [keras.ops.convert_to_numpy(output) for output in leaves(outputs)]
+
+    return run

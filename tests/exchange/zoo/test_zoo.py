@@ -1,44 +1,64 @@
 """Networks as people write them open as graphs that compute the same; hostile ones do, or are refused.
 
 `python -m pytest tests/exchange/zoo -q` runs them; `python -m tests.exchange.zoo.test_zoo` prints which open, which are
-refused and why, and which are wrong.
+refused and why, and which are wrong; with the words torch, keras, hostile-torch or hostile-keras those of a kind.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from tests.exchange.zoo import hostile_networks, torch_networks
+from tests.exchange.zoo import hostile_networks, keras_networks, torch_networks
 from tests.exchange.zoo.case import Case
-from tests.exchange.zoo.comparison import Run, check_graph, to_torch, torch_run
-
-read_torch = pytest.importorskip("gatewise.exchange.torch_graph").read_torch
+from tests.exchange.zoo.comparison import Run, check_graph, keras_run, to_torch, torch_run
 
 Read = Callable[[], Any]
+Prepared = tuple[Read, Run]
+"""How the graph of a case is read, and how its network runs."""
+
+SEED = 3
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # of torch itself
 
 
-def of_torch(case: Case) -> tuple[Read, Run]:
-    """How the graph of a case is read, and how its network runs."""
-    module = torch_networks.build(case, seed=3)
-    run = torch_run(lambda: torch_networks.build(case, seed=3))
-    rng = np.random.default_rng(5)
-    example = to_torch(case.inputs(rng, *case.example))
-    return lambda: read_torch(module, example if len(example) > 1 else example[0]).graph, run
+def without(name: str) -> pytest.MarkDecorator:
+    """Skips where a reader is not there yet."""
+    return pytest.mark.skipif(not importlib.util.find_spec(f"gatewise.exchange.{name}"), reason=f"no {name}")
 
 
-def check(case: Case, read: Read, run: Run, *, hostile: bool = False) -> str:
+def of_torch(case: Case) -> Prepared:
+    """Of a module."""
+    from gatewise.exchange.torch_graph import read_torch
+
+    build = partial(torch_networks.build, case, SEED)
+    example = to_torch(case.inputs(np.random.default_rng(5), *case.example))
+    return lambda: read_torch(build(), example if len(example) > 1 else example[0]).graph, torch_run(build)
+
+
+def of_keras(keras: ModuleType, case: Case) -> Prepared:
+    """Of a network of Keras."""
+    from gatewise.exchange.keras_graph import read_keras
+
+    build = partial(keras_networks.build, keras, case, SEED)
+    return lambda: read_keras(build()).graph, keras_run(keras, build)
+
+
+def check(case: Case, prepared: Prepared, *, hostile: bool = False) -> str:
     """Why the network is refused, "" where its graph is that of the network. A graph that refuses sizes of a hostile
     network is right.
     """
+    read, run = prepared
     try:
         graph = read()
     except InputError as error:
@@ -49,29 +69,54 @@ def check(case: Case, read: Read, run: Run, *, hostile: bool = False) -> str:
     return ""
 
 
+@without("torch_graph")
 @pytest.mark.parametrize("name", torch_networks.CASES)
 def test_networks_of_torch(name: str) -> None:
     case = torch_networks.CASES[name]
-    reason = check(case, *of_torch(case))
+    reason = check(case, of_torch(case))
     if case.expected == "opens":
         assert not reason
 
 
+@without("torch_graph")
 @pytest.mark.parametrize("name", hostile_networks.CASES)
 def test_hostile_networks_of_torch(name: str) -> None:
     case = hostile_networks.CASES[name]
-    check(case, *of_torch(case), hostile=True)
+    check(case, of_torch(case), hostile=True)
 
 
-def table() -> Iterator[tuple[str, str, str]]:
-    """The name of each network, "opens", "refused" or "WRONG", and the reason."""
-    for kind, cases, hostile in (
-        ("torch", torch_networks.CASES, False),
-        ("hostile torch", hostile_networks.CASES, True),
-    ):
+@without("keras_graph")
+@pytest.mark.parametrize("name", keras_networks.CASES)
+def test_networks_of_keras(keras: ModuleType, name: str) -> None:
+    case = keras_networks.CASES[name]
+    reason = check(case, of_keras(keras, case))
+    if case.expected == "opens":
+        assert not reason
+
+
+@without("keras_graph")
+@pytest.mark.parametrize("name", hostile_networks.KERAS_CASES)
+def test_hostile_networks_of_keras(keras: ModuleType, name: str) -> None:
+    case = hostile_networks.KERAS_CASES[name]
+    check(case, of_keras(keras, case), hostile=True)
+
+
+def table(kinds: list[str]) -> Iterator[tuple[str, str, str]]:
+    """The name of each network of these kinds, "opens", "refused" or "WRONG", and the reason."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+
+    tables: dict[str, tuple[dict[str, Case], Callable[[Case], Prepared], bool]] = {
+        "torch": (torch_networks.CASES, of_torch, False),
+        "keras": (keras_networks.CASES, partial(of_keras, keras), False),
+        "hostile-torch": (hostile_networks.CASES, of_torch, True),
+        "hostile-keras": (hostile_networks.KERAS_CASES, partial(of_keras, keras), True),
+    }
+    for kind in kinds or tables:
+        cases, prepare, hostile = tables[kind]
         for name, case in cases.items():
             try:
-                reason = check(case, *of_torch(case), hostile=hostile)
+                reason = check(case, prepare(case), hostile=hostile)
             except Exception as error:
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 where = f"{type(error).__name__} at {frame.filename.rpartition('/')[2]}:{frame.lineno}"
@@ -83,7 +128,7 @@ def table() -> Iterator[tuple[str, str, str]]:
 def main() -> int:
     warnings.simplefilter("ignore")
     counts: dict[str, int] = {}
-    for name, result, reason in table():
+    for name, result, reason in table(sys.argv[1:]):
         print(f"{name:50} {result:8} {reason}", flush=True)
         counts[result] = counts.get(result, 0) + 1
     print(", ".join(f"{count} {result}" for result, count in counts.items()))
