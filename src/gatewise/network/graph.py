@@ -141,9 +141,12 @@ class Graph:
         execution = execution or Execution(keep=False)
         execution.sizes = self.sizes(inputs)
         wanted = self.outputs if values is None else tuple(values)
-        computed = self._start(inputs, execution)
+        computed = self.start(inputs, execution)
+        needed = self.ancestors(wanted)
         for number, node in enumerate(self.nodes):
-            results, _ = _run_node(node, computed, execution)
+            if not needed.intersection(node.outputs):
+                continue
+            results, _ = run_node(node, computed, execution)
             computed |= zip(node.outputs, results, strict=True)
             # What no later node reads makes room.
             for name in {*node.inputs, *node.outputs}:
@@ -165,10 +168,10 @@ class Graph:
         """
         execution = execution or Execution()
         execution.sizes = self.sizes(inputs)
-        computed = self._start(inputs, execution)
+        computed = self.start(inputs, execution)
         recorded: list[tuple[Node, Backward]] = []
         for node in self.nodes:
-            results, backward = _run_node(node, computed, execution)
+            results, backward = run_node(node, computed, execution)
             computed |= zip(node.outputs, results, strict=True)
             recorded.append((node, backward))
         grads = {output: np.asarray(grad_of(computed[output]), dtype=computed[output].dtype)}
@@ -184,7 +187,15 @@ class Graph:
                     grads[name] = grads[name] + grad if name in grads else grad
         return computed[output], {name: grads.get(name, np.zeros_like(computed[name])) for name in values}
 
-    def _start(self, inputs: Mapping[str, Array], execution: Execution) -> dict[str, Any]:
+    def ancestors(self, values: Sequence[str]) -> set[str]:
+        """The names of these values and of all on which they depend."""
+        needed = set(values)
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+        return needed
+
+    def start(self, inputs: Mapping[str, Array], execution: Execution) -> dict[str, Any]:
         """The inputs and constants of a run, in its dtypes."""
         arrays = {**inputs, **self.constants}
         return {
@@ -193,7 +204,8 @@ class Graph:
         }
 
 
-def _run_node(node: Node, computed: Mapping[str, Any], execution: Execution) -> tuple[tuple[Array, ...], Backward]:
+def run_node(node: Node, computed: Mapping[str, Any], execution: Execution) -> tuple[tuple[Array, ...], Backward]:
+    """What a node returns, of the values before it, and its backward pass. Raises InputError naming the node."""
     execution.node = node.name
     try:
         # Infinite and undefined numbers are those of the network: its outputs have them too.
