@@ -68,8 +68,8 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     "exchange": (
         "members.encoded_sequence members.member members.onnx.columns members.onnx.graph members.onnx.lstm "
         "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
-        "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent network.ops "
-        "network.series network.size network.value_matching network.weight_layouts text.tokens",
+        "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent "
+        "network.ops network.series network.size network.value_matching network.weight_layouts text.tokens",
         "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),
     "forecast": (
