@@ -63,16 +63,27 @@ class Case:
     unit: str = ""
 
 
+# The C library gives large blocks back to the system when they are freed, and a new block then faults page by page.
+# With these thresholds (bytes) the heap keeps its pages, as with jemalloc and tcmalloc, which torch's tuning guide
+# recommends. Each contender is tried with both heaps.
+KEPT_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+
+
+def on_both_heaps(variants: tuple[Settings, ...]) -> tuple[Settings, ...]:
+    """The variants with the heap of the C library as it is, then with a heap that keeps its pages."""
+    kept = ({**variant, "environment": {**variant.get("environment", {}), **KEPT_HEAP}} for variant in variants)
+    return (*variants, *kept)
+
+
 ONE_AND_TWO_THREADS = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, {"threads": n}) for n in (1, 2))
 
 
 def gatewise(threads: int, *, variants: tuple[str, ...] = (), **settings: Any) -> tuple[Contender, ...]:
-    """gatewise with its defaults, and once for each instruction set or "bf16" of `variants`."""
-    contenders = [Contender("gatewise", "gatewise", threads, settings)]
+    """gatewise with its defaults, and once for each instruction set or "bf16" of `variants`, on both heaps."""
+    heaps = on_both_heaps(({},))
+    contenders = [Contender("gatewise", "gatewise", threads, settings, variants=heaps)]
     for name in variants:
         variable, tolerance = ("GATEWISE_KERNEL", BF16_TOLERANCE) if name == "bf16" else ("GATEWISE_ISA", TOLERANCE)
         environment = {variable: name}
-        contenders.append(
-            Contender(f"gatewise {name}", "gatewise", threads, settings, environment, tolerance=tolerance)
-        )
+        contenders.append(Contender(f"gatewise {name}", "gatewise", threads, settings, environment, heaps, tolerance))
     return tuple(contenders)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.case import BF16_TOLERANCE, ONE_AND_TWO_THREADS, Case, Contender, gatewise
+from benchmarks.case import BF16_TOLERANCE, ONE_AND_TWO_THREADS, Case, Contender, gatewise, on_both_heaps
 from benchmarks.contenders.base import Arrays, padded
 from benchmarks.machine import ROOT
 from benchmarks.reviews import LENGTH, VOCAB_SIZE, Reviews, weights
@@ -35,18 +35,20 @@ UNITS = (100, 128, 256, 512)
 VARIANTS = ("avx2", "portable", "bf16")
 # torch's idle threads spin between parallel regions by default: fastest on an idle machine, far slower on a busy one.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
-TORCH = tuple(
-    {"batch_first": first, "environment": environment} for environment in ({}, PASSIVE) for first in (True, False)
+TORCH = on_both_heaps(
+    tuple(
+        {"batch_first": first, "environment": environment} for environment in ({}, PASSIVE) for first in (True, False)
+    )
 )
-TORCH_PACKED: tuple[dict[str, Any], ...] = ({}, {"environment": PASSIVE})
-KERAS: tuple[dict[str, Any], ...] = (
-    {},
-    {"jit_compile": True},
-    {"api": "train_on_batch"},
-    {"api": "train_on_batch", "jit_compile": True},
+TORCH_PACKED = on_both_heaps(({}, {"environment": PASSIVE}))
+# Of inference: as it is written, frozen by torch.jit, and compiled by torch.compile.
+TORCH_INFERENCE = tuple(variant | {"how": how} for how in ("eager", "frozen", "compiled") for variant in TORCH)
+KERAS = on_both_heaps(
+    ({}, {"jit_compile": True}, {"api": "train_on_batch"}, {"api": "train_on_batch", "jit_compile": True})
 )
-ONNXRUNTIME = ({"sequence_lens": False}, {"sequence_lens": True})
-OPENVINO = ({"hint": "THROUGHPUT"}, {"hint": "LATENCY"})
+ONNXRUNTIME = on_both_heaps(({"sequence_lens": False}, {"sequence_lens": True}))
+OPENVINO_THROUGHPUT = {"hint": "THROUGHPUT"}
+OPENVINO_LATENCY = {"hint": "LATENCY"}
 SIZES = ({"size": 512}, {"size": 1024}, {"size": 2048})
 # Each library's matrix product, in seconds per 10⁹ floating-point operations; the fastest counts.
 PRODUCTS = (
@@ -86,7 +88,7 @@ def _training_steps(reviews: Reviews, threads: int) -> list[Case]:
     post = Contender("torch post-padded", "pytorch", threads, {"layout": "post"}, variants=TORCH)
     bucketed = Contender("torch bucketed", "pytorch", threads, {"layout": "post"}, variants=TORCH)
     keras = Contender("keras", "tensorflow", threads, variants=KERAS)
-    masked = Contender("keras mask_zero", "tensorflow", threads, {"mask_zero": True})
+    masked = Contender("keras mask_zero", "tensorflow", threads, {"mask_zero": True}, variants=on_both_heaps(({},)))
     arrays, rounds = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)), 13 if threads > 1 else 7
     return [
         Case(
@@ -141,7 +143,7 @@ def _recurrence(units: int, threads: int) -> Case:
         "recurrence",
         (
             *gatewise(threads, variants=VARIANTS),
-            Contender("gatewise.nn.LSTM", "gatewise", threads, {"kind": "layer"}),
+            Contender("gatewise.nn.LSTM", "gatewise", threads, {"kind": "layer"}, variants=on_both_heaps(({},))),
             Contender("torch", "pytorch", threads, variants=TORCH),
             *products,
         ),
@@ -152,14 +154,15 @@ def _recurrence(units: int, threads: int) -> Case:
     )
 
 
-def _others(threads: int, hints: tuple[dict[str, Any], ...]) -> tuple[Contender, ...]:
+def _others(threads: int, *hints: dict[str, Any]) -> tuple[Contender, ...]:
     """The other libraries' inference; OpenVINO in float32 and in bfloat16."""
     f32, bf16 = {"precision": "f32"}, {"precision": "bf16"}
+    hints = on_both_heaps(hints)
     return (
         Contender("onnxruntime", "onnx_runtime", threads, variants=ONNXRUNTIME),
         Contender("openvino", "openvino", threads, f32, variants=hints),
         Contender("openvino bf16", "openvino", threads, bf16, variants=hints, tolerance=BF16_TOLERANCE),
-        Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH),
+        Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH_INFERENCE),
     )
 
 
@@ -170,7 +173,10 @@ def _inference(reviews: Reviews, threads: int) -> Case:
         f"inference_{threads}",
         "logits of 1,000 reviews from their ids, sorted by length, in batches of 64",
         "inference",
-        (*gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size), *_others(threads, OPENVINO)),
+        (
+            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            *_others(threads, OPENVINO_THROUGHPUT, OPENVINO_LATENCY),
+        ),
         {"threads": threads, "padding": "none", "length": LENGTH, "batch_size": BATCH, "repeats": 1},
         weights() | reviews.take(rows),
         scale=float(reviews.lengths[rows].sum()) / 1e6,
@@ -180,12 +186,13 @@ def _inference(reviews: Reviews, threads: int) -> Case:
 
 def _latency(reviews: Reviews) -> Case:
     row = np.argmin(np.abs(reviews.lengths - 238), keepdims=True)
-    forward = Contender("gatewise forward only", "gatewise", 1, {"vocab_size": reviews.vocab_size, "kind": "forward"})
+    settings = {"vocab_size": reviews.vocab_size, "kind": "forward"}
+    forward = Contender("gatewise forward only", "gatewise", 1, settings, variants=on_both_heaps(({},)))
     return Case(
         "latency_1",
         f"logit of one review of {int(reviews.lengths[row[0]])} ids, one thread; the median of 100 calls",
         "inference",
-        (*gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size), forward, *_others(1, OPENVINO[1:])),
+        (*gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size), forward, *_others(1, OPENVINO_LATENCY)),
         {"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
         weights() | reviews.take(row),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import LIBRARY, Case, Contender
+from benchmarks.case import KEPT_HEAP, LIBRARY, Case, Contender
 from benchmarks.contenders.base import Arrays, Unavailable
 from benchmarks.machine import OtherLoad
 from benchmarks.worker import Worker, python_with
@@ -127,21 +128,48 @@ def _load(case: Case, contender: Contender, worker: Worker, variant: Mapping[str
     settings = {"threads": contender.threads, **case.settings, **contender.settings, **variant}
     kind = settings.pop("kind", case.kind)
     info = worker.load(kind, settings, {} if kind == "sgemm" else case.arrays | contender.arrays)
-    environment = "".join(f", {name}={value}" for name, value in variant.get("environment", {}).items())
-    return {**info, "settings": info["settings"] + environment}
+    return {**info, "settings": info["settings"] + _shown(variant.get("environment", {}))}
+
+
+def _shown(environment: Mapping[str, str]) -> str:
+    """The environment of a variant for the results."""
+    variables = "".join(f", {name}={value}" for name, value in environment.items() if name not in KEPT_HEAP)
+    if KEPT_HEAP.keys() <= environment.keys():
+        return f"{variables}, kept heap"
+    return variables
 
 
 def _load_fastest(case: Case, contender: Contender, pool: WorkerPool, quick: bool) -> tuple[Worker, dict[str, Any]]:
     """The contender's worker with its fastest variant loaded, and what is known of it."""
     row: dict[str, Any] = {"threads": contender.threads}
-    best = contender.variants[0]
+    best: Mapping[str, Any] = contender.variants[0]
     if len(contender.variants) > 1 and not quick:
-        tried = []
-        for variant in contender.variants:
-            worker = pool.get(contender, variant)
-            settings = _load(case, contender, worker, variant)["settings"]
-            tried.append((median(_interleave({"": worker}, VARIANT_ROUNDS)[""]), settings))
-        row["variants"] = {settings: seconds for seconds, settings in tried}
-        best = contender.variants[min(range(len(tried)), key=lambda n: tried[n])]
+        row["variants"], best = _tried(case, contender, pool)
     worker = pool.get(contender, best)
     return worker, row | {"info": _load(case, contender, worker, best)}
+
+
+def _tried(case: Case, contender: Contender, pool: WorkerPool) -> tuple[dict[str, float | str], Mapping[str, Any]]:
+    """The seconds of each variant by its settings, or the reason why it is unavailable here; and the fastest one.
+    Raises Unavailable where all are.
+    """
+    times: dict[str, float | str] = {}
+    fastest = math.inf
+    best: Mapping[str, Any] = {}
+    reason = Unavailable(f"{contender.name} has no variant")
+    for variant in contender.variants:
+        worker = pool.get(contender, variant)
+        try:
+            settings = _load(case, contender, worker, variant)["settings"]
+        except Unavailable as error:
+            reason = error
+            times[str(dict(variant))] = str(error)
+            continue
+        seconds = median(_interleave({"": worker}, VARIANT_ROUNDS)[""])
+        times[settings] = seconds
+        if seconds < fastest:
+            fastest = seconds
+            best = variant
+    if fastest == math.inf:
+        raise reason
+    return times, best

@@ -25,7 +25,20 @@ from benchmarks.contenders.base import Arrays, Task, Unavailable
 from benchmarks.machine import ROOT
 
 # Removed from the caller's environment, because they would configure a contender without being recorded.
-_THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "TF_", "GATEWISE_", "XLA_", "KERAS_", "ORT_")
+_VARIABLES = (
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "TF_",
+    "GATEWISE_",
+    "XLA_",
+    "KERAS_",
+    "ORT_",
+    "MALLOC_",
+    "LD_PRELOAD",
+)
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GATEWISE_THREADS")
 
 
@@ -40,7 +53,7 @@ class Worker:
         self.name = name
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  close() closes it
         self._pipe, theirs = Pipe()
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(_THREAD_VARIABLES)}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(_VARIABLES)}
         with theirs:
             self._process = subprocess.Popen(
                 [str(python), "-m", "benchmarks.worker", module, str(theirs.fileno())],

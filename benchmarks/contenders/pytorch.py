@@ -6,6 +6,7 @@ gatewise's step includes it. The parent process sets OMP_NUM_THREADS, from which
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -139,13 +140,28 @@ def layer_task(
 def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews: batches of similar length, post-padded, torch.inference_mode."""
     first = settings.get("batch_first", True)
-    network, batches = Classifier(arrays, first).eval(), _batches(settings, arrays)
+    how = settings.get("how", "eager")
+    batches = _batches(settings, arrays)
+    network = _prepared(Classifier(arrays, first).eval(), how, batches[0])
 
     @torch.inference_mode()
     def logits() -> list[Any]:
         return [network(batch)[:, None].numpy() for batch in batches]
 
-    return base.inference_task(logits, settings, _info(f"nn.LSTM, post-padded, batch_first={first}, inference_mode"))
+    info = _info(f"nn.LSTM, post-padded, batch_first={first}, inference_mode, {how}")
+    return base.inference_task(logits, settings, info)
+
+
+def _prepared(network: Classifier, how: str, batch: Batch) -> Any:
+    """The network as it is ("eager"), traced and frozen by torch.jit ("frozen"), or by torch.compile ("compiled")."""
+    if how == "frozen":
+        with torch.inference_mode():
+            return torch.jit.freeze(torch.jit.trace(network, (batch,)))  # type: ignore[no-untyped-call]
+    if how == "compiled":
+        if shutil.which("g++") is None:
+            raise base.Unavailable("torch.compile needs a C++ compiler")
+        return torch.compile(network, dynamic=True)
+    return network
 
 
 def product(settings: Settings, arrays: Arrays) -> Task:
