@@ -69,6 +69,7 @@ class _Reader:
             raise InputError(
                 f"{self.where}: its opset is {self.opset}; export the network with opset {LEAST_OPSET} or later"
             )
+        self.builder.reserved = {name for node in graph.node for name in node.output}
         for tensor in graph.initializer:
             self.builder.constant(_plain(array_of(tensor, self.where)), tensor.name)
         for value in graph.input:
@@ -175,17 +176,22 @@ class _Reader:
             if formal in values:
                 inputs.append(self.value(name))
             elif name:
-                attributes[formal] = self._field(name, holds_sizes="Size" in str(hints[formal]))
+                attributes[formal] = self._field(name, hints[formal])
         if node.op_type == "Split" and not {"split", "num_outputs"}.intersection(attributes):
             attributes["num_outputs"] = len(node.output)  # what opset 13 leaves out
         self._add(node, operation_of(node.op_type, attributes), inputs)
 
-    def _field(self, name: str, holds_sizes: bool) -> Any:
-        """A value that is a field of its operation: sizes where the field holds them, else a constant."""
-        sized = self._sizes(name) if holds_sizes else None
+    def _field(self, name: str, hint: Any) -> Any:
+        """A value that is a field of its operation, of the type `hint`: sizes where the field holds them, else a
+        constant.
+        """
+        sized = self._sizes(name) if "Size" in str(hint) else None
         if sized is None:
             return self._constant(name)
-        return sized.sizes[0] if sized.scalar else sized.sizes
+        if hint == Dim:
+            [size] = sized.sizes  # a vector of one, as K of TopK, or a number
+            return size
+        return sized.sizes
 
     def _add(self, node: Any, operation: Operation, inputs: list[str]) -> None:
         outputs = [name or f"{node.output[0]}_{number}" for number, name in enumerate(node.output)]
@@ -279,15 +285,18 @@ class _Reader:
             ]
             while inputs[-1] == "":
                 inputs.pop()
-            shown.append(self.builder.node(operation, inputs))
+            h, *states = self.builder.node(operation, inputs)
+            if lengths and (h0 or c0):
+                states = [self._without_empty(state, lengths) for state in states]
+            shown.append([h, *states])
         outputs, *last = zip(*shown, strict=True)
         if batch_first:
             self._stack_directions(node, 0, outputs, axis=2)  # (B, T, directions, H)
         else:
             by_time = [add("Transpose", h, perm=(1, 0, 2)) for h in outputs]
             self._stack_directions(node, 0, by_time, axis=1)  # (T, directions, B, H)
-        for place, states in enumerate(last, 1):
-            self._stack_directions(node, place, states, axis=1 if batch_first else 0)
+        for place, of_directions in enumerate(last, 1):
+            self._stack_directions(node, place, of_directions, axis=1 if batch_first else 0)
 
     def _stack_directions(self, node: Any, place: int, parts: Sequence[str], axis: int) -> None:
         """One output of a node, by its place, of those of its directions along a new axis."""
@@ -336,6 +345,13 @@ class _Reader:
         if not name:
             return ""
         return self.builder.add("Gather", name, self._index(direction), axis=1 if batch_first else 0)
+
+    def _without_empty(self, state: str, lengths: str) -> str:
+        """The last state (B, H), 0 for sequences of length 0: ONNX Runtime does not return the first state there."""
+        add = self.builder.add
+        has_steps = add("Less", self._index(0), add("Cast", lengths, to=7))
+        zero = self.builder.constant(np.float32(0))
+        return add("Where", add("Unsqueeze", has_steps, axes=(1,)), state, zero)
 
     def _index(self, number: int) -> str:
         return self.builder.constant(np.array(number))

@@ -179,7 +179,8 @@ def _run(
             y[t] = np.where(read, after[0], 0)
         outputs.append(y)
         for place, final in enumerate(state):
-            last[place].append(final)
+            # The specification does not say what a sequence without a step returns; ONNX Runtime returns 0.
+            last[place].append(np.where((lengths > 0)[:, None], final, 0))
     whole = np.stack(outputs, axis=1)  # (T, directions, B, H)
     finals = [np.stack(final) for final in last]  # (directions, B, H)
     if layout:

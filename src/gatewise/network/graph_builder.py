@@ -11,8 +11,10 @@ from gatewise.errors import InputError
 from gatewise.network.graph import Graph, Guard, Node, constant_type, output_types
 from gatewise.network.operation import Execution, Operation, ValueType
 from gatewise.network.operations import operation_of
-from gatewise.network.size import symbols_of
+from gatewise.network.size import product
 from gatewise.types import Array
+
+MAX_CONSTANT = 1 << 24  # numbers that a node of constants may return to be computed at once, and not in each run
 
 
 class GraphBuilder:
@@ -33,6 +35,8 @@ class GraphBuilder:
         self.constants: dict[str, Array] = {}
         self.nodes: list[Node] = []
         self.types: dict[str, ValueType] = {}
+        self.reserved: set[str] = set()
+        """Names that come later: nothing that the builder names itself gets one of them."""
         self._node_names: set[str] = set()
         self.origin = ""
         """Of the nodes that are added next: a line, or the name of a layer."""
@@ -46,8 +50,12 @@ class GraphBuilder:
     def constant(self, array: Any, name: str = "") -> str:
         """The name of a new constant."""
         array = np.asarray(array)
-        name = name or f"constant_{len(self.constants)}"
-        self._check_new(name)
+        if name:
+            self._check_new(name)
+        else:
+            name = f"constant_{len(self.constants)}"
+            while self._is_taken(name):
+                name += "_"
         self.types[name] = constant_type(name, array)
         self.constants[name] = array
         return name
@@ -62,20 +70,18 @@ class GraphBuilder:
         """The names of what a new node returns: `outputs`, as many of them as there are, or names of its own. A node
         that reads constants alone is computed at once.
         """
-        name = self._unused(name or operation.name().lower())
+        name = name or operation.name().lower()
+        types = output_types(Node(name, operation, tuple(inputs), (), self.origin), self.types)
+        # ONNX leaves out the names of outputs that nothing reads.
+        names = [*outputs, *[""] * (len(types) - len(outputs))]
+        own = [number for number, output in enumerate(names) if not output]
+        name = self._unused(name, own)
         self._node_names.add(name)
-        node = Node(name, operation, tuple(inputs), (), self.origin)
-        types = output_types(node, self.types)
-        names = [*outputs]
-        for number in range(len(names), len(types)):
-            names.append(name if number == 0 else f"{name}_{number}")
-        for number, output in enumerate(names):
-            names[number] = output or f"{name}_{number}"  # ONNX leaves out what nothing reads
-            self._check_new(names[number])
-        read = [value for value in inputs if value]
-        of_constants = bool(read) and all(value in self.constants for value in read)
-        # An operation on constants may still depend on the sizes of the inputs, as Expand to the batch does.
-        if of_constants and not any(symbols_of(dim) for value_type in types for dim in value_type.shape):
+        for number in own:
+            names[number] = _output_name(name, number)
+        for output in names:
+            self._check_new(output)
+        if self._is_constant(inputs, types):
             arrays, _ = operation.forward(Execution(dtype=np.float64), *(self.constants.get(value) for value in inputs))
             for output, array in zip(names, arrays, strict=True):
                 self.constant(array, output)
@@ -83,6 +89,20 @@ class GraphBuilder:
         self.nodes.append(Node(name, operation, tuple(inputs), tuple(names), self.origin))
         self.types |= zip(names, types, strict=True)
         return names
+
+    def _is_constant(self, inputs: Sequence[str], types: Sequence[ValueType]) -> bool:
+        """Whether a node returns constants: it reads constants alone, and they are not too large."""
+        read = [value for value in inputs if value]
+        if not read or any(value not in self.constants for value in read):
+            return False
+        numbers = 0
+        for value_type in types:
+            # An operation on constants may still depend on the sizes of the inputs, as Expand to the batch does.
+            count = product(value_type.shape)
+            if not isinstance(count, int):
+                return False
+            numbers += count
+        return numbers <= MAX_CONSTANT
 
     def graph(self, outputs: Sequence[str], guards: Sequence[Guard] = ()) -> Graph:
         """The graph, without the nodes and constants on which no output depends."""
@@ -95,15 +115,23 @@ class GraphBuilder:
         constants = {name: array for name, array in self.constants.items() if name in needed}
         return Graph(self.inputs, constants, tuple(reversed(kept)), tuple(outputs), tuple(guards))
 
-    def _unused(self, name: str) -> str:
-        """The name for a node and its outputs, with a number where it is taken."""
+    def _unused(self, name: str, outputs: Sequence[int] = (0,)) -> str:
+        """The name for a node and those of its outputs that have no name, with a number where it is taken."""
         unused = name
         number = len(self.nodes)
-        while unused in self._node_names or unused in self.types:
+        while unused in self._node_names or any(self._is_taken(_output_name(unused, place)) for place in outputs):
             number += 1
             unused = f"{name}_{number}"
         return unused
 
+    def _is_taken(self, name: str) -> bool:
+        return name in self.types or name in self.reserved
+
     def _check_new(self, name: str) -> None:
         if name in self.types:
             raise InputError(f"graph: two values are called {name!r}")
+
+
+def _output_name(name: str, number: int) -> str:
+    """Of an output of the node with this name."""
+    return name if number == 0 else f"{name}_{number}"

@@ -3,7 +3,10 @@
 `load` and `array_of` read the files of strangers.
 """
 
+from __future__ import annotations
+
 import hashlib
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,8 +44,10 @@ class Graph:
     def __init__(self, storage: str = "float32") -> None:
         self.storage = storage
         self.owner = ""
+        self.reserved: set[str] = set()  # names that no new value gets, because they belong to others
         self._onnx = required("onnx", "onnx", "the ONNX format")
         self._nodes: list[Any] = []
+        self._numbers = itertools.count()  # of the nodes, for their names
         self._constants: list[Any] = []
         self.inputs: dict[str, tuple[Any, list[str | int]]] = {}  # dtype and shape of those that members read by name
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # dtype, shape and SHA-256 of each constant
@@ -53,15 +58,45 @@ class Graph:
 
     def add_several(self, op: str, outputs: int, *inputs: Value, **attributes: Any) -> list[str]:
         """The names of the outputs of a new node."""
-        name = f"{op}_{len(self._nodes)}"
+        name = f"{op}_{next(self._numbers)}"
+        while name in self.reserved:
+            name += "_"
         names = [name if n == 0 else f"{name}_{n}" for n in range(outputs)]
-        input_names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        input_names = [self.name_of(value) for value in inputs]
         self._nodes.append(self._onnx.helper.make_node(op, input_names, names, name=name, **attributes))
         return names
 
+    @property
+    def node_count(self) -> int:
+        """The number of nodes so far, for `give_name`."""
+        return len(self._nodes)
+
+    def give_name(self, value: str, name: str, since: int) -> None:
+        """Call a value `name`, and its node, which was added since `node_count` was `since`. A value that no such node
+        returns gets an Identity.
+        """
+        producers = [node for node in self._nodes[since:] if value in node.output]
+        if not producers:
+            self.rename(value, name)
+            return
+        [producer] = producers
+        producer.output[[*producer.output].index(value)] = name
+        producer.name = name
+        for node in self._nodes[since:]:
+            for place, read in enumerate(node.input):
+                if read == value:
+                    node.input[place] = name
+
+    def name_of(self, value: Value) -> str:
+        """The name of a value; a constant is added."""
+        return value if isinstance(value, str) else self._constant(value)
+
     def keep(self, name: str, array: Array) -> str:
         """A constant that `Member.file_of_onnx` finds by its name. Returns that name, with the owner's in front."""
-        name = f"{self.owner}.{name}"
+        return self.keep_as(f"{self.owner}.{name}", array)
+
+    def keep_as(self, name: str, array: Array) -> str:
+        """A constant with a name. Returns the name."""
         self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
@@ -102,10 +137,28 @@ class Graph:
         """(B,) as (B, 1)."""
         return self.add("Unsqueeze", value, ints(1))
 
+    def tensor(self, array: Array) -> Any:
+        """A TensorProto, for attributes."""
+        return self._onnx.numpy_helper.from_array(array)
+
     def rename(self, value: str, name: str) -> str:
         """The value under the name of an output of the graph."""
+        next(self._numbers)
         self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
         return name
+
+    def body(self) -> Graph:
+        """An empty graph inside of this one, for Scan: its nodes may read the values of this one."""
+        body = Graph(self.storage)
+        body.reserved = self.reserved
+        body._numbers = self._numbers
+        body._constants = self._constants
+        body._known = self._known
+        return body
+
+    def body_proto(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
+        """The GraphProto of a graph inside of another one. inputs, outputs: see `model`."""
+        return self._onnx.helper.make_graph(self._nodes, "body", self._infos(inputs), self._infos(outputs))
 
     def model(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], metadata: Mapping[str, str]) -> Any:
         """The checked ModelProto. inputs, outputs: name to (dtype, shape), where a str is an axis of any length.
@@ -115,13 +168,8 @@ class Graph:
         from gatewise._version import __version__
 
         helper = self._onnx.helper
-
-        def infos(values: Mapping[str, Any]) -> list[Any]:
-            return [
-                helper.make_tensor_value_info(name, self._type(dtype), shape) for name, (dtype, shape) in values.items()
-            ]
-
-        graph = helper.make_graph(self._nodes, "gatewise", infos(inputs), infos(outputs), initializer=self._constants)
+        infos = (self._infos(inputs), self._infos(outputs))
+        graph = helper.make_graph(self._nodes, "gatewise", *infos, initializer=self._constants)
         domains = {"": OPSET} | {node.domain: ML_OPSET for node in self._nodes if node.domain}
         opsets: Sequence[Any] = [helper.make_opsetid(*domain) for domain in domains.items()]
         model = helper.make_model(
@@ -139,9 +187,15 @@ class Graph:
         key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._known:
             name = f"constant_{len(self._known)}"
+            while name in self.reserved:
+                name += "_"
             self._known[key] = name
             self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
         return self._known[key]
+
+    def _infos(self, values: Mapping[str, Any]) -> list[Any]:
+        make = self._onnx.helper.make_tensor_value_info
+        return [make(name, self._type(dtype), shape) for name, (dtype, shape) in values.items()]
 
     def _type(self, dtype: Any) -> int:
         """The number of a dtype in ONNX."""

@@ -49,6 +49,11 @@ class Einsum(Operation):
         # A term may be a view of an input, and the output an array of its own is the safe choice.
         return (np.array(_einsum(terms, output, inputs)),), backward
 
+    def without_ellipses(self, ranks: list[int]) -> str:
+        """The equation for inputs of these ranks, with letters in place of ellipses, and with an output."""
+        terms, output = self._terms(ranks)
+        return f"{','.join(terms)}->{output}"
+
     def _terms(self, ranks: list[int]) -> tuple[list[str], str]:
         """The letters of the axes of each input, of these ranks, and of the output, without ellipses."""
         equation = self.equation.replace(" ", "")
