@@ -221,7 +221,7 @@ def _print_network(model: Model) -> None:
     from gatewise.model.card import predicts
     from gatewise.model.summary import layer_lines
 
-    print(f"{printable(predicts(model.architecture, model.target, model.channels), 2000)}\n")
+    print(f"{printable(predicts(model.ensemble.network, model.target, model.channels), 2000)}\n")
     print("\n".join(layer_lines(model.ensemble.summary())))
     print(f"\n{'weights':14}  {model.ensemble}")
 

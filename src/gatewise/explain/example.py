@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.display import Displayed
-from gatewise.members.contributions import has_contributions, unit_contributions
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Gates, Share
 from gatewise.members.lstm import LSTM
-from gatewise.network.forward import head
-from gatewise.network.ops import Ops
 from gatewise.target import TargetScore, check_logits
 from gatewise.types import Array
 
@@ -44,13 +40,14 @@ else:
 
 
 class Example(Displayed):
-    """One sequence of T steps (after truncation) through one model, whose LSTM may be clamped.
+    """One sequence of T steps (after truncation) through one model, whose network may be clamped.
 
     ensemble: the members of the model. sequence: what they read, before truncation. names: a name for each of its
     steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if known. item:
     the text or series itself, if known. Raises InputError for an empty sequence and for a wrong number of names.
 
-    rows (T,): the steps that the LSTM reads; steps: their names; truncated: how many more the sequence has. A tagger
+    rows (T,): the steps that the network reads; read: their token ids (T,) or channels (T, C); part: what the network
+    reads of them; steps: their names; truncated: how many more the sequence has. A tagger
     predicts each step: the logits, the prediction and the score of the example are those of one of them, `step`.
     """
 
@@ -70,27 +67,33 @@ class Example(Displayed):
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
         self.ensemble = ensemble
-        self.lstm = ensemble.lstm
+        self.network = ensemble.network
         self.item = item
         self.sequence = sequence
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in names]
-        self.rows, self.read = self.lstm.read(sequence.steps)
+        self.rows, self.part = self.network.read(self.network.part_of(sequence))
+        self.read = self.network.steps_of(self.part)
         self.steps = [self.names[row] for row in self.rows]
         self.truncated = len(sequence) - len(self.rows)
         self._sampled: dict[int, Array] = {}
 
     def __len__(self) -> int:
-        """T, the number of steps that the LSTM reads."""
+        """T, the number of steps that the network reads."""
         return len(self.rows)
 
     def __repr__(self) -> str:
         return f"Example({len(self)} {self.ensemble.token_noun}s, {self.truncated} truncated)"
 
+    @property
+    def lstm(self) -> LSTM:
+        """The network as an `LSTM`. Raises InputError for another one."""
+        return self.ensemble.lstm
+
     @cached_property
     def activations(self) -> Activations:
         """Gates, states, logits and pads of one forward pass."""
-        [activations] = self.lstm.activations([self.read])
+        [activations] = self.network.activations([self.part])
         return activations
 
     @cached_property
@@ -150,7 +153,7 @@ class Example(Displayed):
             for member, weight in self.ensemble:
                 if not weight:
                     continue
-                if member is self.lstm:
+                if member is self.network:
                     logits = self.lstm_logits
                 else:
                     logits = member.logits([member.part_of(self.sequence)])[0]
@@ -195,14 +198,12 @@ class Example(Displayed):
 
     @cached_property
     def lstm_prefix_logits(self) -> Array:
-        """The logits (T + 1, outputs) float64 of the LSTM alone, without its weight, after t steps; of a tagger those
-        of step t, and the first row those of a state of zeros.
+        """The logits (T + 1, outputs) float64 of the network alone, without its weight, after t steps; of a tagger
+        those of step t, and the first row those of no step.
         """
         if self.step is None:
-            return self.lstm.read_prefix_logits(self.read, self.lstms)
-        zeros = np.zeros((1, self.lstm.arch.features))
-        of_zeros = head(Ops(), self.lstm.parameters, self.lstm.arch, zeros)
-        return np.concatenate([of_zeros, self.activations.logits])
+            return self.network.read_prefix_logits(self.part, self.lstms)
+        return self.network.step_prefix_logits(self.part, self.activations.logits)
 
     @cached_property
     def prefix_logits(self) -> Array:
@@ -235,14 +236,14 @@ class Example(Displayed):
         if stride not in self._sampled:
             steps = len(self.read)
             ends = [*range(0, steps, stride), steps]
-            of_lstm = self.lstm.logits(self.read[:end] for end in ends)
+            of_lstm = self.network.logits(self.part[:end] for end in ends)
             self._sampled[stride] = self.ensemble.lstm_weight * of_lstm + self.other_prefix_logits[ends]
         return stride, self._sampled[stride]
 
     def _stride(self, budget: int) -> int:
         """The distance of the prefixes that run at most about `budget` steps."""
         # A forward direction has read every prefix on its way; so has each direction of a tagger up to its step.
-        if self.lstm.arch.unidirectional or self.step is not None:
+        if self.network.is_causal or self.step is not None:
             return 1
         # A backward direction begins at the end of a prefix, so each prefix is a run of its own.
         steps = len(self.read)
@@ -252,24 +253,9 @@ class Example(Displayed):
     @cached_property
     def contributions(self) -> Array | None:
         """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64. None
-        where the units have no parts of their own (`gatewise.members.contributions.has_contributions`).
+        where the units have no parts of their own (`Network.has_contributions`).
         """
-        net, top = self.top_run(self.lstms)
-        if not has_contributions(net.arch):
-            return None
-        return unit_contributions(net, self.lstm_score.weights, top)
-
-    def top_run(self, lstms: Sequence[Gates]) -> tuple[LSTM, tuple[Gates, ...]]:
-        """The network and the gates of its top layer (directions,), of all its LSTMs, for the explained prediction. For
-        that of a step of a tagger, each direction has read what it reads before the step and the step, and its last
-        state is pooled.
-        """
-        arch = self.lstm.arch
-        top = tuple(lstms[-len(arch.top.directions) :])
-        if self.step is None:
-            return self.lstm, top
-        pooled_last = replace(self.lstm, arch=replace(arch, pooling="last"))
-        return pooled_last, tuple(gates.held_after(self.step) for gates in top)
+        return self.network.contributions(self.lstm_score.weights, self.lstms, self.step)
 
     @property
     def effects(self) -> Array | None:
@@ -298,7 +284,7 @@ class Example(Displayed):
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
-        wanted = number % len(self.lstm.arch.layers)
+        wanted = number % len(self.network.layers)
         return tuple(gates for gates in self.lstms if gates.layer == wanted)
 
     def values(self, name: str, layer: int) -> Array:
@@ -307,7 +293,7 @@ class Example(Displayed):
 
     def unit(self, unit: int) -> tuple[Gates, int]:
         """The LSTM and the column of one unit of the top layer. Raises InputError for a unit that does not exist."""
-        top = self.lstm.arch.top
+        top = self.network.layers[-1]
         if not 0 <= unit < top.size:
             raise InputError(f"unit must be from 0 to {top.size - 1}, not {unit}")
         return self.layer(-1)[unit // top.units], unit % top.units
@@ -332,7 +318,7 @@ def predict_examples(ensemble: Ensemble, sequences: Sequence[EncodedSequence]) -
     examples = [Example(ensemble, sequence) for sequence in sequences]
     if any(example.step is not None for example in examples):
         return examples  # to choose the step took a forward pass of its own
-    of_lstm = ensemble.lstm.logits([example.read for example in examples])
+    of_lstm = ensemble.network.logits([example.part for example in examples])
     logits = ensemble.lstm_weight * of_lstm + ensemble.shift
     for member, weight in ensemble.others:
         logits = logits + weight * member.logits(member.parts_of(sequences))
@@ -347,4 +333,4 @@ def activations_of(examples: Sequence[Example]) -> Iterator[Activations]:
     if len(examples) == 1:
         yield examples[0].activations
     else:
-        yield from examples[0].lstm.activations(example.read for example in examples)
+        yield from examples[0].network.activations(example.part for example in examples)

@@ -272,7 +272,7 @@ def explain_example(
         base_value_note += ", and the columns"
     # The faithfulness was measured with the method's own settings, on the network without clamps.
     measured = None
-    if chosen.name in METHODS and chosen == method_named(chosen.name) and not example.lstm.clamps:
+    if chosen.name in METHODS and chosen == method_named(chosen.name) and not example.network.clamps:
         measured = (faithfulness or {}).get(chosen.name)
     return Explanation(
         **vars(attribution),

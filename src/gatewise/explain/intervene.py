@@ -44,7 +44,7 @@ class Intervention(Displayed):
         """The unit to show by default: the first of the top layer that a clamp names, else that with the largest effect
         before.
         """
-        top = len(self.before.lstm.arch.layers) - 1
+        top = len(self.before.network.layers) - 1
         clamped = (clamp.unit for clamp in self.clamps if clamp.unit is not None and clamp.layer in (None, top))
         return next(clamped, self.before.top_unit)
 
@@ -106,7 +106,7 @@ def intervene(
         after = after.at_step(before.step)
     after = after.with_score(before.score)
     for clamp in clamps:
-        check_clamp(clamp, before.lstm.arch, len(after.rows))
+        check_clamp(clamp, before.network.layers, len(after.rows), binary=before.network.has_binary_gates)
     return Intervention(before, after, (*changes, *map(str, clamps)), clamps)
 
 

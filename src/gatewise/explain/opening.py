@@ -31,9 +31,9 @@ def opening_of(example: Example, layer: int = -1) -> Opening:
     contributions, the largest change of memory at a word.
     """
     changes = np.concatenate([gates.memory_changes() for gates in example.layer(layer)], axis=1)  # (T, units)
-    arch = example.lstm.arch
+    layers = example.network.layers
     contributions = None
-    if layer % len(arch.layers) == len(arch.layers) - 1:  # units below the top layer have none
+    if layer % len(layers) == len(layers) - 1:  # units below the top layer have none
         contributions = example.contributions
     words = _words(example)
     if contributions is None:
@@ -41,8 +41,8 @@ def opening_of(example: Example, layer: int = -1) -> Opening:
         step, unit = np.unravel_index(largest, changes.shape)
         return Opening(int(step), int(unit), None, float(changes[step, unit]))
     # What the units contribute at a step stands for the change of the prefix prediction where that costs too much.
-    units = max(_LEAST_UNITS, *(each.units for each in arch.layers))
-    is_cheap = arch.unidirectional or len(example) * units <= _MOST_STEPS_TIMES_UNITS
+    units = max(_LEAST_UNITS, *(each.units for each in layers))
+    is_cheap = example.network.is_causal or len(example) * units <= _MOST_STEPS_TIMES_UNITS
     if example.step is None and is_cheap:
         prefix_changes = np.diff(example.lstm_prefix_logits @ example.lstm_score.weights)
     else:

@@ -16,8 +16,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.opening import opening_of
-from gatewise.network.architecture import Architecture
-from gatewise.network.ops import Ops
+from gatewise.members.network import Network
 from gatewise.target import Target
 from gatewise.types import Array
 
@@ -28,19 +27,19 @@ _CHART_DECIMALS = 2  # a chart is 100 pixels high, and its readout has two decim
 _PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions run, for a network of up to 128 units
 
 
-def network_json(arch: Architecture, of: Target) -> Json:
-    """The architecture in a few numbers, and what it predicts."""
+def network_json(network: Network, of: Target) -> Json:
+    """The network in a few numbers, and what it predicts."""
     return {
-        "inputs": arch.nouns.one,
+        "inputs": network.nouns.one,
         # That of one row: per_step says whether a row is a step. A new task is shown as the one whose labels it reads.
         "task": of.each.labels_task,
         "per_step": of.per_step,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
-        "layers": [{"units": layer.units, "directions": layer.directions} for layer in arch.layers],
-        "pooling": arch.pooling,
-        "gate": arch.gate,
-        "max_length": arch.max_length,
+        "layers": [{"units": layer.units, "directions": layer.directions} for layer in network.layers],
+        "pooling": "+".join(network.pooling_parts),
+        "gate": "binary" if network.has_binary_gates else "sigmoid",
+        "max_length": network.max_length,
     }
 
 
@@ -84,7 +83,7 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     stride = 1
     if sampled:
         # A step costs the square of its units.
-        budget = _PREFIX_STEPS * 128**2 // max(128, example.lstm.arch.top.units) ** 2
+        budget = _PREFIX_STEPS * 128**2 // max(128, example.network.layers[-1].units) ** 2
         stride, logits = example.sampled_prefix_logits(budget)
     else:
         logits = example.prefix_logits
@@ -162,7 +161,7 @@ def units_json(example: Example, layer: int) -> Json:
     effect, by jump, and by the step of the jump.
     """
     largest, at = example.jumps(layer)
-    layers = len(example.lstm.arch.layers)
+    layers = len(example.network.layers)
     effect = None
     if layer % layers == layers - 1:  # units below the top layer have none
         effect = example.effects
@@ -186,31 +185,20 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     """One unit at every step: its gates and states, and the preactivations of its gates, each the sum of x (the layer
     below), h (the previous step) and the bias.
     """
-    arch, parameters = example.lstm.arch, example.lstm.parameters
-    units = arch.layers[layer].units
-    direction, column = divmod(unit, units)
+    network = example.network
+    direction, column = divmod(unit, network.layers[layer].units)
     gates = example.layer(layer)[direction]
-    prefix = f"lstm.{layer}.{gates.direction}"
-    rows = column + units * np.arange(4)  # of the gates i, f, g, o
-    if layer:
-        x = Ops().merge([below.h for below in example.layer(layer - 1)], arch.layers[layer - 1].merge)  # (T, D)
-    else:
-        x = example.lstm.embedded(example.read)
-    from_x = x.astype(np.float64) @ parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)  # (T, 4)
-    order = gates.reading_order
-    previous_h = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]
-    from_h = previous_h.astype(np.float64) @ parameters[f"{prefix}.weight_hh"][rows].T.astype(np.float64)
-    bias = parameters[f"{prefix}.bias"][rows]
+    read = network.preactivations(example.part, example.lstms, gates, column)
     half_life = float(gates.half_life()[column])
     part: Json = {"k": unit, "layer": layer, "direction": gates.direction}
     part |= {name: _list(getattr(gates, name)[:, column]) for name in "ifgoch"}
     part |= {"h0": float(gates.h0[column]), "c0": float(gates.c0[column])}
     part["preactivations"] = {
-        gate: {"x": _list(from_x[:, n]), "h": _list(from_h[:, n]), "bias": float(bias[n])}
-        for n, gate in enumerate("ifgo")
+        gate: {"x": _list(preactivation.x), "h": _list(preactivation.h), "bias": preactivation.bias}
+        for gate, preactivation in read.items()
     }
     part["half_life"] = half_life if np.isfinite(half_life) else None
-    if layer == len(arch.layers) - 1 and example.contributions is not None:
+    if layer == len(network.layers) - 1 and example.contributions is not None:
         part["contribution"] = _list(example.contributions[:, unit])
     return part
 
@@ -265,13 +253,13 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     contributions of its units, its initial states, and `unit`, the one to select.
     """
     view = side_json(explanation, example)
-    arch = example.lstm.arch
+    network = example.network
     example = example.with_score(explanation.score)
     view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
-    view["model"] = network_json(arch, example.ensemble.target)
-    if arch.channels and example.item is not None:
+    view["model"] = network_json(network, example.ensemble.target)
+    if network.channels and example.item is not None:
         view["values"] = _series_values(example)
-    layer = len(arch.layers) - 1
+    layer = len(network.layers) - 1
     top = example.layer(-1)
     view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
     if example.contributions is not None:

@@ -4,6 +4,8 @@ An ablated unit has its output gate clamped to 0, so that h = 0. A unit whose me
 to 0 and its forget gate to 1, so that c stays the same.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,7 +14,8 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Forward, Held, LSTMCall
-from gatewise.network.architecture import Architecture, Layer
+from gatewise.members.recurrent_layer import RecurrentLayer
+from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.ragged import starts_of
 from gatewise.types import Array
@@ -41,17 +44,17 @@ class Clamp:
     pads: bool = False
     direction: Literal["forward", "backward"] | None = None
 
-    def hits(self, arch: Architecture, layer: int, direction: str) -> slice | None:
+    def hits(self, layers: Sequence[RecurrentLayer], layer: int, direction: str) -> slice | None:
         """The columns (H,) of the gate of this LSTM that are clamped, or None."""
         clamped_layer = self.layer
         if self.layer is None and self.unit is not None:
-            clamped_layer = len(arch.layers) - 1
+            clamped_layer = len(layers) - 1
         if clamped_layer not in (None, layer) or self.direction not in (None, direction):
             return None
         if self.unit is None:
             return slice(None)
-        number, column = divmod(self.unit, arch.layers[layer].units)
-        if arch.layers[layer].directions[number] != direction:
+        number, column = divmod(self.unit, layers[layer].units)
+        if layers[layer].directions[number] != direction:
             return None
         return slice(column, column + 1)
 
@@ -110,10 +113,13 @@ def hold_memory(
     )
 
 
-def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) -> None:
+def check_clamp(
+    clamp: Clamp, layers: Sequence[RecurrentLayer], steps: int, first: int = 1, *, binary: bool = False
+) -> None:
     """Raise InputError unless the clamp fits the network and a sequence of so many steps.
 
-    first: the number that messages give to the first layer and to the first step.
+    layers: of the network. binary: whether its gates are 0 or 1. first: the number that messages give to the first
+    layer and to the first step.
     """
     if clamp.gate not in GATE_NAMES:
         raise InputError(f"a gate is {', '.join(GATE_NAMES)}, not {quote(clamp.gate)}")
@@ -122,15 +128,15 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
         low = -1.0
     if not low <= clamp.value <= 1.0:  # refuses NaN as well
         raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
-    if arch.gate == "binary" and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
+    if binary and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
         raise InputError(f"{GATE_NAMES[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
-    if clamp.layer is not None and not 0 <= clamp.layer < len(arch.layers):
-        raise InputError(f"layer must be from {first} to {len(arch.layers) - 1 + first}, not {clamp.layer + first}")
-    layer = arch.top
+    if clamp.layer is not None and not 0 <= clamp.layer < len(layers):
+        raise InputError(f"layer must be from {first} to {len(layers) - 1 + first}, not {clamp.layer + first}")
+    layer = layers[-1]
     if clamp.layer is not None:
-        layer = arch.layers[clamp.layer]
+        layer = layers[clamp.layer]
     clamps_all_layers = clamp.layer is None and clamp.unit is None
-    _check_direction(clamp, arch.layers if clamps_all_layers else (layer,), len(arch.layers))
+    _check_direction(clamp, layers if clamps_all_layers else (layer,), len(layers))
     if clamp.unit is not None:
         _check_unit(clamp, clamp.unit, layer)
     if clamp.steps is not None:
@@ -142,7 +148,7 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) ->
             )
 
 
-def _check_direction(clamp: Clamp, layers: Sequence[Layer], total: int) -> None:
+def _check_direction(clamp: Clamp, layers: Sequence[RecurrentLayer], total: int) -> None:
     """Raise InputError unless one of the clamped layers has the direction. total: the layers of the network."""
     directions = {direction: None for layer in layers for direction in layer.directions}
     if clamp.direction in (None, *directions):
@@ -153,7 +159,7 @@ def _check_direction(clamp: Clamp, layers: Sequence[Layer], total: int) -> None:
     raise InputError(f"direction must be {' or '.join(directions)} in this {place}, not {quote(clamp.direction)}")
 
 
-def _check_unit(clamp: Clamp, unit: int, layer: Layer) -> None:
+def _check_unit(clamp: Clamp, unit: int, layer: RecurrentLayer) -> None:
     """Raise InputError unless the layer has the unit, in the direction of the clamp."""
     if not 0 <= unit < layer.size:
         raise InputError(f"unit must be from 0 to {layer.size - 1}, not {unit}")
@@ -169,7 +175,9 @@ class ClampedOps(Ops):
     pass.
     """
 
-    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], *arguments: Any) -> None:
+    def __init__(
+        self, arch: Architecture, layers: Sequence[RecurrentLayer], clamps: Sequence[Clamp], *arguments: Any
+    ) -> None:
         super().__init__(*arguments)
         # The clamps of each run, with the columns of the gate that they clamp.
         self._clamps: dict[str, list[tuple[Clamp, slice]]] = {}
@@ -177,7 +185,7 @@ class ClampedOps(Ops):
             self._clamps[name] = []
             self._clamps[f"{name}.pads"] = []
             for clamp in clamps:
-                columns = clamp.hits(arch, layer, direction)
+                columns = clamp.hits(layers, layer, direction)
                 if columns is None:
                     continue
                 self._clamps[name].append((clamp, columns))

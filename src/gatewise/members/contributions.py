@@ -4,13 +4,13 @@ score (outputs,): the weights of the logits in the target score. With hidden lay
 slopes between two states of the features, see `feature_weights`, so that contributions add up exactly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.gates import Gates
-from gatewise.members.lstm import LSTM
 from gatewise.members.prefix import pooled_prefixes
 from gatewise.network.activations import ACTIVATIONS
 from gatewise.network.architecture import Architecture
@@ -18,6 +18,16 @@ from gatewise.network.ops import Ops
 from gatewise.types import Array
 
 _SMALL = 1e-6  # two values of a hidden unit that are closer have the slope at their middle
+
+
+class NetworkOfArchitecture(Protocol):
+    """What is read of an `LSTM` here."""
+
+    @property
+    def arch(self) -> Architecture: ...
+
+    @property
+    def parameters(self) -> Mapping[str, Array]: ...
 
 
 def has_contributions(arch: Architecture) -> bool:
@@ -30,7 +40,7 @@ def has_contributions(arch: Architecture) -> bool:
     return merge == "concat" or "max" not in arch.pooling
 
 
-def unit_contributions(net: LSTM, score: Array, top: Sequence[Gates]) -> Array:
+def unit_contributions(net: NetworkOfArchitecture, score: Array, top: Sequence[Gates]) -> Array:
     """The change of the target score by each unit of the top layer at each step: (T, H x directions) float64.
 
     The steps of each direction are in its own reading order. For each pooling the contributions sum to the logit minus
@@ -43,7 +53,7 @@ def unit_contributions(net: LSTM, score: Array, top: Sequence[Gates]) -> Array:
     return np.concatenate(in_order, axis=1)
 
 
-def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
+def unit_weights(net: NetworkOfArchitecture, score: Array, start: Array, end: Array) -> Array:
     """The weight of each unit of the top layer in the target score between two pooled states (parts of the pooling,
     directions, H), as `feature_weights`, in their shape. Raises InputError where they have none, see
     `has_contributions`.
@@ -65,7 +75,7 @@ def unit_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
     return np.repeat(weights.reshape(len(start), 1, -1), start.shape[1], axis=1)
 
 
-def feature_weights(net: LSTM, score: Array, start: Array, end: Array) -> Array:
+def feature_weights(net: NetworkOfArchitecture, score: Array, start: Array, end: Array) -> Array:
     """Weights w (..., features) float64 so that the target score of the features `end` (..., features) is that of
     `start` plus w · (end - start).
 

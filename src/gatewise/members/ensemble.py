@@ -21,6 +21,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.kinds import kind_named
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member
+from gatewise.members.network import Network
 from gatewise.ragged import Ragged
 from gatewise.target import Target
 from gatewise.types import Array
@@ -31,8 +32,8 @@ _SMALL_WEIGHT = 0.25  # of the LSTM, as a share of the sum of all weights
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """members, one of them an `LSTM`; weights: one finite number per member; shift: (outputs,) float64; target: what is
-    predicted. Raises InputError where these do not fit together.
+    """members, one of them a `Network`; weights: one finite number per member; shift: (outputs,) float64; target: what
+    is predicted. Raises InputError where these do not fit together.
     """
 
     members: tuple[Member, ...]
@@ -42,16 +43,16 @@ class Ensemble:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
-        if sum(isinstance(member, LSTM) for member in self.members) != 1:
+        if sum(isinstance(member, Network) for member in self.members) != 1:
             raise InputError("an ensemble needs exactly one LSTM")
         if len(self.weights) != len(self.members) or not np.isfinite(self.weights).all():
             raise InputError(f"there must be {len(self.members)} finite weights, one per member")
-        if self.target.outputs != self.lstm.outputs:
+        if self.target.outputs != self.network.outputs:
             raise InputError(
                 f"{self.target.task} with {len(self.target.classes)} classes needs {self.target.outputs} outputs; the "
-                f"network has {self.lstm.outputs}"
+                f"network has {self.network.outputs}"
             )
-        self.target.check_pooling(self.lstm.arch.pooling)
+        self.network.check_target(self.target)
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
@@ -59,24 +60,32 @@ class Ensemble:
             raise InputError(f"the shift must be {self.target.outputs} finite numbers")
 
     @classmethod
-    def of(cls, lstm: LSTM, target: Target) -> Ensemble:
-        """The LSTM alone, with weight 1."""
-        return cls((lstm,), (1.0,), np.zeros(target.outputs), target)
+    def of(cls, network: Network, target: Target) -> Ensemble:
+        """The network alone, with weight 1."""
+        return cls((network,), (1.0,), np.zeros(target.outputs), target)
+
+    @property
+    def network(self) -> Network:
+        """The member that can be traced and clamped."""
+        return next(member for member in self.members if isinstance(member, Network))
 
     @property
     def lstm(self) -> LSTM:
-        """The member that can be traced and clamped."""
-        return next(member for member in self.members if isinstance(member, LSTM))
+        """The network as an `LSTM`. Raises InputError for another one."""
+        network = self.network
+        if not isinstance(network, LSTM):
+            raise InputError(f"this needs an LSTM between embedding, pooling and dense layers, not a {network.noun}")
+        return network
 
     @property
     def lstm_weight(self) -> float:
-        """The weight of the LSTM."""
-        return next(weight for member, weight in self if isinstance(member, LSTM))
+        """The weight of the network."""
+        return next(weight for member, weight in self if isinstance(member, Network))
 
     @property
     def others(self) -> list[tuple[Member, float]]:
-        """The members that are not the LSTM, with their weights."""
-        return [(member, weight) for member, weight in self if not isinstance(member, LSTM)]
+        """The members besides the network, with their weights."""
+        return [(member, weight) for member, weight in self if not isinstance(member, Network)]
 
     def __iter__(self) -> Iterator[tuple[Member, float]]:
         """The members with their weights."""
@@ -89,7 +98,7 @@ class Ensemble:
     @property
     def token_noun(self) -> str:
         """The noun for one step: "word" or "step"."""
-        return self.lstm.arch.nouns.step
+        return self.network.nouns.step
 
     def get(self, kind: str) -> Any:
         """The first member of a kind; None without one."""
@@ -115,13 +124,15 @@ class Ensemble:
             total = np.zeros((count, 1))
         total = np.asarray(total + self.shift)
         if self.target.per_step and len(total):
-            steps = [len(self.lstm.rows(len(sequence))) for sequence in sequences]
+            steps = [len(self.network.rows(len(sequence))) for sequence in sequences]
             return Ragged(total, np.array(steps, dtype=np.intp))
         return total
 
     def with_lstm(self, **changes: Any) -> Ensemble:
-        """This ensemble with other fields of its LSTM: `arch`, `parameters`, `storage`, `precision`, `clamps`, ..."""
-        members = (one.changed(**changes) if isinstance(one, LSTM) else one for one in self.members)
+        """This ensemble with other fields of its network: `parameters`, `storage`, `precision`, `clamps`, ..."""
+        network = self.network
+        changed = network.changed(**changes)
+        members = [changed if member is network else member for member in self.members]
         return replace(self, members=tuple(members))
 
     def with_member(self, kind: str, member: Member | None) -> Ensemble:
@@ -131,8 +142,8 @@ class Ensemble:
         return replace(self, members=tuple(one for one, _ in both), weights=tuple(weight for _, weight in both))
 
     def alone(self) -> Ensemble:
-        """The LSTM alone, with weight 1 and without the shift."""
-        return Ensemble.of(self.lstm, self.target)
+        """The network alone, with weight 1 and without the shift."""
+        return Ensemble.of(self.network, self.target)
 
     def folded_parameters(self) -> dict[str, Array]:
         """The parameters of the LSTM with its weight and the shift multiplied into the dense layer, for formats of
@@ -226,8 +237,9 @@ class Ensemble:
             member_class = kind_named(kind)
             if type(weight) is not float or not isinstance(file, str):
                 raise InputError(f"config.json: member {quote(kind)}: weight must be a number and file a name")
-            is_second_lstm = kind == LSTM.kind and any(isinstance(member, LSTM) for member in members)
-            if file in files or is_second_lstm:
+            is_network = issubclass(member_class, Network)
+            is_second = is_network and any(isinstance(member, Network) for member in members)
+            if file in files or is_second:
                 raise InputError("config.json: each member needs a file of its own, and there can be one LSTM only")
             files.add(file)
             members.append(member_class.from_file(settings, read(file), inputs, target.outputs, file))

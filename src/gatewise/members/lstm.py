@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.kernels import for_precision, read_only
-from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
+from gatewise.members.member import Inputs, PaddedSequences, Rule, check_entry
+from gatewise.members.network import Network, Preactivation
+from gatewise.members.recurrent_layer import RecurrentLayer
 from gatewise.network.architecture import Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, truncate
 from gatewise.network.forward import features, forward, head, in_batches
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
+    from gatewise.members.path_gradients import PathGradient, PathPoints
+    from gatewise.target import Target
 
 # Explanations run a quadratic number of steps. These bound the memory of a batch of them.
 _STEPS_PER_BATCH = 65_536
@@ -33,7 +38,7 @@ _STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of the last layer
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM(Member):
+class LSTM(Network):
     """A network as arrays. Raises InputError unless the parameters have the shapes of the architecture.
 
     parameters: float32 arrays by name. storage: tensor name to "float16" or "int8", the dtype in the saved file; other
@@ -53,6 +58,7 @@ class LSTM(Member):
     memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, default=None)
     kind: ClassVar[str] = "lstm"
     noun: ClassVar[str] = "LSTM"
+    zero_text: ClassVar[str] = "the training data's mean"
 
     def __post_init__(self) -> None:
         parameters = self.parameters
@@ -90,6 +96,58 @@ class LSTM(Member):
         """What it reads."""
         return Inputs(self.arch.inputs, self.arch.vocab_size)
 
+    @cached_property
+    def layers(self) -> tuple[RecurrentLayer, ...]:
+        return tuple(RecurrentLayer(layer.units, layer.directions) for layer in self.arch.layers)
+
+    @property
+    def per_step(self) -> bool:
+        return self.arch.pooling == "none"
+
+    def check_target(self, target: Target) -> None:
+        target.check_pooling(self.arch.pooling)
+
+    def check_pads(self, length: int) -> None:
+        self.arch.check_pads(length)
+
+    @property
+    def is_causal(self) -> bool:
+        return self.arch.unidirectional
+
+    @property
+    def step_size(self) -> int:
+        return self.arch.top.size
+
+    @property
+    def products_per_step(self) -> int:
+        """Of one step in all LSTMs, without the input product of the first layer."""
+        widths_below = [0, *(layer.width for layer in self.arch.layers)]
+        products = 0
+        for layer, _, _ in self.arch.lstms():
+            units = self.arch.layers[layer].units
+            products += 4 * units * (units + widths_below[layer])
+        return products
+
+    @property
+    def max_length(self) -> int:
+        return self.arch.max_length
+
+    @property
+    def has_pads(self) -> bool:
+        return self.arch.padding == "pre"
+
+    @property
+    def has_binary_gates(self) -> bool:
+        return self.arch.gate == "binary"
+
+    @property
+    def float_dtype(self) -> Any:
+        return self.parameters["dense.bias"].dtype
+
+    @property
+    def embedding(self) -> Array:
+        return self.parameters["embedding.weight"]
+
     def check(self, inputs: Inputs) -> None:
         if (inputs.kind, inputs.size) != (self.arch.inputs, self.arch.vocab_size):
             raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
@@ -107,7 +165,7 @@ class LSTM(Member):
             return Ops(kernel, keep, self.memo)
         from gatewise.members.clamp import ClampedOps  # a prediction does without
 
-        return ClampedOps(self.arch, self.clamps, kernel, keep, self.memo)
+        return ClampedOps(self.arch, self.layers, self.clamps, kernel, keep, self.memo)
 
     @np.errstate(over="ignore", invalid="ignore")
     def logits(self, sequences: Iterable[Array]) -> Array:
@@ -218,6 +276,81 @@ class LSTM(Member):
         in_order = [states for of_part in zip(*of_directions, strict=True) for states in of_part]
         pooled = np.concatenate(in_order, axis=1)
         return np.asarray(head(Ops(), self.parameters, arch, pooled))
+
+    def step_prefix_logits(self, part: Array, logits: Array) -> Array:
+        """Those of no step are the logits of a state of zeros."""
+        zeros = np.zeros((1, self.arch.features))
+        return np.concatenate([head(Ops(), self.parameters, self.arch, zeros), logits])
+
+    def path_gradients(self, points: Sequence[PathPoints]) -> list[PathGradient]:
+        from gatewise.members.path_gradients import lstm_path_gradients
+
+        return lstm_path_gradients(self.arch, self.parameters, points, self.ops().kernel, self.memo)
+
+    @property
+    def has_contributions(self) -> bool:
+        from gatewise.members.contributions import has_contributions
+
+        return has_contributions(self.arch)
+
+    @property
+    def has_channel_parts(self) -> bool:
+        one_layer = self.arch.inputs == "channels" and len(self.arch.layers) == 1
+        return one_layer and not self.has_binary_gates and not self.clamps
+
+    def contributions(self, score: Array, lstms: Sequence[Gates], step: int | None) -> Array | None:
+        from gatewise.members.contributions import has_contributions, unit_contributions
+
+        net, top = self.top_run(lstms, step)
+        if not has_contributions(net.arch):
+            return None
+        return unit_contributions(net, score, top)
+
+    def top_run(self, lstms: Sequence[Gates], step: int | None) -> tuple[LSTM, tuple[Gates, ...]]:
+        """The network and the gates of its top layer (directions,), of all its LSTMs, for the explained prediction. For
+        that of a step of a tagger, each direction has read what it reads before the step and the step, and its last
+        state is pooled.
+        """
+        top = tuple(lstms[-len(self.arch.top.directions) :])
+        if step is None:
+            return self, top
+        pooled_last = replace(self, arch=replace(self.arch, pooling="last"))
+        return pooled_last, tuple(gates.held_after(step) for gates in top)
+
+    def preactivations(
+        self, part: Array, lstms: Sequence[Gates], gates: Gates, column: int
+    ) -> dict[str, Preactivation]:
+        units = gates.h.shape[1]
+        prefix = f"lstm.{gates.layer}.{gates.direction}"
+        rows = column + units * np.arange(4)  # of the gates i, f, g, o
+        if gates.layer:
+            below = [states.h for states in lstms if states.layer == gates.layer - 1]
+            x = Ops().merge(below, self.arch.layers[gates.layer - 1].merge)  # (T, D)
+        else:
+            x = self.embedded(part)
+        weight_ih = self.parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)
+        weight_hh = self.parameters[f"{prefix}.weight_hh"][rows].T.astype(np.float64)
+        from_x = x.astype(np.float64) @ weight_ih  # (T, 4)
+        order = gates.reading_order
+        previous_h = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]
+        from_h = previous_h.astype(np.float64) @ weight_hh
+        bias = self.parameters[f"{prefix}.bias"][rows]
+        return {gate: Preactivation(from_x[:, n], from_h[:, n], float(bias[n])) for n, gate in enumerate("ifgo")}
+
+    def gate_weights(self, unit: int, layer: int) -> tuple[dict[str, float], Array | None]:
+        shape = self.arch.layers[layer]
+        number, column = divmod(unit, shape.units)
+        bias = self.parameters[f"lstm.{layer}.{shape.directions[number]}.bias"].reshape(4, shape.units)[:, column]
+        by_gate = {gate: float(value) for gate, value in zip("ifgo", bias, strict=True)}
+        # Only a unit whose h the dense layer reads alone has weights of its own.
+        is_read_alone = layer == len(self.arch.layers) - 1 and not self.arch.hidden and shape.merge == "concat"
+        if not is_read_alone:
+            return by_gate, None
+        return by_gate, self.parameters["dense.weight"][:, unit :: shape.size]
+
+    @property
+    def pooling_parts(self) -> list[str]:
+        return self.arch.pooling.split("+")
 
     def note(self, rule: Rule) -> str:
         return ""  # the method's own note says it

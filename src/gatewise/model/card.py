@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from gatewise.errors import counted
 from gatewise.members.ensemble import Ensemble
-from gatewise.network.architecture import Architecture
+from gatewise.members.network import Network
 from gatewise.target import Target
 from gatewise.types import NO_COLUMNS, ColumnNames, Faithfulness, RuleReport
 
@@ -216,8 +216,10 @@ class ModelMetadata:
 
 def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None = None) -> str:
     """The model card, Markdown. channels: of the series, None for those that the LSTM reads, a mask included."""
-    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
-    lines = ["# A gatewise model", "", escape_markdown(predicts(arch, target, channels)), ""]
+    network = ensemble.network
+    target = ensemble.target
+    layers = ensemble.summary()
+    lines = ["# A gatewise model", "", escape_markdown(predicts(network, target, channels)), ""]
     lines += ["| layer | output | parameters |", "|---|---|---:|"]
     lines += [_row((name, shape, f"{count:,}")) for name, shape, count in layers]
     lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
@@ -230,10 +232,10 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     if metadata.calibration is not None:
         lines += _calibration(metadata.calibration)
     if metadata.faithfulness:
-        lines += _faithfulness(metadata, target, arch.nouns.steps)
+        lines += _faithfulness(metadata, target, network.nouns.steps)
     if metadata.compression is not None:
         lines += _compression(metadata.compression)
-    about = arch.nouns.limitation
+    about = network.nouns.limitation
     reliable = "The model is reliable only on data like its training data."
     labelled_rows = metadata.n_train + metadata.n_validation
     if 0 < labelled_rows < FEW_ROWS and metadata.n_train != metadata.n_validation:
@@ -266,13 +268,13 @@ def _weights_note(ensemble: Ensemble) -> str:
     return f"The {noun} is the sum of the members' {noun}s times their weights, plus the shift.{shifted}{without}"
 
 
-def predicts(arch: Architecture, target: Target, channels: int | None = None) -> str:
+def predicts(network: Network, target: Target, channels: int | None = None) -> str:
     """What the model predicts, in one or two sentences; of many classes the first ones."""
-    count = arch.channels if channels is None else channels
-    inputs = arch.nouns.many
+    count = network.channels if channels is None else channels
+    inputs = network.nouns.many
     if count:
         inputs += f" of {counted(count, 'channel')}"
-    return target.sentence(inputs, arch.nouns.step, _LISTED)
+    return target.sentence(inputs, network.nouns.step, _LISTED)
 
 
 def _evaluations(metadata: ModelMetadata) -> list[str]:

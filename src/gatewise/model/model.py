@@ -106,7 +106,7 @@ class Model(Predictor):
 
         if isinstance(item, Example):
             other, own = item.ensemble, self.ensemble
-            same = other.lstm.parameters is own.lstm.parameters and other.target == own.target
+            same = other.network.parameters is own.network.parameters and other.target == own.target
             if not same or [one for one, _ in other.others] != [one for one, _ in own.others]:
                 raise InputError("the example was computed by another model: pass its text or series")
             return item

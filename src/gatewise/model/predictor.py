@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.data.schema import OutsideCounts
 from gatewise.errors import InputError, warn
-from gatewise.members.encoded_sequence import EncodedSequence, steps_of
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
@@ -37,21 +37,21 @@ class Predictor:
 
     def __post_init__(self) -> None:
         self.ensemble.target.each.check_classes()
-        own, lstm = self.preprocessor, self.ensemble.lstm
+        own = self.preprocessor
         for member in self.ensemble.members:
             member.check(own.inputs)
         if isinstance(own, TextPreprocessor) and own.steps is not None and not own.steps.masked:
-            lstm.arch.check_pads(own.steps.length)
+            self.ensemble.network.check_pads(own.steps.length)
 
     @property
     def architecture(self) -> Architecture:
-        """The shape of the LSTM."""
+        """The shape of the LSTM. Raises InputError for a network that is a graph."""
         return self.ensemble.lstm.arch
 
     @property
     def parameters(self) -> Mapping[str, Array]:
-        """The parameters of the LSTM by name."""
-        return self.ensemble.lstm.parameters
+        """The parameters of the network by name."""
+        return self.ensemble.network.parameters
 
     @property
     def target(self) -> Target:
@@ -93,7 +93,7 @@ class Predictor:
         return self.ensemble.fingerprint()
 
     def with_lstm(self, **changes: Any) -> Self:
-        """A copy with changed fields of its LSTM: `arch`, `parameters`, `storage`, `precision`."""
+        """A copy with changed fields of its network: `parameters`, `storage`, `precision`."""
         return replace(self, ensemble=self.ensemble.with_lstm(**changes))
 
     def with_thresholds(self, thresholds: Sequence[float]) -> Self:
@@ -119,7 +119,8 @@ class Predictor:
         >>> gw.load("tutorial").transform(["a film", "another film"]).shape  # units of the LSTM
         (2, 100)
         """
-        return self.ensemble.lstm.features(steps_of(self._sequences(inputs, layout)))
+        network = self.ensemble.network
+        return network.features([network.part_of(sequence) for sequence in self._sequences(inputs, layout)])
 
     def outside(self, sequences: Iterable[EncodedSequence] = ()) -> OutsideCounts:
         """The counts of rows whose columns are outside of the training data, of encoded rows. The probabilities of a
@@ -150,11 +151,12 @@ class Predictor:
         """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence, and as
         `logits`.
         """
-        sequences, lstm = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text), self.ensemble.lstm
+        sequences = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
+        network = self.ensemble.network
         self._count_outside(sequences, outside)
-        if not self._warned and max(map(len, sequences), default=0) > lstm.arch.max_length > 0:
+        if not self._warned and max(map(len, sequences), default=0) > network.max_length > 0:
             object.__setattr__(self, "_warned", True)
-            cut = describe_truncation([len(one) for one in sequences], lstm.arch)
+            cut = describe_truncation([len(one) for one in sequences], self.architecture)
             others = " and ".join(member.noun for member, _ in self.ensemble.others)
             rest = f"; the {others} read all" if others else ""
             warn(f"the network reads the {cut}{rest}")

@@ -6,8 +6,6 @@ from gatewise.errors import printable
 from gatewise.markup import titled_table
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata, metadata_rows
-from gatewise.network.architecture import Architecture
-from gatewise.target import Target
 
 _SHOWN = 4  # classes that are listed by name
 _TRAINING = ("created", "recipe", "data", "pretrained model", "training set", "validation set", "epoch")
@@ -25,7 +23,8 @@ def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
       evaluation: ...: accuracy ...
       fingerprint: ...
     """
-    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
+    target = ensemble.target
+    layers = ensemble.summary()
     names = [name for name, _, _ in layers if name != "Dense" and not name.startswith("Pooling")]
     training = [f"recipe {metadata.recipe}" * bool(metadata.recipe), metadata.data, metadata.created]
     evaluations = metadata.evaluations
@@ -37,7 +36,7 @@ def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
         "evaluation": last or "not recorded",
         "fingerprint": ensemble.fingerprint(),
     }
-    head = f"Model({_task(arch, target)}: {_listed(target.classes)})"
+    head = f"Model({_task(ensemble)}: {_listed(target.classes)})"
     return "\n".join([head, *(f"  {name}: {printable(value, 160)}" for name, value in lines.items())])
 
 
@@ -45,7 +44,8 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     """A fragment for a notebook: task, classes, layers, training, evaluations and fingerprint. It loads nothing and
     runs nothing; every name is escaped.
     """
-    arch, target, layers = ensemble.lstm.arch, ensemble.target, ensemble.summary()
+    target = ensemble.target
+    layers = ensemble.summary()
     rows = [(target.each.classes_noun, _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
     rows.append(("weights", str(ensemble)))
@@ -53,7 +53,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     for one in metadata.evaluations:
         rows.append((one.data, f"{one.figures}, n {one.n:,}"))
     rows.append(("fingerprint", ensemble.fingerprint()))
-    title = f"gatewise model: {_task(arch, target)}, {_count(layers):,} parameters"
+    title = f"gatewise model: {_task(ensemble)}, {_count(layers):,} parameters"
     return titled_table(title, rows)
 
 
@@ -65,8 +65,8 @@ def layer_lines(layers: Sequence[tuple[str, str, int]]) -> list[str]:
     return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]
 
 
-def _task(arch: Architecture, target: Target) -> str:
-    return f"{arch.nouns.one} {target.description}"
+def _task(ensemble: Ensemble) -> str:
+    return f"{ensemble.network.nouns.one} {ensemble.target.description}"
 
 
 def _count(layers: Sequence[tuple[str, str, int]]) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
+from gatewise.explain.attribution.channels import channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example, activations_of
 from gatewise.members.contributions import unit_weights
@@ -39,7 +39,7 @@ class CellDecomposition(Method):
 
     def note(self, ensemble: Ensemble) -> str:
         memory = "the memory"
-        if len(ensemble.lstm.arch.layers) > 1:
+        if len(ensemble.network.layers) > 1:
             memory = "the top layer's memory"
         noun = ensemble.target.each.score_noun
         return (
@@ -50,13 +50,13 @@ class CellDecomposition(Method):
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         return [
-            _decompose(example, activations.lstms, channels and has_channel_parts(example.lstm))
+            _decompose(example, activations.lstms, channels and example.network.has_channel_parts)
             for example, activations in zip(examples, activations_of(examples), strict=True)
         ]
 
 
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
-    net, top = example.top_run(lstms)
+    net, top = example.lstm.top_run(lstms, example.step)
     arch = net.arch
     steps = len(example.rows)
     if example.step is not None:

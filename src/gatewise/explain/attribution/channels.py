@@ -22,12 +22,6 @@ from gatewise.types import Array
 _POINTS = 16
 
 
-def has_channel_parts(net: LSTM) -> bool:
-    """Whether the steps of this network have channel parts: one layer over channels, sigmoid gates, no clamps."""
-    arch = net.arch
-    return arch.inputs == "channels" and len(arch.layers) == 1 and arch.gate == "sigmoid" and not net.clamps
-
-
 def idle(net: LSTM, gates: Gates) -> tuple[Array, Array]:
     """The steps of one LSTM of the only layer with every channel at 0, in reading order: i g and h, (T, H) float64."""
     i, _, g, o, tanh_c = _step(*_without_channels(net, gates))

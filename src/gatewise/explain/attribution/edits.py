@@ -25,6 +25,10 @@ class Edit(ABC):
         """The sequence of the example without the steps `away`, a mask or an index of those that the LSTM reads."""
 
     @abstractmethod
+    def empty(self, example: Example) -> EncodedSequence:
+        """The sequence of the example without any step."""
+
+    @abstractmethod
     def verb(self, ensemble: Ensemble) -> str:
         """What happens to a step, in words."""
 
@@ -40,6 +44,9 @@ class Deletion(Edit):
         kept = np.delete(np.arange(len(example.sequence)), example.rows[away])
         return example.sequence[kept]
 
+    def empty(self, example: Example) -> EncodedSequence:
+        return example.sequence[:0]
+
     def verb(self, ensemble: Ensemble) -> str:
         return "removed"
 
@@ -52,9 +59,12 @@ class Replacement(Edit):
 
     def without(self, example: Example, away: Any) -> EncodedSequence:
         edited = np.array(example.read)
-        value, _ = baselines_of(example.lstm).replacement(example.lstm)
+        value, _ = baselines_of(example.network).replacement(example.network)
         edited[away] = value
         return replace(example.sequence[example.rows], steps=edited)
+
+    def empty(self, example: Example) -> EncodedSequence:
+        return self.without(example, slice(None))
 
     def verb(self, ensemble: Ensemble) -> str:
         return f"replaced by {self._name(ensemble)}"
@@ -63,7 +73,7 @@ class Replacement(Edit):
         return f"the prediction where every {ensemble.token_noun} is {self._name(ensemble)}"
 
     def _name(self, ensemble: Ensemble) -> str:
-        _, name = baselines_of(ensemble.lstm).replacement(ensemble.lstm)
+        _, name = baselines_of(ensemble.network).replacement(ensemble.network)
         return name
 
 
@@ -71,5 +81,7 @@ _EDITS: dict[str, Edit] = {"deleted": Deletion(), "replaced": Replacement()}
 
 
 def edit_of(ensemble: Ensemble) -> Edit:
-    """The edit that the target of the ensemble needs."""
+    """The edit that the target of the ensemble needs, and its network."""
+    if ensemble.network.replaces_steps:
+        return _EDITS["replaced"]
     return _EDITS[ensemble.target.edit_verb]

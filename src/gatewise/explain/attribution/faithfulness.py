@@ -67,7 +67,7 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
 
 def measure(ensemble: Ensemble, sequences: Sequence[EncodedSequence], method: Method) -> DeletionScores:
     """One method on sequences, none of them empty, truncated first."""
-    read = [sequence[ensemble.lstm.rows(len(sequence))] for sequence in sequences]
+    read = [sequence[ensemble.network.rows(len(sequence))] for sequence in sequences]
     examples = predict_examples(ensemble, read)
     batches = chunks(examples, _STEPS_PER_BATCH)
     scores = [attribution.scores for batch in batches for attribution in attribute(method, batch)]
@@ -102,12 +102,12 @@ def measure_sample(
 
     most_steps: of the network for leave-one-out; None: STEPS. window: steps of a row, which the other members all read.
     """
-    arch = ensemble.lstm.arch
+    network = ensemble.network
     steps = STEPS
     if most_steps is not None:
         steps = min(STEPS, most_steps)
-    steps = steps * 128 // max(128, arch.top.units)  # a step costs more with more units
-    rows = sample([min(len(s), arch.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
+    steps = steps * 128 // max(128, network.layers[-1].units)  # a step costs more with more units
+    rows = sample([min(len(s), network.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
     if not rows or not ensemble.target.is_measured:
         return {}, ""
     sampled = [sequences[row] for row in rows]

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +28,9 @@ from gatewise.explain.attribution.baselines import BASELINES, Baseline, baseline
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.lstm import LSTM
-from gatewise.network.autograd import gradients
+from gatewise.members.network import Network
+from gatewise.members.path_gradients import PathPoints
 from gatewise.network.batch import chunks
-from gatewise.ragged import starts_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
@@ -61,39 +61,39 @@ class IntegratedGradients(Method):
         if self.baseline not in (None, *BASELINES):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
-    def _baseline_of(self, net: LSTM) -> Baseline:
+    def _baseline_of(self, net: Network) -> Baseline:
         baselines = baselines_of(net)
         if self.baseline is None:
             return baselines.default(net)
         known = baselines.texts
         if self.baseline not in known:
-            raise InputError(f"a {net.arch.nouns.one} has the baselines {' and '.join(known)}, not {self.baseline}")
+            raise InputError(f"a {net.nouns.one} has the baselines {' and '.join(known)}, not {self.baseline}")
         return self.baseline
 
-    def _baseline_text(self, net: LSTM) -> str:
+    def _baseline_text(self, net: Network) -> str:
         return baselines_of(net).texts[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
         noun = ensemble.target.each.score_noun
         through = ""
-        if ensemble.lstm.arch.gate == "binary":
+        if ensemble.network.has_binary_gates:
             through = ", by the straight-through gradient of its binary gates"
         return (
             f"The {noun}'s gradient with respect to the {ensemble.token_noun}, averaged over {self.points} or more "
-            f"points on the path from {self._baseline_text(ensemble.lstm)} to it{through}; the scores and the base "
+            f"points on the path from {self._baseline_text(ensemble.network)} to it{through}; the scores and the base "
             f"value add up to the {noun} minus the residual, and they describe gradients, not a cause."
         )
 
     def base_value_note(self, ensemble: Ensemble) -> str:
-        return f"the prediction for {self._baseline_text(ensemble.lstm)} at every {ensemble.token_noun}"
+        return f"the prediction for {self._baseline_text(ensemble.network)} at every {ensemble.token_noun}"
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        net = examples[0].lstm
+        net = examples[0].network
         if net.clamps:
             raise InputError("integrated gradients need the kernel's backward pass, which has no clamps: remove them")
         paths = [self._path(example) for example in examples]
         _integrate(net, [_Interval(path, 0.0, 1.0, self.points) for path in paths])
-        while net.arch.gate == "sigmoid":  # with binary gates the residual is not an error of the integral
+        while not net.has_binary_gates:  # with binary gates the residual is not an error of the integral
             halves = [half for path in paths for half in self._halves(path)]
             if not halves:
                 break
@@ -106,11 +106,12 @@ class IntegratedGradients(Method):
         return attributions
 
     def _path(self, example: Example) -> _Path:
-        net = example.lstm
-        x = np.asarray(net.embedded(example.read), dtype=net.parameters["dense.bias"].dtype)
+        net = example.network
+        x = np.asarray(net.embedded(example.part), dtype=net.float_dtype)
         base = baselines_of(net).of(net, x, self._baseline_of(net))
         score = example.lstm_score
-        return _Path(x, base, score.weights, {1.0: float(score(example.lstm_logits))}, self.points, example.step)
+        score_at = {1.0: float(score(example.lstm_logits))}
+        return _Path(x, base, score.weights, score_at, self.points, example.step, example.part)
 
     def _halves(self, path: _Path) -> Iterator[_Interval]:
         """The halves of the intervals with the largest errors, in place of these, while the path has points left."""
@@ -131,8 +132,8 @@ class IntegratedGradients(Method):
 @dataclass(eq=False)
 class _Path:
     """The path from `base` (D,) to the input x (T, D). score_at: the target score by position on it, 0 to 1; used: its
-    points so far; step: the one that is explained, of a tagger; intervals: those that it is divided into, once they are
-    integrated.
+    points so far; step: the one that is explained, of a tagger; part: what the network reads of the sequence;
+    intervals: those that it is divided into, once they are integrated.
     """
 
     x: Array
@@ -141,6 +142,7 @@ class _Path:
     score_at: dict[float, float]
     used: int
     step: int | None = None
+    part: Any = None
     intervals: list[_Interval] = field(default_factory=list)
 
 
@@ -172,15 +174,10 @@ class _Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
-    """Some positions of an interval. len() is the number of steps of all of them."""
+class _Piece(PathPoints):
+    """Some points of an interval. The ends of the interval have the weight 0."""
 
     interval: _Interval
-    alphas: Array
-    weights: Array
-
-    def __len__(self) -> int:
-        return len(self.alphas) * len(self.interval.path.x)
 
 
 @cache
@@ -189,69 +186,22 @@ def _legendre(points: int) -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(points)
 
 
-def _integrate(net: LSTM, intervals: Sequence[_Interval]) -> None:
+def _integrate(net: Network, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
-    steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.top.size))
-    pieces = []
+    steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // net.step_size)
+    pieces: list[_Piece] = []
     for interval in intervals:
-        count = max(1, steps // len(interval.path.x))  # positions of a piece
+        path = interval.path
+        count = max(1, steps // len(path.x))  # positions of a piece
         for first in range(0, len(interval.alphas), count):
             rows = slice(first, first + count)
-            pieces.append(_Piece(interval, interval.alphas[rows], interval.weights[rows]))
-        interval.path.intervals.append(interval)
+            points = (path.x, path.base, interval.alphas[rows], interval.weights[rows])
+            pieces.append(_Piece(*points, path.logit_weights, path.step, path.part, interval))
+        path.intervals.append(interval)
     for batch in chunks(pieces, steps):
         check_cancelled()
-        _integrate_batch(net, batch)
-
-
-def _integrate_batch(net: LSTM, pieces: Sequence[_Piece]) -> None:
-    """All points of the pieces as one batch. Its input rows are the pad, the baseline and the steps of each piece; the
-    runs interpolate between them, so no point has an input product of its own.
-    """
-    paths = [piece.interval.path for piece in pieces]
-    bases = np.stack([path.base for path in paths])  # (S, D)
-    rows = np.concatenate([path.x for path in paths])  # (R, D)
-    runs = np.array([len(piece.alphas) for piece in pieces])
-    steps = np.array([len(path.x) for path in paths], dtype=np.intp)
-    first = len(pieces) + starts_of(steps)
-    index = np.concatenate(
-        [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
-    )  # (N,): of each step of each run its row
-    lengths = np.repeat(steps, runs)
-    of_rows = baselines_of(net).rows(net, np.concatenate([bases, rows]), index, lengths)
-    base = of_rows.first + np.repeat(np.arange(len(pieces)), runs)
-    alphas = np.concatenate([piece.alphas for piece in pieces]).astype(rows.dtype)
-    dlogits = np.concatenate(
-        [piece.weights[:, None] * path.logit_weights for piece, path in zip(pieces, paths, strict=True)]
-    )  # (runs, outputs)
-    explained = np.arange(len(lengths))  # the rows of the logits
-    if paths[0].step is not None:
-        explained = starts_of(lengths) + np.repeat([path.step for path in paths], runs)
-
-    def gradient(logits: Array) -> Array:
-        of_logits = np.zeros_like(logits, dtype=dlogits.dtype)
-        of_logits[explained] = dlogits
-        return of_logits
-
-    points = (base.astype(np.int32), alphas)
-    logits, slopes = gradients(
-        of_rows.parameters,
-        net.arch,
-        of_rows.batch,
-        gradient,
-        [of_rows.name],
-        net.ops().kernel,
-        interpolation=points,
-        memo=net.memo,
-    )
-    logits = logits[explained]
-    slope = slopes[of_rows.name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
-    run = 0
-    row = 0
-    for piece, path in zip(pieces, paths, strict=True):
-        ends = piece.alphas[piece.weights == 0]  # they come first
-        scores = logits[run : run + len(ends)].astype(np.float64) @ path.logit_weights
-        path.score_at.update(zip(ends.tolist(), scores.tolist(), strict=True))
-        piece.interval.scores += slope[row : row + len(path.x)] * (path.x - path.base)
-        run += len(piece.alphas)
-        row += len(path.x)
+        for piece, (scores, gradient) in zip(batch, net.path_gradients(batch), strict=True):
+            path = piece.interval.path
+            is_end = piece.weights == 0
+            path.score_at.update(zip(piece.alphas[is_end].tolist(), scores[is_end].tolist(), strict=True))
+            piece.interval.scores += gradient * (path.x - path.base)

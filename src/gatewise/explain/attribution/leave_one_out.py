@@ -1,6 +1,8 @@
 """Leave one out: the prediction without each step."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from gatewise.explain.attribution.edits import edit_of
 from gatewise.explain.attribution.method import Attribution, Method
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.lstm import LSTM
+from gatewise.members.network import Network
 from gatewise.types import Array
 
 
@@ -36,14 +38,13 @@ class LeaveOneOut(Method):
         return edit_of(ensemble).empty_text(ensemble)
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        net = examples[0].lstm
+        net = examples[0].network
         if examples[0].step is not None:
             return [_of_step(net, example) for example in examples]
         edit = edit_of(examples[0].ensemble)
-        empty_sequence = examples[0].sequence.steps[:0]
-        [empty_logits] = net.logits([empty_sequence])
+        [empty_logits] = net.logits([net.part_of(edit.empty(examples[0]))])
         # The sequences of all examples are one run, in batches: a batch of one short text would be slow.
-        shortened = (edit.without(example, step).steps for example in examples for step in range(len(example)))
+        shortened = (net.part_of(edit.without(example, step)) for example in examples for step in range(len(example)))
         ends = np.cumsum([len(example) for example in examples])
         logits_without = np.split(net.logits(shortened), ends[:-1])  # of each example (T, outputs)
         with_channels = channels and baselines_of(net).by_channel
@@ -57,18 +58,18 @@ class LeaveOneOut(Method):
         return attributions
 
 
-def _of_step(net: LSTM, example: Example) -> Attribution:
+def _of_step(net: Network, example: Example) -> Attribution:
     """The fall of the score of one step of a tagger when each step is replaced. Base value: the score when all are."""
     edit = edit_of(example.ensemble)
     steps = len(example.read)
     every = slice(None)
-    replaced = (edit.without(example, step).steps for step in (*range(steps), every))
+    replaced = (net.part_of(edit.without(example, step)) for step in (*range(steps), every))
     logits = net.logits(replaced).reshape(steps + 1, steps, -1)  # (T + 1 sequences, T steps, outputs)
     scores = example.lstm_score(logits[:, example.step])
     return Attribution(np.asarray(example.lstm_score(example.lstm_logits) - scores[:-1]), float(scores[-1]))
 
 
-def _by_channel(net: LSTM, example: Example) -> Array:
+def _by_channel(net: Network, example: Example) -> Array:
     """(T, C): the fall of the target score when one number is set to 0."""
     score = example.lstm_score
     scores = score(net.logits(_without_each_number(net, example)))  # (T C,)
@@ -76,10 +77,10 @@ def _by_channel(net: LSTM, example: Example) -> Array:
     return np.asarray(fall.reshape(len(example.rows), -1))
 
 
-def _without_each_number(net: LSTM, example: Example) -> Iterator[Array]:
+def _without_each_number(net: Network, example: Example) -> Iterator[Any]:
     """The series with one number set to 0, for each channel of each step that the LSTM reads."""
     for row in example.rows:
-        for channel in range(net.arch.channels):
+        for channel in range(net.channels):
             steps = example.sequence.steps.copy()
             steps[row, channel] = 0
-            yield steps
+            yield net.part_of(replace(example.sequence, steps=steps))

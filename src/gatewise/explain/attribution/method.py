@@ -64,7 +64,7 @@ class Method:
 
     def base_value_note(self, ensemble: Ensemble) -> str:
         """A few words that define the base value."""
-        if ensemble.lstm.arch.padding == "pre":
+        if ensemble.network.has_pads:
             return "the bias, and the state after the pads"
         return "the bias"
 
@@ -96,7 +96,7 @@ def _with_others(rule: Rule, of_lstm: Attribution, example: Example) -> Attribut
     score = example.score
     scores = of_lstm.scores
     base_value = of_lstm.base_value + float(score(ensemble.shift))
-    parts = [Part(ensemble.lstm.noun, ensemble.lstm_weight, scores, 0.0)]
+    parts = [Part(ensemble.network.noun, ensemble.lstm_weight, scores, 0.0)]
     for member, weight in ensemble.others:
         sequence = member.part_of(example.sequence)
         of_steps, truncated = _divided(rule, member, sequence, example.rows)

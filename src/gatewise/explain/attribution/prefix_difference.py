@@ -29,11 +29,10 @@ class PrefixDifference(Method):
     rule = "prefix"
 
     def note(self, ensemble: Ensemble) -> str:
-        arch = ensemble.lstm.arch
         how = ""
-        if arch.padding == "pre":
+        if ensemble.network.has_pads:
             how = ", each prefix after the pads of the whole text"
-        elif arch.pooling == "none":
+        elif ensemble.network.per_step:
             how = " by a direction of the top layer, on its way to the explained one"
         noun = ensemble.target.each.score_noun
         return (
@@ -47,14 +46,14 @@ class PrefixDifference(Method):
             if example.step is not None:
                 attributions.append(_of_step(example))
                 continue
-            net = example.lstm
+            net = example.network
             if len(examples) == 1:
                 logits = example.lstm_prefix_logits
             else:  # an example keeps its prefix logits: those of a batch would fill the memory
-                logits = net.read_prefix_logits(example.read, lstms)
+                logits = net.read_prefix_logits(example.part, lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
             of_channels, baseline_term = None, None
-            if channels and net.arch.unidirectional:
+            if channels and net.is_causal and net.has_channel_parts:
                 of_channels, baseline_term = _by_channel(example, lstms[0])
             attributions.append(Attribution(np.diff(prefixes), float(prefixes[0]), of_channels, baseline_term))
         return attributions
@@ -69,13 +68,11 @@ def _of_step(example: Example) -> Attribution:
     return Attribution(of_units.sum(axis=1), float(example.lstm_score(of_zeros)))
 
 
-def _by_channel(example: Example, gates: Gates) -> tuple[Array | None, Array | None]:
-    """Each channel's part of each score (T, C), and the baseline term (T,); None where the network has none."""
-    from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
+def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
+    """Each channel's part of each score (T, C), and the baseline term (T,)."""
+    from gatewise.explain.attribution.channels import channel_parts, idle
 
     net = example.lstm
-    if not has_channel_parts(net):
-        return None, None
     h = gates.h.astype(np.float64)
     _, h_idle = idle(net, gates)
     before = pooled_prefixes(net.arch, gates)  # one for each part of the pooling

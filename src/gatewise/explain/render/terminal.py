@@ -163,7 +163,7 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         total = of.score_text(float(contributions.sum()))
         effect = f"{'largest ' * largest}effect on the {noun}, {total}, the sum of its contributions"
         last_column = "contribution"
-    where = f"unit {unit} (of 0 to {example.lstm.arch.top.size - 1})"
+    where = f"unit {unit} (of 0 to {example.network.layers[-1].size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"

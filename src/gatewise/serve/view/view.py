@@ -31,10 +31,8 @@ from gatewise.explain.explanation import DEFAULT_METHOD
 from gatewise.explain.opening import opening_of
 from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
-from gatewise.members.contributions import has_contributions
 from gatewise.model import Model, TextPreprocessor
 from gatewise.model.input_format import TokenIdFormat
-from gatewise.network import Architecture
 from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
@@ -62,7 +60,7 @@ class View:
     def __init__(self, model: Model, size: int = _MAX_CACHE) -> None:
         self.model = model
         self._format = model.preprocessor.format
-        self._products = _products_per_step(model.architecture)
+        self._network = model.ensemble.network
         self._size = size
         self._lock = threading.Lock()
         self._examples: OrderedDict[object, Example] = OrderedDict()
@@ -73,7 +71,7 @@ class View:
         token ids.
         """
         model = self.model
-        network = serialize.network_json(model.architecture, model.target)
+        network = serialize.network_json(self._network, model.target)
         about = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
         if columns := model.preprocessor.columns:
             about["columns"] = columns.names_by_type
@@ -104,7 +102,7 @@ class View:
             return True
         if "attribution" not in request.include:
             return False
-        is_one_run = self.model.architecture.unidirectional and self._method(request) == "prefix-difference"
+        is_one_run = self._network.is_causal and self._method(request) == "prefix-difference"
         return not is_one_run
 
     def explain(self, request: ExplainRequest | Mapping[str, object]) -> Json:
@@ -178,9 +176,9 @@ class View:
         anew.
         """
         steps: float = len(example)
-        if not example.lstm.arch.unidirectional:
+        if not example.network.is_causal:
             steps = len(example) ** 2 / 2
-        return steps * self._products
+        return steps * self._network.products_per_step
 
     def example(self, request: Mapping[str, object]) -> Example:
         """The example that `explain` explains for a request without changes, with its score."""
@@ -241,7 +239,7 @@ class View:
             overflows = np.argwhere(~np.isfinite(gates.c))  # rows of step and unit
             if len(overflows):
                 step, column = overflows[0]
-                layer = example.lstm.arch.layers[gates.layer]
+                layer = example.network.layers[gates.layer]
                 unit = column + layer.units * layer.directions.index(gates.direction)
                 where = f"unit {unit} of layer {gates.layer + 1} at {noun} {step + 1}"
                 raise RequestError(field, f"the network overflows: {where}", "overflow")
@@ -274,7 +272,8 @@ class View:
         that the message of the library begins with.
         """
         try:
-            check_clamp(clamp, self.model.architecture, steps, first=0)  # requests count from 0
+            # Requests count from 0.
+            check_clamp(clamp, self._network.layers, steps, first=0, binary=self._network.has_binary_gates)
         except InputError as error:
             message = str(error).removeprefix("the ")
             name = "value"
@@ -303,7 +302,7 @@ class View:
         method = method_named(name)
         if isinstance(method, IntegratedGradients):
             # It adds points until the integral is exact enough, but none that would exceed the time.
-            runs = int(MAX_PRODUCTS / (self._products * len(example)))
+            runs = int(MAX_PRODUCTS / (self._network.products_per_step * len(example)))
             method = replace(method, max_points=min(method.max_points, runs // _RUNS_PER_POINT))
         explanation = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
         attribution = serialize.attribution_json(explanation, list(METHODS), MAX_PHRASES)
@@ -319,7 +318,7 @@ class View:
             raise RequestError("method", f"{message}; the page limits it to {most:,} for this model", "too_long")
         if method == "integrated-gradients" and query.changes:
             raise RequestError("method", "integrated gradients do not support clamps", "bad_method")
-        if method == "cell-decomposition" and not has_contributions(example.lstm.arch):
+        if method == "cell-decomposition" and not example.network.has_contributions:
             raise RequestError("method", "cell decomposition needs units that are not merged", "bad_method")
 
     def _method(self, query: ExplainRequest) -> str:
@@ -332,12 +331,13 @@ class View:
 
     def _max_steps(self, method: str) -> int:
         """The most steps for which the page runs a method."""
+        runs = int(MAX_PRODUCTS / self._network.products_per_step)  # of one step
         if method == "leave-one-out":
             # One run of the network per step, and with series one per channel of each step.
-            runs_per_step = 1 + self.model.architecture.channels
-            return min(MAX_LEAVE_ONE_OUT, math.isqrt(int(MAX_PRODUCTS / (self._products * runs_per_step))))
+            runs_per_step = 1 + self._network.channels
+            return min(MAX_LEAVE_ONE_OUT, math.isqrt(runs // runs_per_step))
         if method == "integrated-gradients":
-            return int(MAX_PRODUCTS / (self._products * _RUNS_PER_POINT * IntegratedGradients().points))
+            return runs // (_RUNS_PER_POINT * IntegratedGradients().points)
         return MAX_STEPS
 
     def _warnings(self, example: Example) -> list[Json]:
@@ -349,16 +349,6 @@ class View:
         if example.truncated:
             warnings.append({"code": "truncated", "at": len(example), "message": _truncation(example)})
         return warnings
-
-
-def _products_per_step(arch: Architecture) -> int:
-    """The multiplications of one step in all LSTMs, without the input product of the first layer."""
-    widths_below = [0, *(layer.width for layer in arch.layers)]
-    products = 0
-    for layer, _, _ in arch.lstms():
-        units = arch.layers[layer].units
-        products += 4 * units * (units + widths_below[layer])
-    return products
 
 
 def _truncation(example: Example) -> str:
@@ -376,8 +366,7 @@ def _truncation(example: Example) -> str:
 
 def _bytes_of(example: Example) -> int:
     """About the memory of an example: for each unit of each LSTM six float32 per step, and the contributions."""
-    arch = example.lstm.arch
-    return len(example) * sum(layer.size for layer in arch.layers) * 32
+    return len(example) * sum(layer.size for layer in example.network.layers) * 32
 
 
 @contextmanager
@@ -393,7 +382,7 @@ def _unit(value: str, example: Example, layer: int) -> int:
     """The requested unit. "opening": the unit of `opening_of`. "top": in the top layer the unit with the largest
     effect; the units below have no weights of the dense layer, so there it is the one with the largest jump of c.
     """
-    layers = example.lstm.arch.layers
+    layers = example.network.layers
     if value == "opening":
         return opening_of(example, layer).unit
     if value == "top":
@@ -446,7 +435,7 @@ def _can_stream(model: Model) -> bool:
 
 def layer_of(model: Model, layer: int | None) -> int:
     """The number of a layer from 0, the top one for None. Raises RequestError for a layer that does not exist."""
-    top = len(model.architecture.layers) - 1
+    top = len(model.ensemble.network.layers) - 1
     if layer is None:
         return top
     if not 0 <= layer <= top:
@@ -462,23 +451,18 @@ def unit_summary_json(model: Model, unit: int, layer: int | None = None) -> Json
     pooling; null below the top layer, with hidden layers, and where two directions are merged. Raises RequestError for
     a unit or layer that does not exist.
     """
-    arch = model.architecture
+    network = model.ensemble.network
     layer = layer_of(model, layer)
-    shape = arch.layers[layer]
+    shape = network.layers[layer]
     if not 0 <= unit < shape.size:
         raise RequestError("unit", f"must be from 0 to {shape.size - 1}, not {unit}")
-    direction_number, column = divmod(unit, shape.units)
-    direction = shape.directions[direction_number]
-    bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, shape.units)[:, column]
+    bias, of_logits = network.gate_weights(unit, layer)
     weights = None
     summary = None
     report = None
-    # Only a unit whose h the dense layer reads alone has weights of its own.
-    is_read_alone = layer == len(arch.layers) - 1 and not arch.hidden and shape.merge == "concat"
-    if is_read_alone:
-        dense = model.parameters["dense.weight"][:, unit :: shape.size]  # (outputs, parts of the pooling)
-        rows = model.ensemble.lstm_weight * dense
-        weights = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}
+    if of_logits is not None:
+        rows = model.ensemble.lstm_weight * of_logits
+        weights = {"parts": network.pooling_parts, "rows": rows.astype(float).tolist()}
         report = model.units
     if report is not None:
         summary = asdict(report.unit(unit))
@@ -486,8 +470,8 @@ def unit_summary_json(model: Model, unit: int, layer: int | None = None) -> Json
         "api": 1,
         "unit": unit,
         "layer": layer,
-        "direction": direction,
-        "bias": {gate: float(x) for gate, x in zip("ifgo", bias, strict=True)},
+        "direction": shape.directions[unit // shape.units],
+        "bias": bias,
         "weights": weights,
         "summary": summary,
         "dataset": _dataset_json(report),
