@@ -11,6 +11,8 @@ from gatewise.errors import InputError
 from gatewise.network.graph import Graph, Guard, Node
 from gatewise.network.operation import Execution, ValueType
 from gatewise.network.operations import operation_of
+from gatewise.network.operations.elu import Elu
+from gatewise.network.operations.reduce_sum import ReduceSum
 from gatewise.network.size import symbol
 
 B, T = symbol("B"), symbol("T")
@@ -184,3 +186,39 @@ def test_a_graph_whose_nodes_do_not_fit_is_refused(nodes: tuple[Node, ...], mess
 def test_a_constant_of_another_dtype_is_refused() -> None:
     with pytest.raises(InputError, match="'text' has the dtype <U1"):
         classifier(constants={"text": np.array(["a"])})
+
+
+def test_inputs_of_which_a_value_would_be_too_large_are_refused() -> None:
+    """A size that is small for a batch of one step, and grows with the eighth power of the steps."""
+    x = ValueType("float", (T,))
+    expanded = Node("big", operation_of("Expand", {"shape": (T * T * T * T * T * T * T, T)}), ("x",), ("y",))
+    graph = Graph({"x": x}, {}, (expanded,), ("y",))
+    assert graph.run({"x": np.ones(3, np.float32)})["y"].size == 3**8
+    with pytest.raises(InputError, match=r"'y' would have 10,000,000,000,000,000 numbers for inputs with T = "):
+        graph.run({"x": np.ones(100, np.float32)})
+    with pytest.raises(InputError, match=r"'y' would have .* more than 268,435,456: use fewer or shorter sequences"):
+        graph.gradients({"x": np.ones(100, np.float32)}, "y", lambda y: y, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "message"),
+    [
+        ("Softmax", {"axis": "last"}, "Softmax: axis must be a whole number, not 'last'"),
+        ("Softmax", {"axis": 1.5}, "Softmax: axis must be a whole number, not '1.5'"),
+        ("Transpose", {"perm": 3}, "Transpose: perm must be a list, not a whole number"),
+        ("Transpose", {"perm": np.array([0.5, 1.5])}, r"Transpose: perm\[0\] must be a whole number, not '0.5'"),
+        ("Elu", {"alpha": b"big"}, "Elu: alpha must be a number, not 'big'"),
+        ("Gelu", {"approximate": 1}, "Gelu: approximate must be a text, not '1'"),
+        ("ReduceSum", {"axes": [1 << 70]}, r"ReduceSum: axes\[0\]: the number is too large"),
+    ],
+)
+def test_an_attribute_of_another_type_is_refused(name: str, attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        operation_of(name, attributes)
+
+
+def test_attributes_of_arrays_and_bools_become_those_of_the_operation() -> None:
+    assert operation_of("ReduceSum", {"axes": np.array([1, 2]), "keepdims": False}) == ReduceSum((1, 2), 0)
+    assert operation_of("Elu", {"alpha": np.float32(0.5)}) == Elu(0.5)
+    whole = operation_of("ConstantOfShape", {"input": (1,), "value": np.array([(1 << 62) + 1])})
+    assert whole.value == (1 << 62) + 1

@@ -18,10 +18,11 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.network.operation import Backward, Execution, Operation, ValueType, dtype_of
-from gatewise.network.size import Dim, symbols_of, value_of
+from gatewise.network.size import Dim, Shape, symbols_of, value_of
 from gatewise.types import Array
 
 MAX_NODES = 100_000  # of a graph: a file cannot ask for unbounded work
+MAX_NUMBERS = 1 << 28  # of one value: a file cannot ask for unbounded memory
 
 _RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "==": lambda left, right: left == right,
@@ -132,7 +133,28 @@ class Graph:
             if not guard.holds(sizes):
                 those = ", ".join(f"{name} = {size}" for name, size in sizes.items())
                 raise InputError(f"the network was read for inputs with {guard}, and these have {those}")
+        self._check_memory(sizes)
         return sizes
+
+    @cached_property
+    def _shapes(self) -> dict[Shape, str]:
+        """Those that depend on the inputs, each with the first value that has it."""
+        shapes: dict[Shape, str] = {}
+        for name, value_type in self.types.items():
+            if any(symbols_of(dim) for dim in value_type.shape):
+                shapes.setdefault(value_type.shape, name)
+        return shapes
+
+    def _check_memory(self, sizes: Mapping[str, int]) -> None:
+        """Refuse inputs of which a value would be too large."""
+        for shape, name in self._shapes.items():
+            numbers = 1
+            for dim in shape:
+                numbers *= max(value_of(dim, sizes), 0)
+            if numbers > MAX_NUMBERS:
+                those = ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
+                made = f"{quote(name)} would have {numbers:,} numbers for inputs with {those}"
+                raise InputError(f"{made}, more than {MAX_NUMBERS:,}: use fewer or shorter sequences")
 
     def run(
         self, inputs: Mapping[str, Array], *, execution: Execution | None = None, values: Sequence[str] | None = None

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.network.graph import Graph, Guard, Node
+from gatewise.network.graph import MAX_NUMBERS, Graph, Guard, Node
 from gatewise.network.operation import Operation, ValueType
 from gatewise.network.operations import operation_named
 from gatewise.network.size import symbols_of, to_entry, value_of
 from gatewise.storage.fields import fields_from
 from gatewise.types import Array
-
-MAX_NUMBERS = 1 << 28  # of one value for a batch of one sequence of one step: a file cannot ask for unbounded memory
 
 
 @dataclass(frozen=True)

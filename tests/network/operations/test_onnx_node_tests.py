@@ -24,17 +24,10 @@ from onnx.backend.test.case.node import collect_testcases
 OWN = {"Recurrent", "Sizes"}
 
 # Node tests of what a graph does not have: numbers of other types, strings, training, sequences.
-_FLOATS = "Mod 13 has fmod=0 for whole numbers only; that of floating-point numbers came with version 28"
 _OPSET_13 = "the number of chunks was that of the outputs of the node before opset 18"
 _REDUCTION = "the reduction is not known here"
 _TRAINING = "a graph computes as at inference"
 SKIPPED: dict[str, str] = {
-    "test_mod_mixed_sign_float64": _FLOATS,
-    "test_mod_mixed_sign_float32": _FLOATS,
-    "test_mod_float64_mixed_sign_fmod_0": _FLOATS,
-    "test_mod_float32_mixed_sign_fmod_0": _FLOATS,
-    "test_mod_float_edge_cases_fmod_0_float32": _FLOATS,
-    "test_mod_float_edge_cases_fmod_0_float64": _FLOATS,
     "test_batchnorm_example_training_mode": _TRAINING,
     "test_batchnorm_epsilon_training_mode": _TRAINING,
     "test_training_dropout_default": _TRAINING,

@@ -12,8 +12,9 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from gatewise.errors import InputError, did_you_mean, quote
+from gatewise.errors import InputError, ModelFileError, did_you_mean, quote
 from gatewise.network.operation import Operation
+from gatewise.storage.fields import fields_from
 
 NAMES = (
     "Abs",
@@ -150,7 +151,8 @@ def operation_of(name: str, attributes: Mapping[str, Any]) -> Operation:
     >>> operation_of("Slice", {"starts": np.array([1]), "ends": np.array([9])})
     Slice(starts=(1,), ends=(9,), axes=None, steps=None)
 
-    Raises InputError for an attribute that the operation does not have, and for one that it needs and that is missing.
+    Raises InputError for an attribute that the operation does not have, for one that it needs and that is missing, and
+    for one of another type.
     """
     operation = operation_named(name)
     attributes = operation.fields_of(attributes)
@@ -162,15 +164,21 @@ def operation_of(name: str, attributes: Mapping[str, Any]) -> Operation:
     for attribute, field in known.items():
         if field.default is MISSING and attribute not in attributes:
             raise InputError(f"{name}: the attribute {quote(attribute)} is missing")
-    return operation(**{key: _field(hints[key], value) for key, value in attributes.items()})
+    values = {key: _field(hints[key], value) for key, value in attributes.items()}
+    try:
+        return fields_from(operation, values, name)
+    except ModelFileError as error:
+        raise InputError(str(error)) from None
 
 
 def _field(hint: Any, value: Any) -> Any:
     """A value as a field of the type `hint` holds it: arrays as tuples or numbers, bytes as text."""
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
+    if isinstance(value, bool) and hint is int:
+        return int(value)  # what ONNX has as 0 and 1 is a bool elsewhere
     wanted = {hint, *get_args(hint)}
     if isinstance(value, list):
         several = any(getattr(choice, "__origin__", choice) is tuple for choice in wanted)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.network.elementwise import NUMBERS
-from gatewise.network.operation import Computed, Execution, Operation, ValueType, summed_to
+from gatewise.network.operation import Computed, Execution, Operation, ValueType
 from gatewise.types import Array
 
 
 @dataclass(frozen=True)
 class Clip(Operation):
-    """x within a lower and an upper bound, which are numbers or left out: min(max(x, lower), upper).
+    """x within a lower and an upper bound, which are numbers, arrays of one number, or left out:
+    min(max(x, lower), upper).
 
     Where x equals a bound, the gradient goes to x.
     """
@@ -22,11 +23,12 @@ class Clip(Operation):
         self.require_dtypes(NUMBERS, x)
         for bound in bounds:
             if bound is not None:
-                self.require(bound.shape == () and bound.dtype == x.dtype, f"a bound of {x} may not be {bound}")
+                fits = bound.shape in ((), (1,)) and bound.dtype == x.dtype
+                self.require(fits, f"a bound of {x} may not be {bound}")
         return (x,)
 
     def forward(self, execution: Execution, x: Array, *bounds: Array | None) -> Computed:
-        lower, upper = (*bounds, None, None)[:2]
+        lower, upper = (None if bound is None else bound.reshape(()) for bound in (*bounds, None, None)[:2])
         y = x
         if lower is not None:
             y = np.maximum(y, lower)
@@ -39,7 +41,7 @@ class Clip(Operation):
             below, above = _outside(x, lower, upper)
             grads: list[Array | None] = [np.where(below | above | np.isnan(x), 0, grad)]
             for bound, reached in zip(bounds, (below, above), strict=False):
-                grads.append(None if bound is None else summed_to(np.where(reached, grad, 0), bound.shape))
+                grads.append(None if bound is None else np.where(reached, grad, 0).sum().reshape(bound.shape))
             return tuple(grads)
 
         return (np.asarray(y),), backward

@@ -17,7 +17,7 @@ class ConstantOfShape(Operation):
     formal = ("input",)
     needed = 0
     input: Shape = ()
-    value: float = 0
+    value: float | int | bool = 0
     dtype: DType = "float"
 
     @classmethod

@@ -1,27 +1,21 @@
-"""Mod (ONNX 13)."""
+"""Mod (ONNX 28, where fmod = 0 takes floating-point numbers too)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from gatewise.network.elementwise import NUMBERS, Elementwise
-from gatewise.network.operation import ValueType
 from gatewise.types import Array
 
 
 @dataclass(frozen=True)
 class Mod(Elementwise):
-    """The remainder of a / b, with the sign of b, or, if fmod, with the sign of a. Floating-point numbers need fmod."""
+    """The remainder of a / b, with the sign of b, or, if fmod, with the sign of a."""
 
     formal = ("A", "B")
     needed = 2
     dtypes = NUMBERS
     fmod: int = 0
-
-    def infer(self, *inputs: ValueType) -> tuple[ValueType, ...]:
-        (result,) = super().infer(*inputs)
-        self.require(bool(self.fmod) or result.dtype != "float", "floating-point numbers need fmod = 1")
-        return (result,)
 
     def value(self, a: Array, b: Array) -> Array:
         if a.dtype.kind != "f":
@@ -29,4 +23,5 @@ class Mod(Elementwise):
         return np.fmod(a, b) if self.fmod else np.mod(a, b)
 
     def gradients(self, grad: Array, remainder: Array, a: Array, b: Array) -> tuple[Array, Array]:
-        return grad, -grad * np.trunc(a / b)
+        quotient = np.trunc(a / b) if self.fmod else np.floor(a / b)
+        return grad, -grad * quotient

@@ -19,7 +19,7 @@ class OneHot(Operation):
 
     formal = ("indices", "depth", "values")
     depth: Dim = 0
-    values: tuple[float, ...] = (0, 1)
+    values: tuple[float | int | bool, ...] = (0, 1)
     axis: int = -1
     dtype: DType = "float"
 

@@ -21,7 +21,7 @@ class Pad(Operation):
 
     formal = ("data", "pads", "constant_value", "axes")
     pads: Shape = ()
-    constant_value: float = 0
+    constant_value: float | int = 0
     axes: tuple[int, ...] | None = None
     mode: str = "constant"
 

@@ -204,7 +204,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[Any], str]] = [
     ("Cast", {"to": "int64"}, [np.array([1.0, np.nan])], "nan is no int64"),
     ("Cast", {"to": "int32"}, [np.array([2.0**31])], "2147483648.0 is no int32"),
     ("Cast", {"to": "int64"}, [np.array([2.0**63])], "is no int64"),
-    ("Cast", {"to": "float16"}, [floats(2)], "float16 is no dtype"),
+    ("Cast", {"to": "float16"}, [floats(2)], "to must be 'float' or .* not 'float16'"),
     ("Cast", {"to": 10}, [floats(2)], "data type 10 of ONNX"),
     ("Cast", {}, [floats(2)], "'to' is missing"),
     ("Concat", {"axis": 0}, [floats(2, 3), floats(2, 4)], r"\(2, 3\) and \(2, 4\) differ"),
