@@ -16,7 +16,8 @@ from gatewise.kernels import unavailable_reason
 
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[1]
-Attempt = Callable[[np.random.Generator, Path], None]
+Attempt = Callable[[np.random.Generator, Path], str | None]
+"""Of a generator and an empty folder. It may return what became of the try, which a run counts."""
 
 
 @dataclass(frozen=True)

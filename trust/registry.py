@@ -9,6 +9,7 @@ from trust.attacks import (
     concurrency,
     folders,
     fuzz,
+    graphs_onnx,
     hub,
     imports_keras,
     imports_onnx,
@@ -25,6 +26,7 @@ from trust.attacks import (
 
 MODULES = (
     *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, concurrency),
-    *(imports_keras, imports_onnx, imports_text, imports_torch, server, stops, streams, wheels),
+    *(imports_keras, imports_onnx, imports_text, imports_torch, graphs_onnx),
+    *(server, stops, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

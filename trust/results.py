@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from trust.attack import ROOT, Attack
@@ -17,7 +17,7 @@ FILE = ROOT / "trust" / "results.jsonl"
 @dataclass(frozen=True)
 class Part:
     """Tries `first` to `first + tries - 1` of an attack with a seed. failures: by the number of the try. commit: of the
-    code. date: of its end. seconds: it took.
+    code. date: of its end. seconds: it took. notes: how many tries had each outcome, such as what was refused.
     """
 
     attack: str
@@ -28,6 +28,7 @@ class Part:
     commit: str
     date: str
     seconds: float
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(file: Path = FILE) -> list[Part]:
@@ -39,7 +40,10 @@ def append(part: Part, file: Path = FILE) -> None:
     """Add a part at the end of the file. Paths in it are relative to the repository: the file is published."""
     failures = {number: text.replace(f"{ROOT}{os.sep}", "") for number, text in part.failures.items()}
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(asdict(replace(part, failures=failures)), ensure_ascii=False) + "\n")
+        entry = {
+            name: value for name, value in asdict(replace(part, failures=failures)).items() if name != "notes" or value
+        }
+        lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def last_run(parts: list[Part], attack: str) -> list[Part]:

@@ -11,19 +11,27 @@ import signal
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing import get_context, set_start_method
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trust.attack import ROOT, Attack
 
 START = 300.0  # seconds to import and prepare
-MAX_MESSAGE = 300
+MAX_MESSAGE = 700
+
+
+class Outcome(NamedTuple):
+    """Of a try. failure: what failed. note: what became of it otherwise, for a count."""
+
+    failure: str | None
+    note: str | None = None
 
 
 class Worker:
@@ -36,14 +44,14 @@ class Worker:
         self._process = context.Process(target=_serve, args=(theirs, self._errors.name, module, name, seed))
         self._process.start()
         theirs.close()
-        failure, ready = self._answer(START)
+        outcome, ready = self._answer(START)
         if not ready:
             report = self._report(5000)
             self.stop()
-            raise RuntimeError(f"{name} cannot be prepared: {failure}\n{report}")
+            raise RuntimeError(f"{name} cannot be prepared: {outcome.failure}\n{report}")
 
-    def attempt(self, number: int, seconds: float) -> tuple[str | None, bool]:
-        """What failed in the try, and whether the process can go on."""
+    def attempt(self, number: int, seconds: float) -> tuple[Outcome, bool]:
+        """What became of the try, and whether the process can go on."""
         with suppress(BrokenPipeError):  # it has ended since the last try
             self._pipe.send(number)
         return self._answer(seconds)
@@ -58,32 +66,36 @@ class Worker:
         self._pipe.close()
         self._errors.close()
 
-    def _answer(self, seconds: float) -> tuple[str | None, bool]:
+    def _answer(self, seconds: float) -> tuple[Outcome, bool]:
         if not self._pipe.poll(seconds):
-            return f"no answer within {seconds:g} s", False
+            return Outcome(f"no answer within {seconds:g} s"), False
         try:
             return self._pipe.recv(), True
         except (EOFError, ConnectionError):
             self._process.join()
         code = self._process.exitcode or 0
         died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return f"the process died with {died}: {self._report(200)}", False
+        return Outcome(f"the process died with {died}: {self._report(200)}"), False
 
     def _report(self, characters: int) -> str:
         return Path(self._errors.name).read_text(encoding="utf-8", errors="replace").strip()[-characters:]
 
 
-def run(attack: Attack, seed: int, numbers: Iterable[int]) -> Iterator[tuple[int, str | None]]:
-    """Each try's number with None or what failed."""
+def run(
+    attack: Attack, seed: int, numbers: Iterable[int], notes: Counter[str] | None = None
+) -> Iterator[tuple[int, str | None]]:
+    """Each try's number with None or what failed. notes: counts what became of the tries that did not fail."""
     worker = None
     try:
         for number in numbers:
             worker = worker or Worker(attack.module, attack.name, seed)
-            failure, alive = worker.attempt(number, attack.seconds)
+            outcome, alive = worker.attempt(number, attack.seconds)
             if not alive:
                 worker.stop()
                 worker = None
-            yield number, failure
+            if notes is not None and outcome.note is not None:
+                notes[outcome.note] += 1
+            yield number, outcome.failure
     finally:
         if worker is not None:
             worker.stop()
@@ -104,23 +116,26 @@ def _serve(pipe: Connection[Any, Any], errors: str, module: str, name: str, seed
     attack.prepare()
     if attack.memory:
         limit_memory(attack.memory)
-    pipe.send(None)
+    pipe.send(Outcome(None))
     while True:
         pipe.send(attempt(attack, seed, pipe.recv()))
 
 
-def attempt(attack: Attack, seed: int, number: int) -> str | None:
-    """One try: None, or what failed in one line."""
-    folder, failure = Path(tempfile.mkdtemp(prefix="trust-")), ""
+def attempt(attack: Attack, seed: int, number: int) -> Outcome:
+    """One try: what failed in one line, or what became of it."""
+    folder = Path(tempfile.mkdtemp(prefix="trust-"))
+    failure = ""
+    note = None
     try:
-        attack.attempt(np.random.default_rng([seed, number]), folder)
+        note = attack.attempt(np.random.default_rng([seed, number]), folder)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)[-4:]
         where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
         failure = f"{type(error).__name__} at {where}: {error}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE] or None
+    failure = " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE]
+    return Outcome(failure or None, note)
 
 
 def limit_memory(memory: int) -> None:

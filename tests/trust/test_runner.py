@@ -5,7 +5,9 @@ import importlib
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from trust import registry
+from trust.__main__ import named
 from trust.attack import MIB, ROOT, Attack
 from trust.results import Part, append, last_run, next_try, read, table
 from trust.run import run
@@ -52,6 +55,31 @@ def test_a_child_process_finds_each_attack_in_its_module() -> None:
     """In `make test`, an attack without a short form runs in no child process."""
     for name, attack in registry.ATTACKS.items():
         assert importlib.import_module(attack.module).ATTACKS[name] is attack
+
+
+def counted(rng: np.random.Generator, folder: Path) -> str:
+    return "refused" if rng.random() < 0.5 else "opens"
+
+
+ATTACKS["counted"] = Attack("counted", "a promise", "a method", 1, 1, counted)
+
+
+def test_what_becomes_of_the_tries_is_counted(tmp_path: Path) -> None:
+    notes: Counter[str] = Counter()
+    assert not any(failure for _, failure in run(ATTACKS["counted"], 5, range(6), notes))
+    refused = sum(np.random.default_rng([5, n]).random() < 0.5 for n in range(6))
+    assert 0 < notes["refused"] == refused < 6
+    assert notes["opens"] == 6 - refused
+    file = tmp_path / "results.jsonl"
+    append(replace(part(0, 6), notes=dict(notes)), file)
+    assert read(file)[0].notes == notes
+
+
+def test_a_group_of_attacks_is_named_by_what_their_names_begin_with() -> None:
+    assert {"imports-onnx", "imports-onnx-graph"} <= set(named("imports"))
+    assert named("imports-onnx-graph") == ["imports-onnx-graph"]
+    assert named("fuzz") == named("fuzz-*")
+    assert not named("import")
 
 
 def part(first: int, tries: int, seed: int = 4, failed: dict[str, str] | None = None) -> Part:

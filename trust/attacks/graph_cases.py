@@ -1,0 +1,187 @@
+"""What the attacks on the readers of graphs share: when the outputs of a graph are those of its network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import GatewiseError, InputError
+from gatewise.network.graph import Graph
+from gatewise.network.operation import Execution
+from gatewise.types import Array
+from trust.attack import check_message
+from trust.mutate import Rng
+
+TOLERANCE = 1e-5  # of an output in float32, relative to numbers above 1
+DOUBLE = 1e-6  # of an output in float64: constants may be those of float32
+ROUNDING = 10.0  # a graph may differ by this many times what the float32 network itself differs from float64
+STEPS = 3_000  # of a batch
+_PERTURBED = 4  # runs that measure how much rounding changes the outputs
+
+Run = Callable[[tuple[Any, ...], str], list[Array]]
+"""Of the arguments of a network and a dtype, "float32" or "float64": its outputs."""
+
+
+class Wrong(AssertionError):
+    """A graph computes something else than its network."""
+
+
+def leaves(value: Any) -> list[Any]:
+    """The arrays in nested tuples, lists and dicts, in their order."""
+    if isinstance(value, dict):
+        return [leaf for key in value for leaf in leaves(value[key])]
+    if isinstance(value, tuple | list):
+        return [leaf for one in value for leaf in leaves(one)]
+    return [value]
+
+
+def check_outputs(graph: Graph, run: Run, arguments: tuple[Any, ...]) -> None:
+    """Raise Wrong where the graph computes something else than the network, in float64 or in float32. Raises the
+    InputError of a graph that does not hold for these inputs.
+    """
+    exact = run(arguments, "float64")
+    rounded = run(arguments, "float32")
+    _check(_outputs(graph, arguments, np.float64), rounded, exact, "float64", DOUBLE, 1e-2)
+    computed = _outputs(graph, arguments, np.float32)
+    try:
+        _check(computed, rounded, exact, "float32", TOLERANCE, ROUNDING)
+    except Wrong:
+        # The own rounding of the network may be small by chance: other inputs that float32 cannot tell from these say
+        # by how much rounding changes the outputs.
+        for seed in range(_PERTURBED):
+            perturbed = run(_perturbed(arguments, seed), "float64")
+            for own, other, right in zip(rounded, perturbed, exact, strict=True):
+                _keep_farther(own, other, right)
+        _check(computed, rounded, exact, "float32", TOLERANCE, ROUNDING)
+
+
+def check_runtime(graph: Graph, run: Callable[[tuple[Any, ...]], list[Array]], arguments: tuple[Any, ...]) -> None:
+    """Raise Wrong where the graph computes something else than a runtime that has float32 only. How much rounding
+    changes the outputs is how far the graph in float32 is from the graph in float64, or what 1e-7 of the inputs change.
+    """
+    computed = run(arguments)
+    exact = _outputs(graph, arguments, np.float64)
+    rounded = _outputs(graph, arguments, np.float32)
+    try:
+        _check(computed, rounded, exact, "float32", TOLERANCE, ROUNDING)
+    except Wrong:
+        for seed in range(_PERTURBED):
+            perturbed = _outputs(graph, _perturbed(arguments, seed), np.float64)
+            for own, other, right in zip(rounded, perturbed, exact, strict=True):
+                _keep_farther(own, other, right)
+        _check(computed, rounded, exact, "float32", TOLERANCE, ROUNDING)
+
+
+def _outputs(graph: Graph, arguments: tuple[Any, ...], dtype: Any) -> list[Array]:
+    arrays = [array.astype(dtype) if array.dtype.kind == "f" else array for array in leaves(arguments)]
+    inputs = dict(zip(graph.inputs, arrays, strict=True))
+    outputs = graph.run(inputs, execution=Execution(dtype=dtype, keep=False))
+    return [np.asarray(outputs[name]) for name in graph.outputs]
+
+
+def _perturbed(arguments: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+
+    def changed(array: Any) -> Any:
+        if isinstance(array, tuple):
+            return tuple(changed(one) for one in array)
+        if array.dtype.kind != "f":
+            return array
+        return array.astype(np.float64) * (1 + 1e-7 * rng.standard_normal(array.shape))
+
+    return tuple(changed(argument) for argument in arguments)
+
+
+def _keep_farther(own: Array, other: Array, exact: Array) -> None:
+    """Where the other run is farther from the exact numbers than the own one, take it."""
+    if own.dtype.kind == "f" and own.shape == other.shape:
+        with np.errstate(invalid="ignore"):
+            farther = np.abs(other - exact) > np.abs(own - exact)
+        own[farther] = other[farther]
+
+
+def _check(
+    computed: Sequence[Array],
+    rounded: Sequence[Array],
+    exact: Sequence[Array],
+    dtype: str,
+    tolerance: float,
+    rounding: float,
+) -> None:
+    if len(computed) != len(exact):
+        raise Wrong(f"{len(computed)} outputs, not {len(exact)}")
+    for number, (array, own, right) in enumerate(zip(computed, rounded, exact, strict=True)):
+        where = f"output {number} in {dtype}"
+        if array.shape != right.shape:
+            raise Wrong(f"{where} has the shape {array.shape}, not {right.shape}")
+        if right.dtype.kind != "f":
+            # Another index of two equal numbers, where float32 has another one too.
+            differs = (array != right) & (own == right)
+            if differs.any():
+                raise Wrong(f"{where} has {array[differs][0]}, not {right[differs][0]}")
+            continue
+        # Numbers that float32 does not have, or has as NaN, say nothing in float32.
+        decided = np.isfinite(own) | ~np.isfinite(right) if dtype == "float32" else np.ones(right.shape, bool)
+        decided = np.broadcast_to(decided, right.shape)
+        array, own, right = array[decided].astype(np.float64), own[decided].astype(np.float64), right[decided]
+        if not np.array_equal(np.isnan(array), np.isnan(right)):
+            raise Wrong(f"{where} is NaN {int(np.isnan(array).sum())} times, not {int(np.isnan(right).sum())}")
+        infinite = np.isinf(right)
+        if not np.array_equal(array[infinite], right[infinite]):
+            raise Wrong(f"{where} is not infinite where it should be")
+        finite = np.isfinite(right)
+        array, own, right = array[finite], own[finite], right[finite]
+        with np.errstate(all="ignore"):
+            scale = max(1.0, float(np.abs(right).max(initial=0)))
+            error = float(np.abs(array - right).max(initial=0))
+            distance = float(np.nan_to_num(np.abs(own - right), posinf=0.0).max(initial=0))
+        if not error <= tolerance * scale + rounding * distance:
+            raise Wrong(f"{where} is off by {error:.2g} of {scale:.2g}; the network in float32 by {distance:.2g}")
+
+
+def random_sizes(rng: Rng, example: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Numbers of sequences, 1 to 64, and steps: the example's, one, few, and many."""
+    yield example
+    yield 1, int(rng.integers(1, 9))
+    yield int(rng.integers(1, 6)), 1
+    steps = int(np.exp(rng.uniform(0, np.log(100))))
+    yield int(rng.integers(1, min(64, max(1, STEPS // steps)) + 1)), steps
+    if rng.random() < 0.05:
+        yield 1, int(rng.integers(100, 2_001))
+
+
+def compare(graph: Graph, run: Run, batches: Iterator[tuple[Any, ...]]) -> str:
+    """Compare a graph with its network for these arguments. Returns whether it holds for all of them, for a count.
+    Raises Wrong.
+    """
+    refused = 0
+    compared = 0
+    for arguments in batches:
+        try:
+            run(arguments, "float64")
+        except Exception:  # the network itself does not take them, such as a slice that is empty
+            continue
+        try:
+            check_outputs(graph, run, arguments)
+        except InputError as error:
+            check_message(error)
+            refused += 1
+        except Wrong as error:
+            shapes = ", ".join(str(array.shape) for array in leaves(arguments))
+            raise Wrong(f"{error}; inputs {shapes}") from None
+        else:
+            compared += 1
+    if not refused:
+        return "opens"
+    return "opens for some sizes" if compared else "opens for no size"
+
+
+def reason_of(error: GatewiseError) -> str:
+    """The reason of a refusal without names and numbers, for a count of each reason."""
+    check_message(error)
+    reason = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "…", str(error))
+    reason = re.sub(r"\b[\w./<>-]*\d[\w.,]*", "#", reason)
+    return f"refused: {reason[:90]}"
