@@ -78,6 +78,10 @@ def test_each_operation(name: str) -> None:
         graph, feeds = graph_with(operation, inputs, [{}] * len(inputs))
         if any(0 in array.shape for array in feeds.values()):
             continue  # a graph has no empty axis
+        if name == "Loop":
+            with pytest.raises(InputError, match="cannot be written"):
+                graph_to_onnx(graph)
+            continue
         check(graph, feeds)
 
 
@@ -85,6 +89,8 @@ def test_each_operation(name: str) -> None:
 def test_sizes_that_depend_on_the_inputs(case: Any) -> None:
     name, attributes, inputs, axes = case
     graph, feeds = graph_with(operation_of(name, attributes), inputs, axes)
+    if name == "Loop":
+        pytest.skip("a loop is not written yet")
     check(graph, feeds)
 
 

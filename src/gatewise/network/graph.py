@@ -18,11 +18,14 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.network.operation import Backward, Execution, Operation, ValueType, dtype_of
-from gatewise.network.size import Dim, Shape, symbols_of, value_of
+from gatewise.network.size import Dim, Shape, symbols_of, to_entry, value_of
 from gatewise.types import Array
 
 MAX_NODES = 100_000  # of a graph: a file cannot ask for unbounded work
 MAX_NUMBERS = 1 << 28  # of one value: a file cannot ask for unbounded memory
+
+GraphBackward = Callable[[Mapping[str, Array]], dict[str, Array]]
+"""Of the gradients of values by name: those of all values that have one."""
 
 _RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "==": lambda left, right: left == right,
@@ -43,6 +46,10 @@ class Guard:
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether these sizes of the symbols are among those for which the graph holds."""
         return _RELATIONS[self.relation](value_of(self.left, sizes), value_of(self.right, sizes))
+
+    def to_entry(self) -> dict[str, Any]:
+        """The guard as a file has it."""
+        return {"left": to_entry(self.left), "relation": self.relation, "right": to_entry(self.right)}
 
     def __str__(self) -> str:
         return f"{self.left} {self.relation} {self.right}"
@@ -65,6 +72,18 @@ class Node:
         """For messages."""
         origin = f" ({self.origin})" if self.origin else ""
         return f"node {quote(self.name)}{origin}"
+
+    def to_entry(self) -> dict[str, Any]:
+        """The node as a file has it."""
+        entry = {
+            "name": self.name,
+            "operation": self.operation.to_entry(),
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+        }
+        if self.origin:
+            entry["origin"] = self.origin
+        return entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +139,15 @@ class Graph:
         readers = {name: number for number, node in enumerate(self.nodes) for name in node.inputs if name}
         return {name: number for name, number in readers.items() if name not in self.outputs}
 
+    def to_entry(self) -> dict[str, Any]:
+        """The graph as a file has it, without its constants: `gatewise.network.graph_file` reads it."""
+        return {
+            "inputs": {name: value_type.to_entry() for name, value_type in self.inputs.items()},
+            "nodes": [node.to_entry() for node in self.nodes],
+            "outputs": list(self.outputs),
+            "guards": [guard.to_entry() for guard in self.guards],
+        }
+
     def sizes(self, inputs: Mapping[str, Array]) -> dict[str, int]:
         """The sizes of the symbols for these inputs. Raises InputError naming an input of another shape or dtype, and
         sizes for which the graph does not hold.
@@ -162,9 +190,12 @@ class Graph:
         """The outputs by name, or the values with the names `values`."""
         execution = execution or Execution(keep=False)
         execution.sizes = self.sizes(inputs)
-        wanted = self.outputs if values is None else tuple(values)
+        return self.compute(inputs, execution, self.outputs if values is None else values)
+
+    def compute(self, inputs: Mapping[str, Array], execution: Execution, names: Sequence[str]) -> dict[str, Array]:
+        """Values by name, for the sizes of an execution."""
         computed = self.start(inputs, execution)
-        needed = self.ancestors(wanted)
+        needed = self.ancestors(names)
         for number, node in enumerate(self.nodes):
             if not needed.intersection(node.outputs):
                 continue
@@ -172,9 +203,9 @@ class Graph:
             computed |= zip(node.outputs, results, strict=True)
             # What no later node reads makes room.
             for name in {*node.inputs, *node.outputs}:
-                if self.last_reader.get(name, -1) <= number and name not in wanted and name not in self.outputs:
+                if self.last_reader.get(name, -1) <= number and name not in names and name not in self.outputs:
                     computed.pop(name, None)
-        return {name: computed[name] for name in wanted}
+        return {name: computed[name] for name in names}
 
     def gradients(
         self,
@@ -190,24 +221,35 @@ class Graph:
         """
         execution = execution or Execution()
         execution.sizes = self.sizes(inputs)
+        computed, backward = self.record(inputs, execution)
+        result = computed[output]
+        grads = backward({output: np.asarray(grad_of(result), dtype=result.dtype)})
+        return result, {name: grads.get(name, np.zeros_like(computed[name])) for name in values}
+
+    def record(self, inputs: Mapping[str, Array], execution: Execution) -> tuple[dict[str, Array], GraphBackward]:
+        """All values by name, for the sizes of an execution, and the backward pass."""
         computed = self.start(inputs, execution)
         recorded: list[tuple[Node, Backward]] = []
         for node in self.nodes:
             results, backward = run_node(node, computed, execution)
             computed |= zip(node.outputs, results, strict=True)
             recorded.append((node, backward))
-        grads = {output: np.asarray(grad_of(computed[output]), dtype=computed[output].dtype)}
-        for node, backward in reversed(recorded):
-            of_outputs = [grads.get(name) for name in node.outputs]
-            if all(grad is None for grad in of_outputs):
-                continue
-            with np.errstate(all="ignore"):
-                of_inputs = backward(*of_outputs)
-            # A node may leave out the last optional inputs, and the backward pass then says None for them.
-            for name, grad in zip(node.inputs, of_inputs, strict=False):
-                if name and grad is not None:
-                    grads[name] = grads[name] + grad if name in grads else grad
-        return computed[output], {name: grads.get(name, np.zeros_like(computed[name])) for name in values}
+
+        def of_graph(of_values: Mapping[str, Array]) -> dict[str, Array]:
+            grads = dict(of_values)
+            for node, backward in reversed(recorded):
+                of_outputs = [grads.get(name) for name in node.outputs]
+                if all(grad is None for grad in of_outputs):
+                    continue
+                with np.errstate(all="ignore"):
+                    of_inputs = backward(*of_outputs)
+                # A node may leave out the last optional inputs, and the backward pass then says None for them.
+                for name, grad in zip(node.inputs, of_inputs, strict=False):
+                    if name and grad is not None:
+                        grads[name] = grads[name] + grad if name in grads else grad
+            return grads
+
+        return computed, of_graph
 
     def ancestors(self, values: Sequence[str]) -> set[str]:
         """The names of these values and of all on which they depend."""

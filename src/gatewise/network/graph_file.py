@@ -5,17 +5,21 @@ The entry of config.json has the inputs, nodes, outputs and guards; the constant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.network.graph import MAX_NUMBERS, Graph, Guard, Node
 from gatewise.network.operation import Operation, ValueType
 from gatewise.network.operations import operation_named
-from gatewise.network.size import symbols_of, to_entry, value_of
+from gatewise.network.operations.loop import Loop
+from gatewise.network.size import Dim, Size, symbols_of, value_of
 from gatewise.storage.fields import fields_from
 from gatewise.types import Array
+
+MAX_DEPTH = 4  # of loops: a file cannot ask for unbounded work
+MAX_STEPS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,21 @@ class _Entry:
 
 def graph_entry(graph: Graph) -> dict[str, Any]:
     """What config.json says of a graph."""
-    return {
-        "inputs": {name: _type_entry(value_type) for name, value_type in graph.inputs.items()},
-        "nodes": [_node_entry(node) for node in graph.nodes],
-        "outputs": list(graph.outputs),
-        "guards": [_guard_entry(guard) for guard in graph.guards],
-    }
+    return graph.to_entry()
 
 
 def graph_from(entry: object, constants: Mapping[str, Array], where: str) -> Graph:
     """The graph of an entry of config.json and its constants. Raises ModelFileError naming the node."""
+    return _graph_from(entry, constants, where, depth=0)
+
+
+def _graph_from(entry: object, constants: Mapping[str, Array], where: str, depth: int) -> Graph:
+    """depth: how many loops the graph is the body of."""
+    if depth > MAX_DEPTH:
+        raise ModelFileError(f"{where}: at most {MAX_DEPTH} loops inside of each other")
     if isinstance(entry, Mapping) and isinstance(entry.get("nodes"), list):
-        entry = {**entry, "nodes": [_node_from(node, f"{where}: nodes[{n}]") for n, node in enumerate(entry["nodes"])]}
+        nodes = [_node_from(node, f"{where}: nodes[{n}]", depth) for n, node in enumerate(entry["nodes"])]
+        entry = {**entry, "nodes": nodes}
     read = fields_from(_Entry, entry, where)
     try:
         graph = Graph(read.inputs, constants, read.nodes, read.outputs, read.guards)
@@ -49,18 +56,23 @@ def graph_from(entry: object, constants: Mapping[str, Array], where: str) -> Gra
         unknown = (symbols_of(guard.left) | symbols_of(guard.right)) - set(graph.symbols)
         if unknown:
             raise ModelFileError(f"{where}: the guard {guard} has no input of the size {', '.join(sorted(unknown))}")
+    for node in graph.nodes:
+        unknown = _symbols_read(node.operation) - set(graph.symbols)
+        # The sizes of a body are those of the graph around it.
+        if unknown and depth == 0:
+            raise ModelFileError(f"{where}: {node.shown}: no input has the size {', '.join(sorted(unknown))}")
     for name, value_type in graph.types.items():
         _check_size(name, value_type, where)
     return graph
 
 
-def _node_from(entry: object, where: str) -> Node:
+def _node_from(entry: object, where: str, depth: int) -> Node:
     if isinstance(entry, Mapping) and "operation" in entry:
-        entry = {**entry, "operation": operation_from(entry["operation"], f"{where}: operation")}
+        entry = {**entry, "operation": operation_from(entry["operation"], f"{where}: operation", depth)}
     return fields_from(Node, entry, where)
 
 
-def operation_from(entry: object, where: str) -> Operation:
+def operation_from(entry: object, where: str, depth: int = 0) -> Operation:
     """What `Operation.to_entry` returns. Raises ModelFileError for anything else."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
         raise ModelFileError(f"{where}: must be an object with a type")
@@ -71,39 +83,42 @@ def operation_from(entry: object, where: str) -> Operation:
     attributes = {name: value for name, value in entry.items() if name != "type"}
     if "activations" in attributes and isinstance(attributes["activations"], list):
         attributes["activations"] = [
-            operation_from(each, f"{where}: activations") for each in attributes["activations"]
+            operation_from(each, f"{where}: activations", depth) for each in attributes["activations"]
         ]
-    return fields_from(operation, attributes, where)
+    if operation is Loop and "body" in attributes:
+        attributes["body"] = _graph_from(attributes["body"], {}, f"{where}: body", depth + 1)
+    read = fields_from(operation, attributes, where)
+    if isinstance(read, Loop) and _least(read.steps, where) > MAX_STEPS:
+        raise ModelFileError(f"{where}: {read.steps} steps, and at most {MAX_STEPS:,} for inputs of one step")
+    return read
 
 
 def _check_size(name: str, value_type: ValueType, where: str) -> None:
     """Refuse a value that is too large for a batch of one sequence of one step."""
     numbers = 1
     for dim in value_type.shape:
-        sizes = dict.fromkeys(symbols_of(dim), 1)
-        try:
-            numbers *= max(value_of(dim, sizes), 0)
-        except InputError as error:
-            raise ModelFileError(f"{where}: {quote(name)}: {error}") from None
+        numbers *= max(_least(dim, f"{where}: {quote(name)}"), 0)
     if numbers > MAX_NUMBERS:
         raise ModelFileError(f"{where}: {quote(name)} has {value_type}, more than {MAX_NUMBERS:,} numbers")
 
 
-def _type_entry(value_type: ValueType) -> dict[str, Any]:
-    return {"dtype": value_type.dtype, "shape": [to_entry(dim) for dim in value_type.shape]}
+def _least(dim: Dim, where: str) -> int:
+    """A size for a batch of one sequence of one step."""
+    try:
+        return value_of(dim, dict.fromkeys(symbols_of(dim), 1))
+    except InputError as error:
+        raise ModelFileError(f"{where}: {error}") from None
 
 
-def _node_entry(node: Node) -> dict[str, Any]:
-    entry = {
-        "name": node.name,
-        "operation": node.operation.to_entry(),
-        "inputs": list(node.inputs),
-        "outputs": list(node.outputs),
-    }
-    if node.origin:
-        entry["origin"] = node.origin
-    return entry
-
-
-def _guard_entry(guard: Guard) -> dict[str, Any]:
-    return {"left": to_entry(guard.left), "relation": guard.relation, "right": to_entry(guard.right)}
+def _symbols_read(value: object) -> set[str]:
+    """The symbols of all sizes among the attributes of an operation, or in one of them."""
+    if isinstance(value, Size):
+        return symbols_of(value)
+    parts: Iterable[object] = ()
+    if isinstance(value, tuple):
+        parts = value
+    elif isinstance(value, Graph):
+        parts = (*value.nodes, *value.inputs.values())
+    elif isinstance(value, Operation | Node | ValueType):
+        parts = [getattr(value, field.name) for field in fields(value)]  # type: ignore[arg-type]  # a dataclass
+    return {name for part in parts for name in _symbols_read(part)}

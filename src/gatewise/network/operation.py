@@ -47,6 +47,10 @@ class ValueType:
     dtype: DType
     shape: Shape
 
+    def to_entry(self) -> dict[str, Any]:
+        """The type as a file has it."""
+        return {"dtype": self.dtype, "shape": [to_entry(dim) for dim in self.shape]}
+
     def __str__(self) -> str:
         return f"{self.dtype} ({', '.join(map(str, self.shape))})"
 
@@ -154,7 +158,7 @@ class Operation:
 
 def _entry_of(value: Any) -> Any:
     """An attribute as a file has it."""
-    if isinstance(value, Operation):
+    if hasattr(value, "to_entry"):  # an operation, or the graph of a loop
         return value.to_entry()
     if isinstance(value, tuple):
         return [_entry_of(part) for part in value]

@@ -12,10 +12,10 @@ from gatewise.network.graph import Graph, Node
 from gatewise.network.operation import Execution, ValueType
 from gatewise.network.operations import NAMES, operation_of
 from gatewise.network.size import symbol
-from tests.network.operations.cases import arrangement, elementwise, layers, recurrent, reductions
+from tests.network.operations.cases import arrangement, elementwise, layers, loops, recurrent, reductions
 from tests.network.operations.checks import check, check_edge, check_symbolic
 
-FAMILIES = (arrangement, elementwise, layers, recurrent, reductions)
+FAMILIES = (arrangement, elementwise, layers, loops, recurrent, reductions)
 CASES = {name: cases for family in FAMILIES for name, cases in family.CASES.items()}
 
 

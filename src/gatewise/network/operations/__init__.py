@@ -65,6 +65,7 @@ NAMES = (
     "LessOrEqual",
     "Log",
     "LogSoftmax",
+    "Loop",
     "MatMul",
     "Max",
     "MaxPool",
