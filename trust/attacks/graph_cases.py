@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ TOLERANCE = 1e-5  # of an output in float32, relative to numbers above 1
 DOUBLE = 1e-6  # of an output in float64: constants may be those of float32
 ROUNDING = 10.0  # a graph may differ by this many times what the float32 network itself differs from float64
 STEPS = 3_000  # of a batch
+_SHRUNK = 60  # networks that are read to find a small one that fails
 _PERTURBED = 4  # runs that measure how much rounding changes the outputs
 
 Run = Callable[[tuple[Any, ...], str], list[Array]]
@@ -185,3 +186,27 @@ def reason_of(error: GatewiseError) -> str:
     reason = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "…", str(error))
     reason = re.sub(r"\b[\w./<>-]*\d[\w.,]*", "#", reason)
     return f"refused: {reason[:90]}"
+
+
+def smallest(check: Callable[[Collection[int] | None], object], steps: Sequence[int]) -> tuple[set[int], Exception]:
+    """Of the steps of a network that fails, as few as still fail, and how they do. check: of the steps that are kept,
+    None for all; raises what is wrong.
+    """
+
+    def failure(kept: Collection[int] | None) -> Exception | None:
+        try:
+            check(kept)
+        except Exception as error:
+            return error
+        return None
+
+    error = failure(None)
+    assert error is not None, "a network that failed does not fail again"
+    kept = set(steps)
+    for number in sorted(kept, reverse=True)[:_SHRUNK]:
+        fewer = kept - {number}
+        again = failure(fewer)
+        if again is not None and type(again) is type(error):
+            kept = fewer
+            error = again
+    return kept, error
