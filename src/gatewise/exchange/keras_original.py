@@ -1,0 +1,152 @@
+"""What a Keras network itself computes, in float64 too: the original with which its graph is compared."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.exchange.keras_backend import torch_inference
+from gatewise.exchange.keras_layers import is_leaf
+from gatewise.exchange.keras_trace import Recorder, _packed
+from gatewise.types import Array
+
+
+class ValueKey(NamedTuple):
+    """A value of the original: which output of which call of an operation or layer. operation: None for the outputs of
+    the network.
+    """
+
+    operation: Any
+    call: int
+    output: int
+
+
+class OriginalValues:
+    """A network that runs as it is, on values. Its variables and states stay as they are: those that a call would
+    change, such as the states of a stateful layer, are zero at its start.
+    """
+
+    def __init__(self, keras: Any, network: Any) -> None:
+        self.keras = keras
+        self.network = network
+
+    def run(self, inputs: Sequence[Array], keys: Mapping[str, ValueKey], dtype: str) -> dict[str, Array]:
+        """The values with these keys, by name, in "float64" or "float32". Raises InputError where the network does not
+        take these inputs, or a layer does not compute in float64.
+        """
+        recorder = Recorder(self.keras, is_leaf)
+        try:
+            with self._computing_in(dtype), torch_inference(self.keras), recorder.recording():
+                outputs = self._call(inputs, dtype)
+        except Exception as error:  # of Keras, of its backend, or of the code of the network
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"the Keras network does not compute these inputs in {dtype}: {quote(reason, 200)}"
+            ) from error
+        calls = {(id(operation), number): result for operation, number, result in recorder.recorded}
+        calls[id(None), 0] = outputs
+        values: dict[str, Array] = {}
+        for name, key in keys.items():
+            result = calls.get((id(key.operation), key.call))
+            if result is None:
+                raise InputError(
+                    f"the Keras network did not call {quote(key.operation.name)}, as it did when it was read"
+                )
+            flat = self.keras.tree.flatten(result)
+            values[name] = np.asarray(self.keras.ops.convert_to_numpy(flat[key.output]))
+        return values
+
+    def _call(self, inputs: Sequence[Array], dtype: str) -> Any:
+        keras = self.keras
+        tensors = []
+        for array in inputs:
+            kind = dtype if array.dtype.kind == "f" else array.dtype.name
+            tensors.append(keras.ops.convert_to_tensor(array, dtype=kind))
+        network = self.network
+        structure = getattr(network, "_inputs_struct", None)
+        if structure is None and getattr(network, "_functional", None) is not None:
+            structure = network._functional._inputs_struct
+        if structure is not None:
+            return network(keras.tree.pack_sequence_as(structure, tensors))
+        shapes = network._build_shapes_dict
+        if len(shapes) == len(tensors):
+            names = [name.removesuffix("_shape") for name in shapes]
+            if len(names) == 1:
+                return network(tensors[0])
+            return network(**dict(zip(names, tensors, strict=True)))
+        [whole] = shapes.values()
+        return network(_packed(whole, tensors))
+
+    @contextmanager
+    def _computing_in(self, dtype: str) -> Iterator[None]:
+        """The variables have this dtype, and so have the layers, the inputs and the casts of the network. Nothing of
+        the network is changed after it.
+        """
+        keras = self.keras
+        layers = self.network._flatten_layers()
+        scope = keras.StatelessScope()
+        states = [state for layer in layers for state in keras.tree.flatten(getattr(layer, "states", None) or [])]
+        for variable in self.network.variables:
+            if not str(variable.dtype).startswith("float"):
+                continue
+            value = keras.ops.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(variable.value)), dtype=dtype)
+            scope.state_mapping[id(variable)] = value
+        for state in states:
+            scope.state_mapping[id(state)] = keras.ops.zeros(tuple(state.shape), dtype=dtype)
+        other = "float32" if dtype == "float64" else "float64"
+        policy = keras.DTypePolicy(dtype)
+        with ExitStack() as stack:
+            for layer in layers:
+                if layer.dtype_policy.compute_dtype == other:
+                    stack.callback(_set_policy, layer, layer.dtype_policy)
+                    _set_policy(layer, policy)
+                for attributes, name in _dtypes_within(layer, other):
+                    stack.enter_context(patch.dict(attributes, {name: dtype}))
+            stack.callback(keras.config.set_floatx, keras.config.floatx())
+            keras.config.set_floatx(dtype)
+            if dtype == "float64":
+                stack.enter_context(_promoting_to_float64())
+            # Else Keras writes the arguments of each call into the message of an error.
+            if keras.config.is_traceback_filtering_enabled():
+                stack.callback(keras.config.enable_traceback_filtering)
+                keras.config.disable_traceback_filtering()
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")  # of masks that end at a layer, or of a softmax over one step
+            stack.enter_context(scope)
+            yield
+
+
+@contextmanager
+def _promoting_to_float64() -> Iterator[None]:
+    """Keras's rules of promotion know float64: on PyTorch and JAX they make float32 of it."""
+    table = import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    before = table["float64"]
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table["float64"] = before
+
+
+def _set_policy(layer: Any, policy: Any) -> None:
+    layer.dtype_policy = policy
+
+
+def _dtypes_within(model: Any, dtype: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The attributes of the inputs and casts of a functional model that say this dtype, and the name of each."""
+    functional = getattr(model, "_functional", None)  # of a Sequential model
+    if functional is not None:
+        yield from _dtypes_within(functional, dtype)
+    for tensor in getattr(model, "_inputs", None) or []:
+        if getattr(tensor, "_dtype", "") == dtype:
+            yield vars(tensor), "_dtype"
+    for operation in getattr(model, "_operations", None) or []:
+        if type(operation).__name__ == "Cast" and str(operation.dtype) == dtype:
+            yield vars(operation), "dtype"
