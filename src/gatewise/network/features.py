@@ -14,13 +14,14 @@ array([2, 3])
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.network.size import Shape
 from gatewise.network.weight_layouts import Weights
 from gatewise.types import Activation, Array
 
@@ -65,6 +66,73 @@ class Features:
 def without_axes(full: Numbers, axes: tuple[Axis, ...]) -> Numbers:
     """An array in the shape of the axes that count columns."""
     return full.reshape([size for size, axis in zip(full.shape, axes, strict=True) if not axis])
+
+
+@dataclass(frozen=True)
+class Filled:
+    """An array full of one number, of any shape."""
+
+    number: float
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that no rule reads, and why."""
+
+    reason: str
+
+
+Value = Features | Array | Filled | Unknown
+"""A constant is an array."""
+
+
+def numbers_of(value: Array | Filled) -> Array:
+    """The numbers of a constant."""
+    return np.asarray(value.number if isinstance(value, Filled) else value)
+
+
+def aligned(values: Sequence[Value | None]) -> tuple[tuple[Axis, ...], list[Array]]:
+    """The axes of values that are broadcast, and each as an array with the size 1 for steps and sequences: the
+    columns of features, or the numbers of constants.
+    """
+    arrays: list[Array] = []
+    axes_of: list[tuple[Axis, ...]] = []
+    for value in values:
+        if isinstance(value, Features):
+            arrays.append(value.full)
+            axes_of.append(value.axes)
+        elif value is not None and not isinstance(value, Unknown):
+            array = numbers_of(value)
+            arrays.append(array)
+            axes_of.append(((),) * array.ndim)
+    rank = max(len(axes) for axes in axes_of)
+    merged: list[Axis] = []
+    arrays = [array.reshape((1,) * (rank - array.ndim) + array.shape) for array in arrays]
+    axes_of = [(*((),) * (rank - len(axes)), *axes) for axes in axes_of]
+    for place in range(rank):
+        roles = {axes[place] for axes in axes_of} - {()}
+        if len(roles) > 1 or (roles and any(array.shape[place] != 1 for array in arrays)):
+            raise NotRecognised("it joins steps with numbers of another order")
+        merged.append(roles.pop() if roles else ())
+    if len({role for axis in merged for role in axis}) < sum(map(len, merged)):
+        raise NotRecognised("it joins each step with each other step")
+    return tuple(merged), arrays
+
+
+def flipped_of(values: Sequence[Value | None]) -> bool:
+    """Whether the steps of all values are in reverse order. Raises NotRecognised where those of some are."""
+    flips = {value.flipped for value in values if isinstance(value, Features) and value.of_steps}
+    if len(flips) > 1:
+        raise NotRecognised("it joins steps with others in reverse order")
+    return flips.pop() if flips else False
+
+
+def column_shape(shape: Shape, axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    """The sizes of the axes that count columns, of a value of this shape."""
+    sizes = [size for size, axis in zip(shape, axes, strict=True) if not axis]
+    if not all(isinstance(size, int) for size in sizes):
+        raise NotRecognised("the number of its outputs depends on the inputs")
+    return tuple(size for size in sizes if isinstance(size, int))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture, Hidden, Layer, parameter_shapes
-from gatewise.network.feature_reader import FeatureReader, Input, Unknown
+from gatewise.network.feature_reader import FeatureReader, Input
 from gatewise.network.features import (
     Act,
     Affine,
@@ -34,6 +34,7 @@ from gatewise.network.features import (
     Source,
     State,
     Token,
+    Unknown,
 )
 from gatewise.network.graph import Graph
 from gatewise.network.simplify import simplified
@@ -370,11 +371,11 @@ class _Recogniser:
                     canonical.append(self._pooled_columns(part, pooling if how == "last" else how, rule))
         return np.concatenate(canonical), top, pooling, rule
 
-    def _pooled_columns(self, part: Lstm | Merge, pooling: str, rule: Rule | None) -> Numbers:
+    def _pooled_columns(self, part: Lstm | Merge, pooling: Any, rule: Rule | None) -> Numbers:
         if pooling in ("last", "step"):
             backward = isinstance(part, Lstm) and part.direction == "backward"
-            return self.reader._pooled("step" if pooling == "step" and backward else "final", part, rule)
-        return self.reader._pooled(pooling, part, rule)
+            return self.reader.pooling.pooled("step" if pooling == "step" and backward else "final", part, rule)
+        return self.reader.pooling.pooled(pooling, part, rule)
 
     def _merged_pooling(self, merge: Merge) -> tuple[Numbers, _Directions, str, Rule | None]:
         """A pooling of each direction, and then the merge of both: for the last state and the last step, which are
@@ -539,7 +540,9 @@ class _Recogniser:
         width = 0
         sources = self.columns.sources(self._affine(layers[0].lstms[0].columns, layers[0].rule).columns)
         if reader.vocab_size:
-            table = np.concatenate([reader.table(source) for source in sources if isinstance(source, Token)], axis=1)
+            table = np.concatenate(
+                [reader.tokens.table(source) for source in sources if isinstance(source, Token)], axis=1
+            )
             arrays.append(table)
             size, width = table.shape
         else:

@@ -204,7 +204,7 @@ def to_entry(dim: Dim) -> Entry:
 
 def from_entry(entry: object, where: str, depth: int = 0) -> Dim:
     """A size of a file. Raises ModelFileError for anything that `to_entry` does not write."""
-    if type(entry) is int and abs(entry) < 1 << 63:
+    if type(entry) is int and -(1 << 63) <= entry < 1 << 63:
         return entry
     if isinstance(entry, str) and entry.isidentifier():
         return symbol(entry)
