@@ -267,7 +267,7 @@ class _Comparison:
                     yield name, array
                     values[name] = self._as_in_graph(name, original[name], execution) if name in original else array
                 for name in {*node.inputs, *node.outputs}:
-                    if graph.last_reader.get(name, -1) <= number:
+                    if graph.last_reader.get(name, -1) <= number and name not in graph.outputs:
                         values.pop(name, None)
         except InputError as error:
             raise _GraphRefusesError(str(error)) from None
