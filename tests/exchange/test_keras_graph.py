@@ -285,6 +285,7 @@ def test_attention(mask_zero: bool) -> None:
         lambda: [L.Conv1D(6, 4, padding="same", strides=2, groups=2)],
         lambda: [L.SeparableConv1D(6, 3, padding="same", depth_multiplier=2), L.MaxPooling1D(2, padding="same")],
         lambda: [L.DepthwiseConv1D(3, padding="same", depth_multiplier=2), L.AveragePooling1D(3, 1, padding="same")],
+        lambda: [L.AveragePooling1D(2, padding="same"), L.AveragePooling1D(2, 1, padding="same")],
         lambda: [L.BatchNormalization(), L.LayerNormalization(), L.GroupNormalization(2)],
         lambda: [L.BatchNormalization(scale=False, center=False), L.UnitNormalization(), L.RMSNormalization()],
         lambda: [L.UpSampling1D(2), L.ZeroPadding1D((1, 2)), L.Cropping1D((1, 1))],
@@ -498,6 +499,13 @@ class Counter(L.Layer):  # type: ignore[misc]
         return x * 2
 
 
+class Guess(L.Layer):  # type: ignore[misc]
+    """It does something else on symbolic tensors."""
+
+    def call(self, x: Any) -> Any:
+        return x - ops.mean(x, axis=0) if hasattr(x, "numpy") else x
+
+
 class OwnCell(L.Layer):  # type: ignore[misc]
     state_size = 3
     output_size = 3
@@ -512,18 +520,41 @@ class OwnCell(L.Layer):  # type: ignore[misc]
         (lambda: [L.LSTM(3), L.Dropout(0.5, name="d"), dropping()], r"lambda \(Lambda\), layer 3 of 3.*training"),
         (lambda: [Branch(name="b"), L.LSTM(3)], r"b \(Branch\), layer 1 of 2 \(test_keras_graph.py, line \d+.*size T"),
         (lambda: [Counter(), L.LSTM(3)], "changes its own variables"),
+        (lambda: [counting(), L.LSTM(3)], "something else each time it is called"),
+        (lambda: [L.Lambda(lambda x: x + keras.random.normal(ops.shape(x)[2:])), L.LSTM(3)], "draws random numbers"),
+        (lambda: [Guess(name="g"), L.LSTM(3)], "something else on tensors than on symbolic tensors"),
+        (lambda: [patched()], r"l \(LSTM\), layer 1 of 1: l: its method call is not that of its class"),
         (lambda: [L.RNN(OwnCell(name="own"), name="r")], r"r \(RNN\), layer 1 of 1: its cell 'OwnCell'"),
         (
             lambda: [L.LSTM(3, activation="sparsemax", name="l")],
             r"l \(LSTM\), layer 1 of 1: its activation 'sparsemax'",
         ),
-        (lambda: [L.AveragePooling1D(2, padding="same", name="p")], r"p \(AveragePooling1D\).*padding='valid'"),
+        (lambda: [L.AveragePooling1D(3, padding="same", name="p")], r"p \(AveragePooling1D\).*padding='valid'"),
     ],
 )
 def test_what_is_refused(layers: Callable[[], list[Any]], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read_keras(of_series(*layers()))
     assert "\n" not in str(caught.value)
+
+
+def counting() -> Any:
+    """A function that counts its calls."""
+    calls: list[int] = []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return x * len(calls)
+
+    return L.Lambda(counted)
+
+
+def patched() -> Any:
+    """An instance with another call than its class."""
+    layer = L.LSTM(3, name="l")
+    call = layer.call
+    layer.call = lambda sequences, initial_state=None, mask=None, training=False: call(sequences) * 0.5
+    return layer
 
 
 def dropping() -> Any:

@@ -20,6 +20,7 @@ from gatewise.exchange.keras_layers import is_leaf, read_layer
 from gatewise.exchange.keras_ops import created, read_operation
 from gatewise.exchange.keras_original import OriginalValues, ValueKey
 from gatewise.exchange.keras_trace import Call, Tracer, shown_place
+from gatewise.exchange.keras_user_code import check_user_code, has_user_code
 from gatewise.exchange.keras_values import KerasValues, graph_dtype, traced
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.network.graph import Graph
@@ -60,7 +61,11 @@ def read_keras(network: Any) -> KerasNetwork:
     error: InputError | None = None
     for groups in _groupings(specs):
         try:
-            return _Reader(keras, network, specs, groups).read()
+            read = _Reader(keras, network, specs, groups).read()
+            if has_user_code(keras, network):
+                again = _Reader(keras, network, specs, groups).read()
+                check_user_code(network, read, again)
+            return read
         except InputError as failure:
             error = failure
     assert error is not None

@@ -62,6 +62,15 @@ def is_leaf(layer: Any) -> bool:
     return is_of_keras(layer) and (name in RULES or name in REFUSED)
 
 
+def _check_methods(layer: Any) -> None:
+    """Refuse an instance whose methods are not those of its class."""
+    for name in ("call", "inner_loop", "get_initial_state", "compute_mask", "compute_output_spec"):
+        if name in vars(layer):
+            raise InputError(
+                f"{layer.name}: its method {name} is not that of its class; make a subclass of keras.Layer"
+            )
+
+
 def is_of_keras(layer: Any) -> bool:
     """Whether the class of a layer is one of Keras."""
     return type(layer).__module__.partition(".")[0] == "keras"
@@ -74,6 +83,7 @@ def read_layer(
     name = type(layer).__name__
     if name in REFUSED:
         raise InputError(REFUSED[name])
+    _check_methods(layer)
     bound = inspect.signature(layer.call).bind(*args, **kwargs)
     bound.apply_defaults()
     if bound.arguments.get("training"):
@@ -125,6 +135,7 @@ def _cell(values: KerasValues, cell: Any) -> CellValues:
         raise InputError(
             f"its cell {quote(name)} is not one of Keras; use LSTMCell, GRUCell, SimpleRNNCell or StackedRNNCells"
         )
+    _check_methods(cell)
     kind = _CELLS[name]
     kernel = values.array(cell.kernel)
     recurrent = values.array(cell.recurrent_kernel)
@@ -186,6 +197,8 @@ def _recurrence(values: KerasValues, layer: Any, x: str, mask: str, initial: Any
     """The output and the last states of a layer RNN, LSTM, GRU or SimpleRNN."""
     if not is_of_keras(layer) or not hasattr(layer, "cell"):
         raise InputError(f"it runs {quote(type(layer).__name__)}, which is no recurrent layer of Keras")
+    _check_methods(layer)
+    _check_methods(layer.cell)
     cells = layer.cell.cells if type(layer.cell).__name__ == "StackedRNNCells" else [layer.cell]
     starts = _initial_states(values, cells, initial)
     masked = "zero" if layer.zero_output_for_mask else "previous"

@@ -1094,13 +1094,24 @@ def _pool(values: KerasValues, operation: Any, given: Arguments, dtype: DType) -
     strides = _each(operation.strides, spatial) if operation.strides is not None else kernel
     name = type(operation).__name__
     same = operation.padding == "same"
-    if same and name == "AveragePool" and (set(strides) != {1} or any(size % 2 == 0 for size in kernel)):
-        raise InputError(
-            "the backends of Keras differ in the pads of AveragePooling with padding='same'; use padding='valid'"
-        )
+    if same and name == "AveragePool":
+        for size, stride in zip(kernel, strides, strict=True):
+            _check_mean_with_pads(size, stride)
     auto_pad = "SAME_UPPER" if same else "VALID"
     y = values.add(name, x, kernel_shape=kernel, strides=strides, auto_pad=auto_pad)
     return channels_last(values, y) if is_last else y
+
+
+def _check_mean_with_pads(kernel: int, stride: int) -> None:
+    """Refuse means of padded windows in which the backends differ: PyTorch counts pads that repeat the edge where there
+    is one more of them behind than in front, others count no pads. A single pad beside the edge is the same for both.
+    """
+    is_symmetric = stride == 1 and kernel % 2 == 1
+    if kernel > 2 and not is_symmetric:
+        raise InputError(
+            f"the backends of Keras differ in the pads of a mean of {kernel} steps with strides={stride} and "
+            "padding='same'; use padding='valid'"
+        )
 
 
 @rule("BatchNorm")
