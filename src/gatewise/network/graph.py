@@ -279,6 +279,11 @@ def run_node(node: Node, computed: Mapping[str, Any], execution: Execution) -> t
         raise InputError(f"{node.shown}: {error}") from None
 
 
+def weight_places(graph: Graph, node: Node) -> list[int]:
+    """The places among the inputs of a node that training changes where they are constants."""
+    return node.operation.weight_inputs([graph.types[name] if name else None for name in node.inputs])
+
+
 def output_types(node: Node, types: Mapping[str, ValueType]) -> tuple[ValueType, ...]:
     """The types of what a node returns, of the types of the values before it. Raises InputError naming the node."""
     for name in node.inputs:

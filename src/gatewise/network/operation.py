@@ -87,12 +87,14 @@ class Operation:
 
     formal: the names of the inputs in the specification of ONNX, in its order. A name that is a field stands for an
     input that is no value here but a constant or a size, such as the shape of Reshape. needed: how many of the other
-    inputs a node must have. variadic: whether the last input may be repeated.
+    inputs a node must have. variadic: whether the last input may be repeated. weights: the inputs that training changes
+    where they are constants, such as a matrix; other constants, such as a mean, stay.
     """
 
     formal: ClassVar[tuple[str, ...]] = ("X",)
     needed: ClassVar[int] = 1
     variadic: ClassVar[bool] = False
+    weights: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def name(cls) -> str:
@@ -111,6 +113,11 @@ class Operation:
         """The formal inputs that are values: those that are no fields."""
         attributes = {attribute.name for attribute in fields(cls)}  # type: ignore[arg-type]  # each is a dataclass
         return [name for name in cls.formal if name not in attributes]
+
+    def weight_inputs(self, inputs: Sequence[ValueType | None]) -> list[int]:
+        """The places of the inputs that training changes where they are constants. inputs: their types."""
+        names = self.value_inputs()
+        return [place for place, name in enumerate(names[: len(inputs)]) if name in self.weights]
 
     def to_entry(self) -> dict[str, Any]:
         """The operation as a file has it: its type, and the attributes that do not have their default. See

@@ -17,6 +17,7 @@ class BatchNormalization(Operation):
 
     formal = ("X", "scale", "B", "input_mean", "input_var")
     needed = 5
+    weights = ("scale", "B")
     epsilon: float = 1e-5
     momentum: float = 0.9
     training_mode: int = 0

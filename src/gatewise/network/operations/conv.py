@@ -18,6 +18,7 @@ class Conv(WindowOperation):
 
     formal = ("X", "W", "B")
     needed = 2
+    weights = ("W", "B")
     group: int = 1
 
     def infer(self, x: ValueType, w: ValueType, b: ValueType | None = None) -> tuple[ValueType, ...]:

@@ -15,6 +15,7 @@ class Gather(Operation):
 
     formal = ("data", "indices")
     needed = 2
+    weights = ("data",)
     axis: int = 0
 
     def infer(self, data: ValueType, indices: ValueType) -> tuple[ValueType, ...]:

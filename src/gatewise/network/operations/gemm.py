@@ -14,6 +14,7 @@ class Gemm(Operation):
 
     formal = ("A", "B", "C")
     needed = 2
+    weights = ("B", "C")
     alpha: float = 1.0
     beta: float = 1.0
     transA: int = 0

@@ -16,6 +16,7 @@ class GroupNormalization(Operation):
 
     formal = ("X", "scale", "bias")
     needed = 3
+    weights = ("scale", "bias")
     num_groups: int
     epsilon: float = 1e-5
     stash_type: int = 1

@@ -13,6 +13,7 @@ class InstanceNormalization(Operation):
 
     formal = ("input", "scale", "B")
     needed = 3
+    weights = ("scale", "B")
     epsilon: float = 1e-5
 
     def infer(self, x: ValueType, scale: ValueType, bias: ValueType) -> tuple[ValueType, ...]:

@@ -13,6 +13,7 @@ class LayerNormalization(Operation):
 
     formal = ("X", "Scale", "B")
     needed = 2
+    weights = ("Scale", "B")
     axis: int = -1
     epsilon: float = 1e-5
     stash_type: int = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.network.graph import Graph, GraphBackward
+from gatewise.network.graph import Graph, GraphBackward, weight_places
 from gatewise.network.operation import Computed, Execution, Operation, ValueType
 from gatewise.network.size import Dim, at_least
 from gatewise.types import Array
@@ -61,6 +61,11 @@ class Loop(Operation):
             shape = (*value_type.shape[:place], self.steps, *value_type.shape[place:])
             stacked.append(ValueType(value_type.dtype, shape))
         return (*returned[: self.states], *stacked)
+
+    def weight_inputs(self, inputs: Sequence[ValueType | None]) -> list[int]:
+        """What the body reads as weights."""
+        names = {node.inputs[place] for node in self.body.nodes for place in weight_places(self.body, node)}
+        return [place for place, name in enumerate(self.body.inputs) if name in names]
 
     def forward(self, execution: Execution, *inputs: Array) -> Computed:
         states = list(inputs[: self.states])

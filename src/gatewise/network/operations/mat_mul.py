@@ -16,6 +16,7 @@ class MatMul(Operation):
 
     formal = ("A", "B")
     needed = 2
+    weights = ("A", "B")
 
     def infer(self, a: ValueType, b: ValueType) -> tuple[ValueType, ...]:
         self.require(a.dtype == b.dtype == "float", "both values must be floating-point numbers")

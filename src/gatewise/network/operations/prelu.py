@@ -17,6 +17,7 @@ class PRelu(Elementwise):
 
     formal = ("X", "slope")
     needed = 2
+    weights = ("slope",)
     dtypes = NUMBERS
 
     def infer(self, *inputs: ValueType) -> tuple[ValueType, ...]:

@@ -32,6 +32,7 @@ class Recurrent(Operation):
 
     formal = ("x", "weight_ih", "weight_hh", "bias", "recurrent_bias", "mask", "h0", "c0", "peepholes", "projection")
     needed = 3
+    weights = ("weight_ih", "weight_hh", "bias", "recurrent_bias", "h0", "c0", "peepholes", "projection")
     cell: Literal["LSTM", "GRU", "RNN"] = "LSTM"
     reverse: bool = False
     masked: Literal["previous", "zero"] = "previous"

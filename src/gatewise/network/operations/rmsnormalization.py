@@ -15,6 +15,7 @@ class RMSNormalization(Operation):
 
     formal = ("X", "scale")
     needed = 2
+    weights = ("scale",)
     axis: int = -1
     epsilon: float = 1e-5
     stash_type: int = 1
