@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 # Operations of gatewise that are no operators of ONNX.
-OWN = {"Loop", "Recurrent", "Sizes"}
+OWN = {"Loop", "Recurrent", "RequireLongest", "Sizes"}
 
 # Node tests of what a graph does not have: numbers of other types, strings, training, sequences.
 _OPSET_13 = "the number of chunks was that of the outputs of the node before opset 18"

@@ -95,6 +95,7 @@ NAMES = (
     "ReduceSum",
     "ReduceSumSquare",
     "Relu",
+    "RequireLongest",
     "Reshape",
     "ReverseSequence",
     "Round",

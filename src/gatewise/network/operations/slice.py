@@ -29,7 +29,7 @@ class Slice(Operation):
         for axis, start, end, step in self._bounds(len(shape)):
             if step > 0:
                 first, last = self._clipped(start, 0, shape[axis]), self._clipped(end, 0, shape[axis])
-                count = maximum(last - first, 0)
+                count = self._to_end(start, shape[axis]) if last == shape[axis] else maximum(last - first, 0)
             else:
                 # The bounds of a slice that counts down lie one further down.
                 first, last = self._clipped(start, -1, shape[axis] - 1), self._clipped(end, -1, shape[axis] - 1)
@@ -42,10 +42,16 @@ class Slice(Operation):
         if isinstance(bound, int) and abs(bound) >= UNLIMITED:
             return high if bound > 0 else low
         size = high if low == 0 else high + 1
-        if not at_least(bound, 0):
-            self.require(at_least(-1, bound), f"the bound {bound} may count from either end")
-            bound = bound + size
-        return minimum(maximum(bound, low), high)
+        if at_least(bound, 0):
+            return minimum(bound, high)
+        self.require(at_least(-1, bound), f"the bound {bound} may count from either end")
+        return maximum(bound + size, low)
+
+    def _to_end(self, start: Dim, size: Dim) -> Dim:
+        """The rows from a start to the end of an axis, written so that equal sizes have equal terms."""
+        if at_least(start, 0):
+            return maximum(size - start, 0)
+        return minimum(-1 * start, size)
 
     def forward(self, execution: Execution, x: Array) -> Computed:
         index = [slice(None)] * x.ndim

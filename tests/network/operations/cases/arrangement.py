@@ -25,6 +25,10 @@ def ints(low: int, high: int, *shape: int) -> Any:
 
 CASES: dict[str, list[tuple[dict[str, Any], list[Any]]]] = {
     "Sizes": [({"sizes": (3, 5)}, []), ({"sizes": (7,), "scalar": True}, [])],
+    "RequireLongest": [
+        ({}, [floats(3, 4, 2), np.array([2, 4, 1])]),
+        ({}, [ints(0, 9, 2, 3), np.array([3, 3])]),
+    ],
     "Cast": [
         ({"to": "float"}, [floats(2, 3)]),
         ({"to": 11}, [ints(-5, 5, 2, 3)]),
@@ -201,6 +205,7 @@ SYMBOLIC: list[tuple[str, dict[str, Any], list[Any], list[dict[int, str]]]] = [
 _WORDS = floats(4, 2)
 
 REFUSED: list[tuple[str, dict[str, Any], list[Any], str]] = [
+    ("RequireLongest", {}, [floats(2, 3), np.array([2, 1])], "cut the sequences to the longest length"),
     ("Cast", {"to": "int64"}, [np.array([1.0, np.nan])], "nan is no int64"),
     ("Cast", {"to": "int32"}, [np.array([2.0**31])], "2147483648.0 is no int32"),
     ("Cast", {"to": "int64"}, [np.array([2.0**63])], "is no int64"),

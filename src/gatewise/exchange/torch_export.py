@@ -1,0 +1,254 @@
+"""`Exported`: a module of PyTorch as torch.export writes it down, without a change to the module."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+from torch.overrides import TorchFunctionMode
+
+from gatewise.errors import InputError
+from gatewise.exchange import torch_recurrent
+from gatewise.exchange.torch_operations import KEPT, OPEN
+from gatewise.exchange.torch_packing import check_packed, packing_kept
+
+LEAST_TORCH = (2, 6)
+_LOCK = threading.Lock()  # torch.export is not made for several threads
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a module is called with. args and kwargs: of its forward method. names: of the tensors among them, in the
+    order of torch.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, module: nn.Module, example: Any) -> Arguments:
+        """Of an example: a tensor, a tuple or list of the positional arguments, or a dict of the arguments by name."""
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        if isinstance(example, Mapping):
+            kwargs = dict(example)
+        elif isinstance(example, tuple | list):
+            args = tuple(example)
+        else:
+            args = (example,)
+        try:
+            bound = inspect.signature(module.forward).bind(*args, **kwargs)
+        except TypeError as error:
+            raise InputError(f"the example does not fit {type(module).__name__}.forward: {error}") from None
+        names = []
+        for name, value in bound.arguments.items():
+            for path, leaf in pytree.tree_flatten_with_path(value)[0]:
+                if isinstance(leaf, Tensor):
+                    names.append("_".join([name, *map(_key, path)]))
+                elif not (leaf is None or isinstance(leaf, bool | int | float | str)):
+                    raise InputError(
+                        f"the argument {name} of the example has a {type(leaf).__name__}; it takes tensors"
+                    )
+        if not names:
+            raise InputError("the example has no tensor")
+        # The strides of a view would be sizes too.
+        own = pytree.tree_map(
+            lambda leaf: leaf.detach().contiguous().clone() if isinstance(leaf, Tensor) else leaf,
+            (bound.args, dict(bound.kwargs)),
+        )
+        return cls(own[0], own[1], tuple(names))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors, in the order of their names."""
+        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Arguments:
+        """The same call with other tensors."""
+        rest = iter(tensors)
+        args, kwargs = pytree.tree_map(
+            lambda leaf: next(rest) if isinstance(leaf, Tensor) else leaf, (self.args, self.kwargs)
+        )
+        return Arguments(args, kwargs, self.names)
+
+
+def _key(entry: Any) -> str:
+    """The name of a place in a nested argument."""
+    for attribute in ("key", "idx", "name"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def copy_of(module: nn.Module) -> nn.Module:
+    """A module of its own with the same weights, as in a prediction. The tensors that a call left on the module, which
+    torch cannot copy because they belong to a computation, are copied without it.
+    """
+    memo: dict[int, Any] = {}
+    for submodule in module.modules():
+        for leaf in pytree.tree_leaves({key: value for key, value in vars(submodule).items() if key != "_modules"}):
+            if isinstance(leaf, Tensor) and not leaf.is_leaf:
+                memo[id(leaf)] = leaf.detach().clone()
+    return copy.deepcopy(module, memo).eval()
+
+
+def program_of(module: nn.Module, arguments: Arguments, fixed: Mapping[tuple[int, int], int]) -> ExportedProgram:
+    """What torch.export writes down, in the operations that `torch_operations` reads. module: a copy, which may change.
+    fixed: the axes, by the numbers of input and axis, whose sizes do not depend on the inputs.
+    """
+    shapes = []
+    for number, tensor in enumerate(arguments.tensors):
+        shapes.append({axis: None if (number, axis) in fixed else Dim.AUTO for axis in range(tensor.dim())})
+    of_tensors = iter(shapes)
+    args, kwargs = pytree.tree_map(
+        lambda leaf: next(of_tensors) if isinstance(leaf, Tensor) else None, (arguments.args, arguments.kwargs)
+    )
+    dynamic: Any = args
+    if kwargs:
+        # By name, torch wants the positional arguments by their names too.
+        names = list(inspect.signature(module.forward).parameters)
+        dynamic = {**dict(zip(names, args, strict=False)), **kwargs}
+    with _quiet(), leaves_kept(), torch.no_grad():
+        program = export(module, arguments.args, arguments.kwargs, dynamic_shapes=dynamic, strict=False)
+        check_packed(program.graph)
+        table = torch.export.default_decompositions()
+        for name in KEPT:
+            packet = getattr(torch.ops.aten, name, None)
+            for overload in packet.overloads() if packet is not None else ():
+                table.pop(getattr(packet, overload), None)  # type: ignore[no-untyped-call]
+        decomposed: ExportedProgram = program.run_decompositions(table)
+        return decomposed
+
+
+_FORWARDS: dict[Any, Any] = {
+    nn.LSTM: torch_recurrent.layer_forward,
+    nn.GRU: torch_recurrent.layer_forward,
+    nn.RNN: torch_recurrent.layer_forward,
+    nn.LSTMCell: torch_recurrent.cell_forward,
+    nn.GRUCell: torch_recurrent.cell_forward,
+    nn.RNNCell: torch_recurrent.cell_forward,
+}
+
+
+@contextmanager
+def leaves_kept() -> Iterator[None]:
+    """Within it, recurrent layers, packing and slices of this thread are operations of our own, which torch.export
+    keeps. Other threads get the original ones.
+    """
+    from gatewise.nn import LSTM
+
+    thread = threading.get_ident()
+    forwards = {**_FORWARDS, LSTM: torch_recurrent.layer_forward}
+    originals = {kind: kind.__dict__["forward"] for kind in forwards}
+
+    def replaced(kind: Any) -> Any:
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+            chosen = forwards[kind] if threading.get_ident() == thread else originals[kind]
+            return chosen(self, *args, **kwargs)
+
+        forward.__signature__ = inspect.signature(forwards[kind])  # type: ignore[attr-defined]
+        return forward
+
+    with _LOCK, packing_kept(), _SymbolicSlices():
+        for kind in forwards:
+            kind.forward = replaced(kind)
+        try:
+            yield
+        finally:
+            for kind, original in originals.items():
+                kind.forward = original
+
+
+@torch.library.custom_op("gatewise::sliced", mutates_args=())
+def sliced(self: Tensor, dim: int, start: int, end: int) -> Tensor:
+    """The rows of an axis from start to before end, as a slice of Python."""
+    index = (slice(None),) * dim
+    return self[(*index, slice(start, end))].clone()
+
+
+@sliced.register_fake
+def _(self: Tensor, dim: int, start: int, end: int) -> Tensor:
+    size = self.shape[dim]
+    if end >= OPEN:
+        rows = _larger(size - start, 0) if start >= 0 else _smaller(-start, size)
+    else:
+        last = _smaller(end, size) if end >= 0 else _larger(size + end, 0)
+        first = _smaller(start, size) if start >= 0 else _larger(size + start, 0)
+        rows = _larger(last - first, 0) if start != 0 else last
+    return self.new_empty((*self.shape[:dim], rows, *self.shape[dim + 1 :]))
+
+
+def _smaller(left: Any, right: Any) -> Any:
+    return torch.sym_min(left, right)  # type: ignore[no-untyped-call]
+
+
+def _larger(left: Any, right: Any) -> Any:
+    return torch.sym_max(left, right)  # type: ignore[no-untyped-call]
+
+
+class _SymbolicSlices(TorchFunctionMode):
+    """Slices with constant bounds of axes whose size depends on the inputs. torch.export decides whether the axis is
+    longer than the bound, and its result would hold for such sizes alone. A graph has the smaller of the two.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__getitem__:
+            return self._item(func, *args)
+        return func(*args, **(kwargs or {}))
+
+    def _item(self, func: Any, x: Tensor, index: Any) -> Any:
+        places = list(index) if isinstance(index, tuple) else [index]
+        kinds = (slice, int, type(None), type(Ellipsis), torch.SymInt)
+        if not all(isinstance(place, kinds) for place in places):
+            return func(x, index)
+        if Ellipsis in places:
+            where = places.index(Ellipsis)
+            named = sum(place is not None and place is not Ellipsis for place in places)
+            places[where : where + 1] = [slice(None)] * (x.dim() - named)
+        axis = 0
+        for number, place in enumerate(places):
+            if place is None:
+                continue
+            if isinstance(place, slice) and _crosses(place, x.shape[axis]):
+                start = 0 if place.start is None else place.start
+                end = OPEN if place.stop is None else place.stop
+                x = torch.ops.gatewise.sliced(x, axis, start, end)
+                places[number] = slice(None)
+            axis += 1
+        return func(x, tuple(places))
+
+
+def _crosses(place: slice, size: Any) -> bool:
+    """Whether a slice has bounds that an axis of a size that depends on the inputs may be shorter than."""
+    if not isinstance(size, torch.SymInt) or place.step not in (None, 1):
+        return False
+    bounds = [bound for bound in (place.start, place.stop) if bound is not None]
+    if not all(isinstance(bound, int) for bound in bounds):
+        return False
+    return any(abs(bound) > 1 for bound in bounds if bound < 1 << 31)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it, torch does not log or warn about what is refused or read here."""
+    names = ("torch._dynamo", "torch._export", "torch.export", "torch.fx", "torch._subclasses")
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        for name in names:
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        yield

@@ -1,0 +1,330 @@
+"""Modules of PyTorch as graphs: each value that both compute is equal in float64, for every size of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.network.operation import Execution
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.utils.rnn import (  # noqa: E402
+    PackedSequence,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+)
+
+from gatewise.exchange.torch_graph import TorchNetwork, read_torch  # noqa: E402
+from gatewise.nn import LSTM  # noqa: E402
+
+V, D, H = 17, 5, 6
+
+
+def made(module: Any, seed: int = 3) -> Any:
+    """The module with random weights, statistics of norms included."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point():
+            values = torch.randn(tensor.shape, generator=generator) * 0.5
+            tensor.data.copy_(values.abs() + 0.5 if name.endswith("running_var") else values)
+    return module
+
+
+def check(network: TorchNetwork, *sizes: Mapping[str, int]) -> None:
+    """Each compared value of the graph is that of the original, for an example of these sizes."""
+    for chosen in sizes or ({},):
+        inputs = network.example_inputs({**network.example_sizes(), **chosen})
+        wanted = network.original_values(inputs, network.compared, "float64")
+        execution = Execution(dtype=np.float64, keep=False)
+        computed = network.graph.run(inputs, values=network.compared, execution=execution)
+        for name in network.compared:
+            assert computed[name].shape == wanted[name].shape, name
+            np.testing.assert_allclose(computed[name], wanted[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+ids = torch.randint(1, V, (3, 7), generator=torch.Generator().manual_seed(1))
+series = torch.randn(3, 7, D, generator=torch.Generator().manual_seed(2))
+SIZES: Sequence[Mapping[str, int]] = ({}, {"B": 1, "T": 1}, {"B": 1}, {"T": 1}, {"B": 5, "T": 23})
+
+
+class Text(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(V, D, padding_idx=0)
+        self.lstm = nn.LSTM(D, H, 2, batch_first=True, bidirectional=True, dropout=0.5)
+        self.head = nn.Linear(2 * H, 3)
+
+    def forward(self, x: Any) -> Any:
+        h, (h_n, c_n) = self.lstm(self.embedding(x))
+        h = h.masked_fill(~(x != 0).unsqueeze(-1), -1e9)
+        weights = torch.softmax(h.sum(-1), 1)
+        return self.head(torch.einsum("bt,bth->bh", weights, h)), h_n, c_n
+
+
+class Layer(nn.Module):
+    """One recurrent layer, all of whose outputs are returned."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Any, hx: Any = None) -> Any:
+        return self.layer(x, hx)
+
+
+def state(*shape: int) -> Any:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(4))
+
+
+def test_a_classifier_of_texts() -> None:
+    network = read_torch(made(Text()), ids)
+    assert {name: str(value) for name, value in network.graph.inputs.items()} == {"x": "int64 (B, T)"}
+    assert network.graph.outputs == ("output", "output_1", "output_2")
+    assert not network.graph.guards
+    recurrent = [node for node in network.graph.nodes if node.operation.name() == "Recurrent"]
+    assert [node.inputs[1] for node in recurrent[:2]] == ["lstm.weight_ih_l0", "lstm.weight_ih_l0_reverse"]
+    assert recurrent[0].origin.startswith("lstm (test_torch_graph.py:")
+    check(network, *SIZES)
+
+
+@pytest.mark.parametrize(
+    ("layer", "example"),
+    [
+        (nn.LSTM(D, H), series),
+        (nn.LSTM(D, H, 2, bidirectional=True), (series, (state(4, 7, H), state(4, 7, H)))),
+        (nn.LSTM(D, H, 2, batch_first=True, proj_size=4), series),
+        (nn.LSTM(D, H, proj_size=4, bidirectional=True), (series, (state(2, 7, 4), state(2, 7, H)))),
+        (nn.LSTM(D, H, bias=False), series[0]),
+        (nn.LSTM(D, H, 2, batch_first=True), (series[0], (state(2, H), state(2, H)))),
+        (nn.GRU(D, H, 3, bidirectional=True, batch_first=True), (series, state(6, 3, H))),
+        (nn.GRU(D, H), series[0]),
+        (nn.RNN(D, H, 2, nonlinearity="relu"), series),
+        (nn.RNN(D, H, bidirectional=True, batch_first=True), (series, state(2, 3, H))),
+        (nn.LSTMCell(D, H), (series[:, 0], (state(3, H), state(3, H)))),
+        (nn.LSTMCell(D, H), series[0, 0]),
+        (nn.GRUCell(D, H), series[:, 0]),
+        (nn.RNNCell(D, H, nonlinearity="relu"), (series[:, 0], state(3, H))),
+        (LSTM(D, H, 2, bidirectional=True), series),
+    ],
+    ids=str,
+)
+def test_recurrent_layers(layer: nn.Module, example: Any) -> None:
+    network = read_torch(made(Layer(layer)), example)
+    check(network)
+    for name in network.graph.symbols:
+        check(network, {name: 1}, {name: 9})
+
+
+class Packed(nn.Module):
+    def __init__(self, layer: Any, enforce_sorted: bool, total: bool = False) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(V, D)
+        self.layer = layer
+        self.enforce_sorted = enforce_sorted
+        self.total = total
+        self.head = nn.Linear(2 * H, 3)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        first = self.layer.batch_first
+        packed = pack_padded_sequence(self.embedding(x), lengths.cpu(), first, self.enforce_sorted)
+        packed = PackedSequence(torch.tanh(packed.data), *packed[1:])
+        out, last = self.layer(packed)
+        last = last[0] if isinstance(last, tuple) else last
+        total = x.shape[1 if first else 0] if self.total else None
+        out, back = pad_packed_sequence(out, first, padding_value=-1.5, total_length=total)
+        return {"steps": self.head(out), "last": torch.cat((last[-2], last[-1]), 1), "lengths": back}
+
+
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.LSTM(D, H, 2, batch_first=True, bidirectional=True),
+        nn.GRU(D, H, bidirectional=True),
+        LSTM(D, H, bidirectional=True, batch_first=True),
+    ],
+    ids=["LSTM", "GRU", "gatewise"],
+)
+def test_packed_sequences(layer: Any, total: bool, enforce_sorted: bool) -> None:
+    network = read_torch(
+        made(Packed(layer, enforce_sorted, total)), (ids if layer.batch_first else ids.T, torch.tensor([7, 4, 2]))
+    )
+    check(network, *SIZES)
+    if not total:
+        short = network.example_inputs(network.example_sizes())
+        short["lengths"] = np.array([5, 5, 1])
+        with pytest.raises(InputError, match="cut the sequences to the longest length"):
+            network.graph.run(short)
+
+
+class OfIds(nn.Module):
+    """Lengths that the module counts itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(V, D)
+        self.lstm = nn.LSTM(D, H, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        lengths = (x != 0).sum(1)
+        _, (h, _) = self.lstm(pack_padded_sequence(self.embedding(x), lengths, True, enforce_sorted=False))
+        return h[-1]
+
+
+def test_lengths_that_are_counted() -> None:
+    padded = ids.clone()
+    padded[1, 4:] = 0
+    padded[2, 1:] = 0
+    check(read_torch(made(OfIds()), padded), *SIZES)
+
+
+class AcrossRows(OfIds):
+    def forward(self, x: Any) -> Any:
+        packed = pack_padded_sequence(self.embedding(x), (x != 0).sum(1), True, enforce_sorted=False)
+        return packed.data.sum(0)
+
+
+class BatchSizes(OfIds):
+    def forward(self, x: Any) -> Any:
+        packed = pack_padded_sequence(self.embedding(x), (x != 0).sum(1), True, enforce_sorted=False)
+        return packed.batch_sizes + 1
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (AcrossRows, "sum may read the data of a PackedSequence across its rows"),
+        (BatchSizes, "it computes with the batch_sizes of a"),
+    ],
+)
+def test_what_depends_on_the_packed_form_is_refused(module: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=rf"test_torch_graph.py:\d+: {reason}"):
+        read_torch(module(), ids)
+
+
+class Convolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(D, 4, 3, padding=1, stride=2)
+        self.batch = nn.BatchNorm1d(4)
+        self.layer = nn.LayerNorm(4)
+        self.group = nn.GroupNorm(2, 4)
+        self.prelu = nn.PReLU(4)
+        self.pool = nn.MaxPool1d(2, ceil_mode=True)
+        self.register_buffer("scale", torch.ones(4))
+
+    def forward(self, x: Any) -> Any:
+        x = self.prelu(self.batch(self.conv(x.transpose(1, 2))))
+        x = F.avg_pool1d(self.group(F.gelu(x)), 2, 1, padding=1)
+        x = self.layer(self.pool(x).transpose(1, 2)) * self.scale
+        return F.adaptive_avg_pool1d(x.transpose(1, 2), 1).squeeze(-1), x.std(1), F.adaptive_max_pool1d(x, 2)
+
+
+def test_convolutions_norms_and_pooling() -> None:
+    check(read_torch(made(Convolutions()), state(3, 12, D)), {}, {"B": 1, "T": 9}, {"T": 40})
+
+
+class Branch(nn.Module):
+    """Longer series go another way, and more are cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, H, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        h, _ = self.lstm(x)
+        if x.shape[1] > 12:
+            h = h * 2
+        return h[:, -5:].mean(1).squeeze()
+
+
+def test_conditions_on_sizes_are_guards_where_the_graph_differs_beyond() -> None:
+    network = read_torch(made(Branch()), state(1, 6, 1))
+    assert [str(guard) for guard in network.graph.guards] == ["T <= 12", "B != 1"]
+    check(network, {}, {"T": 1}, {"T": 3}, {"T": 12}, {"B": 9, "T": 5})
+    longer = read_torch(made(Branch()), state(2, 13, 1))
+    assert [str(guard) for guard in longer.graph.guards] == ["12 < T", "B != 1"]
+    check(longer, {}, {"T": 70})
+
+
+class Truncated(Branch):
+    def forward(self, x: Any) -> Any:
+        if x.shape[1] > 12:
+            x = x[:, -12:]
+        return self.lstm(x)[0][:, -1]
+
+
+def test_a_condition_that_a_slice_covers_is_no_guard() -> None:
+    network = read_torch(made(Truncated()), state(2, 13, 1))
+    assert not network.graph.guards
+    check(network, {"T": 1}, {"T": 12}, {"T": 13}, {"T": 40})
+
+
+class Random(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x + torch.randn(x.shape[0], 1, 1)
+
+
+class Dropped(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return F.dropout(x, 0.5)
+
+
+class OfValues(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x if x.sum() > 0 else -x
+
+
+class Counts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        return x * self.calls
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Random, r"Random, test_torch_graph.py:\d+: randn: it is random: pass the initial state as an input"),
+        (Dropped, r"Dropped, test_torch_graph.py:\d+: native_dropout: it drops values .* training=self.training"),
+        (OfValues, r"OfValues, test_torch_graph.py:\d+ .*: a number of a tensor decides .* torch.where"),
+        (Counts, r"Counts, test_torch_graph.py:\d+: add: it changes the buffer 'calls'"),
+    ],
+)
+def test_what_a_graph_cannot_have_is_refused(module: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_torch(module(), series)
+
+
+def test_reading_leaves_the_module_and_torch_as_they_were() -> None:
+    module = made(Text()).train()
+    before = dict(vars(module))
+    forwards = (nn.LSTM.forward, pack_padded_sequence.__code__)
+    for example in (ids, series):
+        try:
+            read_torch(module, example)
+        except InputError:
+            assert example is series
+    assert module.training
+    assert module.lstm.training
+    assert vars(module) == before
+    assert (nn.LSTM.forward, pack_padded_sequence.__code__) == forwards
+    assert isinstance(pack_sequence([series[0], series[1, :2]]), PackedSequence)
+
+
+def test_half_precision_is_refused_and_double_read() -> None:
+    with pytest.raises(InputError, match=r"call module.float\(\) first"):
+        read_torch(Text().half(), ids)
+    check(read_torch(made(Text()).double(), ids))
