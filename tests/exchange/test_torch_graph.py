@@ -22,7 +22,8 @@ from torch.nn.utils.rnn import (  # noqa: E402
     pad_packed_sequence,
 )
 
-from gatewise.exchange.torch_graph import TorchNetwork, read_torch  # noqa: E402
+from gatewise.exchange.torch_graph import read_torch  # noqa: E402
+from gatewise.exchange.torch_network import TorchNetwork  # noqa: E402
 from gatewise.nn import LSTM  # noqa: E402
 
 V, D, H = 17, 5, 6

@@ -91,10 +91,15 @@ def test_import_module_counts_as_an_import() -> None:
         }
 
 
+def _needs_torch(path: Path) -> bool:
+    """Whether a file is imported only where torch is: those of nn, and the reader of modules of PyTorch."""
+    return unit_of(path) == "nn" or (path.parent == Path("exchange") and path.name.startswith("torch_"))
+
+
 def test_torch_is_for_nn_and_for_several_processes() -> None:
     wrong = []
     for path, tree in trees().items():
-        if unit_of(path) != "nn" and path != Path("training/processes.py"):
+        if not _needs_torch(path) and path != Path("training/processes.py"):
             wrong += [f"{path}:{line}" for module, line in imports(tree) if module.split(".")[0] == "torch"]
     assert not wrong, "\n".join(wrong)
 
@@ -106,7 +111,7 @@ def test_only_base_dependencies_are_imported_without_asking() -> None:
     assert "numpy" in base
     wrong = []
     for path, tree in trees().items():
-        allowed = base | ({"torch"} if unit_of(path) == "nn" else set())
+        allowed = base | ({"torch"} if _needs_torch(path) else set())
         allowed |= {"sklearn"} if unit_of(path) == "sklearn" else set()  # its class is made from scikit-learn's
         allowed |= SERVE if unit_of(path) == "serve" else set()  # nothing imports it but the command that serves
         for module, line in imports_at_import_time(tree):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
@@ -20,84 +19,25 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
 from gatewise.errors import InputError, quote
-from gatewise.exchange.read_network import ReadNetwork
 from gatewise.exchange.torch_call import Call, Value, array_of, dtype_of
 from gatewise.exchange.torch_export import LEAST_TORCH, Arguments, copy_of, program_of
-from gatewise.exchange.torch_guards import agrees, fitting_lengths, guarded, resized, shape_for, sizes_of
+from gatewise.exchange.torch_guards import agrees, guarded
+from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED, RULES
-from gatewise.exchange.torch_original import SIZE_CHECKS, Recorder, constant_of, module_outputs, operation_name
+from gatewise.exchange.torch_original import SIZE_CHECKS, constant_of, module_outputs, operation_name
 from gatewise.exchange.torch_packing import PackedError
 from gatewise.exchange.torch_sizes import dim_of
 from gatewise.network.graph import Node as GraphNode
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.operations import operation_of
 from gatewise.network.size import symbols_of
-from gatewise.types import Array
 
 _EXTENDED = 3  # the size of an axis that has 1 in the example
 _MOST_SINGLE = 6  # axes of size 1 of which all sets are tried
 
 _OWN_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
 """Where code is that is not the user's: torch, this package, and what has no file."""
-
-
-@dataclass(frozen=True, eq=False)
-class TorchNetwork(ReadNetwork):
-    """module: a copy of the module, in eval mode. arguments: of the example. program: what torch.export wrote down.
-    places: the node of the program, and which of its results, for each of the compared values. notes: what a user must
-    know, such as a state that is a constant.
-    """
-
-    module: nn.Module
-    arguments: Arguments
-    program: ExportedProgram
-    places: Mapping[str, tuple[str, int | None]] = field(repr=False)
-    lengths: Mapping[str, str] = field(default_factory=dict)
-    """The sizes, by name of their symbols, that bound the lengths which an input has, by the name of the input."""
-    notes: tuple[str, ...] = ()
-    framework: ClassVar[str] = "PyTorch"
-
-    def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
-        """See `ReadNetwork`. The outputs come from the module itself, the other values from the nodes of the exported
-        program, whose recurrent layers are those of torch.
-        """
-        tensors = self._tensors(inputs, getattr(torch, dtype))
-        values: dict[str, Array] = {}
-        outputs = self.graph.outputs
-        if any(name in outputs for name in names):
-            results = module_outputs(self.module, self.arguments.with_tensors(tensors), getattr(torch, dtype))
-            if len(results) != len(outputs):
-                raise InputError(f"the module returns {len(results)} tensors for these inputs, not {len(outputs)}")
-            values |= zip(outputs, map(array_of, results), strict=True)
-        inner = {name for name in names if name not in outputs}
-        if inner:
-            computed = Recorder(self.program, getattr(torch, dtype)).values(tensors)
-            for name in inner:
-                node, place = self.places[name]
-                value = computed[node]
-                values[name] = array_of(value if place is None else value[place])
-        return {name: values[name] for name in names}
-
-    def example_sizes(self) -> dict[str, int]:
-        """The sizes of the symbols in the example."""
-        return sizes_of(self.graph, dict(zip(self.arguments.names, self.arguments.tensors, strict=True)))
-
-    def example_inputs(self, sizes: Mapping[str, int]) -> dict[str, Array]:
-        """The example with other sizes: its rows, repeated where there are more."""
-        inputs = {}
-        for name, tensor in zip(self.arguments.names, self.arguments.tensors, strict=True):
-            tensor = resized(tensor, shape_for(self.graph, name, sizes))
-            if name in self.lengths:
-                tensor = fitting_lengths(tensor, sizes[self.lengths[name]])
-            inputs[name] = array_of(tensor)
-        return inputs
-
-    def _tensors(self, inputs: Mapping[str, Array], dtype: torch.dtype) -> list[Tensor]:
-        tensors = []
-        for name, example in zip(self.arguments.names, self.arguments.tensors, strict=True):
-            wanted = dtype if example.dtype.is_floating_point else example.dtype
-            tensors.append(torch.tensor(np.asarray(inputs[name])).to(wanted))
-        return tensors
 
 
 def read_torch(module: nn.Module, example: Any) -> TorchNetwork:
@@ -367,11 +307,8 @@ class _Translation:
         for name, value in values.items():
             # What is an input, a constant or another output too gets a node of its own.
             if value in renamed or value in self.builder.constants or value in self.builder.inputs:
-                origin = value
-                self.builder.origin = ""
-                from gatewise.network.operations.identity import Identity
-
-                self.builder.nodes.append(GraphNode(self._unused(f"identity_{name}"), Identity(), (origin,), (name,)))
+                identity = operation_of("Identity", {})
+                self.builder.nodes.append(GraphNode(self._unused(f"identity_{name}"), identity, (value,), (name,)))
                 outputs.append(name)
                 continue
             renamed[value] = name

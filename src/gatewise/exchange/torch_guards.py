@@ -10,20 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gatewise.errors import GatewiseError
+from gatewise.exchange.torch_network import TorchNetwork
 from gatewise.exchange.torch_sizes import guard_of
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.operation import Execution
-from gatewise.network.size import Size, maximum, symbol, symbols_of, value_of
-
-if TYPE_CHECKING:
-    from gatewise.exchange.torch_graph import TorchNetwork
+from gatewise.network.size import Size, maximum, symbol, symbols_of
 
 _MOST_SIZE = 600  # beyond the constants of the conditions
 _SAMPLES = 12  # of the sizes for which one condition does not hold
@@ -135,33 +131,3 @@ def _largest(dim: Any) -> int:
             if not isinstance(factor, str):
                 largest = max(largest, _largest(factor.left), _largest(factor.right))
     return largest
-
-
-def resized(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor of another shape, whose rows are those of this one, repeated where there are more."""
-    for axis, size in enumerate(shape):
-        if tensor.shape[axis] != size:
-            tensor = tensor.index_select(axis, torch.arange(size) % tensor.shape[axis])
-    return tensor
-
-
-def fitting_lengths(lengths: Tensor, steps: int) -> Tensor:
-    """Lengths of sequences of at most this many steps, longest first, as packing wants them."""
-    clipped = lengths.clamp(1, steps).sort(descending=True).values
-    clipped[0] = steps
-    return clipped
-
-
-def sizes_of(graph: Graph, tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """The sizes of the symbols for these inputs."""
-    sizes: dict[str, int] = {}
-    for name, value_type in graph.inputs.items():
-        for dim, size in zip(value_type.shape, tensors[name].shape, strict=True):
-            if isinstance(dim, Size) and str(dim).isidentifier():
-                sizes.setdefault(str(dim), size)
-    return sizes
-
-
-def shape_for(graph: Graph, name: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """The shape of an input for these sizes."""
-    return tuple(value_of(dim, sizes) for dim in graph.inputs[name].shape)

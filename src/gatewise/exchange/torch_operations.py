@@ -15,8 +15,8 @@ import torch
 from gatewise.errors import InputError
 from gatewise.exchange.torch_call import Call, Rule, Value
 from gatewise.network.operation import Operation
+from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
-from gatewise.network.operations.relu import Relu
 from gatewise.network.size import Dim, Size, at_least, divided, product, symbols_of
 
 RULES: dict[str, Rule] = {}
@@ -1176,7 +1176,7 @@ def _recurrent(call: Call) -> Value:
     cell: Any = name.partition("_")[0]
     activations: tuple[Operation, ...] = ()
     if name == "RNN_RELU":
-        activations = (Relu(),)
+        activations = (operation_of("Relu", {}),)
     operation = Recurrent(cell, reverse=call["reverse"], masked="zero", activations=activations)
     values = call.builder.node(operation, inputs)
     return values[0], values[1], values[2] if cell == "LSTM" else ""

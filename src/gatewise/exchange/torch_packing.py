@@ -93,15 +93,15 @@ def packing_kept() -> Iterator[None]:
 
 
 def _pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True):  # type: ignore[no-untyped-def]
-    from gatewise.exchange import torch_packing  # the function runs with the global names of torch.nn.utils.rnn
+    import sys  # the function runs with the global names of torch.nn.utils.rnn
 
-    return torch_packing.pack(input, lengths, batch_first, enforce_sorted)
+    return sys.modules["gatewise.exchange.torch_packing"].pack(input, lengths, batch_first, enforce_sorted)
 
 
 def _pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_length=None):  # type: ignore[no-untyped-def]
-    from gatewise.exchange import torch_packing
+    import sys
 
-    return torch_packing.unpack(sequence, batch_first, padding_value, total_length)
+    return sys.modules["gatewise.exchange.torch_packing"].unpack(sequence, batch_first, padding_value, total_length)
 
 
 def pack(input: Tensor, lengths: Any, batch_first: bool, enforce_sorted: bool) -> PackedSequence:
