@@ -549,7 +549,7 @@ class _Recogniser:
             size = self.columns.width(sources[0])
             if isinstance(sources[0], Affine):
                 scale, shift = self._scaling(sources[0])
-                scaling = tuple((-shift / scale).tolist()), tuple((1 / scale).tolist())
+                scaling = tuple((0.0 - shift / scale).tolist()), tuple((1 / scale).tolist())
         for layer in layers:
             for weights in layer.weights:
                 assert weights.bias is not None
