@@ -1,4 +1,4 @@
-"""Fit the LSTM: initial weights, cross-validation, training, and its held-out logits.
+"""Fit the LSTM: its initial weights, and the fit of a dense layer on frozen layers.
 
 Initial weights are random, or those of a pretrained model with a new dense layer. Fine-tuning from a random dense layer
 first distorts the pretrained features; with few labels the network never recovers. Kumar et al. (2022) start from a
@@ -8,21 +8,14 @@ layer already; the same fit on its logits z, for rows that it has never seen, ma
     logits = W z + b        W (outputs, its outputs), L2 penalty on W
 
 so equal, reversed, finer and unrelated classes need no names in common: W is near 0 where z says nothing of them.
-
-Small data have no rows to spare for a validation set. Cross-validation trains a network per fold, for as many epochs
-as the final one, which is fitted to all rows. After each epoch the network of a fold predicts the rows of this fold.
-These out-of-fold logits take the place of the validation set: their loss chooses the epoch of the final network, and
-the stack is fitted to them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,18 +24,14 @@ from numpy.typing import NDArray
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.errors import counted
 from gatewise.members.lstm import LSTM
-from gatewise.model.card import EvalResult
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
-from gatewise.ragged import rows_per_input
 from gatewise.training.dense_solver import EPSILON, fit_standardised_glm
-from gatewise.training.fields import with_values
 from gatewise.training.members import Run
-from gatewise.training.processes import current
+from gatewise.training.network_fit import fit_network, validation_results
 from gatewise.training.ridge import Ridge
 from gatewise.training.ridge_targets import RidgeTargets
-from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
 from gatewise.training.supervised_loop import SupervisedLoop, network_of, scores_of
 from gatewise.training.training_data import TrainingData
@@ -61,36 +50,26 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     """The network of the best epoch, or with frozen layers that of `_frozen`. Raises Interrupted after Ctrl-C."""
     if data.recipe.frozen:
         return _frozen(data, run)
-    with interruptible() as stop:
-        folds = _cross_validate(data, run, stop)
-        network = network_of(data, initial_weights(data, run.pretrained, run.seed))
-        loop = SupervisedLoop(
-            data,
-            network,
-            run.seed,
-            folds,
-            callback=run.callback,
-            folder=run.checkpoints,
-            identity=_identity(data, run),
-        )
-        loop.restore(run.folder.resume)
-        complete = loop.run(stop)
-    fitted = _fitted(data, loop)
-    if not complete:
-        epochs = loop.steps // loop.steps_per_epoch
-        message = f"stopped in epoch {len(loop.progress.history) + 1} of {epochs}"
-        raise Interrupted(message, stop, member=fitted)
-    return fitted
+    return fit_network(data, run, _loop, _member)
 
 
-def _identity(data: TrainingData, run: Run) -> str:
-    """What must be equal for the run to continue from a checkpoint."""
-    content = data.identity
-    if data.soft_targets is not None:
-        content += hashlib.sha256(data.soft_targets.tobytes()).hexdigest()
-    if run.pretrained is not None:
-        content += run.pretrained.fingerprint()
-    return run_identity(asdict(data.recipe), run.seed, content, data.recipe.kernel().name)
+def _loop(data: TrainingData, run: Run, seed: int, out_of_fold: Sequence[Array], **options: Any) -> SupervisedLoop:
+    network = network_of(data, initial_weights(data, run.pretrained, seed))
+    return SupervisedLoop(data, network, seed, out_of_fold, **options)
+
+
+def _member(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
+    """The LSTM with the weights of the best epoch."""
+    parameters = loop.parameters(loop.result())
+    shift: float | Array = 0.0
+    if data.logit_shift is not None:
+        shift = data.logit_shift
+    parameters["dense.bias"] = (parameters["dense.bias"] - shift).astype(np.float32)
+    precision = data.recipe.optimisation.precision
+    if precision == "auto":  # for training alone: its result is ensembled, evaluated and used in float32
+        precision = "float32"
+    lstm = LSTM(data.architecture, parameters, precision=precision)
+    return FittedMember(lstm, np.zeros(lstm.outputs))
 
 
 def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int) -> dict[str, Array]:
@@ -201,83 +180,8 @@ def _frozen(data: TrainingData, run: Run) -> FittedMember:
     run.callback.log(f"LSTM: {features}, {data.validation_name} loss {loss:.4f}; fitted in {seconds:.1f} s")
     metadata: dict[str, Any] = {
         "kernel": kernel.name,
-        "evaluations": _validation_results(data, "penalty", loss, accuracy, rmse),
+        "evaluations": validation_results(data, "penalty", loss, accuracy, rmse),
     }
     if model is not None:
         metadata["attribution_method"] = model.metadata.attribution_method
     return replace(fitted, held_out=held_out, metadata=metadata)
-
-
-def _cross_validate(data: TrainingData, run: Run, stop: threading.Event) -> list[Array]:
-    """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set."""
-    logits: list[Array] = []
-    recipe = with_values(data.recipe, {"validation.patience": 0})
-    for number, held_out in enumerate(data.folds):
-        train = np.setdiff1d(data.train, held_out)
-        fold = replace(data, recipe=recipe, train=train, validation=held_out, folds=())
-        network = network_of(fold, initial_weights(fold, run.pretrained, number))
-        loop = SupervisedLoop(fold, network, number)
-        if not loop.run(stop):
-            return []
-        if not logits:
-            shape = len(data.labels), loop.validation_logits[0].shape[1]
-            logits = [np.zeros(shape) for _ in loop.validation_logits]
-        for epoch, of_fold in enumerate(loop.validation_logits):
-            logits[epoch][held_out] = of_fold
-    if logits:
-        loss = scores_of(data, logits[-1], data.validation)[0]
-        run.callback.log(
-            f"cross-validation of the network: {len(data.folds)} folds, loss {loss:.4f} after the last epoch"
-        )
-    return logits
-
-
-def _fitted(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
-    """The member of the best epoch; before the end of the first epoch that of the present weights."""
-    history = loop.progress.history
-    best_epoch = loop.progress.best_epoch
-    parameters = loop.parameters(loop.result())
-    shift: float | Array = 0.0
-    if data.logit_shift is not None:
-        shift = data.logit_shift
-    parameters["dense.bias"] = (parameters["dense.bias"] - shift).astype(np.float32)
-    precision = data.recipe.optimisation.precision
-    if precision == "auto":  # for training alone: its result is ensembled, evaluated and used in float32
-        precision = "float32"
-    lstm = LSTM(data.architecture, parameters, precision=precision)
-    metadata: dict[str, Any] = {
-        "epochs": len(history),
-        "best_epoch": best_epoch,
-        "kernel": data.recipe.kernel().name,
-    }
-    fitted = FittedMember(
-        lstm,
-        np.zeros(lstm.outputs),
-        metadata=metadata,
-        history=loop.progress.history_lines,
-    )
-    if not best_epoch:
-        return fitted
-    best = history[best_epoch - 1]
-    metadata["evaluations"] = _validation_results(data, "epoch", best.val_loss, best.val_accuracy, best.val_rmse)
-    if loop.out_of_fold:
-        return replace(fitted, held_out=loop.out_of_fold[best_epoch - 1] - shift)
-    if current().rank:  # the first process alone fits the stack
-        return fitted
-    return replace(fitted, held_out=lstm.logits(data.full_steps(data.validation)))
-
-
-def _validation_results(
-    data: TrainingData, chosen: str, loss: float, accuracy: float | None, rmse: float | None
-) -> tuple[EvalResult]:
-    """The scores of the LSTM alone on the validation set, for the card. chosen: the choice that they decided."""
-    scores = {}
-    if rmse is not None:
-        scores = {"RMSE": rmse}
-    if accuracy is not None and data.target.row_score_name != "accuracy":
-        scores = {data.target.row_score_name: accuracy}
-    n = int(rows_per_input(data.labels[data.validation]).sum())
-    # The card adds an interval to an accuracy, for independent rows. The steps of a sequence are not independent.
-    if not data.target.row_score_is_share:
-        accuracy = None
-    return (EvalResult(f"{data.validation_name}, used to choose the {chosen}", n, accuracy, loss, scores=scores),)
