@@ -173,6 +173,23 @@ def value_of(dim: Dim, sizes: Mapping[str, int]) -> int:
     return total
 
 
+def substituted(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
+    """A size with sizes in place of some of its symbols.
+
+    >>> str(substituted(symbol("T") * symbol("B") + 1, {"T": 3}))
+    '3 B + 1'
+    """
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for factors, coefficient in dim.terms:
+        product: Dim = coefficient
+        for factor in factors:
+            product = product * _factor_substituted(factor, sizes)
+        total = total + product
+    return total
+
+
 def symbols_of(dim: Dim) -> set[str]:
     """The names of the symbols of a size."""
     names: set[str] = set()
@@ -329,6 +346,13 @@ def _factor_value(factor: Factor, sizes: Mapping[str, int]) -> int:
     if right == 0 and factor.operation in ("//", "%"):
         raise InputError(f"the size {factor} is divided by 0")
     return _OPERATIONS[factor.operation](left, right)
+
+
+def _factor_substituted(factor: Factor, sizes: Mapping[str, Dim]) -> Dim:
+    if isinstance(factor, str):
+        return sizes.get(factor, symbol(factor))
+    rules = {"//": divided, "%": remainder, "max": maximum, "min": minimum}
+    return rules[factor.operation](substituted(factor.left, sizes), substituted(factor.right, sizes))
 
 
 def _factor_entry(factor: Factor) -> Entry:
