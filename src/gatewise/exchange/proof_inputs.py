@@ -20,6 +20,7 @@ from gatewise.types import Array
 MAGNITUDES = (1e-3, 10.0, 1e3)  # by which the numbers of series are multiplied
 _ALWAYS = (0.0, 1.0, -1.0)  # among the numbers of a series
 _MAX_CONSTANTS = 12  # of a graph that are compared as pads
+_DRAWS = 20  # of ids until none is a pad where none may be
 _UNBOUNDED = (-3, 12)  # integers of which nothing says what they are
 
 
@@ -103,6 +104,7 @@ class CaseMaker:
             descending = -np.sort(-np.where(places, whole, -np.inf), axis=0)
             descending[0] = np.where(places[0], high[0], descending[0])
             whole = np.where(places, np.where(np.isfinite(descending), descending, whole), whole)
+        whole = self._without_pads(whole, numbers)
         if value_type.dtype != "float":
             integers: Array = whole.astype(value_type.dtype)
             return integers
@@ -110,6 +112,25 @@ class CaseMaker:
         random = scale(random) if callable(scale) else random * scale
         numbers_of_series: Array = np.where(bounded, whole, random).astype(np.float32)
         return numbers_of_series
+
+    def _without_pads(self, ids: Array, numbers: InputRange) -> Array:
+        """Ids whose first sequence and first steps are no numbers with which the graph compares them, such as that of a
+        pad: each sequence has a step, and one has all of them, in whatever order the two axes are.
+        """
+        first = np.zeros(ids.shape, dtype=bool)
+        first[:1] = True
+        if ids.ndim > 1:
+            first[:, :1] = True
+        first &= numbers.ids & numbers.bounded
+        for _ in range(_DRAWS):
+            pads = np.zeros(ids.shape, dtype=bool)
+            for number, elements in numbers.constants.items():
+                pads |= first & elements & (ids == number)
+            if not pads.any():
+                break
+            low, high = numbers.low[pads], numbers.high[pads]
+            ids[pads] = np.floor(low + self.rng.random(len(low)) * (high - low + 1))
+        return ids
 
     def _mask(self, shape: tuple[int, ...]) -> Array:
         """True, but for pads at the end of some of the sequences."""
@@ -209,9 +230,12 @@ class CaseMaker:
                     compared.setdefault(number, ~numbers.bounded)
             if not compared:
                 continue
-            for _ in range(2):
+            for within in (True, False):
                 inputs = self._drawn(ranges)
-                inputs[name] = self._scattered(inputs[name], compared)
+                scattered = self._scattered(inputs[name], compared)
+                if within:
+                    scattered = np.clip(scattered, numbers.low, numbers.high).astype(scattered.dtype)
+                inputs[name] = scattered
                 yield Case(
                     "the numbers that the network compares with others", sizes, inputs, required=False, ties=True
                 )
