@@ -125,8 +125,12 @@ def test_the_gates_of_a_recurrence_are_saved_by_the_name_of_its_node() -> None:
     execution = Execution(keep=True)
     feeds = inputs()
     classifier().run(feeds, execution=execution)
-    saved = execution.saved["recurrent_h"]
-    assert saved.gates().shape == (feeds["mask"].sum(), 12)
+    values = execution.saved["recurrent_h"]().values
+    assert {name: array.shape for name, array in values.items()} == dict.fromkeys("ifgoch", (*feeds["mask"].shape, 3))
+    unread = ~feeds["mask"]
+    np.testing.assert_array_equal(values["i"][unread], 0)
+    np.testing.assert_array_equal(values["f"][unread], 1)
+    np.testing.assert_allclose(values["h"], values["o"] * np.tanh(values["c"]), rtol=0, atol=1e-6)
 
 
 def test_a_batch_of_several_is_that_of_each_alone() -> None:

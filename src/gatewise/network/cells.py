@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -64,13 +64,17 @@ pre_x and of the state before.
 @dataclass(frozen=True)
 class Cell(ABC):
     """One step. activations: of the gates and of the state, in the order of ONNX. clip: the limit of what an activation
-    reads, 0 for none.
+    reads, 0 for none. observe: gets each gate (B, H) by its name and returns the one that is used: it records gates, or
+    holds them.
     """
 
     execution: Execution
     activations: Sequence[Operation]
     clip: float
+    observe: Callable[[str, Array], Array] = field(default=lambda name, gate: gate, kw_only=True)
     gates: ClassVar[int]
+    gate_names: ClassVar[str]
+    """The names of the gates, in the order of the weights."""
     states: ClassVar[int] = 1
     defaults: ClassVar[tuple[Operation, ...]]
     """The activations that it has by default."""
@@ -98,6 +102,7 @@ class LSTMCell(Cell):
     """
 
     gates = 4
+    gate_names = "ifgo"
     states = 2
     defaults = (Sigmoid(), Tanh(), Tanh())
 
@@ -114,12 +119,16 @@ class LSTMCell(Cell):
         i, of_i = self.activate(0, pre_i, self.clip)
         f, of_f = self.activate(0, pre_f, self.clip)
         g, of_g = self.activate(1, pre_g, self.clip)
+        i = self.observe("i", i)
+        f = self.observe("f", f)
+        g = self.observe("g", g)
         c = f * c_prev + i * g
         if weights.peepholes is not None:
             pre_o = pre_o + p_o * c
         o, of_o = self.activate(0, pre_o, self.clip)
+        o = self.observe("o", o)
         squashed, of_squashed = self.activate(2, c)  # clipping limits what the gates read, not the memory cell
-        output = o * squashed  # (B, H)
+        output = self.observe("h", o * squashed)  # (B, H)
         h = output if weights.projection is None else output @ weights.projection.T
 
         def backward(grads: State, sums: WeightGradients) -> tuple[Array, State]:
@@ -156,6 +165,7 @@ class GRUCell(Cell):
 
     linear_before_reset: bool = True
     gates = 3
+    gate_names = "rzn"
     defaults = (Sigmoid(), Tanh())
 
     def step(self, pre_x: Array, state: State, weights: CellWeights) -> tuple[State, StepBackward]:
@@ -168,10 +178,13 @@ class GRUCell(Cell):
         of_h = h_prev @ gate_weights.T + bias[: 2 * units]  # (B, 2H)
         r, of_r = self.activate(0, x_r + of_h[:, :units], self.clip)
         z, of_z = self.activate(0, x_z + of_h[:, units:], self.clip)
+        r = self.observe("r", r)
+        z = self.observe("z", z)
         read = h_prev if self.linear_before_reset else r * h_prev
         product = read @ n_weights.T + bias[2 * units :]  # (B, H)
         pre_n = x_n + (r * product if self.linear_before_reset else product)
         n, of_n = self.activate(1, pre_n, self.clip)
+        n = self.observe("n", n)
         h = (1 - z) * n + z * h_prev
 
         def backward(grads: State, sums: WeightGradients) -> tuple[Array, State]:
@@ -196,6 +209,7 @@ class RNNCell(Cell):
     """h = tanh(x W_ihᵀ + b + h_prev W_hhᵀ) (Elman 1990)."""
 
     gates = 1
+    gate_names = ""
     defaults = (Tanh(),)
 
     def step(self, pre_x: Array, state: State, weights: CellWeights) -> tuple[State, StepBackward]:

@@ -27,6 +27,7 @@ from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
+    from gatewise.network.recurrent_values import RecurrentValues
 
 DType = Literal["float", "int64", "int32", "bool"]
 """Of a value. "float" is float32 in a prediction and float64 where a network is compared with its original."""
@@ -59,14 +60,17 @@ class ValueType:
 class Execution:
     """One run of a graph. sizes: of the symbols. dtype: of "float" values. kernel: of recurrences, None for the default
     one. keep: whether a backward pass may follow; recurrences then save their activations, in `saved` by the names of
-    the nodes. node: the one that runs.
+    the nodes: functions that return a `RecurrentValues`. held: by the names of recurrences, gates that are held at a
+    value: the row (T,) of each step, and the rows (R, K H), NaN for a gate that is computed; there is no backward pass
+    then. node: the one that runs.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     dtype: Any = np.float32
     kernel: Kernel | None = None
     keep: bool = True
-    saved: dict[str, Any] = field(default_factory=dict)
+    saved: dict[str, Callable[[], RecurrentValues]] = field(default_factory=dict)
+    held: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     node: str = ""
 
     def size(self, dim: Dim) -> int:

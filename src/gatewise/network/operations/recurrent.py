@@ -6,7 +6,7 @@ Two directions are two nodes, and what merges them is a node too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from gatewise.kernels import LSTMCall, get
 from gatewise.network.cells import CELLS, Cell, CellWeights, GRUCell, State, StepBackward, WeightGradients
 from gatewise.network.operation import Computed, Execution, Operation, ValueType, shown
+from gatewise.network.recurrent_values import GateObserver, RecurrentValues
 from gatewise.types import Array
 
 
@@ -107,9 +108,19 @@ class Recurrent(Operation):
         pre = kernel.project(x, weight_ih, bias)
         h0, c0 = (np.ascontiguousarray(state) for state in layer.start)
         call = LSTMCall(pre, None, lengths, weight_hh, h0, c0, self.reverse)
+        if execution.node in execution.held:
+            row_of_step, held = execution.held[execution.node]
+            every = np.tile(row_of_step, (batch, 1))  # (B, T)
+            of_read = every.reshape(-1) if mask is None else every[mask]
+            call = replace(call, held=(of_read.astype(np.int32), held.astype(layer.x.dtype)))
         run = kernel.forward(call, keep=execution.keep)
-        if execution.keep:
-            execution.saved[execution.node] = run.saved
+        saved = run.saved
+        if execution.keep and saved is not None:
+            # The states go on from the step that was read last, whatever the outputs show.
+            read_last = None if mask is None else _shown_rows(mask, self.reverse, "previous")
+            execution.saved[execution.node] = lambda: RecurrentValues.of_kernel(saved, steps, read_last).with_unread(
+                self.cell, mask
+            )
         rows = None if mask is None else _shown_rows(mask, self.reverse, self.masked)  # (B, T)
         if rows is None:
             h = run.h.reshape(batch, steps, -1)
@@ -148,7 +159,8 @@ class Recurrent(Operation):
 
     def _in_steps(self, execution: Execution, layer: _Layer) -> tuple[tuple[Array, ...], _LayerBackward]:
         """Step by step in NumPy. A step that is not read leaves the state and repeats the output, or returns zero."""
-        cell = self._cell(execution)
+        observer = GateObserver(CELLS[self.cell].gate_names, execution.keep, execution.held.get(execution.node))
+        cell = self._cell(execution, observer.observe)
         pre = layer.x @ layer.weight_ih.T + layer.bias  # (B, T, K H)
         batch, steps, _ = layer.x.shape
         order = range(steps - 1, -1, -1) if self.reverse else range(steps)
@@ -157,6 +169,7 @@ class Recurrent(Operation):
         output = np.zeros_like(state[0])
         recorded: list[StepBackward] = []
         for t in order:
+            observer.t = t
             new, of_step = cell.step(pre[:, t], state, layer.weights)
             recorded.append(of_step)
             read = None if layer.mask is None else layer.mask[:, t, None]  # (B, 1)
@@ -166,7 +179,10 @@ class Recurrent(Operation):
                 otherwise = output if self.masked == "previous" else np.zeros_like(output)
                 output = np.where(read, new[0], otherwise)
                 state = tuple(np.where(read, after, before) for after, before in zip(new, state, strict=True))
+            observer.record(state, read)
             h[:, t] = output
+        if execution.keep:
+            execution.saved[execution.node] = lambda: observer.values(layer.start).with_unread(self.cell, layer.mask)
 
         def backward(dh: Array, *dstate: Array) -> dict[str, Array]:
             sums = WeightGradients.zeros(layer.weights)
@@ -199,12 +215,12 @@ class Recurrent(Operation):
 
         return (h, *state), backward
 
-    def _cell(self, execution: Execution) -> Cell:
+    def _cell(self, execution: Execution, observe: Callable[[str, Array], Array]) -> Cell:
         kind = CELLS[self.cell]
         activations = self.activations or kind.defaults
         if kind is GRUCell:
-            return GRUCell(execution, activations, self.clip, self.linear_before_reset)
-        return kind(execution, activations, self.clip)
+            return GRUCell(execution, activations, self.clip, self.linear_before_reset, observe=observe)
+        return kind(execution, activations, self.clip, observe=observe)
 
 
 @dataclass(frozen=True)
