@@ -17,7 +17,7 @@ from gatewise.errors import InputError
 from gatewise.explain.display import Displayed
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.gates import Activations, Gates, Share
+from gatewise.members.gates import Activations, Share
 from gatewise.members.lstm import LSTM
 from gatewise.target import TargetScore, check_logits
 from gatewise.types import Array
@@ -128,8 +128,10 @@ class Example(Displayed):
         return other
 
     @property
-    def lstms(self) -> tuple[Gates, ...]:
-        """The gates and states of each LSTM, bottom layer first."""
+    def lstms(self) -> tuple[Any, ...]:
+        """The gates and states of each direction of each recurrent layer, the lowest first: a `Gates` of an LSTM, and
+        another `LayerStates` of a GRU or a simple RNN.
+        """
         return self.activations.lstms
 
     @property
@@ -282,16 +284,16 @@ class Example(Displayed):
         changes = np.abs(np.concatenate([gates.memory_changes() for gates in self.layer(layer)], axis=1))  # (T, units)
         return changes.max(axis=0), changes.argmax(axis=0)
 
-    def layer(self, number: int) -> tuple[Gates, ...]:
+    def layer(self, number: int) -> tuple[Any, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
         wanted = number % len(self.network.layers)
         return tuple(gates for gates in self.lstms if gates.layer == wanted)
 
     def values(self, name: str, layer: int) -> Array:
-        """i, f, g, o, c or h of all units of a layer: (T, units), the directions side by side."""
+        """A gate or state of all units of a layer, such as f: (T, units), the directions side by side."""
         return np.concatenate([getattr(gates, name) for gates in self.layer(layer)], axis=1)
 
-    def unit(self, unit: int) -> tuple[Gates, int]:
+    def unit(self, unit: int) -> tuple[Any, int]:
         """The LSTM and the column of one unit of the top layer. Raises InputError for a unit that does not exist."""
         top = self.network.layers[-1]
         if not 0 <= unit < top.size:
@@ -299,10 +301,12 @@ class Example(Displayed):
         return self.layer(-1)[unit // top.units], unit % top.units
 
     def gate_shares(self) -> dict[str, Share]:
-        """For each gate (i, f, o), over all LSTMs: the shares of its values below 0.1, between, and above 0.9."""
+        """For each gate between 0 and 1 (i, f, o; of a GRU r, z), over all layers: the shares of its values below 0.1,
+        between, and above 0.9.
+        """
         shares = {}
-        for gate in ("i", "f", "o"):
-            values = np.concatenate([getattr(gates, gate).ravel() for gates in self.lstms])
+        for gate in dict.fromkeys("".join(gates.shares for gates in self.lstms)):
+            values = np.concatenate([getattr(gates, gate).ravel() for gates in self.lstms if gate in gates.shares])
             below = float((values < 0.1).mean())
             above = float((values > 0.9).mean())
             shares[gate] = Share(below, 1 - below - above, above)

@@ -177,7 +177,7 @@ def units_json(example: Example, layer: int) -> Json:
         "at": at.tolist(),
         "opening": opening_of(example, layer)._asdict(),
         "order": order,
-        "c_p99": float(np.quantile(np.abs(example.values("c", layer)), 0.99)) or 1.0,
+        "c_p99": float(np.quantile(np.abs(example.values(example.layer(layer)[0].memory, layer)), 0.99)) or 1.0,
     }
 
 
@@ -191,8 +191,8 @@ def unit_json(example: Example, unit: int, layer: int) -> Json:
     read = network.preactivations(example.part, example.lstms, gates, column)
     half_life = float(gates.half_life()[column])
     part: Json = {"k": unit, "layer": layer, "direction": gates.direction}
-    part |= {name: _list(getattr(gates, name)[:, column]) for name in "ifgoch"}
-    part |= {"h0": float(gates.h0[column]), "c0": float(gates.c0[column])}
+    part |= {name: _list(getattr(gates, name)[:, column]) for name in gates.names}
+    part |= {state: float(getattr(gates, state)[column]) for state in ("h0", "c0") if hasattr(gates, state)}
     part["preactivations"] = {
         gate: {"x": _list(preactivation.x), "h": _list(preactivation.h), "bias": preactivation.bias}
         for gate, preactivation in read.items()
@@ -261,11 +261,11 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
         view["values"] = _series_values(example)
     layer = len(network.layers) - 1
     top = example.layer(-1)
-    view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
+    view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in top[0].names]
     if example.contributions is not None:
         view["heatmaps"].append(heatmap_json(example.contributions, "contribution", layer))
     view["h0"] = _list(np.concatenate([gates.h0 for gates in top]))
-    view["c0"] = _list(np.concatenate([gates.c0 for gates in top]))
+    view["c0"] = _list(np.concatenate([gates.start for gates in top]))
     return view
 
 

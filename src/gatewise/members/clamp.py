@@ -197,21 +197,29 @@ class ClampedOps(Ops):
         return super().lstms(held)
 
     def _held(self, name: str, call: LSTMCall[Array], positions: Array | None) -> Held | None:
-        """The held gates of a run. The values have one row for each set of clamps that apply at the same step, so that
-        a clamp of all steps needs one row only. positions: the step of each row of the run, None for the usual order.
-        """
+        """The held gates of a run. positions: the step of each row of the run, None for the usual order."""
         clamps = self._clamps[name]
         if not clamps:
             return None
         if positions is None:
             lengths = call.lengths
             positions = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
-        steps = np.arange(positions.max(initial=-1) + 1)
-        applies = np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1)  # (steps, clamps)
-        sets, set_of_step = np.unique(applies, axis=0, return_inverse=True)
-        units = call.weight_hh.shape[1]
-        values = np.full((len(sets), 4, units), np.nan, dtype=call.pre.dtype)  # NaN: the gate is computed
-        for n, (clamp, columns) in enumerate(clamps):
-            values[sets[:, n], "ifgo".index(clamp.gate), columns] = clamp.value
-        index = set_of_step.reshape(-1)[positions].astype(np.int32)
-        return index, values.reshape(len(sets), 4 * units)
+        return held_gates(clamps, positions, "ifgo", call.weight_hh.shape[1], call.pre.dtype)
+
+
+def held_gates(
+    clamps: Sequence[tuple[Clamp, slice]], positions: Array, gates: str, units: int, dtype: Any
+) -> tuple[Array, Array]:
+    """The held gates of steps (N,) with the numbers `positions`: the row of each step, and the rows (R, K H), NaN for a
+    gate that is computed. There is one row for each set of clamps that apply at the same step, so that a clamp of all
+    steps needs one row only. clamps: with the columns of the gate that they clamp. gates: the K names, in the order of
+    the rows.
+    """
+    steps = np.arange(positions.max(initial=-1) + 1)
+    applies = np.stack([clamp.at(steps) for clamp, _ in clamps], axis=1)  # (steps, clamps)
+    sets, set_of_step = np.unique(applies, axis=0, return_inverse=True)
+    values = np.full((len(sets), len(gates), units), np.nan, dtype=dtype)
+    for n, (clamp, columns) in enumerate(clamps):
+        values[sets[:, n], gates.index(clamp.gate), columns] = clamp.value
+    index = set_of_step.reshape(-1)[positions].astype(np.int32)
+    return index, values.reshape(len(sets), len(gates) * units)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,12 +18,15 @@ class EncodedSequence:
     steps: token ids (T,), or channels (T, C) of a series, which the LSTM reads. series: (T, W, C) float32, for each of
     the T steps the W steps of the scaled series that it was made from, NaN after the end of the series; None for a
     text. columns: the values of the P numeric and K categorical columns (P + K,), as `RowSchema.values` orders them; ()
-    where the model reads none.
+    where the model reads none. step_inputs (T, ...), inputs (...): further arrays of the row by name, with a value for
+    each step, and for the whole row, which a network with several inputs reads.
     """
 
     steps: Array
     series: Array | None = None
     columns: tuple[float | str, ...] = ()
+    step_inputs: Mapping[str, Array] = field(default_factory=dict)
+    inputs: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """T, the number of steps."""
@@ -31,7 +34,9 @@ class EncodedSequence:
 
     def __getitem__(self, steps: Any) -> Self:
         """The row with the steps of a slice, a mask (T,) or numbers, and with all of its columns."""
-        return replace(self, steps=self.steps[steps], series=None if self.series is None else self.series[steps])
+        series = None if self.series is None else self.series[steps]
+        step_inputs = {name: array[steps] for name, array in self.step_inputs.items()}
+        return replace(self, steps=self.steps[steps], series=series, step_inputs=step_inputs)
 
     def without(self, step: int) -> Self:
         """The row without one step."""

@@ -5,7 +5,18 @@ from importlib import import_module
 from gatewise.errors import InputError, quote
 from gatewise.members.member import KINDS, Member
 
-BUILT_IN = ("lstm", "ngrams", "columns", "convolutions", "autoregression", "window_lstm", "naive", "ets", "theta")
+BUILT_IN = (
+    "lstm",
+    "graph",
+    "ngrams",
+    "columns",
+    "convolutions",
+    "autoregression",
+    "window_lstm",
+    "naive",
+    "ets",
+    "theta",
+)
 """The kinds that gatewise has; each is a module of this package."""
 
 

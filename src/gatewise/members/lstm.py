@@ -137,6 +137,12 @@ class LSTM(Network):
         return self.arch.padding == "pre"
 
     @property
+    def start_text(self) -> str:
+        if self.has_pads:
+            return "the bias, and the state after the pads"
+        return "the bias"
+
+    @property
     def has_binary_gates(self) -> bool:
         return self.arch.gate == "binary"
 
@@ -254,7 +260,7 @@ class LSTM(Network):
         n_read = np.cumsum(is_read)  # after 0, 1, ... T steps
         return np.asarray(self.read_prefix_logits(read, lstms)[n_read])
 
-    def read_prefix_logits(self, read: Array, lstms: Sequence[Gates]) -> Array:
+    def read_prefix_logits(self, read: Array, lstms: Sequence[Any]) -> Array:
         """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of `read`. lstms: the activations of that run. With
         padding "pre" each row continues it, after the same number of pads.
         """
@@ -298,7 +304,7 @@ class LSTM(Network):
         one_layer = self.arch.inputs == "channels" and len(self.arch.layers) == 1
         return one_layer and not self.has_binary_gates and not self.clamps
 
-    def contributions(self, score: Array, lstms: Sequence[Gates], step: int | None) -> Array | None:
+    def contributions(self, score: Array, lstms: Sequence[Any], step: int | None) -> Array | None:
         from gatewise.members.contributions import has_contributions, unit_contributions
 
         net, top = self.top_run(lstms, step)
@@ -306,7 +312,7 @@ class LSTM(Network):
             return None
         return unit_contributions(net, score, top)
 
-    def top_run(self, lstms: Sequence[Gates], step: int | None) -> tuple[LSTM, tuple[Gates, ...]]:
+    def top_run(self, lstms: Sequence[Any], step: int | None) -> tuple[LSTM, tuple[Gates, ...]]:
         """The network and the gates of its top layer (directions,), of all its LSTMs, for the explained prediction. For
         that of a step of a tagger, each direction has read what it reads before the step and the step, and its last
         state is pooled.
@@ -317,9 +323,7 @@ class LSTM(Network):
         pooled_last = replace(self, arch=replace(self.arch, pooling="last"))
         return pooled_last, tuple(gates.held_after(step) for gates in top)
 
-    def preactivations(
-        self, part: Array, lstms: Sequence[Gates], gates: Gates, column: int
-    ) -> dict[str, Preactivation]:
+    def preactivations(self, part: Array, lstms: Sequence[Any], gates: Any, column: int) -> dict[str, Preactivation]:
         units = gates.h.shape[1]
         prefix = f"lstm.{gates.layer}.{gates.direction}"
         rows = column + units * np.arange(4)  # of the gates i, f, g, o

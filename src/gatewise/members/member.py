@@ -37,13 +37,14 @@ _SIZES: dict[InputKind, str] = {
 class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
     with `size` columns (`gatewise.members.windows`). series: shape (W, C) of `EncodedSequence.series` at a step; (0, 0)
-    for texts. columns: those whose values each sequence has.
+    for texts. columns: those whose values each sequence has. further: the names of further inputs.
     """
 
     kind: InputKind
     size: int
     series: tuple[int, int] = (0, 0)
     columns: RowSchema = NO_ROW_COLUMNS
+    further: tuple[str, ...] = ()
 
     @property
     def nouns(self) -> InputNouns:
@@ -56,7 +57,8 @@ class Inputs(NamedTuple):
             raise InputError(message)
 
     def __str__(self) -> str:
-        return _SIZES[self.kind].format(self.size)
+        size = _SIZES[self.kind].format(self.size)
+        return " and ".join([size, *self.further])
 
 
 class PaddedSequences(NamedTuple):

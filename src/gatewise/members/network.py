@@ -22,7 +22,7 @@ from gatewise.types import Array, InputNouns, Precision
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.members.clamp import Clamp
-    from gatewise.members.gates import Activations, Gates
+    from gatewise.members.gates import Activations, LayerStates
     from gatewise.members.path_gradients import PathGradient, PathPoints
     from gatewise.target import Target
 
@@ -121,6 +121,15 @@ class Network(Member):
         return []
 
     @property
+    def start_text(self) -> str:
+        """What the logits of no step are, in words."""
+        return "the bias"
+
+    def empty_text(self, noun: str) -> str:
+        """What an empty sequence is, in words. noun: of a step."""
+        return f"the prediction without any {noun}"
+
+    @property
     def replaces_steps(self) -> bool:
         """Whether a step is replaced where an explanation takes it away, because the length must stay."""
         return False
@@ -159,7 +168,7 @@ class Network(Member):
         """The activations of each sequence, as `read` returns it, in batches."""
 
     @abstractmethod
-    def read_prefix_logits(self, part: Any, lstms: Sequence[Gates]) -> Array:
+    def read_prefix_logits(self, part: Any, lstms: Sequence[LayerStates]) -> Array:
         """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of what `read` returned. lstms: the activations of
         that run.
         """
@@ -195,13 +204,15 @@ class Network(Member):
         """Whether each unit of the top layer has a part of its own in the logits."""
 
     @abstractmethod
-    def contributions(self, score: Array, lstms: Sequence[Gates], step: int | None) -> Array | None:
+    def contributions(self, score: Array, lstms: Sequence[LayerStates], step: int | None) -> Array | None:
         """How much each unit of the top layer changes a score at each step: (T, units) float64; None where units have
         no parts of their own. score (outputs,): the weights of the logits in the score. step: of a network with logits
         per step, the explained one.
         """
 
-    def preactivations(self, part: Any, lstms: Sequence[Gates], gates: Gates, column: int) -> dict[str, Preactivation]:
+    def preactivations(
+        self, part: Any, lstms: Sequence[LayerStates], gates: LayerStates, column: int
+    ) -> dict[str, Preactivation]:
         """The parts of the preactivation of each gate of a unit, by its name; empty where they are not known. gates:
         those among `lstms` that have the unit, in this column.
         """

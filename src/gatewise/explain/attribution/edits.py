@@ -51,7 +51,7 @@ class Deletion(Edit):
         return "removed"
 
     def empty_text(self, ensemble: Ensemble) -> str:
-        return f"the prediction without any {ensemble.token_noun}"
+        return ensemble.network.empty_text(ensemble.token_noun)
 
 
 class Replacement(Edit):

@@ -64,9 +64,7 @@ class Method:
 
     def base_value_note(self, ensemble: Ensemble) -> str:
         """A few words that define the base value."""
-        if ensemble.network.has_pads:
-            return "the bias, and the state after the pads"
-        return "the bias"
+        return ensemble.network.start_text
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         """The attribution of the LSTM's part of each example's score, `lstm_score`, for one or more examples, all of

@@ -1,0 +1,659 @@
+"""`GraphNetwork`: a network of any form, as a graph of operations (`gatewise.network.graph`).
+
+Sequences of the same length share a batch. An empty sequence, which a graph cannot read, stands for steps without
+information: token 0, or the unknown one, or zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.kernels import for_precision
+from gatewise.members.encoded_sequence import EncodedSequence
+from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, output_axes
+from gatewise.members.graph_constants import constants_from, constants_to
+from gatewise.members.graph_recurrences import recurrences_of
+from gatewise.members.graph_steps import GraphSteps, placed, taken
+from gatewise.members.member import Inputs, Rule, check_entry
+from gatewise.members.network import Network
+from gatewise.members.recurrent_layer import RecurrentLayer
+from gatewise.network.graph import Graph
+from gatewise.network.graph_file import graph_entry, graph_from
+from gatewise.network.operation import Execution
+from gatewise.network.size import Dim, Size, symbols_of, value_of
+from gatewise.system.cancel import check_cancelled
+from gatewise.types import Array, Precision
+
+if TYPE_CHECKING:
+    from gatewise.kernels.interface import Kernel
+    from gatewise.members.clamp import Clamp
+    from gatewise.members.gates import Activations, LayerStates
+    from gatewise.members.path_gradients import PathGradient, PathPoints
+
+_MAX_ROWS = 256  # sequences of a batch
+_MAX_NUMBERS = 1 << 24  # of the values of a batch that are in memory at a time
+_MAX_ROW_NUMBERS = 1 << 28  # of those of one sequence: 1 GiB
+_LONGEST_SHORTEST = 64  # steps among which the shortest length is looked for
+
+
+@dataclass(frozen=True, eq=False)
+class GraphNetwork(Network):
+    """graph: with float32 constants. output: the name of the one that is explained. logits_name: of its logits, a value
+    of the graph. lengths_name: of an input that holds the number of steps of each sequence, which it gets from them.
+    The other fields are those of `Network`.
+
+    `GraphNetwork.of` makes it. Raises InputError for an output that depends on the input in other ways than by B and T.
+    """
+
+    graph: Graph
+    output: str
+    logits_name: str
+    lengths_name: str = ""
+    storage: Mapping[str, str] = field(default_factory=dict)
+    precision: Precision = "float32"
+    kernel: Kernel | None = None
+    clamps: tuple[Clamp, ...] = ()
+    unknown: int | None = None
+    kind: ClassVar[str] = "graph"
+    noun: ClassVar[str] = "network"
+
+    def __post_init__(self) -> None:
+        if self.logits_name not in self.graph.types or self.output not in self.graph.outputs:
+            raise InputError(f"the graph has no output {quote(self.output)} with the logits {quote(self.logits_name)}")
+        if self.lengths_name and self.lengths_name not in self.further:
+            raise InputError(f"the graph has no further input {quote(self.lengths_name)} for the lengths")
+        if self.graph.types[self.logits_name].dtype != "float":
+            raise InputError(f"the output {quote(self.output)} is {self.graph.types[self.output]}; it must be float")
+        _ = self.logits_axes, self.inputs  # refused here rather than by the first prediction
+
+    @classmethod
+    def of(cls, graph: Graph, output: str, logits_name: str, lengths_name: str = "", **fields: Any) -> Self:
+        """The network of a graph, whose constants it copies in the dtypes of a prediction."""
+        constants = {name: _as_predicted(array) for name, array in graph.constants.items()}
+        return cls(replace(graph, constants=MappingProxyType(constants)), output, logits_name, lengths_name, **fields)
+
+    def changed(self, **fields: Any) -> Self:
+        parameters = fields.pop("parameters", None)
+        if parameters is not None:
+            fields["graph"] = replace(self.graph, constants=MappingProxyType(dict(parameters)))
+        network = replace(self, **fields)
+        if network.graph is self.graph:
+            # What follows from the graph alone is not worked out again.
+            for name in _OF_GRAPH:
+                if name in self.__dict__:
+                    network.__dict__[name] = self.__dict__[name]
+        return network
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:  # type: ignore[override]
+        """The constants of the graph."""
+        return self.graph.constants
+
+    # What it reads and predicts
+
+    @cached_property
+    def axes(self) -> GraphAxes:
+        """The axes of the inputs."""
+        return GraphAxes(self.graph)
+
+    @cached_property
+    def explained(self) -> Graph:
+        """The part of the graph that computes the logits."""
+        needed = {self.logits_name}
+        nodes = []
+        for node in reversed(self.graph.nodes):
+            if needed.intersection(node.outputs):
+                nodes.append(node)
+                needed.update(node.inputs)
+        constants = {name: array for name, array in self.graph.constants.items() if name in needed}
+        return replace(self.graph, constants=constants, nodes=tuple(reversed(nodes)), outputs=(self.logits_name,))
+
+    @cached_property
+    def steps(self) -> GraphSteps:
+        """Where the steps enter the graph."""
+        return GraphSteps(self.explained, self.axes)
+
+    @cached_property
+    def logits_axes(self) -> OutputAxes:
+        """The axes of the logits."""
+        return output_axes(self.output, self.graph.types[self.logits_name], self.axes)
+
+    @property
+    def main_axes(self) -> InputAxes:
+        """The axes of the input with the steps."""
+        return self.axes.of_inputs[self.axes.main]
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The names of the inputs besides that with the steps."""
+        return tuple(name for name in self.graph.inputs if name != self.axes.main)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        further = tuple(name for name in self.further if name != self.lengths_name)
+        if self.steps.lookups:
+            return Inputs("tokens", self.steps.vocab_size, further=further)
+        return Inputs("channels", math.prod(self._channel_shape), further=further)
+
+    @cached_property
+    def _channel_shape(self) -> tuple[int, ...]:
+        """The sizes of the axes of the main input besides batch and steps."""
+        name = self.axes.main
+        sizes = []
+        for axis, dim in enumerate(self.graph.inputs[name].shape):
+            if axis in (self.main_axes.batch, self.main_axes.steps):
+                continue
+            if not isinstance(dim, int):
+                raise InputError(
+                    f"the input {quote(name)} is {self.graph.inputs[name]}: {dim} is no fixed size of a step"
+                )
+            sizes.append(dim)
+        return tuple(sizes)
+
+    def check(self, inputs: Inputs) -> None:
+        own = self.inputs
+        if (inputs.kind, inputs.size, inputs.further) != (own.kind, own.size, own.further):
+            raise InputError(f"the network reads {own}, not {inputs}")
+
+    def part_of(self, sequence: EncodedSequence) -> EncodedSequence:
+        return sequence
+
+    @property
+    def outputs(self) -> int:
+        return self.logits_axes.outputs
+
+    @property
+    def per_step(self) -> bool:
+        return self.logits_axes.steps is not None
+
+    @property
+    def is_causal(self) -> bool:
+        return False
+
+    @cached_property
+    def layers(self) -> tuple[RecurrentLayer, ...]:
+        layers: dict[int, list[Any]] = {}
+        for recurrence in recurrences_of(self.explained, self.axes):
+            layers.setdefault(recurrence.layer, []).append(recurrence)
+        return tuple(
+            RecurrentLayer(runs[0].units, tuple(run.direction for run in runs), runs[0].cell)
+            for runs in layers.values()
+        )
+
+    @cached_property
+    def step_size(self) -> int:
+        steps = 16
+        return max(1, self._numbers(dict.fromkeys(self.explained.symbols, steps) | {"B": 1}, every=True) // steps)
+
+    @cached_property
+    def products_per_step(self) -> int:
+        tables = {lookup.table for lookup in self.steps.lookups}
+        weights = (array.size for name, array in self.explained.constants.items() if name not in tables)
+        return max(1, sum(weights))
+
+    @cached_property
+    def replaces_steps(self) -> bool:
+        """Also where the graph does not hold for a single step: the prefixes of a sequence have all lengths."""
+        return not isinstance(self.axes.steps, Size) or not self._holds(1)
+
+    @property
+    def decomposition_refusal(self) -> str:
+        return (
+            "cell decomposition needs an LSTM whose states only pooling and dense layers read: use leave-one-out, "
+            "integrated-gradients or prefix-difference"
+        )
+
+    @property
+    def start_text(self) -> str:
+        return self.empty_text("step" if self.channels else "token")
+
+    def empty_text(self, noun: str) -> str:
+        name = "zero" if self.channels else f"the id {self._replacement}"
+        if self.replaces_steps:
+            return f"the prediction where every {noun} is {name}"
+        return f"the prediction for {self._shortest} {noun} that is {name}"
+
+    # What it computes
+
+    def logits(self, sequences: Iterable[EncodedSequence]) -> Array:
+        """Logits (n, outputs) float64, per step (N, outputs). Raises InputError naming the length for which the graph
+        does not hold.
+        """
+        rows: list[Array] = []
+        for some in _blocks(sequences, 4 * _MAX_ROWS):
+            check_cancelled()
+            rows += self._logits_of(some)
+        if not rows:
+            return np.zeros((0, self.outputs))
+        return np.concatenate(rows).astype(np.float64)
+
+    def _logits_of(self, sequences: Sequence[EncodedSequence]) -> list[Array]:
+        """The logits of each sequence, (1, outputs) or per step (T, outputs)."""
+        of_each: list[Array] = [np.zeros((0, self.outputs))] * len(sequences)
+        read = {}
+        groups: dict[Any, list[int]] = {}
+        for number, sequence in enumerate(sequences):
+            if not len(sequence) and self.per_step:
+                continue  # no step, no logits
+            read[number] = sequence if len(sequence) else self.empty(sequence)
+            groups.setdefault(_shapes(read[number]), []).append(number)
+        for numbers in groups.values():
+            equal = [read[number] for number in numbers]
+            first = 0
+            while first < len(equal):
+                count = self._rows(equal[0], len(equal) - first)
+                batch = equal[first : first + count]
+                [logits] = self._run(self._feeds(batch), [self.logits_name], Execution(keep=False))
+                for number, row in zip(numbers[first : first + count], self._taken(logits), strict=False):
+                    of_each[number] = row
+                first += count
+        return of_each
+
+    def empty(self, sequence: EncodedSequence) -> EncodedSequence:
+        """The sequence with steps without information, as few as the graph reads."""
+        steps = np.full((self._shortest, *sequence.steps.shape[1:]), self._replacement, sequence.steps.dtype)
+        step_inputs = {
+            name: np.zeros((self._shortest, *array.shape[1:]), array.dtype)
+            for name, array in sequence.step_inputs.items()
+        }
+        return replace(sequence, steps=steps, step_inputs=step_inputs, series=None)
+
+    @property
+    def _replacement(self) -> int:
+        return self.unknown or 0
+
+    @cached_property
+    def _shortest(self) -> int:
+        """The fewest steps that the graph reads."""
+        if self.axes.steps is None:
+            return 1
+        if isinstance(self.axes.steps, int):
+            return self.axes.steps
+        return next((length for length in range(1, _LONGEST_SHORTEST) if self._holds(length)), 1)
+
+    def _holds(self, length: int) -> bool:
+        """Whether the graph reads so many steps, as far as they alone decide it."""
+        assert self.axes.steps is not None
+        [name] = symbols_of(self.axes.steps)
+        sizes = {name: length}
+        for guard in self.graph.guards:
+            if symbols_of(guard.left) | symbols_of(guard.right) <= {name} and not guard.holds(sizes):
+                return False
+        shapes = (self.explained.types[output].shape for node in self.explained.nodes for output in node.outputs)
+        dims = {dim for shape in shapes for dim in shape if symbols_of(dim) == {name}}
+        return all(_value(dim, sizes) >= 1 for dim in dims)
+
+    def _feeds(self, sequences: Sequence[EncodedSequence]) -> dict[str, Array]:
+        """The inputs of the graph for sequences of equal shapes. A batch that needs more repeats the last one."""
+        rows = list(sequences)
+        rows += [rows[-1]] * (self._fewest_rows - len(rows))
+        main = np.stack([np.asarray(sequence.steps) for sequence in rows])  # (B, T) or (B, T, C)
+        if self.channels:
+            main = main.reshape(*main.shape[:2], *self._channel_shape)
+        feeds = {self.axes.main: self._typed(self.axes.main, placed(main, self.main_axes))}
+        for name in self.further:
+            axes = self.axes.of_inputs[name]
+            if name == self.lengths_name:
+                array = np.full((len(rows), 1), len(rows[0].steps))
+                feeds[name] = self._typed(name, placed(array, axes))
+            elif axes.steps is not None:
+                array = np.stack([row.step_inputs[name] for row in rows])
+                feeds[name] = self._typed(name, placed(array, axes))
+            elif axes.batch is not None:
+                feeds[name] = self._typed(name, np.stack([row.inputs[name] for row in rows], axis=axes.batch))
+            else:
+                feeds[name] = self._typed(name, rows[0].inputs[name])
+        return feeds
+
+    def _typed(self, name: str, array: Array) -> Array:
+        """An input as the graph takes it. Raises InputError for numbers that are not whole where it takes these."""
+        dtype = self.graph.inputs[name].dtype
+        if dtype == "float":
+            return array
+        typed = array.astype(np.bool_ if dtype == "bool" else dtype)
+        if not np.array_equal(typed, array):
+            raise InputError(f"the input {quote(name)} takes {dtype}, and got other numbers")
+        return typed
+
+    @cached_property
+    def _fewest_rows(self) -> int:
+        """The fewest sequences of a batch."""
+        size = self.axes.batch_size
+        if isinstance(size, int):
+            return size
+        [name] = symbols_of(size)
+        guards = [guard for guard in self.graph.guards if symbols_of(guard.left) | symbols_of(guard.right) <= {name}]
+        counts = range(1, _MAX_ROWS)
+        return next((count for count in counts if all(guard.holds({name: count}) for guard in guards)), 1)
+
+    @property
+    def _is_batched(self) -> bool:
+        """Whether several sequences can be in a batch: each input has an axis for it."""
+        return all(axes.batch is not None for axes in self.axes.of_inputs.values())
+
+    def _rows(self, sequence: EncodedSequence, most: int, every: bool = False) -> int:
+        """How many sequences like this one share a batch. every: all values are kept, as for gradients. Raises
+        InputError for a length that the graph does not read, and for one that takes too much memory.
+        """
+        size = self.axes.batch_size
+        sizes = self.graph.sizes(self._feeds([sequence]))
+        if not self._is_batched or isinstance(size, int):
+            self._check_memory(sizes, every)
+            return min(most, self._fewest_rows)
+        [name] = symbols_of(size)
+        numbers = self._check_memory(sizes | {name: 1}, every)
+        count = max(1, min(most, _MAX_ROWS, _MAX_NUMBERS // max(1, numbers)))
+        while count > 1 and not all(guard.holds(sizes | {name: count}) for guard in self.graph.guards):
+            count -= 1
+        return count
+
+    def _check_memory(self, sizes: Mapping[str, int], every: bool) -> int:
+        """The numbers in memory. Raises InputError for too many."""
+        numbers = self._numbers(sizes, every)
+        if numbers > _MAX_ROW_NUMBERS:
+            shown = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            raise InputError(
+                f"the network needs {numbers:,} numbers in memory for {shown}, more than {_MAX_ROW_NUMBERS:,}: give a "
+                "shorter input"
+            )
+        return numbers
+
+    def _numbers(self, sizes: Mapping[str, int], every: bool) -> int:
+        """How many numbers of values are in memory at a time in a run, with `every` all of them."""
+        graph = self.explained
+        in_memory = 0
+        most = 0
+        for number, node in enumerate(graph.nodes):
+            in_memory += sum(_size(graph, name, sizes) for name in node.outputs)
+            most = max(most, in_memory)
+            if not every:
+                for name in {*node.inputs, *node.outputs}:
+                    if name in graph.constants or name in graph.inputs or not name:
+                        continue
+                    if graph.last_reader.get(name, number) <= number and name not in graph.outputs:
+                        in_memory -= _size(graph, name, sizes)
+        return most
+
+    def _run(self, feeds: Mapping[str, Array], values: Sequence[str], execution: Execution) -> list[Array]:
+        """Values of a run, with the clamps."""
+        execution.kernel = self.kernel or for_precision(self.precision)
+        if self.clamps:
+            steps = taken(feeds[self.axes.main], self.main_axes).shape[1]
+            execution.held = self._held(steps)
+        computed = self.explained.run(feeds, execution=execution, values=values)
+        return [computed[name] for name in values]
+
+    def _held(self, steps: int) -> dict[str, tuple[Array, Array]]:
+        """The gates that the clamps hold, by the names of the nodes."""
+        from gatewise.members.clamp import held_gates
+
+        held = {}
+        for run in recurrences_of(self.explained, self.axes):
+            clamps = []
+            for clamp in self.clamps:
+                columns = clamp.hits(self.layers, run.layer, run.direction)
+                if columns is not None and clamp.gate in run.gate_names:
+                    clamps.append((clamp, columns))
+            if clamps:
+                held[run.node.name] = held_gates(clamps, np.arange(steps), run.gate_names, run.units, np.float32)
+        return held
+
+    def _taken(self, logits: Array) -> Array:
+        """Logits in the layout of the graph as (B, T, outputs), without steps as (B, 1, outputs)."""
+        array = taken(logits, InputAxes(self.logits_axes.batch, self.logits_axes.steps))
+        return array.reshape(*array.shape[:2], self.outputs)
+
+    def _placed(self, grads: Array, like: Array) -> Array:
+        """The inverse of `_taken`, in the shape of an array in the layout of the graph."""
+        axes = InputAxes(self.logits_axes.batch, self.logits_axes.steps)
+        return placed(grads.reshape(taken(like, axes).shape), axes)
+
+    def read(self, part: EncodedSequence) -> tuple[Array, EncodedSequence]:
+        rows = self.rows(len(part))
+        return rows, part
+
+    def steps_of(self, part: EncodedSequence) -> Array:
+        return part.steps
+
+    def activations(self, parts: Iterable[EncodedSequence]) -> Iterator[Activations]:
+        from gatewise.members.gates import STATES, Activations
+
+        runs = recurrences_of(self.explained, self.axes)
+        for part in parts:
+            self._rows(part, 1)  # refuses what takes too much memory
+            execution = Execution(keep=True)
+            [logits] = self._run(self._feeds([part]), [self.logits_name], execution)
+            states: list[LayerStates] = []
+            for run in runs:
+                recorded = execution.saved[run.node.name]()
+                values = {name: recorded.values[name][0] for name in STATES[run.cell].names}
+                start = {f"{name}0": array[0] for name, array in recorded.start.items()}
+                if len(start["h0"]) != run.units:  # a projected state: h is that before the projection
+                    start["h0"] = np.zeros(run.units, np.float32)
+                states.append(STATES[run.cell](layer=run.layer, direction=run.direction, **values, **start))
+            of_steps = self._taken(logits)[0].astype(np.float64)
+            yield Activations(tuple(states), of_steps if self.per_step else of_steps[0], 0)
+
+    def prefix_logits(self, sequence: EncodedSequence) -> Array:
+        return self.read_prefix_logits(sequence, ())
+
+    def read_prefix_logits(self, part: EncodedSequence, lstms: Sequence[LayerStates]) -> Array:
+        """Each prefix is a run of its own; where the length must stay, the steps after it are replaced."""
+        return self.logits(self._prefix(part, end) for end in range(len(part) + 1))
+
+    def _prefix(self, part: EncodedSequence, end: int) -> EncodedSequence:
+        if not self.replaces_steps:
+            return part[:end]
+        steps = np.array(part.steps)
+        steps[end:] = self._replacement
+        return replace(part, steps=steps)
+
+    def step_prefix_logits(self, part: EncodedSequence, logits: Array) -> Array:
+        """Those of no step are those of the first step where every step is replaced."""
+        replaced = self._prefix(part, 0) if self.replaces_steps else self.empty(part)
+        return np.concatenate([self.logits([replaced])[:1], logits])
+
+    def features(self, parts: Sequence[EncodedSequence]) -> Array:
+        raise InputError("a network that is a graph has no pooled states: Model.predict_outputs returns its outputs")
+
+    def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs by name, of arrays in the layout of the graph. Errors as `logits`."""
+        self.graph.sizes(inputs)
+        kernel = self.kernel or for_precision(self.precision)
+        return self.graph.run(inputs, execution=Execution(kernel=kernel, keep=False))
+
+    # What explains it
+
+    def embedded(self, part: EncodedSequence) -> Array:
+        if not self.steps.lookups:
+            return np.asarray(part.steps, dtype=np.float32).reshape(len(part), -1)
+        names = [lookup.value for lookup in self.steps.lookups]
+        values = self.explained.run(self._feeds([part]), execution=Execution(keep=False), values=names)
+        return np.asarray(self.steps.joined(values)[0])
+
+    @property
+    def embedding(self) -> Array:
+        return self.steps.embedding
+
+    @property
+    def has_contributions(self) -> bool:
+        return False
+
+    def contributions(self, score: Array, lstms: Sequence[LayerStates], step: int | None) -> Array | None:
+        return None
+
+    def path_gradients(self, points: Sequence[PathPoints]) -> list[PathGradient]:
+        from gatewise.members.path_gradients import PathGradient
+
+        gradients = []
+        for path in points:
+            scores = []
+            gradient = np.zeros(path.x.shape)
+            first = 0
+            while first < len(path.alphas):
+                count = self._rows(path.part, len(path.alphas) - first, every=True)
+                rows = slice(first, first + count)
+                of_rows, of_x = self._path_batch(path, path.alphas[rows], path.weights[rows])
+                scores.append(of_rows)
+                gradient += of_x
+                first += count
+            gradients.append(PathGradient(np.concatenate(scores), gradient))
+        return gradients
+
+    def _path_batch(self, path: PathPoints, alphas: Array, weights: Array) -> tuple[Array, Array]:
+        """The scores (K,) of points, and the sum over them of weight times gradient (T, D)."""
+        rows = max(len(alphas), self._fewest_rows)
+        padded = np.zeros(rows)
+        padded[: len(alphas)] = alphas
+        x = path.base + padded[:, None, None] * (path.x - path.base)  # (B, T, D)
+        x = x.astype(np.float32)
+        feeds = self._feeds([path.part] * rows)
+        graph = self.explained
+        if self.steps.lookups:
+            graph = self.steps.from_lookups
+            feeds |= self.steps.split(x)
+            names = [lookup.value for lookup in self.steps.lookups]
+        else:
+            names = [self.axes.main]
+            feeds[self.axes.main] = placed(x.reshape(*x.shape[:2], *self._channel_shape), self.main_axes)
+        step = path.step or 0
+
+        def grad_of(logits: Array) -> Array:
+            of_logits = np.zeros_like(self._taken(logits))  # (B, T or 1, outputs)
+            of_logits[: len(alphas), step] = weights[:, None] * path.logit_weights
+            return self._placed(of_logits, logits)
+
+        execution = Execution(kernel=self.kernel or for_precision(self.precision))
+        logits, grads = graph.gradients(feeds, self.logits_name, grad_of, names, execution=execution)
+        scores = self._taken(logits)[: len(alphas), step].astype(np.float64) @ path.logit_weights
+        if self.steps.lookups:
+            of_x = self.steps.joined(grads)
+        else:
+            of_x = taken(grads[self.axes.main], self.main_axes)
+        of_x = of_x.reshape(*of_x.shape[:2], -1)[: len(alphas)]
+        return scores, of_x.astype(np.float64).sum(axis=0)
+
+    def note(self, rule: Rule) -> str:
+        return ""
+
+    # Files
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        """The nodes that read constants, each constant counted once."""
+        counted: set[str] = set()
+        rows = []
+        for node in self.graph.nodes:
+            names = [name for name in node.inputs if name in self.graph.constants and name not in counted]
+            size = sum(self.graph.constants[name].size for name in names)
+            counted.update(names)
+            shape = ", ".join(str(dim) for dim in self.graph.types[node.outputs[0]].shape)
+            if size > 1:
+                rows.append((f"{_layer_name(node.operation)} {node.name}", f"({shape})", size))
+        return rows
+
+    def entry(self) -> dict[str, Any]:
+        entry = {"graph": graph_entry(self.graph), "output": self.output, "logits": self.logits_name}
+        if self.lengths_name:
+            entry["lengths"] = self.lengths_name
+        return entry
+
+    def arrays(self) -> dict[str, Array]:
+        return dict(self.graph.constants)
+
+    def to_file(self) -> tuple[dict[str, Any], bytes]:
+        constants, raw = constants_to(self.graph.constants, self.storage)
+        entry = {**self.entry(), "constants": constants}
+        if self.storage:
+            entry["storage"] = dict(self.storage)
+        return entry, raw
+
+    @classmethod
+    def from_file(cls, entry: dict[str, Any], raw: bytes, inputs: Inputs, outputs: int, file: str) -> Self:
+        check_entry(entry, ["graph", "output", "logits", "constants"], ["lengths", "storage"], cls.kind)
+        output = entry["output"]
+        logits_name = entry["logits"]
+        lengths_name = entry.get("lengths", "")
+        if not all(isinstance(name, str) for name in (output, logits_name, lengths_name)):
+            raise InputError("config.json: graph: output, logits and lengths must be names")
+        storage = entry.get("storage", {})
+        constants = constants_from(entry["constants"], raw, storage, file)
+        graph = graph_from(entry["graph"], constants, "config.json: graph")
+        graph = replace(graph, constants=MappingProxyType(constants))
+        return cls(graph, output, logits_name, lengths_name, storage)
+
+    def __getstate__(self) -> dict[str, Any]:
+        graph = replace(self.graph, constants=dict(self.graph.constants))
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_GRAPH} | {"graph": graph}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+_OF_GRAPH = (
+    "axes",
+    "explained",
+    "steps",
+    "logits_axes",
+    "inputs",
+    "layers",
+    "step_size",
+    "products_per_step",
+    "replaces_steps",
+    "_channel_shape",
+    "_shortest",
+    "_fewest_rows",
+)
+"""The cached properties."""
+
+
+def _as_predicted(array: Array) -> Array:
+    """A read-only copy of a constant in the dtype of a prediction."""
+    dtype = np.float32 if array.dtype.kind == "f" else array.dtype
+    copy = np.array(array, dtype=dtype)
+    copy.setflags(write=False)
+    return copy
+
+
+def _shapes(sequence: EncodedSequence) -> Any:
+    """Equal for sequences that can share a batch."""
+    return (
+        sequence.steps.shape,
+        tuple(array.shape for array in sequence.step_inputs.values()),
+        tuple(array.shape for array in sequence.inputs.values()),
+    )
+
+
+def _blocks(sequences: Iterable[EncodedSequence], most: int) -> Iterator[list[EncodedSequence]]:
+    """The sequences in lists of at most so many."""
+    block: list[EncodedSequence] = []
+    for sequence in sequences:
+        block.append(sequence)
+        if len(block) == most:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _size(graph: Graph, name: str, sizes: Mapping[str, int]) -> int:
+    """The number of elements of a value, 1 for a size that is not known."""
+    return math.prod(max(0, _value(dim, sizes)) for dim in graph.types[name].shape)
+
+
+def _value(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """A size, with 1 for symbols that are not known."""
+    unknown = symbols_of(dim) - set(sizes)
+    return value_of(dim, {**sizes, **dict.fromkeys(unknown, 1)})
+
+
+def _layer_name(operation: Any) -> str:
+    """What a summary calls a node: the cell of a recurrence, else the operation."""
+    return str(getattr(operation, "cell", operation.name()))
