@@ -60,6 +60,14 @@ SERIES = InputNouns(
     length="steps",
     limitation="It extrapolates to no other range, rate or device.",
 )
+ROWS = InputNouns(
+    one="row",
+    many="rows of arrays",
+    step="step",
+    steps="steps",
+    length="steps",
+    limitation="A prediction holds for arrays like those that the network was trained on.",
+)
 NOUNS = {"text": TEXTS, "series": SERIES, "tokens": TEXTS, "channels": SERIES, "windows": SERIES}
 """Of the inputs of a user, by kind, and of what the members of a model read."""
 

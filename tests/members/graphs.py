@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.network.architecture import Architecture
-from gatewise.network.graph import Graph, Guard
+from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
 from gatewise.network.size import symbol
@@ -51,8 +51,7 @@ def of_architecture(arch: Architecture, parameters: Mapping[str, Array]) -> Grap
         transposed = builder.constant(parameters[f"{prefix}.weight"].T)
         pooled = builder.add("Add", builder.add("MatMul", pooled, transposed), f"{prefix}.bias")
         if dense.activation != "linear":
-            names = {"relu": "Relu", "tanh": "Tanh", "gelu": "Gelu", "elu": "Elu"}
-            pooled = builder.add(names[dense.activation], pooled)
+            pooled = builder.add(dense.activation.title(), pooled)
     return builder.graph([pooled])
 
 

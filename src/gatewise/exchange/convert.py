@@ -15,14 +15,13 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
-from gatewise.errors import InputError, ModelFileError, counted, quote
+from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.comparison import compare, random_inputs
 from gatewise.model import Model, ModelMetadata, SeriesPreprocessor, TextPreprocessor
 from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
-from gatewise.network import Architecture
 from gatewise.network.value_matching import Found, Source, read
-from gatewise.target import Target, target_of
+from gatewise.target.of_outputs import target_of_outputs
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Task
 
@@ -137,7 +136,7 @@ def _model(
         preprocessor = TextPreprocessor(encoding, rule)
     elif word_index is not None:
         raise InputError("word_index is for networks of token ids, and this one reads series")
-    target = _target(found.activation, arch, classes, task)
+    target = target_of_outputs(found.activation, arch.outputs, arch.pooling == "none", classes, task)
     compare(source, found, arch)
     if (target.outputs, arch.outputs) == (1, 2):
         difference = {name: parameters[name][1:] - parameters[name][:1] for name in ("dense.weight", "dense.bias")}
@@ -151,30 +150,6 @@ def _model(
     card = ModelMetadata(data=f"imported from {source.framework}", attribution_method=method)
     kind = target.label_type
     return Model.of_network(arch, parameters, reads, target.classes, card, task=target.task, label_type=kind)
-
-
-def _target(activation: str, arch: Architecture, classes: Sequence[Any] | None, task: Task | None) -> Target:
-    outputs, each = arch.outputs, arch.pooling == "none"
-    if task is None and activation == "linear" and classes is None:
-        task = "regression"
-    elif task is None and activation == "sigmoid" and outputs > 1:
-        task = "multilabel"
-    task = task or ("tagging" if each else "classification")
-    softmax = task in ("classification", "tagging") and outputs > 1
-    allowed = (
-        ("linear",) if task == "regression" else ("linear", *(("softmax", "log_softmax") if softmax else ("sigmoid",)))
-    )
-    if activation not in allowed:
-        raise InputError(
-            f"the outputs have the activation {activation}; for {task} with {counted(outputs, 'output')} it "
-            f"must be {' or '.join(allowed)}"
-        )
-    two = outputs == 1 and task in ("classification", "tagging")
-    names = [str(name) for name in (range(2 if two else outputs) if classes is None else classes)]
-    target = target_of(names, task, "int" if classes is None and task != "regression" else "str")
-    if target.outputs != outputs and (target.outputs, outputs) != (1, 2):
-        raise InputError(f"the network has {counted(outputs, 'output')}, and {counted(len(names), 'name')} are given")
-    return target
 
 
 def _encoding(words: Any, vocab_size: int) -> tuple[Encoding, int]:

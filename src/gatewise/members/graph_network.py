@@ -204,22 +204,29 @@ class GraphNetwork(Network):
         """Also where the graph does not hold for a single step: the prefixes of a sequence have all lengths."""
         return not isinstance(self.axes.steps, Size) or not self._holds(1)
 
-    @property
-    def decomposition_refusal(self) -> str:
-        return (
-            "cell decomposition needs an LSTM whose states only pooling and dense layers read: use leave-one-out, "
-            "integrated-gradients or prefix-difference"
-        )
+    def refusal(self, method: str) -> str:
+        others = "integrated-gradients and leave-one-out explain this network"
+        if method == "cell-decomposition":
+            return f"cell-decomposition needs an LSTM whose states only pooling and dense layers read: {others}"
+        if method == "prefix-difference" and self.per_step:
+            return f"prefix-difference of a prediction per step needs units with parts of their own in it: {others}"
+        is_whole = self.graph.inputs[self.axes.main].dtype != "float" and not self.steps.lookups
+        if method == "integrated-gradients" and is_whole:
+            name = quote(self.axes.main)
+            return f"integrated-gradients needs gradients, and the input {name} has whole numbers: use leave-one-out"
+        return ""
 
     @property
     def start_text(self) -> str:
         return self.empty_text("step" if self.channels else "token")
 
     def empty_text(self, noun: str) -> str:
-        name = "zero" if self.channels else f"the id {self._replacement}"
+        step = f"{noun} of zeros" if self.channels else f"{noun} of id {self._replacement}"
         if self.replaces_steps:
-            return f"the prediction where every {noun} is {name}"
-        return f"the prediction for {self._shortest} {noun} that is {name}"
+            return f"the prediction where every {noun} is a {step}"
+        if self._shortest == 1:
+            return f"the prediction for a single {step}"
+        return f"the prediction for {self._shortest} times a {step}"
 
     # What it computes
 
@@ -464,6 +471,10 @@ class GraphNetwork(Network):
     def features(self, parts: Sequence[EncodedSequence]) -> Array:
         raise InputError("a network that is a graph has no pooled states: Model.predict_outputs returns its outputs")
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(self.graph.inputs)
+
     def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name, of arrays in the layout of the graph. Errors as `logits`."""
         self.graph.sizes(inputs)
@@ -617,7 +628,7 @@ _OF_GRAPH = (
 def _as_predicted(array: Array) -> Array:
     """A read-only copy of a constant in the dtype of a prediction."""
     dtype = np.float32 if array.dtype.kind == "f" else array.dtype
-    copy = np.array(array, dtype=dtype)
+    copy = np.array(array, dtype=dtype, order="C")  # the layout decides the last bits of a product
     copy.setflags(write=False)
     return copy
 

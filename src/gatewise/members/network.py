@@ -134,9 +134,8 @@ class Network(Member):
         """Whether a step is replaced where an explanation takes it away, because the length must stay."""
         return False
 
-    @property
-    def decomposition_refusal(self) -> str:
-        """Why cell decomposition does not explain it; "" where it does."""
+    def refusal(self, method: str) -> str:
+        """Why an attribution method does not explain it, with the methods that do; "" where it does."""
         return ""
 
     def check_target(self, target: Target) -> None:
@@ -182,6 +181,15 @@ class Network(Member):
     @abstractmethod
     def features(self, parts: Sequence[Any]) -> Array:
         """Features (n, features) float32 for other estimators. Raises InputError where it has none."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of its inputs, where they have any."""
+        return ("inputs",)
+
+    def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs by name, of arrays by name. Raises InputError for a network whose outputs have no names."""
+        raise InputError("predict_outputs is for a network that is a graph: use predict, predict_proba or logits")
 
     # What explains it
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Member
@@ -33,14 +33,17 @@ from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import CONFIG, Folder, save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.target import TargetConfig, target_of
+from gatewise.target.of_outputs import target_of_outputs
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
     from gatewise.data.schema import OutsideCounts
     from gatewise.explain import Clamp, Example, Explanation, Intervention, Method
     from gatewise.explain.units import UnitsReport
+    from gatewise.members.graph_network import GraphNetwork
     from gatewise.model.export import ExportReport
     from gatewise.model.stream import Stream
+    from gatewise.network.graph import Graph
 
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = {"format", "kind", "target", "preprocessor", "members", "shift", "metadata"}
@@ -85,6 +88,52 @@ class Model(Predictor):
         others, weights = [member for member, _ in members], [weight for _, weight in members]
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
         return cls(preprocessor, ensemble, metadata or ModelMetadata(), history_jsonl)
+
+    @classmethod
+    def of_graph(
+        cls,
+        graph: Graph,
+        preprocessor: Preprocessor | None = None,
+        *,
+        output: str | None = None,
+        classes: Sequence[Any] | None = None,
+        task: Task | None = None,
+        lengths: str = "",
+        metadata: ModelMetadata | None = None,
+    ) -> Model:
+        """A model of a network of any form. output: the name of the one that is predicted and explained, None for the
+        first; `predict_outputs` returns all. classes, task: as of `gatewise.from_keras`. lengths: the name of an input
+        that holds the number of steps of each sequence, which the model fills in.
+
+        preprocessor: None for the one of the inputs: of a single one token ids or series as they are, of several
+        `ArraysPreprocessor`. Raises InputError where these do not fit together.
+        """
+        from gatewise.members.graph_logits import logits_of, with_difference
+        from gatewise.members.graph_network import GraphNetwork
+
+        name = graph.outputs[0] if output is None else output
+        if name not in graph.outputs:
+            raise InputError(f"the network has the outputs {', '.join(graph.outputs)}, not {quote(name)}")
+        logits = logits_of(graph, name)
+        network = GraphNetwork.of(logits.graph, name, logits.name, lengths)
+        target = target_of_outputs(logits.activation, network.outputs, network.per_step, classes, task)
+        if (target.outputs, network.outputs) == (1, 2):
+            logits = with_difference(logits.graph, logits.name)
+            network = GraphNetwork.of(logits.graph, name, logits.name, lengths)
+        if preprocessor is None:
+            preprocessor = _preprocessor_of(network)
+        return cls(preprocessor, Ensemble.of(network, target), metadata or ModelMetadata())
+
+    def predict_outputs(self, inputs: Any) -> dict[str, Array]:
+        """All outputs of a network that is a graph, by name, as the network itself returns them.
+
+        inputs: arrays by name, in the layout and with the axes of the network; a network with one input also takes the
+        array alone. Raises InputError for another model, and for arrays that the network does not read.
+        """
+        network = self.ensemble.network
+        if not isinstance(inputs, Mapping):
+            inputs = {network.input_names[0]: inputs}
+        return network.outputs_of({name: np.asarray(array) for name, array in inputs.items()})
 
     @cached_property
     def explained(self) -> Ensemble:
@@ -297,6 +346,21 @@ class Model(Predictor):
             **vocabulary,
             **{name: raw for name, raw in optional.items() if raw},
         }
+
+
+def _preprocessor_of(network: GraphNetwork) -> Preprocessor:
+    """The preprocessor of the inputs of a network that come as they are."""
+    if network.inputs.further:
+        from gatewise.model.arrays_preprocessor import ArraysPreprocessor
+
+        return ArraysPreprocessor.of(network)
+    if network.channels:
+        from gatewise.model.series_preprocessor import SeriesPreprocessor
+
+        return SeriesPreprocessor((0.0,) * network.channels, (1.0,) * network.channels, missing="refuse")
+    from gatewise.text import IndexEncoding
+
+    return TextPreprocessor(IndexEncoding(network.inputs.size))
 
 
 def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:

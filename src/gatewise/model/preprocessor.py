@@ -26,12 +26,13 @@ from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
 if TYPE_CHECKING:
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.input_format import InputFormat
     from gatewise.model.series_preprocessor import SeriesPreprocessor
     from gatewise.model.step_rule import StepRule
     from gatewise.text.index import IndexEncoding
 
-Preprocessor: TypeAlias = Union["TextPreprocessor", "SeriesPreprocessor"]
+Preprocessor: TypeAlias = Union["TextPreprocessor", "SeriesPreprocessor", "ArraysPreprocessor"]
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,11 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
 
         del config["kind"]
         return SeriesPreprocessor.from_config(config)
+    if config["kind"] == "arrays":
+        from gatewise.model.arrays_preprocessor import ArraysPreprocessor
+
+        del config["kind"]
+        return ArraysPreprocessor.from_config(config)
     steps, columns = None, schema_from(config.pop("columns", {}), "preprocessor: columns")
     if (entry := config.pop("steps", None)) is not None:
         from gatewise.model.step_rule import StepRule

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.model import Model, TextPreprocessor, bundled
+from gatewise.model import Model, SeriesPreprocessor, TextPreprocessor, bundled
 from gatewise.model.compress import EMBEDDING, truncate_vocab
 from gatewise.model.model import load
 from gatewise.storage.compact import pack
@@ -39,7 +39,7 @@ def unsupported(model: Model) -> str:
     if isinstance(preprocessor, TextPreprocessor):
         if preprocessor.encoding.kind not in _ENCODINGS:
             return f"its texts have the encoding '{preprocessor.encoding.kind}'"
-    elif preprocessor.mask_value is not None:
+    elif isinstance(preprocessor, SeriesPreprocessor) and preprocessor.mask_value is not None:
         return "steps of its series are masked by a value"
     if model.target.each.task not in _TASKS:
         return f"its task is '{model.target.task}'"

@@ -9,9 +9,15 @@ from gatewise.errors import InputError, did_you_mean, quote
 
 if TYPE_CHECKING:
     from gatewise.explain.attribution.method import Method
+    from gatewise.members.ensemble import Ensemble
 
 METHODS = ("prefix-difference", "cell-decomposition", "integrated-gradients", "leave-one-out")
 """The names of the methods, from exact and cheap to costly."""
+
+
+def methods_of(ensemble: Ensemble) -> list[str]:
+    """The names of the methods that explain the network of an ensemble."""
+    return [name for name in METHODS if not ensemble.network.refusal(name)]
 
 
 def method_named(name: str, baseline: str | None = None) -> Method:

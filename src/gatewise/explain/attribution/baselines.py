@@ -20,14 +20,15 @@ from gatewise.types import Array
 Baseline = Literal["unknown", "pad", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
 
-_TRAINING_MEAN = "the training data's mean"
-
 
 class Baselines(ABC):
-    """The baselines of networks with one kind of input. texts: each in words. by_channel: whether a step has parts."""
+    """The baselines of networks with one kind of input. by_channel: whether a step has parts."""
 
-    texts: ClassVar[Mapping[Baseline, str]]
     by_channel: ClassVar[bool]
+
+    @abstractmethod
+    def texts(self, net: Network) -> Mapping[Baseline, str]:
+        """Each in words."""
 
     @abstractmethod
     def default(self, net: Network) -> Baseline:
@@ -45,13 +46,15 @@ class Baselines(ABC):
 class TokenBaselines(Baselines):
     """Baselines are embeddings."""
 
-    texts: ClassVar[Mapping[Baseline, str]] = {
-        "unknown": "an unknown word",
-        "pad": "a pad",
-        "zero": "an embedding of zeros",
-        "mean": "the mean word",
-    }
     by_channel: ClassVar[bool] = False
+
+    def texts(self, net: Network) -> Mapping[Baseline, str]:
+        return {
+            "unknown": "an unknown word",
+            "pad": "a pad",
+            "zero": "an embedding of zeros",
+            "mean": "the mean word",
+        }
 
     def default(self, net: Network) -> Baseline:
         """The pad where pads are masked: the network never learned anything from one."""
@@ -80,8 +83,10 @@ class TokenBaselines(Baselines):
 class ChannelBaselines(Baselines):
     """Baselines are values of the channels."""
 
-    texts: ClassVar[Mapping[Baseline, str]] = {"zero": _TRAINING_MEAN, "mean": "this series' mean"}
     by_channel: ClassVar[bool] = True
+
+    def texts(self, net: Network) -> Mapping[Baseline, str]:
+        return {"zero": net.zero_text, "mean": "this series' mean"}
 
     def default(self, net: Network) -> Baseline:
         return "zero"
@@ -92,7 +97,7 @@ class ChannelBaselines(Baselines):
         return np.zeros_like(x[0])
 
     def replacement(self, net: Network) -> tuple[int, str]:
-        return 0, _TRAINING_MEAN
+        return 0, net.zero_text
 
 
 _BASELINES: dict[str, Baselines] = {"tokens": TokenBaselines(), "channels": ChannelBaselines()}

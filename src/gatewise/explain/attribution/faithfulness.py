@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.explain.attribution import METHODS, method_named
+from gatewise.explain.attribution import METHODS, method_named, methods_of
 from gatewise.explain.attribution.edits import edit_of
 from gatewise.explain.attribution.method import Method, attribute
 from gatewise.explain.example import Example, predict_examples
@@ -111,7 +111,7 @@ def measure_sample(
     if not rows or not ensemble.target.is_measured:
         return {}, ""
     sampled = [sequences[row] for row in rows]
-    scores = {name: measure(ensemble, sampled, method_named(name)) for name in METHODS}
+    scores = {name: measure(ensemble, sampled, method_named(name)) for name in methods_of(ensemble)}
     return {name: of_method.faithfulness for name, of_method in scores.items()}, choose(scores)
 
 

@@ -65,13 +65,13 @@ class IntegratedGradients(Method):
         baselines = baselines_of(net)
         if self.baseline is None:
             return baselines.default(net)
-        known = baselines.texts
+        known = baselines.texts(net)
         if self.baseline not in known:
             raise InputError(f"a {net.nouns.one} has the baselines {' and '.join(known)}, not {self.baseline}")
         return self.baseline
 
     def _baseline_text(self, net: Network) -> str:
-        return baselines_of(net).texts[self._baseline_of(net)]
+        return baselines_of(net).texts(net)[self._baseline_of(net)]
 
     def note(self, ensemble: Ensemble) -> str:
         noun = ensemble.target.each.score_noun

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.member import Member, Rule
@@ -58,6 +59,10 @@ class Method:
     adds_up: ClassVar[bool] = False
     rule: ClassVar[Rule]
 
+    def refusal(self, ensemble: Ensemble) -> str:
+        """Why the method does not explain the network; "" where it does."""
+        return ensemble.network.refusal(self.name)
+
     def note(self, ensemble: Ensemble) -> str:
         """One sentence that defines the scores; it claims no cause."""
         raise NotImplementedError
@@ -77,8 +82,12 @@ class Method:
 
 def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
     """The attribution of the target score of each of one or more examples of one model, all members included. An LSTM
-    of weight 0 has the part 0, and the method does not run.
+    of weight 0 has the part 0, and the method does not run. Raises InputError for a method that does not explain the
+    network.
     """
+    refusal = method.refusal(examples[0].ensemble)
+    if refusal:
+        raise InputError(refusal)
     if examples[0].ensemble.lstm_weight:
         of_lstm = method.attribute(examples, channels)
     else:
