@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.model.array_input import ArrayInput
 from gatewise.model.input_format import InputFormat, TensorError
 from gatewise.types import ROWS, Array, InputNouns
-
-if TYPE_CHECKING:
-    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
 
 
 @dataclass(frozen=True)
 class ArraysFormat(InputFormat):
     """One row is an object with a nested list for each input, without an axis for the batch."""
 
-    preprocessor: ArraysPreprocessor
+    arrays: Mapping[str, ArrayInput]
     name: ClassVar[str] = "inputs"
     datatype: ClassVar[str] = "FP32"
     nouns: ClassVar[InputNouns] = ROWS
@@ -31,7 +29,7 @@ class ArraysFormat(InputFormat):
     @property
     def example(self) -> Any:
         row = {}
-        for name, array in self.preprocessor.arrays.items():
+        for name, array in self.arrays.items():
             sizes = [3 if size is None else size for axis, size in enumerate(array.sizes) if axis != array.batch]
             zero: Any = {"float": 0.5, "bool": True}.get(array.dtype, 1)
             row[name] = np.full(sizes, zero).tolist()
@@ -43,10 +41,10 @@ class ArraysFormat(InputFormat):
 
     def read(self, item: Any) -> dict[str, Array]:
         if not isinstance(item, dict):
-            raise InputError(f"must be an object with the inputs {', '.join(self.preprocessor.arrays)}")
+            raise InputError(f"must be an object with the inputs {', '.join(self.arrays)}")
         arrays = {}
         for name, values in item.items():
-            array = self.preprocessor.arrays.get(name)
+            array = self.arrays.get(name)
             try:
                 arrays[name] = np.array(values, dtype=np.float64)
             except (ValueError, TypeError):
@@ -54,7 +52,7 @@ class ArraysFormat(InputFormat):
             # JSON has one kind of number.
             if array is not None and array.dtype != "float" and np.array_equal(arrays[name], np.rint(arrays[name])):
                 arrays[name] = arrays[name].astype(np.bool_ if array.dtype == "bool" else np.int64)
-        return self.preprocessor.row(arrays)
+        return arrays
 
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
         raise TensorError("shape", "a model with several inputs reads no single tensor: use POST /predict")

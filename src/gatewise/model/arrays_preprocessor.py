@@ -13,55 +13,14 @@ from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
+from gatewise.model.array_input import ArrayInput
 from gatewise.model.encoded_item import EncodedItem
-from gatewise.network.operation import DType, ValueType
-from gatewise.network.size import symbol
 from gatewise.storage.fields import fields_from
 from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.members.graph_network import GraphNetwork
     from gatewise.model.input_format import InputFormat
-
-_KINDS: dict[DType, str] = {"float": "fiu", "int64": "iu", "int32": "iu", "bool": "b"}
-
-
-@dataclass(frozen=True)
-class ArrayInput:
-    """One input. sizes: of its axes, None for one that differs from input to input. batch, steps: the axes of the rows
-    and of the steps; None where it has none.
-    """
-
-    dtype: DType
-    sizes: tuple[int | None, ...]
-    batch: int | None = None
-    steps: int | None = None
-
-    def row_type(self) -> ValueType:
-        """The type of one row, for messages: T is the number of steps, and N another size."""
-        shape = []
-        for axis, size in enumerate(self.sizes):
-            if axis != self.batch:
-                free = symbol("T" if axis == self.steps else "N")
-                shape.append(free if size is None else size)
-        return ValueType(self.dtype, tuple(shape))
-
-    def check_row(self, array: Array, where: str) -> None:
-        """Raise InputError unless it is an array of one row."""
-        sizes = [size for axis, size in enumerate(self.sizes) if axis != self.batch]
-        fits = len(sizes) == array.ndim and array.dtype.kind in _KINDS[self.dtype]
-        if not fits or any(
-            size not in (None, found) or found == 0 for size, found in zip(sizes, array.shape, strict=False)
-        ):
-            raise InputError(f"{where} must be {self.row_type()}, not {array.dtype} {array.shape}")
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise InputError(f"{where} has a missing value (NaN); give a number in its place")
-
-    def row_steps(self, array: Array) -> Array:
-        """The array of a row with the steps first, without an axis of them (1, ...)."""
-        if self.steps is None:
-            return array[None]
-        return np.moveaxis(array, self.steps - (self.batch is not None and self.batch < self.steps), 0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +85,7 @@ class ArraysPreprocessor:
         """How clients of a server write rows of arrays."""
         from gatewise.model.arrays_format import ArraysFormat
 
-        return ArraysFormat(self)
+        return ArraysFormat(self.arrays)
 
     def rows(
         self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
