@@ -193,7 +193,7 @@ def body() -> Any:
     [
         ([helper.make_node("NonZero", ["x"], ["y"], name="a")], r"m.onnx: NonZero 'a', node 1 of 1: gatewise does not"),
         ([helper.make_node("Tanh", ["x"], ["y"], domain="com.example")], "of the domain 'com.example'"),
-        ([helper.make_node("If", ["x"], ["y"], then_branch=body())], "a graph inside of the graph"),
+        ([helper.make_node("If", ["x"], ["y"], then_branch=body())], "If '', node 1 of 1: its condition depends on"),
         ([helper.make_node("Softmax", ["x"], ["y"], temperature=2.0)], "the attribute 'temperature' is not known"),
         ([helper.make_node("Add", ["x"], ["y"])], "Add does not take 1 inputs"),
         ([helper.make_node("Tanh", ["nowhere"], ["y"])], "reads 'nowhere', which no earlier node computes"),

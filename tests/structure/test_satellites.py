@@ -67,7 +67,7 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     ),
     "exchange": (
         "members.encoded_sequence members.member members.onnx.columns members.onnx.graph members.onnx.lstm "
-        "members.onnx.network members.onnx.operations "
+        "members.onnx.network members.onnx.operations network.cells "
         "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
         "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent "
         "network.ops network.series network.size network.value_matching network.weight_layouts "

@@ -7,98 +7,102 @@ once, with the sizes of the inputs as symbols (`gatewise.network.size`). What is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, get_type_hints
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from gatewise.errors import InputError, quote, required
+from gatewise.exchange.onnx_limits import check_self_contained
+from gatewise.exchange.onnx_recurrence import GATES, RecurrentReader
+from gatewise.exchange.onnx_sizes import MOST_SIZES, SIZE_RULES, Sized, Undecided
 from gatewise.members.onnx.graph import array_of
-from gatewise.network.graph import Graph
+from gatewise.network.graph import MAX_NODES, Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import Operation, ValueType
 from gatewise.network.operations import NAMES, operation_named, operation_of
-from gatewise.network.operations.recurrent import Recurrent
-from gatewise.network.size import Dim, Size, at_least, divided, maximum, minimum, remainder, symbol
+from gatewise.network.size import Dim, product, symbol
 from gatewise.types import Array
 
 LEAST_OPSET = 13  # since then the axes of Squeeze and the like are inputs, and Softmax has one axis
 _DTYPES = {1: "float", 11: "float", 7: "int64", 6: "int32", 9: "bool"}
 """The dtypes of values by their numbers in TensorProto. float16 and bfloat16 are refused: they would be rounded."""
-_BOOL = 9
-_INTEGERS = (6, 7)
-
-_MOST_SIZES = 64  # of a vector of sizes
-_GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
-"""Where the gates i f g o, r z n stand in the arrays of ONNX, which have i o f c, z r h."""
-
-
-class _Undecided(Exception):
-    """What a node computes is no vector of sizes."""
-
-
-class Sized(NamedTuple):
-    """A value whose numbers are sizes: a vector of them, or one without axes."""
-
-    sizes: tuple[Dim, ...]
-    scalar: bool = False
+_OWN = {"Recurrent", "Sizes"}  # operations of gatewise that are no operators of ONNX
+_MOST = (1 << 63) - 1  # of an int64
+_HALF = ("float16", "bfloat16")
 
 
 def graph_of(model: Any, where: str) -> Graph:
     """The graph of a ModelProto. where: names the file. Raises InputError naming the node that is not read, and
     ModelFileError for damaged constants.
     """
-    return _Reader(model, where).graph()
+    check_self_contained(model, where)
+    if len(model.graph.node) > MAX_NODES:
+        raise InputError(f"{where}: it has {len(model.graph.node):,} nodes, more than {MAX_NODES:,}")
+    versions = [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
+    opset = max(versions, default=0)
+    if opset < LEAST_OPSET:
+        raise InputError(f"{where}: its opset is {opset}; export the network with opset {LEAST_OPSET} or later")
+    reader = _Reader(opset, where)
+    reader.constants(model.graph)
+    for value in model.graph.input:
+        if value.name not in reader.builder.constants:
+            reader.input(value)
+    reader.nodes(model.graph)
+    return reader.builder.graph([reader.output(value.name) for value in model.graph.output])
 
 
 class _Reader:
-    def __init__(self, model: Any, where: str) -> None:
-        self.model = model
+    """One graph of a file. outer: the reader of the graph around it, for the body of a loop."""
+
+    def __init__(self, opset: int, where: str, outer: _Reader | None = None) -> None:
+        self.opset = opset
         self.where = where
-        self.opset = 0
+        self.outer = outer
         self.builder = GraphBuilder()
         self.sized: dict[str, Sized] = {}
         self.names: dict[str, str] = {}
         """The values of the builder by their names in the file, where these differ: what Identity returns."""
+        self.read: set[str] = set()
+        """The values that a node reads, and the outputs."""
 
-    def graph(self) -> Graph:
-        graph = self.model.graph
-        versions = [opset.version for opset in self.model.opset_import if opset.domain in ("", "ai.onnx")]
-        self.opset = max(versions, default=0)
-        if self.opset < LEAST_OPSET:
-            raise InputError(
-                f"{self.where}: its opset is {self.opset}; export the network with opset {LEAST_OPSET} or later"
-            )
-        self.builder.reserved = {name for node in graph.node for name in node.output}
+    def constants(self, graph: Any) -> None:
+        """Add those that a graph stores."""
+        self.builder.reserved |= {name for node in graph.node for name in node.output}
         for tensor in graph.initializer:
             self.builder.constant(_plain(array_of(tensor, self.where)), tensor.name)
-        for value in graph.input:
-            if value.name not in self.builder.constants:
-                self._input(value)
+
+    def nodes(self, graph: Any) -> None:
+        """Add those of a graph. Raises InputError naming the node that is not read."""
+        self.read |= {value.name for value in graph.output} | {name for node in graph.node for name in node.input}
+        around = self.builder.origin
         for number, node in enumerate(graph.node, 1):
-            self.builder.origin = f"{node.op_type} {quote(node.name)}, node {number} of {len(graph.node)}"
+            own = f"{node.op_type} {quote(node.name)}, node {number} of {len(graph.node)}"
+            self.builder.origin = f"{around}: {own}" if around else own
             try:
                 self._node(node)
             except InputError as error:
-                raise InputError(f"{self.where}: {self.builder.origin}: {error}") from None
-        return self.builder.graph([self._output(value.name) for value in graph.output])
+                raise InputError(f"{own}: {error}" if around else f"{self.where}: {own}: {error}") from None
+        self.builder.origin = around
 
-    def _output(self, name: str) -> str:
+    def output(self, name: str) -> str:
         """The name of an output, which is that of the file."""
-        self.builder.origin = ""
         value = self.value(name)
         if value == name:
             return name
         return self.builder.node(operation_of("Identity", {}), (value,), (name,))[0]
 
-    def _input(self, value: Any) -> None:
+    def input(self, value: Any) -> None:
         """An input of the network. An axis without a name or a number has a symbol of its own."""
         tensor = value.type.tensor_type
         if tensor.elem_type not in _DTYPES:
-            raise InputError(f"{self.where}: the input {quote(value.name)} has a dtype that is not read")
+            reason = "has a dtype that is not read: export the network in float32 with ids of int64"
+            raise InputError(f"{self.where}: the input {quote(value.name)} {reason}")
+        if not tensor.HasField("shape"):
+            raise InputError(f"{self.where}: how many axes the input {quote(value.name)} has is not known")
         shape: list[Dim] = []
         for axis, dim in enumerate(tensor.shape.dim):
-            if dim.HasField("dim_value"):
+            if dim.HasField("dim_value") and dim.dim_value >= 0:
                 shape.append(dim.dim_value)
             else:
                 shape.append(symbol(_identifier(dim.dim_param or f"{value.name}_{axis}")))
@@ -109,14 +113,20 @@ class _Reader:
         if node.domain not in ("", "ai.onnx"):
             raise InputError(f"it is of the domain {quote(node.domain)}, and operations of ONNX are read")
         attributes = self._attributes(node)
-        if node.op_type == "Constant":
+        if node.op_type == "If":
+            self._branch(node, attributes)
+        elif node.op_type == "Scan":
+            self._scan(node, attributes)
+        elif node.op_type == "Loop":
+            self._loop(node, attributes)
+        elif node.op_type == "Constant":
             self.builder.constant(_plain(np.asarray(next(iter(attributes.values())))), node.output[0])
         elif node.op_type == "Identity":
             self.names[node.output[0]] = self.names.get(node.input[0], node.input[0])
         elif self._is_of_sizes(node) and self._add_sizes(node, attributes):
             pass
-        elif node.op_type in _GATES:
-            self._recurrent(node, attributes)
+        elif node.op_type in GATES:
+            RecurrentReader(self.builder, node, [self.value(name) for name in node.input]).read(attributes)
         else:
             self._operation(node, attributes)
 
@@ -124,8 +134,6 @@ class _Reader:
         onnx = required("onnx", "onnx", "the ONNX format")
         attributes: dict[str, Any] = {}
         for attribute in node.attribute:
-            if attribute.HasField("g") or len(attribute.graphs):
-                raise InputError("it runs a graph inside of the graph")
             if attribute.HasField("t"):
                 attributes[attribute.name] = array_of(attribute.t, self.where)
             else:
@@ -150,22 +158,36 @@ class _Reader:
         if not name:
             return ""
         name = self.names.get(name, name)
-        if name in self.builder.types or name not in self.sized:
+        if name in self.builder.types:
             return name
-        sizes, is_scalar = self.sized[name]
-        self.builder.node(operation_of("Sizes", {"sizes": sizes, "scalar": is_scalar}), (), (name,))
+        if name in self.sized:
+            sizes, is_scalar = self.sized[name]
+            self.builder.node(operation_of("Sizes", {"sizes": sizes, "scalar": is_scalar}), (), (name,))
+        elif self.outer is not None:
+            self._add_outer(name)
         return name
+
+    def _add_outer(self, name: str) -> None:
+        """A value of the graph around this one, where it has such a name, becomes an input or a constant of the same
+        name.
+        """
+        assert self.outer is not None
+        value = self.outer.value(name)
+        if value in self.outer.builder.constants:
+            self.builder.constant(self.outer.builder.constants[value], name)
+        elif value in self.outer.builder.types:
+            self.builder.input(name, self.outer.builder.types[value])
 
     def _constant(self, name: str) -> Array:
         """A constant of the file. Raises InputError for a value that depends on the inputs."""
-        name = self.names.get(name, name)
+        name = self.value(name)
         if name not in self.builder.constants:
             raise InputError(f"{quote(name)} depends on the inputs, and must be a constant")
         return self.builder.constants[name]
 
     def _operation(self, node: Any, attributes: dict[str, Any]) -> None:
         """An operation of the graph: what it reads as a field becomes an attribute."""
-        if node.op_type not in NAMES:
+        if node.op_type not in NAMES or node.op_type in _OWN:
             raise InputError("gatewise does not compute this operation")
         kind = operation_named(node.op_type)
         hints = get_type_hints(kind)
@@ -179,7 +201,19 @@ class _Reader:
                 attributes[formal] = self._field(name, hints[formal])
         if node.op_type == "Split" and not {"split", "num_outputs"}.intersection(attributes):
             attributes["num_outputs"] = len(node.output)  # what opset 13 leaves out
+        if node.op_type == "GroupNormalization" and self.opset < 21:
+            inputs = self._per_channel(inputs, attributes)
         self._add(node, operation_of(node.op_type, attributes), inputs)
+
+    def _per_channel(self, inputs: list[str], attributes: Mapping[str, Any]) -> list[str]:
+        """GroupNormalization had a scale and a bias per group before opset 21: each is repeated for its channels."""
+        x, *per_group = inputs
+        channels = self.builder.types[x].shape[1]
+        groups = attributes.get("num_groups")
+        if not isinstance(channels, int) or not isinstance(groups, int) or groups < 1:
+            raise InputError("the number of its channels depends on the inputs")
+        rows = self.builder.constant(np.repeat(np.arange(groups), channels // groups))
+        return [x, *(self.builder.add("Gather", value, rows, axis=0) for value in per_group)]
 
     def _field(self, name: str, hint: Any) -> Any:
         """A value that is a field of its operation, of the type `hint`: sizes where the field holds them, else a
@@ -194,8 +228,137 @@ class _Reader:
         return sized.sizes
 
     def _add(self, node: Any, operation: Operation, inputs: list[str]) -> None:
-        outputs = [name or f"{node.output[0]}_{number}" for number, name in enumerate(node.output)]
-        self.builder.node(operation, inputs, outputs, name=node.name or node.output[0])
+        names = list(node.output)
+        # What a graph does not compute, such as the mask of Dropout, is left out where nothing reads it.
+        while len(names) > 1 and names[-1] not in self.read:
+            names.pop()
+        self.builder.node(operation, inputs, names, name=node.name or node.output[0])
+
+    # Graphs inside of the graph
+
+    def _branch(self, node: Any, attributes: Mapping[str, Any]) -> None:
+        """If: the nodes of the branch that is taken, whose values get the name of the node in front."""
+        branch = attributes["then_branch" if self._condition(node.input[0]) else "else_branch"]
+        branch = _renamed(branch, f"{node.name or node.output[0]}/")
+        self.constants(branch)
+        self.nodes(branch)
+        for name, value in zip(node.output, branch.output, strict=True):
+            self.names[name] = self.names.get(value.name, value.name)
+
+    def _condition(self, name: str) -> bool:
+        """Which branch an If takes. Raises InputError where that depends on the inputs."""
+        sized = self._sizes(name)
+        if sized is not None and all(isinstance(size, int) for size in sized.sizes):
+            return bool(sized.sizes[0])
+        if sized is not None:
+            raise InputError(f"its condition depends on the sizes of the inputs: {sized.sizes[0]}")
+        array = self.builder.constants.get(self.value(name))
+        if array is None or array.size != 1:
+            raise InputError("its condition depends on the inputs")
+        return bool(array.item())
+
+    def _scan(self, node: Any, attributes: Mapping[str, Any]) -> None:
+        """Scan: a Loop. A sequence that is read from its end is reversed before, and an output after."""
+        count = attributes["num_scan_inputs"]
+        values = [self.value(name) for name in node.input]
+        states = values[: len(values) - count]
+        sequences = values[len(values) - count :]
+        outputs = len(node.output) - len(states)
+        axes = list(attributes.get("scan_input_axes", [0] * count))
+        for number, backwards in enumerate(attributes.get("scan_input_directions", [0] * count)):
+            if backwards:
+                sequences[number] = self._reversed(sequences[number], axes[number])
+        self._add_loop(
+            node,
+            attributes["body"],
+            states,
+            sequences,
+            axes,
+            list(attributes.get("scan_output_axes", [0] * outputs)),
+            list(attributes.get("scan_output_directions", [0] * outputs)),
+        )
+
+    def _loop(self, node: Any, attributes: Mapping[str, Any]) -> None:
+        """Loop of a number of steps that the sizes say: a Loop on the numbers of the steps."""
+        count, condition, *initial = node.input
+        sized = self._sizes(count) if count else None
+        if sized is None:
+            raise InputError("how many steps it runs depends on more than the sizes of the inputs")
+        if condition and not self._condition(condition):
+            raise InputError("it does not run a step")
+        steps = self.builder.add("Range", start=0, limit=sized.sizes[0], delta=1)
+        body = type(attributes["body"])()
+        body.CopyFrom(attributes["body"])
+        goes_on = body.input[1].name
+        # The order of Scan: the states, then the number of the step, which is the row of a sequence.
+        of_states = list(body.input)[2:]
+        first = body.input[0]
+        del body.input[:]
+        body.input.extend([*of_states, first])
+        condition_after = body.output[0].name
+        del body.output[0]
+        states = [self.value(name) for name in initial]
+        outputs = len(node.output) - len(states)
+        self._add_loop(node, body, states, [steps], [0], [0] * outputs, [0] * outputs, goes_on, condition_after)
+
+    def _add_loop(
+        self,
+        node: Any,
+        body: Any,
+        states: list[str],
+        sequences: list[str],
+        axes: list[int],
+        output_axes: list[int],
+        directions: list[int],
+        goes_on: str = "",
+        condition_after: str = "",
+    ) -> None:
+        """A Loop of states and sequences. directions: whether the rows of an output are in reverse order. goes_on: the
+        condition that the body reads, which must be true, and so must be `condition_after`, the one that it returns.
+        """
+        builder = self.builder
+        reader = _Reader(self.opset, self.where, self)
+        reader.builder.origin = builder.origin
+        reader.constants(body)
+        if goes_on:
+            reader.builder.constant(np.array(True), goes_on)
+        rows = []
+        for value, axis in zip(sequences, axes, strict=True):
+            value_type = builder.types[value]
+            axis = axis % len(value_type.shape)
+            rows.append(ValueType(value_type.dtype, (*value_type.shape[:axis], *value_type.shape[axis + 1 :])))
+        steps = builder.types[sequences[0]].shape[axes[0]]
+        types = [*(builder.types[state] for state in states), *rows]
+        for parameter, value_type in zip(body.input, types, strict=True):
+            reader.builder.input(parameter.name, value_type)
+        reader.nodes(body)
+        if condition_after and not reader.condition_holds(condition_after):
+            raise InputError("whether it goes on depends on the inputs")
+        inside = reader.builder.graph([reader.output(value.name) for value in body.output])
+        others = [name for name in inside.inputs if name not in {value.name for value in body.input}]
+        lifted = {name: builder.constant(array) for name, array in inside.constants.items()}
+        parameters = {**inside.inputs, **{name: inside.types[name] for name in lifted}}
+        graph = Graph(parameters, {}, inside.nodes, inside.outputs)
+        operation = operation_of(
+            "Loop", {"body": graph, "steps": steps, "axes": tuple(axes), "output_axes": tuple(output_axes)}
+        )
+        names = list(node.output)
+        backwards = [False] * len(states) + [bool(direction) for direction in directions]
+        shown = ["" if back else name for name, back in zip(names, backwards, strict=True)]
+        read = [*states, *sequences, *(self.value(name) for name in others), *lifted.values()]
+        results = builder.node(operation, read, shown, name=node.name or next(filter(None, names)))
+        for number, name in enumerate(names):
+            if backwards[number] and name:
+                axis = output_axes[number - len(states)]
+                builder.node(_flip(axis), (results[number],), (name,))
+
+    def condition_holds(self, name: str) -> bool:
+        """Whether a value is the constant True."""
+        array = self.builder.constants.get(self.value(name))
+        return array is not None and bool(np.all(array))
+
+    def _reversed(self, value: str, axis: int) -> str:
+        return self.builder.node(_flip(axis), (value,))[0]
 
     # Sizes
 
@@ -204,8 +367,10 @@ class _Reader:
         name = self.names.get(name, name)
         if name in self.sized:
             return self.sized[name]
+        if name not in self.builder.types and self.outer is not None:
+            return self.outer._sizes(name)
         array = self.builder.constants.get(name)
-        if array is None or array.dtype.kind != "i" or array.ndim > 1 or array.size > _MOST_SIZES:
+        if array is None or array.dtype.kind != "i" or array.ndim > 1 or array.size > MOST_SIZES:
             return None
         return Sized(tuple(int(number) for number in np.ravel(array)), array.ndim == 0)
 
@@ -213,8 +378,13 @@ class _Reader:
         """Whether a node computes sizes: Shape and Size, and what reads sizes alone, one of which is no constant."""
         if node.op_type in ("Shape", "Size"):
             return True
-        read = [self.names.get(name, name) for name in node.input if name]
-        return node.op_type in _SIZE_RULES and any(name in self.sized for name in read)
+        return node.op_type in SIZE_RULES and any(self._is_sized(name) for name in node.input if name)
+
+    def _is_sized(self, name: str) -> bool:
+        name = self.names.get(name, name)
+        if name in self.sized:
+            return True
+        return self.outer is not None and name not in self.builder.types and self.outer._is_sized(name)
 
     def _add_sizes(self, node: Any, attributes: Mapping[str, Any]) -> bool:
         """Compute the sizes of a node. False where they are no vector of sizes, or depend on more than the sizes of the
@@ -223,7 +393,7 @@ class _Reader:
         if node.op_type in ("Shape", "Size"):
             shape = self.builder.types[self.value(node.input[0])].shape
             if node.op_type == "Size":
-                self.sized[node.output[0]] = Sized((_product(shape),), True)
+                self.sized[node.output[0]] = Sized((product(shape),), True)
             else:
                 start = attributes.get("start", 0)
                 end = attributes.get("end", len(shape))
@@ -233,159 +403,47 @@ class _Reader:
         if any(name and sized is None for name, sized in zip(node.input, values, strict=True)):
             return False
         try:
-            computed = _SIZE_RULES[node.op_type](attributes, *values)
-        except _Undecided:
+            computed = SIZE_RULES[node.op_type](attributes, *values)
+        except Undecided:
             return False
-        if len(computed.sizes) > _MOST_SIZES:
+        if len(computed.sizes) > MOST_SIZES:
             return False
         self.sized[node.output[0]] = computed
         return True
-
-    # Recurrence
-
-    def _recurrent(self, node: Any, attributes: Mapping[str, Any]) -> None:
-        """LSTM, GRU, RNN: a `Recurrent` for each direction, on sequences first."""
-        known = {"hidden_size", "direction", "layout", "linear_before_reset", "activations", "clip", "input_forget"}
-        unknown = set(attributes) - known
-        if unknown or attributes.get("input_forget"):
-            raise InputError(f"the attribute {quote(min(unknown, default='input_forget'))} is not read")
-        names = [*node.input, *[""] * (8 - len(node.input))]
-        x, w, r, b, lengths, h0, c0, p = (self.value(name) for name in names)
-        add = self.builder.add
-        batch_first = bool(attributes.get("layout", 0))
-        if not batch_first:
-            x = add("Transpose", x, perm=(1, 0, 2))
-        direction = _text(attributes.get("direction", "forward"))
-        if direction == "bidirectional":
-            reverses = [False, True]
-        else:
-            reverses = [direction == "reverse"]
-        mask = self._mask(lengths, x) if lengths else ""
-        shown: list[list[str]] = []
-        for number, reverse in enumerate(reverses):
-            operation = Recurrent(
-                node.op_type,
-                reverse=reverse,
-                masked="zero",
-                activations=_activations(attributes, number, len(reverses)),
-                clip=float(attributes.get("clip", 0.0)),
-                linear_before_reset=bool(attributes.get("linear_before_reset", 0)),
-            )
-            bias, recurrent_bias = self._biases(node.op_type, b, number)
-            inputs = [
-                x,
-                self._gates(node.op_type, w, number),
-                self._gates(node.op_type, r, number),
-                bias,
-                recurrent_bias,
-                mask,
-                self._state(h0, number, batch_first),
-                self._state(c0, number, batch_first),
-                self._peepholes(p, number),
-            ]
-            while inputs[-1] == "":
-                inputs.pop()
-            h, *states = self.builder.node(operation, inputs)
-            if lengths and (h0 or c0):
-                states = [self._without_empty(state, lengths) for state in states]
-            shown.append([h, *states])
-        outputs, *last = zip(*shown, strict=True)
-        if batch_first:
-            self._stack_directions(node, 0, outputs, axis=2)  # (B, T, directions, H)
-        else:
-            by_time = [add("Transpose", h, perm=(1, 0, 2)) for h in outputs]
-            self._stack_directions(node, 0, by_time, axis=1)  # (T, directions, B, H)
-        for place, of_directions in enumerate(last, 1):
-            self._stack_directions(node, place, of_directions, axis=1 if batch_first else 0)
-
-    def _stack_directions(self, node: Any, place: int, parts: Sequence[str], axis: int) -> None:
-        """One output of a node, by its place, of those of its directions along a new axis."""
-        if place < len(node.output) and node.output[place]:
-            stacked = [self.builder.add("Unsqueeze", part, axes=(axis,)) for part in parts]
-            self.builder.node(operation_of("Concat", {"axis": axis}), stacked, (node.output[place],))
-
-    def _of_direction(self, name: str, direction: int) -> tuple[str, int]:
-        """The array of one direction, of an array (directions, N, ...), and N."""
-        of_direction = self.builder.add("Gather", name, self._index(direction), axis=0)
-        rows = self.builder.types[of_direction].shape[0]
-        if not isinstance(rows, int):
-            raise InputError("the shape of its weights depends on the inputs")
-        return of_direction, rows
-
-    def _gates(self, cell: str, name: str, direction: int) -> str:
-        """The weights (K H, N) of one direction in the order of gatewise, of (directions, K H, N)."""
-        return self._ordered(cell, *self._of_direction(name, direction))
-
-    def _ordered(self, cell: str, name: str, rows: int) -> str:
-        if len(_GATES[cell]) == 1:
-            return name
-        blocks = np.split(np.arange(rows), len(_GATES[cell]))
-        order = np.concatenate([blocks[place] for place in _GATES[cell]])
-        return self.builder.add("Gather", name, self.builder.constant(order), axis=0)
-
-    def _biases(self, cell: str, name: str, direction: int) -> tuple[str, str]:
-        if not name:
-            return "", ""
-        both, rows = self._of_direction(name, direction)
-        halves = []
-        for start in (0, rows // 2):
-            half = self.builder.add("Slice", both, starts=(start,), ends=(start + rows // 2,))
-            halves.append(self._ordered(cell, half, rows // 2))
-        return halves[0], halves[1]
-
-    def _peepholes(self, name: str, direction: int) -> str:
-        """(3 H,) in the order i f o, of (directions, 3 H) in the order i o f."""
-        if not name:
-            return ""
-        of_direction, rows = self._of_direction(name, direction)
-        i, o, f = np.split(np.arange(rows), 3)
-        return self.builder.add("Gather", of_direction, self.builder.constant(np.concatenate([i, f, o])), axis=0)
-
-    def _state(self, name: str, direction: int, batch_first: bool) -> str:
-        if not name:
-            return ""
-        return self.builder.add("Gather", name, self._index(direction), axis=1 if batch_first else 0)
-
-    def _without_empty(self, state: str, lengths: str) -> str:
-        """The last state (B, H), 0 for sequences of length 0: ONNX Runtime does not return the first state there."""
-        add = self.builder.add
-        has_steps = add("Less", self._index(0), add("Cast", lengths, to=7))
-        zero = self.builder.constant(np.float32(0))
-        return add("Where", add("Unsqueeze", has_steps, axes=(1,)), state, zero)
-
-    def _index(self, number: int) -> str:
-        return self.builder.constant(np.array(number))
-
-    def _mask(self, lengths: str, x: str) -> str:
-        """(B, T): the steps before the length of each sequence."""
-        steps = self.builder.types[x].shape[1]
-        place = self.builder.add("Range", start=0, limit=steps, delta=1)  # (T,)
-        counts = self.builder.add("Cast", lengths, to=7)
-        return self.builder.add("Less", place, self.builder.add("Unsqueeze", counts, axes=(1,)))
-
-
-def _activations(attributes: Mapping[str, Any], direction: int, count: int) -> tuple[Operation, ...]:
-    """The activations of one direction; () for the usual ones."""
-    names = [_text(name) for name in attributes.get("activations", [])]
-    if not names:
-        return ()
-    each = len(names) // count
-    chosen = names[direction * each : (direction + 1) * each]
-    unknown = [name for name in chosen if name not in NAMES]
-    if unknown:
-        raise InputError(f"the activation {quote(unknown[0])} is not read")
-    return tuple(operation_of(name, {}) for name in chosen)
 
 
 def _plain(array: Array) -> Array:
     """An array of a dtype of a graph. Refuses numbers that would be rounded."""
     if array.dtype.name in ("float32", "float64", "int64", "int32", "bool"):
         return array
-    raise InputError(f"it has a constant of the dtype {array.dtype}")
+    advice = "; export the network in float32" if array.dtype.name in _HALF else ""
+    raise InputError(f"it has a constant of the dtype {array.dtype}{advice}")
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _flip(axis: int) -> Operation:
+    """The rows of an axis in reverse order."""
+    return operation_of("Slice", {"starts": (-1,), "ends": (-_MOST,), "axes": (axis,), "steps": (-1,)})
+
+
+def _renamed(graph: Any, prefix: str) -> Any:
+    """A copy of a GraphProto whose own values have a prefix: the branches of an If may have the same names."""
+    copy = type(graph)()
+    copy.CopyFrom(graph)
+    own = {tensor.name for tensor in graph.initializer} | {name for node in graph.node for name in node.output if name}
+    _rename(copy, {name: prefix + name for name in own})
+    return copy
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Rename what the nodes of a graph, and those of the graphs inside of it, read and return."""
+    for named in (*graph.initializer, *graph.output):
+        named.name = names.get(named.name, named.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, names)
 
 
 def _identifier(name: str) -> str:
@@ -394,159 +452,3 @@ def _identifier(name: str) -> str:
     if identifier.isidentifier():
         return identifier
     return f"n{identifier}"
-
-
-def _product(sizes: tuple[Dim, ...]) -> Dim:
-    product: Dim = 1
-    for size in sizes:
-        product = product * size
-    return product
-
-
-def _aligned(*vectors: Sized) -> tuple[tuple[Dim, ...], ...]:
-    """The sizes of vectors at each place; one of a single size has it at all places."""
-    count = max(len(vector.sizes) for vector in vectors)
-    columns = []
-    for vector in vectors:
-        if len(vector.sizes) not in (1, count):
-            raise _Undecided
-        columns.append(vector.sizes if len(vector.sizes) == count else vector.sizes * count)
-    return tuple(zip(*columns, strict=True))
-
-
-def _each(rule: Callable[[Dim, Dim], Dim]) -> Callable[..., Sized]:
-    """A rule on two sizes, for vectors of them."""
-
-    def computed(attributes: Mapping[str, Any], left: Sized, right: Sized) -> Sized:
-        sizes = tuple(rule(*pair) for pair in _aligned(left, right))
-        return Sized(sizes, left.scalar and right.scalar)
-
-    return computed
-
-
-def _cast(attributes: Mapping[str, Any], data: Sized) -> Sized:
-    """Sizes are whole numbers in any integer dtype. As a bool a size is 1 unless it is 0."""
-    to = attributes["to"]
-    if to == _BOOL:
-        return Sized(tuple(1 - _number(_equal(size, 0)) for size in data.sizes), data.scalar)
-    if to not in _INTEGERS:
-        raise _Undecided
-    return data
-
-
-def _gathered(attributes: Mapping[str, Any], data: Sized, indices: Sized) -> Sized:
-    places = [_number(index) for index in indices.sizes]
-    for place in places:
-        if not -len(data.sizes) <= place < len(data.sizes):
-            raise InputError(f"index {place} of {len(data.sizes)} sizes")
-    return Sized(tuple(data.sizes[place] for place in places), indices.scalar)
-
-
-def _sliced(
-    attributes: Mapping[str, Any],
-    data: Sized,
-    start: Sized,
-    end: Sized,
-    axis: Sized | None = None,
-    step: Sized | None = None,
-) -> Sized:
-    bounds = [_number(vector.sizes[0]) for vector in (start, end)]
-    stride = 1
-    if step is not None:
-        stride = _number(step.sizes[0])
-    if stride == 0 or (axis is not None and _number(axis.sizes[0]) not in (0, -1)):
-        raise _Undecided
-    return Sized(data.sizes[bounds[0] : bounds[1] : stride])
-
-
-def _joined(attributes: Mapping[str, Any], *parts: Sized) -> Sized:
-    return Sized(tuple(size for part in parts for size in part.sizes))
-
-
-def _unsqueezed(attributes: Mapping[str, Any], data: Sized, axes: Sized) -> Sized:
-    if not data.scalar:
-        raise _Undecided
-    return Sized(data.sizes)
-
-
-def _squeezed(attributes: Mapping[str, Any], data: Sized, *_: Any) -> Sized:
-    return Sized(data.sizes, len(data.sizes) == 1)
-
-
-def _reshaped(attributes: Mapping[str, Any], data: Sized, shape: Sized) -> Sized:
-    if len(shape.sizes) > 1:
-        raise _Undecided
-    return Sized(data.sizes, not shape.sizes)
-
-
-def _reduced(attributes: Mapping[str, Any], data: Sized, *_: Any) -> Sized:
-    return Sized((_product(data.sizes),), not attributes.get("keepdims", 1))
-
-
-def _equal(left: Dim, right: Dim) -> Dim:
-    """1 where two sizes are equal for all inputs, 0 where they never are."""
-    if left == right:
-        return 1
-    if at_least(left, right + 1) or at_least(right, left + 1):
-        return 0
-    raise _Undecided
-
-
-def _selected(attributes: Mapping[str, Any], condition: Sized, left: Sized, right: Sized) -> Sized:
-    sizes = []
-    for holds, first, second in _aligned(condition, left, right):
-        sizes.append(first if _number(holds) else second)
-    return Sized(tuple(sizes), condition.scalar and left.scalar and right.scalar)
-
-
-def _filled(attributes: Mapping[str, Any], shape: Sized) -> Sized:
-    value = np.ravel(attributes.get("value", np.zeros(1)))[0]
-    if len(shape.sizes) != 1 or value.dtype.kind != "i":
-        raise _Undecided
-    count = _number(shape.sizes[0])
-    if not 0 <= count <= _MOST_SIZES:
-        raise _Undecided
-    return Sized((int(value),) * count)
-
-
-def _number(size: Dim) -> int:
-    if isinstance(size, Size):
-        raise _Undecided
-    return size
-
-
-def _truncated(left: Dim, right: Dim) -> Dim:
-    """Integers are divided towards zero, which is the floor where neither is negative."""
-    if not (at_least(left, 0) and at_least(right, 0)):
-        raise _Undecided
-    return divided(left, right)
-
-
-def _remainder(left: Dim, right: Dim) -> Dim:
-    """The two remainders of ONNX, by fmod, are equal where no size is negative."""
-    if not (at_least(left, 0) and at_least(right, 1)):
-        raise _Undecided
-    return remainder(left, right)
-
-
-_SIZE_RULES: dict[str, Callable[..., Sized]] = {
-    "Add": _each(lambda left, right: left + right),
-    "Sub": _each(lambda left, right: left - right),
-    "Mul": _each(lambda left, right: left * right),
-    "Div": _each(_truncated),
-    "Mod": _each(_remainder),
-    "Max": _each(maximum),
-    "Min": _each(minimum),
-    "Equal": _each(_equal),
-    "Where": _selected,
-    "Gather": _gathered,
-    "Slice": _sliced,
-    "Concat": _joined,
-    "Cast": _cast,
-    "Unsqueeze": _unsqueezed,
-    "Squeeze": _squeezed,
-    "Reshape": _reshaped,
-    "ReduceProd": _reduced,
-    "ConstantOfShape": _filled,
-}
-"""What nodes compute of sizes, of their attributes and inputs."""

@@ -2,11 +2,12 @@
 of the file itself, and sizes within a limit.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from gatewise.errors import ModelFileError, quote, required
+from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.members.onnx.graph import array_of
 from gatewise.network.value_matching import ACTIVATIONS, Operation
 from gatewise.types import Array
@@ -43,6 +44,45 @@ def check_file(model: Any, where: str) -> None:
             elif attribute.HasField("t"):
                 array_of(attribute.t, where)
         _check_size(node, own, constants)
+
+
+def check_self_contained(model: Any, where: str) -> None:
+    """Refuse a ModelProto that refers to other files, has sparse tensors, or runs operations of other domains than that
+    of ONNX, in any graph inside of it. Nothing is computed. Raises ModelFileError, and InputError naming a node.
+    """
+    functions = {(function.domain, function.name) for function in model.functions}
+    _check_graph(model.graph, functions, where)
+    for function in model.functions:
+        _check_nodes(function.node, functions, where)
+
+
+def _check_graph(graph: Any, functions: Collection[tuple[str, str]], where: str) -> None:
+    if len(graph.sparse_initializer):
+        raise ModelFileError(f"{where}: it has sparse tensors, which are not read")
+    for tensor in graph.initializer:
+        _check_stored(tensor, where)
+    _check_nodes(graph.node, functions, where)
+
+
+def _check_nodes(nodes: Any, functions: Collection[tuple[str, str]], where: str) -> None:
+    for number, node in enumerate(nodes, 1):
+        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in functions:
+            own = f"{node.op_type} {quote(node.name)}, node {number} of {len(nodes)}"
+            reason = f"it is of the domain {quote(node.domain)}, and operations of ONNX are read"
+            raise InputError(f"{where}: {own}: {reason}")
+        for attribute in node.attribute:
+            for tensor in (*attribute.tensors, attribute.t):
+                _check_stored(tensor, where)
+            for graph in (*attribute.graphs, attribute.g):
+                _check_graph(graph, functions, where)
+
+
+def _check_stored(tensor: Any, where: str) -> None:
+    if len(tensor.external_data) or tensor.data_location:
+        raise ModelFileError(
+            f"{where}: {quote(tensor.name)} is stored in another file; save the network in one file, as "
+            "onnx.save_model(model, path, save_as_external_data=False) does"
+        )
 
 
 def _check_operation(node: Any, own: Operation) -> None:

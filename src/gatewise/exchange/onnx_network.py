@@ -16,6 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.exchange.onnx_graph import graph_of
+from gatewise.exchange.onnx_limits import check_self_contained
 from gatewise.exchange.onnx_process import Engine, OnnxProcess
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.members.onnx.graph import array_of, load
@@ -35,16 +36,19 @@ def read_onnx(source: Any) -> OnnxNetwork:
     Functions that the file defines are inlined. Raises MissingExtra without onnx or onnxruntime, ModelFileError for a
     damaged file and for one whose constants stand in other files, and InputError naming the node that is not read.
     """
-    onnx = required("onnx", "onnx", "the ONNX format")
+    required("onnx", "onnx", "the ONNX format")
+    from onnx.inliner import inline_local_functions
+
     if isinstance(source, (str, Path)):
         model = load(source)
         where = quote(source, 200)
     else:
         model = source
         where = quote(model.graph.name or "the ONNX model", 200)
+    check_self_contained(model, where)
     if len(model.functions):
         try:
-            model = onnx.inliner.inline_local_functions(model)
+            model = inline_local_functions(model)
         except Exception as error:  # onnx has no class of its own for a function that does not fit
             raise ModelFileError(f"{where}: its functions cannot be inlined: {quote(error)}") from error
     graph = graph_of(model, where)

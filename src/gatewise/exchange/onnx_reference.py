@@ -53,14 +53,15 @@ def hard_swish(attributes: Mapping[str, Any], x: Array) -> tuple[Array]:
 
 
 def group_normalization(attributes: Mapping[str, Any], x: Array, scale: Array, bias: Array) -> tuple[Array]:
-    """Of opset 21, with a scale and a bias per channel."""
+    """With a scale and a bias per channel, or, before opset 21, per group."""
     epsilon = attributes.get("epsilon")
     groups = x.reshape(x.shape[0], attributes["num_groups"], -1)
     deviation = groups - groups.mean(axis=2, keepdims=True)
     variance = (deviation**2).mean(axis=2, keepdims=True)
     y = (deviation / np.sqrt(variance + (1e-5 if epsilon is None else epsilon))).reshape(x.shape)
     per_channel = (-1, *[1] * (x.ndim - 2))
-    return (y * scale.reshape(per_channel) + bias.reshape(per_channel),)
+    scale, bias = (np.repeat(factor, x.shape[1] // len(factor)).reshape(per_channel) for factor in (scale, bias))
+    return (y * scale + bias,)
 
 
 def lstm(attributes: Mapping[str, Any], *inputs: Array | None) -> tuple[Array, ...]:

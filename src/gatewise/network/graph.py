@@ -166,11 +166,14 @@ class Graph:
 
     @cached_property
     def _shapes(self) -> dict[Shape, str]:
-        """Those that depend on the inputs, each with the first value that has it."""
+        """Those of all values, in loops too, each with the first value that has it."""
         shapes: dict[Shape, str] = {}
         for name, value_type in self.types.items():
-            if any(symbols_of(dim) for dim in value_type.shape):
-                shapes.setdefault(value_type.shape, name)
+            shapes.setdefault(value_type.shape, name)
+        for node in self.nodes:
+            body = getattr(node.operation, "body", None)
+            if isinstance(body, Graph):
+                shapes = body._shapes | shapes
         return shapes
 
     def _check_memory(self, sizes: Mapping[str, int]) -> None:

@@ -78,6 +78,12 @@ class GraphWriter:
             self._node(node)
         return [self.value(name) for name in self.network.outputs]
 
+    def inside(self, onnx: Graph, network: Network, inputs: Mapping[str, str], prefix: str) -> GraphWriter:
+        """A writer of a graph inside of this one, whose sizes are those of this one."""
+        writer = GraphWriter(onnx, network, inputs, self._writers, prefix)
+        writer.sizes = self.sizes
+        return writer
+
     def value(self, name: str) -> str:
         """The value in the ONNX graph of a value of the network. A constant is added when it is read first."""
         if not name:

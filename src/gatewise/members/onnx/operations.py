@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.members.onnx.graph import Graph, Value, ints, scalar
+from gatewise.members.onnx.loop import loop, select
 from gatewise.members.onnx.network import GraphWriter
 from gatewise.members.onnx.recurrence import recurrent
 from gatewise.network.graph import Graph as Network
@@ -174,10 +175,7 @@ def relu(writer: GraphWriter, node: Node, x: str) -> list[str]:
 
 def where(writer: GraphWriter, node: Node, condition: str, x: str, y: str) -> list[str]:
     """ONNX Runtime has no kernel for bool."""
-    onnx = writer.onnx
-    if writer.type(node.outputs[0]).dtype != "bool":
-        return [onnx.add("Where", condition, x, y)]
-    return [onnx.add("Or", onnx.add("And", condition, x), onnx.add("And", onnx.add("Not", condition), y))]
+    return [select(writer.onnx, writer.type(node.outputs[0]), condition, x, y)]
 
 
 def einsum(writer: GraphWriter, node: Node, *inputs: str) -> list[str]:
@@ -255,6 +253,7 @@ WRITERS: dict[str, Callable[..., list[str]]] = {
     "Einsum": einsum,
     "Gelu": gelu,
     "GroupNormalization": group_normalization,
+    "Loop": loop,
     "Mish": mish,
     "Mod": mod,
     "OneHot": one_hot,
