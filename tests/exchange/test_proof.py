@@ -324,6 +324,38 @@ def test_a_tie_in_float32_is_no_error() -> None:
     prove(network(graph((0, 1)), graph((1, 0)), ["larger", "where"]))
 
 
+def ordered(first: float = 1.0) -> Graph:
+    """A series in descending order of its first numbers, each row times its place, and back in its own order."""
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, D)))
+    keys = builder.add("Round", builder.add("Gather", x, builder.constant(np.array(0)), axis=1))
+    order = builder.node(operation_of("TopK", {"K": B, "axis": 0}), [keys], ["keys", "order"])[1]
+    sorted_rows = named(builder, "sorted", "Gather", x, order)
+    scaled = builder.add("Mul", sorted_rows, builder.constant(np.array(first)))
+    back = builder.node(operation_of("TopK", {"K": B, "axis": 0, "largest": 0}), [order])[1]
+    return builder.graph([named(builder, "back", "Gather", scaled, back)])
+
+
+def test_the_order_of_equal_numbers_is_free() -> None:
+    """As of a sort that is not stable, unless an output depends on it."""
+
+    def changed(name: str, array: Any, inputs: Mapping[str, Any]) -> Any:
+        keys = np.round(inputs["x"][:, 0])
+        order = np.lexsort((-np.arange(len(keys)), -keys))
+        return {"order": order, "sorted": inputs["x"][order]}.get(name, array)
+
+    prove(network(ordered(), ordered(), ["order", "sorted", "back"], changed=changed))
+    prove(network(ordered(), ordered(), ["sorted", "back"], changed=changed))
+    with pytest.raises(InputError, match="'gather"):
+        prove(network(ordered(1.5), ordered(), ["sorted", "back"], changed=changed))
+
+    def of_order(name: str, array: Any, inputs: Mapping[str, Any]) -> Any:
+        return np.flip(array, 0) if name == "back" else array
+
+    with pytest.raises(InputError, match="'gather"):
+        prove(network(ordered(), ordered(), ["back"], changed=of_order))
+
+
 def test_sizes_next_to_a_guard_are_compared() -> None:
     def graph(guards: Sequence[Guard] = ()) -> Graph:
         builder = GraphBuilder()

@@ -21,7 +21,7 @@ MAGNITUDES = (1e-3, 10.0, 1e3)  # by which the numbers of series are multiplied
 _ALWAYS = (0.0, 1.0, -1.0)  # among the numbers of a series
 _MAX_CONSTANTS = 12  # of a graph that are compared as pads
 _DRAWS = 20  # of ids until none is a pad where none may be
-_UNBOUNDED = (-3, 12)  # integers of which nothing says what they are
+_UNBOUNDED = 12  # the largest of the integers of which nothing says what they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,8 @@ class CaseMaker:
         if value_type.dtype == "bool":
             return self._mask(shape)
         bounded = numbers.bounded
-        low = np.where(bounded, numbers.low, _UNBOUNDED[0])
-        high = np.where(bounded, numbers.high, _UNBOUNDED[1])
+        low = np.where(bounded, numbers.low, 0)
+        high = np.where(bounded, numbers.high, min(_UNBOUNDED, self._smallest_table() - 1))
         whole: Array = np.floor(low + self.rng.random(shape) * (high - low + 1))
         places: Array = bounded & ~numbers.ids
         if places.any() and places.ndim:
@@ -112,6 +112,16 @@ class CaseMaker:
         random = scale(random) if callable(scale) else random * scale
         numbers_of_series: Array = np.where(bounded, whole, random).astype(np.float32)
         return numbers_of_series
+
+    def _smallest_table(self) -> int:
+        """The rows of the smallest table of which the graph reads rows, which any integer of the inputs may be."""
+        rows = [_UNBOUNDED + 1]
+        for node in self.graph.nodes:
+            if node.operation.name() == "Gather" and node.inputs[0] in self.graph.constants:
+                table = self.graph.constants[node.inputs[0]]
+                if table.ndim > 1:
+                    rows.append(table.shape[0])
+        return min(rows)
 
     def _without_pads(self, ids: Array, numbers: InputRange) -> Array:
         """Ids whose first sequence and first steps are no numbers with which the graph compares them, such as that of a

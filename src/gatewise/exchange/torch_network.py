@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.exchange.torch_call import array_of
 from gatewise.exchange.torch_export import Arguments
-from gatewise.exchange.torch_original import Recorder, module_outputs
+from gatewise.exchange.torch_original import Recorder, module_outputs, one_thread
 from gatewise.network.graph import Graph
 from gatewise.network.size import Size, value_of
 from gatewise.types import Array
@@ -42,16 +42,26 @@ class TorchNetwork(ReadNetwork):
         program, whose recurrent layers are those of torch.
         """
         tensors = self._tensors(inputs, getattr(torch, dtype))
+        try:
+            with one_thread():
+                return self._values(tensors, names, getattr(torch, dtype))
+        except InputError:
+            raise
+        except Exception as error:  # of torch, or of the code of the module
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"the module does not compute these inputs: {quote(reason, 200)}") from error
+
+    def _values(self, tensors: list[Tensor], names: Sequence[str], dtype: torch.dtype) -> dict[str, Array]:
         values: dict[str, Array] = {}
         outputs = self.graph.outputs
         if any(name in outputs for name in names):
-            results = module_outputs(self.module, self.arguments.with_tensors(tensors), getattr(torch, dtype))
+            results = module_outputs(self.module, self.arguments.with_tensors(tensors), dtype)
             if len(results) != len(outputs):
                 raise InputError(f"the module returns {len(results)} tensors for these inputs, not {len(outputs)}")
             values |= zip(outputs, map(array_of, results), strict=True)
         inner = {name for name in names if name not in outputs}
         if inner:
-            computed = Recorder(self.program, getattr(torch, dtype)).values(tensors)
+            computed = Recorder(self.program, dtype).values(tensors)
             for name in inner:
                 node, place = self.places[name]
                 value = computed[node]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,6 +36,17 @@ def module_outputs(module: nn.Module, arguments: Arguments, dtype: torch.dtype) 
     with torch.no_grad(), _InDtype(dtype):
         results = in_dtype(module, dtype)(*arguments.args, **arguments.kwargs)
     return [leaf for leaf in pytree.tree_leaves(results) if isinstance(leaf, Tensor)]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The small products of a comparison wait longer for the threads of torch than they run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -107,6 +119,9 @@ class Recorder(Interpreter):
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         args = tuple(self._changed(argument) for argument in args)
         kwargs = {key: self._changed(argument) for key, argument in kwargs.items()}
+        if target is torch.ops.aten.view.default:
+            # The operations of a layer may lie in memory in another order than in the module.
+            target = torch.ops.aten.reshape.default
         return super().call_function(target, args, kwargs)
 
     def _changed(self, argument: Any) -> Any:

@@ -31,6 +31,7 @@ _MOVES = {
     "Cast", "Concat", "Expand", "Flatten", "Gather", "GatherElements", "Identity", "Reshape", "Slice", "Split",
     "Squeeze", "Tile", "Transpose", "Unsqueeze",
 }  # fmt: skip
+_ROUNDED = {"Floor": (-1.0, 0.0), "Ceil": (0.0, 1.0), "Round": (-0.5, 0.5)}
 _ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg"}
 _COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 _BOUNDS = {"Max", "Min", "Clip"}
@@ -79,6 +80,7 @@ class InputRange:
 class _Followed:
     """A value that is `scale * x + offset`. source: the number of x among the elements of all inputs, -1 where an
     element of the value is no such number. floor, ceiling: whether the value is bounded from below or above already.
+    least, most: what may be added to it, such as the fraction that a quotient loses.
     """
 
     source: Array
@@ -86,6 +88,8 @@ class _Followed:
     offset: Array
     floor: bool = False
     ceiling: bool = False
+    least: float = 0.0
+    most: float = 0.0
 
 
 def input_ranges(graph: Graph, sizes: Mapping[str, int]) -> tuple[dict[str, InputRange], set[float]]:
@@ -96,7 +100,9 @@ def input_ranges(graph: Graph, sizes: Mapping[str, int]) -> tuple[dict[str, Inpu
 
 
 class _Ranges:
-    """known: the values that no number of the inputs changes. of_steps: those of them that a Range made."""
+    """known: the values that no number of the inputs changes. of_steps: those of them that a Range made. loose: the
+    numbers with which values are compared that are not followed. intervals: the least and the largest number of values.
+    """
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
         self.graph = graph
@@ -105,6 +111,7 @@ class _Ranges:
         self.of_steps: set[str] = set()
         self.followed: dict[str, list[_Followed]] = {}
         self.loose: set[float] = set()
+        self.intervals: dict[str, tuple[float, float]] = {}
         self.shapes = {name: self.execution.shape(value.shape) for name, value in graph.inputs.items()}
         self.first: dict[str, int] = {}
         count = 0
@@ -162,6 +169,16 @@ class _Ranges:
             self._choose(node)
         elif name in _ARITHMETIC:
             self._calculate(node)
+        elif name in _ROUNDED:
+            for value in self.followed.get(node.inputs[0], ()):
+                least, most = _ROUNDED[name]
+                self._follow(node.outputs[0], replace(value, least=value.least + least, most=value.most + most))
+        elif name == "Mod" and node.inputs[1] in self.known:
+            divisor = np.asarray(self.known[node.inputs[1]], dtype=np.float64)
+            if (divisor > 0).all() and self.graph.types[node.outputs[0]].dtype != "float":
+                self.intervals[node.outputs[0]] = (0.0, float(divisor.max()) - 1)
+        elif name in ("TopK", "ReverseSequence"):
+            self._rearrange(node)
         elif name in _MOVES:
             self._move(node)
         elif name in ("Not", "Sign"):
@@ -200,8 +217,9 @@ class _Ranges:
             upper = high + _BEYOND if ids and value.ceiling else high
             inside = value.source >= 0
             source = value.source[inside]
+            added = (lower - value.least, upper - value.most)
             with np.errstate(all="ignore"):
-                ends = [(np.broadcast_to(end, inside.shape) - value.offset) / value.scale for end in (lower, upper)]
+                ends = [(np.broadcast_to(end, inside.shape) - value.offset) / value.scale for end in added]
             rising = value.scale > 0
             first = np.where(rising, ends[0], ends[1])[inside]
             last = np.where(rising, ends[1], ends[0])[inside]
@@ -299,17 +317,65 @@ class _Ranges:
                     self._follow(output, _plus(value, number if name == "Add" else -number, shape))
                 elif name == "Mul":
                     self._follow(output, _times(value, number, shape))
-                elif self.graph.types[left].dtype == "float":
-                    with np.errstate(all="ignore"):
-                        self._follow(output, _times(value, 1 / number, shape))
+                else:
+                    self._divide(node, value, number)
+            elif right in self.intervals:
+                self._blur(node, value, self.intervals[right])
         for value in self.followed.get(right, ()):
-            if left in self.known and name in ("Add", "Sub", "Mul"):
+            if left in self.intervals and name in ("Add", "Mul"):
+                self._blur(node, value, self.intervals[left])
+            elif left in self.known and name in ("Add", "Sub", "Mul"):
                 number = np.asarray(self.known[left], dtype=np.float64)
                 if name == "Mul":
                     self._follow(output, _times(value, number, shape))
                 else:
                     signed = value if name == "Add" else _times(value, np.asarray(-1.0), value.source.shape)
                     self._follow(output, _plus(signed, number, shape))
+
+    def _divide(self, node: Node, value: _Followed, number: Array) -> None:
+        """A quotient; one of integers loses its fraction."""
+        [output] = node.outputs
+        with np.errstate(all="ignore"):
+            quotient = _times(value, 1 / number, self._shape(output))
+        if self.graph.types[output].dtype != "float":
+            quotient = replace(quotient, least=quotient.least - 1, most=quotient.most + 1)
+        self._follow(output, quotient)
+
+    def _blur(self, node: Node, value: _Followed, interval: tuple[float, float]) -> None:
+        """A sum with a number of an interval, or a product with one between 0 and 1, which lies between 0 and x."""
+        [output] = node.outputs
+        least, most = interval
+        whole = _broadcast(value, self._shape(output))
+        name = node.operation.name()
+        if name == "Mul":
+            if 0 <= least <= most <= 1:
+                self._follow(output, whole)
+        elif name in ("Add", "Sub"):
+            if name == "Sub":
+                least, most = -most, -least
+            self._follow(output, replace(whole, least=whole.least + least, most=whole.most + most))
+
+    def _rearrange(self, node: Node) -> None:
+        """Rows in an order, or a choice of rows, that depends on the inputs: each row may be each of them, and each row
+        of the data is followed.
+        """
+        operation = node.operation
+        data, output = node.inputs[0], node.outputs[0]
+        axis = 0 if isinstance(operation, ReverseSequence) else operation.axis  # type: ignore[attr-defined]
+        own, result = self._shape(data), self._shape(output)
+        axis %= len(own)
+        rows = own[axis]
+        if isinstance(operation, Gather):
+            indices = self._shape(node.inputs[1])
+        else:
+            indices = (result[axis],)
+        count = max(1, int(np.prod(indices)))
+        for value in self.followed.get(data, ()):
+            for start in range(0, rows, count):
+                index = ((start + np.arange(count)) % rows).reshape(indices)
+                arrays = [np.take(array, index, axis) for array in (value.source, value.scale, value.offset)]
+                if arrays[0].shape == result:
+                    self._follow(output, replace(value, source=arrays[0], scale=arrays[1], offset=arrays[2]))
 
     def _move(self, node: Node) -> None:
         """What moves numbers moves those that are followed alike."""
@@ -319,7 +385,11 @@ class _Ranges:
             return
         data = node.inputs if name == "Concat" else node.inputs[:1]
         if any(other not in self.known for other in node.inputs[len(data) :]):
+            if name in ("Gather", "GatherElements"):
+                self._rearrange(node)
             return
+        if name == "Cast" and self.graph.types[node.inputs[0]].dtype == "bool":
+            self.intervals[node.outputs[0]] = (0.0, 1.0)
         for number, moved in enumerate(data):
             for value in self.followed.get(moved, ()):
                 fields: list[Sequence[Array]] = []
@@ -351,10 +421,13 @@ def _times(value: _Followed, number: Array, shape: tuple[int, ...]) -> _Followed
     """
     whole = _broadcast(value, shape)
     floor, ceiling = value.floor, value.ceiling
+    if not number.size:
+        return whole
     if (number < 0).all():
         floor, ceiling = ceiling, floor
     elif not (number >= 0).all():
         floor = ceiling = False
     # A product with 0 is no longer the number.
     source = np.where(np.broadcast_to(number, shape) == 0, -1, whole.source)
-    return _Followed(source, whole.scale * number, whole.offset * number, floor, ceiling)
+    ends = [end * float(factor) for end in (value.least, value.most) for factor in (number.min(), number.max())]
+    return _Followed(source, whole.scale * number, whole.offset * number, floor, ceiling, min(ends), max(ends))
