@@ -743,7 +743,10 @@ def activated(logits: Array, name: str) -> Array:
 def axes_of(graph: Graph) -> str:
     """The order of the axes of the networks here: "bt", "tb", or "t" without a batch."""
     [name, *_] = graph.inputs
-    return {(T, B): "tb", (T,): "t"}.get(graph.inputs[name].shape[:2], "bt")  # type: ignore[call-overload, no-any-return]
+    shape = graph.inputs[name].shape
+    if shape[0] != T:
+        return "bt"
+    return "tb" if B in shape else "t"
 
 
 def assert_same(graph: Graph, found: Recognised, batch: int, steps: int, seed: int, axes: str = "bt") -> None:

@@ -80,6 +80,14 @@ def stacked(builder: GraphBuilder, x: str) -> list[str]:
     return [*outputs, builder.add("ReduceProd", both, axes=(0,), keepdims=0)]
 
 
+def last_states(builder: GraphBuilder, x: str) -> list[str]:
+    """Joined along the batch, and then cut apart."""
+    parts = [builder.add("ReduceMax", builder.add(name, x), axes=(1,), keepdims=0) for name in ("Tanh", "Relu")]
+    both = builder.add("Reshape", builder.add("Concat", *parts, axis=0), shape=(2, B, 6))
+    other = builder.add("Reshape", builder.add("Concat", *parts, axis=0), shape=(B, 2, 6))
+    return [builder.add("Gather", both, builder.constant(np.array(-1)), axis=0), other]
+
+
 def poolings(builder: GraphBuilder, x: str) -> list[str]:
     channels = builder.add("Transpose", x, perm=(0, 2, 1))
     outputs = [builder.add(name, channels) for name in ("GlobalAveragePool", "GlobalMaxPool")]
@@ -149,6 +157,7 @@ NETWORKS = (
     last_rows,
     rows_that_stay,
     stacked,
+    last_states,
     poolings,
     normalised,
     activations,
@@ -182,6 +191,9 @@ def test_what_is_left() -> None:
     assert len(simplified(of(transposes)).nodes) == 3, "one of the two pairs cancels"
     assert names(last_rows) == ["Gather", "Relu", "Reshape"]
     assert names(rows_that_stay) == ["ReduceSum", "Slice"]
+    graph = of(last_states)
+    last = simplified(Graph(graph.inputs, graph.constants, graph.nodes, graph.outputs[:1]))
+    assert [node.operation.name() for node in last.nodes] == ["Relu", "ReduceMax", "Identity"]
     assert names(poolings) == ["Div", "ReduceMax", "ReduceMean", "ReduceSum", "Transpose"]
     assert names(normalised) == ["Add", "Mul", "Transpose"]
     assert names(activations) == ["Gelu", "HardSigmoid", "LeakyRelu", "Relu", "Softsign", "Swish"]

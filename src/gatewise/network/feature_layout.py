@@ -156,6 +156,8 @@ class FeatureLayout:
 
 _LAYOUTS: dict[str, Callable[[FeatureLayout, Node, list[Any]], Sequence[Value]]] = {
     "Identity": FeatureLayout._same,
+    # A model reads each sequence with as many steps as it has, so that none is cut off.
+    "RequireLongest": FeatureLayout._same,
     "Transpose": FeatureLayout._transpose,
     "Reshape": FeatureLayout._reshape,
     "Expand": FeatureLayout._expand,

@@ -305,6 +305,23 @@ def row_of_concat(simplifier: Simplifier, node: Node) -> str | None:
     return None
 
 
+def stacked_concat(simplifier: Simplifier, node: Node) -> str | None:
+    """Values joined along an axis that is then cut into one for each value are joined along a new axis, as the last
+    states of all layers are in PyTorch.
+    """
+    concat = simplifier.producer(node.inputs[0], "Concat") if node.operation.name() == "Reshape" else None
+    if concat is None or len({simplifier.type(value) for value in concat.inputs}) > 1:
+        return None
+    (result,) = node.operation.infer(simplifier.type(node.inputs[0]))
+    each = simplifier.type(concat.inputs[0]).shape
+    joined: Any = concat.operation
+    axis = joined.axis_of(joined.axis, len(each))
+    if result.shape != (*each[:axis], len(concat.inputs), *each[axis:]):
+        return None
+    parts = [simplifier.reshaped(node, value, (*each[:axis], 1, *each[axis:])) for value in concat.inputs]
+    return simplifier.add(node, "Concat", *parts, axis=axis)
+
+
 _OF_SEVERAL = {"ReduceSum": "Sum", "ReduceMean": "Mean", "ReduceMax": "Max", "ReduceMin": "Min", "ReduceProd": "Mul"}
 
 
@@ -515,6 +532,7 @@ def positive(simplifier: Simplifier, node: Node) -> str | None:
 REWRITES: tuple[Rewrite, ...] = (
     without_effect,
     one_transpose,
+    stacked_concat,
     one_reshape,
     one_row,
     constant_row,
