@@ -287,7 +287,12 @@ def test_attention(mask_zero: bool) -> None:
         lambda: [L.DepthwiseConv1D(3, padding="same", depth_multiplier=2), L.AveragePooling1D(3, 1, padding="same")],
         lambda: [L.AveragePooling1D(2, padding="same"), L.AveragePooling1D(2, 1, padding="same")],
         lambda: [L.BatchNormalization(), L.LayerNormalization(), L.GroupNormalization(2)],
-        lambda: [L.BatchNormalization(scale=False, center=False), L.UnitNormalization(), L.RMSNormalization()],
+        lambda: [
+            L.BatchNormalization(scale=False),
+            L.BatchNormalization(center=False),
+            L.UnitNormalization(),
+            L.RMSNormalization(),
+        ],
         lambda: [L.UpSampling1D(2), L.ZeroPadding1D((1, 2)), L.Cropping1D((1, 1))],
         lambda: [L.ReLU(max_value=1.2, negative_slope=0.2, threshold=0.1), L.PReLU(shared_axes=[1])],
         lambda: [L.LeakyReLU(0.1), L.ELU(0.7), L.Softmax()],
@@ -429,6 +434,10 @@ def test_layers_of_the_user() -> None:
     same(keras.Model(x, h), ids)
 
 
+def test_a_layer_that_reads_the_shape() -> None:
+    same(of_series(Rows(), L.GroupNormalization(1), L.LSTM(2)), series(3), [(1, 2), (3, 5), (2, 8)])
+
+
 def test_a_mask_that_a_layer_of_the_user_makes() -> None:
     same(text_of(Embedded()), ids)
 
@@ -506,6 +515,15 @@ class Guess(L.Layer):  # type: ignore[misc]
         return x - ops.mean(x, axis=0) if hasattr(x, "numpy") else x
 
 
+class Rows(L.Layer):  # type: ignore[misc]
+    """It reads the shape, as a tensor has it when the network runs."""
+
+    def call(self, x: Any) -> Any:
+        batch, steps, channels = x.shape
+        pairs = ops.reshape(x[:, : steps // 2 * 2], (batch, -1, 2, channels))
+        return ops.reshape(ops.mean(pairs, axis=2), (batch, steps // 2, channels)) + ops.ones((steps // 2, 1))
+
+
 class OwnCell(L.Layer):  # type: ignore[misc]
     state_size = 3
     output_size = 3
@@ -521,7 +539,9 @@ class OwnCell(L.Layer):  # type: ignore[misc]
         (lambda: [Branch(name="b"), L.LSTM(3)], r"b \(Branch\), layer 1 of 2 \(test_keras_graph.py, line \d+.*size T"),
         (lambda: [Counter(), L.LSTM(3)], "changes its own variables"),
         (lambda: [counting(), L.LSTM(3)], "something else each time it is called"),
-        (lambda: [L.Lambda(lambda x: x + keras.random.normal(ops.shape(x)[2:])), L.LSTM(3)], "draws random numbers"),
+        (lambda: [L.Lambda(lambda x: x + keras.random.normal(ops.shape(x))), L.LSTM(3)], r"Lambda.*random numbers"),
+        (lambda: [L.Lambda(lambda x: x + keras.random.normal((3,))), L.LSTM(3)], "draws random numbers"),
+        (lambda: [L.Lambda(lambda x: x * 2 if (x.shape[1] or 0) > 8 else x)], r"Lambda.*the size T is compared"),
         (lambda: [Guess(name="g"), L.LSTM(3)], "something else on tensors than on symbolic tensors"),
         (lambda: [patched()], r"l \(LSTM\), layer 1 of 1: l: its method call is not that of its class"),
         (lambda: [L.RNN(OwnCell(name="own"), name="r")], r"r \(RNN\), layer 1 of 1: its cell 'OwnCell'"),

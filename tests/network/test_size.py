@@ -48,6 +48,10 @@ def test_what_holds_for_all_sizes_of_at_least_1_is_decided() -> None:
     assert not at_least(T, 2)
     assert not at_least(B * T - T, 1)
     assert not at_least(5, T)
+    assert at_least(T, 2 * (T // 2))
+    assert at_least(3 * T + 1, T // 2 + 5 * (T // 2))
+    assert not at_least(T, 2 * (T // 2) + 1)
+    assert not at_least(T, 3 * (T // 2))
     assert str(minimum(T, 50)) == "min(50, T)"
 
 

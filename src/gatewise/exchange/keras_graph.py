@@ -247,6 +247,9 @@ class _Reader:
         except Exception as error:  # of Keras, of its backend, or of the code of the network
             if self.error is not None:
                 raise self._named(self.error, error) from None
+            if _draws_numbers(error):
+                message = "it draws random numbers, and a graph computes the same for each call"
+                raise self._named(InputError(message), error) from None
             reason = str(error).strip().splitlines() or [type(error).__name__]
             message = f"its call cannot be followed on symbolic tensors: {quote(reason[0], 200)}; use keras.ops in it"
             raise self._named(InputError(message), error) from None
@@ -259,8 +262,6 @@ class _Reader:
 
     def _read_call(self, call: Call) -> None:
         self.values.builder.origin = shown_place(call.place, call.operation)
-        if call.kwargs.get("training"):
-            self._refuse("it is called with training=True, and a graph computes predictions; leave the argument out")
         if not call.is_leaf:
             return
         try:
@@ -271,10 +272,6 @@ class _Reader:
         except InputError as error:
             self.error = self.error or error
             raise
-
-    def _refuse(self, reason: str) -> None:
-        self.error = self.error or InputError(reason)
-        raise self.error
 
     def _follow(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The outputs of a layer within a leaf, such as that of TimeDistributed."""
@@ -342,6 +339,11 @@ def _renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
 
     nodes = [replace(node, inputs=new(node.inputs), outputs=new(node.outputs)) for node in graph.nodes]
     return Graph(graph.inputs, graph.constants, tuple(nodes), new(graph.outputs), graph.guards)
+
+
+def _draws_numbers(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("/keras/src/random/" in frame.filename.replace("\\", "/") for frame in frames)
 
 
 def _own_line(error: BaseException) -> str:

@@ -86,8 +86,6 @@ def read_layer(
     _check_methods(layer)
     bound = inspect.signature(layer.call).bind(*args, **kwargs)
     bound.apply_defaults()
-    if bound.arguments.get("training"):
-        raise InputError("it is called with training=True, and a graph computes predictions; leave the argument out")
     computed = RULES[name](values, layer, bound.arguments, follow)
     note_outputs(values, values.keras.tree.flatten(outputs), computed)
 

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.exchange.keras_values import KerasValues, TracedSize, graph_dtype
 from gatewise.network.operation import DType
-from gatewise.network.size import Dim
+from gatewise.network.size import Dim, at_least, divided, product, remainder
 
 Arguments = Mapping[str, Any]
 Rule = Callable[[KerasValues, Any, Arguments, DType], "str | list[str]"]
@@ -224,9 +224,10 @@ def _nan_to_num(values: KerasValues, operation: Any, given: Arguments, dtype: DT
     x = values.value(given["x"], dtype)
     if dtype != "float":
         return x
-    if operation.posinf is None or operation.neginf is None:
-        raise InputError("posinf and neginf must be numbers: their defaults depend on the dtype")
-    for sign, replaced in ((1, operation.posinf), (0, operation.neginf)):
+    largest = float(np.finfo(np.float32).max)
+    posinf = largest if operation.posinf is None else operation.posinf
+    neginf = -largest if operation.neginf is None else operation.neginf
+    for sign, replaced in ((1, posinf), (0, neginf)):
         infinite = values.add("IsInf", x, detect_positive=sign, detect_negative=1 - sign)
         x = values.add("Where", infinite, values.number(replaced), x)
     return values.add("Where", values.add("IsNaN", x), values.number(operation.nan), x)
@@ -338,6 +339,20 @@ def _squareplus(values: KerasValues, operation: Any, given: Arguments, dtype: DT
     x = values.value(given["x"], dtype)
     root = values.add("Sqrt", values.add("Add", values.add("Mul", x, x), values.number(float(operation.b))))
     return values.add("Mul", values.add("Add", x, root), values.number(0.5))
+
+
+@rule("SparsePlus")
+def _sparse_plus(values: KerasValues, operation: Any, given: Arguments, dtype: DType) -> str:
+    """0 up to -1, x from 1 on, (x + 1)² / 4 between."""
+    x = values.value(given["x"], dtype)
+    within = _within(values, x, -1, 1)
+    half = values.add("Mul", values.add("Add", within, values.number(1)), values.number(0.5))
+    return values.add("Where", values.add("Less", x, values.number(1)), values.add("Mul", half, half), x)
+
+
+@rule("SparseSigmoid")
+def _sparse_sigmoid(values: KerasValues, operation: Any, given: Arguments, dtype: DType) -> str:
+    return values.add("HardSigmoid", values.value(given["x"], dtype), alpha=0.5, beta=0.5)
 
 
 @rule("Glu")
@@ -575,7 +590,26 @@ def _sorted(values: KerasValues, operation: Any, given: Arguments) -> list[str]:
 
 @rule("Reshape")
 def _reshape(values: KerasValues, operation: Any, given: Arguments, dtype: DType) -> str:
-    return values.add("Reshape", values.value(given["x"]), shape=new_shape(values, operation.newshape), allowzero=1)
+    x = values.value(given["x"])
+    shape = _without_unknown(values.shape(x), new_shape(values, operation.newshape))
+    return values.add("Reshape", x, shape=shape, allowzero=1)
+
+
+def _without_unknown(before: Sequence[Dim], shape: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The shape with what is left in place of -1: sizes such as T - 2, which both shapes have, are not divided."""
+    if -1 not in shape:
+        return shape
+    left = list(before)
+    known: list[Dim] = []
+    for size in shape:
+        if size in left and size != -1:
+            left.remove(size)
+        elif size != -1:
+            known.append(size)
+    rest = product(tuple(known))
+    if rest == 0 or remainder(product(tuple(left)), rest) != 0:
+        return shape  # the operation says what does not fit
+    return tuple(divided(product(tuple(left)), rest) if size == -1 else size for size in shape)
 
 
 def new_shape(values: KerasValues, sizes: Any) -> tuple[Dim, ...]:
@@ -714,9 +748,8 @@ def _flip(values: KerasValues, operation: Any, given: Arguments, dtype: DType) -
 
 def flipped(values: KerasValues, x: str, axes: Sequence[int]) -> str:
     """The value with the rows of these axes from the last one to the first."""
-    sizes = [values.shape(x)[axis] for axis in axes]
-    starts = tuple(size - 1 for size in sizes)
-    ends = tuple(-1 - size for size in sizes)  # one before the first row
+    starts = (-1,) * len(axes)
+    ends = tuple(-1 - values.shape(x)[axis] for axis in axes)  # one before the first row
     return values.add("Slice", x, starts=starts, ends=ends, axes=tuple(axes), steps=(-1,) * len(axes))
 
 
@@ -842,6 +875,9 @@ def _row(values: KerasValues, x: str, axis: int, number: Any) -> str:
     return row_of(values, x, axis, wanted)
 
 
+_FAR = (1 << 63) - 1  # beyond the end of each axis
+
+
 def _sliced(values: KerasValues, x: str, axis: int, key: slice) -> str:
     step = 1 if key.step is None else int(key.step)
     if key.start is None and key.stop is None and step == 1:
@@ -849,8 +885,10 @@ def _sliced(values: KerasValues, x: str, axis: int, key: slice) -> str:
     if any(values.is_symbolic(bound) for bound in (key.start, key.stop)):
         raise InputError("it slices with a bound that depends on the values of the inputs")
     size = values.shape(x)[axis]
-    start: Dim = 0 if step > 0 else size - 1
-    end: Dim = size if step > 0 else -1 - size  # one before the first row
+    start: Dim = 0 if step > 0 else -1
+    end: Dim = -1 - size  # one before the first row
+    if step > 0:
+        end = size if at_least(size, 0) else _FAR
     if key.start is not None:
         start = values.size(key.start)
     if key.stop is not None:

@@ -8,6 +8,7 @@ that is no leaf is not only asked for the shape of its output, but its `call` ru
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from gatewise.errors import InputError
 from gatewise.exchange.keras_values import TracedSize
 
 _LOCK = threading.RLock()
+_LIBRARIES = ("keras", "gatewise", "torch", "tensorflow", "jax", "optree", "tree")
 _OF_SIZES = ("zeros", "ones", "full", "arange", "broadcast_to", "tile", "repeat")
 """The functions of `keras.ops` that read sizes, and symbolic tensors at most as their first argument."""
 _OPERATORS = (
@@ -153,6 +155,10 @@ class Tracer:
         self.place.append(layer)
         try:
             place = tuple(self.place)
+            if kwargs.get("training"):
+                raise InputError(
+                    "it is called with training=True, and a graph computes predictions; leave the argument out"
+                )
             is_leaf = self.is_leaf(layer)
             outputs = layer.compute_output_spec(*args, **kwargs) if is_leaf else layer.call(*args, **kwargs)
             self.read(Call(layer, args, kwargs, outputs, place, is_leaf))
@@ -166,6 +172,10 @@ class Tracer:
     def _spec(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The symbolic outputs of an operation. Keras knows no size that depends on the inputs but None."""
         name = type(operation).__name__
+        if name == "BatchNorm":
+            # Keras does not tell the shape where it has a scale and no offset, or the other way round.
+            x = args[0] if args else kwargs["x"]
+            return self.keras.KerasTensor(x.shape, dtype=x.dtype)
         if name == "BroadcastTo":
             shape = tuple(None if isinstance(size, TracedSize) else size for size in operation.shape)
             return self.keras.KerasTensor(shape, dtype=args[0].dtype)
@@ -238,6 +248,14 @@ class Tracer:
                 return keras.ops.convert_to_tensor(x, *args, **kwargs)
             return plain_convert(x, *args, **kwargs)
 
+        def shape_of(tensor: Any) -> Any:
+            # Keras itself expects None for a size that it does not know. Code of the user has numbers there when the
+            # network runs, and would take another branch for None.
+            caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+            if threading.get_ident() != thread or caller.partition(".")[0] in _LIBRARIES:
+                return plain_shape_of(tensor)
+            return self.shape(tensor)
+
         def creating(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 if threading.get_ident() != thread or not _has_traced(keras, (args, kwargs)):
@@ -259,6 +277,7 @@ class Tracer:
         operations, backend = import_module("keras.src.ops"), import_module("keras.src.backend")
         activations = import_module("keras.src.activations.activations")
         plain_shape = keras.ops.shape
+        plain_shape_of = keras.KerasTensor.shape.fget
         plain_convert = backend.convert_to_tensor
         filtered = keras.config.is_traceback_filtering_enabled()
         scope = keras.StatelessScope()
@@ -271,6 +290,7 @@ class Tracer:
                 (keras.layers.Layer, "symbolic_call", own(self.layer, keras.layers.Layer.symbolic_call)),
                 (keras.ops, "shape", shape),
                 (operations, "shape", shape),
+                (keras.KerasTensor, "shape", property(shape_of)),
                 # What Keras calls on symbolic tensors without a check whether they are.
                 (backend, "convert_to_tensor", convert_to_tensor),
                 (activations.Mish, "static_call", staticmethod(_mish(activations.Mish, keras))),

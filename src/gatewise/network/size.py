@@ -156,8 +156,22 @@ def product(shape: Shape) -> Dim:
 
 def at_least(left: Dim, right: Dim) -> bool:
     """Whether left >= right for all sizes of at least 1; False also where this rule cannot tell."""
-    bound = _bound(left - right)
-    return bound is not None and bound >= 0
+    difference = left - right
+    bound = _bound(difference)
+    if bound is not None:
+        return bound >= 0
+    for factors, coefficient in _terms(difference):
+        if len(factors) == 1 and coefficient < 0 and _divides_by_number(factors[0]):
+            [atom] = factors
+            assert isinstance(atom, Atom)
+            # A quotient of whole numbers is at most the exact one: x - c (y // k) >= (k x - c y) / k.
+            rest = difference - coefficient * _of(atom)
+            return at_least(rest * atom.right + coefficient * atom.left, 0)
+    return False
+
+
+def _divides_by_number(factor: Factor) -> bool:
+    return isinstance(factor, Atom) and factor.operation == "//" and isinstance(factor.right, int) and factor.right > 0
 
 
 def value_of(dim: Dim, sizes: Mapping[str, int]) -> int:

@@ -22,7 +22,7 @@ class LogSoftmax(Operation):
 
     def forward(self, execution: Execution, x: Array) -> Computed:
         # The same number subtracted from all changes nothing, and exp cannot overflow.
-        shifted = x - x.max(axis=self.axis, keepdims=True)
+        shifted = x - x.max(axis=self.axis, keepdims=True, initial=-np.inf)
         y = shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
 
         def backward(grad: Array) -> tuple[Array]:

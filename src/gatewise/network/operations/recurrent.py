@@ -99,9 +99,9 @@ class Recurrent(Operation):
         kernel = execution.kernel or get()
         if layer.x.dtype.name not in kernel.dtypes:
             kernel = get("reference")
-        batch, steps, _ = layer.x.shape
+        batch, steps, inputs = layer.x.shape
         mask = layer.mask
-        x = np.ascontiguousarray(layer.x.reshape(batch * steps, -1) if mask is None else layer.x[mask])  # (N, D)
+        x = np.ascontiguousarray(layer.x.reshape(batch * steps, inputs) if mask is None else layer.x[mask])  # (N, D)
         lengths = np.full(batch, steps, np.intp) if mask is None else mask.sum(axis=1)
         weight_ih, weight_hh = np.ascontiguousarray(layer.weight_ih), np.ascontiguousarray(layer.weights.weight_hh)
         bias = layer.bias if layer.weights.recurrent_bias is None else layer.bias + layer.weights.recurrent_bias
@@ -123,13 +123,13 @@ class Recurrent(Operation):
             )
         rows = None if mask is None else _shown_rows(mask, self.reverse, self.masked)  # (B, T)
         if rows is None:
-            h = run.h.reshape(batch, steps, -1)
+            h = run.h.reshape(batch, steps, run.h.shape[1])
         else:
             h = np.concatenate([run.h, np.zeros_like(run.h[:1], shape=(1, run.h.shape[1]))])[rows]
 
         def backward(dh: Array, dh_T: Array, dc_T: Array) -> dict[str, Array]:
             if rows is None:
-                dh_read = dh.reshape(batch * steps, -1)
+                dh_read = dh.reshape(batch * steps, dh.shape[2])
             else:
                 sums = np.zeros((len(x) + 1, dh.shape[2]), dh.dtype)
                 np.add.at(sums, rows, dh)
