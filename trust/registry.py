@@ -9,7 +9,9 @@ from trust.attacks import (
     concurrency,
     folders,
     fuzz,
+    graphs_keras,
     graphs_onnx,
+    graphs_torch,
     hub,
     imports_keras,
     imports_onnx,
@@ -26,7 +28,7 @@ from trust.attacks import (
 
 MODULES = (
     *(folders, hub, fuzz, limits, rows, commands, clocks, numbers, concurrency),
-    *(imports_keras, imports_onnx, imports_text, imports_torch, graphs_onnx),
+    *(imports_keras, imports_onnx, imports_text, imports_torch, graphs_keras, graphs_onnx, graphs_torch),
     *(server, stops, streams, wheels),
 )
 ATTACKS = Attacks(one for module in MODULES for one in module.ATTACKS.items())

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import GatewiseError, InputError
+from gatewise.exchange.proof import prove
+from gatewise.exchange.read_network import ReadNetwork
 from gatewise.network.graph import Graph
 from gatewise.network.operation import Execution
 from gatewise.types import Array
@@ -154,9 +156,9 @@ def random_sizes(rng: Rng, example: tuple[int, int]) -> Iterator[tuple[int, int]
         yield 1, int(rng.integers(100, 2_001))
 
 
-def compare(graph: Graph, run: Run, batches: Iterator[tuple[Any, ...]]) -> str:
-    """Compare a graph with its network for these arguments. Returns whether it holds for all of them, for a count.
-    Raises Wrong.
+def compare(network: ReadNetwork, run: Run, batches: Iterator[tuple[Any, ...]]) -> str:
+    """Compare the graph of a network with the network for these arguments. Returns for a count whether it holds for all
+    of them. Raises Wrong, unless the proof refuses the network, without which none is opened.
     """
     refused = 0
     compared = 0
@@ -166,11 +168,16 @@ def compare(graph: Graph, run: Run, batches: Iterator[tuple[Any, ...]]) -> str:
         except Exception:  # the network itself does not take them, such as a slice that is empty
             continue
         try:
-            check_outputs(graph, run, arguments)
+            check_outputs(network.graph, run, arguments)
         except InputError as error:
             check_message(error)
             refused += 1
         except Wrong as error:
+            try:
+                prove(network)
+            except InputError as reason:
+                check_message(reason)
+                return "read wrongly, and refused by the proof"
             shapes = ", ".join(str(array.shape) for array in leaves(arguments))
             raise Wrong(f"{error}; inputs {shapes}") from None
         else:

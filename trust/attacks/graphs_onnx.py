@@ -7,8 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gatewise.errors import InputError
 from gatewise.types import Array
 from trust.attack import Attacks, missing
@@ -44,7 +42,7 @@ def _export(program: Any, example: tuple[Array, ...], path: Path) -> None:
 
 @ATTACKS.add(
     "imports-onnx-graph",
-    20,
+    10,
     4_000,
     prepare=_prepare,
     unavailable=lambda: missing("torch", "onnx", "onnxruntime"),
@@ -63,7 +61,7 @@ def _files(rng: Rng, folder: Path) -> str:
     from gatewise.exchange.onnx_network import read_onnx
     from trust.attacks.torch_programs import Program
 
-    program = Program(np.random.default_rng(int(rng.integers(2**62))))
+    program = Program(int(rng.integers(2**62)))
     example = program.arguments(rng, *EXAMPLE, missing=0)
     path = folder / "module.onnx"
     try:

@@ -50,12 +50,15 @@ class Step:
 
 
 class Program(nn.Module):
-    """A random module of a generator. kept: numbers of steps, of which the others are left out: a step that is left
+    """A random module of a seed. kept: numbers of steps, of which the others are left out: a step that is left
     out returns its first input where that is of its kind. None for all steps.
     """
 
-    def __init__(self, rng: Rng, kept: Collection[int] | None = None) -> None:
+    def __init__(self, seed: int, kept: Collection[int] | None = None) -> None:
         super().__init__()
+        self.seed = seed
+        self.kept = kept
+        rng = np.random.default_rng(seed)
         self.layers = nn.ModuleList()
         self.inputs: list[Value] = []
         self.steps: list[Step] = []
@@ -79,6 +82,15 @@ class Program(nn.Module):
             self._leave_out(kept)
         self._remove_unread()
         self.eval()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """Built anew, because the steps hold the layers of this module."""
+        copied = Program(self.seed, self.kept)
+        for parameter in self.parameters():
+            copied.to(parameter.dtype)
+        copied.load_state_dict(self.state_dict())
+        memo[id(self)] = copied
+        return copied
 
     def add(
         self,

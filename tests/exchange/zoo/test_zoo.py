@@ -14,17 +14,18 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.exchange.proof import prove
+from gatewise.exchange.read_network import ReadNetwork
 from tests.exchange.zoo import hostile_networks, keras_networks, torch_networks
 from tests.exchange.zoo.case import Case
 from tests.exchange.zoo.comparison import Run, check_graph, keras_run, to_torch, torch_run
 
-Read = Callable[[], Any]
+Read = Callable[[], ReadNetwork]
 Prepared = tuple[Read, Run]
 """How the graph of a case is read, and how its network runs."""
 
@@ -43,7 +44,7 @@ def of_torch(case: Case) -> Prepared:
 
     build = partial(torch_networks.build, case, SEED)
     example = to_torch(case.inputs(np.random.default_rng(5), *case.example))
-    return lambda: read_torch(build(), example if len(example) > 1 else example[0]).graph, torch_run(build)
+    return lambda: read_torch(build(), example if len(example) > 1 else example[0]), torch_run(build)
 
 
 def of_keras(keras: ModuleType, case: Case) -> Prepared:
@@ -51,21 +52,30 @@ def of_keras(keras: ModuleType, case: Case) -> Prepared:
     from gatewise.exchange.keras_graph import read_keras
 
     build = partial(keras_networks.build, keras, case, SEED)
-    return lambda: read_keras(build()).graph, keras_run(keras, build)
+    return lambda: read_keras(build()), keras_run(keras, build)
 
 
 def check(case: Case, prepared: Prepared, *, hostile: bool = False) -> str:
-    """Why the network is refused, "" where its graph is that of the network. A graph that refuses sizes of a hostile
-    network is right.
+    """Why the network is refused, "" where its graph is that of the network. The graph of a hostile network may refuse
+    sizes, and what the reader cannot see, such as a counter in a function, the proof may refuse.
     """
     read, run = prepared
     try:
-        graph = read()
+        network = read()
     except InputError as error:
         reason = str(error)
         assert reason.isprintable(), f"a message that is not one line: {reason!a}"
         return reason
-    check_graph(graph, run, case, may_refuse=hostile)
+    try:
+        check_graph(network.graph, run, case, may_refuse=hostile)
+    except AssertionError:
+        if not hostile:
+            raise
+        try:
+            prove(network)
+        except InputError as error:
+            return f"by the proof: {error}"
+        raise
     return ""
 
 
@@ -102,7 +112,9 @@ def test_hostile_networks_of_keras(keras: ModuleType, name: str) -> None:
 
 
 def table(kinds: list[str]) -> Iterator[tuple[str, str, str]]:
-    """The name of each network of these kinds, "opens", "refused" or "WRONG", and the reason."""
+    """The name of each network of these kinds, "opens", "refused", "sizes" for one that opens for some sizes only, or
+    "WRONG", and the reason.
+    """
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -117,6 +129,8 @@ def table(kinds: list[str]) -> Iterator[tuple[str, str, str]]:
         for name, case in cases.items():
             try:
                 reason = check(case, prepare(case), hostile=hostile)
+            except InputError as error:
+                yield f"{kind}: {name}", "sizes", f"refuses inputs: {error}"
             except Exception as error:
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 where = f"{type(error).__name__} at {frame.filename.rpartition('/')[2]}:{frame.lineno}"

@@ -454,6 +454,20 @@ class TwoTexts(nn.Module):
         return self.classifier(features)
 
 
+class AnyNumberOfTexts(nn.Module):
+    """The texts are the arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(V, 6)
+        self.encoder = nn.LSTM(6, 5, batch_first=True)
+        self.fc = nn.Linear(10, 2)
+
+    def forward(self, *texts):
+        states = [self.encoder(self.embedding(text))[1][0][-1] for text in texts]
+        return self.fc(torch.cat(states, dim=1))
+
+
 class TwoEmbeddings(nn.Module):
     """A fixed and a trained table, side by side."""
 
@@ -1228,6 +1242,7 @@ CASES: dict[str, Case] = {
     "last_state_by_mask": Case(LastStateByMask, ids(V)),
     "conv_lstm_text": Case(ConvLSTMText, ids(V), steps=(2, 3, 7)),
     "two_texts": Case(TwoTexts, two_texts),
+    "any_number_of_texts": Case(AnyNumberOfTexts, two_texts),
     "two_embeddings": Case(TwoEmbeddings, ids(V)),
     "multihead_on_top": Case(MultiheadOnTop, ids(V)),
     "ids_and_numbers": Case(IdsAndNumbers, joined(ids(V), table(4))),
