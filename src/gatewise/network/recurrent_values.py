@@ -93,8 +93,13 @@ class GateObserver:
         for name, gate in self._gates.items():
             of_steps = self._values[name]
             earlier = list(of_steps.values())[:-1]
-            # A step that is not read goes on with what was before it: at the start the state, and no gate.
-            before = earlier[-1] if earlier else states.get(name, np.zeros_like(gate))
+            # A step that is not read goes on with what was before it: at the start the state, and no gate. The state
+            # of an LSTM with a projection is not h before it.
+            before = states.get(name, gate)
+            if name not in states or before.shape != gate.shape:
+                before = np.zeros_like(gate)
+            if earlier:
+                before = earlier[-1]
             of_steps[self.t] = np.where(read, gate, before)
 
     def values(self, start: Sequence[Array]) -> RecurrentValues:

@@ -17,11 +17,13 @@ except ImportError as error:
     raise MissingExtra("torch", "torch", "gatewise.nn") from error
 
 from gatewise.nn.convert import from_keras, from_onnx, from_torch, to_keras, to_torch, torch_state_dict
+from gatewise.nn.graph_module import GraphModule
 from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.lstm import LSTM
 
 __all__ = [
     "LSTM",
+    "GraphModule",
     "LstmStates",
     "from_keras",
     "from_onnx",

@@ -196,6 +196,15 @@ def top_k(writer: GraphWriter, node: Node, x: str) -> list[str]:
     return writer.operation(replace(operation, sorted=1), x)
 
 
+def require_longest(writer: GraphWriter, node: Node, x: str, lengths: str) -> list[str]:
+    """A node that fails where no sequence has all steps: there is no element 1 of an axis of size 1."""
+    onnx = writer.onnx
+    longest = onnx.add("ReduceMax", onnx.cast(lengths, np.int64), keepdims=0)
+    steps = writer.sizes.scalar(writer.type(node.inputs[0]).shape[1])
+    fails = onnx.cast(onnx.add("Not", onnx.add("Equal", longest, steps)), np.int64)
+    return [onnx.add("Gather", onnx.add("Unsqueeze", x, ints(0)), fails, axis=0)]
+
+
 def with_axes(writer: GraphWriter, node: Node, x: str) -> list[str]:
     """Squeeze and Unsqueeze of no axes: Squeeze of ONNX would drop all axes of size 1."""
     operation: Any = node.operation
@@ -272,6 +281,7 @@ WRITERS: dict[str, Callable[..., list[str]]] = {
     "ReduceProd": reduction,
     "ReduceSum": reduction,
     "ReduceSumSquare": reduction,
+    "RequireLongest": require_longest,
     "ReverseSequence": reverse_sequence,
     "Sizes": sizes,
     "Split": split,
