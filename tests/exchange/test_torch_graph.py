@@ -295,9 +295,30 @@ class Counts(nn.Module):
         return x * self.calls
 
 
+class Carries(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(D, 4, batch_first=True)
+        self.hidden = None
+
+    def forward(self, x: Any) -> Any:
+        out, self.hidden = self.lstm(x, self.hidden)
+        return out
+
+
+class Numbered(Random):
+    number = 0
+
+    def forward(self, x: Any) -> Any:
+        self.number += 1
+        return x * self.number
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
+        (Carries, r"Carries: a second call .* other outputs: it keeps hidden; set it anew in forward"),
+        (Numbered, r"Numbered: a second call with the same inputs gives other outputs: it keeps number; set it"),
         (Random, r"Random, test_torch_graph.py:\d+: randn: it is random: pass the initial state as an input"),
         (Dropped, r"Dropped, test_torch_graph.py:\d+: native_dropout: it drops values .* training=self.training"),
         (OfValues, r"OfValues, test_torch_graph.py:\d+ .*: a number of a tensor decides .* torch.where"),

@@ -24,7 +24,13 @@ from gatewise.exchange.torch_export import LEAST_TORCH, Arguments, copy_of, prog
 from gatewise.exchange.torch_guards import agrees, guarded
 from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED, RULES
-from gatewise.exchange.torch_original import SIZE_CHECKS, constant_of, module_outputs, operation_name
+from gatewise.exchange.torch_original import (
+    SIZE_CHECKS,
+    constant_of,
+    kept_between_calls,
+    module_outputs,
+    operation_name,
+)
 from gatewise.exchange.torch_packing import PackedError
 from gatewise.exchange.torch_sizes import dim_of
 from gatewise.network.graph import Node as GraphNode
@@ -69,6 +75,11 @@ def _read(module: nn.Module, arguments: Arguments) -> TorchNetwork:
         program = program_of(copy_of(module), arguments, {})
     translation = _Translation(module, arguments, program)
     network = translation.network()
+    kept = kept_between_calls(module, arguments)
+    if kept is not None:
+        what = f"it keeps {kept}; set it anew in forward" if kept else "it is random or keeps a state"
+        reason = f"a second call with the same inputs gives other outputs: {what}"
+        raise InputError(f"{type(module).__name__}: {reason}")
     if not agrees(network, network.example_sizes()):
         # Nothing is known about what differs; the values of the nodes would tell.
         raise InputError(f"{type(module).__name__}: the graph does not compute what the module computes")
