@@ -220,3 +220,24 @@ def test_what_the_opset_does_not_have_is_refused() -> None:
     graph = Graph({"x": ValueType("float", (B, 2, 9))}, {}, (Node("p", pool, ("x",), ("y",), "line 7"),), ("y",))
     with pytest.raises(InputError, match=r"node 'p' \(line 7\): AveragePool: dilations = \(2,\) cannot be written"):
         graph_to_onnx(graph)
+
+
+def test_each_constant_is_stored_once(tmp_path: Path) -> None:
+    """The weights of recurrences are stored in the order of ONNX alone."""
+    graph = graph_of(exported(MODULES[1](), tmp_path / "m.onnx"), "m.onnx")
+    model = graph_to_onnx(graph)
+    read = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} <= read
+    assert len(model.SerializeToString()) < sum(array.nbytes for array in graph.constants.values()) + 25_000
+
+
+def test_sequences_that_are_all_shorter_are_refused_by_the_file() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, 2)))
+    lengths = builder.input("lengths", ValueType("int64", (B,)))
+    graph = builder.graph([builder.add("RequireLongest", x, lengths)])
+    session = runtime.InferenceSession(graph_to_onnx(graph).SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {"x": np.ones((2, 3, 2), np.float32), "lengths": np.array([1, 2])}
+    with pytest.raises(Exception, match="out of data bounds"):
+        session.run(None, feeds)
+    check(graph, {**feeds, "lengths": np.array([1, 3])})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError
+from gatewise.exchange.graph_model import graph_file, graph_of_model, is_graph
 from gatewise.exchange.onnx_export import onnx_file
 from gatewise.exchange.web import NOUN, web_files
 from gatewise.members import Ensemble
@@ -17,6 +18,7 @@ from gatewise.storage.atomic import write_atomic
 from gatewise.storage.export_folder import check_export, write_export
 
 if TYPE_CHECKING:
+    from gatewise.nn.graph_module import GraphModule
     from gatewise.nn.network import TorchNetwork
 
 
@@ -52,13 +54,17 @@ def export_web(model: Model, path: str | Path, *, quantize: str = "float32", ove
 
 def _onnx_file(model: Model, path: str | Path, storage: str, texts: Mapping[str, str]) -> tuple[bytes, ExportReport]:
     """The ONNX file with these texts in its metadata."""
+    if is_graph(model):
+        if storage != "float32":
+            raise InputError(f"the ONNX file of a network of this form is float32, not {storage}")
+        return graph_file(model, path, texts)
     if storage != "float32":
         model = stored(model, storage)
     series = model.preprocessor if model.channels else None
     return onnx_file(model.explained, path, texts, series, storage)
 
 
-def to_torch(model: Model, *, network_only: bool = False) -> TorchNetwork:
+def to_torch(model: Model, *, network_only: bool = False) -> TorchNetwork | GraphModule:
     """The ensemble of a model as a torch.nn.Module that gives equal logits and runs without gatewise; see
     `gatewise.nn.network.TorchNetwork`. It takes the `steps` of what `preprocessor.encode_batch` returns, padded
     at the end.
@@ -68,11 +74,18 @@ def to_torch(model: Model, *, network_only: bool = False) -> TorchNetwork:
     >>> module(torch.tensor([[4, 12, 7]])).shape
     torch.Size([1, 1])
 
+    A network that is a graph becomes a `gatewise.nn.GraphModule`, which returns the logits for the inputs of the graph
+    and needs gatewise.
+
     network_only: the LSTM alone, without its weight and the other members. Raises InputError for a member without a
     torch module, such as convolutions, and for binary gates; MissingExtra without torch.
     """
+    from gatewise.nn.graph_module import GraphModule
     from gatewise.nn.network import TorchNetwork
 
+    if is_graph(model):
+        graph = graph_of_model(model)
+        return GraphModule(replace(graph, outputs=graph.outputs[:1]))
     return TorchNetwork(_ensemble(model, network_only))
 
 

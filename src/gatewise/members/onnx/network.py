@@ -153,10 +153,15 @@ class GraphWriter:
 
     def _node(self, node: Node) -> None:
         since = self.onnx.node_count
-        inputs = [self.value(name) for name in node.inputs]
+        write = self._writers.get(node.operation.name())
         try:
-            write = self._writers.get(node.operation.name())
-            outputs = self.operation(node.operation, *inputs) if write is None else write(self, node, *inputs)
+            if node.operation.name() == "Recurrent":
+                # It reads constants in another order of the gates, and those in this one would be stored too.
+                outputs = self._writers["Recurrent"](self, node)
+            elif write is None:
+                outputs = self.operation(node.operation, *map(self.value, node.inputs))
+            else:
+                outputs = write(self, node, *map(self.value, node.inputs))
         except InputError as error:
             raise InputError(f"{node.shown}: {error}") from None
         for name, output in zip(node.outputs, outputs, strict=True):

@@ -29,14 +29,14 @@ _ACTIVATIONS = {
 """What LSTM, GRU and RNN compute, with the fields that are activation_alpha and activation_beta there."""
 
 
-def recurrent(writer: GraphWriter, node: Node, *inputs: str) -> list[str]:
+def recurrent(writer: GraphWriter, node: Node) -> list[str]:
     """LSTM, GRU or RNN where ONNX has the cell, else a Scan of its steps.
 
     Steps that a mask excludes are moved behind the others, where sequence_lens ends the sequence.
     """
     operation: Any = node.operation
     onnx = writer.onnx
-    layer = Layer(writer, node, inputs)
+    layer = Layer(writer, node)
     if layer.value("projection") or any(one.name() not in _ACTIVATIONS for one in operation.activations):
         return scan(writer, node, layer)
     x = layer.value("x")
@@ -206,21 +206,20 @@ class _Step:
 class Layer:
     """The inputs of a node in the form of ONNX."""
 
-    def __init__(self, writer: GraphWriter, node: Node, inputs: tuple[str, ...]) -> None:
+    def __init__(self, writer: GraphWriter, node: Node) -> None:
         self._writer = writer
         self._operation: Any = node.operation
         formal = node.operation.formal
         self._names = dict(zip(formal, (*node.inputs, *("",) * len(formal)), strict=False))
-        self._values = dict(zip(formal, (*inputs, *("",) * len(formal)), strict=False))
 
     def value(self, name: str) -> str:
         """A value of the ONNX graph by its formal name, "" where it is left out."""
-        return self._values[name]
+        return self._writer.value(self._names[name])
 
     def start(self, name: str) -> str:
         """A first state (B, N), zeros where it is left out."""
-        if self._values[name]:
-            return self._values[name]
+        if self._names[name]:
+            return self.value(name)
         of_x = self._writer.type(self._names["x"]).shape
         units = self._rows("weight_hh") // CELLS[self._operation.cell].gates
         width = units
@@ -230,7 +229,7 @@ class Layer:
 
     def direction(self, name: str) -> str:
         """An array (..., N) as (1, ..., N): of the only direction."""
-        value = self._values[name]
+        value = self.value(name)
         return self._writer.onnx.add("Unsqueeze", value, ints(0)) if value else ""
 
     def gates(self, name: str) -> Value:
@@ -239,16 +238,16 @@ class Layer:
 
     def peepholes(self) -> Value:
         """i f o as i o f."""
-        return self._in_order("peepholes", (0, 2, 1)) if self._values["peepholes"] else ""
+        return self._in_order("peepholes", (0, 2, 1)) if self._names["peepholes"] else ""
 
     def biases(self) -> Value:
         """The two biases (1, 2 K H), "" where the node has none."""
-        if not (self._values["bias"] or self._values["recurrent_bias"]):
+        if not (self._names["bias"] or self._names["recurrent_bias"]):
             return ""
         zeros = np.zeros((1, self._rows("weight_hh")), np.float32)
         halves: list[Value] = []
         for name in ("bias", "recurrent_bias"):
-            halves.append(self.gates(name) if self._values[name] else zeros)
+            halves.append(self.gates(name) if self._names[name] else zeros)
         return self._writer.onnx.add("Concat", *halves, axis=1)
 
     def attributes(self) -> dict[str, Any]:
@@ -296,7 +295,7 @@ class Layer:
         if array is not None:
             reordered: Array = array.astype(np.float32)[rows][None]
             return reordered
-        ordered = self._writer.onnx.add("Gather", self._values[name], rows, axis=0)
+        ordered = self._writer.onnx.add("Gather", self.value(name), rows, axis=0)
         return self._writer.onnx.add("Unsqueeze", ordered, ints(0))
 
 

@@ -1,0 +1,122 @@
+"""Models whose network is a graph as ONNX files and as modules of torch: the logits that the model predicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.exchange.graph_model import graph_of_model
+from gatewise.model import Model
+from gatewise.network.graph import Graph
+from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.operation import ValueType
+from gatewise.network.operations.recurrent import Recurrent
+from gatewise.network.size import symbol
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
+
+B, T = symbol("B"), symbol("T")
+
+
+def network(outputs: int, per_step: bool = False, further: bool = False, activation: str = "") -> Graph:
+    """A GRU of token ids, steps first, with a table of numbers beside the last state."""
+    rng = np.random.default_rng(outputs)
+    builder = GraphBuilder()
+
+    def weights(*shape: int) -> str:
+        return builder.constant(rng.normal(0, 0.5, shape).astype(np.float32))
+
+    ids = builder.input("ids", ValueType("int64", (T, B)))
+    x = builder.add("Transpose", builder.add("Gather", weights(9, 3), ids), perm=(1, 0, 2))
+    h, last = builder.node(Recurrent("GRU"), (x, weights(12, 3), weights(12, 4), weights(12)))
+    if per_step:
+        logits = builder.add("Add", builder.add("MatMul", h, weights(4, outputs)), weights(outputs))
+        logits = builder.add("Transpose", logits, perm=(1, 0, 2))  # (T, B, outputs)
+    else:
+        logits = builder.add("Add", builder.add("MatMul", last, weights(4, outputs)), weights(outputs))
+    if further:
+        numbers = builder.input("numbers", ValueType("float", (B, 2)))
+        logits = builder.add("Add", logits, builder.add("MatMul", numbers, weights(2, outputs)))
+    if activation:
+        logits = builder.add(activation, logits)
+    return builder.graph([logits])
+
+
+KINDS: dict[str, tuple[Graph, dict[str, Any]]] = {
+    "regression": (network(1), {"task": "regression"}),
+    "three classes": (network(3, activation="Softmax"), {}),
+    "two outputs": (network(2, activation="Softmax"), {}),
+    "a sigmoid": (network(1, activation="Sigmoid"), {}),
+    "labels": (network(4, activation="Sigmoid"), {}),
+    "tags": (network(3, per_step=True, activation="Softmax"), {}),
+    "further inputs": (network(3, further=True, activation="Softmax"), {}),
+}
+
+
+def inputs_of(graph: Graph, batch: int, steps: int) -> dict[str, Any]:
+    rng = np.random.default_rng(batch)
+    feeds: dict[str, Any] = {"ids": rng.integers(0, 9, (steps, batch))}
+    if "numbers" in graph.inputs:
+        feeds["numbers"] = rng.standard_normal((batch, 2)).astype(np.float32)
+    return feeds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_and_the_module_compute_what_the_model_predicts(kind: str, tmp_path: Path) -> None:
+    """Also with a weight and a shift, as calibration gives a network."""
+    graph, meaning = KINDS[kind]
+    model = Model.of_graph(graph, **meaning)
+    count = model.ensemble.target.outputs
+    shift = np.random.default_rng(0).standard_normal(count)
+    model = replace(model, ensemble=replace(model.ensemble, weights=(0.7,), shift=shift))
+    report = model.export(tmp_path / "model.onnx")
+    assert report.checked > 100
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    module = gw.to_torch(model)
+    feeds = inputs_of(graph, 3, 5)
+    outputs = session.run(None, feeds)
+    of_torch = module(*(torch.from_numpy(array) for array in feeds.values())).detach().numpy()
+    np.testing.assert_allclose(of_torch, outputs[0], rtol=1e-4, atol=1e-5)
+    rows = []
+    for row in range(3):
+        own: Any = feeds["ids"][:, row]
+        if "numbers" in feeds:
+            own = {"ids": own, "numbers": feeds["numbers"][row]}
+        rows.append(own)
+    encoded = model.preprocessor.encode_batch(rows)
+    expected = model.ensemble.logits(encoded)
+    np.testing.assert_allclose(outputs[0].reshape(-1, count), np.reshape(expected, (-1, count)), rtol=1e-4, atol=1e-5)
+    names = [output.name for output in session.get_outputs()]
+    if kind == "regression":
+        assert names == ["values"]
+        return
+    assert names == ["logits", "probabilities"]
+    probabilities = model.ensemble.target.probabilities(np.reshape(expected, (-1, count)))
+    wanted = outputs[1].reshape(len(probabilities), -1)
+    np.testing.assert_allclose(wanted[:, -probabilities.shape[1] :], probabilities, rtol=1e-4, atol=1e-5)
+
+
+def test_what_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
+    model = Model.of_graph(network(3, activation="Softmax"))
+    with pytest.raises(InputError, match="the ONNX file of a network of this form is float32, not int8"):
+        model.export(tmp_path / "model.onnx", quantize="int8")
+    assert not list(tmp_path.iterdir())
+    series = Model.of_graph(series_network())
+    assert set(graph_of_model(series).outputs) == {"values"}
+    scaled = replace(series, preprocessor=replace(series.preprocessor, mean=(1.0, 2.0)))
+    with pytest.raises(InputError, match="the preprocessor standardises or fills series"):
+        graph_of_model(scaled)
+
+
+def series_network() -> Graph:
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, 2)))
+    return builder.graph([builder.add("ReduceMean", x, axes=(1,), keepdims=0)])
