@@ -22,7 +22,7 @@ FIXED = 7  # steps of a network with a fixed number of them
 
 ACTIVATIONS = (
     *("relu", "tanh", "sigmoid", "gelu", "elu", "selu", "silu", "softplus", "softsign", "leaky_relu", "relu6"),
-    *("hard_sigmoid", "hard_silu", "mish", "softmax", "log_softmax", "exponential", "linear", "celu", "tanh_shrink"),
+    *("hard_sigmoid", "hard_silu", "mish", "softmax", "log_softmax", "linear", "celu", "tanh_shrink"),
     *("hard_tanh", "squareplus", "log_sigmoid", "soft_shrink", "hard_shrink", "sparse_plus", "glu"),
 )
 
