@@ -16,6 +16,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError
@@ -115,9 +116,12 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Mapping[tuple[int
     args, kwargs = pytree.tree_map(
         lambda leaf: next(of_tensors) if isinstance(leaf, Tensor) else None, (arguments.args, arguments.kwargs)
     )
-    # By the names of the parameters, of which *args takes several tensors and **kwargs has names of its own.
-    dynamic: Any = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
-    with _quiet(), leaves_kept(), torch.no_grad():
+    dynamic: Any = args
+    if kwargs:
+        # By name, torch wants the positional arguments by their names too.
+        names = list(inspect.signature(module.forward).parameters)
+        dynamic = {**dict(zip(names, args, strict=False)), **kwargs}
+    with _quiet(), leaves_kept(), _symbolic_len(module), torch.no_grad():
         program = export(module, arguments.args, arguments.kwargs, dynamic_shapes=dynamic, strict=False)
         check_packed(program.graph)
         table = torch.export.default_decompositions()
@@ -158,7 +162,7 @@ def leaves_kept() -> Iterator[None]:
         forward.__signature__ = inspect.signature(forwards[kind])  # type: ignore[attr-defined]
         return forward
 
-    with _LOCK, packing_kept(), _SymbolicSlices():
+    with _LOCK, packing_kept(), _SymbolicSizes():
         for kind in forwards:
             kind.forward = replaced(kind)
         try:
@@ -195,15 +199,74 @@ def _larger(left: Any, right: Any) -> Any:
     return torch.sym_max(left, right)  # type: ignore[no-untyped-call]
 
 
-class _SymbolicSlices(TorchFunctionMode):
-    """Slices with constant bounds of axes whose size depends on the inputs. torch.export decides whether the axis is
-    longer than the bound, and its result would hold for such sizes alone. A graph has the smaller of the two.
+@contextmanager
+def _symbolic_len(module: nn.Module) -> Iterator[None]:
+    """Within it, `len(x)` of a tensor is `x.shape[0]` in the code of the module. Python makes a number of the first,
+    and torch.export would take it for a constant.
+    """
+    spaces: dict[int, dict[str, Any]] = {}
+    for submodule in module.modules():
+        for place in (vars(submodule), *map(vars, type(submodule).__mro__)):
+            space = getattr(place.get("forward"), "__globals__", None)
+            if space is not None and not space.get("__name__", "").startswith(("torch.", "gatewise.")):
+                spaces[id(space)] = space
+    missing = object()
+    originals = [(space, space.get("len", missing)) for space in spaces.values()]
+    for space, original in originals:
+        space["len"] = _len_like(len if original is missing else original)
+    try:
+        yield
+    finally:
+        for space, original in originals:
+            if original is missing:
+                del space["len"]
+            else:
+                space["len"] = original
+
+
+def _len_like(original: Any) -> Any:
+    def symbolic_len(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dim() > 0:
+            return value.shape[0]
+        return original(value)
+
+    return symbolic_len
+
+
+class _SymbolicSizes(TorchFunctionMode):
+    """What torch.export does for the sizes of the example alone, for all sizes.
+
+    Slices with constant bounds: it decides whether an axis is longer than the bound. A graph has the smaller of the
+    two. max_pool1d: it takes the number of steps for a constant, and max_pool2d does not.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return self._item(func, *args)
+        if func in (torch.max_pool1d, functional.max_pool1d):
+            return self._max_pool(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+    def _max_pool(
+        self,
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Tensor:
+        if return_indices:
+            raise InputError("max_pool1d with return_indices is not read")
+        sizes = [
+            number[0] if isinstance(number, tuple | list) else number for number in (kernel_size, padding, dilation)
+        ]
+        step = stride[0] if isinstance(stride, tuple | list) and stride else stride
+        pooled = torch.max_pool2d(
+            input.unsqueeze(-2), (1, sizes[0]), (1, step or sizes[0]), (0, sizes[1]), (1, sizes[2]), ceil_mode
+        )
+        return pooled.squeeze(-2)
 
     def _item(self, func: Any, x: Tensor, index: Any) -> Any:
         places = list(index) if isinstance(index, tuple) else [index]

@@ -9,38 +9,43 @@ the module refuses, the condition becomes a guard, and the graph refuses these s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, InputError
 from gatewise.exchange.torch_network import TorchNetwork
 from gatewise.exchange.torch_sizes import guard_of
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.operation import Execution
-from gatewise.network.size import Size, maximum, symbol, symbols_of
+from gatewise.network.size import Size, maximum, symbol
 
 _MOST_SIZE = 600  # beyond the constants of the conditions
 _SAMPLES = 12  # of the sizes for which one condition does not hold
 _TOLERANCE = 1e-7
+_MOST_IDS = (None, 1)  # the integers of the example as they are, or at most 1
 
 
 def guarded(network: TorchNetwork, shape_env: Any, names: Mapping[str, str]) -> TorchNetwork:
-    """The network with the guards that it needs. shape_env: of torch.export, with the conditions that it decided."""
-    guards = _conditions(shape_env, names)
+    """The network with the guards that it needs. shape_env: of torch.export, with the conditions that it decided.
+
+    Raises InputError for a condition that it needs and that a graph does not have.
+    """
     example = network.example_sizes()
-    needed: list[Guard] = []
-    for guard in guards:
-        if not _holds_beyond(network, guard, example):
-            needed.append(guard)
-    network = replace(network, graph=replace_guards(network.graph, needed))
+    needed = list(network.graph.guards)
+    for condition in _conditions(shape_env, names):
+        # That of a loop is decided by the loop.
+        if not condition.symbols <= set(example) or _holds_beyond(network, condition, example, needed):
+            continue
+        if condition.guard is None:
+            raise InputError(f"the network holds for {condition} alone, which is no relation of two sizes")
+        needed.append(condition.guard)
     for name in network.graph.symbols:
-        sizes = {**example, name: 1}
-        if _within(needed, sizes) and not agrees(network, sizes):
+        if not _holds_for_one(network, name, needed):
             needed.append(Guard(symbol(name), "!=", 1))
     ones = dict.fromkeys(network.graph.symbols, 1)
-    if len(ones) > 1 and _within(needed, ones) and not agrees(network, ones):
+    if len(ones) > 1 and _within(needed, ones) and agrees(network, ones) is False:
         largest: Any = 1
         for name in ones:
             largest = maximum(largest, symbol(name))
@@ -48,23 +53,48 @@ def guarded(network: TorchNetwork, shape_env: Any, names: Mapping[str, str]) -> 
     return replace(network, graph=replace_guards(network.graph, needed))
 
 
+def _holds_for_one(network: TorchNetwork, name: str, guards: Sequence[Guard]) -> bool:
+    """Whether the graph is the module where a size is 1, alone or with all sizes that are equal in the example: they
+    may be the sizes of one batch.
+    """
+    example = network.example_sizes()
+    equal = [other for other, size in example.items() if size == example[name]]
+    for chosen in ([name], equal):
+        sizes = {**example, **dict.fromkeys(chosen, 1)}
+        if not _within(guards, sizes):
+            return True  # the graph refuses it anyway
+        holds = agrees(network, sizes)
+        if holds is not None:
+            return holds
+    return False
+
+
 def replace_guards(graph: Graph, guards: Sequence[Guard]) -> Graph:
     """The graph with these guards."""
     return Graph(graph.inputs, graph.constants, graph.nodes, graph.outputs, tuple(guards))
 
 
-def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool:
-    """Whether the graph computes what the module computes, for an example of these sizes. False where one of the two
-    refuses them.
+def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool | None:
+    """Whether the graph computes what the module computes, for an example of these sizes; None where the module takes
+    none of them.
     """
-    try:
+    for most in _MOST_IDS:
         inputs = network.example_inputs(sizes)
-        wanted = network.original_values(inputs, network.graph.outputs, "float64")
-        graph = replace_guards(network.graph, ())
-        computed = graph.run(inputs, execution=Execution(dtype=np.float64, keep=False))
-    except (GatewiseError, RuntimeError, ValueError, IndexError, TypeError, AssertionError):
-        return False
-    return all(_close(computed[name], wanted[name]) for name in network.graph.outputs)
+        for name, array in inputs.items():
+            # The example may name rows, such as the length of a sequence, that there are not for these sizes.
+            if most is not None and array.dtype.kind == "i":
+                inputs[name] = np.minimum(array, most)
+        try:
+            wanted = network.original_values(inputs, network.graph.outputs, "float64")
+        except Exception:  # of any kind: it is code of the user
+            continue
+        try:
+            graph = replace_guards(network.graph, ())
+            computed = graph.run(inputs, execution=Execution(dtype=np.float64, keep=False))
+        except (GatewiseError, ValueError, IndexError):
+            return False
+        return all(_close(computed[name], wanted[name]) for name in network.graph.outputs)
+    return None
 
 
 def _close(computed: Any, wanted: Any) -> bool:
@@ -74,34 +104,78 @@ def _close(computed: Any, wanted: Any) -> bool:
     return bool(np.allclose(computed, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True))
 
 
-def _conditions(shape_env: Any, names: Mapping[str, str]) -> list[Guard]:
-    """The conditions that torch.export decided, in the symbols of the graph."""
-    guards: list[Guard] = []
-    for condition in shape_env.guards:
-        expression = shape_env.replace(condition.expr)
-        known = {s.name for s in getattr(expression, "free_symbols", ())}
-        if not known:
+@dataclass(frozen=True)
+class _Condition:
+    """A condition that torch.export decided. guard: None for one that is no relation of two sizes. expression: of
+    SymPy. names: of its symbols in the graph, by those of torch.
+    """
+
+    guard: Guard | None
+    expression: Any
+    names: Mapping[str, str]
+
+    @property
+    def symbols(self) -> set[str]:
+        """The names of its sizes."""
+        return {self.names[symbol.name] for symbol in self.expression.free_symbols if symbol.name in self.names}
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Whether it holds for these sizes."""
+        if self.guard is None:
+            values = {symbol: sizes[self.names[symbol.name]] for symbol in self.expression.free_symbols}
+            return str(self.expression.subs(values)) == "True"  # of SymPy; what is undefined is neither true nor false
+        try:
+            return self.guard.holds(sizes)
+        except InputError:  # a division by 0
+            return False
+
+    @property
+    def largest(self) -> int:
+        """The largest constant in it."""
+        if self.guard is not None:
+            return max(_largest(self.guard.left), _largest(self.guard.right))
+        return max((abs(int(number)) for number in self.expression.atoms() if number.is_Integer), default=0)
+
+    def __str__(self) -> str:
+        return str(self.guard or self.expression)
+
+
+def _conditions(shape_env: Any, names: Mapping[str, str]) -> list[_Condition]:
+    """The conditions that torch.export decided, without those that always hold."""
+    conditions: list[_Condition] = []
+    for entry in shape_env.guards:
+        expression = shape_env.replace(entry.expr)
+        free = getattr(expression, "free_symbols", ())
+        if not free or any(symbol.name not in names for symbol in free):
             continue
-        for guard in guard_of(expression, names):
-            if guard not in guards:
-                guards.append(guard)
-    return guards
+        try:
+            guards: list[Guard | None] = [*guard_of(expression, names)]
+        except InputError:
+            guards = [None]
+        for guard in guards:
+            condition = _Condition(guard, expression, names)
+            if condition not in conditions:
+                conditions.append(condition)
+    return conditions
 
 
 def _within(guards: Sequence[Guard], sizes: Mapping[str, int]) -> bool:
     return all(guard.holds(sizes) for guard in guards)
 
 
-def _holds_beyond(network: TorchNetwork, guard: Guard, example: Mapping[str, int]) -> bool:
+def _holds_beyond(
+    network: TorchNetwork, condition: _Condition, example: Mapping[str, int], guards: Sequence[Guard]
+) -> bool:
     """Whether the graph is the module where a condition does not hold too."""
-    return all(agrees(network, sizes) for sizes in _outside(guard, example))
+    beyond = (sizes for sizes in _outside(condition, example) if _within(guards, sizes))
+    return all(agrees(network, sizes) for sizes in beyond)
 
 
-def _outside(guard: Guard, example: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Sizes for which a guard does not hold: those at each boundary, with their neighbours, and some between."""
-    for name in sorted(symbols_of(guard.left) | symbols_of(guard.right)):
-        highest = min(_MOST_SIZE, 2 * max(_largest(guard.left), _largest(guard.right), example[name]) + 3)
-        outside = [size for size in range(1, highest + 1) if not guard.holds({**example, name: size})]
+def _outside(condition: _Condition, example: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Sizes for which a condition does not hold: those at each boundary, with their neighbours, and some between."""
+    for name in sorted(condition.symbols):
+        highest = min(_MOST_SIZE, 2 * max(condition.largest, example[name]) + 3)
+        outside = [size for size in range(1, highest + 1) if not condition.holds({**example, name: size})]
         edges = [
             size
             for size in outside

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import ExportedProgram
 
 from gatewise.errors import InputError, quote
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.exchange.torch_call import array_of
 from gatewise.exchange.torch_export import Arguments
-from gatewise.exchange.torch_original import Recorder, module_outputs, one_thread
+from gatewise.exchange.torch_original import Original, Recorder
 from gatewise.network.graph import Graph
 from gatewise.network.size import Size, value_of
 from gatewise.types import Array
@@ -23,12 +23,12 @@ from gatewise.types import Array
 
 @dataclass(frozen=True, eq=False)
 class TorchNetwork(ReadNetwork):
-    """module: a copy of the module, in eval mode. arguments: of the example. program: what torch.export wrote down.
+    """original: a copy of the module, in eval mode. arguments: of the example. program: what torch.export wrote down.
     places: the node of the program, and which of its results, for each of the compared values. notes: what a user must
     know, such as a state that is a constant.
     """
 
-    module: nn.Module
+    original: Original
     arguments: Arguments
     program: ExportedProgram
     places: Mapping[str, tuple[str, int | None]] = field(repr=False)
@@ -55,7 +55,7 @@ class TorchNetwork(ReadNetwork):
         values: dict[str, Array] = {}
         outputs = self.graph.outputs
         if any(name in outputs for name in names):
-            results = module_outputs(self.module, self.arguments.with_tensors(tensors), dtype)
+            results = self.original.outputs(self.arguments.with_tensors(tensors), getattr(torch, dtype))
             if len(results) != len(outputs):
                 raise InputError(f"the module returns {len(results)} tensors for these inputs, not {len(outputs)}")
             values |= zip(outputs, map(array_of, results), strict=True)

@@ -28,71 +28,29 @@ SIZE_CHECKS = (
 """Operations that check sizes, which the guards of a graph do."""
 
 
-def module_outputs(module: nn.Module, arguments: Arguments, dtype: torch.dtype) -> list[Tensor]:
-    """The tensors that a module returns, in a dtype. The module does not change."""
-    tensors = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in arguments.tensors]
-    # The module may change its inputs.
-    arguments = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
-    with torch.no_grad(), _InDtype(dtype):
-        results = in_dtype(module, dtype)(*arguments.args, **arguments.kwargs)
-    return [leaf for leaf in pytree.tree_leaves(results) if isinstance(leaf, Tensor)]
+class Original:
+    """A module as it was given. A run of it starts as the first one, whatever an earlier one has left on it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._in_dtype: dict[torch.dtype, nn.Module] = {}
+
+    def outputs(self, arguments: Arguments, dtype: torch.dtype) -> list[Tensor]:
+        """The tensors that the module returns, computed in a dtype."""
+        if dtype not in self._in_dtype:
+            self._in_dtype[dtype] = _in_dtype(self.module, dtype)
+        converted = self._in_dtype[dtype]
+        # The parameters do not change, and are many.
+        module = copy.deepcopy(converted, {id(parameter): parameter for parameter in converted.parameters()})
+        tensors = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in arguments.tensors]
+        # The module may change its inputs.
+        arguments = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
+        with torch.no_grad(), _InDtype(dtype):
+            results = module(*arguments.args, **arguments.kwargs)
+        return [leaf for leaf in pytree.tree_leaves(results) if isinstance(leaf, Tensor)]
 
 
-def kept_between_calls(module: nn.Module, arguments: Arguments) -> str | None:
-    """What changes the outputs of a second call with the same inputs: the names of the attributes that the first call
-    changed, "" where none did, as for random numbers. None where the outputs are equal. The module does not change.
-    """
-    own = in_dtype(module, torch.float64)
-    before = _plain_attributes(own)
-    results = []
-    for _ in range(2):
-        tensors = [tensor.double() if tensor.is_floating_point() else tensor for tensor in arguments.tensors]
-        call = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
-        with torch.no_grad(), _InDtype(torch.float64):
-            outputs = own(*call.args, **call.kwargs)
-        results.append([leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)])
-    first, second = results
-    if len(first) == len(second) and all(map(_equal, first, second)):
-        return None
-    after = _plain_attributes(own)
-    changed = [name for name, value in after.items() if name not in before or not _equal(before[name], value)]
-    return ", ".join(changed)
-
-
-def _plain_attributes(module: nn.Module) -> dict[str, Any]:
-    """The numbers and tensors of a module and its parts, by name."""
-    attributes: dict[str, Any] = {}
-    for path, submodule in module.named_modules():
-        for name, value in vars(submodule).items():
-            if name in ("_modules", "_parameters"):
-                continue
-            for keys, leaf in pytree.tree_flatten_with_path(value)[0]:
-                if isinstance(leaf, Tensor):
-                    leaf = leaf.detach().clone()
-                if isinstance(leaf, Tensor | bool | int | float | str):
-                    place = pytree.keystr(keys[:1]).strip("[]'") if name == "_buffers" else name
-                    attributes[f"{path}.{place}".lstrip(".")] = leaf
-    return attributes
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if not isinstance(left, Tensor) or not isinstance(right, Tensor):
-        return type(left) is type(right) and bool(left == right)
-    return left.shape == right.shape and torch.allclose(left, right, rtol=1e-6, atol=1e-9, equal_nan=True)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The small products of a comparison wait longer for the threads of torch than they run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy of a module whose floating-point tensors have a dtype, those that are no parameters included."""
     memo: dict[int, Any] = {}
     for submodule in module.modules():

@@ -133,8 +133,8 @@ def layer_forward(self: Any, input: Any, hx: Any = None, *, lengths: Any = None)
             outputs.append(h)
             last.append(tuple(states_after))
         x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-    if batch_axis == 1:
-        x = x.transpose(0, 1)
+    # torch returns the steps in this order in memory, so that `view` takes them.
+    x = (x.transpose(0, 1) if batch_axis == 1 else x).contiguous()
     h_n = torch.stack([states[0] for states in last])
     c_n = torch.stack([states[1] for states in last]) if self.mode == "LSTM" else None
     if single:
