@@ -7,7 +7,7 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -93,11 +93,11 @@ def _key(entry: Any) -> str:
     return str(entry)
 
 
-def copy_of(module: nn.Module) -> nn.Module:
+def copy_of(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
     """A module of its own with the same weights, as in a prediction. The tensors that a call left on the module, which
-    torch cannot copy because they belong to a computation, are copied without it.
+    torch cannot copy because they belong to a computation, are copied without it. shared: tensors of both modules.
     """
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
     for submodule in module.modules():
         for leaf in pytree.tree_leaves({key: value for key, value in vars(submodule).items() if key != "_modules"}):
             if isinstance(leaf, Tensor) and not leaf.is_leaf:

@@ -11,25 +11,35 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.export import ExportedProgram
 
 from gatewise.errors import InputError, quote
 from gatewise.exchange.torch_export import LEAST_TORCH, Arguments, copy_of, program_of
-from gatewise.exchange.torch_guards import agrees, guarded
+from gatewise.exchange.torch_guards import agrees, close, guarded
 from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED
 from gatewise.exchange.torch_original import Original
 from gatewise.exchange.torch_packing import PackedError
 from gatewise.exchange.torch_translation import Translation, is_users, origin_of
 from gatewise.network.graph import Graph
+from gatewise.network.operation import Execution
 from gatewise.network.roll import rolled
 
 _EXTENDED = 3  # the size of an axis that has 1 in the example
 _MOST_SINGLE = 6  # axes of size 1 of which all sets are tried
 _LENGTHS = (1, 2, 3, 4, 5)
 """Numbers of steps for which a module with a loop over them is exported."""
+
+_REASONS = {
+    ".numpy() is not supported": "NumPy computes with its numbers: compute with tensors, such as torch.clamp",
+    "fake tensor in the exported program": "it keeps a tensor that it computed on a module, such as a weight: use it,"
+    " and do not assign it",
+    "Cannot view a tensor": "its view does not fit the order in memory: write reshape",
+}
+"""What is wrong and what to write instead, by a phrase of the message of torch."""
 
 Axes = tuple[tuple[int, int], ...]
 """Axes of the inputs, by the numbers of the input and the axis."""
@@ -77,14 +87,9 @@ def _read(original: Original, arguments: Arguments) -> TorchNetwork:
     """The network of an example that torch.export takes as it is."""
     translation = _translation(original, arguments)
     network = translation.network()
-    kept = kept_between_calls(module, arguments)
-    if kept is not None:
-        what = f"it keeps {kept}; set it anew in forward" if kept else "it is random or keeps a state"
-        reason = f"a second call with the same inputs gives other outputs: {what}"
-        raise InputError(f"{type(module).__name__}: {reason}")
+    _check_calls(original, arguments)
     if not agrees(network, network.example_sizes()):
-        # Nothing is known about what differs; the values of the nodes would tell.
-        raise InputError(f"{type(original.module).__name__}: the graph does not compute what the module computes")
+        raise InputError(f"{type(original.module).__name__}: {_difference(network)}")
     shape_env = _shape_env(translation.program)
     axes = _loop_axes(network)
     if axes:
@@ -128,6 +133,40 @@ def _loop_axes(network: TorchNetwork) -> Axes:
             if all(_runs(network.original, _with_size(network.arguments, axes, other)) for other in others):
                 return axes
     return ()
+
+
+def _check_calls(original: Original, arguments: Arguments) -> None:
+    """Refuse a module that returns something else when it is called again. A graph has no state."""
+    with _named(original.module):
+        first, second = original.calls(arguments, torch.float64, 2)
+    same = len(first) == len(second) and all(
+        one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
+        for one, other in zip(first, second, strict=True)
+    )
+    if not same:
+        changed = original.changed_attributes(arguments)
+        those = f", which changes {' and '.join(changed)}" if changed else ""
+        raise InputError(
+            f"{type(original.module).__name__}: its second call returns something else than its first one{those}:"
+            " pass the state as an argument and return it"
+        )
+
+
+def _difference(network: TorchNetwork) -> str:
+    """What differs between a graph and its module, for a message."""
+    inputs = network.example_inputs(network.example_sizes())
+    inner = [name for name in network.compared if name in network.places]
+    wanted = network.original_values(inputs, network.graph.outputs, "float64")
+    exported = network.exported_values(inputs, inner, "float64")
+    computed = network.graph.run(inputs, values=inner, execution=Execution(dtype=np.float64, keep=False))
+    for name in inner:
+        if not close(computed[name], exported[name]):
+            return f"the value {quote(name)} of the graph is not what torch computes"
+    shapes = {name: array.shape for name, array in wanted.items()}
+    return (
+        f"torch.export writes down something else than the module computes (outputs {shapes}): it may call the forward"
+        " method of another module, or change its weights"
+    )
 
 
 def _shape_env(program: ExportedProgram) -> Any:
@@ -219,5 +258,9 @@ def _reason(error: BaseException) -> str:
     kind = type(error).__name__
     if kind in ("GuardOnDataDependentSymNode", "DataDependentOutputException", "UserError"):
         return f"{REFUSED['item']}"
-    first = str(error).strip().split("\n")[0]
-    return f"torch.export: {first}"
+    message = str(error)
+    for phrase, reason in _REASONS.items():
+        if phrase in message:
+            return reason
+    first = message.strip().split("\n")[0]
+    return f"{type(error).__name__}: {first}"

@@ -93,11 +93,12 @@ def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool | None:
             computed = graph.run(inputs, execution=Execution(dtype=np.float64, keep=False))
         except (GatewiseError, ValueError, IndexError):
             return False
-        return all(_close(computed[name], wanted[name]) for name in network.graph.outputs)
+        return all(close(computed[name], wanted[name]) for name in network.graph.outputs)
     return None
 
 
-def _close(computed: Any, wanted: Any) -> bool:
+def close(computed: Any, wanted: Any) -> bool:
+    """Whether two arrays of float64 differ by roundings at most."""
     if computed.shape != wanted.shape:
         return False
     scale = np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0) if wanted.dtype.kind == "f" else 0

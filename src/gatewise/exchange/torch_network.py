@@ -61,12 +61,18 @@ class TorchNetwork(ReadNetwork):
             values |= zip(outputs, map(array_of, results), strict=True)
         inner = {name for name in names if name not in outputs}
         if inner:
-            computed = Recorder(self.program, dtype).values(tensors)
-            for name in inner:
-                node, place = self.places[name]
-                value = computed[node]
-                values[name] = array_of(value if place is None else value[place])
+            values |= self.exported_values(inputs, sorted(inner), dtype)
         return {name: values[name] for name in names}
+
+    def exported_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
+        """What the nodes of the exported program compute for these values that have a place in it."""
+        computed = Recorder(self.program, getattr(torch, dtype)).values(self._tensors(inputs, getattr(torch, dtype)))
+        values = {}
+        for name in names:
+            node, place = self.places[name]
+            value = computed[node]
+            values[name] = array_of(value if place is None else value[place])
+        return values
 
     def example_sizes(self) -> dict[str, int]:
         """The sizes of the symbols in the example."""

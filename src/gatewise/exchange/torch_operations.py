@@ -52,6 +52,7 @@ REFUSED = {
     "multinomial": "it is random: return the probabilities, and choose outside of the network",
     "exponential": "it is random: pass the random numbers as an input, or make them once in __init__",
     "rrelu_with_noise": "it is random while training: call module.eval()",
+    "_native_batch_norm_legit": "it takes the mean of the batch, which depends on the other rows: call module.eval()",
     "item": "a number of a tensor decides what is computed: compute with the tensor itself, such as torch.where",
     "_local_scalar_dense": "a number of a tensor decides what is computed: compute with it, such as torch.where",
     "nonzero": "the number of results depends on the values: use a mask with torch.where or masked_fill",
@@ -661,9 +662,19 @@ def _sort(call: Call) -> Value:
     axis = call.axis("dim", len(call.type_of(x)))
     size = call.type_of(x)[axis]
     values, indices = call.nodes("TopK", x, K=size, axis=axis, largest=int(call["descending"]))
+    if not call.get("stable", False) and _reads_order(call):
+        raise InputError("torch does not define the order of equal numbers: write torch.sort(x, stable=True)")
     if call.operation == "argsort":
         return indices
     return values, indices
+
+
+def _reads_order(call: Call) -> bool:
+    """Whether something reads the indices of a sort. What sorts sequences for packing restores their order later."""
+    packs = any("gatewise.packed" in str(node.target) for node in call.node.graph.nodes)
+    if packs:
+        return False
+    return call.operation == "argsort" or any(user.args[1] == 1 and user.users for user in call.node.users)
 
 
 # Indexing

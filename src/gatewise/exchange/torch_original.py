@@ -16,7 +16,7 @@ from torch.fx import Interpreter, Node
 from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError, quote
-from gatewise.exchange.torch_export import Arguments
+from gatewise.exchange.torch_export import Arguments, copy_of
 
 SIZE_CHECKS = (
     "_assert_scalar",
@@ -37,17 +37,43 @@ class Original:
 
     def outputs(self, arguments: Arguments, dtype: torch.dtype) -> list[Tensor]:
         """The tensors that the module returns, computed in a dtype."""
+        return self.calls(arguments, dtype, 1)[0]
+
+    def calls(self, arguments: Arguments, dtype: torch.dtype, count: int) -> list[list[Tensor]]:
+        """The tensors of several calls one after the other."""
         if dtype not in self._in_dtype:
             self._in_dtype[dtype] = _in_dtype(self.module, dtype)
         converted = self._in_dtype[dtype]
         # The parameters do not change, and are many.
-        module = copy.deepcopy(converted, {id(parameter): parameter for parameter in converted.parameters()})
+        module = copy_of(converted, shared=converted.parameters())
         tensors = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in arguments.tensors]
-        # The module may change its inputs.
-        arguments = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
-        with torch.no_grad(), _InDtype(dtype):
-            results = module(*arguments.args, **arguments.kwargs)
-        return [leaf for leaf in pytree.tree_leaves(results) if isinstance(leaf, Tensor)]
+        results = []
+        for _ in range(count):
+            # The module may change its inputs.
+            own = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
+            with torch.no_grad(), _InDtype(dtype):
+                returned = module(*own.args, **own.kwargs)
+            results.append([leaf.clone() for leaf in pytree.tree_leaves(returned) if isinstance(leaf, Tensor)])
+        return results
+
+    def changed_attributes(self, arguments: Arguments) -> list[str]:
+        """The attributes that a call of the module changes, as self.hidden."""
+        module = copy_of(self.module)
+        before = _attributes(module)
+        with torch.no_grad():
+            module(*arguments.args, **arguments.kwargs)
+        after = _attributes(module)
+        return [name for name, value in after.items() if name not in before or before[name] is not value]
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """The attributes of a module and those in it, without its parts, by "self.lstm.hidden"."""
+    attributes = {}
+    for path, submodule in module.named_modules():
+        for name, value in vars(submodule).items():
+            if not name.startswith("_"):
+                attributes[".".join(part for part in ("self", path, name) if part)] = value
+    return attributes
 
 
 def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise.errors import InputError
@@ -104,6 +105,13 @@ def layer_forward(self: Any, input: Any, hx: Any = None, *, lengths: Any = None)
         raise InputError("LSTM: rows with lengths are not read; call it with a padded batch or a PackedSequence")
     if getattr(self, "gate", "sigmoid") != "sigmoid":
         raise InputError(f"LSTM: gate={self.gate!r} is not read; a graph has sigmoid gates")
+    if self.training and self.dropout and self.num_layers > 1:
+        raise InputError(f"{type(self).__name__}: its dropout is random: it is in training mode, call eval()")
+    if is_parametrized(self):
+        raise InputError(
+            f"{type(self).__name__}: torch computes its parametrized weights once and keeps them:"
+            " call torch.nn.utils.parametrize.remove_parametrizations first"
+        )
     packed = isinstance(input, PackedSequence)
     x = input.data if packed else input
     mask = torch.ops.gatewise.mask_of(x, input.batch_sizes) if packed else None

@@ -111,7 +111,7 @@ class Translation:
                 dtype_of(tensor.dtype)
                 self.values[node] = self.builder.constant(array_of(tensor), self._unused(spec.target))
             else:
-                raise self.refusal(node, f"an input of the kind {spec.kind.name} is not read")
+                raise self.refusal(node, "it uses an object of torch that is no tensor, such as a Generator")
 
     def _unused(self, name: str) -> str:
         while name in self.builder.types:
