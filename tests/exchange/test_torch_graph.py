@@ -42,6 +42,7 @@ def made(module: Any, seed: int = 3) -> Any:
 def check(network: TorchNetwork, *sizes: Mapping[str, int]) -> None:
     """Each compared value of the graph is that of the original, for an example of these sizes."""
     for chosen in sizes or ({},):
+        assert set(chosen) <= set(network.graph.symbols)
         inputs = network.example_inputs({**network.example_sizes(), **chosen})
         wanted = network.original_values(inputs, network.compared, "float64")
         execution = Execution(dtype=np.float64, keep=False)
@@ -270,6 +271,81 @@ def test_a_condition_that_a_slice_covers_is_no_guard() -> None:
     check(network, {"T": 1}, {"T": 12}, {"T": 13}, {"T": 40})
 
 
+class Loop(nn.Module):
+    """A cell in a loop over the steps, time first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(D, H)
+        self.head = nn.Linear(H, 2)
+
+    def forward(self, x: Any) -> Any:
+        h, c = torch.zeros(x.size(1), H), torch.zeros(x.size(1), H)
+        steps = []
+        for step in x:
+            h, c = self.cell(step, (h, c))
+            steps.append(self.head(h))
+        return torch.stack(steps), h
+
+
+def test_a_loop_over_the_steps() -> None:
+    network = read_torch(made(Loop()), series)
+    assert not network.notes
+    check(network, {}, {"T": 1}, {"B": 1, "T": 2}, {"T": 11})
+
+
+class Even(Loop):
+    """The steps are not alike in a way that a loop has."""
+
+    def forward(self, x: Any) -> Any:
+        h = torch.zeros(x.size(1), H)
+        for number, step in enumerate(x):
+            h = torch.sin(h) if (number * number) % 7 == 2 else self.cell(step, (h, h))[0]
+        return h
+
+
+def test_a_loop_that_is_not_read_keeps_the_number_of_steps() -> None:
+    network = read_torch(made(Even()), series.transpose(0, 1))
+    assert str(network.graph.inputs["x"]) == "float (7, B, 5)"
+    assert "its loop over the steps is not read" in network.notes[0]
+    check(network, {"B": 1})
+
+
+class Sentence(nn.Module):
+    """One sentence without a batch, whose number of words Python reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(V, D)
+        self.lstm = nn.LSTM(D, H)
+        self.hidden: Any = None
+
+    def forward(self, words: Any) -> Any:
+        self.hidden = (torch.zeros(1, 1, H), torch.zeros(1, 1, H))
+        h, self.hidden = self.lstm(self.embedding(words).view(len(words), 1, -1), self.hidden)
+        return h.view(len(words), -1)
+
+
+def test_the_length_of_a_tensor_and_a_state_that_is_reset() -> None:
+    module = made(Sentence())
+    network = read_torch(module, ids[0])
+    assert module.hidden is None
+    assert "len" not in globals()
+    check(network, {"T": 1}, {"T": 12})
+
+
+class Carried(Sentence):
+    def forward(self, words: Any) -> Any:
+        h, self.hidden = self.lstm(self.embedding(words)[:, None], self.hidden)
+        return h
+
+
+def test_a_state_that_is_carried_between_calls_is_refused() -> None:
+    message = "its second call returns something else .*, which changes self.hidden: pass the state as an argument"
+    with pytest.raises(InputError, match=message):
+        read_torch(made(Carried()), ids[0])
+
+
 class Random(nn.Module):
     def forward(self, x: Any) -> Any:
         return x + torch.randn(x.shape[0], 1, 1)
@@ -295,30 +371,15 @@ class Counts(nn.Module):
         return x * self.calls
 
 
-class Carries(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(D, 4, batch_first=True)
-        self.hidden = None
-
+class Sorted(nn.Module):
     def forward(self, x: Any) -> Any:
-        out, self.hidden = self.lstm(x, self.hidden)
-        return out
-
-
-class Numbered(Random):
-    number = 0
-
-    def forward(self, x: Any) -> Any:
-        self.number += 1
-        return x * self.number
+        return x[torch.argsort(x[:, 0, 0])]
 
 
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Carries, r"Carries: a second call .* other outputs: it keeps hidden; set it anew in forward"),
-        (Numbered, r"Numbered: a second call with the same inputs gives other outputs: it keeps number; set it"),
+        (Sorted, r"Sorted, test_torch_graph.py:\d+: sort: .* write torch.sort\(x, stable=True\)"),
         (Random, r"Random, test_torch_graph.py:\d+: randn: it is random: pass the initial state as an input"),
         (Dropped, r"Dropped, test_torch_graph.py:\d+: native_dropout: it drops values .* training=self.training"),
         (OfValues, r"OfValues, test_torch_graph.py:\d+ .*: a number of a tensor decides .* torch.where"),
