@@ -371,6 +371,14 @@ class Counts(nn.Module):
         return x * self.calls
 
 
+class Numbered(nn.Module):
+    number = 0
+
+    def forward(self, x: Any) -> Any:
+        self.number += 1
+        return x * self.number
+
+
 class Sorted(nn.Module):
     def forward(self, x: Any) -> Any:
         return x[torch.argsort(x[:, 0, 0])]
@@ -379,6 +387,7 @@ class Sorted(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
+        (Numbered, r"Numbered: its second call returns something else .* changes self.number: pass the state"),
         (Sorted, r"Sorted, test_torch_graph.py:\d+: sort: .* write torch.sort\(x, stable=True\)"),
         (Random, r"Random, test_torch_graph.py:\d+: randn: it is random: pass the initial state as an input"),
         (Dropped, r"Dropped, test_torch_graph.py:\d+: native_dropout: it drops values .* training=self.training"),

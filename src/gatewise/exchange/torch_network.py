@@ -15,7 +15,7 @@ from gatewise.errors import InputError, quote
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.exchange.torch_call import array_of
 from gatewise.exchange.torch_export import Arguments
-from gatewise.exchange.torch_original import Original, Recorder
+from gatewise.exchange.torch_original import Original, Recorder, one_thread
 from gatewise.network.graph import Graph
 from gatewise.network.size import Size, value_of
 from gatewise.types import Array
@@ -41,32 +41,35 @@ class TorchNetwork(ReadNetwork):
         """See `ReadNetwork`. The outputs come from the module itself, the other values from the nodes of the exported
         program, whose recurrent layers are those of torch.
         """
+        inner = [name for name in names if name not in self.graph.outputs]
         tensors = self._tensors(inputs, getattr(torch, dtype))
         try:
             with one_thread():
-                return self._values(tensors, names, getattr(torch, dtype))
+                values = self._exported(tensors, inner, getattr(torch, dtype))
+                if len(inner) < len(names):
+                    values |= self._outputs(tensors, getattr(torch, dtype))
         except InputError:
             raise
         except Exception as error:  # of torch, or of the code of the module
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"the module does not compute these inputs: {quote(reason, 200)}") from error
-
-    def _values(self, tensors: list[Tensor], names: Sequence[str], dtype: torch.dtype) -> dict[str, Array]:
-        values: dict[str, Array] = {}
-        outputs = self.graph.outputs
-        if any(name in outputs for name in names):
-            results = self.original.outputs(self.arguments.with_tensors(tensors), getattr(torch, dtype))
-            if len(results) != len(outputs):
-                raise InputError(f"the module returns {len(results)} tensors for these inputs, not {len(outputs)}")
-            values |= zip(outputs, map(array_of, results), strict=True)
-        inner = {name for name in names if name not in outputs}
-        if inner:
-            values |= self.exported_values(inputs, sorted(inner), dtype)
         return {name: values[name] for name in names}
 
-    def exported_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
-        """What the nodes of the exported program compute for these values that have a place in it."""
-        computed = Recorder(self.program, getattr(torch, dtype)).values(self._tensors(inputs, getattr(torch, dtype)))
+    def exported_values(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """What the nodes of the exported program compute in float64 for these values, outputs too."""
+        return self._exported(self._tensors(inputs, torch.float64), names, torch.float64)
+
+    def _outputs(self, tensors: list[Tensor], dtype: torch.dtype) -> dict[str, Array]:
+        results = self.original.outputs(self.arguments.with_tensors(tensors), dtype)
+        outputs = self.graph.outputs
+        if len(results) != len(outputs):
+            raise InputError(f"the module returns {len(results)} tensors for these inputs, not {len(outputs)}")
+        return dict(zip(outputs, map(array_of, results), strict=True))
+
+    def _exported(self, tensors: list[Tensor], names: Sequence[str], dtype: torch.dtype) -> dict[str, Array]:
+        if not names:
+            return {}
+        computed = Recorder(self.program, dtype).values(tensors)
         values = {}
         for name in names:
             node, place = self.places[name]

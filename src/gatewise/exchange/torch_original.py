@@ -66,6 +66,17 @@ class Original:
         return [name for name, value in after.items() if name not in before or before[name] is not value]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The small products of a comparison wait longer for the threads of torch than they run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _attributes(module: nn.Module) -> dict[str, Any]:
     """The attributes of a module and those in it, without its parts, by "self.lstm.hidden"."""
     attributes = {}
