@@ -116,11 +116,8 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Mapping[tuple[int
     args, kwargs = pytree.tree_map(
         lambda leaf: next(of_tensors) if isinstance(leaf, Tensor) else None, (arguments.args, arguments.kwargs)
     )
-    dynamic: Any = args
-    if kwargs:
-        # By name, torch wants the positional arguments by their names too.
-        names = list(inspect.signature(module.forward).parameters)
-        dynamic = {**dict(zip(names, args, strict=False)), **kwargs}
+    # By the names of the parameters, of which *args takes several tensors and **kwargs has names of its own.
+    dynamic: Any = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
     with _quiet(), leaves_kept(), _symbolic_len(module), torch.no_grad():
         program = export(module, arguments.args, arguments.kwargs, dynamic_shapes=dynamic, strict=False)
         check_packed(program.graph)
