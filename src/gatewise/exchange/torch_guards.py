@@ -97,12 +97,12 @@ def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool | None:
     return None
 
 
-def close(computed: Any, wanted: Any) -> bool:
+def close(computed: Any, original: Any) -> bool:
     """Whether two arrays of float64 differ by roundings at most."""
-    if computed.shape != wanted.shape:
+    if computed.shape != original.shape:
         return False
-    scale = np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0) if wanted.dtype.kind == "f" else 0
-    return bool(np.allclose(computed, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True))
+    scale = np.abs(original[np.isfinite(original)]).max(initial=0.0) if original.dtype.kind == "f" else 0
+    return bool(np.allclose(computed, original, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True))
 
 
 @dataclass(frozen=True)
