@@ -123,7 +123,7 @@ class _Rows(BaseEstimator):  # type: ignore[misc]
         state: dict[str, Any] = {**super().__getstate__(), _VERSION: __version__}
         model = state.pop("model_", None)
         if model is not None:
-            state[_FILES] = {"precision": model.ensemble.lstm.precision, **model.to_files()}
+            state[_FILES] = {"precision": model.ensemble.network.precision, **model.to_files()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.operations import operation_of
 from gatewise.network.size import symbol
 from gatewise.types import Array
 
@@ -89,5 +90,24 @@ def recurrent_classifier(cell: str = "GRU", units: int = 5, vocab_size: int = 19
     weight = builder.add("Softmax", masked, axis=1)
     context = builder.add("ReduceSum", builder.add("Mul", weight, h), axes=(1,), keepdims=0)
     dense = builder.constant(rng.normal(size=(units, classes)), "dense")
-    builder.add("Softmax", builder.add("MatMul", context, dense), axis=-1)
-    return builder.graph(["softmax_10" if "softmax_10" in builder.types else list(builder.types)[-1], weight])
+    return builder.graph([builder.add("Softmax", builder.add("MatMul", context, dense), axis=-1), weight])
+
+
+def several_inputs() -> Graph:
+    """Ids (B, T), numbers (B, 4) and an initial state h0 (1, B, 5): a probability (B,), and two numbers (B, 2)."""
+    rng = np.random.default_rng(1)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    numbers = builder.input("numbers", ValueType("float", (B, 4)))
+    h0 = builder.input("h0", ValueType("float", (1, B, 5)))
+    x = builder.add("Gather", builder.constant(rng.normal(size=(13, 3)), "table"), ids)
+    weights = [builder.constant(rng.normal(size=size)) for size in ((20, 3), (20, 5), (20,))]
+    start = builder.add("Squeeze", h0, axes=(0,))
+    last = builder.node(operation_of_recurrence(), [x, *weights, "", "", start])[1]
+    both = builder.add("Concat", last, numbers, axis=1)
+    logit = builder.add("MatMul", both, builder.constant(rng.normal(size=(9, 1))))
+    probability = builder.node(
+        operation_of("Squeeze", {"axes": (1,)}), [builder.add("Sigmoid", logit)], ["probability"]
+    )
+    further = builder.node(operation_of("MatMul", {}), [both, builder.constant(rng.normal(size=(9, 2)))], ["numbers2"])
+    return builder.graph([*probability, *further])

@@ -68,7 +68,7 @@ def predict_with_ray(model: Model, args: Any, table_options: TableOptions) -> tu
         "probabilities": args.probabilities,
         "columns": dict(zip(model.target.column_names(every), added, strict=True)),
         "missing": "null",
-        "precision": model.ensemble.lstm.precision,
+        "precision": model.ensemble.network.precision,
         "fingerprint": model.manifest_sha256,
     }
     with scratch(out.resolve().parent, folder=True) as unfinished:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,8 +51,8 @@ _UNIT = "Unit to show. Default: a clamped unit, otherwise the unit with the larg
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 _OUT = "Explain every row of the files into this table: .csv, .tsv, .jsonl (also .gz), .parquet."
-_GATES: dict[str, Literal["i", "f", "g", "o"]] = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
-_GATES |= {letter: letter for letter in _GATES.values()}
+_GATES: dict[str, Any] = {"input": "i", "forget": "f", "candidate": "g", "output": "o"}
+_GATES |= {"reset": "r", "update": "z"} | {letter: letter for letter in "ifgorzn"}
 _CLAMPED = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9}))?)?")
 _CHANGES = "Interventions"
 _DIRECTIONS = click.Choice(("forward", "backward"))
@@ -322,7 +322,7 @@ def _tutorial_review(data: str | None) -> str:
 def _trace_json(example: Example, unit: int) -> dict[str, Any]:
     """What the trace adds to the JSON: logits after each step, gate statistics, and the gates of one unit."""
     gates, column = example.unit(unit)
-    values = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
+    values = {name: getattr(gates, name)[:, column].tolist() for name in gates.names}
     half_lives = [life if life < float("inf") else None for life in example.half_lives().tolist()]
     contributions = None
     if example.contributions is not None:
@@ -385,8 +385,8 @@ def _clamp(text: str) -> Clamp:
     match = _CLAMPED.fullmatch(text.strip().lower())  # unit, gate, value, first step, last step
     if not match or match[2] not in _GATES:
         raise InputError(
-            f"--clamp must be [UNIT:]GATE=VALUE[@STEP or @FROM-TO] with GATE input, forget, candidate or output, not "
-            f"{quote(text)}"
+            f"--clamp must be [UNIT:]GATE=VALUE[@STEP or @FROM-TO] with GATE input, forget, candidate or output, of a "
+            f"GRU reset, update or n, not {quote(text)}"
         )
     try:
         value = float(match[3])

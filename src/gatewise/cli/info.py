@@ -206,13 +206,13 @@ def _model_json(model: Model) -> dict[str, Any]:
         {"layer": layer, "output": shape, "parameters": count} for layer, shape, count in model.ensemble.summary()
     ]
     return {
-        "architecture": asdict(model.architecture),
+        **model.ensemble.network.described(),
         "classes": list(model.classes),
         "layers": layers,
         "task": model.task,
         "label_type": model.target.label_type,
         "thresholds": list(model.target.thresholds),
-        "storage": dict(model.ensemble.lstm.storage),
+        "storage": dict(model.ensemble.network.storage),
     }
 
 

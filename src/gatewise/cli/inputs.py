@@ -29,6 +29,13 @@ def open_inputs(model: Model, args: Any) -> Iterator[Iterable[Any]]:
         raise InputError("--column is for typed texts: a file has the columns itself")
     if texts and args.files:
         raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
+    if model.preprocessor.inputs.further:
+        from gatewise.cli.arrays import array_rows
+
+        if texts or not args.files:
+            raise InputError("the model reads several arrays: give files with -i, .npz or .jsonl")
+        yield array_rows(model, args.files)
+        return
     if not texts:
         from gatewise.cli.sources import table_of
 

@@ -77,6 +77,8 @@ class TableOptions:
         assert model is not None
         if not files:
             raise InputError("give texts, or files with -i (-i - for stdin)")
+        if model.preprocessor.inputs.further:
+            raise InputError("a table is for texts and series, and the model reads several arrays: predict without -o")
         if model.channels:
             refuse(self, ("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
             if "-" in files:

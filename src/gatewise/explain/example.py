@@ -286,8 +286,13 @@ class Example(Displayed):
 
     def layer(self, number: int) -> tuple[Any, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""
+        self._check_layers()
         wanted = number % len(self.network.layers)
         return tuple(gates for gates in self.lstms if gates.layer == wanted)
+
+    def _check_layers(self) -> None:
+        if not self.network.layers:
+            raise InputError("the network has no recurrent layer whose units are known")
 
     def values(self, name: str, layer: int) -> Array:
         """A gate or state of all units of a layer, such as f: (T, units), the directions side by side."""
@@ -295,6 +300,7 @@ class Example(Displayed):
 
     def unit(self, unit: int) -> tuple[Any, int]:
         """The LSTM and the column of one unit of the top layer. Raises InputError for a unit that does not exist."""
+        self._check_layers()
         top = self.network.layers[-1]
         if not 0 <= unit < top.size:
             raise InputError(f"unit must be from 0 to {top.size - 1}, not {unit}")

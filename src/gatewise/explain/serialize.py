@@ -6,7 +6,7 @@ lists the fields.
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,9 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.opening import opening_of
+from gatewise.members.gates import STATES
 from gatewise.members.network import Network
+from gatewise.members.recurrent_layer import RecurrentLayer
 from gatewise.target import Target
 from gatewise.types import Array
 
@@ -36,11 +38,19 @@ def network_json(network: Network, of: Target) -> Json:
         "per_step": of.per_step,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
-        "layers": [{"units": layer.units, "directions": layer.directions} for layer in network.layers],
+        "layers": [_layer_json(layer) for layer in network.layers],
         "pooling": "+".join(network.pooling_parts),
         "gate": "binary" if network.has_binary_gates else "sigmoid",
         "max_length": network.max_length,
     }
+
+
+def _layer_json(layer: RecurrentLayer) -> Json:
+    """A recurrent layer. cell, values: of another one than an LSTM, its kind and the names of its gates and states."""
+    of_layer: Json = {"units": layer.units, "directions": layer.directions}
+    if layer.cell != "LSTM":
+        of_layer |= {"cell": layer.cell, "values": list(STATES[layer.cell].names)}
+    return of_layer
 
 
 def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Json:
@@ -83,7 +93,8 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     stride = 1
     if sampled:
         # A step costs the square of its units.
-        budget = _PREFIX_STEPS * 128**2 // max(128, example.network.layers[-1].units) ** 2
+        units = max((layer.units for layer in example.network.layers[-1:]), default=0)
+        budget = _PREFIX_STEPS * 128**2 // max(128, units) ** 2
         stride, logits = example.sampled_prefix_logits(budget)
     else:
         logits = example.prefix_logits
@@ -131,9 +142,11 @@ def text_json(example: Example, unknown: int | None) -> Json:
     unknown: the id of unknown words. For series, the channels of each step are under "values".
     """
     item = example.item
+    if isinstance(item, Mapping):
+        item = example.read.reshape(len(example.read), -1)  # the steps of the input that is explained
     part: Json = {"steps": len(example.names), "kept": len(example.rows), "pads": example.pads}
     if not isinstance(item, str):
-        return part | {"values": _series_values(example)}
+        return part | {"values": _series_values(example, item)}
     positions = example.spans
     truncated = np.ones(len(positions), dtype=bool)
     truncated[example.rows] = False
@@ -255,10 +268,13 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     view = side_json(explanation, example)
     network = example.network
     example = example.with_score(explanation.score)
-    view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note(), "units": units_json(example, -1)}
+    view |= {"unit": unit, "lstm_note": example.ensemble.lstm_note()}
     view["model"] = network_json(network, example.ensemble.target)
     if network.channels and example.item is not None:
-        view["values"] = _series_values(example)
+        view["values"] = text_json(example, None)["values"]
+    if not network.layers:
+        return view  # it has no units to draw
+    view["units"] = units_json(example, -1)
     layer = len(network.layers) - 1
     top = example.layer(-1)
     view["heatmaps"] = [heatmap_json(example.values(name, layer), name, layer) for name in top[0].names]
@@ -299,9 +315,9 @@ def intervention_json(
     return {"view": view, "sides": sides, "applied": applied}
 
 
-def _series_values(example: Example) -> list[list[float | None]]:
+def _series_values(example: Example, item: Any) -> list[list[float | None]]:
     """The channels of the steps that the network reads, of a window their mean; None where a value is missing."""
-    values = np.asarray(example.item, dtype=np.float64)
+    values = np.asarray(item, dtype=np.float64)
     series = example.sequence.series
     if series is not None and series.shape[1] > 1:
         window = series.shape[1]

@@ -14,13 +14,21 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Forward, Held, LSTMCall
-from gatewise.members.recurrent_layer import RecurrentLayer
+from gatewise.members.recurrent_layer import CellName, RecurrentLayer
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
 from gatewise.ragged import starts_of
 from gatewise.types import Array
 
-GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
+GateName = Literal["i", "f", "g", "o", "r", "z", "n"]
+GATE_NAMES: dict[str, str] = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
+GATES_OF_CELLS: dict[CellName, dict[str, str]] = {
+    "LSTM": GATE_NAMES,
+    "GRU": {"r": "reset", "z": "update", "n": "candidate"},
+    "RNN": {},
+}
+ALL_GATE_NAMES = {gate: name for gates in GATES_OF_CELLS.values() for gate, name in gates.items()}
+_CANDIDATES = "gn"  # between -1 and 1; the other gates are between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -30,13 +38,13 @@ class Clamp:
     >>> print(Clamp("f", 1.0), "|", Clamp("o", 0.0, unit=7, steps=range(2, 5)))
     forget gate = 1 | output gate of unit 7 at steps 3 to 5 = 0
 
-    gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its position in a layer's output, the directions side by
-    side; None for all. layer: from 0; None for the top layer where a unit is named, otherwise for every layer. steps:
-    of the truncated sequence, from 0; None for all. pads: clamp the pad steps before the sequence (padding "pre"), too,
-    where `steps` is None. direction: clamp this direction only.
+    gate: i, f, o (0 to 1) or g, the candidate (-1 to 1); of a GRU r, z (0 to 1) or n, the candidate. unit: its position
+    in a layer's output, the directions side by side; None for all. layer: from 0; None for the top layer where a unit
+    is named, otherwise for every layer. steps: of the truncated sequence, from 0; None for all. pads: clamp the pad
+    steps before the sequence (padding "pre"), too, where `steps` is None. direction: clamp this direction only.
     """
 
-    gate: Literal["i", "f", "g", "o"]
+    gate: GateName
     value: float
     unit: int | None = None
     steps: range | None = None
@@ -66,8 +74,8 @@ class Clamp:
 
     def __str__(self) -> str:
         """The clamp in words. Steps and layers are counted from 1."""
-        words = GATE_NAMES[self.gate]
-        if self.gate != "g":
+        words = ALL_GATE_NAMES[self.gate]
+        if self.gate not in _CANDIDATES:
             words += " gate"
         if self.unit is not None:
             words += f" of unit {self.unit}"
@@ -121,21 +129,27 @@ def check_clamp(
     layers: of the network. binary: whether its gates are 0 or 1. first: the number that messages give to the first
     layer and to the first step.
     """
-    if clamp.gate not in GATE_NAMES:
-        raise InputError(f"a gate is {', '.join(GATE_NAMES)}, not {quote(clamp.gate)}")
+    if not layers:
+        raise InputError("a clamp holds a gate, and the network has no recurrent layer whose gates are known")
+    gates = {gate: name for layer in layers for gate, name in GATES_OF_CELLS[layer.cell].items()}
+    if clamp.gate not in gates:
+        raise InputError(f"a gate is {', '.join(gates) or 'of an LSTM or a GRU'}, not {quote(clamp.gate)}")
     low = 0.0
-    if clamp.gate == "g":
+    if clamp.gate in _CANDIDATES:
         low = -1.0
     if not low <= clamp.value <= 1.0:  # refuses NaN as well
-        raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
-    if binary and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
-        raise InputError(f"{GATE_NAMES[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
+        raise InputError(f"{gates[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
+    if binary and clamp.gate not in _CANDIDATES and clamp.value not in (0.0, 1.0):
+        raise InputError(f"{gates[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
     if clamp.layer is not None and not 0 <= clamp.layer < len(layers):
         raise InputError(f"layer must be from {first} to {len(layers) - 1 + first}, not {clamp.layer + first}")
     layer = layers[-1]
     if clamp.layer is not None:
         layer = layers[clamp.layer]
     clamps_all_layers = clamp.layer is None and clamp.unit is None
+    if not clamps_all_layers and clamp.gate not in GATES_OF_CELLS[layer.cell]:
+        of_layer = ", ".join(GATES_OF_CELLS[layer.cell]) or "none"
+        raise InputError(f"the gates of this layer, of a {layer.cell}, are {of_layer}, not {quote(clamp.gate)}")
     _check_direction(clamp, layers if clamps_all_layers else (layer,), len(layers))
     if clamp.unit is not None:
         _check_unit(clamp, clamp.unit, layer)

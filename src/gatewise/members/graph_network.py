@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -204,6 +204,16 @@ class GraphNetwork(Network):
         """Also where the graph does not hold for a single step: the prefixes of a sequence have all lengths."""
         return not isinstance(self.axes.steps, Size) or not self._holds(1)
 
+    def described(self) -> dict[str, Any]:
+        types = self.graph.types
+        return {
+            "inputs": {name: str(types[name]) for name in self.graph.inputs},
+            "outputs": {name: str(types[name]) for name in self.graph.outputs},
+            "output": self.output,
+            "nodes": len(self.graph.nodes),
+            "recurrent_layers": [asdict(layer) for layer in self.layers],
+        }
+
     def refusal(self, method: str) -> str:
         others = "integrated-gradients and leave-one-out explain this network"
         if method == "cell-decomposition":
@@ -218,7 +228,7 @@ class GraphNetwork(Network):
 
     @property
     def start_text(self) -> str:
-        return self.empty_text("step" if self.channels else "token")
+        return self.empty_text(self.nouns.step)
 
     def empty_text(self, noun: str) -> str:
         step = f"{noun} of zeros" if self.channels else f"{noun} of id {self._replacement}"
@@ -227,6 +237,17 @@ class GraphNetwork(Network):
         if self._shortest == 1:
             return f"the prediction for a single {step}"
         return f"the prediction for {self._shortest} times a {step}"
+
+    def check_sequences(self, sequences: Sequence[EncodedSequence]) -> None:
+        checked: set[Any] = set()
+        for number, sequence in enumerate(sequences):
+            shapes = _shapes(sequence)
+            if len(sequence) and shapes not in checked:
+                checked.add(shapes)
+                try:
+                    self._rows(sequence, 1)
+                except InputError as error:
+                    raise InputError(f"row {number}: {error}") from None
 
     # What it computes
 
@@ -493,6 +514,10 @@ class GraphNetwork(Network):
     @property
     def embedding(self) -> Array:
         return self.steps.embedding
+
+    @property
+    def no_effect(self) -> str:
+        return "the network is a graph, so the unit has no effect of its own"
 
     @property
     def has_contributions(self) -> bool:

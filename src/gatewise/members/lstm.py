@@ -104,6 +104,9 @@ class LSTM(Network):
     def per_step(self) -> bool:
         return self.arch.pooling == "none"
 
+    def described(self) -> dict[str, Any]:
+        return {"architecture": asdict(self.arch)}
+
     def check_target(self, target: Target) -> None:
         target.check_pooling(self.arch.pooling)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs, Member
 from gatewise.members.recurrent_layer import RecurrentLayer
 from gatewise.types import Array, InputNouns, Precision
@@ -138,6 +139,10 @@ class Network(Member):
         """Why an attribution method does not explain it, with the methods that do; "" where it does."""
         return ""
 
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """Its form as plain data, by what it is called: the architecture, or inputs and outputs."""
+
     def check_target(self, target: Target) -> None:
         """Raise InputError unless it has the predictions of the target: one per step, or one per sequence."""
         if target.per_step and not self.per_step:
@@ -147,6 +152,9 @@ class Network(Member):
 
     def check_pads(self, length: int) -> None:
         """Raise InputError where sequences padded to `length` steps take too much memory."""
+
+    def check_sequences(self, sequences: Sequence[EncodedSequence]) -> None:
+        """Raise InputError naming the row of a sequence that it does not read, such as one that is too long."""
 
     # What it computes
 
@@ -205,6 +213,11 @@ class Network(Member):
     @abstractmethod
     def path_gradients(self, points: Sequence[PathPoints]) -> list[PathGradient]:
         """The gradients of scores on straight paths of what `embedded` returns, for integrated gradients."""
+
+    @property
+    def no_effect(self) -> str:
+        """Why its units have no effect of their own, where they have none."""
+        return "the directions are merged, so it has no effect of its own"
 
     @property
     @abstractmethod

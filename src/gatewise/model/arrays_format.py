@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.model.array_input import ArrayInput
 from gatewise.model.input_format import InputFormat, TensorError
 from gatewise.types import ROWS, Array, InputNouns
@@ -19,7 +19,7 @@ class ArraysFormat(InputFormat):
     """One row is an object with a nested list for each input, without an axis for the batch."""
 
     arrays: Mapping[str, ArrayInput]
-    name: ClassVar[str] = "inputs"
+    name: ClassVar[str] = "arrays"
     datatype: ClassVar[str] = "FP32"
     nouns: ClassVar[InputNouns] = ROWS
     in_a_cell: ClassVar[bool] = False
@@ -45,10 +45,7 @@ class ArraysFormat(InputFormat):
         arrays = {}
         for name, values in item.items():
             array = self.arrays.get(name)
-            try:
-                arrays[name] = np.array(values, dtype=np.float64)
-            except (ValueError, TypeError):
-                raise InputError(f"must have numbers in nested lists of equal lengths for the input {name}") from None
+            arrays[name] = _numbers(values, name)
             # JSON has one kind of number.
             if array is not None and array.dtype != "float" and np.array_equal(arrays[name], np.rint(arrays[name])):
                 arrays[name] = arrays[name].astype(np.bool_ if array.dtype == "bool" else np.int64)
@@ -56,3 +53,14 @@ class ArraysFormat(InputFormat):
 
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
         raise TensorError("shape", "a model with several inputs reads no single tensor: use POST /predict")
+
+
+def _numbers(values: Any, name: str) -> Array:
+    """The array of nested lists of numbers. Raises InputError for anything else."""
+    try:
+        numbers = np.array(values)
+    except ValueError:  # lists of different lengths
+        numbers = np.array("")
+    if numbers.dtype.kind not in "iufb":
+        raise InputError(f"must have numbers in nested lists of equal lengths for the input {quote(name, 40)}")
+    return numbers

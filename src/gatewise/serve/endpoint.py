@@ -58,8 +58,8 @@ class Endpoint:
 class ModelEndpoint(Endpoint):
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
 
-    format: how clients write its inputs; input_kind: the name of that, "text" or "series". example_row: the columns of
-    the example of the format.
+    format: how clients write its inputs; input_kind: the name of that, "text", "series" or "arrays". example_row: the
+    columns of the example of the format.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ModelEndpoint(Endpoint):
     def inputs_of(self, request: PredictRequest) -> tuple[list[Any], str]:
         """The texts or series (length, channels) of a request, and the path of input `{}`. Raises RequestError."""
         kind = self.input_kind
-        present = [name for name in ("text", "series", "inputs") if getattr(request, name) is not None]
+        present = [name for name in ("text", "series", "arrays", "inputs") if getattr(request, name) is not None]
         if present not in ([kind], ["inputs"]):
             raise RequestError(kind, f"give either {kind} or inputs; the model reads {self.format.nouns.many}")
         if request.inputs is not None:
@@ -167,6 +167,7 @@ class ModelEndpoint(Endpoint):
         for job in jobs:
             try:
                 encoded = self.model.preprocessor.encode_batch(job.inputs)
+                self.model.ensemble.network.check_sequences(encoded)
             except InputError as error:
                 job.outcome = replace(http_error(error), field=self._unreadable(job))
                 continue
@@ -191,7 +192,8 @@ class ModelEndpoint(Endpoint):
         """The path of the first input of the job that the model cannot read."""
         for n, item in enumerate(job.inputs):
             try:
-                self.model.preprocessor.encode_batch([item])
+                encoded = self.model.preprocessor.encode_batch([item])
+                self.model.ensemble.network.check_sequences(encoded)
             except InputError:
                 return job.path.format(n)
         return job.path.removesuffix("[{}]")  # they can be read one by one, but not together
@@ -204,6 +206,8 @@ def estimate_tokens(inputs: Sequence[Any]) -> int:
         value = item.input if isinstance(item, Row) else item
         if isinstance(value, str):
             tokens += 1 + len(value) // _CHARACTERS_PER_TOKEN
+        elif isinstance(value, dict):
+            tokens += sum(array.size for array in value.values())
         else:
             tokens += len(value)
     return tokens

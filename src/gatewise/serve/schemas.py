@@ -19,13 +19,14 @@ from gatewise.storage.strict_json import parse_json
 
 MAX_CHANGES = 32
 _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
-_PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgoch])$"
+_PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgochrzn])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]
 Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
 Name = Annotated[str, Field(max_length=200)]
 Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
+Arrays = Annotated[dict[Name, Any], Field(min_length=1, max_length=100)]  # the format of the model reads them
 Flat = list[Number | None]
 ColumnLists = dict[str, list[Number | Text | None]]
 Whole = Annotated[int, Field(gt=-(2**63), lt=2**64)]  # a float would lose digits of an id
@@ -69,8 +70,10 @@ class PredictRequest(_Request):
     text: Text | None = None
     series: Series | None = None
     """Time steps: each a list of one number per channel, or a number where there is one channel."""
-    inputs: list[Text | Series] | None = None
-    """Texts or series."""
+    arrays: Arrays | None = None
+    """Numbers in nested lists by the name of the input, of a model with several inputs."""
+    inputs: list[Text | Series | Arrays] | None = None
+    """Texts, series, or arrays by name."""
     columns: RowValues | list[RowValues] | None = None
     """The values of further columns by name, for a model that reads columns; with `inputs` a list of such objects."""
     model: Name | None = None
@@ -118,7 +121,7 @@ class ForecastRequest(_Request):
 class Change(_Request):
     """An intervention: a gate that is held at a value. The gate h with the value 0 ablates a unit."""
 
-    gate: Literal["i", "f", "g", "o", "h"]
+    gate: Literal["i", "f", "g", "o", "h", "r", "z", "n"]
     value: Annotated[float, Field(allow_inf_nan=False)]
     unit: Integer | Literal["all"] | None = "all"
     first: Integer | None = Field(None, alias="from")
@@ -151,6 +154,8 @@ class ExplainRequest(_Request):
 
     text: Text | None = None
     series: Series | None = None
+    arrays: Arrays | None = None
+    """Numbers in nested lists by the name of the input, of a model with several inputs."""
     columns: RowValues | None = None
     """The values of further columns by name, for a model that reads columns."""
     include: Annotated[list[Annotated[str, StringConstraints(pattern=_PART)]], Field(max_length=16)] = ["prediction"]

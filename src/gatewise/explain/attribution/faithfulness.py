@@ -106,7 +106,8 @@ def measure_sample(
     steps = STEPS
     if most_steps is not None:
         steps = min(STEPS, most_steps)
-    steps = steps * 128 // max(128, network.layers[-1].units)  # a step costs more with more units
+    units = max((layer.units for layer in network.layers[-1:]), default=0)
+    steps = steps * 128 // max(128, units)  # a step costs more with more units
     rows = sample([min(len(s), network.max_length or len(s)) for s in sequences], steps=steps // max(1, window))
     if not rows or not ensemble.target.is_measured:
         return {}, ""

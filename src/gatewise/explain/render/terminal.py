@@ -19,6 +19,7 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
+from gatewise.members.clamp import ALL_GATE_NAMES, GATE_NAMES
 from gatewise.system.console import plain_table
 from gatewise.types import Array
 
@@ -80,10 +81,12 @@ def explanation_report(
         blocks.append(table)
     if note := example.ensemble.lstm_note():
         blocks.append(note)
+    if not example.network.layers and unit is None:
+        return _spaced(blocks)
     blocks.append(unit_view(example, example.top_unit if unit is None else unit, words, unit is None))
     gates = plain_table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
-    for (gate, shares), name in zip(example.gate_shares().items(), ("input", "forget", "output"), strict=True):
-        gates.add_row(f"{name} gate {gate}", *(f"{share:.1%}" for share in shares))
+    for gate, shares in example.gate_shares().items():
+        gates.add_row(f"{ALL_GATE_NAMES[gate]} gate {gate}", *(f"{share:.1%}" for share in shares))
     return _spaced([*blocks, gates])
 
 
@@ -156,8 +159,8 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     noun = of.score_noun
     if example.contributions is None:
         contributions = gates.memory_changes()[:, column]
-        effect = "the directions are merged, so it has no effect of its own; the steps at which its memory changes most"
-        last_column = "change of c"
+        effect = f"{example.network.no_effect}; the steps at which its memory changes most"
+        last_column = f"change of {gates.memory}"
     else:
         contributions = example.contributions[:, unit]
         total = of.score_text(float(contributions.sum()))
@@ -168,9 +171,9 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         where += f", layer {gates.layer + 1}, {gates.direction}"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
     if example.ensemble.token_noun == "word":
-        table = plain_table("rl" + "r" * 7, "step", "word", *"ifgoch", last_column)
+        table = plain_table("rl" + "r" * (len(gates.names) + 1), "step", "word", *gates.names, last_column)
     else:
-        table = plain_table("r" * 8, "step", *"ifgoch", last_column)
+        table = plain_table("r" * (len(gates.names) + 2), "step", *gates.names, last_column)
     previous = -1
     for t in sorted({0, len(contributions) - 1, *_largest(contributions, words)}):
         if t > previous + 1:
@@ -179,14 +182,14 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
         step = [Text(printable(example.steps[t], _LONGEST))]
         if example.ensemble.token_noun == "word":
             step.insert(0, Text(f"{t + 1}"))  # the name of a step of a series is its number
-        values = [_gate_text(name, getattr(gates, name)[t, column]) for name in "ifgoch"]
+        values = [_gate_text(name, getattr(gates, name)[t, column]) for name in gates.names]
         table.add_row(*step, *values, of.score_text(contributions[t]))
     return Group(Text.assemble((where, _BOLD), text), table)
 
 
 def _gate_text(name: str, value: float) -> str:
     """The value of a gate or a state: the gates i, f and o are between 0 and 1, the others have a sign."""
-    if name in "ifo":
+    if name in "iforz":
         return f"{value:.3f}"
     return f"{value:+.3f}"
 
@@ -213,8 +216,6 @@ def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -
 
 def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group:
     """The summary of one unit. Raises InputError for a unit that does not exist."""
-    from gatewise.members.clamp import GATE_NAMES
-
     one = report.unit(unit)
     ablated = ""
     if one.accuracy_ablated is not None and one.probability_change is not None:

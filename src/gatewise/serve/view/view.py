@@ -27,6 +27,7 @@ from gatewise.explain import (
     method_named,
     serialize,
 )
+from gatewise.explain.attribution import methods_of
 from gatewise.explain.explanation import DEFAULT_METHOD
 from gatewise.explain.opening import opening_of
 from gatewise.explain.serialize import Json
@@ -116,7 +117,9 @@ class View:
         if not isinstance(query, ExplainRequest):
             query = validated(ExplainRequest, request)
         before, reused = self._example(query)
-        layer = layer_of(self.model, query.layer)
+        include = set(query.include)
+        reads_units = "units" in include or bool(query.values_of("unit") + query.values_of("heatmap"))
+        layer = layer_of(self.model, query.layer, reads_units)
         before = self._scored(query, before)
         example = before
         changes = query.clamps
@@ -129,7 +132,6 @@ class View:
                 example = example.at_step(before.step)
             example = example.with_score(before.score)  # of the same class before and after the change
 
-        include = set(query.include)
         outside = self.model.outside([before.sequence])
         calibrated = self.model.is_calibrated(outside)
         warnings = self._warnings(example)
@@ -153,6 +155,10 @@ class View:
         if units := query.values_of("unit"):
             answer["unit"] = serialize.unit_json(example, _unit(units[-1], example, layer), layer)
         if heatmaps := query.values_of("heatmap"):
+            names = example.layer(layer)[0].names
+            for name in heatmaps:
+                if name not in names:
+                    raise RequestError("include", f"the layer has the values {', '.join(names)}, not {name}")
             answer["heatmaps"] = [serialize.heatmap_json(example.values(name, layer), name, layer) for name in heatmaps]
         if changes:
             prediction = serialize.prediction_json(before, calibrated)
@@ -166,6 +172,8 @@ class View:
     def _identity(self, query: ExplainRequest, clamps: tuple[Clamp, ...]) -> str:
         """The id of what is explained: the model, the input with its columns, and the clamps."""
         identity = [self.about["fingerprint"], query.text, query.series, list(clamps)]
+        if query.arrays is not None:
+            identity.append(sorted(query.arrays.items()))
         if query.columns is not None:
             identity.append(sorted(query.columns.items()))
         # A text with a lone surrogate is refused elsewhere; "replace" keeps this line from failing first.
@@ -189,14 +197,16 @@ class View:
     def _example(self, query: ExplainRequest, clamps: tuple[Clamp, ...] = ()) -> tuple[Example, bool]:
         """The example of a request under `clamps`, and whether it was cached."""
         field = self._format.name
-        [other] = {"text", "series"} - {field}
-        if getattr(query, field) is None or getattr(query, other) is not None:
-            raise RequestError(field, f"the model reads a {field}: give `{field}`, not `{other}`")
+        others = [name for name in ("text", "series", "arrays") if name != field]
+        given = [name for name in others if getattr(query, name) is not None]
+        if getattr(query, field) is None or given:
+            noun = self._format.nouns.one
+            raise RequestError(field, f"the model reads a {noun}: give `{field}`, not `{(given or others)[0]}`")
         try:
             item = self._format.read(getattr(query, field))
         except InputError as error:
             raise RequestError(field, str(error)) from None
-        content = item if isinstance(item, str) else (item.shape, item.tobytes())
+        content = _content(item)
         columns = repr(query.columns and sorted(query.columns.items()))
         key = (content, columns, clamps)
         item = with_row(item, query.columns, self.model.preprocessor.columns, "columns")
@@ -228,6 +238,7 @@ class View:
         try:
             clamped = self.model.explained.with_lstm(clamps=clamps)
             encoded = self.model.preprocessor.encode(item)
+            clamped.network.check_sequences([encoded.sequence])
             example = Example(clamped, encoded.sequence, encoded.names, encoded.spans, item=encoded.item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
@@ -236,7 +247,7 @@ class View:
             read = f"the network would read {len(example):,} {noun}s"
             raise RequestError(field, f"{read}; the page shows at most {MAX_STEPS:,}", "too_long")
         for gates in example.lstms:
-            overflows = np.argwhere(~np.isfinite(gates.c))  # rows of step and unit
+            overflows = np.argwhere(~np.isfinite(getattr(gates, gates.memory)))  # rows of step and unit
             if len(overflows):
                 step, column = overflows[0]
                 layer = example.network.layers[gates.layer]
@@ -295,9 +306,9 @@ class View:
         except RequestError as error:
             if query.method is not None:
                 raise
-            name = "prefix-difference"
+            name = methods_of(self.model.ensemble)[0]
             reason = str(error)
-            message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
+            message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is {name}."
             warnings.append({"code": "method", "message": message})
         method = method_named(name)
         if isinstance(method, IntegratedGradients):
@@ -305,12 +316,14 @@ class View:
             runs = int(MAX_PRODUCTS / (self._network.products_per_step * len(example)))
             method = replace(method, max_points=min(method.max_points, runs // _RUNS_PER_POINT))
         explanation = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
-        attribution = serialize.attribution_json(explanation, list(METHODS), MAX_PHRASES)
+        attribution = serialize.attribution_json(explanation, methods_of(self.model.ensemble), MAX_PHRASES)
         attribution["default"] = name == metadata.attribution_method
         return attribution
 
     def _check_method(self, method: str, query: ExplainRequest, example: Example) -> None:
         """Raise RequestError for a method that the page does not run on this example."""
+        if refusal := self._network.refusal(method):
+            raise RequestError("method", refusal, "bad_method")
         most = self._max_steps(method)
         if len(example) > most:
             noun = example.ensemble.token_noun
@@ -349,6 +362,15 @@ class View:
         if example.truncated:
             warnings.append({"code": "truncated", "at": len(example), "message": _truncation(example)})
         return warnings
+
+
+def _content(item: Any) -> Any:
+    """What tells inputs apart in the cache."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, dict):
+        return tuple((name, array.shape, array.dtype.str, array.tobytes()) for name, array in sorted(item.items()))
+    return item.shape, item.tobytes()
 
 
 def _truncation(example: Example) -> str:
@@ -413,7 +435,7 @@ def model_json(model: Model) -> Json:
         "can_stream": _can_stream(model),
         "faithfulness": {method: asdict(faithfulness) for method, faithfulness in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
-        "methods": list(METHODS),
+        "methods": methods_of(model.ensemble),
         "best_epoch": metadata.best_epoch,
         "history": model.history,
         "card": model.card(),
@@ -433,9 +455,13 @@ def _can_stream(model: Model) -> bool:
     return True
 
 
-def layer_of(model: Model, layer: int | None) -> int:
-    """The number of a layer from 0, the top one for None. Raises RequestError for a layer that does not exist."""
+def layer_of(model: Model, layer: int | None, is_needed: bool = True) -> int:
+    """The number of a layer from 0, the top one for None. is_needed: whether there must be one. Raises RequestError for
+    a layer that does not exist.
+    """
     top = len(model.ensemble.network.layers) - 1
+    if top < 0 and is_needed:
+        raise RequestError("include", "the network has no recurrent layer, so it has no units and no heat maps")
     if layer is None:
         return top
     if not 0 <= layer <= top:

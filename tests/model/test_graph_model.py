@@ -1,0 +1,191 @@
+"""What a Model does, with networks of any form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.explain import Clamp
+from gatewise.model.model import Model
+from gatewise.network.graph import Graph
+from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.operation import ValueType
+from tests.cli.conftest import Run
+from tests.members.graphs import B, T, operation_of_recurrence, recurrent_classifier, several_inputs
+
+RNG = np.random.default_rng(0)
+BATCH: dict[str, Any] = {
+    "ids": RNG.integers(0, 13, (3, 6)),
+    "numbers": RNG.normal(size=(3, 4)),
+    "h0": RNG.normal(size=(1, 3, 5)),
+}
+ROWS: list[dict[str, Any]] = [
+    {"ids": BATCH["ids"][n], "numbers": BATCH["numbers"][n], "h0": BATCH["h0"][:, n]} for n in range(3)
+]
+
+
+@pytest.fixture(scope="module")
+def several() -> Model:
+    return Model.of_graph(several_inputs(), classes=["no", "yes"])
+
+
+def test_several_inputs_are_a_dict_of_arrays_or_a_list_of_rows(several: Model) -> None:
+    outputs = several.predict_outputs(BATCH)
+    assert {name: array.shape for name, array in outputs.items()} == {"probability": (3,), "numbers2": (3, 2)}
+    probabilities = several.predict_proba(BATCH)
+    np.testing.assert_allclose(probabilities[:, 1], outputs["probability"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(several.predict_proba(ROWS), probabilities, rtol=0, atol=1e-6)
+    of_lengths = [{**row, "ids": row["ids"][: n + 2]} for n, row in enumerate(ROWS)]
+    for row, alone in zip(several.predict_proba(of_lengths), of_lengths, strict=True):
+        np.testing.assert_allclose(several.predict_proba([alone])[0], row, rtol=0, atol=1e-6)
+    assert several.predict(ROWS).tolist() == ["yes" if p > 0.5 else "no" for p in outputs["probability"]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"ids": BATCH["ids"]}, "has the inputs ids, numbers, h0, and gets ids"),
+        ({**BATCH, "numbers": BATCH["numbers"][:2]}, "same number of rows: ids 3, numbers 2, h0 3"),
+        ({**BATCH, "numbers": BATCH["numbers"][:, :3]}, r"row 0: the input 'numbers' must be float \(4\)"),
+        ({**BATCH, "ids": BATCH["ids"] + 9}, "must be from 0 to 12"),
+        ({**BATCH, "ids": BATCH["ids"] * 0.5}, r"'ids' must be int64 \(T\), not float64"),
+        ({**BATCH, "numbers": BATCH["numbers"] * np.nan}, "missing value"),
+        ("1 2 3", "not a str"),
+        ([{**ROWS[0], "h0": np.zeros(5)}], r"'h0' must be float \(1, 5\), not float64 \(5,\)"),
+        ([{**ROWS[0], "ids": [["a"]]}], "must hold numbers"),
+        ([{**ROWS[0], "ids": []}], r"\(0,\)"),
+    ],
+)
+def test_arrays_that_the_network_does_not_read_are_refused(several: Model, inputs: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        several.predict(inputs)
+
+
+def test_a_row_of_arrays_is_explained(several: Model) -> None:
+    example = several.trace(ROWS[1])
+    assert example.steps == [str(id) for id in ROWS[1]["ids"]]
+    assert example.lstms[0].i.shape == (6, 5)
+    np.testing.assert_array_equal(example.lstms[0].h0, BATCH["h0"][0, 1].astype(np.float32))
+    for method in ("leave-one-out", "integrated-gradients", "prefix-difference"):
+        explanation = several.explain(example, method)
+        assert np.abs(explanation.scores).max() > 1e-3
+        assert explanation.target_score == pytest.approx(
+            explanation.base_value + explanation.scores.sum() + explanation.residual
+        )
+
+
+def test_a_saved_model_predicts_the_same(several: Model, tmp_path: Path) -> None:
+    several.save(tmp_path / "several")
+    opened = gw.load(tmp_path / "several")
+    np.testing.assert_array_equal(opened.predict_proba(ROWS), several.predict_proba(ROWS))
+    assert opened.fingerprint == several.fingerprint
+    for name, array in several.predict_outputs(BATCH).items():
+        np.testing.assert_array_equal(opened.predict_outputs(BATCH)[name], array)
+    classifier = Model.of_graph(recurrent_classifier(), classes=["a", "b", "c"])
+    classifier.save(tmp_path / "classifier", storage="float16")
+    difference = gw.load(tmp_path / "classifier").logits(["1 2 3"]) - classifier.logits(["1 2 3"])
+    assert 0 < np.abs(difference).max() < 1e-2
+
+
+def test_the_target_is_that_of_the_activation() -> None:
+    graph = recurrent_classifier(classes=2)
+    two = Model.of_graph(graph)
+    assert (two.task, two.classes) == ("classification", ("0", "1"))
+    [expected] = [outputs for name, outputs in two.predict_outputs([[3, 0, 7]]).items() if outputs.shape == (1, 2)]
+    np.testing.assert_allclose(two.predict_proba([[3, 0, 7]]), expected, rtol=0, atol=1e-6)
+    assert Model.of_graph(several_inputs(), output="numbers2").task == "regression"
+    assert Model.of_graph(several_inputs()).task == "classification"
+    with pytest.raises(InputError, match="outputs probability, numbers2, not 'nothing'"):
+        Model.of_graph(several_inputs(), output="nothing")
+    with pytest.raises(InputError, match="softmax over axis 1"):
+        Model.of_graph(graph, output=graph.outputs[1])
+
+
+def per_step() -> Graph:
+    """Series (B, T, 2), two GRU layers in both directions, a softmax over four classes for each step."""
+    rng = np.random.default_rng(6)
+    builder = GraphBuilder()
+    x = builder.input("series", ValueType("float", (B, T, 2)))
+    for width in (2, 6):
+        both = []
+        for reverse in (False, True):
+            weights = [builder.constant(rng.normal(size=size) * 0.7) for size in ((9, width), (9, 3), (9,))]
+            both.append(builder.node(operation_of_recurrence("GRU", reverse), [x, *weights])[0])
+        x = builder.add("Concat", *both, axis=2)
+    logits = builder.add("MatMul", x, builder.constant(rng.normal(size=(6, 4))))
+    return builder.graph([builder.add("Softmax", logits, axis=-1)])
+
+
+def test_a_network_with_a_prediction_per_step_is_a_tagger() -> None:
+    model = Model.of_graph(per_step(), classes=["O", "x", "y", "z"], task="tagging")
+    series = [np.random.default_rng(n).normal(size=(n + 3, 2)) for n in range(3)]
+    [outputs] = model.predict_outputs(series[2][None]).values()
+    np.testing.assert_allclose(model.predict_proba(series)[2], outputs[0], rtol=0, atol=1e-6)
+    assert [len(labels) for labels in model.predict(series)] == [3, 4, 5]
+    example = model.trace(series[1])
+    assert [(layer.cell, layer.directions) for layer in example.network.layers] == [
+        ("GRU", ("forward", "backward"))
+    ] * 2
+    explanation = model.explain(series[1], "integrated-gradients", step=2)
+    assert explanation.residual == pytest.approx(0, abs=1e-3)
+    replaced = model.explain(series[1], "leave-one-out", step=2)
+    assert "replaced by zeros" in replaced.method_note
+
+
+@pytest.mark.parametrize(("cell", "gate"), [("LSTM", "f"), ("LSTM", "g"), ("GRU", "r"), ("GRU", "z"), ("GRU", "n")])
+def test_a_gate_is_held(cell: str, gate: Any) -> None:
+    model = Model.of_graph(recurrent_classifier(cell))
+    change = model.intervene("3 1 4 1 5", [Clamp(gate, 0.25, unit=2, steps=range(1, 3))])
+    before, after = (getattr(example.lstms[0], gate) for example in (change.before, change.after))
+    np.testing.assert_allclose(after[1:3, 2], 0.25, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(after[0], before[0])
+    np.testing.assert_array_equal(after[1, [0, 1, 3, 4]], before[1, [0, 1, 3, 4]])
+    assert np.abs(change.after.logits - change.before.logits).max() > 1e-4
+    with pytest.raises(InputError, match="a gate is"):
+        model.intervene("3 1", [Clamp("z" if cell == "LSTM" else "o", 0.5)])
+
+
+def test_gates_that_are_held_at_their_values_change_nothing() -> None:
+    for cell in ("LSTM", "GRU"):
+        model = Model.of_graph(recurrent_classifier(cell))
+        example = model.trace("3 1 4")
+        [gates] = example.lstms
+        clamps = []
+        for gate in gates.names.replace("c", "").replace("h", ""):
+            for step in range(3):
+                for unit in range(5):
+                    value = float(getattr(gates, gate)[step, unit])
+                    clamps.append(Clamp(gate, value, unit=unit, steps=range(step, step + 1)))
+        change = model.intervene(example, clamps)
+        np.testing.assert_allclose(change.after.logits, example.logits, rtol=0, atol=1e-5)
+
+
+def test_the_command_line_reads_files_of_arrays(several: Model, tmp_path: Path) -> None:
+    several.save(tmp_path / "model")
+    np.savez(tmp_path / "rows.npz", **BATCH)
+    lines = [json.dumps({name: array.tolist() for name, array in row.items()}) for row in ROWS]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    run = Run()
+    labels = several.predict(ROWS).tolist()
+    for file in ("rows.npz", "rows.jsonl"):
+        done = run("predict", "-m", str(tmp_path / "model"), "-i", str(tmp_path / file))
+        assert [line.split("\t")[0] for line in done.stdout.splitlines()] == labels
+    (tmp_path / "rows.jsonl").write_text(lines[0] + "\n" + '{"ids": [1]}')
+    done = run("predict", "-m", str(tmp_path / "model"), "-i", str(tmp_path / "rows.jsonl"))
+    assert (done.exit_code, "line 2" in done.stderr) == (2, True)
+    done = run("predict", "-m", str(tmp_path / "model"), "1 2 3")
+    assert (done.exit_code, "several arrays" in done.stderr) == (2, True)
+    for command in ("info", "explain"):
+        done = run(command, "-m", str(tmp_path / "model"), *(["-i", str(tmp_path / "rows.npz")] * (command != "info")))
+        assert done.exit_code == 0, done.stderr
+
+
+def test_predict_outputs_is_for_graphs() -> None:
+    with pytest.raises(InputError, match="for a network that is a graph"):
+        gw.load("tutorial").predict_outputs(np.zeros((1, 3)))

@@ -1,0 +1,94 @@
+"""Networks of any form are served, also those with several inputs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.network.graph import Guard
+from tests.members.graphs import T, recurrent_classifier, several_inputs
+from tests.members.test_graph_network import attention_series
+from tests.model.test_graph_model import ROWS
+from tests.serve.server import ask, post, served
+
+JSON_ROWS = [{name: array.tolist() for name, array in row.items()} for row in ROWS]
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Model]:
+    return {
+        "several": Model.of_graph(several_inputs(), classes=["no", "yes"]),
+        "gru": Model.of_graph(recurrent_classifier("GRU")),
+        "attention": Model.of_graph(attention_series(guards=(Guard(T, "<=", 6),))),
+    }
+
+
+@pytest.fixture(scope="module")
+def port(models: dict[str, Model]) -> Iterator[int]:
+    with served(models) as found:
+        yield found
+
+
+def test_rows_of_arrays_are_predicted(port: int, models: dict[str, Model]) -> None:
+    expected = models["several"].predict_proba(ROWS)
+    for body in ({"inputs": JSON_ROWS}, {"arrays": JSON_ROWS[0]}):
+        answer = post(port, "/predict", {"model": "several", **body})
+        assert answer.status == 200, answer.body
+        rows = [list(one["probabilities"].values()) for one in answer.json()["predictions"]]
+        np.testing.assert_allclose(rows, expected[: len(rows)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"arrays": {"ids": [1]}}, 400, "has the inputs ids, numbers, h0"),
+        ({"arrays": {**JSON_ROWS[0], "ids": ["1", "2"]}}, 400, "nested lists"),
+        ({"arrays": {**JSON_ROWS[0], "ids": [1.5]}}, 400, "must be int64"),
+        ({"text": "1 2 3"}, 400, "arrays"),
+    ],
+)
+def test_other_arrays_are_refused(port: int, body: Any, status: int, message: str) -> None:
+    answer = post(port, "/predict", {"model": "several", **body})
+    assert (answer.status, message in str(answer.json())) == (status, True), answer.body
+
+
+def test_a_length_that_the_network_does_not_read_is_refused_alone(port: int, models: dict[str, Model]) -> None:
+    series = [np.ones((7, 3)).tolist(), np.ones((4, 3)).tolist()]
+    answer = post(port, "/predict", {"model": "attention", "inputs": series})
+    assert answer.status == 400
+    assert "T <= 6" in str(answer.json())
+    assert post(port, "/predict", {"model": "attention", "inputs": series[1:]}).status == 200
+
+
+def test_each_network_has_the_parts_of_the_page(port: int) -> None:
+    bodies: dict[str, Any] = {
+        "several": {"arrays": JSON_ROWS[0]},
+        "gru": {"text": "1 2 3 0"},
+        "attention": {"series": np.ones((4, 3)).tolist()},
+    }
+    for name, body in bodies.items():
+        include = ["prediction", "prefix", "prefix:all", "attribution"]
+        answer = post(port, "/explain", {"model": name, "include": include, **body})
+        assert answer.status == 200, answer.body
+        assert len(answer.json()["attribution"]["scores"]) in (4, 6)
+        assert "cell-decomposition" not in answer.json()["attribution"]["methods"]
+        card = ask(port, "GET", f"/model?model={name}").json()
+        assert "network" in str(card["members"])
+    units = post(
+        port, "/explain", {"model": "gru", "include": ["units", "unit:1", "heatmap:z"], **bodies["gru"]}
+    ).json()
+    assert set("rznh") < set(units["unit"])
+    assert units["heatmaps"][0]["shape"] == [5, 4]
+    assert units["model"]["layers"] == [
+        {"units": 5, "directions": ["forward"], "cell": "GRU", "values": ["r", "z", "n", "h"]}
+    ]
+    for part in ("units", "heatmap:h", "unit:0"):
+        answer = post(port, "/explain", {"model": "attention", "include": [part], **bodies["attention"]})
+        assert (answer.status, "no recurrent layer" in str(answer.json())) == (400, True)
+    held = [{"gate": "z", "value": 0.5}]
+    answer = post(port, "/explain", {"model": "gru", "include": ["prediction"], "changes": held, **bodies["gru"]})
+    assert answer.status == 200, answer.body
+    answer = post(port, "/explain", {"model": "gru", "changes": [{"gate": "f", "value": 0.5}], **bodies["gru"]})
+    assert answer.status == 400
