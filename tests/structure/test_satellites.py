@@ -88,8 +88,8 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
         "its modules run the kernel with gradients, and hold the weights of members",
     ),
     "serve": (
-        "data.row_columns data.schema data.times explain.explanation explain.opening explain.render.html "
-        "explain.render.script explain.serialize kernels.native kernels.threads members.clamp "
+        "data.row_columns data.schema data.times explain.attribution explain.explanation explain.opening "
+        "explain.render.html explain.render.script explain.serialize kernels.native kernels.threads members.clamp "
         "model.bundled model.compress model.input_format model.model",
         "the page shows what the HTML report shows, from the same data and modules",
     ),
