@@ -22,8 +22,9 @@ from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import BatchLoss, LossOf, Network
 from gatewise.target import target_of
 from gatewise.training import recipe
+from gatewise.training.labelled_loop import mean_loss, scores_of
 from gatewise.training.network_data import NetworkData, TargetScaling
-from gatewise.training.supervised_loop import adversarial_backward, mean_loss, perturb, scores_of
+from gatewise.training.supervised_loop import adversarial_backward, perturb
 from gatewise.training.train import train
 from gatewise.types import Array, Task
 from tests.network.oracle import dense

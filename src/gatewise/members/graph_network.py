@@ -266,6 +266,19 @@ class GraphNetwork(Network):
     def _logits_of(self, sequences: Sequence[EncodedSequence]) -> list[Array]:
         """The logits of each sequence, (1, outputs) or per step (T, outputs)."""
         of_each: list[Array] = [np.zeros((0, self.outputs))] * len(sequences)
+        for numbers, feeds in self.batches(sequences):
+            [logits] = self._run(feeds, [self.logits_name], Execution(keep=False))
+            for number, row in zip(numbers, self.taken(logits), strict=False):
+                of_each[number] = row
+        return of_each
+
+    def batches(
+        self, sequences: Sequence[EncodedSequence], every: bool = False
+    ) -> Iterator[tuple[list[int], dict[str, Array]]]:
+        """The numbers of sequences of equal shapes, and the inputs of the graph for them; with further rows at the end
+        where the graph needs more. Of a graph with logits per step, sequences without a step are left out. every: all
+        values are kept, as for gradients.
+        """
         read = {}
         groups: dict[Any, list[int]] = {}
         for number, sequence in enumerate(sequences):
@@ -274,16 +287,12 @@ class GraphNetwork(Network):
             read[number] = sequence if len(sequence) else self.empty(sequence)
             groups.setdefault(_shapes(read[number]), []).append(number)
         for numbers in groups.values():
-            equal = [read[number] for number in numbers]
             first = 0
-            while first < len(equal):
-                count = self._rows(equal[0], len(equal) - first)
-                batch = equal[first : first + count]
-                [logits] = self._run(self._feeds(batch), [self.logits_name], Execution(keep=False))
-                for number, row in zip(numbers[first : first + count], self._taken(logits), strict=False):
-                    of_each[number] = row
+            while first < len(numbers):
+                count = self._rows(read[numbers[first]], len(numbers) - first, every)
+                some = numbers[first : first + count]
+                yield some, self._feeds([read[number] for number in some])
                 first += count
-        return of_each
 
     def empty(self, sequence: EncodedSequence) -> EncodedSequence:
         """The sequence with steps without information, as few as the graph reads."""
@@ -434,13 +443,13 @@ class GraphNetwork(Network):
                 held[run.node.name] = held_gates(clamps, np.arange(steps), run.gate_names, run.units, np.float32)
         return held
 
-    def _taken(self, logits: Array) -> Array:
+    def taken(self, logits: Array) -> Array:
         """Logits in the layout of the graph as (B, T, outputs), without steps as (B, 1, outputs)."""
         array = taken(logits, InputAxes(self.logits_axes.batch, self.logits_axes.steps))
         return array.reshape(*array.shape[:2], self.outputs)
 
-    def _placed(self, grads: Array, like: Array) -> Array:
-        """The inverse of `_taken`, in the shape of an array in the layout of the graph."""
+    def placed(self, grads: Array, like: Array) -> Array:
+        """The inverse of `taken`, in the shape of an array in the layout of the graph."""
         axes = InputAxes(self.logits_axes.batch, self.logits_axes.steps)
         return placed(grads.reshape(taken(like, axes).shape), axes)
 
@@ -467,7 +476,7 @@ class GraphNetwork(Network):
                 if len(start["h0"]) != run.units:  # a projected state: h is that before the projection
                     start["h0"] = np.zeros(run.units, np.float32)
                 states.append(STATES[run.cell](layer=run.layer, direction=run.direction, **values, **start))
-            of_steps = self._taken(logits)[0].astype(np.float64)
+            of_steps = self.taken(logits)[0].astype(np.float64)
             yield Activations(tuple(states), of_steps if self.per_step else of_steps[0], 0)
 
     def prefix_logits(self, sequence: EncodedSequence) -> Array:
@@ -563,13 +572,13 @@ class GraphNetwork(Network):
         step = path.step or 0
 
         def grad_of(logits: Array) -> Array:
-            of_logits = np.zeros_like(self._taken(logits))  # (B, T or 1, outputs)
+            of_logits = np.zeros_like(self.taken(logits))  # (B, T or 1, outputs)
             of_logits[: len(alphas), step] = weights[:, None] * path.logit_weights
-            return self._placed(of_logits, logits)
+            return self.placed(of_logits, logits)
 
         execution = Execution(kernel=self.kernel or for_precision(self.precision))
         logits, grads = graph.gradients(feeds, self.logits_name, grad_of, names, execution=execution)
-        scores = self._taken(logits)[: len(alphas), step].astype(np.float64) @ path.logit_weights
+        scores = self.taken(logits)[: len(alphas), step].astype(np.float64) @ path.logit_weights
         if self.steps.lookups:
             of_x = self.steps.joined(grads)
         else:

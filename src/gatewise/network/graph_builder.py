@@ -41,6 +41,17 @@ class GraphBuilder:
         self.origin = ""
         """Of the nodes that are added next: a line, or the name of a layer."""
 
+    @classmethod
+    def of(cls, graph: Graph) -> GraphBuilder:
+        """A builder that continues a graph."""
+        builder = cls()
+        builder.inputs = dict(graph.inputs)
+        builder.constants = dict(graph.constants)
+        builder.nodes = list(graph.nodes)
+        builder.types = dict(graph.types)
+        builder._node_names = {node.name for node in graph.nodes}
+        return builder
+
     def input(self, name: str, value_type: ValueType) -> str:
         """The name of a new input."""
         self._check_new(name)

@@ -70,6 +70,11 @@ class Trainable:
 
     parameters: Mapping[str, Array]
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of the parameters whose gradients are rows (`EmbeddingTable`)."""
+        return frozenset()
+
     def state(self) -> dict[str, Array]:
         """Copies of the parameters by name; of the embedding of a `Network`, the trainable rows only."""
         return {name: value.copy() for name, value in self.parameters.items()}
@@ -117,6 +122,10 @@ class Network(Trainable):
             own = np.array(kept, dtype=dtype, order="C")
             self.variables[name] = EmbeddingTable(own) if name == TABLE else Variable(own)
         self.parameters = {name: variable.value for name, variable in self.variables.items()}
+
+    @property
+    def tables(self) -> frozenset[str]:
+        return frozenset({TABLE}) & self.parameters.keys()
 
     def forward(self, batch: Batch, x: Variable | None = None) -> Predictions:
         """The logits of a batch, with dropout, recorded for `Predictions.backward`. x: see `forward.features`."""

@@ -31,7 +31,9 @@ class RunInfo:
     validation_how: str = ""
     """How the validation set was cut. Training only."""
     architecture: Architecture | None = None
-    """The network. Training only."""
+    """The LSTM; None for a network of another form. Training only."""
+    layers: tuple[tuple[str, str, int], ...] = ()
+    """Name, output shape and number of parameters of each layer of the network. Training only."""
     task: Task = "classification"
     """What it predicts. Training only."""
     has_accuracy: bool = True

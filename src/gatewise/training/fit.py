@@ -16,7 +16,7 @@ from gatewise._version import __version__
 from gatewise.losses import log_probabilities
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.lstm import LSTM
+from gatewise.members.network import Network
 from gatewise.model.card import ModelMetadata
 from gatewise.model.examples import with_examples
 from gatewise.model.model import Model
@@ -31,6 +31,9 @@ from gatewise.training.run import Interrupted
 from gatewise.training.stack import FittedMember, HeldOutTargets, Stack, Threshold, choose_thresholds, stack
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
+
+NETWORKS = ("lstm", "graph")
+"""The kinds of networks: a model has one of them."""
 
 
 def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
@@ -109,11 +112,11 @@ def teach(data: TrainingData, sequences: list[Array], run: Run) -> Array | None:
 
 
 def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
-    """Fit the members of the recipe and the columns, the LSTM first: `fit(data, run)` of each module of
-    `gatewise.training.members`, which returns None where the data allow no such member. All processes fit the LSTM
+    """Fit the members of the recipe and the columns, the network first: `fit(data, run)` of each module of
+    `gatewise.training.members`, which returns None where the data allow no such member. All processes fit the network
     together, the first one the others.
     """
-    kinds = ["lstm"]
+    kinds = ["lstm" if run.pretrained is None else run.pretrained.network_kind]
     if not current().rank:
         kinds += _other_kinds(data)
     fitted = [import_module(f"gatewise.training.members.{kind}").fit(data, run) for kind in kinds]
@@ -121,14 +124,14 @@ def fit_members(data: TrainingData, run: Run) -> list[FittedMember]:
 
 
 def _other_kinds(data: TrainingData) -> list[str]:
-    """The kinds with a fit but the LSTM, in the order of the alphabet, without those that the recipe turns off."""
+    """The kinds with a fit but the networks, in the order of the alphabet, without those that the recipe turns off."""
     sizes = {
         "columns": len(data.preprocessor.columns),
         "convolutions": data.recipe.convolutions.features,
         "ngrams": data.recipe.ngrams.order,
     }
     names = sorted(module.name for module in pkgutil.iter_modules(member_fits.__path__))
-    return [name for name in names if name != "lstm" and sizes.get(name) != 0]
+    return [name for name in names if name not in NETWORKS and sizes.get(name) != 0]
 
 
 def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
@@ -153,7 +156,7 @@ def _model(data: TrainingData, run: Run, lstm: FittedMember) -> Model:
         near_duplicates=run.near_duplicates,
         **lstm.metadata,
     )
-    ensemble = Ensemble.of(cast(LSTM, lstm.member), data.target)
+    ensemble = Ensemble.of(cast(Network, lstm.member), data.target)
     return Model(data.preprocessor, ensemble, metadata, lstm.history)
 
 
@@ -180,4 +183,4 @@ def shared_model(model: Model) -> Model:
     received = {name: communicator.broadcast(files.get(name, b"")) for name in names}
     if not communicator.rank:
         return model
-    return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.lstm.precision)
+    return Model.from_folder(Folder(Path("process 0"), received, ""), model.ensemble.network.precision)

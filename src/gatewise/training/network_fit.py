@@ -19,18 +19,18 @@ import numpy as np
 from gatewise.model.card import EvalResult
 from gatewise.ragged import rows_per_input
 from gatewise.training.fields import with_values
+from gatewise.training.labelled_loop import LabelledLoop, scores_of
 from gatewise.training.members import Run
 from gatewise.training.processes import current
 from gatewise.training.run import Interrupted, interruptible, run_identity
 from gatewise.training.stack import FittedMember
-from gatewise.training.supervised_loop import SupervisedLoop, scores_of
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-LoopOf = Callable[..., SupervisedLoop]
+LoopOf = Callable[..., LabelledLoop]
 """The loop of a network with its initial weights: (data, run, seed, out_of_fold, **options of `Loop`)."""
 
-MemberOf = Callable[[TrainingData, SupervisedLoop], FittedMember]
+MemberOf = Callable[[TrainingData, LabelledLoop], FittedMember]
 """The member with the weights of the best epoch."""
 
 
@@ -90,7 +90,7 @@ def _cross_validate(data: TrainingData, run: Run, loop_of: LoopOf, stop: threadi
     return logits
 
 
-def _fitted(data: TrainingData, loop: SupervisedLoop, member_of: MemberOf) -> FittedMember:
+def _fitted(data: TrainingData, loop: LabelledLoop, member_of: MemberOf) -> FittedMember:
     """The member of the best epoch; before the end of the first epoch that of the present weights."""
     best_epoch = loop.progress.best_epoch
     metadata: dict[str, Any] = {

@@ -161,6 +161,7 @@ class TrainingInputs:
             class_weight=class_weight,
             validation=self.validation,
             rule_labelled=self.by_rules,
+            extends_vocabulary=start is None or start.extends_vocabulary,
         )
         if start is None:
             return data

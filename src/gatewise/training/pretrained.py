@@ -64,13 +64,23 @@ class Pretrained:
         return cast(IndexEncoding, preprocessor.encoding).texts(inputs)
 
     @property
+    def network_kind(self) -> str:
+        """The kind of network that starts from the model, as of `gatewise.members`: "lstm", or "graph"."""
+        return "lstm" if self.model is None else self.model.ensemble.network.kind
+
+    @property
+    def extends_vocabulary(self) -> bool:
+        """Whether the network can get embeddings of further words."""
+        return self.network_kind == "lstm"
+
+    @property
     def has_lstm(self) -> bool:
-        """Whether more than embeddings were trained."""
+        """Whether an LSTM was trained, and not embeddings alone or a network of any form."""
         return any(name.startswith("lstm.") for name in self.parameters)
 
     def shape_of(self, arch: Architecture) -> Architecture:
         """The network that starts from the model: the recipe's, or where no recipe names its layers one with these."""
-        if self.model is None:
+        if self.model is None or self.network_kind != "lstm":
             return arch
         own = self.model.architecture
         recipe_names_layers = own.stacked_fields() is not None and own.pooling != "step"
@@ -146,16 +156,36 @@ def _tokenization(encoding: Encoding, needed: str | None) -> str:
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
     """what: the model in a word or two, for the summary."""
-    arch = model.architecture
-    fixed: dict[str, Any] = {f"lstm.{name}": value for name, value in _lstm_fields(arch).items()}
-    if isinstance(model.preprocessor, TextPreprocessor):
-        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenization)
     recipe = model.metadata.recipe or "unknown recipe"
     classes = ", ".join(map(str, model.classes))
     summary = f"{what} ({recipe}; {classes})"
     if model.metadata.data:
         summary += f": {model.metadata.data}"
+    network = model.ensemble.network
+    if network.kind != "lstm":
+        return _from_network(model, summary)
+    arch = model.architecture
+    fixed: dict[str, Any] = {f"lstm.{name}": value for name, value in _lstm_fields(arch).items()}
+    if isinstance(model.preprocessor, TextPreprocessor):
+        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenization)
     return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)
+
+
+def _from_network(model: Model, summary: str) -> Pretrained:
+    """From a network of any form, whose layers no field of a recipe describes. Raises InputError for one of several
+    inputs.
+    """
+    further = model.ensemble.network.inputs.further
+    if further:
+        raise InputError(
+            f"the pretrained network also reads {', '.join(further)}; training reads one text or series per row"
+        )
+    fixed: dict[str, Any] = {}
+    if isinstance(model.preprocessor, TextPreprocessor):
+        encoding = model.preprocessor.encoding
+        fixed["text.vocab_size"] = encoding.vocab_size
+        fixed["text.tokenization"] = _tokenization(encoding, model.target.tokenization)
+    return Pretrained(model.preprocessor, {}, fixed, tuple(fixed), summary, model)
 
 
 def _lstm_fields(arch: Architecture) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from gatewise.errors import InputError, counted, printable, quote, required
 from gatewise.model.model import Model
 from gatewise.model.summary import layer_lines
-from gatewise.network.architecture import summary
 from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.processes import current
@@ -153,11 +152,10 @@ def _training_facts(run: RunInfo, recipe: Recipe) -> dict[str, str]:
 
 def _training_table_head(run: RunInfo) -> list[str]:
     """The layers of the network, and the names of the columns."""
-    assert run.architecture is not None
     scores = "val_loss    val_rmse"
     if run.has_accuracy:
         scores = "accuracy  val_loss  val_accuracy"
-    return [*layer_lines(summary(run.architecture)), "", f"epoch    loss  {scores}  seconds"]
+    return [*layer_lines(run.layers), "", f"epoch    loss  {scores}  seconds"]
 
 
 def _pretraining_facts(run: RunInfo, recipe: PretrainRecipe) -> dict[str, str]:

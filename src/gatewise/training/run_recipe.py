@@ -230,13 +230,17 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     """The recipe with the fields of the pretrained network. Raises InputError where it asks for a network that cannot
     start from the model.
     """
-    if recipe.frozen and not pretrained.has_lstm:
+    if recipe.frozen and not pretrained.has_lstm and pretrained.network_kind == "lstm":
         raise InputError(f"the pretrained model has embeddings only, and recipe {recipe.name} trains no LSTM")
     values = values_of(recipe)
     built_in = values_of(RECIPES[recipe.name]) if recipe.name in RECIPES else None
-    for name in ("lstm.units", "lstm.layers", "lstm.bidirectional", "lstm.pooling"):
+    of_series = values_of(RECIPES["series"])  # which recipe lstm has for series
+    of_network = ["lstm.units", "lstm.layers", "lstm.bidirectional", "lstm.pooling"]
+    if pretrained.network_kind != "lstm":
+        of_network = [name for name in values if name.startswith("lstm.") and name != "lstm.probe_l2"]
+    for name in of_network:
         of_model = pretrained.model is not None and name not in pretrained.fixed
-        if of_model and built_in is not None and values[name] != built_in[name]:
+        if of_model and built_in is not None and values[name] not in (built_in[name], of_series[name]):
             raise InputError(f"{name} cannot be changed: the network takes the layers of the pretrained model")
     for name, fixed in pretrained.fixed.items():
         if values[name] == fixed:

@@ -134,11 +134,13 @@ def prepare(
     validation: Labelled | None = None,
     rule_labelled: Labelled | None = None,
     class_weight: ClassWeight | None = None,
+    extends_vocabulary: bool = True,
 ) -> TrainingData:
     """Split off the validation set, fit the preprocessor, encode. Equal arguments give equal results.
 
     The Keras index counts the words of all of `data`, as the published one does; the tokens' vocabulary, the series'
-    scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
+    scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead,
+    with the new words of the training part where `extends_vocabulary`.
     validation: the validation set, where it is not cut from `data`. rule_labelled: further rows to train on. Raises
     InputError where there is too little to train on.
     """
@@ -158,7 +160,9 @@ def prepare(
         known = np.append(np.arange(len(data)), further)
         preprocessor = _preprocessor(every, trained, known, recipe)
     else:
-        preprocessor = _extended(preprocessor, every, trained)
+        preprocessor = _checked(preprocessor, every)
+        if extends_vocabulary:
+            preprocessor = _extended(preprocessor, every, trained)
     fitted = np.append(sets.fitted, further)
     preprocessor = replace(preprocessor, columns=_schema(every, fitted))
     encoded = _encoded(every, preprocessor, recipe, trained)
@@ -288,13 +292,16 @@ def _with_folds(sets: _Sets, count: int, seed: int) -> _Sets:
     return replace(sets, train=every, validation=every, how=how, folds=folds)
 
 
-def _extended(preprocessor: Preprocessor, data: Labelled, trained: NDArray[np.int64]) -> Preprocessor:
-    """The preprocessor of a pretrained model, with the new words of the rows `trained`. Raises InputError for one of
-    other inputs.
-    """
+def _checked(preprocessor: Preprocessor, data: Labelled) -> Preprocessor:
+    """The preprocessor of a pretrained model. Raises InputError for one of other inputs."""
     if preprocessor.inputs.nouns != data.nouns:
         read = preprocessor.inputs.nouns.many
         raise InputError(f"{data.source}: the pretrained model is for {read}, and these are {data.nouns.many}")
+    return preprocessor
+
+
+def _extended(preprocessor: Preprocessor, data: Labelled, trained: NDArray[np.int64]) -> Preprocessor:
+    """The preprocessor of a pretrained model, with the new words of the rows `trained`."""
     if not isinstance(preprocessor, TextPreprocessor) or preprocessor.encoding.kind not in ("tokens", "subwords"):
         return preprocessor
     encoding = cast(text.TokenEncoding, preprocessor.encoding)

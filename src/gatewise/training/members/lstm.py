@@ -28,12 +28,13 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features, hidden, in_batches
 from gatewise.network.ops import Ops
 from gatewise.training.dense_solver import EPSILON, fit_standardised_glm
+from gatewise.training.labelled_loop import LabelledLoop, scores_of
 from gatewise.training.members import Run
 from gatewise.training.network_fit import fit_network, validation_results
 from gatewise.training.ridge import Ridge
 from gatewise.training.ridge_targets import RidgeTargets
 from gatewise.training.stack import FittedMember
-from gatewise.training.supervised_loop import SupervisedLoop, network_of, scores_of
+from gatewise.training.supervised_loop import SupervisedLoop, network_of
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -58,7 +59,7 @@ def _loop(data: TrainingData, run: Run, seed: int, out_of_fold: Sequence[Array],
     return SupervisedLoop(data, network, seed, out_of_fold, **options)
 
 
-def _member(data: TrainingData, loop: SupervisedLoop) -> FittedMember:
+def _member(data: TrainingData, loop: LabelledLoop) -> FittedMember:
     """The LSTM with the weights of the best epoch."""
     parameters = loop.parameters(loop.result())
     shift: float | Array = 0.0

@@ -1,0 +1,131 @@
+"""Fine-tuning of a network of any form: the same classes, other classes, numbers, labels per step."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gatewise as gw
+from gatewise.exchange.torch_graph import read_torch
+from gatewise.members.graph_network import GraphNetwork
+from gatewise.model.model import Model
+from tests.refusals import assert_refused
+
+VOCABULARY = 30
+
+
+class Attention(nn.Module):
+    """Token ids through a bidirectional LSTM; a softmax over the steps pools it."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 6)
+        self.lstm = nn.LSTM(6, 8, batch_first=True, bidirectional=True)
+        self.score = nn.Linear(16, 1)
+        self.dense = nn.Linear(16, outputs)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        h, _ = self.lstm(self.embedding(ids))
+        shares = torch.softmax(self.score(h), 1)
+        return self.dense((shares * h).sum(1))  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """Series through a GRU with a residual connection; outputs for the whole, or for each step."""
+
+    def __init__(self, outputs: int, per_step: bool = False) -> None:
+        super().__init__()
+        self.front = nn.Linear(2, 8)
+        self.gru = nn.GRU(8, 8, batch_first=True)
+        self.dense = nn.Linear(8, outputs)
+        self.per_step = per_step
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.front(x))
+        y = y + self.gru(y)[0]
+        return self.dense(y if self.per_step else y.mean(1))  # type: ignore[no-any-return]
+
+
+def _model(module: nn.Module, example: Tensor, **options: Any) -> Model:
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return Model.of_graph(read_torch(module.eval(), example).graph, **options)
+
+
+@pytest.fixture
+def ids_model() -> Model:
+    torch.manual_seed(3)
+    return _model(Attention(2), torch.zeros(2, 5, dtype=torch.long), classes=["no", "yes"])
+
+
+def _texts(rng: np.random.Generator, count: int) -> list[list[int]]:
+    return [rng.integers(1, VOCABULARY, int(length)).tolist() for length in rng.integers(2, 9, count)]
+
+
+def _with_token(texts: list[list[int]], token: int) -> list[bool]:
+    return [token in text for text in texts]
+
+
+def test_with_the_same_classes_training_goes_on_from_the_network(ids_model: Model, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texts = _texts(rng, 300)
+    labels = ["yes" if has else "no" for has in _with_token(texts, 7)]
+    tuned = gw.train(texts, labels, recipe="lstm", pretrained=ids_model, epochs=8, learning_rate=0.02, seed=1)
+    assert isinstance(tuned.ensemble.network, GraphNetwork)
+    new = _texts(rng, 200)
+    predicted = np.array(tuned.predict(new)) == "yes"
+    assert (predicted == _with_token(new, 7)).mean() > 0.9
+    tuned.save(tmp_path / "model")
+    np.testing.assert_array_equal(gw.load(tmp_path / "model").predict_proba(new), tuned.predict_proba(new))
+
+
+def test_training_starts_from_the_network(ids_model: Model) -> None:
+    """With a learning rate of almost nothing, the logits of the network stay."""
+    texts = _texts(np.random.default_rng(1), 60)
+    labels = ["no", "yes"] * 30
+    tuned = gw.train(texts, labels, recipe="lstm", pretrained=ids_model, epochs=1, learning_rate=1e-12, seed=1)
+    [(network, _)] = list(tuned.ensemble)
+    sequences = tuned.preprocessor.encode_batch(texts)
+    np.testing.assert_allclose(network.logits(sequences), ids_model.ensemble.network.logits(sequences), atol=1e-5)
+
+
+def test_other_classes_get_a_new_layer(ids_model: Model) -> None:
+    rng = np.random.default_rng(2)
+    texts = _texts(rng, 300)
+    labels = ["both" if 3 in text and 4 in text else "one" if 3 in text or 4 in text else "none" for text in texts]
+    tuned = gw.train(texts, labels, recipe="lstm", pretrained=ids_model, epochs=8, learning_rate=0.02, seed=1)
+    assert set(tuned.classes) == {"both", "none", "one"}
+    assert tuned.ensemble.network.outputs == 3
+    assert tuned.evaluate(texts, labels).accuracy > 0.8
+
+
+@pytest.mark.parametrize("make", [lambda: Residual(1), lambda: Residual(3)])
+def test_numbers_are_predicted_in_their_unit(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(4)
+    model = _model(make(), torch.zeros(2, 6, 2), task="regression")
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 6, 2))
+    numbers = 1000 + 50 * x[:, :, 0].mean(axis=1)
+    tuned = gw.train(
+        x, numbers, task="regression", recipe="lstm", pretrained=model, epochs=12, learning_rate=0.01, seed=1
+    )
+    error = np.sqrt(np.square(np.asarray(tuned.predict(x)).ravel() - numbers).mean())
+    assert error < 0.5 * numbers.std()
+
+
+def test_what_does_not_fit_is_refused(ids_model: Model) -> None:
+    texts = _texts(np.random.default_rng(5), 40)
+    labels = ["no", "yes"] * 20
+
+    def train(**options: Any) -> None:
+        gw.train(texts, labels, pretrained=ids_model, **options)
+
+    assert_refused("lstm.units cannot be changed: the network takes the layers of the pretrained", train, units=9)
+    assert_refused("recipe frozen keeps the layers of the pretrained model", train, recipe="frozen")
+    per_step = _model(Residual(2, per_step=True), torch.zeros(2, 6, 2))
+    x = np.random.default_rng(6).normal(size=(20, 6, 2))
+    assert_refused("one prediction in all", gw.train, x, [0, 1] * 10, recipe="lstm", pretrained=per_step)
