@@ -23,6 +23,7 @@ from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED
 from gatewise.exchange.torch_original import Original
 from gatewise.exchange.torch_packing import PackedError
+from gatewise.exchange.torch_steps import require_same_code
 from gatewise.exchange.torch_translation import Translation, is_users, origin_of
 from gatewise.network.graph import Graph
 from gatewise.network.operation import Execution
@@ -32,6 +33,11 @@ _EXTENDED = 3  # the size of an axis that has 1 in the example
 _MOST_SINGLE = 6  # axes of size 1 of which all sets are tried
 _LENGTHS = (1, 2, 3, 4, 5)
 """Numbers of steps for which a module with a loop over them is exported."""
+
+_MORE_STEPS = (37, 130)
+"""Numbers of steps for which the module then has to compute what the graph computes."""
+_MANY_STEPS = 1000
+"""A number of steps for which it has to run the same code."""
 
 _REASONS = {
     ".numpy() is not supported": "NumPy computes with its numbers: compute with tensors, such as torch.clamp",
@@ -102,14 +108,19 @@ def _rolled(network: TorchNetwork, axes: Axes) -> TorchNetwork:
     number, axis = axes[0]
     steps = network.arguments.tensors[number].shape[axis]
     try:
-        graphs = []
-        for length in _LENGTHS:
-            arguments = _with_size(network.arguments, axes, length)
-            graphs.append(_translation(network.original, arguments).network().graph)
-        graph = rolled(graphs, _LENGTHS, "T")
+        examples = {length: _with_size(network.arguments, axes, length) for length in _LENGTHS}
+        # A module may need some steps, as the last two.
+        examples = {length: example for length, example in examples.items() if _runs(network.original, example)}
+        graphs = [_translation(network.original, example).network().graph for example in examples.values()]
+        symbol = "T"
+        if any(symbol in of_length.symbols for of_length in graphs):
+            symbol = re.sub(r"\W", "_", f"{network.arguments.names[number]}_{axis}")
+        graph = rolled(graphs, tuple(examples), symbol)
+        many = _with_size(network.arguments, axes, _MANY_STEPS)
+        require_same_code(network.original, [*examples.values()], many)
         looped = replace(network, graph=graph, compared=graph.outputs, places={})
-        for length in (*_LENGTHS, steps, 2 * steps + 1):
-            sizes = {**looped.example_sizes(), "T": length}
+        for length in (*_LENGTHS, steps, 2 * steps + 1, *_MORE_STEPS):
+            sizes = {**looped.example_sizes(), symbol: length}
             if all(guard.holds(sizes) for guard in graph.guards) and not agrees(looped, sizes):
                 raise InputError(f"it computes something else for {length} steps")
     except InputError as error:

@@ -30,7 +30,7 @@ KEPT = (
     "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm", "leaky_relu", "linear",
     "log_sigmoid_forward", "log_softmax", "logsumexp", "masked_fill", "matmul", "max_pool1d", "mish", "one_hot",
     "pad", "prelu", "relu6",
-    "rms_norm", "selu", "silu", "softmax", "softplus", "std", "unbind", "unflatten", "var",
+    "rms_norm", "selu", "silu", "softmax", "softplus", "stack", "std", "unbind", "unflatten", "var",
 )  # fmt: skip
 """Operations that are read as they are, though torch would decompose them."""
 
