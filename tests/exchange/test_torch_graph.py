@@ -346,6 +346,43 @@ def test_a_state_that_is_carried_between_calls_is_refused() -> None:
         read_torch(made(Carried()), ids[0])
 
 
+class Listed(OfIds):
+    """Lengths as a list, and the steps of another length as positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(30, D)
+
+    def forward(self, x: Any) -> Any:
+        lengths = (x != 0).sum(1)
+        x = self.embedding(x) + self.positions.weight[: x.shape[1]]
+        packed = pack_padded_sequence(x, lengths.tolist(), batch_first=True, enforce_sorted=False)
+        h, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        return h.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, H)).squeeze(1), h.unfold(1, 2, 2)
+
+
+def test_lengths_as_a_list_and_a_table_of_positions() -> None:
+    network = read_torch(made(Listed()), ids)
+    assert [str(guard) for guard in network.graph.guards] == ["T <= 30", "T != 1"]
+    check(network, {"T": 2}, {"B": 1, "T": 30})
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(8, 3))
+
+    def forward(self, x: Any) -> Any:
+        x = self.encoder(x)
+        return self.head(x), *self.attention(x, x, x)
+
+
+def test_attention_and_computed_weights() -> None:
+    check(read_torch(made(Attention()), state(3, 7, 8)), *SIZES)
+
+
 class Random(nn.Module):
     def forward(self, x: Any) -> Any:
         return x + torch.randn(x.shape[0], 1, 1)

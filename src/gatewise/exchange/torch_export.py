@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
 import logging
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.export import Dim, ExportedProgram, export
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -22,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 from gatewise.errors import InputError
 from gatewise.exchange import torch_recurrent
 from gatewise.exchange.torch_operations import KEPT, OPEN
-from gatewise.exchange.torch_packing import check_packed, packing_kept
+from gatewise.exchange.torch_packing import Numbers, check_packed, packing_kept
 
 LEAST_TORCH = (2, 6)
 _LOCK = threading.Lock()  # torch.export is not made for several threads
@@ -105,7 +108,7 @@ def copy_of(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
     return copy.deepcopy(module, memo).eval()
 
 
-def program_of(module: nn.Module, arguments: Arguments, fixed: Mapping[tuple[int, int], int]) -> ExportedProgram:
+def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[int, int]]) -> ExportedProgram:
     """What torch.export writes down, in the operations that `torch_operations` reads. module: a copy, which may change.
     fixed: the axes, by the numbers of input and axis, whose sizes do not depend on the inputs.
     """
@@ -159,12 +162,26 @@ def leaves_kept() -> Iterator[None]:
         forward.__signature__ = inspect.signature(forwards[kind])  # type: ignore[attr-defined]
         return forward
 
+    def numbers(original: Any) -> Any:
+        def tolist(self: Tensor) -> Any:
+            if threading.get_ident() == thread and self.dim() == 1 and not self.is_floating_point():
+                return Numbers(self)
+            return original(self)
+
+        return tolist
+
+    traced: list[Any] = [kind for kind in (FakeTensor, FunctionalTensor) if "tolist" in vars(kind)]
+    lists = {kind: kind.tolist for kind in traced}
     with _LOCK, packing_kept(), _SymbolicSizes():
         for kind in forwards:
             kind.forward = replaced(kind)
+        for kind, tolist in lists.items():
+            kind.tolist = numbers(tolist)
         try:
             yield
         finally:
+            for kind, tolist in lists.items():
+                kind.tolist = tolist
             for kind, original in originals.items():
                 kind.forward = original
 
@@ -240,6 +257,8 @@ class _SymbolicSizes(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return self._item(func, *args)
+        if func in (torch.gather, Tensor.gather):
+            _equal_rows(*args, **(kwargs or {}))
         if func in (torch.max_pool1d, functional.max_pool1d):
             return self._max_pool(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
@@ -287,6 +306,13 @@ class _SymbolicSizes(TorchFunctionMode):
         return func(x, tuple(places))
 
 
+def _equal_rows(input: Tensor, dim: int, index: Tensor, **_: Any) -> None:
+    """Let torch.export know which sizes of two tensors are equal. `gather` asks for fewer rows at most."""
+    for axis, (rows, read) in enumerate(zip(input.shape, index.shape, strict=False)):
+        if axis != dim % input.dim():
+            bool(rows == read)
+
+
 def _crosses(place: slice, size: Any) -> bool:
     """Whether a slice has bounds that an axis of a size that depends on the inputs may be shorter than."""
     if not isinstance(size, torch.SymInt) or place.step not in (None, 1):
@@ -299,13 +325,13 @@ def _crosses(place: slice, size: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it, torch does not log or warn about what is refused or read here."""
-    names = ("torch._dynamo", "torch._export", "torch.export", "torch.fx", "torch._subclasses")
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
+    """Within it, torch does not log, warn or print about what is refused or read here."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    # torch prints the graph to stderr where a value decides what is computed.
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        for name in names:
-            logger = logging.getLogger(name)
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.CRITICAL)
-        yield
+        try:
+            yield
+        finally:
+            logging.disable(disabled)

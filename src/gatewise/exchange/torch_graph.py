@@ -83,16 +83,36 @@ def unrolled_graphs(module: nn.Module, example: Any, axes: Axes, lengths: Sequen
     return [_translation(original, _with_size(arguments, axes, length)).network().graph for length in lengths]
 
 
-def _translation(original: Original, arguments: Arguments) -> Translation:
+def _translation(original: Original, arguments: Arguments, fixed: Axes = ()) -> Translation:
     with _named(original.module):
-        program = program_of(copy_of(original.module), arguments, {})
+        program = program_of(copy_of(original.module), arguments, fixed)
     return Translation(original, arguments, program)
+
+
+def _translated(original: Original, arguments: Arguments) -> tuple[Translation, TorchNetwork]:
+    """The network with as many sizes that depend on the inputs as its operations have."""
+    refusal: InputError | None = None
+    for fixed in _constant_axes(arguments):
+        translation = _translation(original, arguments, fixed)
+        try:
+            return translation, translation.network()
+        except InputError as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def _constant_axes(arguments: Arguments) -> Iterator[Axes]:
+    """Axes whose sizes are constants: none, then the features of each step, then all but the batch."""
+    yield ()
+    ranks = [tensor.dim() for tensor in arguments.tensors]
+    yield tuple((number, rank - 1) for number, rank in enumerate(ranks) if rank >= 3)
+    yield tuple((number, axis) for number, rank in enumerate(ranks) for axis in range(1, rank))
 
 
 def _read(original: Original, arguments: Arguments) -> TorchNetwork:
     """The network of an example that torch.export takes as it is."""
-    translation = _translation(original, arguments)
-    network = translation.network()
+    translation, network = _translated(original, arguments)
     _check_calls(original, arguments)
     if not agrees(network, network.example_sizes()):
         raise InputError(f"{type(original.module).__name__}: {_difference(network)}")
@@ -247,8 +267,6 @@ def _named(module: nn.Module) -> Iterator[None]:
         yield
     except PackedError as error:
         raise InputError(f"{type(module).__name__}: {origin_of(error.node)}: {error}") from None
-    except InputError:
-        raise
     except Exception as error:
         line = _line_of(error)
         where = f"{type(module).__name__}{f', {line}' if line else ''}"
@@ -267,9 +285,11 @@ def _line_of(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """What is wrong and what to write instead, of an exception of torch."""
     kind = type(error).__name__
-    if kind in ("GuardOnDataDependentSymNode", "DataDependentOutputException", "UserError"):
-        return f"{REFUSED['item']}"
     message = str(error)
+    if isinstance(error, InputError):
+        return message
+    if kind in ("GuardOnDataDependentSymNode", "DataDependentOutputException") or "data-dependent" in message:
+        return REFUSED["item"]
     for phrase, reason in _REASONS.items():
         if phrase in message:
             return reason

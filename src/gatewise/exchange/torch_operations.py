@@ -191,7 +191,8 @@ def _celu(call: Call) -> Value:
 def _selu(call: Call) -> Value:
     if call.get("input_scale", 1) != 1:
         raise InputError("elu with an input_scale is not read")
-    constants = {}
+    # ONNX has these numbers in float32.
+    constants = {"alpha": 1.6732632423543772848170429916717, "gamma": 1.0507009873554804934193349852946}
     if "alpha" in call.arguments:
         constants = {"alpha": float(call["alpha"]), "gamma": float(call["scale"])}
     return call.add("Selu", call.value("self"), **constants)
@@ -708,7 +709,14 @@ def _slice(call: Call) -> Value:
     step = call.get("step", 1)
     if step == 1 and start == 0 and end == size:
         return x
-    return call.slice(x, axis, start, end, step)
+    rows = call.output_shape[axis]
+    sliced = call.slice(x, axis, start, end, step)
+    if call.type_of(sliced)[axis] == rows:
+        return sliced
+    # torch knows from a condition how many rows these are, such as T of a table with at least T rows.
+    first = start if at_least(start, 0) else start + size
+    places = call.add("Range", start=first, limit=first + rows * step, delta=step)
+    return call.add("Gather", x, places, axis=axis)
 
 
 RULES["gatewise::sliced"] = _slice
@@ -910,6 +918,21 @@ def _squeeze(call: Call) -> Value:
 def _unsqueeze(call: Call) -> Value:
     rank = call.rank("self") + 1
     return call.add("Unsqueeze", call.value("self"), axes=(call.axis("dim", rank),))
+
+
+@_rule("unfold")
+def _unfold(call: Call) -> Value:
+    x = call.value("self")
+    rank = len(call.type_of(x))
+    axis = call.axis_of(call["dimension"], rank)
+    size = call["size"]
+    starts = call.add("Range", start=0, limit=call.type_of(x)[axis] - size + 1, delta=call["step"])
+    within = call.constant(np.arange(size), "int64")
+    places = call.add("Add", call.add("Unsqueeze", starts, axes=(1,)), within)  # (windows, size)
+    windows = call.add("Gather", x, places, axis=axis)
+    # torch has the numbers of a window in the last axis.
+    order = [place for place in range(rank + 1) if place != axis + 1]
+    return call.add("Transpose", windows, perm=(*order, axis + 1))
 
 
 @_rule("cat")

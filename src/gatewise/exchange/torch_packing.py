@@ -104,11 +104,26 @@ def _pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_l
     return sys.modules["gatewise.exchange.torch_packing"].unpack(sequence, batch_first, padding_value, total_length)
 
 
+class Numbers:
+    """What `lengths.tolist()` returns while a module is exported: packing takes it, and nothing else does."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def _refuse(self, *_: Any) -> Any:
+        raise InputError("the numbers of a tensor decide what is computed: compute with the tensor, without tolist()")
+
+    __iter__ = __getitem__ = __len__ = __contains__ = __bool__ = __eq__ = __lt__ = __gt__ = __add__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+
 def pack(input: Tensor, lengths: Any, batch_first: bool, enforce_sorted: bool) -> PackedSequence:
     """`torch.nn.utils.rnn.pack_padded_sequence`; it keeps the pads while this thread exports a module."""
     if get_ident() not in _exporting:
         original: PackedSequence = _original("pack_padded_sequence")(input, lengths, batch_first, enforce_sorted)
         return original
+    if isinstance(lengths, Numbers):
+        lengths = lengths.tensor
     if not isinstance(lengths, Tensor):
         lengths = torch.as_tensor(lengths, dtype=torch.int64)
     lengths = lengths.to(torch.int64)

@@ -93,8 +93,7 @@ class GraphBuilder:
         for output in names:
             self._check_new(output)
         if self._is_constant(inputs, types):
-            arrays, _ = operation.forward(Execution(dtype=np.float64), *(self.constants.get(value) for value in inputs))
-            for output, array in zip(names, arrays, strict=True):
+            for output, array in zip(names, self._computed(operation, inputs), strict=True):
                 self.constant(array, output)
             return names
         self.nodes.append(Node(name, operation, tuple(inputs), tuple(names), self.origin))
@@ -114,6 +113,23 @@ class GraphBuilder:
                 return False
             numbers += count
         return numbers <= MAX_CONSTANT
+
+    def _computed(self, operation: Operation, inputs: Sequence[str]) -> list[Array]:
+        """What an operation returns of constants, computed in float64, and in float32 again where that loses nothing,
+        as of a transposed matrix.
+        """
+        execution = Execution(dtype=np.float64)
+        arrays = []
+        for value in inputs:
+            array = self.constants.get(value)
+            arrays.append(None if array is None else array.astype(execution.numpy_dtype(self.types[value].dtype)))
+        results, _ = operation.forward(execution, *arrays)
+        rounded = []
+        for result in results:
+            with np.errstate(over="ignore"):
+                single = result.astype(np.float32) if result.dtype.kind == "f" else result
+            rounded.append(single if np.array_equal(single, result, equal_nan=True) else result)
+        return rounded
 
     def graph(self, outputs: Sequence[str], guards: Sequence[Guard] = ()) -> Graph:
         """The graph, without the nodes and constants on which no output depends."""
