@@ -153,14 +153,16 @@ def _check(
             raise Wrong(f"{where} is off by {error:.2g} of {scale:.2g}; the network in float32 by {distance:.2g}")
 
 
-def random_sizes(rng: Rng, example: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Numbers of sequences, 1 to 64, and steps: the example's, one, few, and many."""
+def random_sizes(rng: Rng, example: tuple[int, int], *, long: float = 0.05) -> Iterator[tuple[int, int]]:
+    """Numbers of sequences, 1 to 64, and steps: the example's, one, few, and many. long: the probability of a sequence
+    of more than 100 steps.
+    """
     yield example
     yield 1, int(rng.integers(1, 9))
     yield int(rng.integers(1, 6)), 1
     steps = int(np.exp(rng.uniform(0, np.log(100))))
     yield int(rng.integers(1, min(64, max(1, STEPS // steps)) + 1)), steps
-    if rng.random() < 0.05:
+    if rng.random() < long:
         yield 1, int(rng.integers(100, 2_001))
 
 
