@@ -1,8 +1,9 @@
-"""Models whose network is a graph as ONNX files and as modules of torch: the logits that the model predicts."""
+"""Models whose network is a graph for ONNX, torch and Keras: the logits that the model predicts."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from gatewise.network.size import symbol
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
+if find_spec("keras") is None:
+    pytest.skip("keras is not installed", allow_module_level=True)
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning")
 
 B, T = symbol("B"), symbol("T")
 
@@ -85,6 +90,8 @@ def test_the_file_and_the_module_compute_what_the_model_predicts(kind: str, tmp_
     outputs = session.run(None, feeds)
     of_torch = module(*(torch.from_numpy(array) for array in feeds.values())).detach().numpy()
     np.testing.assert_allclose(of_torch, outputs[0], rtol=1e-4, atol=1e-5)
+    of_keras = gw.to_keras(model)(feeds if len(feeds) > 1 else feeds["ids"])
+    np.testing.assert_allclose(of_keras.detach().numpy(), outputs[0], rtol=1e-4, atol=1e-5)
     rows = []
     for row in range(3):
         own: Any = feeds["ids"][:, row]

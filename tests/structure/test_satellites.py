@@ -68,6 +68,7 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     "exchange": (
         "members.encoded_sequence members.member members.onnx.columns members.onnx.graph members.onnx.lstm "
         "members.onnx.network members.onnx.operations network.cells "
+        "network.graph_file network.trainable_graph network.windows "
         "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
         "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent "
         "network.operations.top_k network.ops network.roll network.series network.size network.value_matching "

@@ -96,11 +96,18 @@ def to_keras(model: Model, *, network_only: bool = False) -> Any:
 
     It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in front as
     by `keras.utils.pad_sequences`; of a model of series the `steps` of what `preprocessor.encode_batch` returns, padded
-    at the end with steps of 1e9. network_only: the LSTM alone, of a model with other members. Raises InputError for
-    other members unless it is set, for binary gates, and without Keras.
+    at the end with steps of 1e9. A network that is a graph becomes a model with the inputs of the graph, which needs
+    gatewise (`gatewise.exchange.graph_to_keras`).
+
+    network_only: the LSTM alone, of a model with other members. Raises InputError for other members unless it is set,
+    for binary gates, and without Keras.
     """
+    from gatewise.exchange.graph_to_keras import graph_to_keras
     from gatewise.exchange.keras_model import keras_model
 
+    if is_graph(model):
+        graph = graph_of_model(model)
+        return graph_to_keras(replace(graph, outputs=graph.outputs[:1]))
     ensemble = _ensemble(model, network_only)
     if ensemble.others:
         nouns = " and ".join(member.noun for member, _ in ensemble.others)
