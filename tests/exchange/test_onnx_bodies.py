@@ -167,3 +167,38 @@ def test_functions_of_the_file_are_inlined() -> None:
         original = network.original_values({"x": x}, network.compared, dtype)
         np.testing.assert_allclose(original["y"], -np.tanh(6 * x), rtol=1e-6)
     network.close()
+
+
+def test_values_around_a_body_that_are_called_as_those_of_the_reader() -> None:
+    """Of an LSTM inside of a Scan the reader adds values such as "transpose", which the file has around it."""
+    rng = np.random.default_rng(4)
+    shapes = {"w": (1, 12, 3), "r": (1, 12, 3), "transpose": (3, 3), "gather": (3, 3), "slice": (3, 3)}
+    constants = [
+        onnx.numpy_helper.from_array(rng.normal(0, 0.5, shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    text = """
+g (float[B, T, 3] x) => (float[T, B, 3] y) {
+    z = Constant <value = float {0}> ()
+    first = ReduceSum <keepdims = 0> (x, axis)
+    h0 = Mul (first, z)
+    last, y = Scan <num_scan_inputs = 1, scan_input_axes = [1], body = step (h, row) => (h_next, out) {
+        place = Constant <value = int64[1] {0}> ()
+        steps = Unsqueeze (row, place)
+        state = Unsqueeze (h, place)
+        all, final = LSTM <hidden_size = 3> (steps, w, r, , , state)
+        h_next = Squeeze (final, place)
+        a = MatMul (h_next, transpose)
+        b = MatMul (a, gather)
+        out = MatMul (b, slice)
+    }> (h0, x)
+}
+""".replace("    z =", "    axis = Constant <value = int64[1] {1}> ()\n    z =")
+    model = parser.parse_model(HEAD + text)
+    model.graph.initializer.extend(constants)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    graph = graph_of(model, "m.onnx")
+    for shape in ((1, 1, 3), (2, 4, 3)):
+        x = rng.standard_normal(shape).astype(np.float32)
+        [wanted] = session.run(None, {"x": x})
+        np.testing.assert_allclose(graph.run({"x": x})["y"], wanted, rtol=1e-4, atol=1e-5)

@@ -62,15 +62,13 @@ def layer_class() -> Any:
             self.constants: dict[str, Any] = {}
             self.recurrent_layers: dict[str, Any] = {}
             in_layers: set[str] = set()
-            for number, node in enumerate(graph.nodes):
+            for node in graph.nodes:
                 if node.operation.name() != "Recurrent":
                     continue
                 names = weights_of_layer(graph, node)
                 if names:
                     arrays = {formal: np.asarray(graph.constants[name]) for formal, name in names.items()}
-                    layer = recurrent_layer(keras, node.operation, arrays)
-                    setattr(self, f"recurrent_{number}", layer)
-                    self.recurrent_layers[node.name] = layer
+                    self.recurrent_layers[node.name] = recurrent_layer(keras, node.operation, arrays)
                     in_layers |= set(names.values())
             trained = set(weights_of(graph))
             for number, (name, array) in enumerate(graph.constants.items()):

@@ -74,7 +74,9 @@ class _Reader:
 
     def nodes(self, graph: Any) -> None:
         """Add those of a graph. Raises InputError naming the node that is not read."""
-        self.read |= {value.name for value in graph.output} | {name for node in graph.node for name in node.input}
+        read = _names_read(graph)
+        self.read |= read
+        self.builder.reserved |= read  # those of the graph around it are added when a node reads them
         around = self.builder.origin
         for number, node in enumerate(graph.node, 1):
             own = f"{node.op_type} {quote(node.name)}, node {number} of {len(graph.node)}"
@@ -423,6 +425,17 @@ def _plain(array: Array) -> Array:
 def _flip(axis: int) -> Operation:
     """The rows of an axis in reverse order."""
     return operation_of("Slice", {"starts": (-1,), "ends": (-_MOST,), "axes": (axis,), "steps": (-1,)})
+
+
+def _names_read(graph: Any) -> set[str]:
+    """What the nodes of a graph read, those of the graphs inside of it too, and its outputs."""
+    names = {value.name for value in graph.output}
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names |= _names_read(attribute.g)
+    return names
 
 
 def _renamed(graph: Any, prefix: str) -> Any:

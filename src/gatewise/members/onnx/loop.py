@@ -13,7 +13,7 @@ from gatewise.network.operation import ValueType
 from gatewise.network.size import at_least
 
 
-def loop(writer: GraphWriter, node: Node, *inputs: str) -> list[str]:
+def loop(writer: GraphWriter, node: Node) -> list[str]:
     """A Scan. What each step reads as a whole is a value of the graph around its body.
 
     ONNX Runtime runs no Scan of no step. Where there may be none, the Scan has one step more, which keeps the states,
@@ -26,7 +26,8 @@ def loop(writer: GraphWriter, node: Node, *inputs: str) -> list[str]:
     parameters = list(operation.body.inputs)
     types = list(operation.body.inputs.values())
     prefix = f"{writer.prefix}{node.name}/"
-    sequences = list(inputs[states:count])
+    inputs = [writer.value(name) for name in node.inputs[:count]]
+    sequences = inputs[states:]
     axes = [
         axis % len(writer.type(name).shape) for axis, name in zip(operation.axes, node.inputs[states:], strict=False)
     ]
@@ -50,8 +51,8 @@ def loop(writer: GraphWriter, node: Node, *inputs: str) -> list[str]:
     outer.reserved |= set(rows)
     body = outer.body()
     values = {name: value for name, (value, _) in read.items()}
-    values |= zip(parameters[count:], inputs[count:], strict=True)
-    returned = writer.inside(body, operation.body, values, prefix).write()
+    around = dict(zip(parameters[count:], node.inputs[count:], strict=True))
+    returned = writer.inside(body, operation.body, values, around, prefix).write()
     if has_extra_step:
         for number, before in enumerate(parameters[:states]):
             returned[number] = select(body, types[number], is_step, returned[number], values[before])

@@ -24,6 +24,10 @@ from gatewise.types import Array
 
 _DTYPES: dict[DType, Any] = {"float": np.float32, "int64": np.int64, "int32": np.int32, "bool": np.bool_}
 _ANY_FLOAT = "\0"  # of a value inside of a Scan, which is floating-point
+_READS_VALUES = {"Loop", "Recurrent"}
+"""Operations whose functions read the values of the node themselves: the weights of a recurrence are stored in another
+order of the gates, and those in this one would be stored too.
+"""
 _SCALARS = {("CumSum", "axis"), ("Trilu", "k")}
 """Operations and fields that are inputs without axes in ONNX. All others are vectors."""
 
@@ -65,6 +69,7 @@ class GraphWriter:
                         axes.setdefault(symbol, (inputs[name], axis))
         self.sizes = Sizes(onnx, axes)
         self._values = dict(inputs)
+        self._around: dict[str, tuple[GraphWriter, str]] = {}
         self._producers = {name: node for node in network.nodes for name in node.outputs}
 
     def write(self) -> list[str]:
@@ -78,16 +83,26 @@ class GraphWriter:
             self._node(node)
         return [self.value(name) for name in self.network.outputs]
 
-    def inside(self, onnx: Graph, network: Network, inputs: Mapping[str, str], prefix: str) -> GraphWriter:
-        """A writer of a graph inside of this one, whose sizes are those of this one."""
-        writer = GraphWriter(onnx, network, inputs, self._writers, prefix)
+    def inside(
+        self, onnx: Graph, network: Network, inputs: Mapping[str, str], around: Mapping[str, str], prefix: str
+    ) -> GraphWriter:
+        """A writer of a graph inside of this one, whose sizes are those of this one. around: the values of this network
+        that are its other inputs, by their names there.
+        """
+        writer = GraphWriter(onnx, network, {**inputs, **dict.fromkeys(around, "")}, self._writers, prefix)
+        for name in around:
+            del writer._values[name]
         writer.sizes = self.sizes
+        writer._around = {name: (self, value) for name, value in around.items()}
         return writer
 
     def value(self, name: str) -> str:
         """The value in the ONNX graph of a value of the network. A constant is added when it is read first."""
         if not name:
             return ""
+        if name not in self._values and name in self._around:
+            writer, value = self._around[name]
+            self._values[name] = writer.value(value)
         if name not in self._values:
             array = self.network.constants[name]
             self._values[name] = self.onnx.keep_as(self.prefix + name, array.astype(self.dtype(name)))
@@ -103,6 +118,9 @@ class GraphWriter:
 
     def constant(self, name: str) -> Array | None:
         """The array of a constant of the network, None for another value."""
+        if name in self._around:
+            writer, value = self._around[name]
+            return writer.constant(value)
         return self.network.constants.get(name)
 
     def producer(self, name: str) -> Node | None:
@@ -155,9 +173,8 @@ class GraphWriter:
         since = self.onnx.node_count
         write = self._writers.get(node.operation.name())
         try:
-            if node.operation.name() == "Recurrent":
-                # It reads constants in another order of the gates, and those in this one would be stored too.
-                outputs = self._writers["Recurrent"](self, node)
+            if write is not None and node.operation.name() in _READS_VALUES:
+                outputs = write(self, node)
             elif write is None:
                 outputs = self.operation(node.operation, *map(self.value, node.inputs))
             else:
