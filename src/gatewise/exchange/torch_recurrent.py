@@ -27,7 +27,14 @@ _RUN: dict[str, Callable[..., Any]] = {
 }
 
 
-@torch.library.custom_op("gatewise::recurrent", mutates_args=())
+# Written out, because torch 2.6 does not read `list[Tensor]` and `Tensor | None`.
+_RECURRENT = (
+    "(Tensor x, Tensor? mask, Tensor[] states, Tensor[] weights, bool has_bias, str cell, bool reverse)"
+    " -> (Tensor, Tensor, Tensor)"
+)
+
+
+@torch.library.custom_op("gatewise::recurrent", mutates_args=(), schema=_RECURRENT)
 def recurrent(
     x: Tensor,
     mask: Tensor | None,
