@@ -20,6 +20,7 @@ from gatewise.types import Array
 MAGNITUDES = (1e-3, 10.0, 1e3)  # by which the numbers of series are multiplied
 _ALWAYS = (0.0, 1.0, -1.0)  # among the numbers of a series
 _MAX_CONSTANTS = 12  # of a graph that are compared as pads
+_MANY = 31  # sequences or steps
 _DRAWS = 20  # of ids until none is a pad where none may be
 _UNBOUNDED = 12  # the largest of the integers of which nothing says what they are
 
@@ -64,7 +65,15 @@ class CaseMaker:
         yield from self._not_finite(usual)
         yield from self._every_id(usual)
         for sizes in compared_sizes(self.graph, usual):
-            yield self._random("random inputs", sizes)
+            if max(sizes.values(), default=0) < _MANY:
+                yield self._random("random inputs", sizes)
+            else:
+                ranges, _ = input_ranges(self.graph, sizes)
+                yield Case("random inputs, some of them equal", sizes, self._drawn(ranges, self._some_equal))
+
+    def _some_equal(self, random: Array) -> Array:
+        """Half of the numbers rounded: sorts of many numbers have their own order of equal ones."""
+        return np.where(self.rng.random(random.shape) < 0.5, np.round(random), random)
 
     def _many(self, usual: Mapping[str, int]) -> dict[str, int]:
         """Sizes with room for several patterns of pads."""

@@ -88,7 +88,6 @@ _UNARY = {
     "reciprocal": "Reciprocal",
     "relu": "Relu",
     "sigmoid": "Sigmoid",
-    "sign": "Sign",
     "sin": "Sin",
     "sqrt": "Sqrt",
     "tanh": "Tanh",
@@ -112,6 +111,16 @@ def _round(call: Call) -> Value:
     if call.get("decimals", 0):
         raise InputError("round with decimals is not read: write torch.round(x * 10) / 10")
     return call.add("Round", call.value("self"))
+
+
+@_rule("sign")
+def _sign(call: Call) -> Value:
+    """0 for NaN, which the Sign of ONNX returns as it is."""
+    x = call.value("self", call.dtype)
+    sign = call.add("Sign", x)
+    if call.dtype != "float":
+        return sign
+    return call.add("Where", call.add("IsNaN", x), call.constant(0.0, "float"), sign)
 
 
 @_rule("trunc")
