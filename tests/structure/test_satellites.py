@@ -71,8 +71,8 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
         "network.graph_file network.trainable_graph network.windows "
         "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
         "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent "
-        "network.operations.top_k network.ops network.roll network.series network.size network.value_matching "
-        "network.weight_layouts target.of_outputs text.tokens",
+        "network.operations.top_k network.ops network.recurrent_loops network.roll network.series network.size "
+        "network.value_matching network.weight_layouts target.of_outputs text.tokens",
         "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),
     "forecast": (

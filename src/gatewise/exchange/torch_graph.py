@@ -27,6 +27,7 @@ from gatewise.exchange.torch_steps import require_same_code
 from gatewise.exchange.torch_translation import Translation, is_users, origin_of
 from gatewise.network.graph import Graph
 from gatewise.network.operation import Execution
+from gatewise.network.recurrent_loops import with_recurrent
 from gatewise.network.roll import rolled
 
 _EXTENDED = 3  # the size of an axis that has 1 in the example
@@ -135,7 +136,7 @@ def _rolled(network: TorchNetwork, axes: Axes) -> TorchNetwork:
         symbol = "T"
         if any(symbol in of_length.symbols for of_length in graphs):
             symbol = re.sub(r"\W", "_", f"{network.arguments.names[number]}_{axis}")
-        graph = rolled(graphs, tuple(examples), symbol)
+        graph = with_recurrent(rolled(graphs, tuple(examples), symbol))
         many = _with_size(network.arguments, axes, _MANY_STEPS)
         require_same_code(network.original, [*examples.values()], many)
         looped = replace(network, graph=graph, compared=graph.outputs, places={})

@@ -216,6 +216,8 @@ class _Writer:
         """By repetition and value of a step: the name of that of the last step, where it is read."""
         self.stacked: dict[int, dict[tuple[int, int, int], str]] = {}
         """By repetition, value of a step and axis: the name of those of all steps, where they are read."""
+        self.sliced: dict[tuple[str, Operation], str] = {}
+        """By the value and the operation: the name of rows of a value."""
         self._names = set(graphs[-1].types)
 
     def graph(self) -> Graph:
@@ -505,7 +507,13 @@ class _Writer:
             sliced = Slice((first,), (end,), (axis,), (-1,))
         else:
             raise InputError(f"{what} reads every {abs(slope)}th row")
-        return self.new(add, "rows", sliced, value)
+        if (value, sliced) not in self.sliced:
+            self.sliced[value, sliced] = self.unused("rows")
+        # Written in the opposite order, the first one that is written stands last.
+        name = self.sliced[value, sliced]
+        self.nodes = [node for node in self.nodes if node.outputs != (name,)]
+        add(Node(name, sliced, (value,), (name,)))
+        return name
 
     # What the graphs have in common
 
@@ -652,7 +660,7 @@ class _LoopWriter:
         inputs = [initial for _, _, initial in self.states]
         inputs += [name for name, _ in self.sequences]
         inputs += self.others
-        for node_before in self.before:
+        for node_before in {node_before.outputs: node_before for node_before in self.before}.values():
             add(node_before)
         return Node(self.writer.unused("loop"), loop, tuple(inputs), tuple(outputs), self.originals[0].origin)
 
