@@ -116,6 +116,16 @@ def test_sizes_are_computed_from_the_inputs() -> None:
         check(graph, {"y": np.zeros(steps, np.float32), "x": x})
 
 
+def test_shapes_with_quotients_of_negative_sizes_are_read_back() -> None:
+    """They are written with Sub, Mod and Div, and are sizes again: a shape must be one."""
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (1, T)))
+    rows = divided(T - 9, 4) + remainder(3 - T, 5) + 4
+    graph = builder.graph([builder.add("Expand", x, shape=(rows, T))])
+    for steps in (1, 4, 9, 14):
+        check(graph, {"x": np.arange(steps, dtype=np.float32)[None]})
+
+
 def test_a_guard_is_part_of_the_file() -> None:
     """ONNX Runtime refuses the sizes for which the graph does not hold."""
     x = ValueType("float", (B, T))

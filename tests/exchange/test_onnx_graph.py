@@ -221,6 +221,7 @@ SIZES: dict[str, list[Any]] = {
         NODE("Sub", ["s", "nine"], ["d"]),
         NODE("Mod", ["d", "four"], ["n"], fmod=1),
     ],
+    "a remainder with the sign of the divisor": [NODE("Sub", ["s", "nine"], ["d"]), NODE("Mod", ["d", "four"], ["n"])],
     "a negative size divided": [NODE("Sub", ["s", "nine"], ["d"]), NODE("Div", ["d", "four"], ["n"])],
     "a comparison that depends on the inputs": [
         NODE("Equal", ["s", "four"], ["e"]),

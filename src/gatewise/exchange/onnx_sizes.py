@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.network.size import Dim, Size, at_least, divided, maximum, minimum, product, remainder
+from gatewise.network.size import Atom, Dim, Size, at_least, divided, maximum, minimum, product, remainder
 
 MOST_SIZES = 64  # of a vector of sizes
 _BOOL = 9  # the number of the dtype in TensorProto
@@ -139,17 +139,43 @@ def _number(size: Dim) -> int:
 
 
 def _truncated(left: Dim, right: Dim) -> Dim:
-    """Integers are divided towards zero, which is the floor where neither is negative."""
+    """Integers are divided towards zero, which is the floor where neither is negative, and where nothing is left over,
+    as of a - a % b.
+    """
+    number = _less_its_remainder(left, right)
+    if number is not None and at_least(right, 1):
+        return divided(number, right)
     if not (at_least(left, 0) and at_least(right, 0)):
         raise Undecided
     return divided(left, right)
 
 
-def _remainder(left: Dim, right: Dim) -> Dim:
-    """The two remainders of ONNX, by fmod, are equal where no size is negative."""
-    if not (at_least(left, 0) and at_least(right, 1)):
-        raise Undecided
-    return remainder(left, right)
+def _less_its_remainder(difference: Dim, divisor: Dim) -> Dim | None:
+    """a where a size is a - a % divisor."""
+    if not isinstance(difference, Size):
+        return None
+    for factors, coefficient in difference.terms:
+        if coefficient != -1 or len(factors) != 1:
+            continue
+        [atom] = factors
+        if isinstance(atom, Atom) and atom.operation == "%" and atom.right == divisor:
+            number = difference + remainder(atom.left, divisor)
+            if number == atom.left:
+                return number
+    return None
+
+
+def _remainders(attributes: Mapping[str, Any], left: Sized, right: Sized) -> Sized:
+    """Mod has the sign of the divisor, as a size, or by fmod that of the number: they are equal where it is not
+    negative.
+    """
+
+    def rule(number: Dim, divisor: Dim) -> Dim:
+        if not at_least(divisor, 1) or (attributes.get("fmod") and not at_least(number, 0)):
+            raise Undecided
+        return remainder(number, divisor)
+
+    return _each(rule)(attributes, left, right)
 
 
 SIZE_RULES: dict[str, Callable[..., Sized]] = {
@@ -157,7 +183,7 @@ SIZE_RULES: dict[str, Callable[..., Sized]] = {
     "Sub": _each(lambda left, right: left - right),
     "Mul": _each(lambda left, right: left * right),
     "Div": _each(_truncated),
-    "Mod": _each(_remainder),
+    "Mod": _remainders,
     "Max": _each(maximum),
     "Min": _each(minimum),
     "Equal": _each(_equal),
