@@ -18,10 +18,12 @@ from gatewise.members.ensemble import Ensemble
 from gatewise.members.graph_network import GraphNetwork
 from gatewise.members.lstm import LSTM
 from gatewise.members.recurrent_layer import RecurrentLayer
+from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.size import symbol
 from gatewise.target import target_of
 from tests.explain.random_net import ARCHITECTURES, names_of, sequence_of
 from tests.members.graphs import B, T, of_architecture, operation_of_recurrence, recurrent_classifier
@@ -307,3 +309,65 @@ def test_a_constant_with_other_numbers_of_bytes_is_refused() -> None:
     constants["bias"] = {**constants["bias"], "shape": [16]}
     with pytest.raises(ModelFileError, match="constants"):
         GraphNetwork.from_file({**entry, "constants": constants}, raw, network.inputs, 3, "graph.safetensors")
+
+
+@pytest.mark.parametrize("steps_first", [False, True])
+def test_rows_of_all_steps_are_the_steps_of_each_sequence(steps_first: bool) -> None:
+    """Outputs (B T, K) of h (B, T, H), or of h (T, B, H), as language models have them."""
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    x = builder.add("Gather", builder.constant(rng.normal(size=(7, 3))), ids)
+    weights = [builder.constant(rng.normal(size=size)) for size in ((8, 3), (8, 2), (8,))]
+    h = builder.node(operation_of_recurrence(), [x, *weights])[0]
+    if steps_first:
+        h = builder.add("Transpose", h, perm=(1, 0, 2))
+    rows = builder.add("Reshape", h, shape=(B * T, 2))
+    scores = builder.add("MatMul", rows, builder.constant(rng.normal(size=(2, 5))))
+    graph = builder.graph([builder.add("LogSoftmax", scores, axis=-1)])
+    model = Model.of_graph(graph, task="tagging")
+    batch = rng.integers(0, 7, (3, 4))
+    probabilities = model.predict_proba(batch.tolist())
+    [rows_of_steps] = model.predict_outputs(batch).values()
+    shape = (4, 3, 5) if steps_first else (3, 4, 5)
+    expected = np.exp(rows_of_steps).reshape(shape)
+    if steps_first:
+        expected = expected.swapaxes(0, 1)
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-6)
+
+
+def test_the_steps_of_a_decoder_are_those_of_its_own_input() -> None:
+    """The outputs (B, S, K) follow the target (B, S); the source (B, T) is a further input."""
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder()
+    values = []
+    for name, size in (("source", T), ("target", symbol("S"))):
+        ids = builder.input(name, ValueType("int64", (B, size)))
+        x = builder.add("Gather", builder.constant(rng.normal(size=(7, 3))), ids)
+        weights = [builder.constant(rng.normal(size=size)) for size in ((8, 3), (8, 2), (8,))]
+        values.append(builder.node(operation_of_recurrence(), [x, *weights, "", "", *(v[1] for v in values)]))
+    logits = builder.add("MatMul", values[1][0], builder.constant(rng.normal(size=(2, 4))))
+    model = Model.of_graph(builder.graph([logits]), task="tagging")
+    batch = {"source": rng.integers(0, 7, (2, 6)), "target": rng.integers(0, 7, (2, 3))}
+    [expected] = model.predict_outputs(batch).values()
+    np.testing.assert_allclose(np.stack(list(model.logits(batch))), expected, rtol=0, atol=1e-6)
+    rows = [{"source": batch["source"][1], "target": batch["target"][1]}]
+    assert len(model.explain(rows[0], "leave-one-out").scores) == 3
+
+
+def test_an_empty_sequence_is_one_that_a_mask_does_not_empty() -> None:
+    """The mean over the tokens that are not 0 has no value where all are."""
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    x = builder.add("Gather", builder.constant(rng.normal(size=(7, 3))), ids)
+    read = builder.add("Cast", builder.add("Not", builder.add("Equal", ids, builder.constant(0))), to="float")
+    read = builder.add("Unsqueeze", read, axes=(2,))
+    total = builder.add("ReduceSum", builder.add("Mul", x, read), axes=(1,), keepdims=0)
+    graph = builder.graph([builder.add("Div", total, builder.add("ReduceSum", read, axes=(1,), keepdims=0))])
+    model = Model.of_graph(graph)
+    explanation = model.explain("3 0 5", "prefix-difference")
+    assert np.isfinite(explanation.scores).all()
+    assert explanation.base_value_note == "the prediction for a single word of id 1"
+    with pytest.raises(InputError, match="this needs an LSTM"):
+        model.stream()

@@ -31,9 +31,12 @@ class InputAxes:
 
 @dataclass(frozen=True, eq=False)
 class GraphAxes:
-    """Of a graph. main: the input whose steps are read one after the other."""
+    """Of a graph. main: the input whose steps are read one after the other. steps_name: the symbol of the steps where
+    it is not that of the first recurrence, as of a decoder, whose outputs follow its own input; see `axes_for`.
+    """
 
     graph: Graph
+    steps_name: str = ""
 
     @cached_property
     def of_inputs(self) -> dict[str, InputAxes]:
@@ -65,7 +68,8 @@ class GraphAxes:
         for node in self.graph.nodes:
             if isinstance(node.operation, Recurrent):
                 batch, steps, _ = self.graph.types[node.inputs[0]].shape
-                return self._symbol_of_batch(batch), _only_symbol(steps)
+                of_steps = symbol(self.steps_name) if self.steps_name else _only_symbol(steps)
+                return self._symbol_of_batch(batch), of_steps
         return None
 
     def _symbol_of_batch(self, dim: Dim) -> Dim:
@@ -142,6 +146,19 @@ def _only_symbol(dim: Dim) -> Dim:
     """The only symbol of a size, such as T of T // 2; another size as it is."""
     names = symbols_of(dim)
     return symbol(names.pop()) if len(names) == 1 else dim
+
+
+def axes_for(graph: Graph, output: str) -> GraphAxes:
+    """The axes of the inputs for an output: its steps are those of the input that has as many."""
+    axes = GraphAxes(graph)
+    shape = graph.types[output].shape
+    if axes.steps is None or axes.steps in shape:
+        return axes
+    for value_type in graph.inputs.values():
+        for dim in value_type.shape:
+            if isinstance(dim, Size) and dim in shape and dim != axes.batch_size and dim == _only_symbol(dim):
+                return GraphAxes(graph, str(dim))
+    return axes
 
 
 class OutputAxes(NamedTuple):

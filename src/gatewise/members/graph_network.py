@@ -18,7 +18,7 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.kernels import for_precision
 from gatewise.members.encoded_sequence import EncodedSequence
-from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, output_axes
+from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, axes_for, output_axes
 from gatewise.members.graph_constants import constants_from, constants_to
 from gatewise.members.graph_recurrences import recurrences_of
 from gatewise.members.graph_steps import GraphSteps, placed, taken
@@ -102,7 +102,7 @@ class GraphNetwork(Network):
     @cached_property
     def axes(self) -> GraphAxes:
         """The axes of the inputs."""
-        return GraphAxes(self.graph)
+        return axes_for(self.graph, self.logits_name)
 
     @cached_property
     def explained(self) -> Graph:
@@ -296,16 +296,33 @@ class GraphNetwork(Network):
 
     def empty(self, sequence: EncodedSequence) -> EncodedSequence:
         """The sequence with steps without information, as few as the graph reads."""
-        steps = np.full((self._shortest, *sequence.steps.shape[1:]), self._replacement, sequence.steps.dtype)
+        return self._of_steps(sequence, self._replacement)
+
+    def _of_steps(self, sequence: EncodedSequence, value: int) -> EncodedSequence:
+        """The sequence with as few steps as the graph reads, all of them the token id or number."""
+        steps = np.full((self._shortest, *sequence.steps.shape[1:]), value, sequence.steps.dtype)
         step_inputs = {
             name: np.zeros((self._shortest, *array.shape[1:]), array.dtype)
             for name, array in sequence.step_inputs.items()
         }
         return replace(sequence, steps=steps, step_inputs=step_inputs, series=None)
 
-    @property
+    @cached_property
     def _replacement(self) -> int:
-        return self.unknown or 0
+        """The token id, or the number of each channel, without information. A network with a mask may have no
+        prediction where all steps are token 0, and then it is the first id with one.
+        """
+        first: int = self.unknown or 0
+        if not self.steps.lookups or self.inputs.further:
+            return first
+        for value in (first, *range(min(3, self.inputs.size))):
+            try:
+                [rows] = self._logits_of([self._of_steps(EncodedSequence(np.zeros(0, np.int64)), value)])
+            except InputError:
+                continue
+            if np.isfinite(rows).all():
+                return int(value)
+        return first
 
     @cached_property
     def _shortest(self) -> int:
