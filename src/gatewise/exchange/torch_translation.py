@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,24 @@ def _symbol_names(program: ExportedProgram, arguments: Arguments) -> dict[str, s
                 elif axis == 1 and "T" not in names.values() and names:
                     name = "T"
                 names[symbol.name] = name
+    # One index for each row of the data: torch also takes fewer, which no reader of a batch means.
+    for node in program.graph.nodes:
+        if operation_name(node) == "aten::gather":
+            data, axis, index = node.args[:3]
+            _join(names, data.meta["val"].shape, index.meta["val"].shape, axis % max(1, data.meta["val"].dim()))
     return names
+
+
+def _join(names: dict[str, str], sizes: Sequence[Any], others: Sequence[Any], except_axis: int) -> None:
+    """Give the symbols that are sizes of the same axis, and were equal in the example, one name."""
+    for axis, (size, other) in enumerate(zip(sizes, others, strict=True)):
+        symbols = _free_symbols(size)
+        other_symbols = _free_symbols(other)
+        if axis == except_axis or len(symbols) != 1 or len(other_symbols) != 1:
+            continue
+        are_plain = size.node.expr == symbols[0] and other.node.expr == other_symbols[0]
+        if are_plain and size.node.hint == other.node.hint:
+            names[other_symbols[0].name] = names[symbols[0].name]
 
 
 def _free_symbols(size: Any) -> list[Any]:

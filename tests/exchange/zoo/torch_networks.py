@@ -24,6 +24,7 @@ from tests.exchange.zoo.case import (
     joined,
     numbers,
     series,
+    series_and_lengths,
     table,
     tokens_with_pads_behind,
 )
@@ -255,6 +256,20 @@ class LengthInFirstColumn(nn.Module):
         last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, out.size(2))
         out = out.gather(1, last).squeeze(1)
         return self.linear(out)
+
+
+class LastByLengths(nn.Module):
+    """The lengths are an argument; gather takes the last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(C, 5, batch_first=True, bidirectional=True)
+        self.linear = nn.Linear(10, 3)
+
+    def forward(self, x, lengths):
+        out, _ = self.gru(x)
+        index = (lengths - 1).view(-1, 1, 1).expand(-1, 1, out.size(-1))
+        return self.linear(out.gather(1, index).squeeze(1))
 
 
 class SentimentRNN(nn.Module):
@@ -1233,6 +1248,7 @@ CASES: dict[str, Case] = {
     "packed_sorted_by_hand": Case(PackedSortedByHand, ids_and_lengths(V)),
     "lengths_of_tokens": Case(LengthsOfTokens, tokens_with_pads_behind(V)),
     "length_in_first_column": Case(LengthInFirstColumn, length_and_ids),
+    "last_by_lengths": Case(LastByLengths, series_and_lengths(C)),
     "sentiment_rnn": Case(SentimentRNN, joined(ids(V), state(2, 5))),
     "softmax_attention": Case(SoftmaxAttention, ids(V)),
     "bmm_attention": Case(BmmAttention, ids(V)),
