@@ -221,15 +221,15 @@ _ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[..., Array]]]
     "tanh": (None, None, lambda x, alpha, beta: np.tanh(x)),
     "sigmoid": (None, None, _sigmoid),
     "affine": (1.0, 0.0, lambda x, alpha, beta: alpha * x + beta),
-    "leakyrelu": (0.01, None, lambda x, alpha, beta: np.where(x < 0, alpha * x, x)),
+    "leakyrelu": (float(np.float32(0.01)), None, lambda x, alpha, beta: np.where(x < 0, alpha * x, x)),
     "thresholdedrelu": (1.0, None, lambda x, alpha, beta: np.where(x >= alpha, x, 0)),
     "scaledtanh": (1.0, 1.0, lambda x, alpha, beta: alpha * np.tanh(beta * x)),
-    "hardsigmoid": (0.2, 0.5, lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1)),
+    "hardsigmoid": (float(np.float32(0.2)), 0.5, lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1)),
     "elu": (1.0, None, lambda x, alpha, beta: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)),
     "softsign": (None, None, lambda x, alpha, beta: x / (1 + np.abs(x))),
     "softplus": (None, None, lambda x, alpha, beta: np.logaddexp(x, 0)),
 }
-"""alpha, beta and the function of each activation, by its name in small letters."""
+"""alpha, beta, which are float32 in ONNX, and the function of each activation, by its name in small letters."""
 
 
 _OPERATORS: dict[str, Callable[..., tuple[Array, ...]]] = {
