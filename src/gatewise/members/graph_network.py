@@ -609,17 +609,22 @@ class GraphNetwork(Network):
     # Files
 
     def summary(self) -> list[tuple[str, str, int]]:
-        """The nodes that read constants, each constant counted once."""
+        """The layers with weights. Nodes that come from the same layer are one row, with the shape of the last one; a
+        constant that several nodes read is counted once.
+        """
         counted: set[str] = set()
-        rows = []
+        rows: dict[str, tuple[str, str, int]] = {}
         for node in self.graph.nodes:
             names = [name for name in node.inputs if name in self.graph.constants and name not in counted]
             size = sum(self.graph.constants[name].size for name in names)
             counted.update(names)
+            layer = node.origin or node.name
+            if layer not in rows and size <= 1:
+                continue
+            name, _, before = rows.get(layer, (f"{_layer_name(node.operation)} {node.origin_name}", "", 0))
             shape = ", ".join(str(dim) for dim in self.graph.types[node.outputs[0]].shape)
-            if size > 1:
-                rows.append((f"{_layer_name(node.operation)} {node.name}", f"({shape})", size))
-        return rows
+            rows[layer] = (name, f"({shape})", before + size)
+        return list(rows.values())
 
     def entry(self) -> dict[str, Any]:
         entry = {"graph": graph_entry(self.graph), "output": self.output, "logits": self.logits_name}
@@ -717,5 +722,11 @@ def _value(dim: Dim, sizes: Mapping[str, int]) -> int:
 
 
 def _layer_name(operation: Any) -> str:
-    """What a summary calls a node: the cell of a recurrence, else the operation."""
-    return str(getattr(operation, "cell", operation.name()))
+    """What a summary calls a node: the cell of a recurrence, the layer that is usually this operation, or its name."""
+    if hasattr(operation, "cell"):
+        return str(operation.cell)
+    name: str = operation.name()
+    return _LAYERS.get(name, name)
+
+
+_LAYERS = {"Gather": "Embedding", "MatMul": "Linear", "Gemm": "Linear"}

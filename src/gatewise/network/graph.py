@@ -68,6 +68,11 @@ class Node:
     origin: str = ""
 
     @property
+    def origin_name(self) -> str:
+        """The first word of where it comes from, such as the path of a layer; its own name where there is none."""
+        return self.origin.split(" ", 1)[0] or self.name
+
+    @property
     def shown(self) -> str:
         """For messages."""
         origin = f" ({self.origin})" if self.origin else ""
