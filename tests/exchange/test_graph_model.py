@@ -13,6 +13,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.exchange.graph_model import graph_of_model
+from gatewise.exchange.onnx_network import read_onnx
 from gatewise.model import Model
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
@@ -20,7 +21,7 @@ from gatewise.network.operation import ValueType
 from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import symbol
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 if find_spec("keras") is None:
@@ -101,7 +102,12 @@ def test_the_file_and_the_module_compute_what_the_model_predicts(kind: str, tmp_
     encoded = model.preprocessor.encode_batch(rows)
     expected = model.ensemble.logits(encoded)
     np.testing.assert_allclose(outputs[0].reshape(-1, count), np.reshape(expected, (-1, count)), rtol=1e-4, atol=1e-5)
+    read = read_onnx(tmp_path / "model.onnx").graph.run(feeds)
     names = [output.name for output in session.get_outputs()]
+    for name, wanted in zip(names, outputs, strict=True):
+        np.testing.assert_allclose(read[name], wanted, rtol=1e-4, atol=1e-5)
+    properties = onnx.load(tmp_path / "model.onnx").metadata_props
+    assert not any(entry.key.endswith(".json") for entry in properties), "no folder of a model, which it does not hold"
     if kind == "regression":
         assert names == ["values"]
         return

@@ -57,7 +57,7 @@ def _onnx_file(model: Model, path: str | Path, storage: str, texts: Mapping[str,
     if is_graph(model):
         if storage != "float32":
             raise InputError(f"the ONNX file of a network of this form is float32, not {storage}")
-        return graph_file(model, path, texts)
+        return graph_file(model, path)
     if storage != "float32":
         model = stored(model, storage)
     series = model.preprocessor if model.channels else None
