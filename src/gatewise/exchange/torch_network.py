@@ -48,10 +48,10 @@ class TorchNetwork(ReadNetwork):
                 values = self._exported(tensors, inner, getattr(torch, dtype))
                 if len(inner) < len(names):
                     values |= self._outputs(tensors, getattr(torch, dtype))
-        except InputError:
-            raise
-        except Exception as error:  # of torch, or of the code of the module
+        except Exception as error:  # of torch, or of the code of the module; torch.fx adds lines to any
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if isinstance(error, InputError):
+                raise InputError(reason) from error
             raise InputError(f"the module does not compute these inputs: {quote(reason, 200)}") from error
         return {name: values[name] for name in names}
 
