@@ -265,6 +265,23 @@ class Truncated(Branch):
         return self.lstm(x)[0][:, -1]
 
 
+class Nested(Branch):
+    """A condition that is asked for longer series alone."""
+
+    def forward(self, x: Any) -> Any:
+        steps = x.shape[1]
+        x = x[:, -12:]
+        if steps > 12 and steps > 100:
+            x = -x
+        return self.lstm(x)[0][:, -1]
+
+
+def test_conditions_beyond_conditions_are_guards() -> None:
+    network = read_torch(made(Nested()), state(2, 6, 1))
+    assert [str(guard) for guard in network.graph.guards] == ["T <= 100"]
+    check(network, {"T": 1}, {"T": 13}, {"T": 100})
+
+
 def test_a_condition_that_a_slice_covers_is_no_guard() -> None:
     network = read_torch(made(Truncated()), state(2, 13, 1))
     assert not network.graph.guards

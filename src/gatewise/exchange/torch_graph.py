@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 
 from gatewise.errors import InputError, quote
 from gatewise.exchange.torch_export import LEAST_TORCH, Arguments, copy_of, program_of
-from gatewise.exchange.torch_guards import agrees, close, guarded
+from gatewise.exchange.torch_guards import Condition, agrees, beyond, close, conditions_of, guarded
 from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED
 from gatewise.exchange.torch_original import Original
@@ -32,6 +32,7 @@ from gatewise.network.roll import rolled
 
 _EXTENDED = 3  # the size of an axis that has 1 in the example
 _MOST_SINGLE = 6  # axes of size 1 of which all sets are tried
+_MOST_EXPORTS = 8  # for conditions that code asks
 _LENGTHS = (1, 2, 3, 4, 5)
 """Numbers of steps for which a module with a loop over them is exported."""
 
@@ -117,11 +118,38 @@ def _read(original: Original, arguments: Arguments) -> TorchNetwork:
     _check_calls(original, arguments)
     if not agrees(network, network.example_sizes()):
         raise InputError(f"{type(original.module).__name__}: {_difference(network)}")
-    shape_env = _shape_env(translation.program)
+    conditions = _conditions(translation, network)
     axes = _loop_axes(network)
     if axes:
         network = _rolled(network, axes)
-    return guarded(network, shape_env, translation.names)
+    return guarded(network, conditions)
+
+
+def _conditions(translation: Translation, network: TorchNetwork) -> list[Condition]:
+    """The conditions on sizes that torch.export decided for the example. What the code of the module asks, it may ask
+    more of where the answer differs: the module is exported for such sizes too.
+    """
+    conditions = conditions_of(_shape_env(translation.program), translation.names)
+    example = network.example_sizes()
+    exports = 0
+    for condition in conditions:  # those that are found meanwhile too
+        is_asked = not condition.place or is_users(condition.place)
+        if not is_asked or exports == _MOST_EXPORTS or not condition.symbols <= set(example):
+            continue
+        sizes = beyond(condition, example)
+        if sizes is None:
+            continue
+        exports += 1
+        inputs = network.example_inputs(sizes)
+        tensors = [torch.tensor(inputs[name]) for name in network.arguments.names]
+        try:
+            other = _translation(network.original, network.arguments.with_tensors(tensors))
+        except InputError:
+            continue  # the module refuses these sizes, and the graph is tried there
+        known = set(map(str, conditions))
+        new = conditions_of(_shape_env(other.program), other.names)
+        conditions += [condition for condition in new if str(condition) not in known]
+    return conditions
 
 
 def _rolled(network: TorchNetwork, axes: Axes) -> TorchNetwork:

@@ -24,17 +24,18 @@ from gatewise.network.size import Size, maximum, symbol
 _MOST_SIZE = 600  # beyond the constants of the conditions
 _SAMPLES = 12  # of the sizes for which one condition does not hold
 _TOLERANCE = 1e-7
+_LEAST_SCALE = 0.1
 _MOST_IDS = (None, 1)  # the integers of the example as they are, or at most 1
 
 
-def guarded(network: TorchNetwork, shape_env: Any, names: Mapping[str, str]) -> TorchNetwork:
-    """The network with the guards that it needs. shape_env: of torch.export, with the conditions that it decided.
+def guarded(network: TorchNetwork, conditions: Sequence[Condition]) -> TorchNetwork:
+    """The network with the guards that it needs, of the conditions that torch.export decided.
 
     Raises InputError for a condition that it needs and that a graph does not have.
     """
     example = network.example_sizes()
     needed = list(network.graph.guards)
-    for condition in _conditions(shape_env, names):
+    for condition in conditions:
         # That of a loop is decided by the loop.
         if not condition.symbols <= set(example) or _holds_beyond(network, condition, example, needed):
             continue
@@ -101,19 +102,23 @@ def close(computed: Any, original: Any) -> bool:
     """Whether two arrays of float64 differ by roundings at most."""
     if computed.shape != original.shape:
         return False
-    scale = np.abs(original[np.isfinite(original)]).max(initial=0.0) if original.dtype.kind == "f" else 0
+    # Below that, what is 0 without roundings may differ, such as a standard deviation of equal numbers.
+    scale = _LEAST_SCALE
+    if original.dtype.kind == "f":
+        scale = np.abs(original[np.isfinite(original)]).max(initial=_LEAST_SCALE)
     return bool(np.allclose(computed, original, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True))
 
 
 @dataclass(frozen=True)
-class _Condition:
+class Condition:
     """A condition that torch.export decided. guard: None for one that is no relation of two sizes. expression: of
-    SymPy. names: of its symbols in the graph, by those of torch.
+    SymPy. names: of its symbols in the graph, by those of torch. place: the file whose code asked for it.
     """
 
     guard: Guard | None
     expression: Any
     names: Mapping[str, str]
+    place: str
 
     @property
     def symbols(self) -> set[str]:
@@ -125,10 +130,7 @@ class _Condition:
         if self.guard is None:
             values = {symbol: sizes[self.names[symbol.name]] for symbol in self.expression.free_symbols}
             return str(self.expression.subs(values)) == "True"  # of SymPy; what is undefined is neither true nor false
-        try:
-            return self.guard.holds(sizes)
-        except InputError:  # a division by 0
-            return False
+        return self.guard.holds(sizes)
 
     @property
     def largest(self) -> int:
@@ -141,9 +143,9 @@ class _Condition:
         return str(self.guard or self.expression)
 
 
-def _conditions(shape_env: Any, names: Mapping[str, str]) -> list[_Condition]:
+def conditions_of(shape_env: Any, names: Mapping[str, str]) -> list[Condition]:
     """The conditions that torch.export decided, without those that always hold."""
-    conditions: list[_Condition] = []
+    conditions: list[Condition] = []
     for entry in shape_env.guards:
         expression = shape_env.replace(entry.expr)
         free = getattr(expression, "free_symbols", ())
@@ -154,8 +156,9 @@ def _conditions(shape_env: Any, names: Mapping[str, str]) -> list[_Condition]:
         except InputError:
             guards = [None]
         for guard in guards:
-            condition = _Condition(guard, expression, names)
-            if condition not in conditions:
+            place = getattr(getattr(entry, "sloc", None), "framework_loc", None)
+            condition = Condition(guard, expression, names, str(getattr(place, "filename", "")))
+            if str(condition) not in map(str, conditions):
                 conditions.append(condition)
     return conditions
 
@@ -165,14 +168,22 @@ def _within(guards: Sequence[Guard], sizes: Mapping[str, int]) -> bool:
 
 
 def _holds_beyond(
-    network: TorchNetwork, condition: _Condition, example: Mapping[str, int], guards: Sequence[Guard]
+    network: TorchNetwork, condition: Condition, example: Mapping[str, int], guards: Sequence[Guard]
 ) -> bool:
     """Whether the graph is the module where a condition does not hold too."""
-    beyond = (sizes for sizes in _outside(condition, example) if _within(guards, sizes))
-    return all(agrees(network, sizes) for sizes in beyond)
+    others = (sizes for sizes in _outside(condition, example) if _within(guards, sizes))
+    return all(agrees(network, sizes) for sizes in others)
 
 
-def _outside(condition: _Condition, example: Mapping[str, int]) -> Iterator[dict[str, int]]:
+def beyond(condition: Condition, example: Mapping[str, int]) -> dict[str, int] | None:
+    """Sizes next to those of the example for which a condition does not hold; None where there are none."""
+    near = sorted(
+        _outside(condition, example), key=lambda sizes: sum(abs(sizes[name] - example[name]) for name in example)
+    )
+    return next(iter(near), None)
+
+
+def _outside(condition: Condition, example: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """Sizes for which a condition does not hold: those at each boundary, with their neighbours, and some between."""
     for name in sorted(condition.symbols):
         highest = min(_MOST_SIZE, 2 * max(condition.largest, example[name]) + 3)

@@ -44,8 +44,13 @@ class Guard:
     right: Dim
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether these sizes of the symbols are among those for which the graph holds."""
-        return _RELATIONS[self.relation](value_of(self.left, sizes), value_of(self.right, sizes))
+        """Whether these sizes of the symbols are among those for which the graph holds. A condition that divides by 0
+        does not hold.
+        """
+        try:
+            return _RELATIONS[self.relation](value_of(self.left, sizes), value_of(self.right, sizes))
+        except InputError:
+            return False
 
     def to_entry(self) -> dict[str, Any]:
         """The guard as a file has it."""

@@ -116,7 +116,13 @@ def divided(left: Dim, right: Dim) -> Dim:
     if isinstance(left, int) and isinstance(right, int):
         return left // right
     quotient = _exact_quotient(left, right)
-    return _of(Atom("//", left, right)) if quotient is None else quotient
+    if quotient is not None:
+        return quotient
+    if isinstance(right, int) and right > 0:
+        # What right divides stands outside, so that (T - 2) // 2 + 1 is T // 2.
+        outside, rest = _multiples(left, right)
+        return outside + _of(Atom("//", rest, right)) if isinstance(rest, Size) else outside
+    return _of(Atom("//", left, right))
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
@@ -125,7 +131,13 @@ def remainder(left: Dim, right: Dim) -> Dim:
         raise InputError(f"the size {left} is divided by 0")
     if isinstance(left, int) and isinstance(right, int):
         return left % right
-    return _of(Atom("%", left, right)) if _exact_quotient(left, right) is None else 0
+    if _exact_quotient(left, right) is not None:
+        return 0
+    if isinstance(right, int) and right > 0:
+        left = _multiples(left, right)[1]
+        if isinstance(left, int):
+            return left
+    return _of(Atom("%", left, right))
 
 
 def maximum(left: Dim, right: Dim) -> Dim:
@@ -316,6 +328,19 @@ def _exact_quotient(left: Dim, right: Dim) -> Dim | None:
             return None
         quotients.append((tuple(rest), coefficient // scale))
     return _sum(quotients)
+
+
+def _multiples(dim: Dim, divisor: int) -> tuple[Dim, Dim]:
+    """A size as divisor · outside + rest: of the terms that the divisor divides, and of the constant."""
+    outside: Dim = 0
+    rest: Dim = 0
+    for factors, coefficient in _terms(dim):
+        whole, left = divmod(coefficient, divisor)
+        if factors and left:
+            whole, left = 0, coefficient
+        outside = outside + _sum([(factors, whole)])
+        rest = rest + _sum([(factors, left)])
+    return outside, rest
 
 
 def _bound(dim: Dim) -> int | None:
