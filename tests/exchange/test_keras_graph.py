@@ -378,6 +378,11 @@ def test_operations_of_keras() -> None:
     same(keras.Model(x, outputs), series(3), [(2, 1), (3, 5)])
 
 
+def test_the_sign_of_nan_is_that_of_the_backend() -> None:
+    x = keras.Input((3,))
+    same(keras.Model(x, ops.sign(x)), lambda rng, b, t: [np.array([[np.nan, -2, 0.5]] * b, np.float32)])
+
+
 class LastStep(L.Layer):  # type: ignore[misc]
     """The last step that is not masked, by its number."""
 

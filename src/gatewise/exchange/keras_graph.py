@@ -17,8 +17,9 @@ import numpy as np
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.exchange.keras_backend import keras_module
 from gatewise.exchange.keras_layers import is_leaf, read_layer
-from gatewise.exchange.keras_ops import created, read_operation
+from gatewise.exchange.keras_ops import read_operation
 from gatewise.exchange.keras_original import OriginalValues, ValueKey
+from gatewise.exchange.keras_shapes import created
 from gatewise.exchange.keras_trace import Call, Tracer, shown_place
 from gatewise.exchange.keras_user_code import check_user_code, has_user_code
 from gatewise.exchange.keras_values import KerasValues, graph_dtype, traced

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.exchange.keras_ops import flipped, note_outputs, one_hot, row_of, softmax_over
+from gatewise.exchange.keras_numbers import softmax_over
+from gatewise.exchange.keras_rules import note_outputs
+from gatewise.exchange.keras_shapes import flipped, one_hot, row_of
 from gatewise.exchange.keras_values import KerasValues, graph_dtype
 from gatewise.network.graph import Guard
 from gatewise.network.operation import Operation
