@@ -86,6 +86,20 @@ def test_a_graph_of_an_architecture_has_the_attribution_of_the_lstm(name: str, m
         np.testing.assert_allclose(attribution.channels, expected.channels, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["two layers", "bidirectional", "sum of the directions, max"])
+def test_the_preactivations_of_an_lstm_are_those_of_its_node(name: str) -> None:
+    lstm, network = both(AS_GRAPHS[name])
+    sequence = sequences_of(lstm.arch)[0]
+    [expected] = lstm.activations([sequence.steps])
+    [activations] = network.activations([sequence])
+    for of_lstm, gates in zip(expected.lstms, activations.lstms, strict=True):
+        parts = lstm.preactivations(sequence.steps, expected.lstms, of_lstm, 1)
+        for gate, found in network.preactivations(sequence, activations.lstms, gates, 1).items():
+            np.testing.assert_allclose(found.x, parts[gate].x, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(found.h, parts[gate].h, rtol=0, atol=1e-5)
+            assert found.bias == pytest.approx(parts[gate].bias, abs=1e-6)
+
+
 @pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN"])
 def test_the_states_of_each_cell_follow_from_its_gates(cell: str) -> None:
     graph = recurrent_classifier(cell)

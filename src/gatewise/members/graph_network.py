@@ -23,11 +23,12 @@ from gatewise.members.graph_constants import constants_from, constants_to
 from gatewise.members.graph_recurrences import recurrences_of
 from gatewise.members.graph_steps import GraphSteps, placed, taken
 from gatewise.members.member import Inputs, Rule, check_entry
-from gatewise.members.network import Network
+from gatewise.members.network import Network, Preactivation
 from gatewise.members.recurrent_layer import RecurrentLayer
 from gatewise.network.graph import Graph
 from gatewise.network.graph_file import graph_entry, graph_from
 from gatewise.network.operation import Execution
+from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import Dim, Size, symbols_of, value_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Precision
@@ -551,6 +552,33 @@ class GraphNetwork(Network):
 
     def contributions(self, score: Array, lstms: Sequence[LayerStates], step: int | None) -> Array | None:
         return None
+
+    def preactivations(
+        self, part: EncodedSequence, lstms: Sequence[LayerStates], gates: LayerStates, column: int
+    ) -> dict[str, Preactivation]:
+        """Of a plain LSTM: not of one with peepholes, a projection or other activations, and not of other cells."""
+        run = next(
+            run
+            for run in recurrences_of(self.explained, self.axes)
+            if (run.layer, run.direction) == (gates.layer, gates.direction)
+        )
+        names = dict(zip(Recurrent.formal, run.node.inputs, strict=False))
+        operation = run.node.operation
+        is_plain = isinstance(operation, Recurrent) and not operation.activations and not operation.clip
+        if run.cell != "LSTM" or not is_plain or names.get("peepholes") or names.get("projection"):
+            return {}
+        read = [name for part in ("x", "weight_ih", "weight_hh", "bias", "recurrent_bias") if (name := names.get(part))]
+        computed = dict(zip(read, self._run(self._feeds([part]), read, Execution(keep=False)), strict=True))
+        rows = column + run.units * np.arange(4)  # of the gates i, f, g, o
+        weight_ih = computed[names["weight_ih"]][rows].T.astype(np.float64)
+        weight_hh = computed[names["weight_hh"]][rows].T.astype(np.float64)
+        from_x = computed[names["x"]][0].astype(np.float64) @ weight_ih  # (T, 4)
+        order = gates.reading_order
+        previous_h = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]
+        from_h = previous_h.astype(np.float64) @ weight_hh
+        biases = [computed[names[part]][rows] for part in ("bias", "recurrent_bias") if names.get(part)]
+        bias = np.sum(biases, axis=0) if biases else np.zeros(4)
+        return {gate: Preactivation(from_x[:, n], from_h[:, n], float(bias[n])) for n, gate in enumerate("ifgo")}
 
     def path_gradients(self, points: Sequence[PathPoints]) -> list[PathGradient]:
         from gatewise.members.path_gradients import PathGradient

@@ -3,7 +3,7 @@
 // the answer is painted, and the newest text is next.
 
 import { decode } from "./heatmapdata.js";
-import { selectedUnit } from "./store.js";
+import { drawsUnits, selectedUnit } from "./store.js";
 import { commonPrefix, parseSeries, wordsOf } from "./words.js";
 
 const UNITS_DELAY = 140; // ms without a key until units are requested
@@ -146,8 +146,9 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	async function loadDetails(mine) {
 		try {
 			const { u, data } = store.get();
-			if (hasUnits) merge(await fetchParts(["units", `unit:${u ?? "opening"}`], mine));
-			if (heatmapVisible) await loadHeatmap();
+			const withUnits = hasUnits && drawsUnits(store.get());
+			if (withUnits) merge(await fetchParts(["units", `unit:${u ?? "opening"}`], mine));
+			if (heatmapVisible && withUnits) await loadHeatmap();
 			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {
 				if (store.get().data.attribution)
@@ -156,7 +157,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 				merge(await fetchParts(["attribution"], mine));
 			}
 			const state = store.get();
-			if (hasUnits && !state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
+			if (withUnits && !state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
 		} catch (error) {
 			fail(error, load);
 		}
@@ -196,8 +197,8 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	store.subscribe((state, keys) => {
 		if (["changes", "columns", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
-		if (keys.has("u") && state.u !== null && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
-		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();
+		if (keys.has("u") && state.u !== null && drawsUnits(state) && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
+		if (keys.has("heatmap") && heatmapVisible && drawsUnits(state)) loadHeatmap();
 	});
 
 	return {

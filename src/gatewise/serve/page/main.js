@@ -244,7 +244,7 @@ function showModel(model) {
 	const { inputs, layers } = model.model;
 	const evaluation = model.evaluations.at(-1);
 	const sizes = layers.map(({ units, directions }) => units * directions.length);
-	const parts = [`${new Set(sizes).size > 1 ? sizes.join(" + ") : sizes[0]} units`];
+	const parts = sizes.length ? [`${new Set(sizes).size > 1 ? sizes.join(" + ") : sizes[0]} units`] : [];
 	if (layers.length > 1) parts.push(`${layers.length} layers`);
 	if (layers.some(({ directions }) => directions.length > 1)) parts.push("bidirectional");
 	if (model.members.length > 1) parts.push(weightsText(model.members));

@@ -90,6 +90,13 @@ export function selectedUnit(state) {
 /** The shape of a layer, null for the top one: {units of a direction, directions}. model: in a few numbers. */
 export const shapeOf = (model, layer) => model.layers[layer ?? model.layers.length - 1];
 
+/** Whether the page draws the units of the shown layer: those of an LSTM. A graph may have another cell, or no layer. */
+export function drawsUnits({ model, layer }) {
+	if (!model) return true; // not loaded yet
+	const shape = shapeOf(model.model, layer);
+	return Boolean(shape) && !shape.cell;
+}
+
 /** The number of units of the shown layer, both directions counted. */
 export function unitCount({ model, layer }) {
 	const shape = model && shapeOf(model.model, layer);
