@@ -229,6 +229,16 @@ def flattened(steps: int) -> Graph:
     return network.graph([network.add("Reshape", states, shape=(-1, steps * 4))])
 
 
+def first_row_as_state(steps: int) -> Graph:
+    """An exponential average, which starts from the first row."""
+    network = Network(steps)
+    states = [network.row(0)]
+    for t in range(1, steps):
+        kept = network.add("Mul", states[-1], network.constant(np.float64(0.7)))
+        states.append(network.add("Add", network.add("Mul", network.row(t), network.constant(np.float64(0.3))), kept))
+    return network.graph([network.stack(states)])
+
+
 def _operation(name: str, **attributes: Any) -> Any:
     from gatewise.network.operations import operation_of
 
@@ -254,6 +264,7 @@ NETWORKS: dict[Callable[[int], Graph], int] = {
     pairs: 1,
     lstm_cell: 1,
     flattened: 1,
+    first_row_as_state: 1,
 }
 """With the number of loops at least."""
 
@@ -282,7 +293,8 @@ def test_a_loop_over_steps_is_a_loop(network: Callable[[int], Graph]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "least"), [(simple, 1), (first_step_apart, 1), (differences, 1), (lstm_cell, 1), (attention, 1)]
+    ("network", "least"),
+    [(simple, 1), (first_row_as_state, 1), (first_step_apart, 1), (differences, 1), (lstm_cell, 1), (attention, 1)],
 )
 def test_it_holds_for_as_few_steps_as_were_read(network: Callable[[int], Graph], least: int) -> None:
     graph = rolled([network(steps) for steps in LENGTHS], LENGTHS)

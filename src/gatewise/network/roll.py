@@ -62,17 +62,19 @@ def rolled(graphs: Sequence[Graph], lengths: Sequence[int], name: str = "T") -> 
     # The shortest graphs may be special cases, as a network that takes its second step apart: the others decide then,
     # and the graph holds for their numbers of steps.
     while len(pairs) >= LEAST_GRAPHS:
-        try:
-            return _rolled([graph for _, graph in pairs], [length for length, _ in pairs], name)
-        except InputError as error:
-            reason = error
-            del pairs[0]
+        # Rows may be read before the loop, and the first one may be the initial state.
+        for moves_rows in (True, False):
+            try:
+                return _rolled([graph for _, graph in pairs], [length for length, _ in pairs], name, moves_rows)
+            except InputError as error:
+                reason = error if moves_rows else reason
+        del pairs[0]
     assert reason is not None
     raise reason
 
 
-def _rolled(graphs: Sequence[Graph], lengths: Sequence[int], name: str) -> Graph:
-    graph = _Writer(graphs, lengths, name).graph()
+def _rolled(graphs: Sequence[Graph], lengths: Sequence[int], name: str, moves_rows: bool) -> Graph:
+    graph = _Writer(graphs, lengths, name, moves_rows).graph()
     for original, length in zip(graphs, lengths, strict=True):
         node = different(original, unrolled(graph, {name: length}))
         if node is not None:
@@ -200,9 +202,10 @@ def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
 class _Writer:
     """Writes the graph from its end: what later nodes read of a loop decides what the loop returns."""
 
-    def __init__(self, graphs: Sequence[Graph], lengths: Sequence[int], name: str) -> None:
+    def __init__(self, graphs: Sequence[Graph], lengths: Sequence[int], name: str, moves_rows: bool) -> None:
         self.originals = graphs
-        self.graphs = [UnrolledGraph(graph, length) for graph, length in zip(graphs, lengths, strict=True)]
+        pairs = zip(graphs, lengths, strict=True)
+        self.graphs = [UnrolledGraph(graph, length, moves_rows=moves_rows) for graph, length in pairs]
         self.longest = len(graphs) - 1
         self.sizes = _Sizes(lengths, name)
         for graph in graphs:

@@ -1,7 +1,7 @@
 """`UnrolledGraph`: a graph of one number of steps, whose nodes are compared with those of the other steps.
 
-Rows that are read by a constant number, such as x[:, 3], are nodes of the step that reads them, wherever the network
-was written to read them: each reader gets a node of its own, right in front of it.
+Rows that are read by a constant number, such as x[:, 3], may be read before the loop, as `for row in x.unbind(1)` does.
+They become nodes of the step that reads them: each reader gets a node of its own, right in front of it.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class Content:
 
 class UnrolledGraph:
     """nodes: those of the graph, with those that read rows moved. tokens: a number for each node, equal for nodes that
-    may be the same one in different steps.
+    may be the same one in different steps. moves_rows: whether rows that are read by number become nodes of their
+    readers.
     """
 
-    def __init__(self, graph: Graph, length: int) -> None:
+    def __init__(self, graph: Graph, length: int, *, moves_rows: bool = True) -> None:
         self.graph = graph
         self.length = length
         self.types: dict[str, ValueType] = dict(graph.types)
@@ -63,7 +64,10 @@ class UnrolledGraph:
         self.nodes: list[Node] = []
         self._readers: dict[str, Node] = {}
         for node in graph.nodes:
-            self._take(node)
+            if moves_rows:
+                self._take(node)
+            else:
+                self.nodes.append(node)
         for name in graph.outputs:
             self._materialise(name)
         self.producers = {
