@@ -65,6 +65,9 @@ def _files(rng: Rng, folder: Path) -> str:
     program = Program(int(rng.integers(2**62)))
     example = program.arguments(rng, *EXAMPLE, missing=0)
     path = folder / "module.onnx"
+    # PyTorch writes the logarithm of a sigmoid, of which float32 has few digits below -80.
+    if "LogSigmoid" in str(program):
+        return "no file"
     try:
         _export(program, example, path)
         options = onnxruntime.SessionOptions()
