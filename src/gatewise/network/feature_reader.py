@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gatewise.network.activations import SELU_ALPHA, SELU_SCALE
+from gatewise.network.activation_operations import ACTIVATION_NAMES, activation_of
 from gatewise.network.elementwise import Elementwise
 from gatewise.network.feature_layout import FeatureLayout
 from gatewise.network.feature_masks import FeatureMasks
@@ -411,11 +411,17 @@ class FeatureReader:
 
     def _activation(self, node: Node, values: list[Any]) -> Value:
         x = values[0]
-        kind, slope = _activation_of(node.operation)
         flat = x.columns.ravel()
-        columns = self.columns.of(Act(flat, kind, slope), len(flat))
-        act = Features(x.axes, columns.reshape(x.columns.shape), x.flipped)
-        if kind in ("softmax", "log_softmax"):
+        name = node.operation.name()
+        if name in _OF_OUTPUTS:
+            source = Act(flat, _OF_OUTPUTS[name])
+        else:
+            activation = activation_of(node.operation)
+            if activation is None:
+                raise NotRecognised("an activation with other numbers than an Architecture has")
+            source = Act(flat, *activation)
+        act = Features(x.axes, self.columns.of(source, len(flat)).reshape(x.columns.shape), x.flipped)
+        if name in _OF_OUTPUTS:
             axis = node.operation.axis_of(node.operation.axis, len(x.axes))  # type: ignore[attr-defined]
             if x.axes[axis] or x.full.shape[axis] != flat.size:
                 raise NotRecognised("a softmax over the steps, or over a part of the outputs")
@@ -530,38 +536,10 @@ def _is_zero(value: Any) -> bool:
     return bool(np.all(numbers_of(value) == 0)) if isinstance(value, np.ndarray | Filled) else False
 
 
-def _activation_of(operation: Any) -> tuple[Any, float]:
-    """The activation of an operation, and its slope below 0."""
-    name = operation.name()
-    usual = True
-    if name == "HardSigmoid":
-        usual = np.allclose((operation.alpha, operation.beta), (1 / 6, 0.5), rtol=1e-6)
-    elif name == "Gelu":
-        usual = operation.approximate == "none"
-    elif name in ("Elu", "Swish"):
-        usual = operation.alpha == 1
-    elif name == "Selu":
-        usual = np.allclose((operation.alpha, operation.gamma), (SELU_ALPHA, SELU_SCALE), rtol=1e-6)
-    if not usual:
-        raise NotRecognised("an activation with other numbers than an Architecture has")
-    return _ACTIVATIONS[name], operation.alpha if name == "LeakyRelu" else 0.01
+_OF_OUTPUTS: dict[str, Literal["softmax", "log_softmax"]] = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
+"""Activations of outputs alone."""
 
-
-_ACTIVATIONS = {
-    "Relu": "relu",
-    "LeakyRelu": "leaky_relu",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "HardSigmoid": "hard_sigmoid",
-    "Gelu": "gelu",
-    "Elu": "elu",
-    "Selu": "selu",
-    "Swish": "silu",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Softmax": "softmax",
-    "LogSoftmax": "log_softmax",
-}
+_ACTIVATIONS = (*ACTIVATION_NAMES, *_OF_OUTPUTS)
 
 _RULES: dict[str, Callable[[FeatureReader, Node, list[Any]], Value]] = {
     **dict.fromkeys(_ACTIVATIONS, FeatureReader._activation),
