@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,3 +87,74 @@ def test_a_condition_on_the_number_of_a_step_is_not_read_as_a_loop() -> None:
     network = read(Late(), torch.randn(2, 6, 2))
     assert str(network.graph.inputs["x"]) == "float (B, 6, 2)"
     assert f"test_torch_steps.py:{LATE} runs for some numbers of steps alone" in network.notes[0]
+
+
+calls: list[Any] = []
+late_calls: list[Any] = []
+
+
+def later_another_line(*arguments: Any) -> None:
+    """Runs a line from the 101st call of a run on that did not run before, as code with a limit or a clock does."""
+    calls.append(arguments)
+    if len(calls) > 100:
+        late_calls.append(arguments)
+
+
+class Unreachable:
+    """An object that only the garbage collector deletes."""
+
+    def __init__(self) -> None:
+        self.itself = self
+        weakref.finalize(self, later_another_line)
+
+    def __del__(self) -> None:
+        later_another_line()
+
+
+class Collected(nn.Module):
+    """The garbage collector runs in the middle of each step, as it may in any code."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.cell = nn.RNNCell(2, 3)
+        self.last = last
+
+    def forward(self, x: Any) -> Any:
+        calls.clear()
+        h = x.new_zeros(x.shape[0], 3)
+        for t in range(x.shape[1]):
+            h = self.cell(x[:, t], h)
+            Unreachable()
+            gc.collect(0)
+            if t > self.last:
+                h = torch.relu(h)
+        return h
+
+
+RELU = Collected.forward.__code__.co_firstlineno + 8
+
+
+@pytest.fixture
+def collector_calls_back() -> Iterator[None]:
+    gc.callbacks.append(later_another_line)
+    yield
+    gc.callbacks.remove(later_another_line)
+
+
+@pytest.mark.usefixtures("collector_calls_back")
+def test_what_the_garbage_collector_calls_is_not_code_of_the_module() -> None:
+    callbacks = list(gc.callbacks)
+    late_calls.clear()
+    module = Collected(last=10_000)
+    network = read(module, torch.randn(2, 6, 2))
+    assert gc.callbacks == callbacks
+    assert late_calls
+    assert not network.notes
+    assert str(network.graph.inputs["x"]) == "float (B, T, 2)"
+    check(module, network.graph, torch.randn(3, 9, 2))
+
+
+@pytest.mark.usefixtures("collector_calls_back")
+def test_what_the_module_runs_after_a_garbage_collection_is_its_code() -> None:
+    network = read(Collected(last=200), torch.randn(2, 6, 2))
+    assert f"test_torch_steps.py:{RELU} runs for some numbers of steps alone" in network.notes[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,7 +52,7 @@ class Original:
         for _ in range(count):
             # The module may change its inputs.
             own = arguments.with_tensors([tensor.detach().clone() for tensor in tensors])
-            with torch.no_grad(), _InDtype(dtype):
+            with _trial(), _InDtype(dtype):
                 returned = module(*own.args, **own.kwargs)
             results.append([leaf.clone() for leaf in pytree.tree_leaves(returned) if isinstance(leaf, Tensor)])
         return results
@@ -60,10 +61,21 @@ class Original:
         """The attributes that a call of the module changes, as self.hidden."""
         module = copy_of(self.module)
         before = _attributes(module)
-        with torch.no_grad():
+        with _trial():
             module(*arguments.args, **arguments.kwargs)
         after = _attributes(module)
         return [name for name, value in after.items() if name not in before or before[name] is not value]
+
+
+@contextmanager
+def _trial() -> Iterator[None]:
+    """A run for sizes and values that the user did not choose: it has no gradients, and its warnings are ignored.
+
+    torch warns about the standard deviation of one step, for example. Where a filter makes exceptions of warnings, the
+    module would seem to refuse such sizes.
+    """
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        yield
 
 
 @contextmanager
@@ -143,7 +155,7 @@ class Recorder(Interpreter):
             else:
                 tensor = constant_of(self.program, spec.target).detach()
                 arguments.append(tensor.to(self.dtype) if tensor.is_floating_point() else tensor)
-        with torch.no_grad():
+        with _trial():
             self.run(*arguments, enable_io_processing=False)
         return self.computed
 

@@ -6,8 +6,11 @@ not run before.
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -38,9 +41,10 @@ def require_same_code(original: Original, read: Sequence[Arguments], many: Argum
 def _executed(original: Original, arguments: Arguments) -> dict[Instruction, str]:
     """The instructions of the user's code that a module runs, with their lines."""
     executed: dict[Instruction, str] = {}
+    collector = _Collector()
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if not is_users(frame.f_code.co_filename):
+        if collector.runs or not is_users(frame.f_code.co_filename):
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
@@ -50,9 +54,44 @@ def _executed(original: Original, arguments: Arguments) -> dict[Instruction, str
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        original.outputs(arguments, torch.float32)
-    finally:
-        sys.settrace(before)
+    with collector.watched():
+        sys.settrace(trace)
+        try:
+            original.outputs(arguments, torch.float32)
+        finally:
+            sys.settrace(before)
     return executed
+
+
+class _Collector:
+    """Whether the garbage collector runs in this thread.
+
+    It runs in the middle of any code, after a number of allocations, which many steps reach and few do not. What it
+    calls is not the module's: the callbacks of `gc`, which other libraries set, the finalizers of unreachable objects
+    and the callbacks of their weak references. sys.settrace does not tell such a call from one of the module. What
+    other threads run is not traced.
+    """
+
+    def __init__(self) -> None:
+        self.runs = False
+        self._thread = threading.get_ident()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Within it, `runs` is up to date."""
+        # The callbacks are called in this order, at the start and at the end: this one before all others, and after.
+        gc.callbacks.insert(0, self._starts)
+        gc.callbacks.append(self._ends)
+        try:
+            yield
+        finally:
+            gc.callbacks.remove(self._starts)
+            gc.callbacks.remove(self._ends)
+
+    def _starts(self, phase: str, info: Any) -> None:
+        if phase == "start" and threading.get_ident() == self._thread:
+            self.runs = True
+
+    def _ends(self, phase: str, info: Any) -> None:
+        if phase == "stop" and threading.get_ident() == self._thread:
+            self.runs = False
