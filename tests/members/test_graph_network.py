@@ -179,14 +179,19 @@ def test_lengths_for_which_the_graph_does_not_hold_are_refused() -> None:
     graph = attention_series(guards=(Guard(T, "<=", 6), Guard(3, "<=", T)))
     network = GraphNetwork.of(graph, *graph.outputs * 2)
     series = np.ones((7, 3), np.float32)
-    with pytest.raises(InputError, match="T <= 6, and these have B = 1, T = 7"):
+    with pytest.raises(InputError, match="the number of steps must be at most 6, and is 7"):
         network.logits([EncodedSequence(series)])
-    with pytest.raises(InputError, match="3 <= T, and these have B = 1, T = 2"):
+    with pytest.raises(InputError, match="the number of steps must be at least 3, and is 2"):
         network.logits([EncodedSequence(series[:2])])
+    halves = replace(graph, guards=(Guard(T // 2, "==", 2), Guard(T, "!=", 1)))
+    with pytest.raises(InputError, match=r"with \(T // 2\) == 2, and these have T = 7, the number of steps$"):
+        GraphNetwork.of(halves, *graph.outputs * 2).logits([EncodedSequence(series)])
+    with pytest.raises(InputError, match=r"the size of axis 1 of .* must be at least 3, and is 2"):
+        graph.sizes(dict.fromkeys(graph.inputs, series[None, :2]))
     assert network.logits([EncodedSequence(series[:5])]).shape == (1, 2)
     assert network.replaces_steps
     fixed = attention_series(5)
-    with pytest.raises(InputError, match=r"must be float \(B, 5, 3\), not float32 \(1, 7, 3\)"):
+    with pytest.raises(InputError, match="the number of steps must be 5, and is 7"):
         GraphNetwork.of(fixed, *fixed.outputs * 2).logits([EncodedSequence(series)])
 
 

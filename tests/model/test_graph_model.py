@@ -53,7 +53,10 @@ def test_several_inputs_are_a_dict_of_arrays_or_a_list_of_rows(several: Model) -
         ({"ids": BATCH["ids"]}, "has the inputs ids, numbers, h0, and gets ids"),
         ({**BATCH, "numbers": BATCH["numbers"][:2]}, "same number of rows: ids 3, numbers 2, h0 3"),
         ({**BATCH, "numbers": BATCH["numbers"][:, :3]}, r"row 0: the input 'numbers' must be float \(4\)"),
-        ({**BATCH, "ids": BATCH["ids"] + 9}, "must be from 0 to 12"),
+        (
+            {**BATCH, "ids": BATCH["ids"] + 9},
+            r"row \d: the input .ids. has the id \d+ at .\d., and its ids are from 0 to 12",
+        ),
         ({**BATCH, "ids": BATCH["ids"] * 0.5}, r"'ids' must be int64 \(T\), not float64"),
         ({**BATCH, "numbers": BATCH["numbers"] * np.nan}, "missing value"),
         ("1 2 3", "not a str"),
@@ -65,6 +68,43 @@ def test_several_inputs_are_a_dict_of_arrays_or_a_list_of_rows(several: Model) -
 def test_arrays_that_the_network_does_not_read_are_refused(several: Model, inputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         several.predict(inputs)
+
+
+def with_country() -> Graph:
+    """Ids (B, T) of 13 words, and the number (B,) of one of 5 countries, whose table has ids from -1 to 3."""
+    rng = np.random.default_rng(8)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    country = builder.input("country", ValueType("int64", (B,)))
+    words = builder.add("Gather", builder.constant(rng.normal(size=(13, 3))), ids, axis=0)
+    number = builder.add("Add", country, builder.constant(np.array(1)))
+    of_country = builder.add("Gather", builder.constant(rng.normal(size=(5, 2))), number, axis=0)
+    pooled = builder.add("ReduceMean", words, axes=(1,), keepdims=0)
+    both = builder.add("Concat", pooled, of_country, axis=1)
+    return builder.graph([builder.add("MatMul", both, builder.constant(rng.normal(size=(5, 3))))])
+
+
+def test_ids_of_each_input_must_be_rows_of_its_table(tmp_path: Path) -> None:
+    model = Model.of_graph(with_country(), classes=["a", "b", "c"])
+    model.save(tmp_path / "model")
+    rows: list[dict[str, Any]] = [{"ids": [3, 12, 0], "country": -1}, {"ids": [7, 1], "country": 3}]
+    for opened in (model, gw.load(tmp_path / "model")):
+        assert opened.predict(rows).shape == (2,)
+        for call in (opened.predict, opened.logits):
+            with pytest.raises(
+                InputError, match=r"^row 1: the input 'country' has the id 4, and its ids are from -1 to 3$"
+            ):
+                call([rows[0], {**rows[1], "country": 4}])
+            with pytest.raises(InputError, match=r"^row 1: the input 'ids' has the id -2 at \[1\], and its ids are"):
+                call([rows[0], {**rows[1], "ids": [7, -2]}])
+        for call in (opened.trace, opened.explain):
+            with pytest.raises(InputError, match=r"^the input 'country' has the id -2, and its ids are from -1 to 3$"):
+                call({**rows[0], "country": -2})
+        batch = {"ids": np.array([[3, 12], [13, 0]]), "country": np.array([-1, 2])}
+        with pytest.raises(
+            InputError, match=r"^the input 'ids' has the id 13 at \[1, 0\], and its ids are from 0 to 12$"
+        ):
+            opened.predict_outputs(batch)
 
 
 def test_a_row_of_arrays_is_explained(several: Model) -> None:

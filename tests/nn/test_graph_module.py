@@ -121,7 +121,7 @@ def test_what_a_graph_does_not_take_is_refused() -> None:
     )  # fmt: skip
     module = GraphModule(graph)
     for message, shape, value in (
-        ("the network was read for inputs with T <= 5", (2, 6), 1),
+        ("must be at most 5, and is", (2, 6), 1),
         (r"node 'rows' \(line 3\): the index 4 is out of range for an axis of size 4", (2, 5), 4),
         (r"the input 'x' must be int64 \(B, T\)", (2,), 1),
     ):

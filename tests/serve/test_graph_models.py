@@ -58,7 +58,7 @@ def test_a_length_that_the_network_does_not_read_is_refused_alone(port: int, mod
     series = [np.ones((7, 3)).tolist(), np.ones((4, 3)).tolist()]
     answer = post(port, "/predict", {"model": "attention", "inputs": series})
     assert answer.status == 400
-    assert "T <= 6" in str(answer.json())
+    assert "must be at most 6, and is 7" in str(answer.json())
     assert post(port, "/predict", {"model": "attention", "inputs": series[1:]}).status == 200
 
 

@@ -104,7 +104,7 @@ def test_a_row_of_pads_fails_no_other_request(port: int, models: dict[str, Model
 def test_the_library_names_the_row(models: dict[str, Model]) -> None:
     with pytest.raises(InputError, match=r"^row 2 has no token but pads \(id 0\), which the network leaves out$"):
         models["masked"].predict([*IDS[:2], [0, 0, 0]])
-    with pytest.raises(InputError, match=r"^row 1: '61' is not a token id below 60$"):
+    with pytest.raises(InputError, match=r"^row 1: '61' \(word 2\) is not a token id below 60$"):
         models["plain"].predict([IDS[0], [4, 61]])
 
 

@@ -25,8 +25,9 @@ from gatewise.members.graph_steps import GraphSteps, placed, taken
 from gatewise.members.member import Inputs, Rule, check_entry
 from gatewise.members.network import Network, Preactivation
 from gatewise.members.recurrent_layer import RecurrentLayer
-from gatewise.network.graph import Graph
+from gatewise.network.graph import Graph, Nouns
 from gatewise.network.graph_file import graph_entry, graph_from
+from gatewise.network.input_ids import InputIds, OutsideId
 from gatewise.network.operation import Execution
 from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import Dim, Size, symbols_of, value_of
@@ -239,7 +240,24 @@ class GraphNetwork(Network):
             return f"the prediction for a single {step}"
         return f"the prediction for {self._shortest} times a {step}"
 
+    @cached_property
+    def ids(self) -> InputIds:
+        """The numbers of the inputs that the graph reads as rows of tables."""
+        return InputIds(self.graph)
+
+    @cached_property
+    def _nouns(self) -> Nouns:
+        """What the axes of the inputs count."""
+        nouns = {}
+        for name, axes in self.axes.of_inputs.items():
+            if axes.batch is not None:
+                nouns[name, axes.batch] = "number of sequences"
+            if axes.steps is not None:
+                nouns[name, axes.steps] = "number of steps"
+        return nouns
+
     def check_sequences(self, sequences: Sequence[EncodedSequence]) -> None:
+        """Also ids that are no rows of the table that the network reads."""
         checked: set[Any] = set()
         for number, sequence in enumerate(sequences):
             shapes = _shapes(sequence)
@@ -248,7 +266,16 @@ class GraphNetwork(Network):
                 try:
                     self._rows(sequence, 1)
                 except InputError as error:
-                    raise InputError(f"row {number}: {error}") from None
+                    raise InputError(f"{_row(number, sequences)}{error}") from None
+        if not self.ids.reads:
+            return
+        for numbers, feeds in self.batches(sequences):
+            outside = self.ids.outside(feeds, self.graph.sizes(feeds))
+            if outside is not None:
+                batch = self.axes.of_inputs[outside.name].batch
+                row = 0 if batch is None else min(outside.index[batch], len(numbers) - 1)
+                place = [number for axis, number in enumerate(outside.index) if axis != batch]
+                raise InputError(f"{_row(numbers[row], sequences)}{_not_an_id(outside, place)}")
 
     # What it computes
 
@@ -399,7 +426,7 @@ class GraphNetwork(Network):
         InputError for a length that the graph does not read, and for one that takes too much memory.
         """
         size = self.axes.batch_size
-        sizes = self.graph.sizes(self._feeds([sequence]))
+        sizes = self.graph.sizes(self._feeds([sequence]), self._nouns)
         if not self._is_batched or isinstance(size, int):
             self._check_memory(sizes, every)
             return min(most, self._fewest_rows)
@@ -524,8 +551,10 @@ class GraphNetwork(Network):
         return tuple(self.graph.inputs)
 
     def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """All outputs by name, of arrays in the layout of the graph. Errors as `logits`."""
-        self.graph.sizes(inputs)
+        """All outputs by name, of arrays in the layout of the graph. Errors as `logits` and `check_sequences`."""
+        outside = self.ids.outside(inputs, self.graph.sizes(inputs, self._nouns))
+        if outside is not None:
+            raise InputError(_not_an_id(outside, outside.index))
         kernel = self.kernel or for_precision(self.precision)
         return self.graph.run(inputs, execution=Execution(kernel=kernel, keep=False))
 
@@ -702,6 +731,8 @@ _OF_GRAPH = (
     "step_size",
     "products_per_step",
     "replaces_steps",
+    "ids",
+    "_nouns",
     "_channel_shape",
     "_shortest",
     "_fewest_rows",
@@ -736,6 +767,18 @@ def _blocks(sequences: Iterable[EncodedSequence], most: int) -> Iterator[list[En
             block = []
     if block:
         yield block
+
+
+def _row(number: int, sequences: Sequence[EncodedSequence]) -> str:
+    """The row of a sequence among others, for the beginning of messages."""
+    return f"row {number}: " if len(sequences) > 1 else ""
+
+
+def _not_an_id(outside: OutsideId, place: Sequence[int]) -> str:
+    """The message about a number that is no row of a table. place: in the array of one row, or in the whole array."""
+    where = f" at {list(place)}" if place else ""
+    ids = f"its ids are from {outside.low:,} to {outside.high:,}"
+    return f"the input {quote(outside.name)} has the id {outside.number:,.15g}{where}, and {ids}"
 
 
 def _size(graph: Graph, name: str, sizes: Mapping[str, int]) -> int:

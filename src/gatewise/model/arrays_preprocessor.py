@@ -144,12 +144,6 @@ class ArraysPreprocessor:
         if len(set(steps.values())) > 1:
             shown = ", ".join(f"{name} {count}" for name, count in steps.items())
             raise InputError(f"{where}the inputs must have the same number of steps: {shown}")
-        ids = arrays[self.main]
-        if self.vocab_size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
-            raise InputError(
-                f"{where}the token ids of {quote(self.main)} must be from 0 to {self.vocab_size - 1:,}, found "
-                f"{ids.min()} to {ids.max()}"
-            )
         return arrays
 
     def _check_names(self, inputs: Mapping[str, Any], where: str) -> None:

@@ -172,6 +172,7 @@ class Model(Predictor):
         from gatewise.explain.example import Example
 
         encoded = self.preprocessor.encode(item)
+        self.ensemble.network.check_sequences([encoded.sequence])
         self._count_outside([encoded.sequence], outside)
         return Example(self.explained, encoded.sequence, encoded.names, encoded.spans, item=encoded.item)
 

@@ -153,6 +153,7 @@ class Predictor:
         """
         sequences = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
         network = self.ensemble.network
+        network.check_sequences(sequences)
         self._count_outside(sequences, outside)
         if not self._warned and max(map(len, sequences), default=0) > network.max_length > 0:
             object.__setattr__(self, "_warned", True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -27,12 +28,28 @@ MAX_NUMBERS = 1 << 28  # of one value: a file cannot ask for unbounded memory
 GraphBackward = Callable[[Mapping[str, Array]], dict[str, Array]]
 """Of the gradients of values by name: those of all values that have one."""
 
+Nouns = Mapping[tuple[str, int], str]
+"""What the sizes of axes count, such as "number of steps", by the name of the input and the axis."""
+NO_NOUNS: Nouns = MappingProxyType({})
+
 _RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "==": lambda left, right: left == right,
     "!=": lambda left, right: left != right,
     "<=": lambda left, right: left <= right,
     "<": lambda left, right: left < right,
 }
+
+_IN_WORDS = {
+    ("==", True): "{}",
+    ("==", False): "{}",
+    ("!=", True): "another number than {}",
+    ("!=", False): "another number than {}",
+    ("<=", True): "at least {}",
+    ("<=", False): "at most {}",
+    ("<", True): "more than {}",
+    ("<", False): "less than {}",
+}
+"""Of a guard on one symbol, by its relation and whether the number stands left of it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,17 @@ class Guard:
             return _RELATIONS[self.relation](value_of(self.left, sizes), value_of(self.right, sizes))
         except InputError:
             return False
+
+    def condition(self, noun: Callable[[str], str], sizes: Mapping[str, int]) -> str:
+        """The guard and the sizes that break it, in words. noun: of the size that a symbol stands for."""
+        names = sorted(symbols_of(self.left) | symbols_of(self.right))
+        [name, *others] = names
+        words = _IN_WORDS.get((self.relation, isinstance(self.left, int)), "")
+        dim, number = (self.right, self.left) if isinstance(self.left, int) else (self.left, self.right)
+        if not others and str(dim) == name and isinstance(number, int) and words:
+            return f"the {noun(name)} must be {words.format(f'{number:,}')}, and is {sizes[name]:,}"
+        those = " and ".join(f"{name} = {sizes[name]:,}, the {noun(name)}" for name in names)
+        return f"the network was read for inputs with {self}, and these have {those}"
 
     def to_entry(self) -> dict[str, Any]:
         """The guard as a file has it."""
@@ -158,21 +186,28 @@ class Graph:
             "guards": [guard.to_entry() for guard in self.guards],
         }
 
-    def sizes(self, inputs: Mapping[str, Array]) -> dict[str, int]:
+    def sizes(self, inputs: Mapping[str, Array], nouns: Nouns = NO_NOUNS) -> dict[str, int]:
         """The sizes of the symbols for these inputs. Raises InputError naming an input of another shape or dtype, and
-        sizes for which the graph does not hold.
+        sizes for which the graph does not hold. nouns: of the sizes of axes, for messages.
         """
         if set(inputs) != set(self.inputs):
             raise InputError(f"the network has the inputs {', '.join(self.inputs)}, not {', '.join(inputs)}")
         sizes: dict[str, int] = {}
         for name, value_type in self.inputs.items():
-            _bind(name, value_type, inputs[name], sizes)
+            _bind(name, value_type, inputs[name], sizes, nouns)
         for guard in self.guards:
             if not guard.holds(sizes):
-                those = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-                raise InputError(f"the network was read for inputs with {guard}, and these have {those}")
+                raise InputError(guard.condition(lambda name: self._noun(name, nouns), sizes))
         self._check_memory(sizes)
         return sizes
+
+    def _noun(self, symbol: str, nouns: Nouns) -> str:
+        """What a symbol counts: the size of the first axis that has it."""
+        for name, value_type in self.inputs.items():
+            for axis, dim in enumerate(value_type.shape):
+                if str(dim) == symbol:
+                    return nouns.get((name, axis), f"size of axis {axis} of {quote(name)}")
+        return f"size {symbol}"
 
     @cached_property
     def _shapes(self) -> dict[Shape, str]:
@@ -320,13 +355,15 @@ def constant_type(name: str, array: Array) -> ValueType:
     return ValueType(dtype_of(f"graph: the constant {quote(name)}", array), array.shape)
 
 
-def _bind(name: str, value_type: ValueType, array: Array, sizes: dict[str, int]) -> None:
+def _bind(name: str, value_type: ValueType, array: Array, sizes: dict[str, int], nouns: Nouns) -> None:
     """Add the sizes of the symbols in the shape of an input. Raises InputError for another shape or dtype."""
     kinds = {"float": "fiu", "int64": "iu", "int32": "iu", "bool": "b"}[value_type.dtype]
     message = f"the input {quote(name)} must be {value_type}, not {array.dtype} {array.shape}"
     if array.dtype.kind not in kinds or array.ndim != len(value_type.shape):
         raise InputError(message)
-    for dim, size in zip(value_type.shape, array.shape, strict=True):
+    for axis, (dim, size) in enumerate(zip(value_type.shape, array.shape, strict=True)):
+        if isinstance(dim, int) and dim != size and (name, axis) in nouns:
+            raise InputError(f"the {nouns[name, axis]} must be {dim:,}, and is {size:,}")
         unbound = symbols_of(dim) - set(sizes)
         if len(unbound) == 1 and str(dim) in unbound:
             sizes[str(dim)] = size

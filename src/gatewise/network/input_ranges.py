@@ -99,6 +99,31 @@ def input_ranges(graph: Graph, sizes: Mapping[str, int]) -> tuple[dict[str, Inpu
     return _Ranges(graph, sizes).read()
 
 
+@dataclass(frozen=True)
+class Element:
+    """An element of an input, of which a value has `scale * x + offset`. name: of the input. index: of the element."""
+
+    name: str
+    index: tuple[int, ...]
+    scale: float
+    offset: float
+
+
+def elements_of(graph: Graph, sizes: Mapping[str, int], value: str, index: tuple[int, ...]) -> list[Element]:
+    """The elements of the inputs that the element `index` of a value may be, for these sizes of the symbols."""
+    ranges = _Ranges(graph, sizes)
+    ranges.read()
+    elements = []
+    for followed in ranges.followed.get(value, ()):
+        source, scale, offset = (array[index] for array in (followed.source, followed.scale, followed.offset))
+        if source < 0 or not scale:
+            continue
+        name = next(name for name in reversed(ranges.first) if ranges.first[name] <= source)
+        place = np.unravel_index(int(source) - ranges.first[name], ranges.shapes[name])
+        elements.append(Element(name, tuple(int(number) for number in place), float(scale), float(offset)))
+    return elements
+
+
 class _Ranges:
     """known: the values that no number of the inputs changes. of_steps: those of them that a Range made. loose: the
     numbers with which values are compared that are not followed. intervals: the least and the largest number of values.

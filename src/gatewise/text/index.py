@@ -155,8 +155,8 @@ class IndexEncoding:
         if self.lower == "all":
             lowered = text.lower()
         words = re.findall(*self._separated(lowered))
-        for word, (start, end) in zip(words, word_spans, strict=True):
-            id = self._id(word)
+        for number, (word, (start, end)) in enumerate(zip(words, word_spans, strict=True), start=1):
+            id = self._id(word, number)
             if id is not None:
                 ids.append(id)
                 names.append(text[start:end])
@@ -169,11 +169,13 @@ class IndexEncoding:
             return r"\S+", text
         return "[^ ]+", text.translate(dict.fromkeys(map(ord, self.filters), " "))
 
-    def _id(self, word: str) -> int | None:
-        """The id of a word, which is in lower case already if `lower` is "all". None for a word that is left out."""
+    def _id(self, word: str, number: int) -> int | None:
+        """The id of the word with a number from 1, in lower case already if `lower` is "all". None for one that is left
+        out.
+        """
         if self.takes_ids:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocab_size):
-                raise InputError(f"{quote(word)} is not a token id below {self.vocab_size:,}")
+                raise InputError(f"{quote(word)} (word {number}) is not a token id below {self.vocab_size:,}")
             return int(word)
         if self.stripped:
             word = word.translate(dict.fromkeys(map(ord, self.stripped)))

@@ -85,7 +85,7 @@ function indexedIn(text, { vocab_size: size, unknown, lower, filters, stripped }
 	return wordsIn(separated(text), pattern, (spelled, n) => {
 		const word = lowered[n];
 		if (!ids && !(/^\d{1,9}$/.test(word) && Number(word) < size))
-			throw new Error(`${word} is not a token id below ${size}`);
+			throw new Error(`${word} (word ${n + 1}) is not a token id below ${size}`);
 		const letters = word.replace(/[^]/g, (ch) => (stripped.includes(ch) ? "" : ch));
 		const plain = lower === "ascii" ? asciiLower(letters) : letters;
 		return ids ? (plain ? (ids.get(plain) ?? unknown) : null) : Number(word);
