@@ -1,58 +1,180 @@
-"""The rows of a model with several inputs, from files: .npz with an array for each input, or .jsonl with an object for
-each row.
+"""Rows of a model with several inputs, from files: .npz with an array for each input, or .jsonl with an object for each
+row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatewise.errors import DataError, InputError, quote
+from gatewise.data.frames import find_column
+from gatewise.data.row_reader import TableRow
+from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
+from gatewise.storage.streams import STDIN, unreadable
 from gatewise.storage.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from gatewise.data import Labelled
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.model import Model
 
+_ROW = "row"
+_LABELS = ("label", "labels", "y")
+"""The names of labels in a file, where no option names them."""
 
-def array_rows(model: Model, files: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of files. Raises InputError for a file of another kind, and naming the file and the row for arrays that
+
+class ArrayRows(NamedTuple):
+    """The rows of a file. inputs: the arrays of each row by name. columns: what else the file has for each row."""
+
+    inputs: list[dict[str, Any]]
+    columns: dict[str, list[Any]]
+
+
+class ArrayTable(NamedTuple):
+    """The columns that a file of arrays adds to an output: the number of the row, and what else it has a value of."""
+
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+    schema: None = None
+
+    def column(self, name: str, option: str) -> str:
+        """The column `name` as it is written. Raises InputError."""
+        return find_column(name, self.columns)
+
+
+@dataclass
+class ArrayReader:
+    """The rows of files, as `RowReader` has those of texts. One file at a time is in memory."""
+
+    model: Model
+    paths: list[str]
+    chosen: Callable[[int, int], bool] | None = None
+    table: ArrayTable | None = field(init=False, default=None)
+    skipped = None
+    done = None
+    n_bad = 0
+
+    def __iter__(self) -> Iterator[TableRow]:
+        for file, path in enumerate(self.paths):
+            rows = read_rows(self.model, path)
+            columns = {name: values for name, values in rows.columns.items() if not any(map(_is_array, values))}
+            columns = {_ROW: list(range(len(rows.inputs))), **columns}
+            self.table = ArrayTable(tuple(columns), tuple(columns))
+            for number, arrays in enumerate(rows.inputs):
+                if self.chosen is not None and not self.chosen(file, number):
+                    continue
+                cells = {name: values[number] for name, values in columns.items()}
+                yield TableRow(number, cells, quote(path, 200), file, number, arrays)
+
+
+def read_rows(model: Model, path: str) -> ArrayRows:
+    """The rows of a file. Raises InputError for a file of another kind, and naming the file and the row for arrays that
     the model does not read.
     """
-    names = ", ".join(model.preprocessor.inputs.further)
-    for file in files:
-        path = Path(file)
-        suffix = path.suffix.lower()
-        if suffix == ".npz":
-            rows = iter(_rows(model, read_numpy(path), file))
-        elif suffix == ".jsonl":
-            rows = _json_rows(model, path)
-        else:
-            raise InputError(
-                f"{quote(file, 200)}: a model with further inputs ({names}) reads .npz files with an array for each "
-                "input, and .jsonl files with an object for each row"
+    reads: Any = model.preprocessor
+    names = list(reads.arrays)
+    if path == STDIN:
+        raise InputError("rows of arrays cannot be read from stdin: give a file")
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npz":
+        return _rows_of_arrays(reads, path)
+    if suffix == ".jsonl":
+        return _rows_of_lines(reads, path)
+    raise InputError(
+        f"{quote(path, 200)}: a model with the inputs {', '.join(names)} reads .npz files with an array for each "
+        "input, and .jsonl files with an object for each row"
+    )
+
+
+def read_labelled(model: Model, files: Sequence[str], label: Sequence[str]) -> Labelled:
+    """The rows of files with their labels. label: the names of the labels, () for the usual ones. Raises DataError for
+    a file without them.
+    """
+    from gatewise.model.predictor import labelled_arrays
+
+    inputs: list[dict[str, Any]] = []
+    labels: list[Any] = []
+    names: tuple[str, ...] = ()
+    for path in files:
+        rows = read_rows(model, path)
+        names = tuple(label) or tuple(name for name in _LABELS if name in rows.columns)[:1]
+        for name in names or _LABELS[:1]:
+            if name not in rows.columns:
+                others = ", ".join(map(quote, rows.columns)) or "nothing else"
+                raise DataError(
+                    f"{quote(path, 200)}: has no labels {quote(name)}; besides the inputs it has {others}: name them "
+                    "with --label"
+                )
+        columns = [rows.columns[name] for name in names]
+        inputs += rows.inputs
+        labels += columns[0] if len(columns) == 1 else map(list, zip(*columns, strict=True))
+    shown = ", ".join(quote(Path(path).name) for path in files)
+    by = ", ".join(map(quote, names))
+    return labelled_arrays(model, inputs, labels, f"{counted(len(inputs), 'row')} of {shown} by {by}", by)
+
+
+def _rows_of_arrays(reads: ArraysPreprocessor, path: str) -> ArrayRows:
+    """The rows of an .npz file."""
+    arrays = read_numpy(Path(path))
+    missing = [name for name in reads.arrays if name not in arrays]
+    if missing:
+        has = ", ".join(map(quote, arrays)) or "nothing"
+        raise DataError(
+            f"{quote(path, 200)}: has no array {quote(missing[0])}; the model has the inputs "
+            f"{', '.join(reads.arrays)}, and the file has {has}"
+        )
+    inputs = _read(reads, {name: arrays[name] for name in reads.arrays}, path)
+    columns = {}
+    for name, array in arrays.items():
+        if name in reads.arrays:
+            continue
+        if array.shape[:1] != (len(inputs),):
+            raise DataError(
+                f"{quote(path, 200)}: the array {quote(name)} {array.shape} is no input of the model "
+                f"({', '.join(reads.arrays)}), and does not have an entry for each of the {counted(len(inputs), 'row')}"
             )
-        yield from rows
+        columns[name] = array.tolist()
+    return ArrayRows(inputs, columns)
 
 
-def _json_rows(model: Model, path: Path) -> Iterator[dict[str, Any]]:
+def _rows_of_lines(reads: ArraysPreprocessor, path: str) -> ArrayRows:
+    """The rows of a .jsonl file. What other lines have and one lacks is None."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = Path(path).read_bytes().splitlines()
     except OSError as error:
-        raise DataError(f"{quote(str(path), 200)} cannot be read: {error.strerror}") from None
+        raise unreadable(path, error) from None
+    inputs: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         where = f"{path}: line {number}"
+        item = parse_json(line, where, error=DataError)
+        if not isinstance(item, dict):
+            raise DataError(f"{quote(where, 200)} must be an object with the inputs {', '.join(reads.arrays)}")
+        missing = [name for name in reads.arrays if name not in item]
+        if missing:
+            raise DataError(
+                f"{quote(where, 200)} has no {quote(missing[0])}; the model has the inputs {', '.join(reads.arrays)}"
+            )
         try:
-            row = model.preprocessor.format.read(parse_json(line, where, error=DataError))
+            row = reads.format.read({name: item[name] for name in reads.arrays})
         except InputError as error:
             raise InputError(f"{quote(where, 200)} {error}") from None
-        yield from _rows(model, [row], where)
+        inputs += _read(reads, [row], where)
+        others.append({name: value for name, value in item.items() if name not in reads.arrays})
+    names = dict.fromkeys(name for other in others for name in other)
+    return ArrayRows(inputs, {name: [other.get(name) for other in others] for name in names})
 
 
-def _rows(model: Model, inputs: Any, where: str) -> list[dict[str, Any]]:
+def _read(reads: ArraysPreprocessor, inputs: Any, where: str) -> list[dict[str, Any]]:
     try:
-        rows, _ = model.preprocessor.rows(inputs)
+        rows, _ = reads.rows(inputs)
     except InputError as error:
         raise InputError(f"{quote(where, 200)}: {error}") from None
     return rows
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, list | dict)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.input_versions import InputChanged, InputVersions
-from gatewise.cli.inputs import batches
+from gatewise.cli.inputs import batches, size_of
 from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
 from gatewise.data.row_reader import RowReader, TableRow
 from gatewise.data.tables import ARROW, CONLL, table_suffix
@@ -35,6 +35,7 @@ from gatewise.target import EXPLANATION
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from gatewise.cli.arrays import ArrayReader, ArrayTable
     from gatewise.cli.series import SeriesReader, SeriesTable
     from gatewise.data.tables import Table
     from gatewise.explain import Explanation
@@ -59,7 +60,7 @@ class BulkPrediction:
     """
 
     model: Model
-    reader: RowReader | SeriesReader
+    reader: RowReader | SeriesReader | ArrayReader
     every: bool = True
     keep: Sequence[str] = ()
     overwrite: bool = False
@@ -176,7 +177,7 @@ class BulkPrediction:
         suffix, _ = written_format(out)
         output = OutputRows(self, table, suffix)
         is_live = STDIN in self.reader.paths
-        row_batches = batches(itertools.chain([first_row], rows), is_live, size=lambda row: len(row.input))
+        row_batches = batches(itertools.chain([first_row], rows), is_live, size=lambda row: size_of(row.input))
         output_batches = map(output.join, row_batches)
         first_batch = next(output_batches)
         begin()
@@ -321,7 +322,7 @@ class OutputRows:
     in the file. Raises DataError for a column of `keep` that the table does not have.
     """
 
-    def __init__(self, bulk: BulkPrediction, table: Table | SeriesTable, suffix: str) -> None:
+    def __init__(self, bulk: BulkPrediction, table: Table | SeriesTable | ArrayTable, suffix: str) -> None:
         self._bulk = bulk
         self._target = bulk.model.target
         self._suffix = suffix

@@ -47,7 +47,7 @@ def predict_with_ray(model: Model, args: Any, table_options: TableOptions) -> tu
     out = Path(args.out)
     every = args.probabilities == "all"
     if not model.preprocessor.format.in_a_cell:
-        raise InputError("--ray is for texts, and the model reads series")
+        raise InputError(f"--ray is for texts, and the model reads {model.preprocessor.format.nouns.many}")
     if table_options.skip_bad_rows is not None:
         raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
     if check_folder(out) and not args.overwrite:

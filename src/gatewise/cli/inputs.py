@@ -29,13 +29,8 @@ def open_inputs(model: Model, args: Any) -> Iterator[Iterable[Any]]:
         raise InputError("--column is for typed texts: a file has the columns itself")
     if texts and args.files:
         raise InputError(f"{quote(texts[0])} is a text: give texts, or files with -i, not both")
-    if model.preprocessor.inputs.further:
-        from gatewise.cli.arrays import array_rows
-
-        if texts or not args.files:
-            raise InputError("the model reads several arrays: give files with -i, .npz or .jsonl")
-        yield array_rows(model, args.files)
-        return
+    if model.preprocessor.inputs.further and (texts or not args.files):
+        raise InputError("the model reads several arrays: give files with -i, .npz or .jsonl")
     if not texts:
         from gatewise.cli.sources import table_of
 
@@ -91,7 +86,14 @@ def check_text(text: str) -> None:
         raise InputError(message)
 
 
-def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = len) -> Iterator[list[T]]:  # type: ignore[assignment]
+def size_of(item: Any) -> int:
+    """The characters of a text, the steps of a series, or the numbers of a row of arrays."""
+    if isinstance(item, dict):
+        return sum(array.size for array in item.values())
+    return len(item)
+
+
+def batches(rows: Iterable[T], live: bool = False, size: Callable[[T], int] = size_of) -> Iterator[list[T]]:
     """Rows in batches of a limited size. live: a batch holds the rows that have arrived, at least one, so that none
     waits for later rows.
     """

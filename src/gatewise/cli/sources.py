@@ -14,6 +14,7 @@ from gatewise.cli.options import COLUMNS, refuse
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
+    from gatewise.cli.arrays import ArrayReader
     from gatewise.cli.series import SeriesReader
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.data.row_reader import RowReader
@@ -64,7 +65,7 @@ class TableOptions:
     @contextmanager
     def rows(
         self, files: Sequence[str], lines: bool = False, labelled: bool = False
-    ) -> Iterator[RowReader | SeriesReader]:
+    ) -> Iterator[RowReader | SeriesReader | ArrayReader]:
         """The rows of files for the model. lines: each line of stdin is a text, even if it looks like a table.
         labelled: rows with their labels, as `read` returns them.
 
@@ -78,7 +79,11 @@ class TableOptions:
         if not files:
             raise InputError("give texts, or files with -i (-i - for stdin)")
         if model.preprocessor.inputs.further:
-            raise InputError("a table is for texts and series, and the model reads several arrays: predict without -o")
+            self._refuse_columns()
+            from gatewise.cli.arrays import ArrayReader
+
+            yield ArrayReader(model, table_paths(files))
+            return
         if model.channels:
             refuse(self, ("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
             if "-" in files:
@@ -118,6 +123,11 @@ class TableOptions:
         ) as reader:
             yield reader
 
+    def _refuse_columns(self) -> None:
+        """Raise InputError for an option about the columns of a table, which rows of arrays do not have."""
+        of_tables = [name for name in COLUMNS if name not in ("task", "label", "series")]
+        refuse(self, of_tables, "texts and series, and the model reads rows of arrays")
+
     @property
     def columns(self) -> ColumnNames | None:
         """The columns of the model; None without a model."""
@@ -151,8 +161,14 @@ class TableOptions:
         return ("label",)
 
     def read(self, sources: Sequence[str]) -> Labelled:
-        """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
+        """The rows of one or more files: texts, series, or arrays. Raises InputError for options that do not fit."""
         from gatewise.data.read import read_table
+
+        if self.model is not None and self.model.preprocessor.inputs.further:
+            self._refuse_columns()
+            from gatewise.cli.arrays import read_labelled
+
+            return read_labelled(self.model, sources, self.label)
 
         if self.series or is_series(sources[0]):
             of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
@@ -203,6 +219,7 @@ class TableOptions:
             schema=self.schema,
             layout=self.layout,
             task=self.task,
+            array=None if self.model is None else self.model.ensemble.network.series_array,
         )
 
 

@@ -40,24 +40,24 @@ _MAX_TARGETS = 20  # labels or numbers of a row for which the inputs are checked
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """n inputs, all texts or all series, with labels.
+    """n inputs, all texts, all series or all arrays by name, with labels.
 
     >>> data = gw.data.Labelled.of(["a good film", "a bad film", "so good"], ["+", "-", "+"])
     >>> len(data), data.kind, data.target.classes
     (3, 'text', ('+', '-'))
 
-    inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. target: what the labels are.
-    labels: indices into its classes (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for
-    "regression" numbers (n, M) float64; with a class per step ("tagging") `Ragged` with values (N,) int64, where the
-    steps of a text are its words, separated by spaces. groups (n,) int64: rows of one group stay in one part of every
-    split; the default is `input_keys`, so that duplicates stay together. source: a description in one line.
-    sample_weight (n,) float64: the weight of each row in the loss; the
+    inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing, or n dicts of arrays, of a
+    network with several inputs. target: what the labels are. labels: indices into its classes (n,) int64; for task
+    "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64; with a class per step
+    ("tagging") `Ragged` with values (N,) int64, where the steps of a text are its words, separated by spaces. groups
+    (n,) int64: rows of one group stay in one part of every split; the default is `input_keys`, so that duplicates stay
+    together. source: a description in one line. sample_weight (n,) float64: the weight of each row in the loss; the
     default is 1. time (n,) float64: when each row was observed, for splits in order of time; the default is empty.
     columns: of the table that the rows come from. row_columns: the numeric and categorical ones of each row (n,) by
     name, as numbers and names of categories; empty where there are none. Raises InputError.
     """
 
-    inputs: list[str] | list[NDArray[np.float32]]
+    inputs: list[Any]
     labels: Array | Ragged
     target: Target
     groups: NDArray[np.int64] = _DEFAULT
@@ -88,6 +88,8 @@ class Labelled:
             for row, (item, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
                 if problem := steps_problem(item, labels):
                     raise InputError(f"labels: row {row} has {problem}")
+        if n and isinstance(self.inputs[0], Mapping):
+            return  # the preprocessor of the model has checked them
         if not all(isinstance(text, str) for text in self.inputs):
             _check_series(self.inputs)
 
@@ -233,11 +235,11 @@ class Labelled:
 
     @property
     def input_kind(self) -> InputKind:
-        """Texts or series; texts if there are no rows."""
+        """Texts, series or arrays; texts if there are no rows."""
         return input_kind_of(self.inputs)
 
     @property
-    def kind(self) -> Literal["text", "series"]:
+    def kind(self) -> Literal["text", "series", "arrays"]:
         """The name of `input_kind`."""
         return self.input_kind.name
 
@@ -370,6 +372,8 @@ def labelled_of(
 
 def _warn_of_leaks(data: Labelled, steps: Sequence[str]) -> None:
     """A DataWarning for each place of the inputs that tells the label. steps: names of the steps of series."""
+    if data.kind == "arrays":  # a network with several inputs is not trained here
+        return
     if isinstance(data.labels, Ragged):  # each step has a label: no place of the input tells all of them
         return
     schema = RowSchema.of(data.columns)
@@ -407,6 +411,8 @@ def step_names(inputs: Any, rows: Sequence[Any], labels: Any) -> tuple[str, ...]
 
 def steps_problem(item: Any, labels: Any) -> str:
     """What is wrong with the number of labels of the steps of an input; "" if nothing is."""
+    if isinstance(item, Mapping):
+        return ""  # the model says which of the arrays has the steps
     if isinstance(item, str):
         steps = len(words_of(item))
         noun = "word"
@@ -438,9 +444,14 @@ def _digest(parts: Sequence[bytes]) -> str:
 
 
 def _content(row: Any, columns: Mapping[str, Any] | None) -> list[bytes]:
-    """The content of a text or series and of its numeric and categorical columns."""
+    """The content of a text, series or row of arrays and of its numeric and categorical columns."""
     if isinstance(row, str):
         content = [row.encode("utf-8", "surrogatepass")]
+    elif isinstance(row, Mapping):
+        content = []
+        for name, array in sorted(row.items()):
+            of_input = np.ascontiguousarray(array)
+            content += [name.encode(), repr((of_input.shape, of_input.dtype.str)).encode(), of_input.tobytes()]
     else:
         content = [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
     if columns is not None:

@@ -94,6 +94,7 @@ def read_series(
     numeric: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
     schema: RowSchema | None = None,
+    array: str | None = None,
 ) -> Rows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
@@ -103,7 +104,8 @@ def read_series(
     label is "". Other tables have one series per row, or with `time` one step per row. label, id: columns of the labels
     and of the names of the series; without a name, a column "label" holds the labels, unless label is "". columns:
     those of a model, `metadata.columns`, where no option names others; schema: its `preprocessor.columns`. layout: of
-    arrays (n, steps, channels) in .npz and .npy. numeric, categorical: columns of a table that the model reads too,
+    arrays (n, steps, channels) in .npz and .npy. array: another name of the series in an .npz file than X and inputs,
+    under which they are (n, steps, channels). numeric, categorical: columns of a table that the model reads too,
     constant within a series.
 
     With one series per row, the numeric columns, in their order, are the steps; missing steps at the end of a row mean
@@ -144,7 +146,7 @@ def read_series(
     if suffix == ".arff":
         return read_arff(file, label)
     if not is_table:
-        return read_arrays(file, layout, per_step)
+        return read_arrays(file, layout, per_step, array)
     columns = columns or NO_COLUMNS
     time = time or columns.time
     table_columns = TableColumns(

@@ -333,17 +333,18 @@ def _arff_fields(lines: _TextFile, text: str) -> Iterator[str]:
         start = value.end() + (value[0][-1:] != ",")
 
 
-def read_arrays(file: Path, layout: str | None = None, per_step: bool = False) -> Rows:
+def read_arrays(file: Path, layout: str | None = None, per_step: bool = False, array: str | None = None) -> Rows:
     """An .npz file with the series in one of two forms, and labels (n,), called `y` or `labels`, or none; or an .npy
     file with the series of equal length.
 
     Series of equal length: `X` or `inputs`, (n, steps) or (n, steps, channels); layout: see `gatewise.data.inputs`.
     Series of different lengths: concatenated `values (N, channels)` and `lengths (n,)` with sum N. Labels that are
     strings, whole numbers or booleans are classes; other numbers are those of a regression, which the task must say, as
-    in a table. per_step: there is a label for each step, (n, steps), or (N,) for `values`. Sizes are checked before
-    anything is read. Raises DataError with the file and the array.
+    in a table. array: another name of the series, under which they are (n, steps, channels). per_step: there is a label
+    for each step, (n, steps), or (N,) for `values`. Sizes are checked before anything is read. Raises DataError with
+    the file and the array.
     """
-    return _ArrayFile(file, per_step).rows(layout)
+    return _ArrayFile(file, per_step, array).rows(layout)
 
 
 _KINDS: dict[str, LabelType] = {"i": "int", "u": "int", "b": "bool"}
@@ -355,15 +356,19 @@ class _ArrayFile:
     values are concatenated. Raises DataError with the file for arrays that are missing or of another shape.
     """
 
-    def __init__(self, file: Path, per_step: bool) -> None:
+    def __init__(self, file: Path, per_step: bool, array: str | None = None) -> None:
         self.file = file
         self.per_step = per_step
         self.arrays = read_numpy(file)
-        name = self._only("X", "inputs", "values")
+        names = ["X", "inputs", "values"]
+        if array is not None and array not in names:
+            names.insert(0, array)
+        name = self._only(*names)
         if name is None or (name == "values" and "lengths" not in self.arrays):
             has = ", ".join(map(quote, sorted(self.arrays)))
-            self.fail(f"must have X, inputs, or values with lengths; it has {has}")
+            self.fail(f"must have {', '.join(names[:-1])}, or values with lengths; it has {has}")
         self.name = name
+        self.array = array
         self.is_ragged = name == "values"
         self.values = self.arrays[name]
         self.label = self._only("y", "labels")
@@ -422,6 +427,8 @@ class _ArrayFile:
     def _series(self, layout: str | None) -> list[NDArray[np.float32]]:
         """The n series, as many as there are labels."""
         try:
+            if layout is None and self.name == self.array and self.values.ndim == 3:
+                layout = "time-first"
             inputs = self._concatenated() if self.is_ragged else series_of(self.values, layout)
         except InputError as error:
             is_named = self.file.suffix.lower() == ".npz"

@@ -5,7 +5,7 @@ input, and the training history.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -169,9 +169,12 @@ def _mistakes(
 
 
 def excerpt_of(item: Any, step: int | None = None) -> str:
-    """The beginning of a text on one line without control characters, or the length of a series; the words around a
-    step, which is marked, or its number.
+    """The beginning of a text on one line without control characters, or the length of a series, or the shape of each
+    array of a row; the words around a step, which is marked, or its number.
     """
+    if isinstance(item, Mapping):
+        arrays = ", ".join(f"{name} {_shown_array(array)}" for name, array in item.items())
+        return arrays if step is None else f"step {step + 1} of {arrays}"
     if not isinstance(item, str):
         steps, channels = np.shape(item)
         text = counted(steps, "step")
@@ -187,6 +190,12 @@ def excerpt_of(item: Any, step: int | None = None) -> str:
     if len(flat) > _EXCERPT:
         flat = f"{flat[: _EXCERPT - 1]}…"
     return flat
+
+
+def _shown_array(array: Any) -> str:
+    """A number, or the shape of an array."""
+    numbers = np.asarray(array)
+    return f"{numbers.item():g}" if numbers.size == 1 else str(numbers.shape)
 
 
 def _by_length(score: Array, lengths: NDArray[np.int64], shares: bool) -> list[LengthScore]:

@@ -550,6 +550,14 @@ class GraphNetwork(Network):
     def input_names(self) -> tuple[str, ...]:
         return tuple(self.graph.inputs)
 
+    @property
+    def main_input(self) -> str:
+        return self.axes.main
+
+    @property
+    def series_array(self) -> str | None:
+        return self.axes.main if self.main_axes == InputAxes(0, 1) else None
+
     def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name, of arrays in the layout of the graph. Errors as `logits` and `check_sequences`."""
         outside = self.ids.outside(inputs, self.graph.sizes(inputs, self._nouns))

@@ -16,7 +16,7 @@ from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, quote
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.storage.tensors import tensors_to_bytes
-from gatewise.types import NOUNS, Array, InputNouns
+from gatewise.types import NOUNS, ROWS, Array, InputNouns
 
 Rule = Literal["prefix", "shared", "left-out"]
 """How an explanation divides the logits of a member among the steps: by `prefix_logits`, `attribution` or
@@ -49,7 +49,7 @@ class Inputs(NamedTuple):
     @property
     def nouns(self) -> InputNouns:
         """What they are made of, in words."""
-        return NOUNS[self.kind]
+        return ROWS if self.further else NOUNS[self.kind]
 
     def require(self, kind: InputKind, message: str) -> None:
         """Raise InputError with the message unless they are of this kind."""

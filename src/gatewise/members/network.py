@@ -195,6 +195,16 @@ class Network(Member):
         """The names of its inputs, where they have any."""
         return ("inputs",)
 
+    @property
+    def main_input(self) -> str:
+        """The name of the input with the steps."""
+        return "inputs"
+
+    @property
+    def series_array(self) -> str | None:
+        """The name of the input where its arrays are (B, T, ...), under which a file may hold series."""
+        return None
+
     def outputs_of(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs by name, of arrays by name. Raises InputError for a network whose outputs have no names."""
         raise InputError("predict_outputs is for a network that is a graph: use predict, predict_proba or logits")

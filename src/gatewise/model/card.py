@@ -272,7 +272,9 @@ def predicts(network: Network, target: Target, channels: int | None = None) -> s
     """What the model predicts, in one or two sentences; of many classes the first ones."""
     count = network.channels if channels is None else channels
     inputs = network.nouns.many
-    if count:
+    if network.inputs.further:
+        inputs += f" ({', '.join([network.main_input, *network.inputs.further])})"
+    elif count:
         inputs += f" of {counted(count, 'channel')}"
     return target.sentence(inputs, network.nouns.step, _LISTED)
 

@@ -99,7 +99,7 @@ def recipe_of_run(
     if data is not None:
         rows = len(data)
         classes = len(data.classes)
-        kind = data.kind
+        kind = data.input_kind.trained
         task = data.target.task
     # Changed fields and unlabelled texts are for layers that are trained.
     frozen_rows = 0

@@ -285,7 +285,9 @@ def search_space(training: Training, search: Search | None) -> dict[str, Any]:
     """The values of each field that is searched, by `group.field`. Raises InputError for a search that is none."""
     fixed = training.plan.changes
     if search is None:
-        defaults = default_search(training.recipe, training.inputs.labelled.kind, training.start is not None)
+        defaults = default_search(
+            training.recipe, training.inputs.labelled.input_kind.trained, training.start is not None
+        )
         search = {name: values for name, values in defaults.items() if name not in fixed}
     space = {name: _plain(values) for name, values in named_values(Recipe, search).items()}
     check_search(space, training.recipe, fixed)
