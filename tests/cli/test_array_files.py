@@ -17,7 +17,7 @@ from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
 from tests.cli.conftest import Run
-from tests.members.graphs import B, T, operation_of_recurrence
+from tests.members.graphs import B, T, operation_of_recurrence, several_inputs
 from tests.members.test_graph_network import attention_series
 from tests.model.test_graph_model import with_country
 
@@ -118,6 +118,37 @@ def test_a_tagger_of_several_inputs_is_evaluated(tmp_path: Path) -> None:
         model.evaluate(batch, [truth[0].tolist(), truth[1, :3].tolist(), truth[2].tolist()])
 
 
+def test_all_outputs_are_written(tmp_path: Path) -> None:
+    model = Model.of_graph(several_inputs(), classes=["no", "yes"])
+    model.save(tmp_path / "model")
+    rng = np.random.default_rng(13)
+    batch = {"ids": rng.integers(0, 13, (3, 6)), "numbers": rng.normal(size=(3, 4)), "h0": rng.normal(size=(1, 3, 5))}
+    np.savez(tmp_path / "rows.npz", **batch)
+    expected = model.predict_outputs(batch)
+    run = Run()
+    arguments = ("predict", "-m", tmp_path / "model", "-i", tmp_path / "rows.npz", "--outputs")
+    answers = run.json(*arguments)["predictions"]
+    for name, array in expected.items():
+        np.testing.assert_allclose([answer["outputs"][name] for answer in answers], array, rtol=1e-5, atol=1e-6)
+    assert run(*arguments, "-o", tmp_path / "out.csv").exit_code == 0
+    table = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    numbers = [[float(number) for number in row["output_numbers2"].split()] for row in table]
+    np.testing.assert_allclose(numbers, expected["numbers2"], rtol=1e-5, atol=1e-6)
+    for words, message in (
+        (arguments, "--outputs is for --json and -o"),
+        (["predict", "a film", "--outputs", "--json"], "--outputs is for a network that is a graph"),
+    ):
+        done = run(*words)
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+    Model.of_graph(tagger(), task="tagging").save(tmp_path / "tagger")
+    np.savez(tmp_path / "steps.npz", ids=batch["ids"], numbers=rng.normal(size=(3, 6, 2)))
+    arguments = ("predict", "-m", tmp_path / "tagger", "-i", tmp_path / "steps.npz", "--outputs", "-o")
+    done = run(*arguments, tmp_path / "tags.csv")
+    assert (done.exit_code, "has 2 axes, too many for .csv" in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "tags.csv").exists()
+    assert run(*arguments, tmp_path / "tags.jsonl").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -126,13 +157,13 @@ def test_a_tagger_of_several_inputs_is_evaluated(tmp_path: Path) -> None:
             "has no array 'country'; the model has the inputs ids, country, and the file has 'ids', 'label'",
         ),
         ({"country": BATCH["country"][:4]}, "the inputs must have the same number of rows: ids 5, country 4"),
-        ({"country": BATCH["country"] + 0.5}, "the input 'country' must be int64"),
+        ({"country": BATCH["country"] + 0.5}, "the input country must be int64"),
         ({"extra": np.zeros((4, 2))}, "the array 'extra' (4, 2) is no input of the model (ids, country)"),
         ({"label": None}, "has no labels 'label'; besides the inputs it has nothing else: name them with --label"),
         ({"label": np.array(["a", "b", "q", "a", "c"])}, "q"),
         (
             {"country": np.array([0, 1, -2, 3, 0])},
-            "row 2: the input 'country' has the id -2, and its ids are from -1 to 3",
+            "row 2: the input country has the id -2, and its ids are from -1 to 3",
         ),
     ],
 )

@@ -52,15 +52,15 @@ def test_several_inputs_are_a_dict_of_arrays_or_a_list_of_rows(several: Model) -
     [
         ({"ids": BATCH["ids"]}, "has the inputs ids, numbers, h0, and gets ids"),
         ({**BATCH, "numbers": BATCH["numbers"][:2]}, "same number of rows: ids 3, numbers 2, h0 3"),
-        ({**BATCH, "numbers": BATCH["numbers"][:, :3]}, r"row 0: the input 'numbers' must be float \(4\)"),
+        ({**BATCH, "numbers": BATCH["numbers"][:, :3]}, r"row 0: the input numbers must be float \(4\)"),
         (
             {**BATCH, "ids": BATCH["ids"] + 9},
-            r"row \d: the input .ids. has the id \d+ at .\d., and its ids are from 0 to 12",
+            r"row \d: the input ids has the id \d+ at .\d., and its ids are from 0 to 12",
         ),
-        ({**BATCH, "ids": BATCH["ids"] * 0.5}, r"'ids' must be int64 \(T\), not float64"),
+        ({**BATCH, "ids": BATCH["ids"] * 0.5}, r"ids must be int64 \(T\), not float64"),
         ({**BATCH, "numbers": BATCH["numbers"] * np.nan}, "missing value"),
         ("1 2 3", "not a str"),
-        ([{**ROWS[0], "h0": np.zeros(5)}], r"'h0' must be float \(1, 5\), not float64 \(5,\)"),
+        ([{**ROWS[0], "h0": np.zeros(5)}], r"h0 must be float \(1, 5\), not float64 \(5,\)"),
         ([{**ROWS[0], "ids": [["a"]]}], "must hold numbers"),
         ([{**ROWS[0], "ids": []}], r"\(0,\)"),
     ],
@@ -68,6 +68,26 @@ def test_several_inputs_are_a_dict_of_arrays_or_a_list_of_rows(several: Model) -
 def test_arrays_that_the_network_does_not_read_are_refused(several: Model, inputs: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         several.predict(inputs)
+
+
+def test_all_outputs_of_each_row_are_those_of_the_batch(several: Model) -> None:
+    outputs = several.predict_outputs(BATCH)
+    for number, row in enumerate(several.row_outputs(BATCH)):
+        assert list(row) == ["probability", "numbers2"]
+        for name, array in row.items():
+            np.testing.assert_allclose(array, outputs[name][number], rtol=0, atol=1e-6)
+    rows = [{**row, "ids": row["ids"][: n + 2]} for n, row in enumerate(ROWS)]
+    for row, of_row in zip(rows, several.row_outputs(rows), strict=True):
+        alone = several.predict_outputs({name: np.expand_dims(array, name == "h0") for name, array in row.items()})
+        for name, array in of_row.items():
+            np.testing.assert_allclose(array, alone[name][0], rtol=0, atol=1e-6)
+    attention = Model.of_graph(recurrent_classifier())
+    of_texts = attention.row_outputs(["3 1 4", "2 7 1 8 2"])
+    weights = attention.ensemble.network.output_names[1]
+    assert [row[weights].shape for row in of_texts] == [(3, 1), (5, 1)]
+    np.testing.assert_allclose(of_texts[1][weights].sum(), 1, rtol=1e-6)
+    with pytest.raises(InputError, match="only those of a network that is a graph"):
+        gw.load("tutorial").row_outputs(["a film"])
 
 
 def with_country() -> Graph:
@@ -92,17 +112,17 @@ def test_ids_of_each_input_must_be_rows_of_its_table(tmp_path: Path) -> None:
         assert opened.predict(rows).shape == (2,)
         for call in (opened.predict, opened.logits):
             with pytest.raises(
-                InputError, match=r"^row 1: the input 'country' has the id 4, and its ids are from -1 to 3$"
+                InputError, match=r"^row 1: the input country has the id 4, and its ids are from -1 to 3$"
             ):
                 call([rows[0], {**rows[1], "country": 4}])
-            with pytest.raises(InputError, match=r"^row 1: the input 'ids' has the id -2 at \[1\], and its ids are"):
+            with pytest.raises(InputError, match=r"^row 1: the input ids has the id -2 at \[1\], and its ids are"):
                 call([rows[0], {**rows[1], "ids": [7, -2]}])
         for call in (opened.trace, opened.explain):
-            with pytest.raises(InputError, match=r"^the input 'country' has the id -2, and its ids are from -1 to 3$"):
+            with pytest.raises(InputError, match=r"^the input country has the id -2, and its ids are from -1 to 3$"):
                 call({**rows[0], "country": -2})
         batch = {"ids": np.array([[3, 12], [13, 0]]), "country": np.array([-1, 2])}
         with pytest.raises(
-            InputError, match=r"^the input 'ids' has the id 13 at \[1, 0\], and its ids are from 0 to 12$"
+            InputError, match=r"^the input ids has the id 13 at \[1, 0\], and its ids are from 0 to 12$"
         ):
             opened.predict_outputs(batch)
 

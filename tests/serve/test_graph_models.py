@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gatewise as gw
 from gatewise.model.model import Model
 from gatewise.network.graph import Guard
 from tests.members.graphs import T, recurrent_classifier, several_inputs
@@ -21,6 +22,7 @@ def models() -> dict[str, Model]:
     return {
         "several": Model.of_graph(several_inputs(), classes=["no", "yes"]),
         "gru": Model.of_graph(recurrent_classifier("GRU")),
+        "words": gw.load("tutorial"),
         "attention": Model.of_graph(attention_series(guards=(Guard(T, "<=", 6),))),
     }
 
@@ -40,10 +42,40 @@ def test_rows_of_arrays_are_predicted(port: int, models: dict[str, Model]) -> No
         np.testing.assert_allclose(rows, expected[: len(rows)], atol=1e-6)
 
 
+def test_all_outputs_are_in_the_answer_that_wants_them(port: int, models: dict[str, Model]) -> None:
+    expected = models["several"].row_outputs(ROWS)
+    answer = post(port, "/predict", {"model": "several", "inputs": JSON_ROWS, "outputs": True})
+    assert answer.status == 200, answer.body
+    for prediction, outputs in zip(answer.json()["predictions"], expected, strict=True):
+        assert list(prediction["outputs"]) == list(outputs)
+        for name, array in outputs.items():
+            np.testing.assert_allclose(prediction["outputs"][name], array, atol=1e-6)
+    assert "outputs" not in post(port, "/predict", {"model": "several", "inputs": JSON_ROWS}).json()["predictions"][0]
+    explained = post(port, "/explain", {"model": "several", "include": ["outputs"], "arrays": JSON_ROWS[1]}).json()
+    assert [(output["name"], output["shape"], output["explained"]) for output in explained["outputs"]] == [
+        ("probability", [], True),
+        ("numbers2", [2], False),
+    ]
+    np.testing.assert_allclose(explained["outputs"][1]["values"], expected[1]["numbers2"], atol=1e-6)
+    plain = {"text": "a film", "model": "words"}
+    for path, body in (("/predict", {"outputs": True}), ("/explain", {"include": ["outputs"]})):
+        answer = post(port, path, {**plain, **body})
+        assert (answer.status, "a network that is a graph" in str(answer.json())) == (400, True), answer.body
+
+
+def test_an_id_that_is_no_row_of_its_table_is_refused_alone(port: int) -> None:
+    bad = {**JSON_ROWS[0], "ids": [1, -1, 3]}
+    answer = post(port, "/predict", {"model": "several", "inputs": [JSON_ROWS[1], bad]})
+    assert answer.status == 400
+    assert "row 1: the input ids has the id -1 at [1], and its ids are from 0 to 12" in str(answer.json())
+    answer = post(port, "/explain", {"model": "several", "arrays": bad})
+    assert (answer.status, "ids are from 0 to 12" in str(answer.json())) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"arrays": {"ids": [1]}}, 400, "has the inputs ids, numbers, h0"),
+        ({"arrays": {"ids": [1]}}, 400, "must be an object with the inputs ids, numbers, h0"),
         ({"arrays": {**JSON_ROWS[0], "ids": ["1", "2"]}}, 400, "nested lists"),
         ({"arrays": {**JSON_ROWS[0], "ids": [1.5]}}, 400, "must be int64"),
         ({"text": "1 2 3"}, 400, "arrays"),

@@ -102,10 +102,10 @@ def test_the_description_has_the_forms_of_the_tasks(tasks: int) -> None:
     schemas = ask(tasks, "GET", "/openapi.json").json()["components"]["schemas"]
     forms = schemas["PredictResponse"]["properties"]["predictions"]["items"]["anyOf"]
     assert [set(schemas[form["$ref"].rpartition("/")[2]]["properties"]) for form in forms] == [
-        {"label", "probabilities", "steps"},
-        {"labels", "probabilities", "steps"},
-        {"value", "steps"},
-        {"values", "steps"},
+        {"label", "probabilities", "outputs", "steps"},
+        {"labels", "probabilities", "outputs", "steps"},
+        {"value", "outputs", "steps"},
+        {"values", "outputs", "steps"},
     ]
 
 

@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gatewise.cli.input_versions import InputChanged, InputVersions
 from gatewise.cli.inputs import batches, size_of
 from gatewise.cli.table_writer import JSON_LINES, WRITABLE, check_output, write_table, written_format
@@ -56,7 +58,8 @@ class BulkPrediction:
 
     every: write a column of probabilities per class. keep: the input columns to write; () for all. escape: see
     `write_table`. explain: a function that explains an input, for columns of tokens and attributions. logits: a
-    function of inputs that replaces `model.logits`. n: the number of rows so far.
+    function of inputs that replaces `model.logits`. outputs: write all outputs of a network that is a graph too, a
+    column for each. n: the number of rows so far.
     """
 
     model: Model
@@ -67,6 +70,7 @@ class BulkPrediction:
     escape: bool = False
     explain: Callable[[Any], Explanation] | None = None
     logits: Callable[[list[Any]], Array] | None = None
+    outputs: bool = False
     n: int = field(init=False, default=0)
     began: float = field(init=False, default_factory=time.monotonic)
 
@@ -300,13 +304,18 @@ def _suffix_of(path: str) -> str:
     return suffix
 
 
-def added_names(model: Model, every: bool, taken: Collection[str], explained: bool = False) -> list[str]:
+def added_names(
+    model: Model, every: bool, taken: Collection[str], explained: bool = False, outputs: bool = False
+) -> list[str]:
     """The names of the columns that predictions add to a table. every: a column of probabilities per class, instead of
-    one for the label. taken: names of other columns; a name that is taken gets the prefix "predicted_".
+    one for the label. outputs: also the outputs of a network. taken: names of other columns; a name that is taken gets
+    the prefix "predicted_".
     """
     wanted = list(model.target.column_names(every))
     if explained:
         wanted += EXPLANATION
+    if outputs:
+        wanted += [f"output_{name}" for name in model.ensemble.network.output_names]
     names: list[str] = []
     for name in wanted:
         while name in taken or name in names:
@@ -332,7 +341,9 @@ class OutputRows:
         else:
             self._kept = list(table.keys)
             header = list(table.columns)
-        self._added = added_names(bulk.model, bulk.every, {*self._kept, *header}, bulk.explain is not None)
+        self._added = added_names(
+            bulk.model, bulk.every, {*self._kept, *header}, bulk.explain is not None, bulk.outputs
+        )
         self.columns = [*self._kept, *self._added]
         self.header = [*header, *self._added]
         self._names = set(self.columns)
@@ -351,6 +362,10 @@ class OutputRows:
             columns.append([list(explanation.steps) for explanation in explanations])
             columns.append([explanation.scores.tolist() for explanation in explanations])
             columns.append([explanation.target for explanation in explanations])
+        if bulk.outputs:
+            of_rows = bulk.model.row_outputs(inputs)
+            for name in bulk.model.ensemble.network.output_names:
+                columns.append([self._array_cell(name, outputs[name]) for outputs in of_rows])
         rows = []
         for row, cells in zip(batch, zip(*columns, strict=True), strict=True):
             rows.append(self._kept_cells(row) | dict(zip(self._added, cells, strict=True)))
@@ -368,6 +383,17 @@ class OutputRows:
         if self._suffix in (*JSON_LINES, ".parquet"):
             return cells
         return self._target.label_separator.join(map(str, cells))
+
+    def _array_cell(self, name: str, array: Array) -> Any:
+        """An output of the network as it is written: nested lists, in CSV numbers that are separated by spaces. Raises
+        InputError for more axes than CSV has.
+        """
+        if self._suffix in (*JSON_LINES, ".parquet"):
+            return array.tolist()
+        if array.ndim > 1:
+            problem = f"the output {quote(name)} has {array.ndim} axes, too many for {self._suffix}"
+            raise InputError(f"{problem}: write .jsonl or .parquet")
+        return " ".join(f"{number:.9g}" for number in np.atleast_1d(array).tolist())
 
     def _kept_cells(self, row: TableRow) -> dict[str, Any]:
         """The input columns of a row that are written. Raises DataError for columns that the first row does not have:

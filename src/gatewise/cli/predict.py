@@ -37,6 +37,7 @@ _PART = (
 _FORMAT = "Format of the files: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz. Default: that of the input."
 _RAY = "Predict with Ray Data at this address; local starts Ray here, auto finds a cluster."
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
+_OUTPUTS = "With --json or -o: also all outputs of the network by name, of a network that is a graph."
 _WORKERS = "Number of actors of --ray, with one CPU each. Default: all CPUs but one."
 _FOLDER = "Output folder, -o FOLDER/"
 
@@ -49,6 +50,7 @@ _FOLDER = "Output folder, -o FOLDER/"
 @option("-o", "--out", metavar="FILE|FOLDER/", help=_OUT)
 @option("--keep", metavar="COLUMN", multiple=True, help=_KEEP)
 @option("--probabilities", type=click.Choice(("top", "all")), default="all", metavar="top|all", help=_PROBABILITIES)
+@flag("--outputs", help=_OUTPUTS)
 @flag("--escape-formulas", help=_ESCAPE)
 @flag("--overwrite", help="With -o: replace the output if it exists.")
 @flag("--lines", help=_LINES)
@@ -81,6 +83,8 @@ def predict(args: Any) -> None:
     elif args.texts or not args.files:
         raise InputError("-o is for files: give them with -i")
     model = options.open_model(args.model, args.precision)
+    if args.outputs:
+        _check_outputs(model, args)
     outside = model.outside()
     if args.out is None:
         _print(model, args, outside)
@@ -90,6 +94,16 @@ def predict(args: Any) -> None:
     is_calibrated = args.ray is None and model.is_calibrated(outside)
     options.report_model(args.model, is_calibrated and not args.as_json)
     options.report_outside(outside)
+
+
+def _check_outputs(model: Model, args: Any) -> None:
+    """Raise InputError where all outputs of the network cannot be written."""
+    if not model.ensemble.network.output_names:
+        raise InputError("--outputs is for a network that is a graph: the outputs of this one have no names")
+    if not args.as_json and args.out is None:
+        raise InputError("--outputs is for --json and -o")
+    if args.ray is not None:
+        raise InputError("--outputs is not for --ray")
 
 
 def _print(model: Model, args: Any, outside: OutsideCounts) -> None:
@@ -103,7 +117,11 @@ def _print(model: Model, args: Any, outside: OutsideCounts) -> None:
             logits = model.logits(batch, outside=outside)
             n += len(batch)
             if args.as_json:
-                records += as_json(model, logits, batch)
+                new = as_json(model, logits, batch)
+                if args.outputs:
+                    for record, outputs in zip(new, model.row_outputs(batch), strict=True):
+                        record["outputs"] = {name: array.tolist() for name, array in outputs.items()}
+                records += new
             else:
                 print("\n".join(as_lines(model, logits, batch)), flush=True)
     if not n:
@@ -160,6 +178,7 @@ def _write_rows(
     with table.rows(args.files, args.lines) as reader:
         every = args.probabilities == "all"
         bulk = BulkPrediction(model, reader, every, args.keep, args.overwrite, args.escape_formulas)
+        bulk.outputs = args.outputs
         bulk.logits = partial(model.logits, outside=outside)
         if is_folder:
             identity = {
@@ -168,6 +187,7 @@ def _write_rows(
                 "text": table.texts,
                 "delimiter": table.delimiter,
                 "series": (table.label, table.id, table.time, table.layout),
+                "outputs": args.outputs,
             }
             suffix = ""
             if args.format:

@@ -53,6 +53,25 @@ def _layer_json(layer: RecurrentLayer) -> Json:
     return of_layer
 
 
+def outputs_json(outputs: Mapping[str, Array], network: Network) -> list[Json]:
+    """All outputs of a network that is a graph for one row. explained: whether it is the one that is explained. values:
+    the numbers, null for one that is not finite, which JSON has not.
+    """
+    shown = []
+    for name, array in outputs.items():
+        values = array.astype(object)
+        values[~np.isfinite(array)] = None
+        shown.append(
+            {
+                "name": name,
+                "shape": list(array.shape),
+                "values": values.tolist(),
+                "explained": name == network.explained_output,
+            }
+        )
+    return shown
+
+
 def prediction_json(one: Explanation | Example, calibrated: bool = False) -> Json:
     """label: the prediction in words. target, against: the classes that positive and negative scores favour; favours:
     whether positive scores favour the prediction. score: the number that is explained, score_name and score_note: in

@@ -169,16 +169,19 @@ class OutputAxes(NamedTuple):
     outputs: int
 
 
+def batch_axis(value_type: ValueType, axes: GraphAxes) -> int | None:
+    """The axis of the sequences in an output; None where it has none."""
+    if axes.of_inputs[axes.main].batch is None:
+        return None
+    return next((axis for axis, dim in enumerate(value_type.shape) if dim == axes.batch_size), None)
+
+
 def output_axes(name: str, value_type: ValueType, axes: GraphAxes) -> OutputAxes:
     """The axes of an output of a graph. Raises InputError where its number of outputs depends on the input."""
     shape = value_type.shape
-    batch = None
-    if axes.of_inputs[axes.main].batch is not None:
-        batch = next((axis for axis, dim in enumerate(shape) if dim == axes.batch_size), None)
-        if batch is None:
-            raise InputError(
-                f"the output {quote(name)} is {value_type}, without an axis of {axes.batch_size} sequences"
-            )
+    batch = batch_axis(value_type, axes)
+    if batch is None and axes.of_inputs[axes.main].batch is not None:
+        raise InputError(f"the output {quote(name)} is {value_type}, without an axis of {axes.batch_size} sequences")
     others = [axis for axis in range(len(shape)) if axis != batch]
     # A fixed number of steps is one of outputs too: only beside another axis it is that of the steps.
     may_be_steps = isinstance(axes.steps, Size) or (len(others) > 1 and axes.steps not in (None, 1))

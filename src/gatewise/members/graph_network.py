@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, printable, quote
 from gatewise.kernels import for_precision
 from gatewise.members.encoded_sequence import EncodedSequence
-from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, axes_for, output_axes
+from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, axes_for, batch_axis, output_axes
 from gatewise.members.graph_constants import constants_from, constants_to
 from gatewise.members.graph_recurrences import recurrences_of
 from gatewise.members.graph_steps import GraphSteps, placed, taken
@@ -466,12 +466,16 @@ class GraphNetwork(Network):
 
     def _run(self, feeds: Mapping[str, Array], values: Sequence[str], execution: Execution) -> list[Array]:
         """Values of a run, with the clamps."""
+        self._prepare(execution, feeds)
+        computed = self.explained.run(feeds, execution=execution, values=values)
+        return [computed[name] for name in values]
+
+    def _prepare(self, execution: Execution, feeds: Mapping[str, Array]) -> None:
+        """Set the kernel and the gates that the clamps hold."""
         execution.kernel = self.kernel or for_precision(self.precision)
         if self.clamps:
             steps = taken(feeds[self.axes.main], self.main_axes).shape[1]
             execution.held = self._held(steps)
-        computed = self.explained.run(feeds, execution=execution, values=values)
-        return [computed[name] for name in values]
 
     def _held(self, steps: int) -> dict[str, tuple[Array, Array]]:
         """The gates that the clamps hold, by the names of the nodes."""
@@ -563,8 +567,32 @@ class GraphNetwork(Network):
         outside = self.ids.outside(inputs, self.graph.sizes(inputs, self._nouns))
         if outside is not None:
             raise InputError(_not_an_id(outside, outside.index))
-        kernel = self.kernel or for_precision(self.precision)
-        return self.graph.run(inputs, execution=Execution(kernel=kernel, keep=False))
+        execution = Execution(keep=False)
+        self._prepare(execution, inputs)
+        return self.graph.run(inputs, execution=execution)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.graph.outputs
+
+    @property
+    def explained_output(self) -> str:
+        return self.output
+
+    def outputs_of_rows(self, sequences: Sequence[EncodedSequence]) -> list[dict[str, Array]]:
+        self.check_sequences(sequences)
+        of_rows: list[dict[str, Array]] = [{}] * len(sequences)
+        read = [sequence if len(sequence) else self.empty(sequence) for sequence in sequences]
+        for numbers, feeds in self.batches(read):
+            outputs = self.outputs_of(feeds)
+            for place, number in enumerate(numbers):
+                of_rows[number] = {name: self._row_of(name, array, place) for name, array in outputs.items()}
+        return of_rows
+
+    def _row_of(self, name: str, output: Array, row: int) -> Array:
+        """What an output is for one row; an output without an axis for the batch is the same for all."""
+        axis = batch_axis(self.graph.types[name], self.axes)
+        return output if axis is None else np.asarray(output.take(row, axis=axis))
 
     # What explains it
 
@@ -786,7 +814,7 @@ def _not_an_id(outside: OutsideId, place: Sequence[int]) -> str:
     """The message about a number that is no row of a table. place: in the array of one row, or in the whole array."""
     where = f" at {list(place)}" if place else ""
     ids = f"its ids are from {outside.low:,} to {outside.high:,}"
-    return f"the input {quote(outside.name)} has the id {outside.number:,.15g}{where}, and {ids}"
+    return f"the input {printable(outside.name)} has the id {outside.number:,.15g}{where}, and {ids}"
 
 
 def _size(graph: Graph, name: str, sizes: Mapping[str, int]) -> int:

@@ -209,6 +209,20 @@ class Network(Member):
         """All outputs by name, of arrays by name. Raises InputError for a network whose outputs have no names."""
         raise InputError("predict_outputs is for a network that is a graph: use predict, predict_proba or logits")
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of its outputs, where they have any."""
+        return ()
+
+    @property
+    def explained_output(self) -> str:
+        """The name of the output that is explained, where outputs have names."""
+        return ""
+
+    def outputs_of_rows(self, sequences: Sequence[EncodedSequence]) -> list[dict[str, Array]]:
+        """All outputs by name of each sequence, without an axis for the batch. Errors as `outputs_of`."""
+        raise InputError("the outputs of this network have no names: only those of a network that is a graph have")
+
     # What explains it
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, printable
 from gatewise.model.array_input import ArrayInput
 from gatewise.model.input_format import InputFormat, TensorError
 from gatewise.types import ROWS, Array, InputNouns
@@ -40,14 +40,13 @@ class ArraysFormat(InputFormat):
         return []
 
     def read(self, item: Any) -> dict[str, Array]:
-        if not isinstance(item, dict):
+        if not isinstance(item, dict) or set(item) != set(self.arrays):
             raise InputError(f"must be an object with the inputs {', '.join(self.arrays)}")
         arrays = {}
-        for name, values in item.items():
-            array = self.arrays.get(name)
-            arrays[name] = _numbers(values, name)
+        for name, array in self.arrays.items():
+            arrays[name] = _numbers(item[name], name)
             # JSON has one kind of number.
-            if array is not None and array.dtype != "float" and np.array_equal(arrays[name], np.rint(arrays[name])):
+            if array.dtype != "float" and np.array_equal(arrays[name], np.rint(arrays[name])):
                 arrays[name] = arrays[name].astype(np.bool_ if array.dtype == "bool" else np.int64)
         return arrays
 
@@ -62,5 +61,5 @@ def _numbers(values: Any, name: str) -> Array:
     except ValueError:  # lists of different lengths
         numbers = np.array("")
     if numbers.dtype.kind not in "iufb":
-        raise InputError(f"must have numbers in nested lists of equal lengths for the input {quote(name, 40)}")
+        raise InputError(f"must have numbers in nested lists of equal lengths for the input {printable(name, 40)}")
     return numbers

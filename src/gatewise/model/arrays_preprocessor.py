@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError, printable, quote
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.array_input import ArrayInput
@@ -107,15 +107,15 @@ class ArraysPreprocessor:
 
     def _rows_of_batch(self, inputs: Mapping[str, Any]) -> list[dict[str, Array]]:
         self._check_names(inputs, "")
-        arrays = {name: _array(inputs[name], f"the input {quote(name)}") for name in self.arrays}
+        arrays = {name: _array(inputs[name], f"the input {printable(name)}") for name in self.arrays}
         counts = {}
         for name, expected in self.arrays.items():
             if expected.batch is not None:
                 if arrays[name].ndim != len(expected.sizes):
                     row = expected.row_type()
                     raise InputError(
-                        f"the input {quote(name)} must have {len(expected.sizes)} axes, axis {expected.batch} for the "
-                        f"rows, each {row}; it has the shape {arrays[name].shape}"
+                        f"the input {printable(name)} must have {len(expected.sizes)} axes, axis {expected.batch} for "
+                        f"the rows, each {row}; it has the shape {arrays[name].shape}"
                     )
                 counts[name] = arrays[name].shape[expected.batch]
         if len(set(counts.values())) > 1:
@@ -136,8 +136,8 @@ class ArraysPreprocessor:
         arrays = {}
         steps: dict[str, int] = {}
         for name, expected in self.arrays.items():
-            array = _array(row[name], f"{where}the input {quote(name)}")
-            expected.check_row(array, f"{where}the input {quote(name)}")
+            array = _array(row[name], f"{where}the input {printable(name)}")
+            expected.check_row(array, f"{where}the input {printable(name)}")
             arrays[name] = array
             if expected.steps is not None:
                 steps[name] = len(expected.row_steps(array))

@@ -135,6 +135,12 @@ class Model(Predictor):
             inputs = {network.input_names[0]: inputs}
         return network.outputs_of({name: np.asarray(array) for name, array in inputs.items()})
 
+    def row_outputs(self, inputs: Any, *, layout: str | None = None) -> list[dict[str, Array]]:
+        """All outputs of a network that is a graph, by name, for each of n inputs as `predict` takes them; the arrays
+        have no axis for the batch. Errors as `predict`, and InputError for another model.
+        """
+        return self.ensemble.network.outputs_of_rows(self._sequences(inputs, layout))
+
     @cached_property
     def explained(self) -> Ensemble:
         """The ensemble as explanations run it: in float32, with the token of unknown words."""

@@ -91,7 +91,7 @@ async def answer_predict(state: State, scope: Scope, body: bytes) -> bytes:
     request = schemas.validated(schemas.PredictRequest, schemas.parse(body))
     endpoint = _named(state, scope, request.model, ModelEndpoint)
     inputs, field = endpoint.inputs_of(request)
-    predictions = await endpoint.predict(inputs, field, disconnected_of(scope))
+    predictions = await endpoint.predict(inputs, field, disconnected_of(scope), request.outputs)
     return to_json(endpoint.response(predictions, request.id))
 
 

@@ -31,7 +31,8 @@ class Job:
     """The work of one request: its inputs, or one function.
 
     rejected: called with the reason if the job is not computed. disconnected: whether the client has closed its
-    connection. path: the path of input `{}` in the request. tokens: an estimate. deadline: a time of `time.monotonic`.
+    connection. path: the path of input `{}` in the request. tokens: an estimate. outputs:
+    whether all outputs of the network are wanted. deadline: a time of `time.monotonic`.
     outcome: the result or an exception, set by the worker thread.
     """
 
@@ -40,6 +41,7 @@ class Job:
     disconnected: Callable[[], bool]
     path: str = ""
     tokens: int = 0
+    outputs: bool = False
     deadline: float = 0.0
     future: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     outcome: Any = None

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pydantic_core
 
 from gatewise.data.row_columns import Row
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.model import Model, Stream
 from gatewise.ragged import Ragged
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
@@ -32,11 +33,13 @@ class Predictions:
     """The predictions of n inputs.
 
     values: `Target.values`: probabilities (n, K) float64 or numbers (n, M), per step `Ragged`. steps: the tokens or
-    time steps of each input. warnings: values of columns that are outside of the training data, one sentence each.
+    time steps of each input. outputs: all outputs of the network for each input, where they are wanted. warnings:
+    values of columns that are outside of the training data, one sentence each.
     """
 
     values: Array | Ragged
     steps: list[int]
+    outputs: list[dict[str, Array]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -76,8 +79,11 @@ class ModelEndpoint(Endpoint):
         self.short, self.long = (BatchQueue(self._compute, executor, settings, batch) for executor in (short, long))
         self._most_inputs = min(settings.max_inputs, settings.queue)  # of a request, all of which may have to wait
 
-    async def predict(self, inputs: Sequence[Any], field: str, disconnected: Callable[[], bool]) -> Predictions:
+    async def predict(
+        self, inputs: Sequence[Any], field: str, disconnected: Callable[[], bool], outputs: bool = False
+    ) -> Predictions:
         """Probabilities or numbers of texts or series. field: the path of input `{}` in the request, for errors.
+        outputs: also all outputs of a network that is a graph.
 
         Raises HTTPError: 400 for an unreadable input, 413, 429, 504.
         """
@@ -87,6 +93,9 @@ class ModelEndpoint(Endpoint):
             raise HTTPError(400, "empty", message, all_inputs)
         if len(inputs) > self._most_inputs:
             raise HTTPError(413, "too_many", message, all_inputs)
+        if outputs and not self.model.ensemble.network.output_names:
+            message = "is for a network that is a graph: the outputs of this one have no names"
+            raise HTTPError(400, "bad_field", f"outputs {message}", "outputs")
         tokens = estimate_tokens(inputs)
         if tokens > MAX_QUEUED_TOKENS:
             message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {self.format.nouns.steps}, not about {tokens:,}"
@@ -94,7 +103,8 @@ class ModelEndpoint(Endpoint):
         queue = self.short
         if tokens >= LONG:
             queue = self.long
-        predictions: Predictions = await queue.run(Job(inputs, self.rejected, disconnected, field, tokens))
+        job = Job(inputs, self.rejected, disconnected, field, tokens, outputs)
+        predictions: Predictions = await queue.run(job)
         return predictions
 
     def inputs_of(self, request: PredictRequest) -> tuple[list[Any], str]:
@@ -158,7 +168,10 @@ class ModelEndpoint(Endpoint):
     def answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The predictions of inputs, or of single steps, as in `response`."""
         answers = self.model.target.answers(predictions.values)
-        return [{**answer, "steps": steps} for answer, steps in zip(answers, predictions.steps, strict=True)]
+        answers = [{**answer, "steps": steps} for answer, steps in zip(answers, predictions.steps, strict=True)]
+        for answer, outputs in zip(answers, predictions.outputs, strict=False):
+            answer["outputs"] = {name: array.tolist() for name, array in outputs.items()}
+        return answers
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
@@ -180,7 +193,12 @@ class ModelEndpoint(Endpoint):
         for job, rows in encoded_jobs:
             try:  # job by job: an input that overflows is no error of the other jobs
                 predictions = self.predictions(logits[rows], list(map(len, sequences[rows])))
-                job.outcome = replace(predictions, warnings=self.model.outside(sequences[rows]).messages())
+                outputs: list[dict[str, Array]] = []
+                if job.outputs:
+                    outputs = self.model.ensemble.network.outputs_of_rows(sequences[rows])
+                    check_outputs(outputs)
+                warnings = self.model.outside(sequences[rows]).messages()
+                job.outcome = replace(predictions, outputs=outputs, warnings=warnings)
             except InputError as error:
                 job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
 
@@ -197,6 +215,14 @@ class ModelEndpoint(Endpoint):
             except InputError:
                 return job.path.format(n)
         return job.path.removesuffix("[{}]")  # they can be read one by one, but not together
+
+
+def check_outputs(of_rows: Sequence[dict[str, Array]]) -> None:
+    """Raise InputError for an output that is not finite: NaN is not JSON."""
+    for number, outputs in enumerate(of_rows):
+        for name, array in outputs.items():
+            if not np.isfinite(array).all():
+                raise InputError(f"row {number}: the output {quote(name)} is not finite")
 
 
 def estimate_tokens(inputs: Sequence[Any]) -> int:

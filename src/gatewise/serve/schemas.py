@@ -18,7 +18,7 @@ from gatewise.members.clamp import Clamp, ablate
 from gatewise.storage.strict_json import parse_json
 
 MAX_CHANGES = 32
-_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units")
+_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "outputs")
 _PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgochrzn])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]
@@ -76,6 +76,8 @@ class PredictRequest(_Request):
     """Texts, series, or arrays by name."""
     columns: RowValues | list[RowValues] | None = None
     """The values of further columns by name, for a model that reads columns; with `inputs` a list of such objects."""
+    outputs: bool = False
+    """Also all outputs of the network by name, of a network that is a graph."""
     model: Name | None = None
     """The default is the first model."""
     id: Name | None = None
@@ -214,7 +216,12 @@ class InferRequest(_Request):
     """All outputs if the list is empty."""
 
 
-class Classification(BaseModel):
+class _Prediction(BaseModel):
+    outputs: dict[str, Any] | None = None
+    """All outputs of the network by name, as nested lists, if the request wants them."""
+
+
+class Classification(_Prediction):
     """A label, which follows the model's thresholds, and the probability of each class."""
 
     label: str
@@ -222,7 +229,7 @@ class Classification(BaseModel):
     steps: int
 
 
-class Labels(BaseModel):
+class Labels(_Prediction):
     """The labels of an input, or of each of its steps, and the probability of each label, or one per step."""
 
     labels: list[str]
@@ -230,14 +237,14 @@ class Labels(BaseModel):
     steps: int
 
 
-class Value(BaseModel):
+class Value(_Prediction):
     """A number."""
 
     value: float
     steps: int
 
 
-class Values(BaseModel):
+class Values(_Prediction):
     """Several numbers by name, or one per step."""
 
     values: dict[str, float | list[float]]

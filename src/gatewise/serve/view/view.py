@@ -144,6 +144,10 @@ class View:
         }
         if "prediction" in include:
             answer["prediction"] = serialize.prediction_json(example, calibrated)
+        if "outputs" in include:
+            with _refused("include", "bad_part"):
+                [outputs] = example.network.outputs_of_rows([example.sequence])
+            answer["outputs"] = serialize.outputs_json(outputs, self._network)
         sampled = "prefix:all" not in include or self._prefix_products(example) > MAX_PRODUCTS
         with_prefix = not include.isdisjoint({"prefix", "prefix:all"})
         if with_prefix:
