@@ -388,5 +388,6 @@ def test_an_empty_sequence_is_one_that_a_mask_does_not_empty() -> None:
     explanation = model.explain("3 0 5", "prefix-difference")
     assert np.isfinite(explanation.scores).all()
     assert explanation.base_value_note == "the prediction for a single word of id 1"
-    with pytest.raises(InputError, match="this needs an LSTM"):
-        model.stream()
+    stream = model.stream()
+    for end, token in enumerate(("3", "0", "5"), 1):
+        np.testing.assert_allclose(stream.push(token).logits, model.logits(["3 0 5"[: 2 * end - 1]])[0], atol=1e-6)

@@ -197,6 +197,22 @@ def test_what_cannot_be_streamed_is_refused_by_name() -> None:
 
 
 @needs_native
+def test_pads_in_front_are_the_state_before_the_first_step() -> None:
+    """Of the 300 steps of a padded sequence, the pads stop changing the state long before the first word."""
+    model = _model("tokens", layers=[7, 5], padding="pre", max_length=300)
+    rng = np.random.default_rng(4)
+    words = _items(model, 120, rng)
+    stream = model.stream()
+    for end, word in enumerate(words, 1):
+        expected = model.logits([" ".join(words[:end])])[0]
+        np.testing.assert_allclose(stream.push(word).logits, expected, rtol=0, atol=1e-6)
+        if end == 60:
+            stream = model.stream(stream.state)
+    assert_refused("too few pads", stream.push, " ".join(["word1"] * 180))
+    assert stream.steps == 120
+
+
+@needs_native
 def test_series_in_windows_of_one_step_are_streamed_and_longer_ones_refused() -> None:
     series = [np.random.default_rng(n).normal(0, 2, (20, 2)).astype(np.float32) for n in range(9)]
 
@@ -218,7 +234,7 @@ def test_a_state_of_anything_else_is_refused() -> None:
     stream.push(np.ones(6))
     good = stream.state
     assert model.stream(good).state == good
-    arrays = dict(stream._state) | {"steps": np.array(1)}
+    arrays = dict(stream._running.arrays) | {"steps": np.array(1)}
     of_model = metadata_of(good)
 
     def changed(**values: Any) -> bytes:
@@ -235,7 +251,7 @@ def test_a_state_of_anything_else_is_refused() -> None:
         (changed(mean=np.zeros(9)), "F64"),
         (changed(more=np.zeros(9)), "'more' is not part"),
         (changed(steps=np.array([1])), "shape"),
-        (good.replace(np.float32(stream._state["mean"][3]).tobytes(), np.float32("nan").tobytes()), "NaN"),
+        (good.replace(np.float32(stream._running.arrays["mean"][3]).tobytes(), np.float32("nan").tobytes()), "NaN"),
     ]:
         assert_refused(message, model.stream, wrong)
     for steps in (-5, 2**53, 2**63 - 1, -(2**63)):

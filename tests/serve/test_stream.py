@@ -92,7 +92,7 @@ def test_a_state_with_a_count_that_no_stream_has(port: int, models: dict[str, Mo
     """It is refused before the response begins."""
     stream = models["gestures"].stream()
     stream.push(STEPS[0])
-    raw = tensors_to_bytes(stream._state | {"steps": np.array(steps)}, metadata_of(stream.state))
+    raw = tensors_to_bytes(stream._running.arrays | {"steps": np.array(steps)}, metadata_of(stream.state))
     body = {"inputs": STEPS[1:3], "model": "gestures", "state": base64.b64encode(raw).decode()}
     reply = post(port, "/stream", body)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (400, "bad_field", "state")

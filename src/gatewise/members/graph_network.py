@@ -25,6 +25,7 @@ from gatewise.members.graph_steps import GraphSteps, placed, taken
 from gatewise.members.member import Inputs, Rule, check_entry
 from gatewise.members.network import Network, Preactivation
 from gatewise.members.recurrent_layer import RecurrentLayer
+from gatewise.network.causality import Causality, causality_of
 from gatewise.network.graph import Graph, Nouns
 from gatewise.network.graph_file import graph_entry, graph_from
 from gatewise.network.input_ids import InputIds, OutsideId
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, LayerStates
     from gatewise.members.path_gradients import PathGradient, PathPoints
+    from gatewise.members.running_graph import RunningGraph
 
 _MAX_ROWS = 256  # sequences of a batch
 _MAX_NUMBERS = 1 << 24  # of the values of a batch that are in memory at a time
@@ -176,9 +178,34 @@ class GraphNetwork(Network):
     def per_step(self) -> bool:
         return self.logits_axes.steps is not None
 
+    @cached_property
+    def causality(self) -> Causality:
+        """Whether the logits after t steps depend on these alone, and the graph that reads them step by step."""
+        axes = {name: of.steps for name, of in self.axes.of_inputs.items() if of.steps is not None}
+        if not axes:
+            return Causality("its inputs have no axis of steps", {}, None)
+        if isinstance(self.axes.steps, Size) and not self._holds(1):
+            return Causality("it does not read a single step", {}, None)
+        sizes: dict[str, int] = {}
+        if not isinstance(self.axes.batch_size, int):
+            sizes = dict.fromkeys(symbols_of(self.axes.batch_size), self._fewest_rows)
+        causality = causality_of(self.explained, self.logits_name, axes, sizes, self.lengths_name)
+        if causality.step_graph is None:
+            return causality
+        logits = causality.values[self.logits_name]
+        if self.per_step and (logits.role, logits.axis) != ("steps", self.logits_axes.steps):
+            return Causality(f"{quote(self.output)} has rows that depend on all steps", causality.values, None)
+        if not self.per_step and logits.role == "steps":
+            return Causality(f"{quote(self.output)} joins the rows of all steps", causality.values, None)
+        return causality
+
     @property
     def is_causal(self) -> bool:
-        return False
+        return self.causality.step_graph is not None
+
+    @property
+    def not_causal(self) -> str:
+        return self.causality.reason
 
     @cached_property
     def layers(self) -> tuple[RecurrentLayer, ...]:
@@ -475,10 +502,10 @@ class GraphNetwork(Network):
         execution.kernel = self.kernel or for_precision(self.precision)
         if self.clamps:
             steps = taken(feeds[self.axes.main], self.main_axes).shape[1]
-            execution.held = self._held(steps)
+            execution.held = self._held(np.arange(steps))
 
-    def _held(self, steps: int) -> dict[str, tuple[Array, Array]]:
-        """The gates that the clamps hold, by the names of the nodes."""
+    def _held(self, steps: Array) -> dict[str, tuple[Array, Array]]:
+        """The gates that the clamps hold at the steps with these numbers, by the names of the nodes."""
         from gatewise.members.clamp import held_gates
 
         held = {}
@@ -489,7 +516,7 @@ class GraphNetwork(Network):
                 if columns is not None and clamp.gate in run.gate_names:
                     clamps.append((clamp, columns))
             if clamps:
-                held[run.node.name] = held_gates(clamps, np.arange(steps), run.gate_names, run.units, np.float32)
+                held[run.node.name] = held_gates(clamps, steps, run.gate_names, run.units, np.float32)
         return held
 
     def taken(self, logits: Array) -> Array:
@@ -532,8 +559,79 @@ class GraphNetwork(Network):
         return self.read_prefix_logits(sequence, ())
 
     def read_prefix_logits(self, part: EncodedSequence, lstms: Sequence[LayerStates]) -> Array:
-        """Each prefix is a run of its own; where the length must stay, the steps after it are replaced."""
+        """Where the network is causal, those on the way through the steps. Otherwise each prefix is a run of its own;
+        where the length must stay, the steps after it are replaced.
+        """
+        if self.is_causal and not self.per_step:
+            without = self.logits([self._prefix(part, 0)])
+            return np.concatenate([without, *self._logits_on_the_way(part)])
         return self.logits(self._prefix(part, end) for end in range(len(part) + 1))
+
+    def _logits_on_the_way(self, part: EncodedSequence) -> Iterator[Array]:
+        """The logits (1, outputs) float64 after each step of a causal network, whose states go on from step to step."""
+        step_graph = self.causality.step_graph
+        assert step_graph is not None
+        if not len(part):
+            return
+        feeds = self._feeds([part])
+        states = step_graph.start()
+        for step in range(len(part)):
+            check_cancelled()
+            rows = dict(feeds)
+            for name, axes in self.axes.of_inputs.items():
+                if axes.steps is not None:
+                    rows[name] = feeds[name][(slice(None),) * axes.steps + (slice(step, step + 1),)]
+            logits, states = step_graph.run(rows, states, step, self._step_execution(step, 1))
+            yield self.taken(logits)[0].astype(np.float64)
+
+    def _step_execution(self, first: int, count: int) -> Execution:
+        """A run of the step graph for `count` steps from `first` on, with the clamps."""
+        kernel = self.kernel or for_precision(self.precision)
+        execution = Execution(kernel=kernel.with_threads(1), keep=False)
+        if self.clamps:
+            execution.held = self._held(np.arange(first, first + count))
+        return execution
+
+    def running(self, pads: int = 0) -> RunningGraph:
+        from gatewise.members.running_graph import RunningGraph
+
+        if self.inputs.further:
+            names = ", ".join(self.inputs.further)
+            raise InputError(f"a network that also reads {names} cannot be streamed: a stream reads steps of one input")
+        step_graph = self.causality.step_graph
+        if step_graph is None:
+            raise InputError(f"a network that is not causal cannot be streamed: {self.not_causal}")
+        length = self.axes.steps
+        assert length is not None
+        guards = []
+        for guard in self.graph.guards:
+            # A condition on the number of steps alone, which a stream fulfils after each step or not.
+            symbols = symbols_of(guard.left) | symbols_of(guard.right)
+            if symbols and symbols == symbols_of(length):
+                guards.append(guard)
+        running = RunningGraph(step_graph, self._read_rows, self.outputs, guards)
+        if isinstance(length, int):
+            if pads and length != pads:
+                raise InputError(f"the network reads {length:,} steps, and its sequences are padded to {pads:,}")
+            if not pads and not self.per_step:
+                raise InputError(
+                    f"a network that reads {length:,} steps cannot be streamed: it has no prediction after fewer steps"
+                )
+            running.most = length
+            running.why_most = "the length of the sequences that it was made for"
+        if pads:
+            running.start_after_pads(np.zeros(1, np.int64), pads)
+        return running
+
+    def _read_rows(
+        self, rows: Array, states: Mapping[str, Array], before: int, first: int
+    ) -> tuple[Array, dict[str, Array]]:
+        """See `ReadRows`."""
+        step_graph = self.causality.step_graph
+        assert step_graph is not None
+        feeds = self._feeds([EncodedSequence(rows)])
+        logits, after = step_graph.run(feeds, states, before, self._step_execution(first, len(rows)))
+        return self.taken(logits)[0, -1], after
 
     def _prefix(self, part: EncodedSequence, end: int) -> EncodedSequence:
         if not self.replaces_steps:
@@ -759,6 +857,7 @@ class GraphNetwork(Network):
 
 _OF_GRAPH = (
     "axes",
+    "causality",
     "explained",
     "steps",
     "logits_axes",

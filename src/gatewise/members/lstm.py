@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, Gates
     from gatewise.members.path_gradients import PathGradient, PathPoints
+    from gatewise.members.running_lstm import RunningLSTM
     from gatewise.target import Target
 
 # Explanations run a quadratic number of steps. These bound the memory of a batch of them.
@@ -116,6 +117,18 @@ class LSTM(Network):
     @property
     def is_causal(self) -> bool:
         return self.arch.unidirectional
+
+    @property
+    def not_causal(self) -> str:
+        for number, layer in enumerate(self.arch.layers):
+            if layer.direction != "forward":
+                return f"a direction of layer {number} reads the steps from the last to the first"
+        return ""
+
+    def running(self, pads: int = 0) -> RunningLSTM:
+        from gatewise.members.running_lstm import RunningLSTM
+
+        return RunningLSTM(self.arch, self.parameters, self.ops().kernel, pads)
 
     @property
     def step_size(self) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, LayerStates
     from gatewise.members.path_gradients import PathGradient, PathPoints
+    from gatewise.members.running_network import RunningNetwork
     from gatewise.target import Target
 
 
@@ -80,6 +81,11 @@ class Network(Member):
     @abstractmethod
     def is_causal(self) -> bool:
         """Whether no state depends on a later step, so that one run has the logits of each prefix."""
+
+    @property
+    @abstractmethod
+    def not_causal(self) -> str:
+        """Why it is not causal, naming the layer or node; "" where it is."""
 
     @property
     @abstractmethod
@@ -222,6 +228,12 @@ class Network(Member):
     def outputs_of_rows(self, sequences: Sequence[EncodedSequence]) -> list[dict[str, Array]]:
         """All outputs by name of each sequence, without an axis for the batch. Errors as `outputs_of`."""
         raise InputError("the outputs of this network have no names: only those of a network that is a graph have")
+
+    @abstractmethod
+    def running(self, pads: int = 0) -> RunningNetwork:
+        """This network at the start of a sequence that it reads step by step. pads: the length to which sequences are
+        padded in front with token 0, 0 for none. Raises InputError for a network that cannot, with the reason.
+        """
 
     # What explains it
 

@@ -186,8 +186,8 @@ class Model(Predictor):
         """A text or series that arrives step by step: `push` each word or step for the prediction so far.
 
         state: of an earlier stream, to continue from it. network_only: the LSTM alone, without its weight and the other
-        members. Raises InputError for what cannot be streamed, with the reason: a bidirectional LSTM, one with padding
-        "pre", and other members with a weight.
+        members. Raises InputError for what cannot be streamed, with the reason: a bidirectional LSTM, a graph that is
+        not causal, pads that never stop changing the state, and other members with a weight.
         """
         from gatewise.model.stream import Stream
 

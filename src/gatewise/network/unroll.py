@@ -120,4 +120,6 @@ def _attribute_at(value: Any, sizes: Mapping[str, Dim]) -> Any:
         return tuple(_attribute_at(part, sizes) for part in value)
     if isinstance(value, Operation):
         return operation_at(value, sizes)
+    if isinstance(value, Graph):  # the body of a loop, whose sizes are those of the graph around it
+        return unrolled(value, sizes)
     return value

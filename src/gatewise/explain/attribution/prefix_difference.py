@@ -34,6 +34,9 @@ class PrefixDifference(Method):
             how = ", each prefix after the pads of the whole text"
         elif ensemble.network.per_step:
             how = " by a direction of the top layer, on its way to the explained one"
+        elif not ensemble.network.is_causal:
+            reason = ensemble.network.not_causal
+            how = f", each prefix read anew, because the network is not causal ({reason})"
         noun = ensemble.target.each.score_noun
         return (
             f"The change of the {noun} when the {ensemble.token_noun} is read{how}; with the base value the scores "
