@@ -251,3 +251,98 @@ def test_sequences_that_are_all_shorter_are_refused_by_the_file() -> None:
     with pytest.raises(Exception, match="out of data bounds"):
         session.run(None, feeds)
     check(graph, {**feeds, "lengths": np.array([1, 3])})
+
+
+def two_directions(seed: int, masked: str, mask: str) -> tuple[Graph, dict[str, Any], str]:
+    """A graph of two directions with random options, its inputs, and the cell. mask: "", "lengths" or "any"."""
+    rng = np.random.default_rng(seed)
+    cell = ("LSTM", "GRU", "RNN")[seed % 3]
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, 3)))
+    inputs: dict[str, Any] = {"x": rng.normal(0, 1, (5, 7, 3)).astype(np.float32)}
+    mask_value = ""
+    if mask == "lengths":
+        dtype = str(rng.choice(["int64", "int32"]))
+        lengths = builder.input("lengths", ValueType(dtype, (B,)))  # type: ignore[arg-type]
+        inputs["lengths"] = rng.permutation([-1, 0, 3, 7, 9]).astype(dtype)
+        steps = builder.add("Range", start=0, limit=T, dtype=dtype)
+        mask_value = builder.add("Less", steps, builder.add("Unsqueeze", lengths, axes=(1,)))
+    if mask == "any":
+        mask_value = builder.input("mask", ValueType("bool", (B, T)))
+        inputs["mask"] = rng.random((5, 7)) < 0.6
+    rows = 4 * {"LSTM": 4, "GRU": 3, "RNN": 1}[cell]
+    given = ["weight_ih", "weight_hh"]
+    shapes: dict[str, tuple[Any, ...]] = {"weight_ih": (rows, 3), "weight_hh": (rows, 4)}
+    for name, shape in (("bias", (rows,)), ("recurrent_bias", (rows,)), ("h0", (B, 4)), ("c0", (B, 4))):
+        if rng.random() < 0.6 and (name != "c0" or cell == "LSTM"):
+            shapes[name] = shape
+            given.append(name)
+    if cell == "LSTM" and rng.random() < 0.5:
+        shapes["peepholes"] = (12,)
+        given.append("peepholes")
+    activations = {"LSTM": ("HardSigmoid", "Softsign", "Tanh"), "GRU": ("HardSigmoid", "Relu"), "RNN": ("LeakyRelu",)}
+    options: dict[str, Any] = {"cell": cell, "masked": masked}
+    if rng.random() < 0.5:
+        numbers = {"HardSigmoid": {"alpha": 0.3, "beta": 0.4}, "LeakyRelu": {"alpha": 0.2}}
+        options["activations"] = tuple(operation_of(name, numbers.get(name, {})) for name in activations[cell])
+    outputs: list[str] = []
+    for reverse in rng.permutation([True, False]):
+        read = []
+        for name in Recurrent.formal:
+            if name in ("x", "mask"):
+                read.append(x if name == "x" else mask_value)
+            elif name not in given:
+                read.append("")
+            elif name in ("h0", "c0"):
+                state = f"{name}_{reverse}"
+                read.append(builder.input(state, ValueType("float", shapes[name])))
+                inputs[state] = rng.normal(0, 1, (5, 4)).astype(np.float32)
+            else:
+                read.append(builder.constant(rng.normal(0, 0.7, shapes[name])))
+        outputs += builder.node(Recurrent(reverse=bool(reverse), **options), read)
+    return builder.graph(outputs), inputs, cell
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    ("masked", "mask", "count"),
+    [("zero", "", 1), ("zero", "lengths", 1), ("previous", "lengths", 2), ("zero", "any", 2), ("previous", "any", 2)],
+)
+def test_two_directions_are_one_node(seed: int, masked: str, mask: str, count: int) -> None:
+    """Also with lengths beyond the steps and below 0. Where a mask makes the outputs differ they are two nodes."""
+    graph, inputs, cell = two_directions(seed, masked, mask)
+    check(graph, inputs, 1e-5)
+    written = [node.op_type for node in graph_to_onnx(graph).graph.node]
+    assert written.count(cell) == count
+    moves_steps = "ScatterElements" in written
+    assert moves_steps == (mask == "any" or (masked, mask) == ("previous", "lengths"))
+
+
+def test_directions_that_do_not_fit_are_two_nodes() -> None:
+    rng = np.random.default_rng(7)
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, 3)))
+
+    def layer(x: str, units: int, reverse: bool) -> list[str]:
+        shapes = ((4 * units, 3), (4 * units, units))
+        weights = [builder.constant(rng.normal(0, 0.7, shape)) for shape in shapes]
+        return builder.node(Recurrent(reverse=reverse), (x, *weights))
+
+    h, *_ = layer(x, 3, False)
+    outputs = [h, layer(x, 4, True)[0], layer(h, 3, True)[1], layer(h, 3, True)[0]]
+    graph = builder.graph(outputs)
+    check(graph, {"x": rng.normal(0, 1, (2, 6, 3)).astype(np.float32)}, 1e-5)
+    assert [node.op_type for node in graph_to_onnx(graph).graph.node].count("LSTM") == 4
+
+
+def test_weights_of_two_nodes_are_stored_once() -> None:
+    """Of the same layer twice."""
+    rng = np.random.default_rng(3)
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, 3)))
+    weights = [builder.constant(rng.normal(0, 0.7, shape)) for shape in ((12, 3), (12, 3), (12,))]
+    h, *_ = builder.node(Recurrent(), (x, *weights))
+    graph = builder.graph(builder.node(Recurrent(), (h, *weights)))
+    check(graph, {"x": rng.normal(0, 1, (2, 6, 3)).astype(np.float32)}, 1e-5)
+    names = [tensor.name for tensor in graph_to_onnx(graph).graph.initializer]
+    assert [name for name in names if name.startswith("recurrent")] == ["recurrent.W", "recurrent.R", "recurrent.B"]

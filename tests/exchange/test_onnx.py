@@ -171,6 +171,23 @@ def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
     assert ids == model.preprocessor.encode_batch([text])[0].steps.tolist()
 
 
+def test_each_layer_is_one_node_and_each_node_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "CHECKED", 20)
+    layers = (Layer(5, "both", "sum"), Layer(4, "backward"), Layer(3, "both"))
+    random_model(layers=layers, max_length=20).export(tmp_path / "model.onnx")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    directions = [
+        attribute.s.decode()
+        for node in graph.node
+        for attribute in node.attribute
+        if node.op_type == "LSTM" and attribute.name == "direction"
+    ]
+    assert directions == ["bidirectional", "reverse", "bidirectional"]
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    assert all(read.intersection(node.output) for node in graph.node)
+    assert {tensor.name for tensor in graph.initializer} <= read
+
+
 def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
     model = random_model()
     data = gw.data.Labelled.of(["word1 secretive"] * 20, ["class 0", "class 1"] * 10)
@@ -206,8 +223,8 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, monkeypatch: pyt
 
     table = np.zeros((3, 2), np.float32)
     for name, array, message in (
-        ("lstm.lstm.0.R", None, r"it has no tensor or entry 'lstm.0.R'"),
-        ("lstm.lstm.0.R", table, "W and R: expected"),
+        ("lstm.lstm.0.forward.R", None, r"it has no tensor or entry 'lstm.0.forward.R'"),
+        ("lstm.lstm.0.forward.R", table, "W and R: expected"),
         ("lstm.embedding.weight", table, "parameter embedding.weight must have shape"),
         ("lstm.dense.bias", np.array([3.0]), "dense.bias"),
         ("ngrams.keys", np.array([2, 1]), "ngrams.safetensors: "),

@@ -153,7 +153,10 @@ class _Network:
             return parts[0]
         if layer.merge == "concat":
             return self.add("Concat", *parts, axis=-1)
-        return self.add({"sum": "Add", "mean": "Mean", "product": "Mul"}[layer.merge], *parts)
+        if layer.merge == "product":
+            return self.add("Mul", *parts)
+        total = self.add("Add", *parts)
+        return total if layer.merge == "sum" else self.add("Mul", total, self.number(0.5))
 
     def pooled(self, h: str, last: str, lengths: str, mask: str) -> str:
         """The features (B, F), of the outputs h (B, T, width) and the final states; with pooling "none" (B, T, F)."""

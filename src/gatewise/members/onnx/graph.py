@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +101,17 @@ class Graph:
         return name
 
     def matrix(self, name: str, array: Array) -> str:
-        """A constant (..., N) float32 in the dtype `storage`, of which only float32 has a name. Runtimes convert others
-        once, when they open the file.
+        """A constant (..., N) float32 in the dtype `storage`, of which only float32 has the name. Runtimes convert
+        others once, when they open the file.
         """
         if self.storage == "float32":
-            return self.keep(name, array)
+            return self.keep_as(name, array)
         return self.add("Reshape", self.lookup(name, array.reshape(-1, array.shape[-1])), ints(*array.shape))
 
     def lookup(self, name: str, table: Array, rows: Value | None = None) -> str:
         """The rows (..., N) of a constant (R, N), see `matrix`; None: all of them."""
         if self.storage == "float32":
-            kept = self.keep(name, table)
+            kept = self.keep_as(name, table)
             return kept if rows is None else self.add("Gather", kept, rows)
         stored = pack({"": table}, storage_table({"": table}, self.storage))
         if ROWS in stored:
@@ -169,8 +169,11 @@ class Graph:
 
         helper = self._onnx.helper
         infos = (self._infos(inputs), self._infos(outputs))
-        graph = helper.make_graph(self._nodes, "gatewise", *infos, initializer=self._constants)
-        domains = {"": OPSET} | {node.domain: ML_OPSET for node in self._nodes if node.domain}
+        nodes, read = _read_nodes(self._nodes, outputs)
+        unnamed = set(self._known.values())
+        constants = [tensor for tensor in self._constants if tensor.name in read or tensor.name not in unnamed]
+        graph = helper.make_graph(nodes, "gatewise", *infos, initializer=constants)
+        domains = {"": OPSET} | {node.domain: ML_OPSET for node in nodes if node.domain}
         opsets: Sequence[Any] = [helper.make_opsetid(*domain) for domain in domains.items()]
         model = helper.make_model(
             graph,
@@ -200,6 +203,27 @@ class Graph:
     def _type(self, dtype: Any) -> int:
         """The number of a dtype in ONNX."""
         return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def _read_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> tuple[list[Any], set[str]]:
+    """The nodes on which the outputs depend, and the names of all values that these read."""
+    read = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            kept.append(node)
+            read |= _names_read(node)
+    return kept[::-1], read
+
+
+def _names_read(node: Any) -> set[str]:
+    """The values that a node reads, also inside of its graph, as of Scan."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            names |= _names_read(inner)
+        names.update(value.name for value in attribute.g.output)
+    return names
 
 
 def load(path: str | Path) -> Any:

@@ -24,9 +24,9 @@ from gatewise.types import Array
 
 _DTYPES: dict[DType, Any] = {"float": np.float32, "int64": np.int64, "int32": np.int32, "bool": np.bool_}
 _ANY_FLOAT = "\0"  # of a value inside of a Scan, which is floating-point
-_READS_VALUES = {"Loop", "Recurrent"}
+_READS_VALUES = {"Gather", "Loop", "Recurrent"}
 """Operations whose functions read the values of the node themselves: the weights of a recurrence are stored in another
-order of the gates, and those in this one would be stored too.
+order of the gates, and a table in another dtype. Those of the graph would be stored too.
 """
 _SCALARS = {("CumSum", "axis"), ("Trilu", "k")}
 """Operations and fields that are inputs without axes in ONNX. All others are vectors."""
@@ -60,6 +60,8 @@ class GraphWriter:
         self.network = network
         self.prefix = prefix
         self.node = Node("", Operation(), (), ())
+        self.shared: dict[tuple[str, ...], Any] = {}
+        """What the functions of several nodes have in common, such as the weights of two recurrences."""
         onnx.reserved |= {prefix + name for name in network.types}
         axes: dict[str, tuple[str, int]] = {}
         for name, value_type in network.inputs.items():
@@ -71,10 +73,11 @@ class GraphWriter:
         self._values = dict(inputs)
         self._around: dict[str, tuple[GraphWriter, str]] = {}
         self._producers = {name: node for node in network.nodes for name in node.outputs}
+        self._read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
 
     def write(self) -> list[str]:
         """Add all nodes. Returns the values that are the outputs of the network. Raises InputError naming a node that
-        cannot be written.
+        cannot be written. A function returns "" for a value that nothing reads.
         """
         for guard in self.network.guards:
             self._guard(guard)
@@ -107,6 +110,20 @@ class GraphWriter:
             array = self.network.constants[name]
             self._values[name] = self.onnx.keep_as(self.prefix + name, array.astype(self.dtype(name)))
         return self._values[name]
+
+    def is_written(self, name: str) -> bool:
+        """Whether a value of the network can be read by now. One that is left out can."""
+        return not name or name in self._values or name in self._around or name in self.network.constants
+
+    def is_read(self, name: str) -> bool:
+        """Whether a node of the network reads a value, or it is an output."""
+        return name in self._read
+
+    def own_name(self, name: str) -> str:
+        """A name in the ONNX graph that no value of the network has."""
+        while name in self.network.types:
+            name += "_"
+        return self.prefix + name
 
     def type(self, name: str) -> ValueType:
         """The type of a value of the network."""
@@ -182,6 +199,8 @@ class GraphWriter:
         except InputError as error:
             raise InputError(f"{node.shown}: {error}") from None
         for name, output in zip(node.outputs, outputs, strict=True):
+            if not output:
+                continue  # nothing reads it
             self._values[name] = self.prefix + name
             self.onnx.give_name(output, self.prefix + name, since)
 

@@ -61,6 +61,17 @@ def range_(writer: GraphWriter, node: Node) -> list[str]:
     return [whole if operation.dtype == "int64" else writer.onnx.cast(whole, np.int32)]
 
 
+def gather(writer: GraphWriter, node: Node) -> list[str]:
+    """The rows of a table, which a file with a smaller dtype converts when they are read."""
+    operation: Any = node.operation
+    table = writer.constant(node.inputs[0])
+    is_table = table is not None and table.ndim == 2 and table.dtype.kind == "f" and operation.axis == 0
+    if writer.onnx.storage == "float32" or not is_table:
+        return writer.operation(operation, *map(writer.value, node.inputs))
+    assert table is not None
+    return [writer.onnx.lookup("", table.astype(np.float32), writer.value(node.inputs[1]))]
+
+
 def one_hot(writer: GraphWriter, node: Node, indices: str) -> list[str]:
     """The values are a tensor. ONNX Runtime has kernels for int64 indices, and for int64 and float32 values."""
     operation: Any = node.operation
@@ -260,6 +271,7 @@ WRITERS: dict[str, Callable[..., list[str]]] = {
     "ConstantOfShape": constant_of_shape,
     "Dropout": same,
     "Einsum": einsum,
+    "Gather": gather,
     "Gelu": gelu,
     "GroupNormalization": group_normalization,
     "Loop": loop,

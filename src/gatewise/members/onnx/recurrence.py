@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gatewise.members.onnx.graph import Value, ints, scalar
+from gatewise.members.onnx.masks import LengthMask, StepMask, mask_of
 from gatewise.members.onnx.network import GraphWriter
 from gatewise.network.cells import CELLS
 from gatewise.network.graph import Node
@@ -30,43 +33,122 @@ _ACTIVATIONS = {
 
 
 def recurrent(writer: GraphWriter, node: Node) -> list[str]:
-    """LSTM, GRU or RNN where ONNX has the cell, else a Scan of its steps.
-
-    Steps that a mask excludes are moved behind the others, where sequence_lens ends the sequence.
-    """
+    """LSTM, GRU or RNN where ONNX has the cell, else a Scan of its steps. "" for a value that nothing reads."""
     operation: Any = node.operation
-    onnx = writer.onnx
     layer = Layer(writer, node)
-    if layer.value("projection") or any(one.name() not in _ACTIVATIONS for one in operation.activations):
+    if layer.has("projection") or any(one.name() not in _ACTIVATIONS for one in operation.activations):
         return scan(writer, node, layer)
-    x = layer.value("x")
-    mask = None
-    if layer.value("mask"):
-        mask = _Mask(writer, node, layer.value("mask"))
-        x = mask.compact(x)
-    of_lstm: list[Value] = []
-    if operation.cell == "LSTM":
-        of_lstm = [layer.direction("c0"), layer.peepholes()]
-    states = CELLS[operation.cell].states
-    y, *finals = onnx.add_several(
-        operation.cell,
-        1 + states,
-        onnx.add("Transpose", x, perm=[1, 0, 2]),
-        layer.gates("weight_ih"),
-        layer.gates("weight_hh"),
-        layer.biases(),
-        "" if mask is None else mask.lengths,
-        layer.direction("h0"),
-        *of_lstm,
-        **layer.attributes(),
-    )
-    h = onnx.add("Transpose", onnx.add("Squeeze", y, ints(1)), perm=[1, 0, 2])  # (B, T, H)
-    last = [onnx.add("Squeeze", final, ints(0)) for final in finals]
-    if mask is None:
-        return [h, *last]
-    starts = [layer.value(name) for name in ("h0", "c0")[:states]]
-    last = [mask.kept(final, start) if start else final for final, start in zip(last, starts, strict=True)]
-    return [mask.spread(h), *last]
+    key = ("recurrent", node.name)
+    if key not in writer.shared:
+        mask = mask_of(writer, node)
+        nodes = [node]
+        opposite = _opposite(writer, node)
+        # Otherwise the outputs at the steps that are not read differ by direction.
+        same_outputs = mask is None or (operation.masked == "zero" and not isinstance(mask, StepMask))
+        if opposite is not None and same_outputs:
+            nodes.append(opposite)
+        nodes.sort(key=lambda one: one.operation.reverse)  # type: ignore[attr-defined]
+        run = _Run(writer, nodes, mask)
+        writer.shared |= dict.fromkeys([("recurrent", one.name) for one in nodes], run)
+    shared: _Run = writer.shared[key]
+    return shared.outputs(node)
+
+
+def _opposite(writer: GraphWriter, node: Node) -> Node | None:
+    """The node of the other direction: the same operation on the same steps, which can be written now."""
+    operation: Any = node.operation
+    wanted = replace(operation, reverse=not operation.reverse)
+    for other in writer.network.nodes:
+        if other.operation != wanted or ("recurrent", other.name) in writer.shared:
+            continue
+        layer, others = Layer(writer, node), Layer(writer, other)
+        if all(layer.fits(others, name) for name in operation.formal) and all(map(writer.is_written, other.inputs)):
+            return other
+    return None
+
+
+class _Run:
+    """One LSTM, GRU or RNN of ONNX, of one direction or of both. nodes: of its directions, forward first."""
+
+    def __init__(self, writer: GraphWriter, nodes: Sequence[Node], mask: LengthMask | None) -> None:
+        operation: Any = nodes[0].operation
+        self._cell = operation.cell
+        self._onnx = writer.onnx
+        self._writer = writer
+        self._nodes = [node.name for node in nodes]
+        self._layers = [Layer(writer, node) for node in nodes]
+        self._mask = mask
+        first = self._layers[0]
+        x = first.value("x")
+        if mask is not None:
+            x = mask.compact(x)
+        attributes = first.attributes()
+        if len(nodes) > 1:
+            attributes["direction"] = "bidirectional"
+            for name in attributes.keys() & {"activations", "activation_alpha", "activation_beta"}:
+                attributes[name] = attributes[name] * 2
+        of_lstm: list[Value] = []
+        if operation.cell == "LSTM":
+            of_lstm = [
+                self._stacked([layer.direction("c0") for layer in self._layers]),
+                self._stacked([layer.peepholes() for layer in self._layers]),
+            ]
+        self._y, *self._finals = self._onnx.add_several(  # (T, R, B, H), (R, B, H); R directions
+            operation.cell,
+            1 + CELLS[operation.cell].states,
+            self._onnx.add("Transpose", x, perm=[1, 0, 2]),
+            self._weights("W", ("weight_ih",), [layer.gates("weight_ih") for layer in self._layers]),
+            self._weights("R", ("weight_hh",), [layer.gates("weight_hh") for layer in self._layers]),
+            self._weights("B", ("bias", "recurrent_bias"), [layer.biases() for layer in self._layers]),
+            "" if mask is None else mask.lengths,
+            self._stacked([layer.direction("h0") for layer in self._layers]),
+            *of_lstm,
+            **attributes,
+        )
+
+    def outputs(self, node: Node) -> list[str]:
+        """The values that the node of one direction returns."""
+        direction = self._nodes.index(node.name)
+        layer = self._layers[direction]
+        mask = self._mask
+        outputs = [""] * len(node.outputs)
+        if self._writer.is_read(node.outputs[0]):
+            h = self._onnx.add("Transpose", self._of_direction(self._y, direction, axis=1), perm=[1, 0, 2])  # (B, T, H)
+            outputs[0] = h if mask is None else mask.spread(h)
+        for place, (final, start) in enumerate(zip(self._finals, ("h0", "c0"), strict=False), 1):
+            if self._writer.is_read(node.outputs[place]):
+                outputs[place] = self._of_direction(final, direction, axis=0)
+                if mask is not None and layer.has(start):
+                    outputs[place] = mask.kept(outputs[place], layer.value(start))
+        return outputs
+
+    def _of_direction(self, value: str, direction: int, axis: int) -> str:
+        if len(self._nodes) == 1:
+            return self._onnx.add("Squeeze", value, ints(axis))
+        return self._onnx.add("Gather", value, scalar(direction), axis=axis)
+
+    def _weights(self, name: str, formal: Sequence[str], of_directions: Sequence[Value]) -> Value:
+        """An input of the node. Constants get its name; the same ones of two nodes are stored once."""
+        stacked = self._stacked(of_directions)
+        if isinstance(stacked, str):
+            return stacked
+        key = (self._cell, name, *(layer.name(part) for layer in self._layers for part in formal))
+        if key not in self._writer.shared:
+            own = self._writer.own_name(f"{self._nodes[0]}.{name}")
+            # The dtype of a file is that of matrices.
+            keep = self._onnx.keep_as if name == "B" else self._onnx.matrix
+            self._writer.shared[key] = keep(own, stacked)
+        value: str = self._writer.shared[key]
+        return value
+
+    def _stacked(self, of_directions: Sequence[Value]) -> Value:
+        """Arrays (1, ...) of the directions as (R, ...)."""
+        arrays = [value for value in of_directions if not isinstance(value, str)]
+        if len(arrays) == len(of_directions):
+            return np.concatenate(arrays)
+        if len(of_directions) == 1 or "" in of_directions:
+            return of_directions[0]
+        return self._onnx.add("Concat", *of_directions, axis=0)
 
 
 def scan(writer: GraphWriter, node: Node, layer: Layer) -> list[str]:
@@ -76,7 +158,7 @@ def scan(writer: GraphWriter, node: Node, layer: Layer) -> list[str]:
     states = CELLS[operation.cell].states
     by_time = outer.add("Transpose", layer.value("x"), perm=[1, 0, 2])
     pre_x = outer.add("MatMul", by_time, outer.add("Transpose", layer.value("weight_ih"), perm=[1, 0]))
-    if layer.value("bias"):
+    if layer.has("bias"):
         pre_x = outer.add("Add", pre_x, layer.value("bias"))
     scanned = [pre_x]
     if layer.value("mask"):
@@ -212,9 +294,26 @@ class Layer:
         formal = node.operation.formal
         self._names = dict(zip(formal, (*node.inputs, *("",) * len(formal)), strict=False))
 
-    def value(self, name: str) -> str:
-        """A value of the ONNX graph by its formal name, "" where it is left out."""
-        return self._writer.value(self._names[name])
+    def name(self, formal: str) -> str:
+        """The name in the network of a value, "" where it is left out."""
+        return self._names[formal]
+
+    def has(self, formal: str) -> bool:
+        """Whether the node reads a value."""
+        return bool(self._names[formal])
+
+    def value(self, formal: str) -> str:
+        """The value in the ONNX graph, "" where it is left out."""
+        return self._writer.value(self._names[formal])
+
+    def fits(self, other: Layer, formal: str) -> bool:
+        """Whether one node of ONNX can read this value and that of the node of the other direction."""
+        own, opposite = self.name(formal), other.name(formal)
+        if formal in ("x", "mask"):
+            return own == opposite
+        if not own or not opposite:
+            return own == opposite
+        return self._writer.type(own) == self._writer.type(opposite)
 
     def start(self, name: str) -> str:
         """A first state (B, N), zeros where it is left out."""
@@ -248,6 +347,9 @@ class Layer:
         halves: list[Value] = []
         for name in ("bias", "recurrent_bias"):
             halves.append(self.gates(name) if self._names[name] else zeros)
+        arrays = [half for half in halves if not isinstance(half, str)]
+        if len(arrays) == len(halves):
+            return np.concatenate(arrays, axis=1)
         return self._writer.onnx.add("Concat", *halves, axis=1)
 
     def attributes(self) -> dict[str, Any]:
@@ -297,57 +399,3 @@ class Layer:
             return reordered
         ordered = self._writer.onnx.add("Gather", self.value(name), rows, axis=0)
         return self._writer.onnx.add("Unsqueeze", ordered, ints(0))
-
-
-class _Mask:
-    """A mask (B, T) of the steps that are read. lengths: (B,) int32, how many each sequence has."""
-
-    def __init__(self, writer: GraphWriter, node: Node, mask: str) -> None:
-        onnx = writer.onnx
-        operation: Any = node.operation
-        self._onnx = onnx
-        flags = onnx.cast(mask, np.int64)
-        counts = onnx.add("ReduceSum", flags, ints(1), keepdims=1)  # (B, 1)
-        self.lengths = onnx.cast(onnx.add("Squeeze", counts, ints(1)), np.int32)
-        read_before = onnx.add("CumSum", flags, scalar(1))  # (B, T), with the step itself
-        earlier = onnx.add("Sub", read_before, scalar(1))
-        # A step that is read moves to the place behind those that are read before it, the others behind all of them.
-        unread = onnx.add("CumSum", onnx.add("Sub", scalar(1), flags), scalar(1))
-        behind = onnx.add("Add", counts, onnx.add("Sub", unread, scalar(1)))
-        place = onnx.add("Where", mask, earlier, behind)
-        steps = writer.type(node.inputs[0]).shape[1]
-        step = onnx.add("Range", scalar(0), writer.sizes.scalar(steps), scalar(1))  # (T,)
-        step = onnx.add("Expand", step, onnx.add("Shape", place))
-        self._source = onnx.add("ScatterElements", place, place, step, axis=1)
-        # Where a step is not read, the output is that of the step read before it, or zero.
-        row = earlier
-        if operation.reverse:
-            row = onnx.add("Sub", read_before, flags)
-        if operation.masked == "zero":
-            exists = mask
-        elif operation.reverse:
-            exists = onnx.add("Less", row, counts)
-        else:
-            exists = onnx.add("GreaterOrEqual", row, scalar(0))
-        self._exists = onnx.add("Unsqueeze", exists, ints(2))
-        last = onnx.add("Sub", writer.sizes.scalar(steps), scalar(1))
-        self._row = onnx.add("Max", onnx.add("Min", row, last), scalar(0))
-
-    def compact(self, x: str) -> str:
-        """x (B, T, D) with the steps that are read in front."""
-        return self._steps(x, self._source)
-
-    def kept(self, final: str, start: str) -> str:
-        """The last state (B, N): that of a sequence without a step is the first one, where ONNX Runtime has 0."""
-        has_steps = self._onnx.add("Greater", self.lengths, scalar(0, np.int32))
-        return self._onnx.add("Where", self._onnx.column(has_steps), final, start)
-
-    def spread(self, h: str) -> str:
-        """The outputs (B, T, H) of the steps that are in front, where these steps were."""
-        return self._onnx.add("Where", self._exists, self._steps(h, self._row), scalar(0, np.float32))
-
-    def _steps(self, x: str, steps: str) -> str:
-        """Row steps[b, t] of x[b] (T, N)."""
-        index = self._onnx.add("Unsqueeze", steps, ints(2))
-        width = self._onnx.add("Concat", ints(1, 1), self._onnx.size(x, 2), axis=0)
-        return self._onnx.add("GatherElements", x, self._onnx.add("Expand", index, width), axis=1)
