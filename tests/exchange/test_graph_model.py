@@ -15,6 +15,7 @@ from gatewise.errors import InputError
 from gatewise.exchange.graph_model import graph_of_model
 from gatewise.exchange.onnx_network import read_onnx
 from gatewise.model import Model
+from gatewise.model.compress import stored
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
@@ -117,10 +118,44 @@ def test_the_file_and_the_module_compute_what_the_model_predicts(kind: str, tmp_
     np.testing.assert_allclose(wanted[:, -probabilities.shape[1] :], probabilities, rtol=1e-4, atol=1e-5)
 
 
+def wide_network() -> Graph:
+    """Two directions of an LSTM of token ids, whose matrices are most of its numbers."""
+    rng = np.random.default_rng(4)
+    builder = GraphBuilder()
+
+    def weights(*shape: int) -> str:
+        return builder.constant(rng.normal(0, 0.3, shape).astype(np.float32))
+
+    x = builder.add("Gather", weights(90, 16), builder.input("ids", ValueType("int64", (B, T))))
+    both = []
+    for reverse in (False, True):
+        both.append(builder.node(Recurrent(reverse=reverse), (x, weights(128, 16), weights(128, 32), weights(128)))[1])
+    product = builder.add("MatMul", builder.add("Concat", *both, axis=1), weights(64, 3))
+    return builder.graph([builder.add("Softmax", product)])
+
+
+@pytest.mark.parametrize(("dtype", "share"), [("int8", 0.7), ("float16", 0.48)])
+def test_a_quantised_file_computes_the_rounded_model(dtype: str, share: float, tmp_path: Path) -> None:
+    graph = wide_network()
+    model = Model.of_graph(graph)
+    whole = model.export(tmp_path / "whole.onnx")
+    report = model.export(tmp_path / "model.onnx", quantize=dtype)
+    assert (whole.storage, report.storage) == ("float32", dtype)
+    matrices = 4 * (90 * 16 + 2 * 128 * 48)
+    assert whole.bytes - report.bytes > share * matrices - 2_000  # of nodes
+    ids = inputs_of(graph, 3, 5)["ids"]
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"ids": ids})[0]
+    rows = model.preprocessor.encode_batch(list(ids))
+    expected = stored(model, dtype).ensemble.logits(rows)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    assert 1e-6 < np.abs(expected - model.ensemble.logits(rows)).max() < 0.1
+
+
 def test_what_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
     model = Model.of_graph(network(3, activation="Softmax"))
-    with pytest.raises(InputError, match="the ONNX file of a network of this form is float32, not int8"):
-        model.export(tmp_path / "model.onnx", quantize="int8")
+    with pytest.raises(InputError, match="storage must be float32, float16 or int8, not 'int4'"):
+        model.export(tmp_path / "model.onnx", quantize="int4")
     assert not list(tmp_path.iterdir())
     series = Model.of_graph(series_network())
     assert set(graph_of_model(series).outputs) == {"values"}

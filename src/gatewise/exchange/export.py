@@ -54,12 +54,10 @@ def export_web(model: Model, path: str | Path, *, quantize: str = "float32", ove
 
 def _onnx_file(model: Model, path: str | Path, storage: str, texts: Mapping[str, str]) -> tuple[bytes, ExportReport]:
     """The ONNX file with these texts in its metadata."""
-    if is_graph(model):
-        if storage != "float32":
-            raise InputError(f"the ONNX file of a network of this form is float32, not {storage}")
-        return graph_file(model, path)
     if storage != "float32":
         model = stored(model, storage)
+    if is_graph(model):
+        return graph_file(model, path, storage)
     series = model.preprocessor if model.channels else None
     return onnx_file(model.explained, path, texts, series, storage)
 

@@ -66,10 +66,11 @@ def graph_of_model(model: Model) -> Graph:
     return builder.graph(outputs, graph.guards)
 
 
-def graph_file(model: Model, path: str | Path) -> tuple[bytes, ExportReport]:
+def graph_file(model: Model, path: str | Path, storage: str = "float32") -> tuple[bytes, ExportReport]:
     """The ONNX file of the graph, after ONNX Runtime has computed the same logits for random inputs of many sizes; it
-    is not written. It holds the network alone: `gatewise.from_onnx` reads it as that of any tool. Raises ExportError
-    where the logits differ.
+    is not written. It holds the network alone: `gatewise.from_onnx` reads it as that of any tool. storage: of
+    embeddings and the weights of recurrences, whose numbers are rounded to it. Raises ExportError where the logits
+    differ.
     """
     target = model.ensemble.target
     if target.each.task not in _TASKS:
@@ -77,7 +78,7 @@ def graph_file(model: Model, path: str | Path) -> tuple[bytes, ExportReport]:
     graph = graph_of_model(model)
     inputs = "; ".join(f"{name}: {value_type}" for name, value_type in graph.inputs.items())
     facts = {"gatewise.task": target.task, "gatewise.inputs": inputs}
-    raw: bytes = graph_to_onnx(graph, facts).SerializeToString()
+    raw: bytes = graph_to_onnx(graph, facts, storage).SerializeToString()
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # its errors are exceptions, too
@@ -96,7 +97,7 @@ def graph_file(model: Model, path: str | Path) -> tuple[bytes, ExportReport]:
             f"the ONNX file was not written: ONNX Runtime's logits differ by {worst:.2g} from the model's, more than "
             f"{TOLERANCE:g}"
         )
-    return raw, ExportReport(str(path), len(raw), OPSET, checked, worst, inputs, "float32")
+    return raw, ExportReport(str(path), len(raw), OPSET, checked, worst, inputs, storage)
 
 
 def _random_cases(graph: Graph) -> Iterator[Case]:

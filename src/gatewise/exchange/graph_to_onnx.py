@@ -1,4 +1,4 @@
-"""`graph_to_onnx`: a graph as an ONNX file, in float32."""
+"""`graph_to_onnx`: a graph as an ONNX file, which computes in float32."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from gatewise.network.graph import Graph as Network
 from gatewise.network.operation import ValueType
 
 
-def graph_to_onnx(network: Network, metadata: Mapping[str, str] | None = None) -> Any:
+def graph_to_onnx(network: Network, metadata: Mapping[str, str] | None = None, storage: str = "float32") -> Any:
     """The checked ModelProto of a graph, whose values have the same names there. metadata: its `metadata_props`.
+    storage: the dtype of embeddings and of the matrices of recurrences, see `gatewise.storage.compact`.
 
     Raises MissingExtra without onnx, InputError naming a node that cannot be written.
     """
-    graph = Graph()
+    graph = Graph(storage)
     values = write_graph(graph, network, {name: name for name in network.inputs})
     outputs: dict[str, Any] = {}
     for name, value in zip(network.outputs, values, strict=True):
