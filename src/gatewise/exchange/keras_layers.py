@@ -22,6 +22,7 @@ from gatewise.network.operation import Operation
 from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import Size
+from gatewise.network.weight_layouts import KERAS_GATES, in_order, inverse
 from gatewise.types import Array
 
 Arguments = Mapping[str, Any]
@@ -146,21 +147,16 @@ def _cell(values: KerasValues, cell: Any) -> CellValues:
         attributes["linear_before_reset"] = bool(cell.reset_after)
         if bias is not None and cell.reset_after:
             bias, recurrent_bias = bias
-        kernel = _in_order(kernel)
-        recurrent = _in_order(recurrent)
-        bias = None if bias is None else _in_order(bias)
-        recurrent_bias = None if recurrent_bias is None else _in_order(recurrent_bias)
+    order = inverse(KERAS_GATES[kind])
+    kernel = in_order(kernel, order, axis=-1)
+    recurrent = in_order(recurrent, order, axis=-1)
+    bias = None if bias is None else in_order(bias, order)
+    recurrent_bias = None if recurrent_bias is None else in_order(recurrent_bias, order)
     arrays = (kernel.T, recurrent.T, bias, recurrent_bias)
     names = []
     for label, array in zip(("weight_ih", "weight_hh", "bias", "recurrent_bias"), arrays, strict=True):
         names.append("" if array is None else values.named(cell, label, array))
     return CellValues(kind, (names[0], names[1], names[2], names[3]), attributes)
-
-
-def _in_order(array: Array) -> Array:
-    """The gates z r h of a GRU of Keras, in its last axis, in the order r z n."""
-    z, r, n = np.split(array, 3, axis=-1)
-    return np.concatenate([r, z, n], axis=-1)
 
 
 def _activations(values: KerasValues, cell: Any, kind: str) -> tuple[Operation, ...]:

@@ -11,10 +11,9 @@ from gatewise.exchange.keras_functions import FUNCTIONS, Run
 from gatewise.network.cells import CELLS
 from gatewise.network.graph import Graph, Node
 from gatewise.network.operation import Operation
+from gatewise.network.weight_layouts import KERAS_GATES, in_order
 from gatewise.types import Array
 
-_GATES = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}
-"""The gates i f g o, r z n in the order of Keras: i f c o, z r h."""
 _LAYERS = {"LSTM": "LSTM", "GRU": "GRU", "RNN": "SimpleRNN"}
 _WEIGHTS = ("weight_ih", "weight_hh", "bias", "recurrent_bias")
 
@@ -49,8 +48,7 @@ def recurrent_layer(keras: Any, operation: Any, weights: Mapping[str, Array]) ->
         **settings,
     )
     layer.build((None, None, weights["weight_ih"].shape[1]))
-    blocks = np.split(np.arange(gates * units), gates)
-    order = np.concatenate([blocks[place] for place in _GATES[operation.cell]])
+    order = in_order(np.arange(gates * units), KERAS_GATES[operation.cell])
     zeros = np.zeros(gates * units, np.float32)
     biases = [weights.get(name, zeros)[order] for name in ("bias", "recurrent_bias")]
     bias = biases[0] + biases[1]

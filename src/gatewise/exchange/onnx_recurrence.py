@@ -13,8 +13,9 @@ from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import Operation
 from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
+from gatewise.network.weight_layouts import ONNX_GATES, in_order, inverse
 
-GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
+GATES = {cell: inverse(order) for cell, order in ONNX_GATES.items()}
 """Where the gates i f g o, r z n stand in the arrays of ONNX, which have i o f c, z r h."""
 
 _READ = {
@@ -123,8 +124,7 @@ class RecurrentReader:
     def _ordered(self, cell: str, name: str, rows: int) -> str:
         if len(GATES[cell]) == 1:
             return name
-        blocks = np.split(np.arange(rows), len(GATES[cell]))
-        order = np.concatenate([blocks[place] for place in GATES[cell]])
+        order = in_order(np.arange(rows), GATES[cell])
         return self.builder.add("Gather", name, self.builder.constant(order), axis=0)
 
     def _biases(self, cell: str, name: str, direction: int) -> tuple[str, str]:

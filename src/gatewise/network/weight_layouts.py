@@ -5,7 +5,7 @@
     Keras    kernel (D, 4H)      recurrent_kernel (H, 4H)   i f c o   one bias (4H,)
     ONNX     W (R, 4H, D)        R (R, 4H, H)               i o f c   B (R, 8H): two that add up; R directions
 
-c of Keras and ONNX is the candidate g.
+c of Keras and ONNX is the candidate g. A GRU has the gates r z n, in Keras and ONNX in the order z r n.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,10 @@ from gatewise.errors import InputError, quote
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-TO_ONNX, FROM_ONNX = (0, 3, 1, 2), (0, 2, 3, 1)  # the places of i o f g in i f g o, and the reverse
+ONNX_GATES: dict[str, tuple[int, ...]] = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
+KERAS_GATES: dict[str, tuple[int, ...]] = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}
+"""By cell: the gates in the order of another library, as their places in the order of gatewise."""
+
 _ONNX_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]  # of the gates, of the candidate, of the memory cell
 
 
@@ -36,10 +39,19 @@ def weights_of(parameters: Mapping[str, Array], arch: Architecture, layer: int |
     return [Weights(*(parameters[f"{name}.{part}"] for part in parts)) for name in names]
 
 
-def _blocks(array: Array, order: Sequence[int]) -> Array:
-    """The four gate blocks of the first axis (4H, ...) in another order."""
-    blocks = np.split(array, 4)
-    return np.concatenate([blocks[k] for k in order])
+def in_order(array: Array, order: Sequence[int], axis: int = 0) -> Array:
+    """The blocks of the K gates of an axis (K H) in another order."""
+    blocks = np.split(array, len(order), axis)
+    return np.concatenate([blocks[place] for place in order], axis)
+
+
+def inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """The order that takes blocks back to where they were.
+
+    >>> inverse(ONNX_GATES["LSTM"])
+    (0, 2, 3, 1)
+    """
+    return tuple(order.index(place) for place in range(len(order)))
 
 
 def from_keras_layer(layer: Any) -> list[Weights]:
@@ -102,8 +114,9 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
         _expect("B", B, (directions, 8 * units))
     found = []
     for n in range(directions):
-        bias = None if B is None else _blocks(B[n, : 4 * units] + B[n, 4 * units :], FROM_ONNX)
-        found.append(Weights(_blocks(W[n], FROM_ONNX), _blocks(R[n], FROM_ONNX), bias))
+        order = inverse(ONNX_GATES["LSTM"])
+        bias = None if B is None else in_order(B[n, : 4 * units] + B[n, 4 * units :], order)
+        found.append(Weights(in_order(W[n], order), in_order(R[n], order), bias))
     return found
 
 
@@ -131,7 +144,8 @@ def onnx_direction(node: Any, where: str) -> str:
 
 def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array]:
     """W, R, B for an ONNX LSTM node of one or two directions, whose weights have biases; half of B is zero."""
-    W, R, B = (np.stack([_blocks(one[part], TO_ONNX) for one in directions]) for part in range(3))  # type: ignore[arg-type]
+    order = ONNX_GATES["LSTM"]
+    W, R, B = (np.stack([in_order(one[part], order) for one in directions]) for part in range(3))  # type: ignore[arg-type]
     return W, R, np.concatenate([B, np.zeros_like(B)], axis=1)
 
 

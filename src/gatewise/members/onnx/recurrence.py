@@ -13,10 +13,8 @@ from gatewise.members.onnx.masks import LengthMask, StepMask, mask_of
 from gatewise.members.onnx.network import GraphWriter
 from gatewise.network.cells import CELLS
 from gatewise.network.graph import Node
+from gatewise.network.weight_layouts import ONNX_GATES, in_order
 from gatewise.types import Array
-
-_GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
-"""The gates i f g o, r z n in the order of ONNX: i o f g, z r n."""
 
 _ACTIVATIONS = {
     "Elu": ("alpha",),
@@ -333,7 +331,7 @@ class Layer:
 
     def gates(self, name: str) -> Value:
         """The rows (K H, ...) of the gates in the order of ONNX, of the only direction."""
-        return self._in_order(name, _GATES[self._operation.cell])
+        return self._in_order(name, ONNX_GATES[self._operation.cell])
 
     def peepholes(self) -> Value:
         """i f o as i o f."""
@@ -391,8 +389,7 @@ class Layer:
         return columns
 
     def _in_order(self, name: str, order: tuple[int, ...]) -> Value:
-        blocks = np.split(np.arange(self._rows(name)), len(order))
-        rows = np.concatenate([blocks[place] for place in order])
+        rows = in_order(np.arange(self._rows(name)), order)
         array = self._writer.constant(self._names[name])
         if array is not None:
             reordered: Array = array.astype(np.float32)[rows][None]
