@@ -344,7 +344,7 @@ def test_numbers_of_categories() -> None:
     # Keras removes an axis of size 1 there, so that one step is another network.
     graph = read_keras(network).graph
     one_step = (np.ones((2, 1), np.int32), np.ones((2, 8, 3), np.float32))
-    with pytest.raises(InputError, match="T != 1"):
+    with pytest.raises(InputError, match=r"axis 1 of .* must be another number than 1"):
         graph.run(dict(zip(graph.inputs, one_step, strict=True)))
 
 
