@@ -73,6 +73,22 @@ def padded_convolution(builder: GraphBuilder, x: str) -> str:
     return builder.add("ReduceMax", windows, axes=(2,), keepdims=0)
 
 
+def chomp(builder: GraphBuilder, x: str) -> str:
+    """Padded on both sides, and what reads the pads after the last step cut off, as in a TCN."""
+    channels = builder.add("Transpose", x, perm=(0, 2, 1))
+    windows = builder.add("Conv", channels, constant(builder, 5, 3, 3), pads=(4, 4), dilations=(2,))
+    both = builder.add("Relu", builder.add("Add", windows, constant(builder, 1, 5, 1)))
+    return builder.add("Slice", both, starts=(0,), ends=(-4,), axes=(2,), steps=(1,))
+
+
+def last_by_numbers(builder: GraphBuilder, x: str) -> str:
+    """h[arange(B), lengths - 1]."""
+    lengths = builder.input("lengths", ValueType("int64", (B,)))
+    step = builder.add("Unsqueeze", builder.add("Sub", lengths, builder.constant(np.array(1))), axes=(1,))
+    row = builder.add("Unsqueeze", builder.add("Range", limit=B), axes=(1,))
+    return builder.add("GatherND", recurrence(builder, x)[0], builder.add("Concat", row, step, axis=1))
+
+
 def loop_body() -> Graph:
     """h, c = tanh(h W + x), c + h²; it stacks h c."""
     body = GraphBuilder()
@@ -176,6 +192,8 @@ CAUSAL: dict[str, Build] = {
     "a causal convolution": lambda builder, x: convolution(builder, x),
     "a causal convolution and an LSTM": lambda builder, x: recurrence(builder, convolution(builder, x))[1],
     "pads of their own": padded_convolution,
+    "pads that are cut off": chomp,
+    "the last step by numbers": last_by_numbers,
     "a loop": lambda builder, x: loop(builder, x)[1],
     "the rows of a loop": lambda builder, x: builder.add("Tanh", loop(builder, x)[2]),
     "the last step by lengths": last_by_lengths,
@@ -215,6 +233,22 @@ NOT_CAUSAL: dict[str, tuple[Build, str]] = {
     "a convolution that looks ahead": (
         lambda builder, x: convolution(builder, x, (2, 2)),
         "'conv'.*reads up to 2 steps ahead",
+    ),
+    "pads that are not cut off": (
+        lambda builder, x: builder.add("ReduceMax", convolution(builder, x, (4, 4)), axes=(1,), keepdims=0),
+        "'conv'.*reads up to 4 steps ahead",
+    ),
+    "too few of the pads cut off": (
+        lambda builder, x: builder.add(
+            "Slice", convolution(builder, x, (4, 4)), starts=(0,), ends=(-3,), axes=(1,), steps=(1,)
+        ),
+        "'conv'.*reads up to 4 steps ahead",
+    ),
+    "pads cut off at the wrong end": (
+        lambda builder, x: builder.add(
+            "Slice", convolution(builder, x, (4, 4)), starts=(4,), ends=(T + 4,), axes=(1,), steps=(1,)
+        ),
+        "'conv'.*reads up to 4 steps ahead",
     ),
     "a convolution without pads": (
         lambda builder, x: convolution(builder, x, (0, 0)),

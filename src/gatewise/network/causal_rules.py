@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.network.causal_trace import CausalTrace, Traced
+from gatewise.network.causal_trace import CausalTrace, NotCausalError, Traced
 from gatewise.network.elementwise import Elementwise
 from gatewise.network.graph import Node
 from gatewise.network.operations.conv import Conv
@@ -40,6 +40,9 @@ def traced(trace: CausalTrace, node: Node) -> list[Traced]:
     name = node.operation.name()
     rule = _RULES.get(name)
     of_sizes = trace.mentions(node.operation)
+    for value in _steps_of(read):
+        if value.tail and name != "Slice" and name not in _SAME_ROWS and not isinstance(node.operation, Elementwise):
+            raise NotCausalError(value.ahead)
     if "steps" not in roles and not of_sizes:
         return _whole(trace, node, read)
     if of_sizes and name not in _OF_SIZES:
@@ -62,19 +65,26 @@ def _whole(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
     """A node that reads values without an axis of steps: of all steps so far, if one of them is."""
     role = "prefix" if any(value is not None and value.role == "prefix" for value in read) else "fixed"
     names = trace.write(node, _names(read))
-    place = _place(trace, node, read) if role == "prefix" else None
-    return [Traced(name, role, place=place) for name in names]  # type: ignore[arg-type]
+    if role == "fixed":
+        return [Traced(name, "fixed") for name in names]
+    if node.operation.name() == "Concat":
+        trace.columns[names[0]] = tuple(None if value is None else value.place for value in read)
+    return [Traced(name, "prefix", place=_place(trace, node, read)) for name in names]
 
 
 def _kept(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
     """A node whose rows read the same rows of its inputs. Refuses a prefix among the inputs."""
     _require_rows(trace, node, read)
-    leads = {value.lead for value in read if value is not None and value.role == "steps"}
-    if len(leads) > 1:
+    values = _steps_of(read)
+    if len({(value.lead, value.tail) for value in values}) > 1:
         trace.refuse("it joins rows of steps with rows of other steps")
-    lead = leads.pop() if leads else 0
+    first = Traced("", "steps")
+    if values:
+        first = values[0]
     names = trace.write(node, _names(read))
-    return [Traced(name, "steps", _axis_of(trace, name, lead), lead) for name in names]
+    return [
+        replace(first, name=name, axis=_axis_of(trace, name, first.lead + first.tail), place=None) for name in names
+    ]
 
 
 def _require_rows(trace: CausalTrace, node: Node, read: Read) -> None:
@@ -84,10 +94,12 @@ def _require_rows(trace: CausalTrace, node: Node, read: Read) -> None:
             trace.refuse(f"each step reads {name!r}, which depends on all steps")
 
 
-def _axis_of(trace: CausalTrace, name: str, lead: int) -> int:
-    """The axis of the steps in a value of the step graph, by its size. Refuses a value with none, or with several."""
+def _axis_of(trace: CausalTrace, name: str, more: int) -> int:
+    """The axis of the steps in a value of the step graph, by its size, with `more` rows than there are new steps.
+    Refuses a value with none, or with several.
+    """
     shape = trace.builder.types[name].shape
-    rows = trace.steps + lead
+    rows = trace.steps + more
     axes = [axis for axis, dim in enumerate(shape) if trace.mentions(dim)]
     if len(axes) > 1:
         trace.refuse("it relates all steps to each other")
@@ -252,13 +264,18 @@ def _slice(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
         return [Traced(name, "prefix")]
     if step == 1 and result == 1 and start == 0 and not value.lead:
         return [_held(trace, name)]
+    if value.tail:
+        # The rows that depend on later steps are cut off, and no others.
+        if (start, step, result) != (0, 1, trace.steps + value.lead):
+            raise NotCausalError(value.ahead)
+        return [Traced(name, "steps", value.axis, value.lead)]
     lead = result - trace.steps
     # What begins after some of the rows before the new steps, or ends before the last steps, as pads are cut off.
     is_shift = step == 1 and isinstance(start, int) and start >= 0
     if not is_shift or not isinstance(lead, int) or not 0 <= lead <= value.lead:
         return trace.refuse("it reads some of the steps alone")
     place = value.place if lead == value.lead == 0 else None
-    return [Traced(name, "steps", value.axis, lead, place)]
+    return [Traced(name, "steps", value.axis, lead, place=place)]
 
 
 def _held(trace: CausalTrace, name: str) -> Traced:
@@ -288,6 +305,24 @@ def _gather_elements(trace: CausalTrace, node: Node, read: Read) -> list[Traced]
             trace.refuse("it relates all steps to each other")
         return _kept(trace, node, read)
     return _row(trace, node, data, indices)
+
+
+def _gather_nd(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
+    """The last step of each sequence, by the numbers of the sequence and of the step: h[arange(B), lengths - 1]."""
+    data, indices = read
+    assert data is not None
+    assert indices is not None
+    operation: Any = node.operation
+    is_last = data.axis == 1 and not data.lead and not operation.batch_dims
+    places = trace.columns.get(indices.name, ())
+    if not is_last or len(places) != 2 or places[0] is not None or places[1] != -1:
+        trace.refuse("it reads some of the steps alone")
+    # In the step graph the rows begin after those before.
+    dtype = trace.type_of(indices).dtype
+    before = trace.builder.add("Cast", trace.steps_before(), to=dtype)
+    of_step = trace.builder.constant(np.array([0, 1], dtype=dtype))
+    place = trace.builder.add("Sub", indices.name, trace.builder.add("Mul", of_step, before))
+    return [Traced(name, "prefix") for name in trace.write(node, [data.name, place])]
 
 
 def _row(trace: CausalTrace, node: Node, data: Traced, indices: Traced) -> list[Traced]:
@@ -373,10 +408,12 @@ def _conv(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
     along = windows[x.axis - 2]
     if along.stride != 1:
         trace.refuse(f"it reads every {along.stride}nd step" if along.stride == 2 else "it skips steps")
-    if along.after != 0:
-        trace.refuse(f"the convolution reads up to {along.after} steps ahead")
-    before = along.before
+    before, after = along.before, along.after
     assert isinstance(before, int)
+    assert isinstance(after, int)
+    ahead = f"{node.shown}: the convolution reads up to {after} steps ahead"
+    if after and x.lead + before != along.reach - 1:
+        raise NotCausalError(ahead)
     name = x.name
     if before:
         name = _with_rows_before(trace, name, x.axis, before, 0)
@@ -385,11 +422,13 @@ def _conv(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
         trace.refuse(
             f"the first step has no output: the convolution reads {along.reach} steps without pads before them"
         )
-    windows[x.axis - 2] = replace(along, before=0, after=0)
+    windows[x.axis - 2] = replace(along, before=0)
     pads = [window.before for window in windows] + [window.after for window in windows]
     plain = replace(operation, pads=tuple(value_of(pad, {}) for pad in pads), auto_pad="NOTSET")
     names = trace.write(node, [name, *_names(read[1:])], plain)
-    return [Traced(names[0], "steps", x.axis, lead)]
+    if not after:
+        return [Traced(names[0], "steps", x.axis, lead)]
+    return [Traced(names[0], "steps", x.axis, lead, after, ahead)]
 
 
 def _pooling(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
@@ -656,6 +695,7 @@ _RULES: dict[str, Rule] = {
     "Flatten": _reshape,
     "Gather": _gather,
     "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
     "Gemm": _kept,
     "GlobalAveragePool": _global_pooling,
     "GlobalMaxPool": _global_pooling,
@@ -684,6 +724,11 @@ _RULES: dict[str, Rule] = {
     "Trilu": _trilu,
     "Unsqueeze": _reshape,
 }
+
+_SAME_ROWS = frozenset(
+    ["BatchNormalization", "Cast", "Clip", "Dropout", "Identity", "Squeeze", "Transpose", "Unsqueeze"]
+)
+"""Operations, besides those on each number, after which the rows are those of the same steps."""
 
 _OF_SIZES = frozenset(["ConstantOfShape", "Expand", "Loop", "Range", "Reshape", "Sizes", "Slice", "Tile"])
 """The operations whose rules know attributes with the number of steps."""

@@ -31,14 +31,19 @@ class Traced:
     """A value of the graph. name: of the value that the step graph has for it.
 
     axis: that of the steps, None without one. lead: how many rows before the new ones it has there, as the pads of a
-    convolution. place: of whole numbers that follow from the place of a step alone, t + place for the rows of "steps",
-    and T + place for a "prefix" of T steps; None for other values.
+    convolution. tail: how many rows after them, which depend on later steps: a causal convolution that is padded on
+    both sides has them until they are cut off. ahead: which node made them.
+
+    place: of whole numbers that follow from the place of a step alone, t + place for the rows of "steps", and T + place
+    for a "prefix" of T steps; None for other values.
     """
 
     name: str
     role: Role
     axis: int | None = None
     lead: int = 0
+    tail: int = 0
+    ahead: str = ""
     place: int | None = None
 
 
@@ -55,6 +60,8 @@ class CausalTrace:
     values: dict[str, Traced] = field(default_factory=dict)
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     states: list[State] = field(default_factory=list)
+    columns: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+    """By the names of joined values, the places of the values that they join."""
     before: str = ""
     begun: str = ""
     node: Node | None = None

@@ -69,6 +69,8 @@ def _step_graph(trace: CausalTrace, output: str) -> StepGraph:
         trace.values |= zip(node.outputs, results, strict=True)
     trace.node = None
     value = trace.values[output]
+    if value.tail:
+        raise NotCausalError(value.ahead)
     if value.lead:
         trace.refuse(f"the output {quote(output)} has more rows than there are steps")
     graph = trace.builder.graph([value.name, *dict.fromkeys(state.written for state in trace.states)])
