@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.explain.serialize import network_json
 from gatewise.members.clamp import Clamp
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_network import GraphNetwork
@@ -165,8 +166,27 @@ def test_a_network_that_is_not_causal_says_so_where_it_is_explained() -> None:
     assert "Softmax over all steps" in network.not_causal
     explanation = model.explain("3 0 5", "prefix-difference")
     assert "the network is not causal (node 'softmax': Softmax over all steps)" in explanation.method_note
+    assert "Softmax" in network_json(network, model.target)["not_causal"]
     causal = Model.of_graph(text_graph()).explain("3 0 5", "prefix-difference")
     assert "not causal" not in causal.method_note
+
+
+def test_some_prefixes_of_a_fixed_length_have_the_steps_after_them_replaced() -> None:
+    """A page samples the prefixes of a long sequence where each is a run of its own."""
+    graph = recurrent_classifier()
+    fixed = GraphBuilder()
+    ids = fixed.input("ids", ValueType("int64", (B, 30)))
+    for name, array in graph.constants.items():
+        fixed.constant(array, name)
+    for node in graph.nodes:
+        fixed.node(node.operation, [ids if name == "ids" else name for name in node.inputs], node.outputs, node.name)
+    model = Model.of_graph(fixed.graph(graph.outputs[:1]))
+    tokens = ids_of(30)
+    example = model.trace(text(tokens))
+    stride, logits = example.sampled_prefix_logits(120)
+    ends = [*range(0, 30, stride), 30]
+    assert stride > 1
+    np.testing.assert_allclose(logits, example.prefix_logits[ends], rtol=0, atol=1e-6)
 
 
 def test_what_is_not_causal_is_refused_with_the_node() -> None:

@@ -238,7 +238,7 @@ class Example(Displayed):
         if stride not in self._sampled:
             steps = len(self.read)
             ends = [*range(0, steps, stride), steps]
-            of_lstm = self.network.logits(self.part[:end] for end in ends)
+            of_lstm = self.network.logits_after(self.part, ends)
             self._sampled[stride] = self.ensemble.lstm_weight * of_lstm + self.other_prefix_logits[ends]
         return stride, self._sampled[stride]
 

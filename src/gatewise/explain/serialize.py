@@ -30,8 +30,8 @@ _PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions r
 
 
 def network_json(network: Network, of: Target) -> Json:
-    """The network in a few numbers, and what it predicts."""
-    return {
+    """The network in a few numbers, and what it predicts. not_causal: why, of a network that is not causal."""
+    network_and_task: Json = {
         "inputs": network.nouns.one,
         # That of one row: per_step says whether a row is a step. A new task is shown as the one whose labels it reads.
         "task": of.each.labels_task,
@@ -43,6 +43,9 @@ def network_json(network: Network, of: Target) -> Json:
         "gate": "binary" if network.has_binary_gates else "sigmoid",
         "max_length": network.max_length,
     }
+    if network.not_causal:
+        network_and_task["not_causal"] = network.not_causal
+    return network_and_task
 
 
 def _layer_json(layer: RecurrentLayer) -> Json:

@@ -565,7 +565,10 @@ class GraphNetwork(Network):
         if self.is_causal and not self.per_step:
             without = self.logits([self._prefix(part, 0)])
             return np.concatenate([without, *self._logits_on_the_way(part)])
-        return self.logits(self._prefix(part, end) for end in range(len(part) + 1))
+        return self.logits_after(part, range(len(part) + 1))
+
+    def logits_after(self, part: EncodedSequence, ends: Sequence[int]) -> Array:
+        return self.logits(self._prefix(part, end) for end in ends)
 
     def _logits_on_the_way(self, part: EncodedSequence) -> Iterator[Array]:
         """The logits (1, outputs) float64 after each step of a causal network, whose states go on from step to step."""

@@ -286,7 +286,7 @@ class LSTM(Network):
         # end of each: `backward_prefixes` does so for a single layer. Other networks run each prefix by itself.
         has_one_layer = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step"
         if not arch.unidirectional and not has_one_layer:
-            return self.logits(read[:t] for t in range(len(read) + 1))
+            return self.logits_after(read, range(len(read) + 1))
         from gatewise.members.prefix import backward_prefixes, pooled_prefixes
 
         of_directions = []  # for each direction, its pooled states: one array for each part of the pooling
@@ -298,6 +298,9 @@ class LSTM(Network):
         in_order = [states for of_part in zip(*of_directions, strict=True) for states in of_part]
         pooled = np.concatenate(in_order, axis=1)
         return np.asarray(head(Ops(), self.parameters, arch, pooled))
+
+    def logits_after(self, part: Array, ends: Sequence[int]) -> Array:
+        return self.logits(part[:end] for end in ends)
 
     def step_prefix_logits(self, part: Array, logits: Array) -> Array:
         """Those of no step are the logits of a state of zeros."""

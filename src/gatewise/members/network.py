@@ -187,6 +187,10 @@ class Network(Member):
         """
 
     @abstractmethod
+    def logits_after(self, part: Any, ends: Sequence[int]) -> Array:
+        """Logits (n, outputs) float64 after the first `ends` steps of what `read` returned, each read by itself."""
+
+    @abstractmethod
     def step_prefix_logits(self, part: Any, logits: Array) -> Array:
         """Of a network with logits per step, here (T', outputs): with those of no step before them (T' + 1, outputs)
         float64.

@@ -18,7 +18,7 @@ ReadRows = Callable[[Array, Mapping[str, Array], int, int], tuple[Array, dict[st
 one: the logits (outputs,) after them, and the states.
 """
 
-_LOGITS = "logits"
+_LOGITS = "logits"  # their bits: a mean of no number has no value, and a file of states has no NaN
 _COUNT = "steps_counted"  # with the pads
 
 
@@ -33,7 +33,7 @@ class RunningGraph(RunningNetwork):
         self._guards = guards
         self.arrays = step_graph.start()
         self._states = list(self.arrays)
-        self.arrays[_LOGITS] = np.zeros(outputs, np.float32)
+        self.arrays[_LOGITS] = np.zeros(outputs, np.int32)
         if step_graph.before:
             self.arrays[_COUNT] = np.zeros(1, np.int64)
 
@@ -47,7 +47,7 @@ class RunningGraph(RunningNetwork):
         states = {name: self.arrays[name] for name in self._states}
         logits, after = self._read_rows(rows, states, before, self.steps)
         self.arrays = self.arrays | after
-        self.arrays[_LOGITS] = logits
+        self.arrays[_LOGITS] = logits.astype(np.float32).view(np.int32)
         if _COUNT in self.arrays:
             self.arrays[_COUNT] = np.array([before + len(rows)])
         self.steps += len(rows)
@@ -60,4 +60,4 @@ class RunningGraph(RunningNetwork):
                 raise InputError(f"the network was read for inputs with {guard}, and the stream would have {steps:,}")
 
     def logits(self) -> Array:
-        return self.arrays[_LOGITS].astype(np.float64)
+        return self.arrays[_LOGITS].view(np.float32).astype(np.float64)

@@ -83,7 +83,7 @@ export function createDetails(root, store) {
 		const known = attribution && !attribution.stale;
 		if (known || !attribution) {
 			setText(sums, known ? sumText(attribution, data.prediction, tokenNounOf(state)) : "");
-			const lines = known ? methodNotes(attribution, data.prediction) : ["", ""];
+			const lines = known ? methodNotes(attribution, data.prediction, data.model) : ["", ""];
 			lines.forEach((line, n) => setText(notes[n], line));
 		}
 		setText(counts, data?.cache ? `Computed in ${fmt(data.cache.ms, 0)} ms.` : "");

@@ -39,7 +39,7 @@ function drawSide({ name, view }) {
 	const reading = createReading(column, line, { label: name });
 	column.append(line);
 	reading.draw({ ...view, inputText: text, text: part }, {});
-	const notes = methodNotes(attribution, prediction).map((note) => el("p", { class: "muted note" }, note));
+	const notes = methodNotes(attribution, prediction, model).map((note) => el("p", { class: "muted note" }, note));
 	column.append(el("details", { class: "about" }, el("summary", {}, "About these numbers"), notes));
 	return column;
 }

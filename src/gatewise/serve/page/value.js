@@ -96,11 +96,19 @@ export function sumText(attribution, prediction, tokenNoun) {
 	return `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`;
 }
 
-/** What the scores of a method are, and how faithful it is to the model. */
-export function methodNotes(attribution, prediction) {
+/** Where the prediction after a step does not follow from the run over all steps. */
+function prefixNote(model) {
+	if (!model?.not_causal) return "";
+	const noun = model.inputs === "series" ? "step" : "word";
+	const reason = safeText(model.not_causal, 200);
+	return `The prediction after each ${noun} reads the ${noun}s up to it anew, because the network is not causal: ${reason}.`;
+}
+
+/** What the scores of a method are, how faithful it is to the model, and how the line of predictions is computed. */
+export function methodNotes(attribution, prediction, model) {
 	const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on the validation set" : "not calibrated"}.`;
 	return [
 		`${attribution.method}: ${attribution.note}`,
-		`${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`,
+		`${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated} ${prefixNote(model)}`.trimEnd(),
 	];
 }

@@ -407,4 +407,13 @@ test("a score is shown as a sum over its members, with what the method leaves ou
 		methodNotes({ method: "m", note: "N.", faithfulness_note: "F." }, { probability: 0.5, calibrated: true }),
 		["m: N.", "F. Probabilities are calibrated on the validation set."],
 	);
+	const [, line] = methodNotes(
+		{ method: "m", note: "N.", faithfulness_note: "F." },
+		{ probability: null },
+		{ inputs: "series", not_causal: "node 'softmax': Softmax over all steps" },
+	);
+	assert.equal(
+		line,
+		"F.  The prediction after each step reads the steps up to it anew, because the network is not causal: node 'softmax': Softmax over all steps.",
+	);
 });
