@@ -79,14 +79,13 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 @pytest.fixture
 def short_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison of an imported network takes few inputs, where it is not what is tested: Keras needs more than a
-    millisecond for each step.
+    """The comparison of an imported network takes few and short inputs, where it is not what is tested: Keras needs
+    more than a millisecond for each step.
     """
-    from gatewise.exchange import comparison
+    from gatewise.exchange import proof_inputs, proof_sizes
 
-    monkeypatch.setattr(comparison, "SHORT", 6)
-    monkeypatch.setattr(comparison, "FULL_BATCHES", (40,))
-    monkeypatch.setattr(comparison, "LONGEST", 30)
+    monkeypatch.setattr(proof_sizes, "SIZES", (1, 2, 9))
+    monkeypatch.setattr(proof_inputs, "MAGNITUDES", (10.0,))
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def main() -> int:
 
 
 def named(pattern: str) -> list[str]:
-    """The attacks of a pattern: "imports" is that of all whose names begin with "imports-"."""
+    """The attacks of a pattern: "imports" is that of all whose names begin with "imports-". A name is that attack."""
+    if pattern in ATTACKS:
+        return [pattern]
     return [name for name in ATTACKS if fnmatch(name, pattern) or name.startswith(f"{pattern}-")]
 
 

@@ -16,8 +16,8 @@ CLASSES = ["a", "b", "c"]
 
 class Case(NamedTuple):
     """network: Keras's, of the module, or a torch module. example: for from_torch. options: of the function. layers:
-    directions and units of the layers that must be found. pooling, hidden, task: what must be found; refused: the
-    message, where it is refused.
+    directions and units of the layers that must be found. pooling, hidden, task: what must be found; pooling "graph":
+    it has no architecture.
     """
 
     network: Callable[..., Any]
@@ -27,7 +27,6 @@ class Case(NamedTuple):
     pooling: str = "last"
     hidden: str = ""
     task: str = "classification"
-    refused: str = ""
 
 
 def _text(k: Any, *layers: Any, steps: int | None = None, mask: bool = False) -> Any:
@@ -203,9 +202,7 @@ CASES: dict[str, Case] = {
     "weather": Case(weather, layers="forward 8", task="regression"),
     "normalized": Case(normalized, layers="forward 6, forward 4", hidden="leaky_relu 8", task="regression"),
     "tagger": Case(tagger, None, {"classes": CLASSES}, "both 5", "none", task="tagging"),
-    "autoencoder": Case(
-        autoencoder, refused=r"'repeat_vector\w*' \(RepeatVector, layer 2\): the LSTM layers must read"
-    ),
+    "autoencoder": Case(autoencoder, pooling="graph", task="regression"),
     "stateful": Case(stateful, layers="forward 5, forward 5", task="regression"),
     "step_regression": Case(step_regression, None, {}, "forward 6", "none", "selu 4", "regression"),
     "toxic": Case(toxic, layers="both 5", pooling="mean+max", task="multilabel"),
@@ -217,7 +214,7 @@ CASES: dict[str, Case] = {
     "Packed": Case(Packed, (_IDS, _LENGTHS), {"classes": CLASSES}, "both 5"),
     "MaskedMean": Case(MaskedMean, (_IDS, _LENGTHS), {"classes": CLASSES}, "both 5", "mean"),
     "TimeFirst": Case(TimeFirst, _SERIES, {}, "forward 6", hidden="relu 5, elu 4", task="regression"),
-    "Attention": Case(Attention, _IDS, refused=r"'softmax' \(softmax, operation 4\): .*attention over the steps"),
+    "Attention": Case(Attention, _IDS, pooling="graph", task="regression"),
     "Characters": Case(Characters, _IDS, {"task": "tagging"}, "forward 8, forward 8", "none", task="tagging"),
 }
 

@@ -12,7 +12,8 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gatewise as gw
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import ModelFileError
+from gatewise.members.graph_network import GraphNetwork
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
 from gatewise.serve.view.view import View
@@ -26,7 +27,8 @@ pytestmark = [
 ]
 ONNX = Path(__file__).parent / "onnx"
 PARTS = ["prediction", "prefix", "attribution", "units", "unit:top", "heatmap:f"]  # of the page
-READ = [name for name, case in CASES.items() if not case.refused]
+ARCHITECTURES = [name for name, case in CASES.items() if case.pooling != "graph"]
+GRAPHS = [name for name, case in CASES.items() if case.pooling == "graph"]
 
 
 def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
@@ -37,7 +39,7 @@ def imported(name: str, keras: ModuleType) -> tuple[Any, Model]:
 
 
 @pytest.mark.usefixtures("short_comparison")
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path) -> None:
     case = CASES[name]
     _, model = imported(name, keras)
@@ -60,9 +62,25 @@ def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path
     json.dumps([view.card, page], allow_nan=False)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.refused])
-def test_a_layer_without_counterpart_is_named(name: str, keras: ModuleType) -> None:
-    assert_refused(CASES[name].refused, imported, name, keras)
+@pytest.mark.usefixtures("short_comparison")
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_network_of_another_form_is_a_graph(name: str, keras: ModuleType, tmp_path: Path) -> None:
+    network, model = imported(name, keras)
+    assert isinstance(model.ensemble.network, GraphNetwork)
+    assert model.target.task == CASES[name].task
+    rng = np.random.default_rng(1)
+    for steps in (10,) if name == "autoencoder" else (1, 2, 7, 40):
+        if name == "autoencoder":
+            x = rng.normal(size=(4, steps, 2)).astype(np.float32)
+            wanted = network.predict(x, verbose=0)
+        else:
+            x = rng.integers(0, V, (4, steps))
+            wanted = network.eval()(torch.from_numpy(x)).detach().numpy()
+        found = np.stack(list(model.logits([*x])))
+        np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(np.stack(list(gw.load(tmp_path / "model").logits([*x]))), found)
+    assert model.explain(x[0]).steps
 
 
 @pytest.mark.usefixtures("short_comparison")
@@ -154,36 +172,28 @@ def test_onnx_of_other_exporters() -> None:
 
 
 def test_what_is_refused(keras: ModuleType, tmp_path: Path) -> None:
-    keras.utils.set_random_seed(1)  # of small states the largest may be near the last
     k = keras.layers
 
-    def text(*layers: Any, mask: bool = False) -> Any:
-        return keras.Sequential([keras.Input((None,)), k.Embedding(V, 4, mask_zero=mask), *layers])
+    def text(*layers: Any) -> Any:
+        return keras.Sequential([keras.Input((None,)), k.Embedding(V, 4), *layers])
 
     def series(*layers: Any) -> Any:
         return keras.Sequential([keras.Input((6, 2)), *layers])
 
-    both = k.Bidirectional(k.LSTM(3, return_sequences=True))
     for network, options, message in (
-        (text(k.GRU(3), k.Dense(1)), {}, r"'gru\w*' \(GRU, layer 2\): gatewise computes LSTM layers only"),
-        (text(k.LSTM(3, activation="relu")), {}, r"\(LSTM, layer 2\): gatewise computes activation='tanh' only"),
-        (text(k.Conv1D(4, 3), k.LSTM(3)), {}, r"\(Conv1D, layer 2\): gatewise has no convolutions"),
-        (text(k.LSTM(3), k.LayerNormalization()), {}, r"\(LayerNormalization, layer 3\): gatewise has no such op"),
-        (text(k.LSTM(3, return_sequences=True), k.Lambda(lambda x: x[:, -1])), {}, r"\(Lambda, layer 3\): its code is"),
-        (text(both, k.GlobalMaxPooling1D(), k.Dense(1), mask=True), {}, "it reads the steps that the mask skips"),
-        (text(k.LSTM(3), k.Dense(1, activation="exponential")), {}, "has no activation 'exponential'"),
-        (text(k.LSTM(3), k.Dense(2, activation="softmax"), k.Dense(1)), {}, "softmax stands in front of it"),
-        (text(k.LSTM(3, return_sequences=True), k.Dense(4, "relu"), k.LSTM(3)), {}, r"the activation relu stands in"),
-        (text(k.Dense(3)), {}, "the network has no LSTM layer"),
         (text(k.LSTM(3), k.Dense(2, activation="softmax")), {"classes": CLASSES}, "2 outputs, and 3 names are given"),
         (text(k.LSTM(3), k.Dense(1, "sigmoid")), {"task": "regression"}, "activation sigmoid; for regression with 1"),
         (text(k.LSTM(3), k.Dense(1)), {"word_index": {"good": -1}}, "whole numbers from 0"),
         (text(k.LSTM(3), k.Dense(1)), {"word_index": ["a", "b", "c"]}, "has 3 entries, and the embedding has 40 rows"),
         (text(k.LSTM(3), k.Dense(1)), {"word_index": 3}, "'int' is neither words with their ids nor a tokenizer"),
         (series(k.LSTM(3), k.Dense(1)), {"word_index": {}}, "this one reads series"),
-        (series(k.LSTM(3, return_sequences=True), k.Flatten(), k.Dense(1)), {}, r"\(Dense, layer 3\).* them: Flatten"),
-        (series(k.Dense(3, activation="relu"), k.LSTM(3)), {}, "a series may have linear layers only"),
-        (keras.Input((3,)), {}, "needs a Keras model or its file"),
+        (series(k.GRU(3), k.Dense(1)), {"word_index": {}}, "this one reads other inputs"),
+        (
+            text(k.LSTM(3), k.Dense(1, name="score")),
+            {"output": "topic"},
+            "output: the network has 'score', not 'topic'",
+        ),
+        (keras.Input((3,)), {}, "a Keras network is a keras.Model or its file, not 'KerasTensor'"),
     ):
         assert_refused(message, gw.from_keras, network, **options)
     (tmp_path / "model.keras").write_bytes(b"no zip")
@@ -194,14 +204,113 @@ def test_what_is_refused(keras: ModuleType, tmp_path: Path) -> None:
     assert_refused("not an ONNX file", gw.from_onnx, tmp_path / "model.keras", error=ModelFileError)
 
 
-def test_a_function_that_a_small_network_hides_is_refused(keras: ModuleType) -> None:
+@pytest.mark.usefixtures("short_comparison")
+def test_layers_of_any_kind_are_computed(keras: ModuleType) -> None:
+    k = keras.layers
+    rng = np.random.default_rng(3)
+
+    def text(*layers: Any, mask: bool = False) -> Any:
+        return keras.Sequential([keras.Input((None,)), k.Embedding(V, 4, mask_zero=mask), *layers])
+
+    def series(*layers: Any) -> Any:
+        return keras.Sequential([keras.Input((6, 2)), *layers])
+
+    both = k.Bidirectional(k.LSTM(3, return_sequences=True))
+    for network in (
+        text(k.GRU(3), k.Dense(1)),
+        text(k.LSTM(3, activation="relu")),
+        text(k.Conv1D(4, 3, padding="same"), k.LSTM(3)),
+        text(k.LSTM(3), k.LayerNormalization()),
+        text(k.LSTM(3, return_sequences=True), k.Lambda(lambda x: x[:, -1])),
+        text(both, k.GlobalMaxPooling1D(), k.Dense(1), mask=True),
+        text(k.LSTM(3), k.Dense(1, activation="exponential")),
+        text(k.LSTM(3), k.Dense(2, activation="softmax"), k.Dense(1)),
+        text(k.LSTM(3, return_sequences=True), k.Dense(4, "relu"), k.LSTM(3)),
+        text(k.Dense(3)),
+        series(k.LSTM(3, return_sequences=True), k.Flatten(), k.Dense(1)),
+        series(k.Dense(3, activation="relu"), k.LSTM(3)),
+    ):
+        network.set_weights([rng.normal(0.1, 0.5, array.shape) for array in network.get_weights()])
+        model = gw.from_keras(network)
+        for steps in (3, 6, 25) if network.input_shape == (None, None) else (6,):
+            if network.input_shape == (None, None):
+                x = rng.integers(1, V, (5, steps))
+                x[2, 2:] = 0
+            else:
+                x = rng.normal(size=(5, steps, 2)).astype(np.float32)
+            wanted = network.predict(x, verbose=0)
+            found = np.stack(list(model.logits([*x])))
+            np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("short_comparison")
+def test_a_function_that_a_small_network_hides_is_computed(keras: ModuleType) -> None:
     """For values near 0, tanh(x) is x and an attention is a mean: the type of an operation decides, not its values."""
     k = keras.layers
     x = keras.Input((None,))
     h = k.LSTM(3, return_sequences=True)(k.Embedding(V, 4, embeddings_initializer="zeros")(x))
-    for y in (k.Attention()([h, h]), keras.ops.tanh(h[:, -1])):
-        with pytest.raises(InputError, match=r"\((Attention|Tanh), layer"):
-            gw.from_keras(keras.Model(x, k.Dense(1)(y if y.ndim == 2 else k.GlobalAveragePooling1D()(y))))
+    for y, operation in ((k.Attention()([h, h]), "Softmax"), (keras.ops.tanh(h[:, -1]), "Tanh")):
+        network = keras.Model(x, k.Dense(1)(y if y.ndim == 2 else k.GlobalAveragePooling1D()(y)))
+        model = gw.from_keras(network)
+        if isinstance(model.ensemble.network, GraphNetwork):
+            assert operation in [node.operation.name() for node in model.ensemble.network.graph.nodes]
+        else:
+            assert [hidden.activation for hidden in model.architecture.hidden] == ["tanh"]
+
+
+@pytest.mark.usefixtures("short_comparison")
+def test_several_inputs_and_outputs_by_name(keras: ModuleType) -> None:
+    k = keras.layers
+    ids, table = keras.Input((None,), name="ids"), keras.Input((3,), name="table")
+    h = k.LSTM(4)(k.Embedding(V, 5)(ids))
+    topic = k.Dense(3, activation="softmax", name="topic")(k.Concatenate()([h, table]))
+    tone = k.Dense(1, name="tone")(h)
+    network = keras.Model([ids, table], {"topic": topic, "tone": tone})
+    rng = np.random.default_rng(4)
+    network.set_weights([rng.normal(0, 0.6, array.shape) for array in network.get_weights()])
+    x = {"ids": rng.integers(1, V, (4, 7)), "table": rng.normal(size=(4, 3)).astype(np.float32)}
+    wanted = network.predict(x, verbose=0)
+    rows = [{"ids": row, "table": numbers} for row, numbers in zip(x["ids"], x["table"], strict=True)]
+    model = gw.from_keras(network, output="topic", classes=CLASSES)
+    np.testing.assert_allclose(model.predict_proba(rows), wanted["topic"], rtol=0, atol=1e-5)
+    for name, outputs in model.predict_outputs(x).items():
+        np.testing.assert_allclose(outputs, wanted[name], rtol=0, atol=1e-5)
+    model = gw.from_keras(network)  # Keras has the outputs of a dict in the order of their names
+    np.testing.assert_allclose(np.reshape(model.logits(rows), (4, 1)), wanted["tone"], rtol=0, atol=1e-5)
+
+
+class TwoHeads(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.lstm = torch.nn.Embedding(V, 5), torch.nn.LSTM(5, 4, batch_first=True)
+        self.topic, self.tone = torch.nn.Linear(7, 3), torch.nn.Linear(4, 1)
+
+    def forward(self, ids: torch.Tensor, table: torch.Tensor) -> dict[str, torch.Tensor]:
+        h = self.lstm(self.embedding(ids))[1][0][-1]
+        return {"topic": self.topic(torch.cat([h, table], 1)), "tone": self.tone(h)}
+
+
+@pytest.mark.usefixtures("short_comparison")
+def test_an_example_of_several_inputs_is_a_tuple_or_a_dict() -> None:
+    torch.manual_seed(5)
+    network = TwoHeads()
+    ids, table = torch.randint(0, V, (4, 7)), torch.randn(4, 3)
+    example = {"table": torch.zeros(2, 3), "ids": torch.zeros(2, 5, dtype=torch.int64)}
+    with torch.no_grad():
+        wanted = network(ids, table)
+    x = {"ids": ids.numpy(), "table": table.numpy()}
+    rows = [{name: array[n] for name, array in x.items()} for n in range(4)]
+    for given in (example, (example["ids"], example["table"])):
+        for output in (None, "topic", "tone"):
+            model = gw.from_torch(network, given, output=output)
+            found = np.reshape(model.logits(rows), (4, -1))
+            np.testing.assert_allclose(found, wanted[output or "topic"].numpy(), rtol=0, atol=1e-5)
+            outputs = model.predict_outputs(x)
+            assert list(outputs) == ["topic", "tone"]
+            np.testing.assert_allclose(outputs["tone"], wanted["tone"].numpy(), rtol=0, atol=1e-5)
+    assert_refused(
+        "output: the network has 'topic', 'tone', not 'score'", gw.from_torch, network, given, output="score"
+    )
 
 
 class Vectorization:

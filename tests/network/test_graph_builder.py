@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.graph_builder import Folding, GraphBuilder
 from gatewise.network.operation import ValueType
 
 
@@ -30,3 +30,23 @@ def test_weights_that_are_moved_stay_in_float32() -> None:
     transposed = builder.constants[builder.add("Transpose", name, perm=(1, 0))]
     np.testing.assert_array_equal(transposed, weights.T)
     assert transposed.dtype == np.float32
+
+
+def test_constants_are_computed_within_a_limit_only() -> None:
+    """Of a file that asks for more of them, the nodes stay: they are checked before a run."""
+    builder = GraphBuilder(Folding(numbers=20, work=700))
+    small = builder.constant(np.arange(12.0).reshape(3, 4))
+    square = builder.constant(np.arange(400.0).reshape(20, 20))
+    assert builder.add("Transpose", small) in builder.constants
+    assert builder.add("Transpose", small) not in builder.constants, "8 numbers are left"
+    assert builder.add("ReduceSum", square, keepdims=False) in builder.constants
+    assert builder.add("ReduceSum", square, keepdims=False) not in builder.constants, "275 multiplications are left"
+    assert builder.folding == Folding(numbers=7, work=275)
+
+
+def test_products_of_constants_count_their_multiplications() -> None:
+    builder = GraphBuilder(Folding(work=30_000))
+    matrix = builder.constant(np.random.default_rng(1).normal(size=(25, 25)))
+    assert builder.add("MatMul", matrix, matrix) in builder.constants
+    assert builder.add("MatMul", matrix, matrix) not in builder.constants
+    assert builder.add("Neg", matrix) in builder.constants

@@ -12,7 +12,7 @@ from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.input_ranges import InputRange, input_ranges
 from gatewise.network.operation import ValueType
 from gatewise.network.operations.top_k import TopK
-from gatewise.network.size import symbol
+from gatewise.network.size import maximum, symbol
 
 B, T = symbol("B"), symbol("T")
 SIZES = {"B": 3, "T": 5}
@@ -70,6 +70,17 @@ def test_a_quotient_of_ids_stays_within_the_table() -> None:
     for x in (int(found.low.max()), int(found.high.min())):
         assert 0 <= x // 2 + 3 <= 16
     assert found.high.min() - found.low.max() > 20
+
+
+def test_the_numbers_of_no_step_bound_nothing() -> None:
+    """Of the steps beyond a number of them, which these inputs do not have."""
+
+    def build(builder: GraphBuilder, x: str) -> str:
+        lengths = builder.add("Slice", x, starts=(0,), ends=(1,), axes=(1,))
+        mask = builder.add("Less", builder.add("Range", limit=maximum(T - 50, 0)), lengths)
+        return builder.add("ReduceSum", builder.add("Cast", mask, to="float"), axes=(1,))
+
+    assert not ranges_of(build, "int64", (B, T)).bounded.any()
 
 
 def test_columns_have_ranges_of_their_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.network.size import (
+    Dim,
     at_least,
     divided,
     from_entry,
@@ -144,3 +146,27 @@ def test_what_a_number_divides_stands_outside_of_a_division() -> None:
     for steps in range(1, 30):
         assert value_of(divided(5 * T - 3, 4), {"T": steps}) == (5 * steps - 3) // 4
         assert value_of(remainder(5 * T - 3, 4), {"T": steps}) == (5 * steps - 3) % 4
+
+
+def test_sizes_that_double_with_each_operation_are_refused() -> None:
+    """Written out they would have 2^60 parts."""
+
+    def product_of_quotients(size: Dim) -> Dim:
+        return divided(size, 5) * remainder(size, 7)
+
+    def square(size: Dim) -> Dim:
+        return size * size
+
+    for rule in (product_of_quotients, square):
+        with pytest.raises(InputError, match=r"a size has [0-9,]+ factors, more than 512"):
+            _sixty_times(rule, T)
+
+
+def test_numbers_beyond_int64_are_refused() -> None:
+    with pytest.raises(InputError, match="a size does not fit into an int64"):
+        _sixty_times(lambda size: 7 * size, T)
+
+
+def _sixty_times(rule: Callable[[Dim], Dim], size: Dim) -> None:
+    for _ in range(60):
+        size = rule(size)

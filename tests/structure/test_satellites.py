@@ -66,13 +66,13 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
         "it reads tables and frames as the core does, row by row",
     ),
     "exchange": (
-        "members.encoded_sequence members.member members.onnx.columns members.onnx.graph members.onnx.lstm "
-        "members.onnx.network members.onnx.operations network.cells "
-        "network.graph_file network.trainable_graph network.windows "
-        "model.compress model.preprocessor model.step_rule network.batch network.forward network.graph "
-        "network.graph_builder network.input_ranges network.operation network.operations network.operations.recurrent "
-        "network.operations.top_k network.ops network.recurrent_loops network.roll network.series network.size "
-        "network.value_matching network.weight_layouts target.of_outputs text.tokens",
+        "members.encoded_sequence members.graph_axes members.member members.onnx.columns members.onnx.graph "
+        "members.onnx.lstm members.onnx.network members.onnx.operations model.compress model.preprocessor "
+        "model.step_rule network.batch network.cells network.graph network.graph_builder "
+        "network.graph_file network.input_ranges network.operation network.operations network.operations.loop "
+        "network.operations.recurrent network.operations.top_k network.recognise "
+        "network.recurrent_loops network.roll network.series network.size network.trainable_graph "
+        "network.weight_layouts network.windows target.of_outputs text.tokens",
         "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),
     "forecast": (
@@ -84,8 +84,7 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     "nn": (
         "kernels.saved_activations members.ngrams members.onnx.graph network.architecture "
         "network.cells network.graph network.operation network.operations.relu network.size network.trainable_graph "
-        "network.windows network.value_matching "
-        "network.weight_layouts",
+        "network.windows network.weight_layouts",
         "its modules run the kernel with gradients, and hold the weights of members",
     ),
     "serve": (

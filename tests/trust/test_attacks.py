@@ -80,10 +80,11 @@ def test_an_output_that_is_not_claimed_is_found(tmp_path: Path, monkeypatch: pyt
         commands._attempt([explain], np.random.default_rng([1, 0]), tmp_path)  # a try without an earlier output
 
 
+@pytest.mark.slow
 def test_modules_that_are_read_without_a_comparison_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatewise.exchange.convert.compare", lambda *_: None)
-    monkeypatch.setattr("gatewise.nn.operations._cuts", lambda *_: False)
-    assert "is off by" in failures("imports-torch", 60, tmp_path)
+    monkeypatch.setattr("gatewise.exchange.convert.prove", lambda *_: None)
+    monkeypatch.setattr("gatewise.exchange.torch_guards._holds_beyond", lambda *_: True)
+    assert "is off by" in failures("imports-torch", 28, tmp_path)
 
 
 def test_files_whose_gates_are_read_in_another_order_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ def test_what_becomes_of_the_tries_is_counted(tmp_path: Path) -> None:
 def test_a_group_of_attacks_is_named_by_what_their_names_begin_with() -> None:
     assert {"imports-onnx", "imports-onnx-graph"} <= set(named("imports"))
     assert named("imports-onnx-graph") == ["imports-onnx-graph"]
+    assert named("imports-onnx") == ["imports-onnx"]
     assert named("fuzz") == named("fuzz-*")
     assert not named("import")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.exchange.keras_backend import keras_module
+from gatewise.exchange.keras_backend import keras_module, torch_inference
 from gatewise.exchange.keras_layers import is_leaf, read_layer
 from gatewise.exchange.keras_ops import read_operation
 from gatewise.exchange.keras_original import OriginalValues, ValueKey
@@ -241,7 +241,8 @@ class _Reader:
     def _traced(self, symbolic: list[Any]) -> Any:
         """The outputs of the network for symbolic inputs. Raises InputError naming the layer."""
         try:
-            with self.tracer.running():
+            # Layers whose functions Keras runs to know their shapes compute with torch.
+            with torch_inference(self.keras), self.tracer.running():
                 return self.tracer.call(self.network, symbolic)
         except InputError as error:
             raise self._named(self.error or error, error) from None

@@ -47,8 +47,10 @@ class OriginalValues:
                 outputs = self._call(inputs, dtype)
         except Exception as error:  # of Keras, of its backend, or of the code of the network
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            failed = recorder.failed
+            where = "" if failed is None else f"{failed.name} ({type(failed).__name__}): "
             raise InputError(
-                f"the Keras network does not compute these inputs in {dtype}: {quote(reason, 200)}"
+                f"the Keras network does not compute these inputs in {dtype}: {where}{quote(reason, 200)}"
             ) from error
         calls = {(id(operation), number): result for operation, number, result in recorder.recorded}
         calls[id(None), 0] = outputs

@@ -59,6 +59,8 @@ class Recorder:
         self.keras = keras
         self.is_leaf = is_leaf
         self.recorded: list[Recorded] = []
+        self.failed: Any = None
+        """The innermost operation or layer that raised an error, None without one."""
         self._counts: dict[int, int] = {}
         self._within_leaves = 0
 
@@ -76,6 +78,9 @@ class Recorder:
             self._within_leaves += leaf
             try:
                 outputs = plain(operation, *args, **kwargs)
+            except Exception:
+                self.failed = self.failed or operation
+                raise
             finally:
                 self._within_leaves -= leaf
             if not self._within_leaves:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -18,12 +19,13 @@ from gatewise.exchange.onnx_recurrence import GATES, RecurrentReader
 from gatewise.exchange.onnx_sizes import MOST_SIZES, SIZE_RULES, Sized, Undecided
 from gatewise.members.onnx.graph import array_of
 from gatewise.network.graph import MAX_NODES, Graph
-from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.graph_builder import Folding, GraphBuilder
 from gatewise.network.operation import Operation, ValueType
 from gatewise.network.operations import NAMES, operation_named, operation_of
-from gatewise.network.size import Dim, product, symbol
+from gatewise.network.size import Dim, check_int64, product, symbol
 from gatewise.types import Array
 
+MAX_COMPUTED = 1 << 23  # numbers that nodes of constants return while a file is read, besides as many as it stores
 LEAST_OPSET = 13  # since then the axes of Squeeze and the like are inputs, and Softmax has one axis
 _DTYPES = {1: "float", 11: "float", 7: "int64", 6: "int32", 9: "bool"}
 """The dtypes of values by their numbers in TensorProto. float16 and bfloat16 are refused: they would be rounded."""
@@ -59,7 +61,8 @@ class _Reader:
         self.opset = opset
         self.where = where
         self.outer = outer
-        self.builder = GraphBuilder()
+        folding = Folding(MAX_COMPUTED) if outer is None else outer.builder.folding
+        self.builder: GraphBuilder = GraphBuilder(folding)
         self.sized: dict[str, Sized] = {}
         self.names: dict[str, str] = {}
         """The values of the builder by their names in the file, where these differ: what Identity returns."""
@@ -70,7 +73,11 @@ class _Reader:
         """Add those that a graph stores."""
         self.builder.reserved |= {name for node in graph.node for name in node.output}
         for tensor in graph.initializer:
-            self.builder.constant(_plain(array_of(tensor, self.where)), tensor.name)
+            self._add_stored(array_of(tensor, self.where), tensor.name)
+
+    def _add_stored(self, array: Array, name: str) -> None:
+        self.builder.constant(_plain(array), name)
+        self.builder.folding.numbers += array.size
 
     def nodes(self, graph: Any) -> None:
         """Add those of a graph. Raises InputError naming the node that is not read."""
@@ -122,7 +129,7 @@ class _Reader:
         elif node.op_type == "Loop":
             self._loop(node, attributes)
         elif node.op_type == "Constant":
-            self.builder.constant(_plain(np.asarray(next(iter(attributes.values())))), node.output[0])
+            self._add_stored(np.asarray(next(iter(attributes.values()))), node.output[0])
         elif node.op_type == "Identity":
             self.names[node.output[0]] = self.names.get(node.input[0], node.input[0])
         elif self._is_of_sizes(node) and self._add_sizes(node, attributes):
@@ -192,7 +199,7 @@ class _Reader:
         if node.op_type not in NAMES or node.op_type in _OWN:
             raise InputError("gatewise does not compute this operation")
         kind = operation_named(node.op_type)
-        hints = get_type_hints(kind)
+        hints = _hints(node.op_type)
         values = kind.value_inputs()
         inputs = []
         for number, name in enumerate(node.input):
@@ -408,10 +415,18 @@ class _Reader:
             computed = SIZE_RULES[node.op_type](attributes, *values)
         except Undecided:
             return False
+        for size in computed.sizes:
+            check_int64(size)
         if len(computed.sizes) > MOST_SIZES:
             return False
         self.sized[node.output[0]] = computed
         return True
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    """The types of the fields of an operation."""
+    return get_type_hints(operation_named(name))
 
 
 def _plain(array: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.exchange.onnx_graph import graph_of
-from gatewise.exchange.onnx_limits import check_self_contained
+from gatewise.exchange.onnx_limits import check_self_contained, check_sizes
 from gatewise.exchange.onnx_process import Engine, OnnxProcess
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.members.onnx.graph import array_of, load
@@ -30,21 +30,23 @@ _ROUNDED = {"Gelu", "GroupNormalization", "HardSwish"}
 """Operations whose definition has float32 numbers in it, which ONNX Runtime uses in float64 too."""
 
 
-def read_onnx(source: Any) -> OnnxNetwork:
-    """The network of an ONNX file, by its path or as a ModelProto.
+def read_onnx(source: Any, where: str = "") -> OnnxNetwork:
+    """The network of an ONNX file, by its path or as a ModelProto. where: names the file in messages, where that is not
+    its path.
 
-    Functions that the file defines are inlined. Raises MissingExtra without onnx or onnxruntime, ModelFileError for a
-    damaged file and for one whose constants stand in other files, and InputError naming the node that is not read.
+    Functions that the file defines are inlined. Nothing of the file runs, and nothing large is computed. Raises
+    MissingExtra without onnx or onnxruntime, ModelFileError for a damaged file and for one whose constants stand in
+    other files, and InputError naming the node that is not read, or that makes too many numbers.
     """
     required("onnx", "onnx", "the ONNX format")
     from onnx.inliner import inline_local_functions
 
     if isinstance(source, (str, Path)):
         model = load(source)
-        where = quote(source, 200)
+        where = where or quote(source, 200)
     else:
         model = source
-        where = quote(model.graph.name or "the ONNX model", 200)
+        where = where or quote(model.graph.name or "the ONNX model", 200)
     check_self_contained(model, where)
     if len(model.functions):
         try:
@@ -52,6 +54,7 @@ def read_onnx(source: Any) -> OnnxNetwork:
         except Exception as error:  # onnx has no class of its own for a function that does not fit
             raise ModelFileError(f"{where}: its functions cannot be inlined: {quote(error)}") from error
     graph = graph_of(model, where)
+    check_sizes(graph, where)
     names = {name for node in model.graph.node for name in node.output}
     compared = tuple(name for node in graph.nodes for name in node.outputs if name in names)
     # An output that no node computes is an input or a constant, which both have.
@@ -66,32 +69,49 @@ class OnnxNetwork(ReadNetwork):
     framework: ClassVar[str] = "ONNX"
     model: Any
     where: str
-    _processes: dict[str, OnnxProcess] = field(default_factory=dict, init=False, repr=False)
-    """By dtype, started when they are needed."""
+    _processes: dict[tuple[str, Engine], OnnxProcess] = field(default_factory=dict, init=False, repr=False)
+    """By dtype and engine, started when they are needed: what one file may take is limited in all its runs."""
+    _refusals: dict[tuple[str, Engine], str] = field(default_factory=dict, init=False, repr=False)
+    """Why an engine does not open the file."""
+    _engines: dict[str, Engine] = field(default_factory=dict, init=False, repr=False)
+    """Those that have computed values, by dtype."""
 
     def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
         """See `ReadNetwork`. "float64": by the reference evaluator where ONNX Runtime has no double kernels."""
         feed = self._feed(inputs, dtype)
-        if dtype in self._processes:
-            return self._processes[dtype].run(feed, names)
-        raw = with_float_type(self.model, _FLOAT_TYPES[dtype], self.compared)
-        is_rounded = any(node.op_type in _ROUNDED for node in self.model.graph.node)
-        engines: tuple[Engine, ...] = (Engine.RUNTIME, Engine.REFERENCE)
-        if dtype == "float32":
-            engines = (Engine.RUNTIME,)
-        elif is_rounded:
-            engines = (Engine.REFERENCE,)
+        if dtype in self._engines:
+            return self._processes[dtype, self._engines[dtype]].run(feed, names)
         reasons = []
-        for engine in engines:
+        for engine in self._possible_engines(dtype):
             try:
-                process = OnnxProcess(raw, self.where, optimize=False, engine=engine)
-                values = process.run(feed, names)
+                values = self._process(dtype, engine).run(feed, names)
             except (InputError, ModelFileError) as error:
                 reasons.append(str(error))
                 continue
-            self._processes[dtype] = process
+            self._engines[dtype] = engine
             return values
         raise InputError("; ".join(reasons))
+
+    def _possible_engines(self, dtype: str) -> tuple[Engine, ...]:
+        if dtype == "float32":
+            return (Engine.RUNTIME,)
+        if any(node.op_type in _ROUNDED for node in self.model.graph.node):
+            return (Engine.REFERENCE,)
+        return (Engine.RUNTIME, Engine.REFERENCE)
+
+    def _process(self, dtype: str, engine: Engine) -> OnnxProcess:
+        """The process that computes the file. Raises ModelFileError where it does not open it."""
+        key = dtype, engine
+        if key in self._refusals:
+            raise ModelFileError(self._refusals[key])
+        if key not in self._processes:
+            raw = with_float_type(self.model, _FLOAT_TYPES[dtype], self.compared)
+            try:
+                self._processes[key] = OnnxProcess(raw, self.where, optimize=False, engine=engine)
+            except ModelFileError as error:
+                self._refusals[key] = str(error)
+                raise
+        return self._processes[key]
 
     def close(self) -> None:
         """End the processes."""

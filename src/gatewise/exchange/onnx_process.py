@@ -24,7 +24,6 @@ from typing import IO, Any, Self
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.network.value_matching import ShapeError
 from gatewise.system.processes import can_limit_memory, limit_process
 from gatewise.types import Array
 
@@ -97,7 +96,7 @@ class OnnxProcess:
         """
         answer, arrays = self._ask({"outputs": list(outputs)}, feed, min(SECONDS, self._left))
         if "error" in answer:
-            raise ShapeError(f"{self._where}: it does not run: {quote(answer['error'], 200)}")
+            raise InputError(f"{self._where}: it does not run: {quote(answer['error'], 200)}")
         return arrays
 
     def close(self) -> None:

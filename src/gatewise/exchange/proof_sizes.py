@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from gatewise.errors import InputError
 from gatewise.network.graph import Graph, Node
 from gatewise.network.operation import Operation
+from gatewise.network.operations.loop import Loop
 from gatewise.network.size import Atom, Dim, Size, product, symbols_of, value_of
 
 LONGEST = 2_000
@@ -28,6 +29,8 @@ MAX_ELEMENTS = 15_000_000
 _NODE = 20_000  # multiply-adds that a node costs whatever its size
 _STEP = 30_000  # and a step of a recurrence
 _SCANNED = (*range(1, 130), *range(130, 1_000, 30), *range(1_000, MAX_BOUNDARY + 1, 100))  # for what changes there
+MAX_SYMBOLS = 100
+"""Networks with more of them are not compared."""
 _MAX_COMBINATIONS = 20_000  # of sizes that are tried until the guards hold
 
 
@@ -62,11 +65,10 @@ def _products_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
         batch, steps, _ = shapes[0]
         weights = sum(value_of(product(shape), sizes) for shape in shapes[1:3])
         return value_of(steps, sizes) * (value_of(batch, sizes) * weights + _STEP)
-    if name == "Loop":
-        # Its steps run what a step of a recurrence costs, for each node of the body.
-        elements = sum(value_of(product(shape), sizes) for shape in shapes if shape)
-        steps = max((value_of(shape[1], sizes) for shape in shapes if len(shape) > 1), default=1)
-        return steps * 10 * _STEP + 100 * elements
+    if isinstance(node.operation, Loop):
+        return max(value_of(node.operation.steps, sizes), 0) * (
+            cost_of(node.operation.body, sizes).multiply_adds + _STEP
+        )
     results = value_of(product(graph.types[node.outputs[0]].shape), sizes)
     if name in ("MatMul", "Gemm", "Einsum"):
         return results * value_of(shapes[0][-1], sizes)
@@ -77,9 +79,12 @@ def _products_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
 
 def usual_sizes(graph: Graph) -> dict[str, int]:
     """Small, different sizes of the symbols for which the guards hold. Raises InputError where there are none."""
+    if len(graph.symbols) > MAX_SYMBOLS:
+        count = f"{len(graph.symbols):,} axes of its inputs"
+        raise InputError(f"the network cannot be compared: {count} have sizes of their own, more than {MAX_SYMBOLS}")
     choices = {}
     for name in graph.symbols:
-        boundaries = _boundaries(graph, name, dict.fromkeys(graph.symbols, USUAL[0]))
+        boundaries = boundaries_of(graph, name, dict.fromkeys(graph.symbols, USUAL[0]))
         choices[name] = [*USUAL, *(size for size in boundaries if size not in USUAL)]
     for tries, sizes in enumerate(_combinations(list(graph.symbols), choices, {})):
         # Different symbols have different sizes, unless the guards want equal ones.
@@ -112,7 +117,7 @@ def compared_sizes(graph: Graph, usual: Mapping[str, int]) -> list[dict[str, int
     boundaries: list[dict[str, int]] = []
     reducible: list[tuple[str, dict[str, int]]] = []
     for name in graph.symbols:
-        for size in _boundaries(graph, name, usual):
+        for size in boundaries_of(graph, name, usual):
             boundaries.append({**usual, name: size})
         reducible += [(name, {**usual, name: size}) for size in SIZES]
     for size in (1, 2, 3):
@@ -155,7 +160,7 @@ def _holds(graph: Graph, sizes: Mapping[str, int]) -> bool:
     return all(guard.holds(sizes) for guard in graph.guards)
 
 
-def _boundaries(graph: Graph, name: str, usual: Mapping[str, int]) -> list[int]:
+def boundaries_of(graph: Graph, name: str, usual: Mapping[str, int]) -> list[int]:
     """The sizes of a symbol next to which something changes: a guard, a maximum, a quotient, or a size that the network
     holds as a number; and the sizes on both sides.
     """

@@ -55,7 +55,10 @@ class Arguments:
         try:
             bound = inspect.signature(module.forward).bind(*args, **kwargs)
         except TypeError as error:
-            raise InputError(f"the example does not fit {type(module).__name__}.forward: {error}") from None
+            raise InputError(
+                f"the example does not fit {type(module).__name__}.forward: {error}; give all its arguments, as a tuple"
+                " or as a dict by their names"
+            ) from None
         names = []
         for name, value in bound.arguments.items():
             for path, leaf in pytree.tree_flatten_with_path(value)[0]:
@@ -133,14 +136,15 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
         return decomposed
 
 
-_FORWARDS: dict[Any, Any] = {
-    nn.LSTM: torch_recurrent.layer_forward,
-    nn.GRU: torch_recurrent.layer_forward,
-    nn.RNN: torch_recurrent.layer_forward,
-    nn.LSTMCell: torch_recurrent.cell_forward,
-    nn.GRUCell: torch_recurrent.cell_forward,
-    nn.RNNCell: torch_recurrent.cell_forward,
+_METHODS: dict[tuple[Any, str], Any] = {
+    (nn.LSTM, "forward"): torch_recurrent.layer_forward,
+    (nn.GRU, "forward"): torch_recurrent.layer_forward,
+    (nn.RNN, "forward"): torch_recurrent.layer_forward,
+    (nn.LSTMCell, "forward"): torch_recurrent.cell_forward,
+    (nn.GRUCell, "forward"): torch_recurrent.cell_forward,
+    (nn.RNNCell, "forward"): torch_recurrent.cell_forward,
 }
+"""What recurrent layers do while a module is exported, by their class and method."""
 
 
 @contextmanager
@@ -149,18 +153,24 @@ def leaves_kept() -> Iterator[None]:
     keeps. Other threads get the original ones.
     """
     from gatewise.nn import LSTM
+    from gatewise.nn.network import Direction
 
     thread = threading.get_ident()
-    forwards = {**_FORWARDS, LSTM: torch_recurrent.layer_forward}
-    originals = {kind: kind.__dict__["forward"] for kind in forwards}
+    methods = {
+        **_METHODS,
+        (LSTM, "forward"): torch_recurrent.layer_forward,
+        # It would write a loop over the steps in place of its layer.
+        (Direction, "run"): lambda self, x: self.lstm(x)[0],
+    }
+    originals = {(kind, name): kind.__dict__[name] for kind, name in methods}
 
-    def replaced(kind: Any) -> Any:
-        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-            chosen = forwards[kind] if threading.get_ident() == thread else originals[kind]
+    def replaced(method: tuple[Any, str]) -> Any:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            chosen = methods[method] if threading.get_ident() == thread else originals[method]
             return chosen(self, *args, **kwargs)
 
-        forward.__signature__ = inspect.signature(forwards[kind])  # type: ignore[attr-defined]
-        return forward
+        call.__signature__ = inspect.signature(methods[method])  # type: ignore[attr-defined]
+        return call
 
     def numbers(original: Any) -> Any:
         def tolist(self: Tensor) -> Any:
@@ -173,8 +183,8 @@ def leaves_kept() -> Iterator[None]:
     traced: list[Any] = [kind for kind in (FakeTensor, FunctionalTensor) if "tolist" in vars(kind)]
     lists = {kind: kind.tolist for kind in traced}
     with _LOCK, packing_kept(), _SymbolicSizes():
-        for kind in forwards:
-            kind.forward = replaced(kind)
+        for kind, name in methods:
+            setattr(kind, name, replaced((kind, name)))
         for kind, tolist in lists.items():
             kind.tolist = numbers(tolist)
         try:
@@ -182,8 +192,8 @@ def leaves_kept() -> Iterator[None]:
         finally:
             for kind, tolist in lists.items():
                 kind.tolist = tolist
-            for kind, original in originals.items():
-                kind.forward = original
+            for (kind, name), original in originals.items():
+                setattr(kind, name, original)
 
 
 @torch.library.custom_op("gatewise::sliced", mutates_args=())

@@ -64,6 +64,11 @@ def read_torch(module: nn.Module, example: Any) -> TorchNetwork:
     check_version()
     if not isinstance(module, nn.Module):
         raise InputError(f"a torch.nn.Module is read, not {type(module).__name__}")
+    for name, submodule in module.named_modules():
+        # What TorchScript asks of a size, torch.export does not see.
+        if isinstance(submodule, torch.jit.ScriptModule):
+            where = quote(name) if name else "the module"
+            raise InputError(f"{where} (ScriptModule): its code is not read: use the module that was scripted")
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if tensor.dtype in (torch.float16, torch.bfloat16):
             raise InputError(f"{quote(name)} is {tensor.dtype}, and would be rounded: call module.float() first")

@@ -20,8 +20,11 @@ from gatewise.exchange.torch_sizes import guard_of
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.operation import Execution
 from gatewise.network.size import Size, maximum, symbol
+from gatewise.types import Array
 
-_MOST_SIZE = 600  # beyond the constants of the conditions
+_MOST_SIZE = 600  # up to which each size is looked at
+_MOST_TRIED = 5_000  # the largest constant of a condition for which the module runs on both sides
+_OPEN = 1 << 31  # a constant that stands for no bound
 _SAMPLES = 12  # of the sizes for which one condition does not hold
 _TOLERANCE = 1e-7
 _LEAST_SCALE = 0.1
@@ -76,8 +79,8 @@ def replace_guards(graph: Graph, guards: Sequence[Guard]) -> Graph:
 
 
 def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool | None:
-    """Whether the graph computes what the module computes, for an example of these sizes; None where the module takes
-    none of them.
+    """Whether the graph computes what the module computes, for an example of these sizes and for random numbers in its
+    place; None where the module takes none of them.
     """
     for most in _MOST_IDS:
         inputs = network.example_inputs(sizes)
@@ -85,17 +88,40 @@ def agrees(network: TorchNetwork, sizes: Mapping[str, int]) -> bool | None:
             # The example may name rows, such as the length of a sequence, that there are not for these sizes.
             if most is not None and array.dtype.kind == "i":
                 inputs[name] = np.minimum(array, most)
-        try:
-            wanted = network.original_values(inputs, network.graph.outputs, "float64")
-        except Exception:  # of any kind: it is code of the user
+        same = _agrees_for(network, inputs)
+        if same is None:
             continue
-        try:
-            graph = replace_guards(network.graph, ())
-            computed = graph.run(inputs, execution=Execution(dtype=np.float64, keep=False))
-        except (GatewiseError, ValueError, IndexError):
-            return False
-        return all(close(computed[name], wanted[name]) for name in network.graph.outputs)
+        # An example is often of zeros, for which most functions are the same.
+        return same and _agrees_for(network, _randomized(network, inputs)) is not False
     return None
+
+
+def _agrees_for(network: TorchNetwork, inputs: Mapping[str, Array]) -> bool | None:
+    """Whether the graph computes what the module computes; None where the module does not take these inputs."""
+    try:
+        wanted = network.original_values(inputs, network.graph.outputs, "float64")
+    except Exception:  # of any kind: it is code of the user
+        return None
+    try:
+        graph = replace_guards(network.graph, ())
+        computed = graph.run(inputs, execution=Execution(dtype=np.float64, keep=False))
+    except (GatewiseError, ValueError, IndexError):
+        return False
+    return all(close(computed[name], wanted[name]) for name in network.graph.outputs)
+
+
+def _randomized(network: TorchNetwork, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Random numbers in place of those of an example: floats, and ids up to its largest one. Lengths and masks stay."""
+    rng = np.random.default_rng(61)
+    randomized = dict(inputs)
+    for name, array in inputs.items():
+        if name in network.lengths or not array.size:
+            continue
+        if array.dtype.kind == "f":
+            randomized[name] = rng.standard_normal(array.shape).astype(array.dtype)
+        elif array.dtype.kind == "i" and array.ndim > 1:
+            randomized[name] = rng.integers(0, max(int(array.max()), 1) + 1, array.shape).astype(array.dtype)
+    return randomized
 
 
 def close(computed: Any, original: Any) -> bool:
@@ -171,6 +197,10 @@ def _holds_beyond(
     network: TorchNetwork, condition: Condition, example: Mapping[str, int], guards: Sequence[Guard]
 ) -> bool:
     """Whether the graph is the module where a condition does not hold too."""
+    near = range(condition.largest - 1, condition.largest + 2)
+    untried = (not condition.holds({**example, name: size}) for name in condition.symbols for size in near)
+    if _MOST_TRIED < condition.largest < _OPEN and any(untried):
+        return False
     others = (sizes for sizes in _outside(condition, example) if _within(guards, sizes))
     return all(agrees(network, sizes) for sizes in others)
 
@@ -187,7 +217,10 @@ def _outside(condition: Condition, example: Mapping[str, int]) -> Iterator[dict[
     """Sizes for which a condition does not hold: those at each boundary, with their neighbours, and some between."""
     for name in sorted(condition.symbols):
         highest = min(_MOST_SIZE, 2 * max(condition.largest, example[name]) + 3)
-        outside = [size for size in range(1, highest + 1) if not condition.holds({**example, name: size})]
+        sizes = [*range(1, highest + 1)]
+        if highest < condition.largest <= _MOST_TRIED:
+            sizes += range(condition.largest - 1, condition.largest + 3)
+        outside = [size for size in dict.fromkeys(sizes) if not condition.holds({**example, name: size})]
         edges = [
             size
             for size in outside

@@ -35,6 +35,7 @@ KEPT = (
 """Operations that are read as they are, though torch would decompose them."""
 
 REFUSED = {
+    "embedding_renorm": "max_norm changes its weights in each call: set max_norm = None",
     "bernoulli": "it is random: leave it out in eval mode, such as F.dropout(x, p, training=self.training)",
     "dropout": "it drops values at random in eval mode too: write F.dropout(x, p, training=self.training)",
     "native_dropout": "it drops values at random in eval mode too: write F.dropout(x, p, training=self.training)",

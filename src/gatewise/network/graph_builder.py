@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,21 @@ from gatewise.network.size import product
 from gatewise.types import Array
 
 MAX_CONSTANT = 1 << 24  # numbers that a node of constants may return to be computed at once, and not in each run
+# Operations that compute more than a few times the numbers that they read and return.
+_PRODUCTS = ("Conv", "Einsum", "Gemm", "MatMul")
+_LOOPS = ("Loop", "Recurrent")
+
+
+@dataclass
+class Folding:
+    """What nodes of constants may still be computed while a graph is written down: a file cannot ask for unbounded
+    memory or time. Nodes beyond that are computed in each run, which is checked.
+
+    numbers: that they return. work: multiplications.
+    """
+
+    numbers: int = 1 << 28
+    work: int = 1 << 31
 
 
 class GraphBuilder:
@@ -30,7 +47,9 @@ class GraphBuilder:
     'float (B, 3)'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folding: Folding | None = None) -> None:
+        """folding: of several builders together."""
+        self.folding = folding or Folding()
         self.inputs: dict[str, ValueType] = {}
         self.constants: dict[str, Array] = {}
         self.nodes: list[Node] = []
@@ -92,7 +111,7 @@ class GraphBuilder:
             names[number] = _output_name(name, number)
         for output in names:
             self._check_new(output)
-        if self._is_constant(inputs, types):
+        if self._is_folded(operation, inputs, types):
             for output, array in zip(names, self._computed(operation, inputs), strict=True):
                 self.constant(array, output)
             return names
@@ -100,19 +119,27 @@ class GraphBuilder:
         self.types |= zip(names, types, strict=True)
         return names
 
-    def _is_constant(self, inputs: Sequence[str], types: Sequence[ValueType]) -> bool:
-        """Whether a node returns constants: it reads constants alone, and they are not too large."""
+    def _is_folded(self, operation: Operation, inputs: Sequence[str], types: Sequence[ValueType]) -> bool:
+        """Whether a node is computed at once: it reads constants alone, and is not too much."""
         read = [value for value in inputs if value]
-        if not read or any(value not in self.constants for value in read):
+        if not read or any(value not in self.constants for value in read) or operation.name() in _LOOPS:
             return False
-        numbers = 0
+        returned = 0
         for value_type in types:
             # An operation on constants may still depend on the sizes of the inputs, as Expand to the batch does.
             count = product(value_type.shape)
             if not isinstance(count, int):
                 return False
-            numbers += count
-        return numbers <= MAX_CONSTANT
+            returned += count
+        sizes = [*(self.constants[value].size for value in read), returned]
+        work = sum(sizes)
+        if operation.name() in _PRODUCTS:
+            work += math.isqrt(math.prod(sizes))
+        if returned > min(MAX_CONSTANT, self.folding.numbers) or work > self.folding.work:
+            return False
+        self.folding.numbers -= returned
+        self.folding.work -= work
+        return True
 
     def _computed(self, operation: Operation, inputs: Sequence[str]) -> list[Array]:
         """What an operation returns of constants, computed in float64, and in float32 again where that loses nothing,

@@ -261,7 +261,9 @@ class _Ranges:
                 continue
             numbers = self.known[other]
             distinct = np.unique(numbers)
-            whole = distinct.size > 0 and bool((distinct == np.floor(distinct)).all())
+            if distinct.size == 0:  # the numbers of no step
+                continue
+            whole = bool((distinct == np.floor(distinct)).all())
             consecutive = whole and distinct.size > 1 and distinct[-1] - distinct[0] == distinct.size - 1
             if numbers.dtype != np.bool_ and (other in self.of_steps or consecutive):
                 first, last = _FIRST_AND_LAST[operation]

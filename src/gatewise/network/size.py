@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gatewise.errors import InputError, ModelFileError, quote
 
 MAX_TERMS = 64  # of a size, and its depth: sizes from a file cannot ask for unbounded work
 MAX_DEPTH = 16
+MAX_FACTORS = 512  # of a size, those in its quotients too: written out, sizes in sizes can double with each operation
+_MOST = (1 << 63) - 1  # of an int64, as which libraries compute sizes
 
 _OPERATIONS: dict[str, Callable[[int, int], int]] = {"//": operator.floordiv, "%": operator.mod, "max": max, "min": min}
 
@@ -27,6 +29,11 @@ class Atom:
     operation: Literal["//", "%", "max", "min"]
     left: Dim
     right: Dim
+    factors: int = field(init=False, repr=False, compare=False)
+    """How many it is written with."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factors", 1 + _factors_of(self.left) + _factors_of(self.right))
 
     def __str__(self) -> str:
         if self.operation in ("max", "min"):
@@ -51,6 +58,17 @@ class Size:
     """
 
     terms: tuple[Term, ...]
+    factors: int = field(init=False, repr=False, compare=False)
+    """How many it is written with."""
+
+    def __post_init__(self) -> None:
+        factors = 0
+        for of_term, coefficient in self.terms:
+            check_int64(coefficient)
+            factors += sum(1 if isinstance(factor, str) else factor.factors for factor in of_term)
+        if factors > MAX_FACTORS:
+            raise InputError(f"a size has {factors:,} factors, more than {MAX_FACTORS}")
+        object.__setattr__(self, "factors", factors)
 
     def __add__(self, other: Dim) -> Dim:
         return _sum([*self.terms, *_terms(other)])
@@ -102,6 +120,12 @@ class Size:
 
 Dim = int | Size
 Shape = tuple[Dim, ...]
+
+
+def check_int64(dim: Dim) -> None:
+    """Raise InputError for a number that does not fit into an int64."""
+    if isinstance(dim, int) and abs(dim) > _MOST:
+        raise InputError("a size does not fit into an int64")
 
 
 def symbol(name: str) -> Size:
@@ -301,6 +325,10 @@ def _sum(terms: list[Term]) -> Dim:
     if len(kept) == 1 and not kept[0][0]:
         return kept[0][1]
     return Size(tuple(sorted(kept, key=lambda term: tuple(map(str, term[0])))))
+
+
+def _factors_of(dim: Dim) -> int:
+    return dim.factors if isinstance(dim, Size) else 0
 
 
 def _of(atom: Atom) -> Size:

@@ -15,6 +15,9 @@ class ReduceMean(Reduction):
     dtypes = ("float",)
 
     def reduced(self, x: Array, axes: tuple[int, ...]) -> Array:
+        if any(x.shape[axis] == 0 for axis in axes):
+            # The mean of nothing is NaN, of which NumPy also warns.
+            return np.full_like(np.sum(x, axis=axes, keepdims=True), np.nan)
         y: Array = np.mean(x, axis=axes, keepdims=True)
         return y
 
