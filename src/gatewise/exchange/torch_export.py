@@ -136,15 +136,15 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
         return decomposed
 
 
-_METHODS: dict[tuple[Any, str], Any] = {
-    (nn.LSTM, "forward"): torch_recurrent.layer_forward,
-    (nn.GRU, "forward"): torch_recurrent.layer_forward,
-    (nn.RNN, "forward"): torch_recurrent.layer_forward,
-    (nn.LSTMCell, "forward"): torch_recurrent.cell_forward,
-    (nn.GRUCell, "forward"): torch_recurrent.cell_forward,
-    (nn.RNNCell, "forward"): torch_recurrent.cell_forward,
+_FORWARDS: dict[Any, Any] = {
+    nn.LSTM: torch_recurrent.layer_forward,
+    nn.GRU: torch_recurrent.layer_forward,
+    nn.RNN: torch_recurrent.layer_forward,
+    nn.LSTMCell: torch_recurrent.cell_forward,
+    nn.GRUCell: torch_recurrent.cell_forward,
+    nn.RNNCell: torch_recurrent.cell_forward,
 }
-"""What recurrent layers do while a module is exported, by their class and method."""
+"""What recurrent layers do while a module is exported."""
 
 
 @contextmanager
@@ -156,21 +156,21 @@ def leaves_kept() -> Iterator[None]:
     from gatewise.nn.network import Direction
 
     thread = threading.get_ident()
-    methods = {
-        **_METHODS,
-        (LSTM, "forward"): torch_recurrent.layer_forward,
-        # It would write a loop over the steps in place of its layer.
-        (Direction, "run"): lambda self, x: self.lstm(x)[0],
-    }
-    originals = {(kind, name): kind.__dict__[name] for kind, name in methods}
+    forwards = {**_FORWARDS, LSTM: torch_recurrent.layer_forward}
+    originals = {kind: kind.__dict__["forward"] for kind in forwards}
+    original_run = Direction.run
 
-    def replaced(method: tuple[Any, str]) -> Any:
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            chosen = methods[method] if threading.get_ident() == thread else originals[method]
+    def replaced(kind: Any) -> Any:
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+            chosen = forwards[kind] if threading.get_ident() == thread else originals[kind]
             return chosen(self, *args, **kwargs)
 
-        call.__signature__ = inspect.signature(methods[method])  # type: ignore[attr-defined]
-        return call
+        forward.__signature__ = inspect.signature(forwards[kind])  # type: ignore[attr-defined]
+        return forward
+
+    def run(self: Any, x: Any) -> Any:
+        """The original writes a loop over the steps in place of its layer."""
+        return self.lstm(x)[0] if threading.get_ident() == thread else original_run(self, x)
 
     def numbers(original: Any) -> Any:
         def tolist(self: Tensor) -> Any:
@@ -183,8 +183,9 @@ def leaves_kept() -> Iterator[None]:
     traced: list[Any] = [kind for kind in (FakeTensor, FunctionalTensor) if "tolist" in vars(kind)]
     lists = {kind: kind.tolist for kind in traced}
     with _LOCK, packing_kept(), _SymbolicSizes():
-        for kind, name in methods:
-            setattr(kind, name, replaced((kind, name)))
+        for kind in forwards:
+            kind.forward = replaced(kind)
+        Direction.run = run  # type: ignore[method-assign]
         for kind, tolist in lists.items():
             kind.tolist = numbers(tolist)
         try:
@@ -192,8 +193,9 @@ def leaves_kept() -> Iterator[None]:
         finally:
             for kind, tolist in lists.items():
                 kind.tolist = tolist
-            for (kind, name), original in originals.items():
-                setattr(kind, name, original)
+            Direction.run = original_run  # type: ignore[method-assign]
+            for kind, original in originals.items():
+                kind.forward = original
 
 
 @torch.library.custom_op("gatewise::sliced", mutates_args=())
