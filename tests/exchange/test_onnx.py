@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange import onnx_export
 from gatewise.exchange.onnx_export import ExportError
-from gatewise.members.encoded_sequence import steps_of
+from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.onnx.graph import Graph
 from gatewise.model import with_examples
@@ -23,7 +23,7 @@ from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Layer
 from gatewise.storage.compact import Unpacked, pack, storage_table
 from gatewise.types import Array
-from tests.exchange.random_models import CASES, random_inputs, random_model
+from tests.exchange.random_models import CASES, TOKENS, random_inputs, random_model
 from tests.refusals import assert_refused
 
 onnx = pytest.importorskip("onnx")
@@ -186,6 +186,22 @@ def test_each_layer_is_one_node_and_each_node_is_read(tmp_path: Path, monkeypatc
     read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
     assert all(read.intersection(node.output) for node in graph.node)
     assert {tensor.name for tensor in graph.initializer} <= read
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean+max", "step"])
+def test_lengths_are_checked_by_the_file(pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sequence without a step has the logits that the model gives it; more steps than there are have none."""
+    monkeypatch.setattr(onnx_export, "CHECKED", 20)
+    model = random_model(pooling=pooling, layers=(Layer(5, "both"),), linear="ngrams", max_length=8)
+    model.export(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    ids = np.random.default_rng(1).integers(1, TOKENS.vocab_size, (3, 11))
+    logits = session.run(["logits"], {"tokens": ids, "lengths": np.array([11, 0, 4])})[0]
+    sequences = [EncodedSequence(ids[0]), EncodedSequence(ids[1, :0]), EncodedSequence(ids[2, :4])]
+    np.testing.assert_allclose(logits, model.ensemble.logits(sequences), rtol=1e-5, atol=1e-5)
+    for lengths in ([11, 12, 4], [11, -1, 4]):
+        with pytest.raises(Exception, match="'lengths, of at most the steps'"):
+            session.run(["logits"], {"tokens": ids, "lengths": np.array(lengths)})
 
 
 def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 and the model of such a file.
 
 Inputs of the graph: `tokens` (batch, steps) int64 or `series` (batch, steps, channels) float32, NaN where a value is
-missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence, at least 1.
+missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence. A run with
+more of them than there are fails.
 Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32, of a regression `values` instead. With
 pooling "none" they are (batch, read steps, outputs), and those after the end of a sequence mean nothing.
 """
@@ -33,6 +34,7 @@ from gatewise.types import Array
 TOLERANCE = 1e-5  # of a logit, relative to logits above 1
 CHECKED = 1_000  # random sequences that both compute before the file is written
 _TASKS = ("classification", "multilabel", "regression")  # whose probabilities or numbers the graph computes
+LENGTHS = "lengths"
 _LONGEST = 100  # steps of most of them
 
 
@@ -80,7 +82,7 @@ class ExportError(GatewiseError):
 def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], series: Any) -> Any:
     """The ModelProto of an empty graph to which the ensemble is added, checked by `onnx.checker`."""
     name, dtype, channels = _input(series)
-    lengths = "lengths"
+    lengths = _checked_lengths(graph, name)
     target = ensemble.target
     padded = PaddedSequences(name, lengths)
     if series is not None:
@@ -103,7 +105,7 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
         outputs[graph.rename(logits, "logits")] = (np.float32, [*rows, target.outputs])
         probabilities = graph.rename(_probabilities(graph, logits, target), "probabilities")
         outputs[probabilities] = (np.float32, [*rows, len(target.classes)])
-    own = {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])}
+    own = {name: (dtype, ["batch", "steps", *channels]), LENGTHS: (np.int64, ["batch"])}
     return graph.model(own | graph.inputs, outputs, metadata)
 
 
@@ -112,6 +114,20 @@ def _input(series: Any) -> tuple[str, type, tuple[int, ...]]:
     if series is None:
         return "tokens", np.int64, ()
     return "series", np.float32, (series.channels,)
+
+
+def _checked_lengths(graph: Graph, x: str) -> str:
+    """The input of the lengths, through a node that fails where one is no number of steps of x: there is no element 1
+    of an axis of size 1.
+    """
+    since = graph.node_count
+    below = graph.add("Less", LENGTHS, scalar(0))
+    beyond = graph.add("Greater", LENGTHS, graph.size(x, 1))
+    wrong = graph.cast(graph.add("Or", below, beyond), np.int64)
+    fails = graph.add("ReduceMax", wrong, keepdims=0)
+    checked = graph.add("Gather", graph.add("Unsqueeze", LENGTHS, ints(0)), fails, axis=0)
+    graph.give_name(checked, "lengths, of at most the steps", since)
+    return "lengths, of at most the steps"
 
 
 def _scaled(graph: Graph, x: str, lengths: str, own: Any) -> str:
@@ -301,7 +317,7 @@ def _feeds(series: Any, sequences: Sequence[Array]) -> dict[str, Array]:
     padded: Array = np.zeros((len(sequences), int(lengths.max()), *channels), dtype=dtype)
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
-    return {name: padded, "lengths": lengths}
+    return {name: padded, LENGTHS: lengths}
 
 
 def _random_sequences(ensemble: Ensemble, series: Any, rng: np.random.Generator, most: int) -> list[Array]:

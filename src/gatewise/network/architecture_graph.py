@@ -53,21 +53,22 @@ def graph_of(arch: Architecture, parameters: Mapping[str, Array]) -> Graph:
 
 def graph_of_sequences(arch: Architecture, parameters: Mapping[str, Array]) -> Graph:
     """As `graph_of`, but of whole sequences: truncation and pads in front are nodes, which do what
-    `gatewise.network.batch` does. Inputs: `tokens` (B, T) or `series` (B, T, C), padded at the end, and `lengths` (B,).
-    With pooling "none" the outputs are those of the steps that remain.
+    `gatewise.network.batch` does. Inputs: `tokens` (B, T) or `series` (B, T, C), padded at the end, and `lengths` (B,),
+    0 for a sequence without a step. With pooling "none" the outputs are those of the steps that remain.
     """
-    network = _Network(arch, parameters)
+    network = _Network(arch, parameters, may_be_empty=True)
     return network.graph(*network.read_steps(network.steps(_T), network.lengths()))
 
 
 class _Network:
-    """A graph under construction. Values are names."""
+    """A graph under construction. Values are names. may_be_empty: whether a sequence may have no step."""
 
-    def __init__(self, arch: Architecture, parameters: Mapping[str, Array]) -> None:
+    def __init__(self, arch: Architecture, parameters: Mapping[str, Array], may_be_empty: bool = False) -> None:
         if arch.gate != "sigmoid":
             raise InputError(f"gate={arch.gate!r}: the LSTM layers of a graph have sigmoid gates only")
         self.arch = arch
         self.parameters = parameters
+        self.may_be_empty = may_be_empty
         self.builder = GraphBuilder()
         self.add = self.builder.add
 
@@ -172,11 +173,15 @@ class _Network:
         parts = []
         if "mean" in pooling:
             total = self.add("ReduceSum", self.add("Where", inside, h, self.number(0.0)), axes=(1,), keepdims=0)
-            count = self.column(self.add("Cast", lengths, to="float"))
+            count = self.column(self.add("Cast", self.add("Max", lengths, self.number(1)), to="float"))
             parts.append(self.add("Div", total, count))
         if "max" in pooling:
             within = self.add("Where", inside, h, self.number(_BELOW))
-            parts.append(self.add("ReduceMax", within, axes=(1,), keepdims=0))
+            largest = self.add("ReduceMax", within, axes=(1,), keepdims=0)
+            if self.may_be_empty:
+                has_steps = self.column(self.add("Greater", lengths, self.number(0)))
+                largest = self.add("Where", has_steps, largest, self.number(0.0))
+            parts.append(largest)
         if len(parts) == 1:
             return parts[0]
         return self.add("Concat", *parts, axis=1)
