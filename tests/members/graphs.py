@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from gatewise.network.architecture import Architecture
-from gatewise.network.graph import Graph
+from gatewise.network.graph import Graph, Guard
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
 from gatewise.network.operations import operation_of
-from gatewise.network.size import symbol
+from gatewise.network.size import Dim, symbol
 from gatewise.types import Array
 
 B = symbol("B")
@@ -111,3 +111,27 @@ def several_inputs() -> Graph:
     )
     further = builder.node(operation_of("MatMul", {}), [both, builder.constant(rng.normal(size=(9, 2)))], ["numbers2"])
     return builder.graph([*probability, *further])
+
+
+def weights_of(builder: GraphBuilder, rng: np.random.Generator, cell: str, width: int, units: int) -> list[str]:
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[cell]
+    sizes = [(gates * units, width), (gates * units, units), (gates * units,)]
+    return [builder.constant((rng.normal(size=size) * 0.6).astype(np.float32)) for size in sizes]
+
+
+def text_graph(cell: str = "GRU", steps: Dim = T, guards: tuple[Guard, ...] = (), per_step: bool = False) -> Graph:
+    """Embedding, two recurrences that leave out token 0, the last state of one and the maximum of the other."""
+    rng = np.random.default_rng(6)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, steps)))
+    x = builder.add("Gather", builder.constant(rng.normal(size=(19, 4)).astype(np.float32), "embedding"), ids)
+    mask = builder.add("Not", builder.add("Equal", ids, builder.constant(0)))
+    first = builder.node(operation_of_recurrence(cell), [x, *weights_of(builder, rng, cell, 4, 5), "", mask])
+    second = builder.node(operation_of_recurrence(cell), [first[0], *weights_of(builder, rng, cell, 5, 6)])
+    if per_step:
+        features = builder.add("Concat", first[0], second[0], axis=2)
+    else:
+        highest = builder.add("ReduceMax", second[0], axes=(1,), keepdims=0)
+        features = builder.add("Concat", first[1], highest, axis=1)
+    dense = builder.constant(rng.normal(size=(11, 3)).astype(np.float32))
+    return builder.graph([builder.add("Softmax", builder.add("MatMul", features, dense), axis=-1)], guards)

@@ -11,6 +11,7 @@ import pytest
 
 from gatewise.model.model import Model
 from gatewise.storage.tensors import metadata_of, tensors_to_bytes
+from tests.members.graphs import recurrent_classifier, text_graph
 from tests.serve.conftest import HOSTILE
 from tests.serve.server import Answer, Server, ask, connect, post, served, serving, wait_for
 from tests.small_models import small_model
@@ -45,6 +46,27 @@ def test_a_stream_over_requests_is_that_of_the_library(port: int, models: dict[s
         assert end[0] == "state"
         state, last = end[1]["state"], last + count
     np.testing.assert_allclose(expected.probabilities, model.predict_proba([np.array(STEPS)])[0], atol=1e-6)
+
+
+def test_a_causal_graph_of_token_ids(models: dict[str, Model]) -> None:
+    """Ids are numbers, lists of numbers, or texts; a network that is not causal says which node."""
+    model = Model.of_graph(text_graph())
+    with served({"causal": model, "attention": Model.of_graph(recurrent_classifier())}) as port:
+        expected = model.predict_proba(["3", "3 4 0", "3 4 0 11"])
+        for inputs in ([3, [4, 0], "11"], ["3", "4 0", 11]):
+            *predictions, state = events_of(post(port, "/stream", {"inputs": inputs, "model": "causal"}))
+            shown = [list(data["probabilities"].values()) for _, data in predictions]
+            assert [data["steps"] for _, data in predictions] == [1, 3, 4]
+            np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-6)
+        body = {"inputs": [7], "model": "causal", "state": state[1]["state"]}
+        [(_, later), _] = events_of(post(port, "/stream", body))
+        [probabilities] = model.predict_proba(["3 4 0 11 7"])
+        np.testing.assert_allclose(list(later["probabilities"].values()), probabilities, rtol=0, atol=1e-6)
+        reply = post(port, "/stream", {"inputs": [3.5], "model": "causal"})
+        assert (reply.status, b"token ids below 19" in reply.body) == (400, True)
+        reply = post(port, "/stream", {"inputs": [3], "model": "attention"})
+        assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, "no_stream")
+        assert b"node 'softmax': Softmax over all steps" in reply.body
 
 
 def test_words(models: dict[str, Model]) -> None:

@@ -66,6 +66,10 @@ class InputFormat(ABC):
         InputError, which begins with "must be".
         """
 
+    def read_step(self, item: Any) -> Any:
+        """What a stream reads next, of a value from JSON. Raises InputError as `read`."""
+        return item
+
     @abstractmethod
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
         """The n inputs of a tensor. values: bytes, or lists, flat or nested as the shape. Raises TensorError."""
@@ -122,6 +126,9 @@ class TokenIdFormat(TextFormat):
         if isinstance(item, list) and all(isinstance(id, float) and id.is_integer() for id in item):
             return " ".join(f"{id:.0f}" for id in item)
         raise InputError(f"must be token ids below {self.vocab_size:,}: a list, or a string with spaces")
+
+    def read_step(self, item: Any) -> str:
+        return self.read([item] if isinstance(item, float) else item)
 
 
 @dataclass(frozen=True)

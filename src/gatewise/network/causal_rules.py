@@ -407,7 +407,7 @@ def _conv(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
     windows = operation._windows(shape, trace.shape_of(w))
     along = windows[x.axis - 2]
     if along.stride != 1:
-        trace.refuse(f"it reads every {along.stride}nd step" if along.stride == 2 else "it skips steps")
+        trace.refuse(f"the convolution moves by {along.stride} steps")
     before, after = along.before, along.after
     assert isinstance(before, int)
     assert isinstance(after, int)

@@ -79,10 +79,11 @@ def _push(endpoint: ModelEndpoint, stream: Stream, inputs: Sequence[Any], first:
     """
     predictions: list[StreamPrediction] = []
     error = None
+    read_step = endpoint.model.preprocessor.format.read_step
     try:
         for item in inputs:
             check_cancelled()
-            predictions.append(stream.push(item))
+            predictions.append(stream.push(read_step(item)))
     except InputError as failure:
         error = replace(http_error(failure), field=f"inputs[{first + len(predictions)}]")
     logits = np.array([prediction.logits for prediction in predictions])
