@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.network.weight_layouts import Weights, from_onnx_arrays, to_onnx_arrays
+from gatewise.network.weight_layouts import from_onnx_arrays
 from gatewise.nn import LSTM, from_keras, from_onnx, from_torch, to_keras, to_torch
 from gatewise.nn.convert import from_arrays, to_arrays
 from gatewise.types import Array
@@ -218,8 +218,7 @@ def test_what_onnx_cannot_be_converted(tmp_path: Path) -> None:
 
 def test_arrays_of_other_shapes_are_refused() -> None:
     rng = np.random.default_rng(0)
-    weights = Weights(*(rng.normal(size=shape) for shape in ((12, 5), (12, 3), (12,))))
-    W, R, B = to_onnx_arrays([weights])
+    W, R, B = (rng.normal(size=shape) for shape in ((1, 12, 5), (1, 12, 3), (1, 24)))
     for message, arrays in (
         ("W: expected", (W[:, :-1], R, B)),
         ("R: expected", (W, R[:, :-4], B)),

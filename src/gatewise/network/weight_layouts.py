@@ -142,13 +142,6 @@ def onnx_direction(node: Any, where: str) -> str:
     return direction
 
 
-def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array]:
-    """W, R, B for an ONNX LSTM node of one or two directions, whose weights have biases; half of B is zero."""
-    order = ONNX_GATES["LSTM"]
-    W, R, B = (np.stack([in_order(one[part], order) for one in directions]) for part in range(3))  # type: ignore[arg-type]
-    return W, R, np.concatenate([B, np.zeros_like(B)], axis=1)
-
-
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape or 0 in shape:
         raise InputError(f"{name}: expected {shape}, got {array.shape}")
