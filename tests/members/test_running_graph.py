@@ -18,6 +18,7 @@ from gatewise.model.step_rule import StepRule
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.operations.loop import Loop
 from gatewise.network.size import Dim
 from gatewise.text.index import IndexEncoding
 from gatewise.types import Array
@@ -69,6 +70,32 @@ def test_a_stream_predicts_what_the_model_predicts_of_each_prefix(cell: str) -> 
     several = branch.push(text(ids[7:12]))
     np.testing.assert_allclose(several.logits, model.logits([text(ids[:12])])[0], rtol=0, atol=1e-5)
     assert len(stream.state) < 4_000  # of any number of steps
+
+
+def test_the_steps_of_a_loop_are_those_of_the_network() -> None:
+    """Of a series (T, B, 3), which a graph without a recurrence would have with the batch first."""
+    rng = np.random.default_rng(5)
+    body = GraphBuilder()
+    h = body.input("h", ValueType("float", (B, 4)))
+    row = body.input("row", ValueType("float", (B, 3)))
+    weights = [body.input(name, ValueType("float", shape)) for name, shape in (("w", (4, 4)), ("u", (3, 4)))]
+    total = body.add("Add", body.add("MatMul", h, weights[0]), body.add("MatMul", row, weights[1]))
+    builder = GraphBuilder()
+    x = builder.input("series", ValueType("float", (T, B, 3)))
+    start = builder.add("ConstantOfShape", input=(B, 4), value=0.5)
+    of_loop = [builder.constant(rng.normal(size=size).astype(np.float32)) for size in ((4, 4), (3, 4))]
+    loop = Loop(body=body.graph([body.add("Tanh", total)]), steps=T, axes=(0,))
+    [last] = builder.node(loop, [start, x, *of_loop])
+    model = Model.of_graph(builder.graph([last]), task="regression")
+    assert model.ensemble.network.is_causal
+    series = rng.normal(size=(8, 3)).astype(np.float32)
+    stream = model.stream()
+    for end in range(1, 9):
+        state = np.full(4, 0.5)
+        for step in series[:end]:
+            state = np.tanh(state @ builder.constants[of_loop[0]] + step @ builder.constants[of_loop[1]])
+        np.testing.assert_allclose(model.predict([series[:end]])[0], state, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(stream.push(series[end - 1]).label, state, rtol=0, atol=1e-5)
 
 
 def test_a_state_is_that_of_one_model() -> None:
@@ -145,6 +172,8 @@ def test_a_network_that_is_not_causal_says_so_where_it_is_explained() -> None:
     assert "Softmax" in network_json(network, model.target)["not_causal"]
     causal = Model.of_graph(text_graph()).explain("3 0 5", "prefix-difference")
     assert "not causal" not in causal.method_note
+    fixed = Model.of_graph(text_graph(steps=3)).explain("3 0 5", "prefix-difference")
+    assert "on the way through all steps of the network's length" in fixed.method_note
 
 
 def test_some_prefixes_of_a_fixed_length_have_the_steps_after_them_replaced() -> None:

@@ -1,8 +1,8 @@
 """`GraphAxes`: which axes of the inputs of a graph are the batch and the steps.
 
-The x of `Recurrent` is (B, T, D), so that its first two axes say which axes of the inputs these are. Where a size is a
-number, an axis of an input gets a size of its own, and the shape rules say where it goes. A graph without a recurrence
-has the batch first, and then the steps.
+The x of `Recurrent` is (B, T, D), so that its first two axes say which axes of the inputs these are; without a
+recurrence the steps and the states of a loop do. Where a size is a number, an axis of an input gets a size of its own,
+and the shape rules say where it goes. A graph without either has the batch first, and then the steps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gatewise.errors import InputError, quote
 from gatewise.network.graph import Graph, output_types
 from gatewise.network.operation import ValueType
+from gatewise.network.operations.loop import Loop
 from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import Dim, Size, symbol, symbols_of
 
@@ -64,12 +65,22 @@ class GraphAxes:
 
     @cached_property
     def _recurrent(self) -> tuple[Dim, Dim] | None:
-        """B and T in the x of the first recurrence, None without one."""
+        """B and T in the x of the first recurrence, without one in the first loop over a number of steps that is free;
+        None without either.
+        """
         for node in self.graph.nodes:
             if isinstance(node.operation, Recurrent):
                 batch, steps, _ = self.graph.types[node.inputs[0]].shape
                 of_steps = symbol(self.steps_name) if self.steps_name else _only_symbol(steps)
                 return self._symbol_of_batch(batch), of_steps
+        for node in self.graph.nodes:
+            if isinstance(node.operation, Loop) and isinstance(node.operation.steps, Size):
+                of_loop = _only_symbol(node.operation.steps)
+                # A state has a row for each sequence.
+                dims = [dim for name in node.outputs[: node.operation.states] for dim in self.graph.types[name].shape]
+                rows = [dim for dim in dims if isinstance(dim, Size) and dim != of_loop]
+                if rows:
+                    return self._symbol_of_batch(rows[0]), of_loop
         return None
 
     def _symbol_of_batch(self, dim: Dim) -> Dim:

@@ -37,6 +37,8 @@ class PrefixDifference(Method):
         elif not ensemble.network.is_causal:
             reason = ensemble.network.not_causal
             how = f", each prefix read anew, because the network is not causal ({reason})"
+        elif ensemble.network.replaces_steps:
+            how = ", on the way through all steps of the network's length"
         noun = ensemble.target.each.score_noun
         return (
             f"The change of the {noun} when the {ensemble.token_noun} is read{how}; with the base value the scores "
