@@ -8,11 +8,25 @@ import pytest
 
 import gatewise as gw
 from gatewise.model.model import Model
-from gatewise.network.graph import Guard
-from tests.members.graphs import T, recurrent_classifier, several_inputs
+from gatewise.network.graph import Graph, Guard
+from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.operation import ValueType
+from tests.members.graphs import B, T, recurrent_classifier, several_inputs
 from tests.members.test_graph_network import attention_series
 from tests.model.test_graph_model import ROWS
 from tests.serve.server import ask, post, served
+
+
+def clipped_ids() -> Graph:
+    """Ids (B, T) of any size, which the network clips to the 7 rows of its table."""
+    rng = np.random.default_rng(9)
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    rows = builder.add("Clip", ids, builder.constant(np.array(0)), builder.constant(np.array(6)))
+    words = builder.add("Gather", builder.constant(rng.normal(size=(7, 3))), rows, axis=0)
+    pooled = builder.add("ReduceMean", words, axes=(1,), keepdims=0)
+    return builder.graph([builder.add("MatMul", pooled, builder.constant(rng.normal(size=(3, 2))))])
+
 
 JSON_ROWS = [{name: array.tolist() for name, array in row.items()} for row in ROWS]
 
@@ -22,6 +36,9 @@ def models() -> dict[str, Model]:
     return {
         "several": Model.of_graph(several_inputs(), classes=["no", "yes"]),
         "gru": Model.of_graph(recurrent_classifier("GRU")),
+        # No network that reads an example of two steps, or of numbers that are not whole, stops a server.
+        "long": Model.of_graph(attention_series(guards=(Guard(5, "<=", T),))),
+        "whole": Model.of_graph(clipped_ids()),
         "words": gw.load("tutorial"),
         "attention": Model.of_graph(attention_series(guards=(Guard(T, "<=", 6),))),
     }
@@ -61,6 +78,20 @@ def test_all_outputs_are_in_the_answer_that_wants_them(port: int, models: dict[s
     for path, body in (("/predict", {"outputs": True}), ("/explain", {"include": ["outputs"]})):
         answer = post(port, path, {**plain, **body})
         assert (answer.status, "a network that is a graph" in str(answer.json())) == (400, True), answer.body
+
+
+def test_the_examples_of_the_description_are_those_that_a_network_reads(port: int, models: dict[str, Model]) -> None:
+    assert [len(models[name].format.example) for name in ("attention", "long")] == [2, 5]
+    paths = ask(port, "GET", "/openapi.json").json()["paths"]
+    examples = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        assert post(port, "/predict", example["value"]).status == 200, example
+    for ids in ([[3], [900], [-5]], [[3], [6], [0]]):
+        answer = post(port, "/predict", {"model": "whole", "series": ids}).json()["predictions"][0]
+        expected = models["whole"].predict_outputs(np.array(ids).T)
+        np.testing.assert_allclose(
+            list(answer["values"].values()), *(array[0] for array in expected.values()), rtol=1e-5
+        )
 
 
 def test_an_id_that_is_no_row_of_its_table_is_refused_alone(port: int) -> None:

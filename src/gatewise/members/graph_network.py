@@ -249,8 +249,7 @@ class GraphNetwork(Network):
             return f"cell-decomposition needs an LSTM whose states only pooling and dense layers read: {others}"
         if method == "prefix-difference" and self.per_step:
             return f"prefix-difference of a prediction per step needs units with parts of their own in it: {others}"
-        is_whole = self.graph.inputs[self.axes.main].dtype != "float" and not self.steps.lookups
-        if method == "integrated-gradients" and is_whole:
+        if method == "integrated-gradients" and self.is_whole:
             name = quote(self.axes.main)
             return f"integrated-gradients needs gradients, and the input {name} has whole numbers: use leave-one-out"
         return ""
@@ -263,9 +262,9 @@ class GraphNetwork(Network):
         step = f"{noun} of zeros" if self.channels else f"{noun} of id {self._replacement}"
         if self.replaces_steps:
             return f"the prediction where every {noun} is a {step}"
-        if self._shortest == 1:
+        if self.shortest == 1:
             return f"the prediction for a single {step}"
-        return f"the prediction for {self._shortest} times a {step}"
+        return f"the prediction for {self.shortest} times a {step}"
 
     @cached_property
     def ids(self) -> InputIds:
@@ -355,9 +354,9 @@ class GraphNetwork(Network):
 
     def _of_steps(self, sequence: EncodedSequence, value: int) -> EncodedSequence:
         """The sequence with as few steps as the graph reads, all of them the token id or number."""
-        steps = np.full((self._shortest, *sequence.steps.shape[1:]), value, sequence.steps.dtype)
+        steps = np.full((self.shortest, *sequence.steps.shape[1:]), value, sequence.steps.dtype)
         step_inputs = {
-            name: np.zeros((self._shortest, *array.shape[1:]), array.dtype)
+            name: np.zeros((self.shortest, *array.shape[1:]), array.dtype)
             for name, array in sequence.step_inputs.items()
         }
         return replace(sequence, steps=steps, step_inputs=step_inputs, series=None)
@@ -379,9 +378,12 @@ class GraphNetwork(Network):
                 return int(value)
         return first
 
+    @property
+    def is_whole(self) -> bool:
+        return self.graph.inputs[self.axes.main].dtype != "float" and not self.steps.lookups
+
     @cached_property
-    def _shortest(self) -> int:
-        """The fewest steps that the graph reads."""
+    def shortest(self) -> int:
         if self.axes.steps is None:
             return 1
         if isinstance(self.axes.steps, int):
@@ -872,7 +874,7 @@ _OF_GRAPH = (
     "ids",
     "_nouns",
     "_channel_shape",
-    "_shortest",
+    "shortest",
     "_fewest_rows",
 )
 """The cached properties."""

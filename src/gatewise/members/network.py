@@ -98,6 +98,16 @@ class Network(Member):
         """About how many multiplications a step takes."""
 
     @property
+    def shortest(self) -> int:
+        """The fewest steps that it reads, 0 where it also reads none."""
+        return 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the numbers of a series that it reads must be whole."""
+        return False
+
+    @property
     def max_length(self) -> int:
         """The most steps that it reads, 0 for no limit."""
         return 0

@@ -45,8 +45,15 @@ class ArrayInput:
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise InputError(f"{where} has a missing value (NaN); give a number in its place")
 
+    @property
+    def row_axis(self) -> int | None:
+        """The axis of the steps in the array of a row, None without one."""
+        if self.steps is None or self.batch is None:
+            return self.steps
+        return self.steps - (self.batch < self.steps)
+
     def row_steps(self, array: Array) -> Array:
         """The array of a row with the steps first, without an axis of them (1, ...)."""
-        if self.steps is None:
+        if self.row_axis is None:
             return array[None]
-        return np.moveaxis(array, self.steps - (self.batch is not None and self.batch < self.steps), 0)
+        return np.moveaxis(array, self.row_axis, 0)

@@ -16,13 +16,17 @@ from gatewise.types import ROWS, Array, InputNouns
 
 @dataclass(frozen=True)
 class ArraysFormat(InputFormat):
-    """One row is an object with a nested list for each input, without an axis for the batch."""
+    """One row is an object with a nested list for each input, without an axis for the batch. main: the input with the
+    steps.
+    """
 
     arrays: Mapping[str, ArrayInput]
+    main: str
     name: ClassVar[str] = "arrays"
     datatype: ClassVar[str] = "FP32"
     nouns: ClassVar[InputNouns] = ROWS
     in_a_cell: ClassVar[bool] = False
+    in_a_tensor: ClassVar[bool] = False
     shape: ClassVar[list[int]] = [-1]
     example_shape: ClassVar[list[int]] = [1]
 
@@ -30,7 +34,8 @@ class ArraysFormat(InputFormat):
     def example(self) -> Any:
         row = {}
         for name, array in self.arrays.items():
-            sizes = [3 if size is None else size for axis, size in enumerate(array.sizes) if axis != array.batch]
+            free = max(3, self.shortest)
+            sizes = [free if size is None else size for axis, size in enumerate(array.sizes) if axis != array.batch]
             zero: Any = {"float": 0.5, "bool": True}.get(array.dtype, 1)
             row[name] = np.full(sizes, zero).tolist()
         return row
@@ -38,6 +43,16 @@ class ArraysFormat(InputFormat):
     @property
     def example_steps(self) -> list[Any]:
         return []
+
+    def described(self) -> dict[str, Any]:
+        """The inputs, that with the steps first: dtype, sizes (None: free), and the axis of the steps."""
+        names = [self.main, *(name for name in self.arrays if name != self.main)]
+        inputs = []
+        for name in names:
+            array = self.arrays[name]
+            sizes = [size for axis, size in enumerate(array.sizes) if axis != array.batch]
+            inputs.append({"name": name, "dtype": array.dtype, "sizes": sizes, "steps": array.row_axis})
+        return {"arrays": inputs}
 
     def read(self, item: Any) -> dict[str, Array]:
         if not isinstance(item, dict) or set(item) != set(self.arrays):

@@ -85,7 +85,7 @@ class ArraysPreprocessor:
         """How clients of a server write rows of arrays."""
         from gatewise.model.arrays_format import ArraysFormat
 
-        return ArraysFormat(self.arrays)
+        return ArraysFormat(self.arrays, self.main)
 
     def rows(
         self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()

@@ -14,8 +14,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class TensorError(InputError):
         super().__init__(message)
 
 
+@dataclass(frozen=True)
 class InputFormat(ABC):
     """name: of the field of a request, and of the tensor. datatype: of the tensor."""
 
@@ -39,6 +41,21 @@ class InputFormat(ABC):
     nouns: ClassVar[InputNouns]
     in_a_cell: ClassVar[bool]
     """Whether one cell of a table holds an input, and one argument of a command."""
+    in_a_tensor: ClassVar[bool] = True
+    """Whether one tensor holds inputs."""
+
+    shortest: int = field(kw_only=True, default=0)
+    """The fewest steps of the example."""
+    whole: bool = field(kw_only=True, default=False)
+    """Whether its numbers are whole."""
+
+    def with_example(self, shortest: int, whole: bool) -> Self:
+        """The format with an example that a network reads: at least so many steps, and whole numbers."""
+        return replace(self, shortest=shortest, whole=whole)
+
+    def described(self) -> dict[str, Any]:
+        """What the page must know of the inputs, by name."""
+        return {}
 
     @property
     @abstractmethod
@@ -88,7 +105,8 @@ class TextFormat(InputFormat):
 
     @property
     def example(self) -> str:
-        return "A warm, funny and honest film."
+        sentence = "A warm, funny and honest film."
+        return " ".join([sentence] * max(1, math.ceil(self.shortest / len(sentence.split()))))
 
     @property
     def example_steps(self) -> list[Any]:
@@ -116,9 +134,13 @@ class TokenIdFormat(TextFormat):
 
     vocab_size: int
 
+    def described(self) -> dict[str, Any]:
+        return {"token_ids": self.vocab_size}
+
     @property
     def example(self) -> str:
-        return " ".join(str(min(id, self.vocab_size - 1)) for id in (3, 1, 4, 2))
+        ids = islice(cycle((3, 1, 4, 2)), max(4, self.shortest))
+        return " ".join(str(min(id, self.vocab_size - 1)) for id in ids)
 
     def read(self, item: Any) -> str:
         if isinstance(item, str):
@@ -143,7 +165,9 @@ class SeriesFormat(InputFormat):
 
     @property
     def example(self) -> list[list[float]]:
-        return [[0.5] * self.channels, [-0.5] * self.channels]
+        values = (1.0, 0.0) if self.whole else (0.5, -0.5)
+        numbers = islice(cycle(values), max(2, self.shortest))
+        return [[number] * self.channels for number in numbers]
 
     @property
     def shape(self) -> list[int]:

@@ -22,6 +22,7 @@ from gatewise.types import NO_COLUMNS, Array, Task
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.metrics import AnyEvaluation
+    from gatewise.model.input_format import InputFormat
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +82,12 @@ class Predictor:
     def channels(self) -> int:
         """The channels of the series that it takes; 0 for texts."""
         return self.preprocessor.channels
+
+    @cached_property
+    def format(self) -> InputFormat:
+        """How clients of a server write its inputs."""
+        network = self.ensemble.network
+        return self.preprocessor.format.with_example(network.shortest, network.is_whole)
 
     @property
     def weights(self) -> dict[str, float]:

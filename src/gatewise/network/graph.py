@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, printable, quote
 from gatewise.network.operation import Backward, Execution, Operation, ValueType, dtype_of
 from gatewise.network.size import Dim, Shape, symbols_of, to_entry, value_of
 from gatewise.types import Array
@@ -206,7 +206,7 @@ class Graph:
         for name, value_type in self.inputs.items():
             for axis, dim in enumerate(value_type.shape):
                 if str(dim) == symbol:
-                    return nouns.get((name, axis), f"size of axis {axis} of {quote(name)}")
+                    return nouns.get((name, axis), f"size of axis {axis} of {printable(name)}")
         return f"size {symbol}"
 
     @cached_property

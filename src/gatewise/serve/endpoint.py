@@ -72,7 +72,7 @@ class ModelEndpoint(Endpoint):
         self.model = model
         self.view = View(model)
         self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
-        self.format = model.preprocessor.format
+        self.format = model.format
         self.input_kind = self.format.name
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
         batch = partial(metrics.batch, name)

@@ -29,7 +29,7 @@ DATA = f"{_TENSOR}.data"
 def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
     model = endpoint.model
-    inputs = model.preprocessor.format
+    inputs = model.format
     outputs: list[dict[str, Any]] = []
     for name, datatype in tensor_types(model.target).items():
         shape = [-1, len(model.classes)]
@@ -91,7 +91,7 @@ def response(endpoint: ModelEndpoint, predictions: Predictions, request: InferRe
 
 def _inputs_of(tensor: InferInput, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
     """The texts or series of the input tensor. Raises RequestError."""
-    inputs = endpoint.model.preprocessor.format
+    inputs = endpoint.model.format
     if tensor.name != inputs.name:
         raise _bad_tensor("name", f"must be {inputs.name}")
     if tensor.datatype != inputs.datatype:

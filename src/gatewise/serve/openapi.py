@@ -169,8 +169,12 @@ def _stream_examples(endpoints: list[ModelEndpoint]) -> Examples:
 def _infer_examples(endpoints: list[ModelEndpoint]) -> Examples:
     examples: Examples = {}
     for endpoint in endpoints:
-        # A tensor of texts has no columns, and no tensor holds predictions per step.
-        if endpoint.example_row or not open_inference.tensor_types(endpoint.model.target):
+        # A tensor of texts has no columns, and no tensor holds predictions per step, or several arrays.
+        if (
+            endpoint.example_row
+            or not endpoint.format.in_a_tensor
+            or not open_inference.tensor_types(endpoint.model.target)
+        ):
             continue
         inputs = endpoint.format
         tensor = {

@@ -140,7 +140,7 @@ def local_view(view: View) -> dict[str, Any]:
 
 def _local_methods(view: View) -> dict[str, dict[str, Any]]:
     """The methods of attribution that the page computes for this model, each with its notes."""
-    inputs = view.model.preprocessor.format
+    inputs = view.model.format
     methods = {}
     for method in _METHODS:
         request = {inputs.name: inputs.example, "include": ["attribution"], "method": method}

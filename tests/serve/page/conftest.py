@@ -26,6 +26,7 @@ from gatewise.text import SpaceEncoding, TokenEncoding
 from gatewise.types import Faithfulness
 from tests.children import SECONDS
 from tests.forecast.conftest import TINY, frame
+from tests.members.graphs import recurrent_classifier, several_inputs
 from tests.members.test_columns import shop_model
 from tests.serve.server import served
 from tests.small_models import small_model
@@ -154,6 +155,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "labels": labels_model,
     "bundled": lambda: load(bundled.folder()),
     "columns": lambda: shop_model(TEXTS),
+    "graph": lambda: Model.of_graph(several_inputs(), classes=["no", "yes"]),
+    "gru": lambda: Model.of_graph(recurrent_classifier("GRU")),
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }
 

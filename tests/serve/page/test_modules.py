@@ -27,7 +27,7 @@ LEVELS = [
     {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"reading", "stream", "strip"},
     {"cell", "chart", "heatmap", "line", "loader", "textview", "theme"},
     {"api", "cellmath", "drawing", "editor", "heatmapdata"} | {"url", "value", "words"},
-    {"cellshape", "colour", "columns", "store"},
+    {"cellshape", "colour", "columns", "inputs", "store"},
     {"model/api", "model/worker"},
     {"model/answers"},
     {"model/lstm"},

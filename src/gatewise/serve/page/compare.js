@@ -25,8 +25,8 @@ export function createCompare(root, store, api) {
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
 	function load() {
-		const { b, columns, data, method, model, served } = store.get();
-		second.set({ text: b ?? "", columns, method, model, served, target: data?.prediction.target ?? null });
+		const { arrays, b, columns, data, method, model, served } = store.get();
+		second.set({ text: b ?? "", arrays, columns, method, model, served, target: data?.prediction.target ?? null });
 		if (data) loader.load();
 	}
 
@@ -80,6 +80,7 @@ export function createCompare(root, store, api) {
 			keys.has("b") ||
 			keys.has("method") ||
 			keys.has("columns") ||
+			keys.has("arrays") ||
 			(keys.has("data") && state.b !== null && (second.get().error || isOther))
 		)
 			load();

@@ -3,6 +3,7 @@
 
 import { el, safeText } from "./dom.js";
 import { createReading } from "./reading.js";
+import { nounOf } from "./store.js";
 import { headingText, methodNotes, othersText, sumText, weightsText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
@@ -22,7 +23,7 @@ export function textOf(words) {
 
 function drawSide({ name, view }) {
 	const { attribution, model, prediction, words } = view;
-	const tokenNoun = model.inputs === "series" ? "step" : "word";
+	const tokenNoun = nounOf(model);
 	const lines = [
 		[othersText(prediction, model), "others muted"],
 		[attribution.lstm_note, "note"],

@@ -12,6 +12,7 @@ import { valueText } from "./value.js";
 import {
 	covers,
 	directionOf,
+	drawsUnits,
 	selectedUnit,
 	selectedWord,
 	shapeOf,
@@ -19,6 +20,12 @@ import {
 	tokenNounOf,
 	unitCount,
 } from "./store.js";
+
+/** Why the page draws no units. shape: of the layer, undefined where the network has none. */
+function noUnitsText(shape) {
+	if (!shape) return "No recurrent layer reads the steps of the input one by one, so there are no units to draw.";
+	return `The page draws the units of an LSTM. This is a ${shape.cell} layer: its gates are in gatewise explain --json and Model.trace.`;
+}
 
 /** places: elements {words, line, prediction, strip, unit, cell, steps, details}. onGate(gate): a gate of the cell was pressed;
  * raw: of createTextView. */
@@ -99,6 +106,7 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		const tokenNoun = tokenNounOf(state);
 		const word = data?.words[t] ?? "";
 		const model = state.model?.model;
+		if (!drawsUnits(state)) return setText(unitLine, noUnitsText(shapeOf(model, state.layer)));
 		const named = model && shapeOf(model, state.layer).directions.join() !== "forward";
 		const direction = named ? `, ${directionOf(model, k, state.layer)}` : "";
 		const total = unitCount(state).toLocaleString("en");
@@ -113,7 +121,7 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 			cell.clear();
 			player.clear();
 		}
-		if (!unit || unit.c.length !== stepCount(state)) return;
+		if (!unit || unit.c.length !== stepCount(state)) return undefined;
 		const clamped = new Set(
 			state.changes.filter((one) => covers(one, k, t, state)).map((one) => (one.gate === "h" ? "o" : one.gate)),
 		);
@@ -144,7 +152,7 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 			clamped,
 			sums,
 		});
-		player.draw(state.s, stepFormula(state.s, unit), arithmetic, reasonOf(state.s, unit, tokenNoun));
+		return player.draw(state.s, stepFormula(state.s, unit), arithmetic, reasonOf(state.s, unit, tokenNoun));
 	}
 
 	function draw(state = store.get(), keys = null) {
@@ -155,7 +163,7 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		if (any("data", "model") && places.strip) drawStrip(places.strip, state, tokenNounOf(state));
 		if (any("data")) for (const node of places.steps.querySelectorAll(".buttons button")) node.disabled = !state.data;
 		if (any("data", "u", "layer", "model")) drawUnits(state);
-		if (any("data", "w", "u", "s", "hover", "changes", "present")) drawCell(state);
+		if (any("data", "w", "u", "s", "hover", "changes", "present", "model", "layer")) drawCell(state);
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);
 	}
 	store.subscribe(draw);

@@ -3,12 +3,20 @@
 // the answer is painted, and the newest text is next.
 
 import { decode } from "./heatmapdata.js";
+import { rowOf, tokensOf } from "./inputs.js";
 import { drawsUnits, selectedUnit } from "./store.js";
 import { commonPrefix, parseSeries, wordsOf } from "./words.js";
 
 const UNITS_DELAY = 140; // ms without a key until units are requested
 const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hundred predictions
 const TIMEOUT = 60_000; // ms until a prediction counts as lost: the next one would wait for ever
+
+/** The field of a request that holds what the model reads. */
+function inputOf({ model: about, text, arrays }) {
+	const model = about?.model;
+	if (model?.arrays) return { arrays: rowOf(model.arrays, text, arrays ?? {}) };
+	return model?.inputs === "series" ? { series: parseSeries(text, model.channels) } : { text };
+}
 
 /** hasUnits: whether the units are loaded, of which the second text of a comparison has none. */
 export function createLoader(store, api, { hasUnits = true } = {}) {
@@ -27,10 +35,8 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		};
 		check();
 		const state = store.get();
-		const isSeries = state.model?.model.inputs === "series";
-		const input = isSeries ? { series: parseSeries(state.text, state.model.model.channels) } : { text: state.text };
 		const request = {
-			...input,
+			...inputOf(state),
 			...(state.columns && { columns: state.columns }),
 			...(state.served === null ? {} : { model: state.served }),
 			include,
@@ -45,6 +51,8 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;
 		const answer = await api.explain(request, signal ?? controller.signal);
 		check();
+		const tokens = request.arrays && tokensOf(state.model.model.arrays, state.text);
+		if (tokens) answer.text = { ...answer.text, values: undefined, tokens };
 		if (state.method !== store.get().method) delete answer.attribution; // that of the new one follows
 		const isReplaced = !supported && answer.attribution && !answer.warnings.some(({ code }) => code === "method");
 		if (isReplaced)
@@ -117,7 +125,8 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 			}
 			// The cell follows a change without waiting for the ranking of the units.
 			const shown = state.data?.unitOf.has(selectedUnit(state)) ? [`unit:${selectedUnit(state)}`] : [];
-			const answer = await fetchPrediction(["prediction", "prefix", ...shown]);
+			const outputs = (state.model?.model.outputs?.length ?? 0) > 1 ? ["outputs"] : [];
+			const answer = await fetchPrediction(["prediction", "prefix", ...shown, ...outputs]);
 			if (isEmpty()) return;
 			const old = store.get();
 			const attribution = staleAttribution(old.data, answer, state.text);
@@ -195,7 +204,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 	};
 
 	store.subscribe((state, keys) => {
-		if (["changes", "columns", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
+		if (["changes", "columns", "arrays", "layer", "target", "against", "step"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
 		if (keys.has("u") && state.u !== null && drawsUnits(state) && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible && drawsUnits(state)) loadHeatmap();

@@ -4,9 +4,10 @@ import { api as source } from "./api.js";
 import { announce, button, el, failure, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { createFigure } from "./figure.js";
+import { createInputs, shapeText } from "./inputs.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
 import { createLoader } from "./loader.js";
-import { createStore, selectedUnit, tokenNounOf } from "./store.js";
+import { createStore, drawsUnits, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { UNLINKED, createAddress, fitToModel, readFragment } from "./url.js";
 import { headingText, weightsText } from "./value.js";
@@ -186,6 +187,7 @@ function drawAround(state, changed) {
 		);
 		document.body.classList.toggle("outdated", outdated);
 	}
+	if (any("model", "layer") && state.model) document.body.classList.toggle("unitless", !drawsUnits(state));
 	if (any("busy")) byId("busy").hidden = !state.busy;
 	if (any("busy", "data", "text"))
 		document.body.classList.toggle("behind", state.busy && state.data !== null && state.data.inputText !== state.text);
@@ -272,6 +274,7 @@ function showModel(model) {
 	byId("examples").hidden = !examples.length;
 	if (model.model.token_ids)
 		box.placeholder = `Write token ids below ${model.model.token_ids}, separated by spaces. The model has no vocabulary.`;
+	if (model.model.arrays) showArrays(model.model.arrays);
 	if (inputs === "series") {
 		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
 		byId("words").classList.add("numbers");
@@ -281,6 +284,16 @@ function showModel(model) {
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 		byId("stream").hidden = Boolean(model.made) || !model.can_stream; // it needs a server
 	}
+}
+
+/** The editor of a network with several inputs holds the one with the steps. */
+function showArrays([main]) {
+	const name = safeText(main.name, 40);
+	box.placeholder = `${name}: ${shapeText(main)}`;
+	for (const id of ["input", "text"]) byId(id).setAttribute("aria-label", name);
+	setText(byId("edit"), `Edit ${name}`);
+	setText(compare.querySelector("h2"), "Compare two rows");
+	setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 }
 
 /** What a page of `gatewise export-page` says of itself. */
@@ -313,6 +326,7 @@ async function startPage(linked) {
 		store.set({ model, served: state.served ?? null });
 		showModel(model);
 		const { columns } = model.model;
+		if (model.model.arrays) createInputs(byId("arrays"), model.model.arrays, store);
 		if (columns) (await import("./columns.js")).createColumns(byId("columns"), columns, store);
 		if (model.made) describeExport(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;
@@ -340,7 +354,12 @@ function useFirstExample(found) {
 	const askText = ids
 		? `write token ids below ${ids}, separated by spaces`
 		: "write a text like those that it was trained on";
-	const ask = inputs === "series" ? "paste a row of your data" : askText;
+	const asks = {
+		text: askText,
+		series: "paste a row of your data",
+		row: "write the numbers of each input, separated by spaces",
+	};
+	const ask = asks[inputs];
 	takeColumns(example);
 	store.set(
 		example

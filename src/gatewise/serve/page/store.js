@@ -3,6 +3,7 @@
 export const START = {
 	text: "",
 	columns: null, // values by name of the columns that the model reads too; null: it reads none
+	arrays: null, // the text of each further input by name, of a network with several; null: it has one
 	w: null, // selected word; null: the word with the largest score
 	step: null, // of a tagger: the explained word; null: the first one that is not O
 	u: null, // selected unit; null: the unit with the largest effect
@@ -62,8 +63,9 @@ export function createStore(start = {}) {
 /** The number of steps that the network reads. */
 export const stepCount = (state) => state.data?.text?.kept ?? 0;
 
-/** "word", or "step" for a model of series. */
-export const tokenNounOf = (state) => (state.model?.model.inputs === "series" ? "step" : "word");
+/** "word" of a model of texts, else "step". */
+export const nounOf = ({ inputs }) => (inputs === "text" ? "word" : "step");
+export const tokenNounOf = (state) => (state.model ? nounOf(state.model.model) : "word");
 
 /** The selected word; by default that of the opening frame, or until it is known the word with the largest score. */
 export function selectedWord(state) {

@@ -20,12 +20,14 @@ export function drawStrip(root, { model: about, data }, tokenNoun) {
 		.filter(Boolean)
 		.join(", ");
 	const channels = `${model.channels} channel${model.channels === 1 ? "" : "s"}`;
+	const further = (model.arrays ?? []).slice(1).map(({ name }) => safeText(name, 40));
+	const notes = { text: before ? `and ${before}` : "token ids", series: channels, row: `and ${further.join(", ")}` };
 	/** {name, shape, note, sign: what stands before it} */
 	const boxes = [
 		{
 			name: `${tokenNoun}s`,
 			shape: steps === null ? "–" : String(steps - starts),
-			note: model.inputs === "text" ? (before ? `and ${before}` : "token ids") : channels,
+			note: notes[model.inputs],
 		},
 	];
 	layers.forEach(({ name, output, parameters, member, weight }, n) => {

@@ -33,7 +33,6 @@ from gatewise.explain.opening import opening_of
 from gatewise.explain.serialize import Json
 from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.model import Model, TextPreprocessor
-from gatewise.model.input_format import TokenIdFormat
 from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
@@ -60,7 +59,7 @@ class View:
 
     def __init__(self, model: Model, size: int = _MAX_CACHE) -> None:
         self.model = model
-        self._format = model.preprocessor.format
+        self._format = model.format
         self._network = model.ensemble.network
         self._size = size
         self._lock = threading.Lock()
@@ -69,15 +68,16 @@ class View:
     @cached_property
     def about(self) -> Json:
         """The model in a few numbers, which every answer contains. token_ids: the number of ids, for a model that reads
-        token ids.
+        token ids. arrays: the inputs, for one with several. outputs: their names, for a network that is a graph.
         """
         model = self.model
         network = serialize.network_json(self._network, model.target)
         about = {"fingerprint": model.fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
         if columns := model.preprocessor.columns:
             about["columns"] = columns.names_by_type
-        if isinstance(self._format, TokenIdFormat):
-            about["token_ids"] = self._format.vocab_size
+        about |= self._format.described()
+        if names := self._network.output_names:
+            about["outputs"] = list(names)
         return about
 
     @cached_property
