@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from gatewise.errors import GatewiseError, InputError
 from gatewise.exchange.proof import prove
 from gatewise.exchange.read_network import ReadNetwork
+from gatewise.members.graph_logits import logits_of
+from gatewise.members.graph_network import GraphNetwork
 from gatewise.network.graph import Graph
 from gatewise.network.operation import Execution
 from gatewise.types import Array
@@ -20,6 +22,7 @@ from trust.mutate import Rng
 TOLERANCE = 1e-5  # of an output, relative to numbers above 1
 ROUNDING = 10.0  # a graph may differ by this many times what the float32 network itself differs from float64
 STEPS = 3_000  # of a batch
+_STREAMED = 12  # steps that are read one by one
 _SHRUNK = 60  # networks that are read to find a small one that fails
 _PERTURBED = 4  # runs that measure how much rounding changes the outputs
 
@@ -167,8 +170,9 @@ def random_sizes(rng: Rng, example: tuple[int, int], *, long: float = 0.05) -> I
 
 
 def compare(network: ReadNetwork, run: Run, batches: Iterator[tuple[Any, ...]]) -> str:
-    """Compare the graph of a network with the network for these arguments. Returns for a count whether it holds for all
-    of them. Raises Wrong, unless the proof refuses the network, without which none is opened.
+    """Compare the graph of a network with the network for these arguments, and what is causal step by step. Returns for
+    a count whether it holds for all of them. Raises Wrong, unless the proof refuses the network, without which none is
+    opened.
     """
     refused = 0
     compared = 0
@@ -192,9 +196,53 @@ def compare(network: ReadNetwork, run: Run, batches: Iterator[tuple[Any, ...]]) 
             raise Wrong(f"{error}; inputs {shapes}") from None
         else:
             compared += 1
+            check_steps(network.graph, arguments)
     if not refused:
         return "opens"
     return "opens for some sizes" if compared else "opens for no size"
+
+
+def check_steps(graph: Graph, arguments: tuple[Any, ...]) -> None:
+    """Raise Wrong where a graph that is said to be causal computes something else step by step than of each prefix, in
+    float64. One sequence is read, of at most so many steps that it takes no time.
+    """
+    inputs = dict(zip(graph.inputs, leaves(arguments), strict=True))
+    for output in graph.outputs:
+        try:
+            logits = logits_of(graph, output)
+            network = GraphNetwork.of(logits.graph, output, logits.name)
+        except InputError:
+            continue  # such as an output of whole numbers
+        step_graph = network.causality.step_graph
+        axes = {name: of.steps for name, of in network.axes.of_inputs.items() if of.steps is not None}
+        batch = network.main_axes.batch
+        rows = 1 if batch is None else inputs[network.axes.main].shape[batch]
+        if step_graph is None or rows != 1:
+            continue
+        steps = min(_STREAMED, *(inputs[name].shape[axis] for name, axis in axes.items()))
+        role = network.causality.values[network.logits_name]
+        states = step_graph.start()
+        for step in range(steps):
+            new = _cut(inputs, axes, step, step + 1)
+            result, states = step_graph.run(new, states, step, Execution(dtype=np.float64, keep=False))
+            execution = Execution(dtype=np.float64, keep=False)
+            try:
+                values = network.explained.run(_cut(inputs, axes, 0, step + 1), execution=execution)
+            except InputError:
+                break  # a network of one length
+            whole = values[network.logits_name]
+            if role.axis is not None:
+                whole = np.take(whole, [step], axis=role.axis)
+            if not np.allclose(result, whole, rtol=1e-6, atol=1e-6, equal_nan=True):
+                raise Wrong(f"{output} is causal, and after {step + 1} steps it is {result}, not {whole}")
+
+
+def _cut(inputs: Mapping[str, Array], axes: Mapping[str, int], start: int, end: int) -> dict[str, Array]:
+    """The inputs with these steps."""
+    cut = dict(inputs)
+    for name, axis in axes.items():
+        cut[name] = inputs[name][(slice(None),) * axis + (slice(start, end),)]
+    return cut
 
 
 def reason_of(error: GatewiseError) -> str:
