@@ -481,3 +481,58 @@ def test_half_precision_is_refused_and_double_read() -> None:
     with pytest.raises(InputError, match=r"call module.float\(\) first"):
         read_torch(Text().half(), ids)
     check(read_torch(made(Text()).double(), ids))
+
+
+def test_an_older_torch_is_refused_by_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(InputError, match=r"^PyTorch 2\.5\.1\+cpu has no torch\.export .* install 2\.6 or later$"):
+        read_torch(nn.LSTM(3, 4, batch_first=True), torch.randn(2, 5, 3))
+
+
+class AssignedWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.lstm.weight_hh_l0.data
+        self.lstm.weight_hh_l0.data = weight * 0.5
+        h: torch.Tensor = self.lstm(x)[0]
+        self.lstm.weight_hh_l0.data = weight
+        return h
+
+
+def test_a_weight_that_is_assigned_in_a_call_is_refused() -> None:
+    """torch 2.9 exports it with constants without numbers, and crashes when it decomposes them."""
+    with pytest.raises(InputError, match=r"a tensor that it computed on a module.* do not assign it"):
+        read_torch(AssignedWeight(), torch.randn(2, 5, 3))
+
+
+class PooledSteps(nn.Module):
+    """It asks for the number of pooled steps, and computes the same for any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool1d(2)
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(x.transpose(1, 2)).transpose(1, 2)
+        if x.shape[1] > 1:
+            x = x * 1.0
+        h: torch.Tensor = self.lstm(x)[0]
+        return h[:, -1]
+
+
+def test_a_condition_that_is_needed_for_one_step_only_refuses_one_step_only() -> None:
+    torch.manual_seed(5)
+    module = PooledSteps().eval()
+    graph = read_torch(module, torch.randn(2, 9, 3)).graph
+    for steps in (2, 3, 4, 7):
+        x = torch.randn(3, steps, 3)
+        with torch.no_grad():
+            expected = module(x).numpy()
+        computed = graph.run({"x": x.numpy()})[graph.outputs[0]]
+        np.testing.assert_allclose(computed, expected, atol=1e-6)
+    with pytest.raises(InputError, match="must be another number than 1, and is 1"):
+        graph.run({"x": np.ones((3, 1, 3), np.float32)})

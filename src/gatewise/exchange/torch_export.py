@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.utils._pytree as pytree
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.export import Dim, ExportedProgram, export
+from torch.fx.experimental import sym_node
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -28,6 +30,9 @@ from gatewise.exchange.torch_operations import KEPT, OPEN
 from gatewise.exchange.torch_packing import Numbers, check_packed, packing_kept
 
 LEAST_TORCH = (2, 6)
+ASSIGNED = "it keeps a tensor that it computed on a module, such as a weight: use it, and do not assign it"
+"""Why a module is refused whose weights have no numbers when it has been exported."""
+
 _LOCK = threading.Lock()  # torch.export is not made for several threads
 
 
@@ -127,6 +132,11 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
     with _quiet(), leaves_kept(), _symbolic_len(module), torch.no_grad():
         program = export(module, arguments.args, arguments.kwargs, dynamic_shapes=dynamic, strict=False)
         check_packed(program.graph)
+        _check_constants(program)
+        # The conditions on sizes are read from the shape environment. As code, which run_decompositions would run,
+        # torch 2.9 writes them with names that it does not define where a forward method has *args.
+        if hasattr(program, "_guards_code"):
+            program._guards_code = []
         table = torch.export.default_decompositions()
         for name in KEPT:
             packet = getattr(torch.ops.aten, name, None)
@@ -134,6 +144,16 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
                 table.pop(getattr(packet, overload), None)  # type: ignore[no-untyped-call]
         decomposed: ExportedProgram = program.run_decompositions(table)
         return decomposed
+
+
+def _check_constants(program: ExportedProgram) -> None:
+    """Refuse a module that assigned to its own weights while it was exported: their numbers are gone.
+
+    torch 2.13 raises where a constant has no numbers. torch 2.9 keeps it, and run_decompositions then crashes.
+    """
+    tensors = [*program.constants.values(), *program.state_dict.values()]
+    if any(isinstance(tensor, FakeTensor) for tensor in tensors):
+        raise InputError(ASSIGNED)
 
 
 _FORWARDS: dict[Any, Any] = {
@@ -182,7 +202,7 @@ def leaves_kept() -> Iterator[None]:
 
     traced: list[Any] = [kind for kind in (FakeTensor, FunctionalTensor) if "tolist" in vars(kind)]
     lists = {kind: kind.tolist for kind in traced}
-    with _LOCK, packing_kept(), _SymbolicSizes():
+    with _LOCK, packing_kept(), _SymbolicSizes(), _symbolic_min_and_max():
         for kind in forwards:
             kind.forward = replaced(kind)
         Direction.run = run  # type: ignore[method-assign]
@@ -223,6 +243,16 @@ def _smaller(left: Any, right: Any) -> Any:
 
 def _larger(left: Any, right: Any) -> Any:
     return torch.sym_max(left, right)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _symbolic_min_and_max() -> Iterator[None]:
+    """Within it, torch.sym_min and torch.sym_max of sizes are sizes. Those of torch 2.6 decide which one is smaller as
+    the example has it.
+    """
+    decided = getattr(sym_node, "alternate_impl_if_hinted_methods", {})
+    with patch.dict(decided, clear=True):
+        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from gatewise.errors import InputError, quote
-from gatewise.exchange.torch_export import LEAST_TORCH, Arguments, copy_of, program_of
+from gatewise.exchange.torch_export import ASSIGNED, LEAST_TORCH, Arguments, copy_of, program_of
 from gatewise.exchange.torch_guards import Condition, agrees, beyond, close, conditions_of, guarded
 from gatewise.exchange.torch_network import TorchNetwork, resized
 from gatewise.exchange.torch_operations import REFUSED
@@ -43,8 +43,7 @@ _MANY_STEPS = 1000
 
 _REASONS = {
     ".numpy() is not supported": "NumPy computes with its numbers: compute with tensors, such as torch.clamp",
-    "fake tensor in the exported program": "it keeps a tensor that it computed on a module, such as a weight: use it,"
-    " and do not assign it",
+    "fake tensor in the exported program": ASSIGNED,
     "Cannot view a tensor": "its view does not fit the order in memory: write reshape",
 }
 """What is wrong and what to write instead, by a phrase of the message of torch."""

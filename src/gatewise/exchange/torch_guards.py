@@ -40,11 +40,8 @@ def guarded(network: TorchNetwork, conditions: Sequence[Condition]) -> TorchNetw
     needed = list(network.graph.guards)
     for condition in conditions:
         # That of a loop is decided by the loop.
-        if not condition.symbols <= set(example) or _holds_beyond(network, condition, example, needed):
-            continue
-        if condition.guard is None:
-            raise InputError(f"the network holds for {condition} alone, which is no relation of two sizes")
-        needed.append(condition.guard)
+        if condition.symbols <= set(example):
+            needed += _needed(network, condition, example, needed)
     for name in network.graph.symbols:
         if not _holds_for_one(network, name, needed):
             needed.append(Guard(symbol(name), "!=", 1))
@@ -193,16 +190,48 @@ def _within(guards: Sequence[Guard], sizes: Mapping[str, int]) -> bool:
     return all(guard.holds(sizes) for guard in guards)
 
 
-def _holds_beyond(
+def _needed(
     network: TorchNetwork, condition: Condition, example: Mapping[str, int], guards: Sequence[Guard]
-) -> bool:
-    """Whether the graph is the module where a condition does not hold too."""
+) -> list[Guard]:
+    """The guards for the sizes for which a condition does not hold, none where the graph is the module for them too.
+
+    Raises InputError for a condition that is needed and that a graph does not have.
+    """
+    ones = _differing_ones(network, condition, example, guards)
+    if ones is not None:
+        return [Guard(symbol(name), "!=", 1) for name in sorted(ones)]
+    if condition.guard is None:
+        raise InputError(f"the network holds for {condition} alone, which is no relation of two sizes")
+    return [condition.guard]
+
+
+def _differing_ones(
+    network: TorchNetwork, condition: Condition, example: Mapping[str, int], guards: Sequence[Guard]
+) -> set[str] | None:
+    """The sizes for which the graph is not the module where they are 1, of a condition for which it is the module
+    where they are something else; None where it needs the condition.
+
+    The condition would then refuse too many sizes: torch 2.9 asks whether more than one step is left, for an order in
+    memory.
+    """
     near = range(condition.largest - 1, condition.largest + 2)
     untried = (not condition.holds({**example, name: size}) for name in condition.symbols for size in near)
     if _MOST_TRIED < condition.largest < _OPEN and any(untried):
-        return False
-    others = (sizes for sizes in _outside(condition, example) if _within(guards, sizes))
-    return all(agrees(network, sizes) for sizes in others)
+        return None
+    agreeing = 0
+    ones: set[str] = set()
+    for sizes in _outside(condition, example):
+        if not _within(guards, sizes):
+            continue
+        if agrees(network, sizes):
+            agreeing += 1
+            continue
+        changed = {name for name in condition.symbols if sizes[name] == 1 != example[name]}
+        if not changed:
+            return None
+        ones |= changed
+    # A condition that holds for all sizes but 1 is clearer than that of 1.
+    return ones if agreeing or not ones else None
 
 
 def beyond(condition: Condition, example: Mapping[str, int]) -> dict[str, int] | None:
