@@ -152,6 +152,29 @@ def test_a_quantised_file_computes_the_rounded_model(dtype: str, share: float, t
     assert 1e-6 < np.abs(expected - model.ensemble.logits(rows)).max() < 0.1
 
 
+@pytest.mark.parametrize("hidden", [-np.inf, -1e9])
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_a_mask_of_attention_is_not_rounded(dtype: str, hidden: float, tmp_path: Path) -> None:
+    """float16 ends at 65,504, and a row of int8 has one scale."""
+    rng = np.random.default_rng(6)
+    builder = GraphBuilder()
+    table = builder.constant(rng.normal(0, 1, (9, 12)).astype(np.float32))
+    x = builder.add("Gather", table, builder.input("ids", ValueType("int64", (B, 6))))
+    scores = builder.add("MatMul", x, builder.add("Transpose", x, perm=(0, 2, 1)))
+    mask = np.triu(np.full((6, 6), hidden, np.float32), 1) + np.tril(rng.normal(0, 1, (6, 6)).astype(np.float32))
+    shares = builder.add("Softmax", builder.add("Add", scores, builder.constant(mask, "mask")), axis=-1)
+    pooled = builder.add("ReduceMean", builder.add("MatMul", shares, x), axes=(1,), keepdims=0)
+    weight = builder.constant(rng.normal(0, 1, (12, 3)).astype(np.float32))
+    model = Model.of_graph(builder.graph([builder.add("Softmax", builder.add("MatMul", pooled, weight))]))
+    rows = list(rng.integers(0, 9, (4, 6)))
+    model.save(tmp_path / "small", storage=dtype)
+    small = gw.load(tmp_path / "small")
+    np.testing.assert_array_equal(small.parameters["mask"], mask)
+    assert small.ensemble.network.storage
+    np.testing.assert_allclose(small.predict_proba(rows), model.predict_proba(rows), atol=0.02)
+    assert model.export(tmp_path / "model.onnx", quantize=dtype).max_error <= 1e-5
+
+
 def test_what_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
     model = Model.of_graph(network(3, activation="Softmax"))
     with pytest.raises(InputError, match="storage must be float32, float16 or int8, not 'int4'"):

@@ -101,6 +101,13 @@ class GraphNetwork(Network):
         """The constants of the graph."""
         return self.graph.constants
 
+    @property
+    def compressible(self) -> Mapping[str, Array]:
+        """The weights: other constants, such as a mask of -1e9 and a table of positions, are not rounded."""
+        from gatewise.network.trainable_graph import weights_of  # a prediction does without
+
+        return {name: self.graph.constants[name] for name in weights_of(self.graph)}
+
     # What it reads and predicts
 
     @cached_property

@@ -50,6 +50,11 @@ class Network(Member):
     def changed(self, **fields: Any) -> Self:
         """This network with other fields."""
 
+    @property
+    def compressible(self) -> Mapping[str, Array]:
+        """The parameters that may be stored in a smaller dtype."""
+        return self.parameters
+
     # What it is
 
     @property

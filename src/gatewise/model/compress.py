@@ -53,7 +53,7 @@ def compress(
             raise InputError(f"max_ngrams {max_ngrams}: cannot keep that many, this model has {count} n-grams")
         kept = ngrams.prune(small.architecture.vocab_size, max_ngrams) if max_ngrams else None
         small = replace(small, ensemble=small.ensemble.with_member("ngrams", kept))
-    table = storage_table(small.parameters, storage) if isinstance(storage, str) else dict(storage)
+    table = storage_table(small.ensemble.network.compressible, storage) if isinstance(storage, str) else dict(storage)
     if distinct_embeddings is not None:
         small = _share_embeddings(small, distinct_embeddings)
         if EMBEDDING not in table:
@@ -77,7 +77,7 @@ def compress(
 
 def stored(model: Model, storage: str | Mapping[str, str]) -> Model:
     """The model as it is after saving with `storage` and loading again. Errors as `Model.save`."""
-    table = storage_table(model.parameters, storage) if isinstance(storage, str) else dict(storage)
+    table = storage_table(model.ensemble.network.compressible, storage) if isinstance(storage, str) else dict(storage)
     packed = Unpacked(pack(model.parameters, table), table)
     return model.with_lstm(parameters=packed, storage=table)
 

@@ -298,7 +298,7 @@ class Model(Predictor):
         `load` converts back to float32. Raises InputError for a dtype that a tensor cannot have.
         """
         if isinstance(storage, str):
-            storage = storage_table(self.parameters, storage)
+            storage = storage_table(self.ensemble.network.compressible, storage)
         model = self if storage is None else self.with_lstm(storage=storage)
         save_folder(path, model.to_files())
 
