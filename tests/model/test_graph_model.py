@@ -18,6 +18,7 @@ from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
 from tests.cli.conftest import Run
 from tests.members.graphs import B, T, operation_of_recurrence, recurrent_classifier, several_inputs
+from tests.members.test_graph_network import AS_GRAPHS, both
 
 RNG = np.random.default_rng(0)
 BATCH: dict[str, Any] = {
@@ -244,6 +245,27 @@ def test_the_command_line_reads_files_of_arrays(several: Model, tmp_path: Path) 
     for command in ("info", "explain"):
         done = run(command, "-m", str(tmp_path / "model"), *(["-i", str(tmp_path / "rows.npz")] * (command != "info")))
         assert done.exit_code == 0, done.stderr
+
+
+def test_the_summary_says_why_a_graph_is_no_architecture(several: Model, tmp_path: Path) -> None:
+    several.save(tmp_path / "several")
+    reason = "not an Architecture of LSTM layers: it has the inputs ids, numbers, h0, and an Architecture reads one"
+    card = (tmp_path / "several" / "README.md").read_text()
+    info = Run()("info", "-m", str(tmp_path / "several")).stdout
+    for text in (repr(several), several._repr_html_(), card, info):
+        assert reason in text
+        assert "ids: int64 (B, T), numbers: float (B, 4), h0: float (1, B, 5)" in text
+        assert "probability: float (B), explained; numbers2: float (B, 2)" in text
+    assert "classifies rows of arrays (ids, numbers, h0) into 2 classes: no, yes" in info
+    described = Run().json("info", "-m", str(tmp_path / "several"))
+    assert described["no_architecture"] in reason
+    assert described["output"] == "probability"
+    gru = Model.of_graph(recurrent_classifier("GRU"))
+    assert "a layer of type GRU" in repr(gru)
+    _, network = both(next(iter(AS_GRAPHS.values())))
+    plain = Model.of_graph(network.graph)
+    assert "not an Architecture" not in repr(plain)
+    assert "network:" not in repr(gw.load("tutorial"))
 
 
 def test_predict_outputs_is_for_graphs() -> None:

@@ -224,6 +224,8 @@ def _print_network(model: Model) -> None:
     print(f"{printable(predicts(model.ensemble.network, model.target, model.channels), 2000)}\n")
     print("\n".join(layer_lines(model.ensemble.summary())))
     print(f"\n{'weights':14}  {model.ensemble}")
+    for name, value in model.ensemble.network.form_rows():
+        print(f"{name:14}  {printable(value, 500)}")
 
 
 def _print_forecaster(forecaster: Any) -> None:

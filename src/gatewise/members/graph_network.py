@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise.errors import InputError, printable, quote
+from gatewise.errors import InputError, counted, printable, quote
 from gatewise.kernels import for_precision
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, axes_for, batch_axis, output_axes
@@ -248,7 +248,28 @@ class GraphNetwork(Network):
             "output": self.output,
             "nodes": len(self.graph.nodes),
             "recurrent_layers": [asdict(layer) for layer in self.layers],
+            "no_architecture": self.no_architecture,
         }
+
+    @cached_property
+    def no_architecture(self) -> str:
+        """Why the graph is not read as an `Architecture`, "" where it has the form of one."""
+        from gatewise.network.recognise import recognise
+
+        reason = recognise(self.graph)
+        return reason if isinstance(reason, str) else ""
+
+    def form_rows(self) -> list[tuple[str, str]]:
+        types = self.graph.types
+        inputs = ", ".join(f"{name}: {types[name]}" for name in self.graph.inputs)
+        outputs = []
+        for name in self.graph.outputs:
+            explained = ", explained" if name == self.output and len(self.graph.outputs) > 1 else ""
+            outputs.append(f"{name}: {types[name]}{explained}")
+        form = f"a graph of {counted(len(self.graph.nodes), 'operation')}"
+        if self.no_architecture:
+            form += f", not an Architecture of LSTM layers: {self.no_architecture}"
+        return [("inputs", inputs), ("outputs", "; ".join(outputs)), ("network", form)]
 
     def refusal(self, method: str) -> str:
         others = "integrated-gradients and leave-one-out explain this network"

@@ -164,6 +164,10 @@ class Network(Member):
     def described(self) -> dict[str, Any]:
         """Its form as plain data, by what it is called: the architecture, or inputs and outputs."""
 
+    def form_rows(self) -> list[tuple[str, str]]:
+        """What a summary says of its form besides the layers, by name."""
+        return []
+
     def check_target(self, target: Target) -> None:
         """Raise InputError unless it has the predictions of the target: one per step, or one per sequence."""
         if target.per_step and not self.per_step:

@@ -225,6 +225,8 @@ def write_card(ensemble: Ensemble, metadata: ModelMetadata, channels: int | None
     lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
     lines += _table(["member", "weight"], [(name, f"{weight:.2f}") for name, weight in ensemble.weight_rows()])
     lines += [_weights_note(ensemble), ""]
+    if rows := network.form_rows():
+        lines += ["## Network", "", *markdown_table(rows), ""]
     if rows := metadata_rows(metadata):
         lines += ["## Training", "", *markdown_table(rows), ""]
     if metadata.evaluations:

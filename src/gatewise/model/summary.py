@@ -1,4 +1,4 @@
-"""A model in six lines and as an HTML table, for the interpreter and for notebooks."""
+"""A model in a few lines and as an HTML table, for the interpreter and for notebooks."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ _TRAINING = ("created", "recipe", "data", "pretrained model", "training set", "v
 
 
 def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
-    """Six lines: task and classes, layers, weights of the members, training, the last evaluation, fingerprint.
+    """Six lines: task and classes, layers, weights of the members, training, the last evaluation, fingerprint; of a
+    network that is a graph also its inputs, outputs and form.
 
     >>> import gatewise as gw
     >>> gw.load()  # doctest: +ELLIPSIS
@@ -31,6 +32,7 @@ def model_text(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     last = f"{evaluations[-1].data}: {evaluations[-1].figures}, n {evaluations[-1].n:,}" if evaluations else ""
     lines = {
         "layers": f"{', '.join(names)}; {_count(layers):,} parameters",
+        **dict(ensemble.network.form_rows()),
         "weights": str(ensemble),
         "training": ", ".join(part for part in training if part) or "not recorded",
         "evaluation": last or "not recorded",
@@ -48,6 +50,7 @@ def model_html(ensemble: Ensemble, metadata: ModelMetadata) -> str:
     layers = ensemble.summary()
     rows = [(target.each.classes_noun, _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
+    rows += ensemble.network.form_rows()
     rows.append(("weights", str(ensemble)))
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
     for one in metadata.evaluations:
