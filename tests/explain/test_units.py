@@ -6,14 +6,20 @@ import json
 import numpy as np
 import pytest
 
-from gatewise.errors import ModelFileError
+from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError, ModelFileError
 from gatewise.explain.render.terminal import unit_report, units_report
 from gatewise.explain.units import UnitsReport, units_over
+from gatewise.members.clamp import ablate
 from gatewise.members.encoded_sequence import EncodedSequence, steps_of
 from gatewise.members.ensemble import Ensemble
+from gatewise.model.model import Model
+from gatewise.model.reports import units_report as units_report_of
 from gatewise.network.batch import truncate
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, ensemble_of, names_of, printed, sequence_of, without_unit
+from tests.members.graphs import recurrent_classifier
+from tests.members.test_graph_network import AS_GRAPHS, attention_series, both
 from tests.refusals import assert_refused
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
@@ -119,3 +125,79 @@ def test_report_round_trips_through_bytes() -> None:
 def test_empty_data_is_an_error() -> None:
     net = net_of("plain")
     assert_refused("the data set is empty", units_over, net, [], [], np.zeros(0, dtype=np.int64), ("a", "b"))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES).intersection(AS_GRAPHS)))
+def test_the_units_of_a_graph_are_those_of_its_lstm(name: str) -> None:
+    lstm, graph = both(AS_GRAPHS[name])
+    reports = []
+    for network in (lstm, graph):
+        target = net_of(name).target
+        net = Ensemble.of(network, target)
+        sequences, names, truth = data_of(Ensemble.of(lstm, target))
+        classes = names_of(lstm.arch)
+        reports.append(units_over(net, sequences, names, truth, classes, minimum=3))
+    of_lstm, of_graph = reports
+    assert of_graph.accuracy == of_lstm.accuracy
+    for expected, summary in zip(of_lstm.units, of_graph.units, strict=True):
+        assert summary.direction == expected.direction
+        assert summary.half_life == pytest.approx(expected.half_life, rel=1e-4)
+        assert summary.probability_change == pytest.approx(expected.probability_change, abs=1e-5)
+        for gate, shares in expected.shares.items():
+            assert summary.shares[gate] == pytest.approx(shares, abs=1e-6)
+        for side in ("rises", "falls"):
+            changes = [[excerpt.change for excerpt in getattr(of, side)] for of in (expected, summary)]
+            assert changes[1] == pytest.approx(changes[0], abs=1e-5)
+        for words in ("top_words", "bottom_words"):
+            for gate, listed in getattr(expected, words).items():
+                means = [word.mean for word in getattr(summary, words)[gate]]
+                assert means == pytest.approx([word.mean for word in listed], abs=2e-4)
+
+
+@pytest.mark.parametrize("cell", ["GRU", "RNN"])
+def test_the_units_of_other_cells_have_their_own_gates(cell: str) -> None:
+    model = Model.of_graph(recurrent_classifier(cell))
+    rng = np.random.default_rng(21)
+    texts = [" ".join(map(str, rng.integers(0, 7, length))) for length in (9, 4, 14, 6)]
+    labels = ["0", "2", "1", "0"]
+    report = units_report_of(model, Labelled.of(texts, labels), minimum=2)
+    traces = [model.trace(text) for text in texts]
+    for unit, summary in enumerate(report.units):
+        changes = [trace.lstms[0].memory_changes()[:, unit] for trace in traces]
+        most = max(float(change.max()) for change in changes)
+        assert summary.rises[0].change == pytest.approx(most, abs=1e-5)
+        assert set(summary.top_words) == {"GRU": set("rznh"), "RNN": {"h"}}[cell]
+        ids = np.concatenate([np.array(text.split(), dtype=int) for text in texts])
+        means = {id: np.concatenate(changes)[ids == id].mean() for id in set(ids.tolist()) if (ids == id).sum() > 1}
+        assert summary.top_words["h"][0].word == str(max(means, key=means.__getitem__))
+        if cell == "RNN":
+            assert (summary.half_life, summary.shares, summary.accuracy_ablated) == (0, {}, None)
+            continue
+        z = np.concatenate([trace.lstms[0].z[:, unit] for trace in traces])
+        assert summary.half_life == pytest.approx(np.log(2) / -np.log(z).mean(), rel=1e-4)
+        assert summary.shares["z"][2] == pytest.approx((z > 0.9).mean(), abs=1e-6)
+        without = [model.intervene(text, ablate(unit, cell="GRU")) for text in texts]
+        predicted = [int(change.before.logits.argmax()) for change in without]
+        differences = [
+            abs(softmax(change.after.logits)[best] - softmax(change.before.logits)[best])
+            for change, best in zip(without, predicted, strict=True)
+        ]
+        assert summary.probability_change == pytest.approx(np.mean(differences), abs=1e-5)
+        assert not without[0].after.lstms[0].h[:, unit].any()
+    shown = printed(units_report(report), unit_report(report, 1))
+    assert ("update z" in shown) == (cell == "GRU")
+    assert "change of memory h" in shown
+
+
+def softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+def test_a_network_without_a_recurrent_layer_has_no_units() -> None:
+    graph = attention_series()
+    model = Model.of_graph(graph, classes=["a", "b"], task="classification")
+    data = Labelled.of([np.ones((4, 3)), np.zeros((5, 3))], ["a", "b"])
+    assert_refused("no recurrent layer", units_report_of, model, data)
+    with pytest.raises(InputError, match="no gates"):
+        ablate(1, cell="RNN")

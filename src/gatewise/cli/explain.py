@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from gatewise.explain import Clamp, Example, Explanation, Intervention
+    from gatewise.members.recurrent_layer import CellName, RecurrentLayer
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -105,7 +106,7 @@ def explain(args: Any) -> None:
     check_ending("--html", args.html, ".html")
     check_ending("--svg", args.svg, ".svg")
     model = options.open_model(args.model)
-    clamps = parse_clamps(args)
+    clamps = parse_clamps(args, model.ensemble.network.layers)
     replacements = parse_replacements(args.replace)
     if args.data is not None and not args.tutorial_review:
         if args.texts or args.files:
@@ -342,10 +343,10 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
     }
 
 
-def parse_clamps(args: Any) -> list[Clamp]:
+def parse_clamps(args: Any, layers: Sequence[RecurrentLayer] = ()) -> list[Clamp]:
     """The clamps of --clamp, as in `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and
-    of --ablate and --hold-memory, which are lists of units. All are in --layer (from 1) and --direction. Raises
-    InputError for a malformed option.
+    of --ablate and --hold-memory, which are lists of units. All are in --layer (from 1) and --direction. layers: of the
+    network. Raises InputError for a malformed option.
     """
     if not (args.clamp or args.ablate or args.hold_memory):
         if args.layer is not None or args.direction is not None:
@@ -353,9 +354,13 @@ def parse_clamps(args: Any) -> list[Clamp]:
         return []
     from gatewise import explain
 
+    cell: CellName = "LSTM"
+    if layers:
+        chosen = len(layers) if args.layer is None else min(args.layer, len(layers))
+        cell = layers[chosen - 1].cell
     clamps = [_clamp(text) for text in args.clamp]
     for unit in _units(args.ablate, "--ablate"):
-        clamps += explain.ablate(unit)
+        clamps += explain.ablate(unit, cell=cell)
     for unit in _units(args.hold_memory, "--hold-memory"):
         clamps += explain.hold_memory(unit)
     layer = None

@@ -93,15 +93,26 @@ class Clamp:
         return f"{words} = {self.value:g}"
 
 
+_ABLATED: dict[CellName, tuple[GateName, ...]] = {"LSTM": ("o",), "GRU": ("z", "n"), "RNN": ()}
+"""The gates that are 0 where h is 0."""
+
+
 def ablate(
-    unit: int, layer: int | None = None, direction: Literal["forward", "backward"] | None = None
+    unit: int,
+    layer: int | None = None,
+    direction: Literal["forward", "backward"] | None = None,
+    cell: CellName = "LSTM",
 ) -> tuple[Clamp, ...]:
-    """Clamps that ablate one unit, from the first pad on: h = 0.
+    """Clamps that ablate one unit, from the first pad on: h = 0. cell: of its layer. Raises InputError for a simple
+    RNN, which has no gates.
 
     >>> print(*ablate(7))
     output gate of unit 7 = 0
     """
-    return (Clamp("o", 0.0, unit, layer=layer, pads=True, direction=direction),)
+    gates = _ABLATED[cell]
+    if not gates:
+        raise InputError("a simple RNN has no gates, so that no unit of it can be ablated")
+    return tuple(Clamp(gate, 0.0, unit, layer=layer, pads=True, direction=direction) for gate in gates)
 
 
 def hold_memory(

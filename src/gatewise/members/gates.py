@@ -41,7 +41,8 @@ class LayerStates(ABC):
     directions. h0 (H,): the state before the first step in reading order, not zero after pads.
 
     names: of the gates and states, which are attributes (T, H). memory: that of the state which lasts. held_gates: the
-    values of the gates with which a step leaves the memory as it is. shares: the gates between 0 and 1.
+    values of the gates with which a step leaves the memory as it is. shares: the gates between 0 and 1. kept: the gate
+    that says how much of the memory stays, "" without one.
     """
 
     layer: int
@@ -53,6 +54,7 @@ class LayerStates(ABC):
     memory: ClassVar[str] = "h"
     held_gates: ClassVar[Mapping[str, float]] = {}
     shares: ClassVar[str] = ""
+    kept: ClassVar[str] = ""
 
     @property
     def start(self) -> Array:
@@ -111,6 +113,7 @@ class Gates(LayerStates):
     memory: ClassVar[str] = "c"
     held_gates: ClassVar[Mapping[str, float]] = {"i": 0, "f": 1, "g": 0}
     shares: ClassVar[str] = "ifo"
+    kept: ClassVar[str] = "f"
 
     @property
     def start(self) -> Array:
@@ -144,6 +147,7 @@ class GRUGates(LayerStates):
     names: ClassVar[str] = "rznh"
     held_gates: ClassVar[Mapping[str, float]] = {"z": 1}
     shares: ClassVar[str] = "rz"
+    kept: ClassVar[str] = "z"
 
     def half_life(self) -> Array:
         """ln 2 / mean(-ln z)."""

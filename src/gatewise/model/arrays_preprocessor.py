@@ -188,6 +188,8 @@ class ArraysPreprocessor:
     def token_names(self, item: Any) -> list[str]:
         """A display name for each step."""
         steps = self.arrays[self.main].row_steps(np.asarray(item[self.main]))
+        if self.vocab_size:
+            return [str(id) for id in steps.tolist()]
         return [str(number) for number in range(1, len(steps) + 1)]
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -19,7 +19,7 @@ from rich.text import Text
 from gatewise.errors import counted, printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.members.clamp import ALL_GATE_NAMES, GATE_NAMES
+from gatewise.members.clamp import ALL_GATE_NAMES
 from gatewise.system.console import plain_table
 from gatewise.types import Array
 
@@ -246,7 +246,8 @@ def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group
             parts += [Text(f"\nexcerpts where its memory {verb} most"), table]
     if one.top_words:
         table = plain_table("lll", "gate", "top words", "bottom words")
-        for gate, name in {**GATE_NAMES, "c": "change of memory"}.items():
+        for gate in one.top_words:
+            name = ALL_GATE_NAMES.get(gate, "change of memory")
             sides = (
                 ", ".join(
                     f"{printable(word.word, _LONGEST_IN_EXCERPT)} {word.mean:.2f}" for word in words.get(gate, ())

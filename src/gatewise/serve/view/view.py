@@ -493,6 +493,7 @@ def unit_summary_json(model: Model, unit: int, layer: int | None = None) -> Json
     if of_logits is not None:
         rows = model.ensemble.lstm_weight * of_logits
         weights = {"parts": network.pooling_parts, "rows": rows.astype(float).tolist()}
+    if layer == len(network.layers) - 1:  # the units of which a report has summaries
         report = model.units
     if report is not None:
         summary = asdict(report.unit(unit))
