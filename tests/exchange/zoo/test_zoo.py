@@ -1,7 +1,9 @@
-"""Networks as people write them open as graphs that compute the same; hostile ones do, or are refused.
+"""Networks as people write them open as graphs that compute the same, and the proof accepts them; hostile ones do, or
+are refused.
 
 `python -m pytest tests/exchange/zoo -q` runs them; `python -m tests.exchange.zoo.test_zoo` prints which open, which are
-refused and why, and which are wrong; with the words torch, keras, hostile-torch or hostile-keras those of a kind.
+refused and why, and which are wrong; with the words torch, keras, hostile-torch or hostile-keras those of a kind. There
+the proof has all its sizes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.exchange import proof_sizes
 from gatewise.exchange.proof import prove
 from gatewise.exchange.read_network import ReadNetwork
 from tests.exchange.zoo import hostile_networks, keras_networks, torch_networks
@@ -30,6 +33,13 @@ Prepared = tuple[Read, Run]
 """How the graph of a case is read, and how its network runs."""
 
 SEED = 3
+OF_MANY_STEPS = {
+    "word_language_model", "packed_sentiment", "masked_attention", "gru_forecaster", "hand_written_lstm", "imdb_lstm",
+    "masked_series", "simple_rnn",
+}  # fmt: skip
+"""Networks that the proof compares for 2,000 steps in pytest too: recurrences of each kind, of both libraries, packed or
+with a mask. Keras takes milliseconds for each step.
+"""
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # of torch itself
 
 
@@ -56,8 +66,9 @@ def of_keras(keras: ModuleType, case: Case) -> Prepared:
 
 
 def check(case: Case, prepared: Prepared, *, hostile: bool = False) -> str:
-    """Why the network is refused, "" where its graph is that of the network. The graph of a hostile network may refuse
-    sizes, and what the reader cannot see, such as a counter in a function, the proof may refuse.
+    """Why the network is refused, "" where its graph is that of the network and the proof accepts it. The graph of a
+    hostile network may refuse sizes, and what the reader cannot see, such as a counter in a function, the proof may
+    refuse.
     """
     read, run = prepared
     try:
@@ -76,7 +87,18 @@ def check(case: Case, prepared: Prepared, *, hostile: bool = False) -> str:
         except InputError as error:
             return f"by the proof: {error}"
         raise
+    if not hostile:
+        assert prove(network).cases > 3
     return ""
+
+
+@pytest.fixture(autouse=True)
+def steps_of_the_proof(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sizes of the proof but the longest, unless the network is one of OF_MANY_STEPS."""
+    assert {*torch_networks.CASES, *keras_networks.CASES} > OF_MANY_STEPS
+    if request.getfixturevalue("name") not in OF_MANY_STEPS:
+        shorter = tuple(size for size in proof_sizes.SIZES if size < proof_sizes.LONGEST)
+        monkeypatch.setattr(proof_sizes, "SIZES", shorter)
 
 
 @without("torch_graph")
