@@ -37,8 +37,8 @@ OF_MANY_STEPS = {
     "word_language_model", "packed_sentiment", "masked_attention", "gru_forecaster", "hand_written_lstm", "imdb_lstm",
     "masked_series", "simple_rnn",
 }  # fmt: skip
-"""Networks that the proof compares for 2,000 steps in pytest too: recurrences of each kind, of both libraries, packed or
-with a mask. Keras takes milliseconds for each step.
+"""Networks that the proof compares for 2,000 steps in pytest too: recurrences of each kind, of both libraries, with
+packed sequences or a mask. Keras takes milliseconds for each step.
 """
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # of torch itself
 
