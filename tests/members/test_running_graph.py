@@ -238,16 +238,64 @@ def test_pads_in_front_are_the_state_before_the_first_step(cell: str, is_fixed: 
     assert_refused("too few pads", stream.push, text([3] * 340))
 
 
-def test_pads_that_never_settle_are_refused() -> None:
-    """The norm of the steps so far counts the pads."""
+def pooled(reduction: str, cell: str = "GRU", steps: Dim = T) -> Graph:
+    """A reduction of the states of a recurrence over all steps, pads too."""
     rng = np.random.default_rng(7)
     builder = GraphBuilder()
-    ids = builder.input("ids", ValueType("int64", (B, T)))
-    x = builder.add("Gather", builder.constant(rng.normal(size=(VOCAB, 2)).astype(np.float32)), ids)
-    norm = builder.add("ReduceL2", x, axes=(1,), keepdims=0)
-    assert_refused("padding 'pre' cannot be streamed", with_pads(builder.graph([norm]), StepRule(50)).stream)
+    ids = builder.input("ids", ValueType("int64", (B, steps)))
+    x = builder.add("Gather", builder.constant(rng.normal(size=(VOCAB, 4)).astype(np.float32)), ids)
+    h = builder.node(operation_of_recurrence(cell), [x, *weights_of(builder, rng, cell, 4, 3)])[0]
+    return builder.graph([builder.add(reduction, h, axes=(1,), keepdims=0)])
+
+
+@pytest.mark.parametrize("reduction", ["ReduceMean", "ReduceSum", "ReduceL2", "ReduceMax"])
+def test_a_pooling_counts_as_many_pads_as_the_steps_leave(reduction: str) -> None:
+    model = with_pads(pooled(reduction, steps=150), StepRule(150))
+    stream = model.stream()
+    ids = ids_of(50)
+    for end, token in enumerate(ids, 1):
+        expected = model.logits([text(ids[:end])])[0]
+        found = stream.push(str(token)).logits
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-6 * max(1, np.abs(expected).max()))
+        if end % 20 == 0:
+            stream = model.stream(stream.state)
+
+
+def test_pads_that_change_the_state_in_other_ways_are_refused() -> None:
+    message = "padding 'pre' cannot be streamed"
+    assert_refused(message, with_pads(pooled("ReduceProd"), StepRule(150)).stream)
+    assert_refused(message, with_pads(counting_loop(), StepRule(150)).stream)
+    assert_refused("numbers its steps", with_pads(positions(), StepRule(150)).stream)
     assert_refused("padded at the end to 50 steps", with_pads(last_state(), StepRule(50, "post")).stream)
     assert_refused("reads 8 steps, and its sequences are padded to 50", with_pads(last_state(8), StepRule(50)).stream)
+
+
+def counting_loop() -> Graph:
+    """A loop whose state grows by the same number with each pad, and which other steps multiply."""
+    rng = np.random.default_rng(9)
+    body = GraphBuilder()
+    state = body.input("state", ValueType("float", (B, 2)))
+    row = body.input("row", ValueType("float", (B, 2)))
+    factor = body.add("Exp", row)
+    loop = body.graph([body.add("Add", body.add("Mul", state, factor), body.add("Add", factor, row))])
+    table = rng.normal(size=(VOCAB, 2)).astype(np.float32)
+    table[0] = 0
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    x = builder.add("Gather", builder.constant(table), ids)
+    start = builder.add("ConstantOfShape", input=(B, 2))
+    return builder.graph(builder.node(Loop(body=loop, steps=T, axes=(1,)), [start, x]))
+
+
+def positions() -> Graph:
+    """The sum of tokens times their places."""
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    x = builder.add(
+        "Gather", builder.constant(np.random.default_rng(9).normal(size=(VOCAB, 2)).astype(np.float32)), ids
+    )
+    place = builder.add("Reshape", builder.add("Cast", builder.add("Range", limit=T), to="float"), shape=(1, T, 1))
+    return builder.graph([builder.add("ReduceSum", builder.add("Mul", x, place), axes=(1,), keepdims=0)])
 
 
 def test_a_stream_reads_as_many_steps_as_the_rule_keeps() -> None:

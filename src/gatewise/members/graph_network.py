@@ -653,6 +653,11 @@ class GraphNetwork(Network):
             running.most = length
             running.why_most = "the length of the sequences that it was made for"
         if pads:
+            if step_graph.has_places:
+                raise InputError(
+                    "a network with padding 'pre' that numbers its steps cannot be streamed: the number of a step "
+                    "depends on the pads before it, and these on later steps"
+                )
             running.start_after_pads(np.zeros(1, np.int64), pads)
         return running
 

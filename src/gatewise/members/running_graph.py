@@ -27,6 +27,8 @@ class RunningGraph(RunningNetwork):
     conditions on the number of steps.
     """
 
+    derived = (_LOGITS,)
+
     def __init__(self, step_graph: StepGraph, read_rows: ReadRows, outputs: int, guards: Sequence[Guard]) -> None:
         super().__init__()
         self._read_rows = read_rows
@@ -34,13 +36,16 @@ class RunningGraph(RunningNetwork):
         self.arrays = step_graph.start()
         self._states = list(self.arrays)
         self.arrays[_LOGITS] = np.zeros(outputs, np.int32)
+        self.sums = [state.read for state in step_graph.states if state.is_sum]
         if step_graph.before:
             self.arrays[_COUNT] = np.zeros(1, np.int64)
+            self.sums.append(_COUNT)
 
     def read(self, rows: Array) -> None:
         if not len(rows):
             return
         self._check_guards(self.steps + len(rows))
+        self.take_pads_back(len(rows))
         before = self.steps + int(self.is_after_pads)
         if _COUNT in self.arrays:
             before = int(self.arrays[_COUNT][0])

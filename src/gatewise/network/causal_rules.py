@@ -237,6 +237,7 @@ def _range(trace: CausalTrace, node: Node, read: Read) -> list[Traced]:
     if operation.delta != 1 or trace.mentions(operation.start) or operation.limit - operation.start != trace.steps:
         trace.refuse("it counts the steps from the last one, or others than the steps")
     [new] = trace.builder.node(operation, [])
+    trace.has_places = True
     before = trace.builder.add("Cast", trace.steps_before(), to=operation.dtype)
     return [Traced(trace.builder.add("Add", new, before), "steps", 0, place=operation.start)]
 
@@ -572,7 +573,7 @@ def _reduced(trace: CausalTrace, node: Node, value: Traced, axes: tuple[int, ...
         start = np.ones_like(start)
     if start.dtype == np.bool_:
         join = {"Max": "Or", "Min": "And"}[join]
-    state = trace.state(start)
+    state = trace.state(start, is_sum=join == "Add")
     joined = builder.add(join, state, new)
     if join in ("Max", "Min", "And"):
         # No number is less than all others in a file of states, which has no infinity.
@@ -643,7 +644,7 @@ def _product(trace: CausalTrace, node: Node, read: Read, is_summed: Sequence[boo
         trace.refuse("it relates all steps to each other")
     # A sum over the steps of products of their rows goes on with each step.
     [new] = trace.write(node, _names(read))
-    state = trace.state(trace.zeros(trace.builder.types[new]))
+    state = trace.state(trace.zeros(trace.builder.types[new]), is_sum=True)
     joined = trace.builder.add("Add", state, new)
     trace.keep(state, joined)
     return [Traced(joined, "prefix")]

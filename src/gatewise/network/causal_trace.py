@@ -64,6 +64,7 @@ class CausalTrace:
     """By the names of joined values, the places of the values that they join."""
     before: str = ""
     begun: str = ""
+    has_places: bool = False
     node: Node | None = None
     """The node that is traced."""
     steps: Size = field(init=False)
@@ -159,11 +160,11 @@ class CausalTrace:
             self.before = self.builder.input(self._unused("steps_before"), ValueType("int64", ()))
         return self.before
 
-    def state(self, start: Array) -> str:
-        """The input for a new state. `keep` says what it becomes."""
+    def state(self, start: Array, *, is_sum: bool = False) -> str:
+        """The input for a new state. `keep` says what it becomes. is_sum: see `State`."""
         value_type = ValueType("float" if start.dtype.kind == "f" else str(start.dtype), start.shape)  # type: ignore[arg-type]
         name = self.builder.input(self._unused(f"state_{len(self.states)}"), value_type)
-        self.states.append(State(name, "", start))
+        self.states.append(State(name, "", start, is_sum))
         return name
 
     def keep(self, read: str, written: str) -> None:

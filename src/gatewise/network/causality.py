@@ -74,4 +74,4 @@ def _step_graph(trace: CausalTrace, output: str) -> StepGraph:
     if value.lead:
         trace.refuse(f"the output {quote(output)} has more rows than there are steps")
     graph = trace.builder.graph([value.name, *dict.fromkeys(state.written for state in trace.states)])
-    return StepGraph(graph, value.name, tuple(trace.states), trace.before, trace.begun)
+    return StepGraph(graph, value.name, tuple(trace.states), trace.before, trace.begun, trace.has_places)

@@ -20,18 +20,21 @@ from gatewise.types import Array
 
 class State(NamedTuple):
     """A value that a run hands on to the next one. read: the input of the graph. written: the value that it becomes.
-    start: before the first step.
+    start: before the first step. is_sum: whether each step adds to it, and nothing else reads it than the output.
     """
 
     read: str
     written: str
     start: Array
+    is_sum: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class StepGraph:
     """graph: of the new steps; its inputs are those of the whole graph, with the new rows of those that have steps, and
     the states. output: of the whole graph; where it has a row for each step, the rows of the new ones.
+
+    has_places: whether the steps are numbered.
 
     before, begun: the inputs for the number of steps that came before, and for whether there were any; "" where no node
     reads it.
@@ -42,6 +45,7 @@ class StepGraph:
     states: tuple[State, ...]
     before: str = ""
     begun: str = ""
+    has_places: bool = False
 
     def start(self) -> dict[str, Array]:
         """The states before the first step, by the names of their inputs."""
