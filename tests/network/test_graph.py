@@ -145,9 +145,9 @@ def test_a_batch_of_several_is_that_of_each_alone() -> None:
 def test_guards_say_for_which_sizes_it_holds() -> None:
     graph = classifier(guards=(Guard(T, "<=", 5), Guard(B, "!=", 3)))
     graph.run(inputs(2, 5))
-    with pytest.raises(InputError, match="with T <= 5, and these have B = 2, T = 6"):
+    with pytest.raises(InputError, match="must be at most 5, and is 6"):
         graph.run(inputs(2, 6))
-    with pytest.raises(InputError, match="with B != 3"):
+    with pytest.raises(InputError, match="must be another number than 3"):
         graph.run(inputs(3, 4))
 
 
