@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from gatewise.errors import InputError
+from gatewise.exchange.keras_backend import torch_inference
 from gatewise.network.graph import Graph
 from tests.exchange.zoo.case import Case
 
@@ -30,14 +30,18 @@ def leaves(value: Any) -> list[Any]:
 
 def to_torch(value: Any, dtype: str = "float32") -> Any:
     """Tensors for the arrays in nested tuples; floating-point numbers of this dtype."""
+    import torch
+
     if isinstance(value, tuple):
         return tuple(to_torch(one, dtype) for one in value)
     array = np.asarray(value)
     return torch.from_numpy(array.astype(dtype) if array.dtype.kind == "f" else array)
 
 
-def torch_run(build: Callable[[], torch.nn.Module]) -> Run:
+def torch_run(build: Callable[[], Any]) -> Run:
     """Runs a module, of a function that builds it with the same weights each time, and one in float64."""
+    import torch
+
     # They are built, not copied: the functions and hooks of a copy are those of the module that was copied.
     modules = {"float32": build(), "float64": build().double()}
 
@@ -133,10 +137,12 @@ def keras_run(keras: Any, build: Callable[[], Any]) -> Run:
                 layer.reset_state()
         keras.config.set_floatx(dtype)
         try:
-            with torch.no_grad():
+            with torch_inference(keras):
                 outputs = networks[dtype](arrays if len(arrays) > 1 else arrays[0], training=False)
         finally:
             keras.config.set_floatx("float32")
-        return [keras.ops.convert_to_numpy(output) for output in leaves(outputs)]
+        # A graph has the outputs of a dict in the order of their names, as Keras flattens it. TensorFlow returns the
+        # dict as the network has it.
+        return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
 
     return run

@@ -24,9 +24,18 @@ from gatewise.errors import InputError
 from gatewise.exchange import proof_sizes
 from gatewise.exchange.proof import prove
 from gatewise.exchange.read_network import ReadNetwork
-from tests.exchange.zoo import hostile_networks, keras_networks, torch_networks
+from tests.exchange.zoo import hostile_keras_networks, keras_networks
 from tests.exchange.zoo.case import Case
 from tests.exchange.zoo.comparison import Run, check_graph, keras_run, to_torch, torch_run
+
+# Keras also runs on TensorFlow or JAX alone.
+TORCH_CASES: dict[str, Case] = {}
+HOSTILE_TORCH_CASES: dict[str, Case] = {}
+if importlib.util.find_spec("torch"):
+    from tests.exchange.zoo import hostile_networks, torch_networks
+
+    TORCH_CASES = torch_networks.CASES
+    HOSTILE_TORCH_CASES = hostile_networks.CASES
 
 Read = Callable[[], ReadNetwork]
 Prepared = tuple[Read, Run]
@@ -102,18 +111,18 @@ def steps_of_the_proof(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 @without("torch_graph")
-@pytest.mark.parametrize("name", torch_networks.CASES)
+@pytest.mark.parametrize("name", TORCH_CASES)
 def test_networks_of_torch(name: str) -> None:
-    case = torch_networks.CASES[name]
+    case = TORCH_CASES[name]
     reason = check(case, of_torch(case))
     if case.expected == "opens":
         assert not reason
 
 
 @without("torch_graph")
-@pytest.mark.parametrize("name", hostile_networks.CASES)
+@pytest.mark.parametrize("name", HOSTILE_TORCH_CASES)
 def test_hostile_networks_of_torch(name: str) -> None:
-    case = hostile_networks.CASES[name]
+    case = HOSTILE_TORCH_CASES[name]
     check(case, of_torch(case), hostile=True)
 
 
@@ -127,9 +136,9 @@ def test_networks_of_keras(keras: ModuleType, name: str) -> None:
 
 
 @without("keras_graph")
-@pytest.mark.parametrize("name", hostile_networks.KERAS_CASES)
+@pytest.mark.parametrize("name", hostile_keras_networks.CASES)
 def test_hostile_networks_of_keras(keras: ModuleType, name: str) -> None:
-    case = hostile_networks.KERAS_CASES[name]
+    case = hostile_keras_networks.CASES[name]
     check(case, of_keras(keras, case), hostile=True)
 
 
@@ -141,10 +150,10 @@ def table(kinds: list[str]) -> Iterator[tuple[str, str, str]]:
     import keras
 
     tables: dict[str, tuple[dict[str, Case], Callable[[Case], Prepared], bool]] = {
-        "torch": (torch_networks.CASES, of_torch, False),
+        "torch": (TORCH_CASES, of_torch, False),
         "keras": (keras_networks.CASES, partial(of_keras, keras), False),
-        "hostile-torch": (hostile_networks.CASES, of_torch, True),
-        "hostile-keras": (hostile_networks.KERAS_CASES, partial(of_keras, keras), True),
+        "hostile-torch": (HOSTILE_TORCH_CASES, of_torch, True),
+        "hostile-keras": (hostile_keras_networks.CASES, partial(of_keras, keras), True),
     }
     for kind in kinds or tables:
         cases, prepare, hostile = tables[kind]
