@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError
 from gatewise.exchange.graph_model import graph_file, graph_of_model, is_graph
+from gatewise.exchange.graph_web import graph_inputs
 from gatewise.exchange.onnx_export import onnx_file
 from gatewise.exchange.web import NOUN, web_files
 from gatewise.members import Ensemble
@@ -46,7 +47,8 @@ def export_web(model: Model, path: str | Path, *, quantize: str = "float32", ove
     read, see `gatewise.exchange.web`; other errors as `export_onnx`.
     """
     target = check_export(path, overwrite, NOUN)
-    files = web_files(model.target, model.preprocessor)
+    graph = graph_inputs(model) if is_graph(model) else None
+    files = web_files(model.target, model.preprocessor, graph)
     raw, report = _onnx_file(model, path, quantize, {})
     write_export(target, {**files, "model.onnx": raw}, NOUN)
     return report

@@ -12,19 +12,27 @@ const FOLDER = new URL("./", import.meta.url);
 export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} }) {
 	const json = async (name) => JSON.parse(new TextDecoder().decode(await read(new URL(name, folder))));
 	const about = await json("model.json");
-	if (!about.channels && !Tokenizer) throw new Error("a model of texts needs Tokenizer of @huggingface/tokenizers");
-	const names = about.channels ? [] : ["tokenizer.json", "tokenizer_config.json"];
+	const isText = !about.channels && !about.numbers;
+	if (isText && !Tokenizer) throw new Error("a model of texts needs Tokenizer of @huggingface/tokenizers");
+	const names = isText ? ["tokenizer.json", "tokenizer_config.json"] : [];
 	const [raw, ...vocabulary] = await Promise.all([read(new URL("model.onnx", folder)), ...names.map(json)]);
 	const { createRespelling } = about.respelling ? await import(new URL("encodings.js", folder)) : {};
 	const known = new Map(Object.entries(vocabulary[0]?.model.vocab ?? {}));
-	const tokenizer = about.channels ? null : new Tokenizer(...vocabulary);
+	const tokenizer = isText ? new Tokenizer(...vocabulary) : null;
+	const { createFeeds } = about.graph ? await import(new URL("graph.js", folder)) : {};
+	const feedsOf = createFeeds?.(about.graph, ort.Tensor);
 	const session = await ort.InferenceSession.create(raw, options);
 
-	/** inputs: texts, or series: each a list of steps, a step a list of numbers, null where one is missing. Returns
+	/** inputs: texts, or series: each a list of steps, a step a list of numbers, null where one is missing; of a network that is a
+	 * graph also lists of token ids, or objects of nested lists by the name of the input. Returns
 	 * {label, probabilities} of each, of several labels {labels, probabilities}, of a regression {values}. */
 	async function predict(inputs) {
-		if (!Array.isArray(inputs)) throw new Error(`predict needs a list of ${tokenizer ? "texts" : "series"}`);
+		if (!Array.isArray(inputs)) {
+			const noun = tokenizer ? "texts" : about.numbers ? "rows" : "series";
+			throw new Error(`predict needs a list of ${noun}`);
+		}
 		if (!inputs.length) return [];
+		if (feedsOf) return predictRows(inputs);
 		const sequences = inputs.map((one, n) => (tokenizer ? idsOf(one, n) : stepsOf(one, n)));
 		const longest = Math.max(...sequences.map((one) => one.length));
 		const shape = [sequences.length, longest, ...(tokenizer ? [] : [about.channels])];
@@ -42,6 +50,18 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 			dims: [, width],
 		} = found.probabilities ?? found.values;
 		return inputs.map((_, n) => answer(Array.from(data.slice(n * width, (n + 1) * width))));
+	}
+
+	/** The predictions of a network that is a graph, one after the other: each may have sizes of its own. */
+	async function predictRows(inputs) {
+		const answers = [];
+		for (const [n, input] of inputs.entries()) {
+			const feeds = feedsOf(tokenizer ? idsOf(input, n) : input, `input ${n + 1}`);
+			const found = await session.run(feeds);
+			const { data, dims } = found.probabilities ?? found.values;
+			answers.push(answer(Array.from(data.slice(0, dims[1]))));
+		}
+		return answers;
 	}
 
 	function idsOf(text, n) {

@@ -1,7 +1,8 @@
 """The files with which onnxruntime-web predicts from an exported model, besides the ONNX file.
 
 model.js                 `loadModel`: the tokenisation, the tensors and the labels
-model.json               task, classes, thresholds, and the channels of a series
+model.json               task, classes, thresholds, and the channels of a series; of a graph its inputs
+graph.js                 of a network that is a graph: its inputs as tensors
 tokenizer.json           of a model of texts: the vocabulary, as @huggingface/tokenizers reads it, and
 tokenizer_config.json    its unknown token
 encodings.js             of a model that reads misspelt words: their respelling
@@ -25,14 +26,15 @@ _KERAS_WORD = r"[^!-&(-/:-@\[-`{-~\t\n ]+"
 _PACKAGES = {"onnxruntime-web": "^1.30.0", "@huggingface/tokenizers": "^0.2.0"}
 
 
-def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
-    """The files by name. Raises InputError for a model with a prediction per step, for one that reads further columns,
-    and for texts whose vocabulary has no tokenizer.json, or of a fixed number of steps.
+def web_files(target: Target, preprocessor: Any, graph: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """The files by name. graph: the inputs of a network that is a graph (`gatewise.exchange.graph_web`). Raises
+    InputError for a model with a prediction per step, for one that reads further columns, and for texts whose
+    vocabulary has no tokenizer.json, or of a fixed number of steps.
     """
     target.refuse_steps("a model with a prediction for every step cannot be exported to the web")
     if preprocessor.columns:
         raise InputError("a model that reads further columns cannot be exported to the web")
-    about = {
+    about: dict[str, Any] = {
         "task": target.task,
         "classes": target.classes,
         "thresholds": target.thresholds,
@@ -44,6 +46,15 @@ def web_files(target: Target, preprocessor: Any) -> dict[str, bytes]:
         "model.json": json_bytes(about),
         "package.json": json_bytes({"type": "module", "private": True, "dependencies": _PACKAGES}),
     }
+    if graph is not None:
+        about["graph"] = graph
+        files["model.json"] = json_bytes(about)
+        files["graph.js"] = Path(__file__).with_name("graph.js").read_bytes()
+    takes_numbers = bool(preprocessor.inputs.further) or getattr(preprocessor, "takes_ids", False)
+    if graph is not None and takes_numbers:
+        about["numbers"] = True
+        files["model.json"] = json_bytes(about)
+        return files
     if not about["channels"]:
         if preprocessor.steps is not None:
             raise InputError("texts that are cut or padded to a number of steps cannot be exported to the web")

@@ -195,7 +195,7 @@ class GraphNetwork(Network):
             return Causality("it does not read a single step", {}, None)
         sizes: dict[str, int] = {}
         if not isinstance(self.axes.batch_size, int):
-            sizes = dict.fromkeys(symbols_of(self.axes.batch_size), self._fewest_rows)
+            sizes = dict.fromkeys(symbols_of(self.axes.batch_size), self.fewest_rows)
         causality = causality_of(self.explained, self.logits_name, axes, sizes, self.lengths_name)
         if causality.step_graph is None:
             return causality
@@ -433,7 +433,7 @@ class GraphNetwork(Network):
     def _feeds(self, sequences: Sequence[EncodedSequence]) -> dict[str, Array]:
         """The inputs of the graph for sequences of equal shapes. A batch that needs more repeats the last one."""
         rows = list(sequences)
-        rows += [rows[-1]] * (self._fewest_rows - len(rows))
+        rows += [rows[-1]] * (self.fewest_rows - len(rows))
         main = np.stack([np.asarray(sequence.steps) for sequence in rows])  # (B, T) or (B, T, C)
         if self.channels:
             main = main.reshape(*main.shape[:2], *self._channel_shape)
@@ -463,7 +463,7 @@ class GraphNetwork(Network):
         return typed
 
     @cached_property
-    def _fewest_rows(self) -> int:
+    def fewest_rows(self) -> int:
         """The fewest sequences of a batch."""
         size = self.axes.batch_size
         if isinstance(size, int):
@@ -486,7 +486,7 @@ class GraphNetwork(Network):
         sizes = self.graph.sizes(self._feeds([sequence]), self._nouns)
         if not self._is_batched or isinstance(size, int):
             self._check_memory(sizes, every)
-            return min(most, self._fewest_rows)
+            return min(most, self.fewest_rows)
         [name] = symbols_of(size)
         numbers = self._check_memory(sizes | {name: 1}, every)
         count = max(1, min(most, _MAX_ROWS, _MAX_NUMBERS // max(1, numbers)))
@@ -801,7 +801,7 @@ class GraphNetwork(Network):
 
     def _path_batch(self, path: PathPoints, alphas: Array, weights: Array) -> tuple[Array, Array]:
         """The scores (K,) of points, and the sum over them of weight times gradient (T, D)."""
-        rows = max(len(alphas), self._fewest_rows)
+        rows = max(len(alphas), self.fewest_rows)
         padded = np.zeros(rows)
         padded[: len(alphas)] = alphas
         x = path.base + padded[:, None, None] * (path.x - path.base)  # (B, T, D)
@@ -908,7 +908,7 @@ _OF_GRAPH = (
     "_nouns",
     "_channel_shape",
     "shortest",
-    "_fewest_rows",
+    "fewest_rows",
 )
 """The cached properties."""
 
