@@ -44,9 +44,9 @@ NAMES = {
 PEERS = {"captum", "datasets", "keras", "mlflow", "onnxruntime", "optuna", "ray", "sklearn", "tensorboard", "torch"}
 QUICK = "not (slow or browser or process or training or peers)"  # the -m of `make check`
 
-# Measured with --durations on two busy cores, and rounded: they order the files of tests, nothing else.
-SECONDS = {"slow": 20.0, "browser": 4.0, "process": 2.0, "training": 1.0}
-QUICK_SECONDS = 0.05
+# The means of all tests with a marker on two busy cores, rounded: they order the files of tests, nothing else.
+SECONDS = {"slow": 6.0, "browser": 3.0, "process": 1.0, "training": 0.3, "peers": 0.3}
+QUICK_SECONDS = 0.04
 
 # Events of `sys.audit` (docs.python.org, "Audit events table"), and the marker of a test that causes them.
 EVENTS = {
