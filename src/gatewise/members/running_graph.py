@@ -45,13 +45,13 @@ class RunningGraph(RunningNetwork):
         if not len(rows):
             return
         self._check_guards(self.steps + len(rows))
-        self.take_pads_back(len(rows))
+        arrays = self.with_fewer_pads(len(rows))
         before = self.steps + int(self.is_after_pads)
-        if _COUNT in self.arrays:
-            before = int(self.arrays[_COUNT][0])
-        states = {name: self.arrays[name] for name in self._states}
+        if _COUNT in arrays:
+            before = int(arrays[_COUNT][0])
+        states = {name: arrays[name] for name in self._states}
         logits, after = self._read_rows(rows, states, before, self.steps)
-        self.arrays = self.arrays | after
+        self.arrays = arrays | after
         self.arrays[_LOGITS] = logits.astype(np.float32).view(np.int32)
         if _COUNT in self.arrays:
             self.arrays[_COUNT] = np.array([before + len(rows)])

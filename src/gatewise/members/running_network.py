@@ -59,9 +59,9 @@ class RunningNetwork(ABC):
 
         How many they are depends on the steps that are still to come, and each step takes the place of a pad. Once the
         states of the recurrences do not change any more, a further pad changes sums and counts alone, each by the same
-        number, `of_a_pad`: `take_pads_back` undoes that for each step. So the first steps have the prediction that they
-        have with the right number of pads: `most` of them. pad: its id, (1,). Raises InputError where the pads change
-        the state in other ways.
+        number, `of_a_pad`: `with_fewer_pads` undoes that for each step. So the first steps, `most` of them, have the
+        prediction that they have with the right number of pads. pad: its id, (1,). Raises InputError where the pads
+        change the state in other ways.
         """
         if length * sum(array.size for array in self.arrays.values()) > _MOST_PAD_NUMBERS:
             raise InputError(f"the states after {length:,} pads are too many to be compared: use a shorter length")
@@ -102,11 +102,13 @@ class RunningNetwork(ABC):
         """The names of the arrays that do not follow from others."""
         return [name for name in self.arrays if name not in self.derived]
 
-    def take_pads_back(self, steps: int) -> None:
-        """Make the state that of so many pads fewer."""
+    def with_fewer_pads(self, pads: int) -> dict[str, Array]:
+        """The arrays as they are after so many pads fewer."""
+        arrays = dict(self.arrays)
         for name, change in self.of_a_pad.items():
-            array = self.arrays[name]
-            self.arrays[name] = (array - steps * change).astype(array.dtype)
+            array = arrays[name]
+            arrays[name] = (array - pads * change).astype(array.dtype)
+        return arrays
 
 
 def _is_near(array: Array, other: Array, factor: float = 1) -> bool:
