@@ -168,10 +168,10 @@ def test_a_network_that_is_not_causal_says_so_where_it_is_explained() -> None:
     assert not network.is_causal
     assert "Softmax over all steps" in network.not_causal
     explanation = model.explain("3 0 5", "prefix-difference")
-    assert "the network is not causal (node 'softmax': Softmax over all steps)" in explanation.method_note
+    assert "the network is not known to be causal (node 'softmax': Softmax over all steps)" in explanation.method_note
     assert "Softmax" in network_json(network, model.target)["not_causal"]
     causal = Model.of_graph(text_graph()).explain("3 0 5", "prefix-difference")
-    assert "not causal" not in causal.method_note
+    assert "known to be causal" not in causal.method_note
     fixed = Model.of_graph(text_graph(steps=3)).explain("3 0 5", "prefix-difference")
     assert "on the way through all steps of the network's length" in fixed.method_note
 
@@ -196,7 +196,7 @@ def test_some_prefixes_of_a_fixed_length_have_the_steps_after_them_replaced() ->
 
 def test_what_is_not_causal_is_refused_with_the_node() -> None:
     model = Model.of_graph(recurrent_classifier())
-    assert_refused("not causal.*node 'softmax'.*over all steps", model.stream)
+    assert_refused("not known to be causal.*node 'softmax'.*over all steps", model.stream)
 
 
 def test_a_fixed_length_is_streamed_where_each_step_has_a_prediction() -> None:
@@ -217,7 +217,9 @@ def test_a_stream_ends_where_the_network_was_not_read() -> None:
     assert_refused("T <= 6.*would have 7", stream.push, "6 7")
     assert stream.state == state
     stream.push("6")
-    assert_refused("not causal.*single step", Model.of_graph(text_graph(guards=(Guard(T, "!=", 1),))).stream)
+    assert_refused(
+        "not known to be causal.*single step", Model.of_graph(text_graph(guards=(Guard(T, "!=", 1),))).stream
+    )
 
 
 def with_pads(graph: Graph, rule: StepRule) -> Model:

@@ -633,7 +633,7 @@ class GraphNetwork(Network):
             raise InputError(f"a network that also reads {names} cannot be streamed: a stream reads steps of one input")
         step_graph = self.causality.step_graph
         if step_graph is None:
-            raise InputError(f"a network that is not causal cannot be streamed: {self.not_causal}")
+            raise InputError(f"a network that is not known to be causal cannot be streamed: {self.not_causal}")
         length = self.axes.steps
         assert length is not None
         guards = []

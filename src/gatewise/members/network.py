@@ -90,7 +90,7 @@ class Network(Member):
     @property
     @abstractmethod
     def not_causal(self) -> str:
-        """Why it is not causal, naming the layer or node; "" where it is."""
+        """Why it is not known to be causal, naming the layer or node; "" where it is."""
 
     @property
     @abstractmethod

@@ -8,7 +8,8 @@ can be read step by step. A value has one of three roles:
 - "prefix": it has no axis of steps and depends on all steps so far, such as the last state or a mean.
 
 A value that combines rows with a prefix, such as x - mean(x), changes the rows of earlier steps with each new one, and
-is not causal. Neither is what reads the steps backwards, nor what relates all steps to each other.
+is not causal. Neither is what reads the steps backwards, nor what relates all steps to each other. What no rule knows,
+such as a slice of the last five steps, is not known to be causal, and counts as not causal.
 
 The rules are in `gatewise.network.causal_rules`. Each of them says what a node returns, and writes down the node as it
 is for the new steps: the graph that they write is a `StepGraph`.
@@ -29,8 +30,8 @@ from gatewise.network.unroll import operation_at
 
 @dataclass(frozen=True, eq=False)
 class Causality:
-    """Of a graph. reason: why it is not causal, naming the node; "" where it is. values: what each value is, by name,
-    up to the node that is not causal. step_graph: None where it is not causal.
+    """Of a graph. reason: why it is not known to be causal, naming the node; "" where it is. values: what each value
+    is, by name, up to that node. step_graph: None where it is not causal.
     """
 
     reason: str

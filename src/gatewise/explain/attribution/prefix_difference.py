@@ -36,7 +36,7 @@ class PrefixDifference(Method):
             how = " by a direction of the top layer, on its way to the explained one"
         elif not ensemble.network.is_causal:
             reason = ensemble.network.not_causal
-            how = f", each prefix read anew, because the network is not causal ({reason})"
+            how = f", each prefix read anew, because the network is not known to be causal ({reason})"
         elif ensemble.network.replaces_steps:
             how = ", on the way through all steps of the network's length"
         noun = ensemble.target.each.score_noun
