@@ -89,7 +89,7 @@ class _Item:
 
 def test_the_longest_files_come_first_and_stay_together() -> None:
     first, second = _Item("b.py"), _Item("b.py", "process", "slow")
-    several = [_Item("a.py", "browser") for _ in range(4)]
+    several = [_Item("a.py", "training") for _ in range(4)]
     items: Any = [_Item("c.py"), *several, first, second]
     pytest_collection_modifyitems(items)
     assert items[:2] == [first, second]
