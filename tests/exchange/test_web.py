@@ -147,6 +147,16 @@ def test_series_reach_the_session_with_their_missing_values(tmp_path: Path) -> N
     assert found["answers"][2:] == ["series 1 must have at least one step, each of 2 numbers"] * len(wrong)
 
 
+def test_a_missing_value_is_refused_where_the_model_refuses_it(tmp_path: Path) -> None:
+    """An imported network does not interpolate, and its predictions would be NaN."""
+    model = random_model(inputs="channels")
+    write_web(tmp_path, model, replace(model.preprocessor, missing="refuse"))
+    inputs = [[[[1, 2]], [[3, 4], [5, None]]], [[[1, 2]], [[3, 4]]]]
+    found = answers_in_node(tmp_path, {"output": "probabilities", "numbers": [[0.5, 0.5]] * 2, "inputs": inputs})
+    assert found["answers"][0] == "series 2 has a missing value"
+    assert len(found["answers"][1]) == 2
+
+
 def test_the_module_respells_as_the_model(tmp_path: Path) -> None:
     encoding = TokenEncoding.of_words(["", "", "good", "film"]).respelling()
     write_web(tmp_path, random_model(), TextPreprocessor(encoding))

@@ -74,10 +74,12 @@ export async function loadModel({ ort, Tokenizer, folder = FOLDER, options = {} 
 	}
 
 	function stepsOf(series, n) {
-		const isNumber = (x) => x === null || Number.isNaN(x) || (typeof x === "number" && Number.isFinite(Math.fround(x)));
+		const isMissing = (x) => x === null || Number.isNaN(x);
+		const isNumber = (x) => isMissing(x) || (typeof x === "number" && Number.isFinite(Math.fround(x)));
 		const isStep = (step) => Array.isArray(step) && step.length === about.channels && step.every(isNumber);
 		const isRight = Array.isArray(series) && series.length && series.every(isStep);
 		if (!isRight) throw new Error(`series ${n + 1} must have at least one step, each of ${about.channels} numbers`);
+		if (!about.missing && series.flat().some(isMissing)) throw new Error(`series ${n + 1} has a missing value`);
 		return series.map((step) => step.map((x) => x ?? NaN));
 	}
 

@@ -39,6 +39,7 @@ def web_files(target: Target, preprocessor: Any, graph: dict[str, Any] | None = 
         "classes": target.classes,
         "thresholds": target.thresholds,
         "channels": getattr(preprocessor, "channels", 0),
+        "missing": getattr(preprocessor, "missing", "") == "interpolate",
         "respelling": getattr(getattr(preprocessor, "encoding", None), "pipeline", 0) == RESPELLING,
     }
     files = {
