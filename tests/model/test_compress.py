@@ -12,9 +12,13 @@ from gatewise.explain import METHODS
 from gatewise.members.ngrams import Ngrams
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.graph_builder import GraphBuilder
+from gatewise.network.operation import ValueType
 from gatewise.storage.folder import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.train import train
+from tests.members.graphs import B, T, recurrent_classifier, several_inputs
 from tests.members.ngram_keys import tokens_of
 from tests.refusals import assert_refused
 from tests.small_models import small_model
@@ -188,3 +192,50 @@ def test_compression_is_measured_by_task(data: Labelled) -> None:
     # The n-grams alone tell the made topics; without weight the network has nothing that could be attributed.
     measured = METHODS if model.ensemble.weights[0] else ()
     assert set(model.metadata.faithfulness) == set(measured)
+
+
+def graph_of_words() -> Model:
+    """A GRU with attention, whose graph reads the embeddings of 300 words."""
+    words = TokenEncoding.of_words(["", "", *(f"w{number}" for number in range(298))])
+    return Model.of_graph(recurrent_classifier(vocab_size=300), TextPreprocessor(words))
+
+
+def test_the_vocabulary_of_a_graph_is_truncated(tmp_path: Path) -> None:
+    model = graph_of_words()
+    small = compress(model, "float32", vocab_size=40)
+    small.save(tmp_path / "small")
+    opened = load(tmp_path / "small")
+    texts = ["w3 w17 w37", "w5 w2 w9 w0"]
+    np.testing.assert_array_equal(opened.logits(texts), model.logits(texts))
+    np.testing.assert_array_equal(opened.logits(["w3 w38"]), model.logits(["w3 unseen"]))
+    assert small.metadata.compression is not None
+    assert (small.metadata.compression.vocab_before, small.metadata.compression.vocab_after) == (300, 40)
+
+
+def test_the_embeddings_of_a_graph_are_shared(tmp_path: Path) -> None:
+    model = graph_of_words()
+    small = compress(model, "int8", distinct_embeddings=50)
+    small.save(tmp_path / "small")
+    opened = load(tmp_path / "small")
+    texts = ["w3 w17 w270", "w5 w2 w9 w0"]
+    np.testing.assert_allclose(opened.logits(texts), small.logits(texts), rtol=0, atol=1e-6)
+    assert len(np.unique(small.ensemble.network.embedding, axis=0)) <= 50
+    assert 0 < np.abs(opened.logits(texts[1:]) - model.logits(texts[1:])).max() < 0.1
+    name = small.ensemble.network.embedding_name
+    assert opened.ensemble.network.storage[name] == "float16"  # rows of four numbers
+
+
+def test_the_vocabulary_of_a_graph_with_tied_weights_stays() -> None:
+    builder = GraphBuilder()
+    ids = builder.input("ids", ValueType("int64", (B, T)))
+    table = builder.constant(np.random.default_rng(1).normal(size=(30, 4)))
+    pooled = builder.add("ReduceMean", builder.add("Gather", table, ids, axis=0), axes=(1,), keepdims=0)
+    tied = builder.add("Einsum", pooled, table, equation="bd,vd->bv")
+    words = TokenEncoding.of_words(["", "", *(f"w{number}" for number in range(28))])
+    model = Model.of_graph(builder.graph([tied]), TextPreprocessor(words))
+    with pytest.raises(InputError, match="also reads the embeddings"):
+        compress(model, vocab_size=10)
+    several = Model.of_graph(several_inputs())
+    for options in ({"vocab_size": 5}, {"distinct_embeddings": 5}):
+        with pytest.raises(InputError, match="this model is for rows of arrays"):
+            compress(several, **options)

@@ -36,6 +36,7 @@ def models() -> dict[str, Model]:
     return {
         "several": Model.of_graph(several_inputs(), classes=["no", "yes"]),
         "gru": Model.of_graph(recurrent_classifier("GRU")),
+        "rnn": Model.of_graph(recurrent_classifier("RNN")),
         # No network that reads an example of two steps, or of numbers that are not whole, stops a server.
         "long": Model.of_graph(attention_series(guards=(Guard(5, "<=", T),))),
         "whole": Model.of_graph(clipped_ids()),
@@ -155,3 +156,12 @@ def test_each_network_has_the_parts_of_the_page(port: int) -> None:
     assert answer.status == 200, answer.body
     answer = post(port, "/explain", {"model": "gru", "changes": [{"gate": "f", "value": 0.5}], **bodies["gru"]})
     assert answer.status == 400
+    for gate, status in (("gru", 200), ("rnn", 400)):
+        ablated = {"gate": "h", "unit": 2, "value": 0}
+        request = {"model": gate, "include": ["prediction", "unit:2"], "changes": [ablated], **bodies["gru"]}
+        answer = post(port, "/explain", request)
+        assert answer.status == status, answer.body
+        if status == 200:
+            assert not any(answer.json()["unit"]["h"])
+        else:
+            assert "a simple RNN has no gates" in str(answer.json())

@@ -163,8 +163,7 @@ def _show_explanation(
     if args.html is not None:
         write_file(args.html, report_page(explanation, example, intervention, unit, source=source))
     if args.as_json:
-        shown_unit = example.top_unit if unit is None else unit
-        result = explanation.as_dict() | _trace_json(example, shown_unit)
+        result = explanation.as_dict() | _trace_json(example, unit)
         if intervention is not None:
             result["intervention"] = intervention.as_dict()
         print_json({"model": options.model_name(args.model), **result})
@@ -320,8 +319,15 @@ def _tutorial_review(data: str | None) -> str:
     raise DataError(f"{quote(data or 'the embedded reviews')}: does not contain the tutorial's review (train/neg/8203)")
 
 
-def _trace_json(example: Example, unit: int) -> dict[str, Any]:
-    """What the trace adds to the JSON: logits after each step, gate statistics, and the gates of one unit."""
+def _trace_json(example: Example, unit: int | None) -> dict[str, Any]:
+    """What the trace adds to the JSON: logits after each step, gate statistics, and the gates of one unit, by
+    default of the one with the largest effect; null of a network without units.
+    """
+    of_steps = {"prefix_logits": example.prefix_logits.tolist(), "pads": example.pads}
+    if not example.network.layers:
+        return {**of_steps, "gate_shares": {}, "half_lives": [], "unit": None}
+    if unit is None:
+        unit = example.top_unit
     gates, column = example.unit(unit)
     values = {name: getattr(gates, name)[:, column].tolist() for name in gates.names}
     half_lives = [life if life < float("inf") else None for life in example.half_lives().tolist()]
@@ -329,8 +335,7 @@ def _trace_json(example: Example, unit: int) -> dict[str, Any]:
     if example.contributions is not None:
         contributions = example.contributions[:, unit].tolist()
     return {
-        "prefix_logits": example.prefix_logits.tolist(),
-        "pads": example.pads,
+        **of_steps,
         "gate_shares": {gate: share._asdict() for gate, share in example.gate_shares().items()},
         "half_lives": half_lives,
         "unit": {

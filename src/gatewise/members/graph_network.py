@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from gatewise.errors import InputError, counted, printable, quote
-from gatewise.kernels import for_precision
+from gatewise.kernels import for_precision, read_only
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_axes import GraphAxes, InputAxes, OutputAxes, axes_for, batch_axis, output_axes
 from gatewise.members.graph_constants import constants_from, constants_to
@@ -738,6 +738,32 @@ class GraphNetwork(Network):
         names = [lookup.value for lookup in self.steps.lookups]
         values = self.explained.run(self._feeds([part]), execution=Execution(keep=False), values=names)
         return np.asarray(self.steps.joined(values)[0])
+
+    @property
+    def embedding_name(self) -> str:
+        tables = list(dict.fromkeys(lookup.table for lookup in self.steps.lookups))
+        if len(tables) != 1 or not tables[0]:
+            raise InputError(f"the network reads its ids from {counted(len(tables), 'table')}, not from one embedding")
+        return tables[0]
+
+    def truncate_vocab(self, vocab_size: int) -> Self:
+        """Each table that only the ids read has its first rows. Raises InputError for one that other nodes read too,
+        such as tied weights.
+        """
+        tables = {lookup.table for lookup in self.steps.lookups}
+        looked_up = {lookup.node.name for lookup in self.steps.lookups}
+        constants = dict(self.graph.constants)
+        for node in self.graph.nodes:
+            if tables.intersection(node.inputs) and node.name not in looked_up:
+                raise InputError(
+                    f"the vocabulary of this network stays: {node.shown} also reads the embeddings, whose number would "
+                    "change its outputs"
+                )
+        if "" in tables:
+            raise InputError("the vocabulary of this network stays: it reads ids as one of V")
+        for name in tables:
+            constants[name] = read_only(constants[name][:vocab_size])
+        return self.changed(parameters=constants)
 
     @property
     def embedding(self) -> Array:

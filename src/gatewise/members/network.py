@@ -265,6 +265,11 @@ class Network(Member):
         """What the first layer reads of a part: the embeddings (T, D) of token ids, or channels (T, C)."""
 
     @property
+    def embedding_name(self) -> str:
+        """The name of the embeddings (V, D) among the parameters. Raises InputError where there is not one table."""
+        return "embedding.weight"
+
+    @property
     @abstractmethod
     def embedding(self) -> Array:
         """The embeddings (V, D) of the tokens. Raises InputError where it has none."""

@@ -56,15 +56,16 @@ def compress(
     table = storage_table(small.ensemble.network.compressible, storage) if isinstance(storage, str) else dict(storage)
     if distinct_embeddings is not None:
         small = _share_embeddings(small, distinct_embeddings)
-        if EMBEDDING not in table:
+        if model.ensemble.network.embedding_name not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
     small = stored(small, table)
     if before is not None:
         changes |= {"ngrams_before": len(before), "ngrams_after": len(small.ensemble.get("ngrams") or ())}
     if vocab_size is not None:
-        changes |= {"vocab_before": model.architecture.vocab_size, "vocab_after": vocab_size}
+        changes |= {"vocab_before": model.ensemble.network.inputs.size, "vocab_after": vocab_size}
     if distinct_embeddings is not None:
-        distinct = [len(np.unique(one.parameters[EMBEDDING], axis=0)) for one in (model, small)]
+        name = model.ensemble.network.embedding_name
+        distinct = [len(np.unique(one.parameters[name], axis=0)) for one in (model, small)]
         changes |= {"embeddings_before": distinct[0], "embeddings_after": distinct[1]}
     if data is not None:
         measured, evaluation = _measure(model, small, data)
@@ -86,7 +87,11 @@ def _encoding_of(model: Model, option: str, *kinds: str) -> Any:
     """The encoding of the model, whose vocabulary is sorted by frequency: one of these kinds."""
     encoding = model.preprocessor.encoding if isinstance(model.preprocessor, TextPreprocessor) else None
     if encoding is None or encoding.kind not in kinds:
-        kind = "is for series" if encoding is None else f"has the encoding {quote(encoding.kind)}"
+        kind = (
+            f"is for {model.preprocessor.format.nouns.many}"
+            if encoding is None
+            else f"has the encoding {quote(encoding.kind)}"
+        )
         needed = " or ".join(f"'{one}'" for one in kinds)
         raise InputError(f"{option} needs a model with a {needed} vocabulary; this model {kind}")
     return encoding
@@ -94,7 +99,8 @@ def _encoding_of(model: Model, option: str, *kinds: str) -> Any:
 
 def _share_embeddings(model: Model, count: int) -> Model:
     first = _encoding_of(model, "distinct_embeddings", "tokens", "subwords").unknown + 1  # the first word
-    weight = model.parameters[EMBEDDING]
+    name = model.ensemble.network.embedding_name
+    weight = model.parameters[name]
     least, most = distinct_limits(len(weight))
     least = max(least, first + 1)
     if not least <= count <= most:
@@ -105,7 +111,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
         block = weight[start : start + _BLOCK]
         # |a - b|² / 2 without |a|² / 2, which is the same for every b
         shared[start : start + _BLOCK] = kept[(half_squares - block @ kept.T).argmin(axis=1)]
-    return model.with_lstm(parameters=MappingProxyType({**model.parameters, EMBEDDING: read_only(shared)}))
+    return model.with_lstm(parameters=MappingProxyType({**model.parameters, name: read_only(shared)}))
 
 
 def truncate_vocab(model: Model, vocab_size: int) -> Model:

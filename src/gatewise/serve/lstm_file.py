@@ -43,6 +43,8 @@ def unsupported(model: Model) -> str:
         return "steps of its series are masked by a value"
     if model.target.each.task not in _TASKS:
         return f"its task is '{model.target.task}'"
+    if model.ensemble.network.output_names:
+        return "its network is a graph, and the page computes LSTM networks of an Architecture alone"
     for member, _ in model.ensemble:
         is_computed = member.kind in _MEMBERS and _MEMBERS[member.kind] >= set(member.entry())
         if not is_computed:

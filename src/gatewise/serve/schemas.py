@@ -5,6 +5,7 @@ endpoint checks whether its model can read the inputs.
 """
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +16,7 @@ from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError
 from gatewise.explain import METHODS
 from gatewise.members.clamp import Clamp, ablate
+from gatewise.members.recurrent_layer import CellName, RecurrentLayer
 from gatewise.storage.strict_json import parse_json
 
 MAX_CHANGES = 32
@@ -131,8 +133,8 @@ class Change(_Request):
     last: Integer | None = Field(None, alias="to")
     layer: Integer | None = None
 
-    def clamps(self, field: str) -> tuple[Clamp, ...]:
-        """The clamps of the library. Raises RequestError for fields that do not fit together."""
+    def clamps(self, field: str, layers: Sequence[RecurrentLayer]) -> tuple[Clamp, ...]:
+        """The clamps of the library. layers: of the network. Raises RequestError for fields that do not fit."""
         unit = self.unit
         if unit == "all":
             unit = None
@@ -142,7 +144,13 @@ class Change(_Request):
             if self.value != 0 or unit is None or self.first is not None:
                 message = "h ablates one unit: give value 0, a unit, and no from and to"
                 raise RequestError(field, message, "bad_clamp")
-            return ablate(unit, self.layer)
+            cell: CellName = "LSTM"
+            if layers and (self.layer is None or self.layer < len(layers)):
+                cell = layers[-1 if self.layer is None else self.layer].cell
+            try:
+                return ablate(unit, self.layer, cell=cell)
+            except InputError as error:
+                raise RequestError(field, str(error), "bad_clamp") from None
         steps = None
         if self.first is not None and self.last is not None:
             if self.last < self.first:
@@ -179,13 +187,12 @@ class ExplainRequest(_Request):
         """The value X of each entry `prefix:X` of `include`."""
         return [entry.partition(":")[2] for entry in self.include if entry.startswith(f"{prefix}:")]
 
-    @property
-    def clamps(self) -> list[tuple[str, Clamp]]:
-        """The clamps of the changes, each with the field that it comes from."""
+    def clamps(self, layers: Sequence[RecurrentLayer]) -> list[tuple[str, Clamp]]:
+        """The clamps of the changes, each with the field that it comes from. layers: of the network."""
         clamps = []
         for n, change in enumerate(self.changes):
             field = f"changes[{n}]"
-            clamps += [(field, clamp) for clamp in change.clamps(field)]
+            clamps += [(field, clamp) for clamp in change.clamps(field, layers)]
         return clamps
 
 

@@ -122,7 +122,7 @@ class View:
         layer = layer_of(self.model, query.layer, reads_units)
         before = self._scored(query, before)
         example = before
-        changes = query.clamps
+        changes = query.clamps(self._network.layers)
         clamps = tuple(clamp for _, clamp in changes)
         if changes:
             for field, clamp in changes:
