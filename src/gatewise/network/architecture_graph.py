@@ -3,8 +3,9 @@
     tokens (B, T)    -> Gather -> Recurrent of each layer and direction -> pooling -> MatMul, Add and activation of each
     series (B, T, C)           -> Recurrent ...                                       dense layer -> logits
 
-Here is what each option of an architecture means as operations; what writes a graph for another library, such as the
-ONNX file of a model, knows no layers but these operations.
+Here is what each option of an architecture means as operations: the ONNX file of a model is written from them, as that
+of any graph. `gatewise.exchange.keras_model` and `gatewise.nn.network` know the options too, because their models show
+the layers of Keras and torch, and run without gatewise.
 """
 
 from __future__ import annotations

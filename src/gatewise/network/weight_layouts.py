@@ -58,43 +58,43 @@ def from_keras_layer(layer: Any) -> list[Weights]:
     """The weights of each direction of a built Keras layer, LSTM or Bidirectional(LSTM) with merge_mode "concat":
     float64, or else float32. Raises InputError for another layer, and for settings that gatewise does not compute.
     """
-    merge, backward, weights = keras_directions(layer)
-    if backward or merge != "concat":
-        setting = "go_backwards=False" if backward else "merge_mode 'concat'"
-        raise InputError(f"layer {quote(layer.name)}: gatewise's layer computes {setting} only")
-    return weights
-
-
-def keras_directions(layer: Any) -> tuple[str, bool, list[Weights]]:
-    """merge_mode, go_backwards of an LSTM alone, and the weights of each direction. Errors as `from_keras_layer`."""
-    kind, name = type(layer).__name__, quote(getattr(layer, "name", ""))
+    kind = type(layer).__name__
+    where = f"layer {quote(getattr(layer, 'name', ''))}"
     if kind not in ("LSTM", "Bidirectional"):
         raise InputError(
             f"expected a Keras layer, LSTM or Bidirectional(LSTM), got {quote(kind)}; "
             "keras.models.load_model(path).get_layer(name) takes one from a file"
         )
     if not layer.get_weights():
-        raise InputError(f"layer {name} is not built: it has no weights yet")
-    halves, merge = (
-        ([layer], "concat") if kind == "LSTM" else ([layer.forward_layer, layer.backward_layer], layer.merge_mode)
-    )
-    if merge is None:
-        raise InputError(f"layer {name}: merge_mode None returns two outputs; gatewise merges the directions")
-    found = []
-    for place, half in enumerate(halves):
-        if type(half).__name__ != "LSTM":
-            raise InputError(f"layer {name}: it is made of {quote(type(half).__name__)} layers, not of LSTM layers")
-        settings = half.get_config()
-        wanted: dict[str, Any] = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        wanted |= {"go_backwards": place == 1} if len(halves) == 2 else {}
-        for setting, value in wanted.items():
-            if settings.get(setting) != value:
-                raise InputError(f"layer {name}: gatewise computes {setting}={value!r} only")
-        arrays = [np.asarray(array) for array in half.get_weights()]
-        arrays = [one.astype(np.result_type(one.dtype, np.float32)) for one in arrays]
-        kernel, recurrent_kernel, *bias = arrays
-        found.append(Weights(kernel.T.copy(), recurrent_kernel.T.copy(), bias[0] if bias else None))
-    return merge, len(halves) == 1 and layer.go_backwards, found
+        raise InputError(f"{where} is not built: it has no weights yet")
+    if kind == "LSTM":
+        return [_of_keras_direction(layer, False, where)]
+    if layer.merge_mode is None:
+        raise InputError(f"{where}: merge_mode None returns two outputs; gatewise merges the directions")
+    if layer.merge_mode != "concat":
+        raise InputError(f"{where}: gatewise's layer computes merge_mode 'concat' only")
+    return [
+        _of_keras_direction(layer.forward_layer, False, where),
+        _of_keras_direction(layer.backward_layer, True, where),
+    ]
+
+
+def _of_keras_direction(layer: Any, backward: bool, where: str) -> Weights:
+    """The weights of a Keras LSTM. where: the layer that it belongs to, for errors."""
+    if type(layer).__name__ != "LSTM":
+        raise InputError(f"{where}: it is made of {quote(type(layer).__name__)} layers, not of LSTM layers")
+    settings = layer.get_config()
+    computed = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": backward}
+    for setting, value in computed.items():
+        if settings.get(setting) != value:
+            raise InputError(f"{where}: gatewise computes {setting}={value!r} only")
+    arrays = []
+    for weight in layer.get_weights():
+        array = np.asarray(weight)
+        arrays.append(array.astype(np.result_type(array.dtype, np.float32)))
+    kernel, recurrent_kernel, *biases = arrays
+    bias = biases[0] if biases else None
+    return Weights(kernel.T.copy(), recurrent_kernel.T.copy(), bias)
 
 
 def to_keras_arrays(weights: Weights) -> list[Array]:
