@@ -268,6 +268,37 @@ def test_the_summary_says_why_a_graph_is_no_architecture(several: Model, tmp_pat
     assert "network:" not in repr(gw.load("tutorial"))
 
 
+def test_layers_have_the_names_of_the_network_that_was_read(tmp_path: Path) -> None:
+    """As the readers of PyTorch and Keras name them: by module and line, and by layer and operation."""
+    rng = np.random.default_rng(14)
+    builder = GraphBuilder()
+    x = builder.input("series", ValueType("float", (B, T, 2)))
+    builder.origin = "encoder.lstm (model.py:12)"
+    weights = [builder.constant(rng.normal(size=size) * 0.7) for size in ((12, 2), (12, 3), (12,))]
+    h = builder.node(operation_of_recurrence("LSTM"), [x, *weights])[0]
+    builder.origin = "body (GRU), layer 3 of 4"
+    weights = [builder.constant(rng.normal(size=size) * 0.7) for size in ((15, 3), (15, 5), (15,))]
+    h = builder.node(operation_of_recurrence("GRU"), [h, *weights])[0]
+    pooled = builder.add("ReduceMean", h, axes=(1,), keepdims=0)
+    builder.origin = "head (Dense), layer 4 of 4: matmul (Matmul)"
+    product = builder.add("MatMul", pooled, builder.constant(rng.normal(size=(5, 2))))
+    builder.origin = "head (Dense), layer 4 of 4: add (Add)"
+    graph = builder.graph([builder.add("Add", product, builder.constant(rng.normal(size=2)))])
+    Model.of_graph(graph).save(tmp_path / "model")
+    model = gw.load(tmp_path / "model")
+    assert [(layer.name, layer.cell) for layer in model.trace(np.ones((4, 2))).network.layers] == [
+        ("encoder.lstm", "LSTM"),
+        ("body", "GRU"),
+    ]
+    assert [name for name, _, _ in model.ensemble.summary()] == ["LSTM encoder.lstm", "GRU body", "Linear head"]
+    assert model.ensemble.summary()[-1][2] == 12
+    np.savez(tmp_path / "series.npz", series=rng.normal(size=(2, 4, 2)))
+    done = Run()(
+        "explain", "-m", tmp_path / "model", "-i", tmp_path / "series.npz", "--row", "0", "--clamp", "update=0.5"
+    )
+    assert "layer 2, forward of body" in " ".join(done.stdout.split()), done.stderr
+
+
 def test_predict_outputs_is_for_graphs() -> None:
     with pytest.raises(InputError, match="for a network that is a graph"):
         gw.load("tutorial").predict_outputs(np.zeros((1, 3)))

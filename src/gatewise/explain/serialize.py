@@ -49,10 +49,14 @@ def network_json(network: Network, of: Target) -> Json:
 
 
 def _layer_json(layer: RecurrentLayer) -> Json:
-    """A recurrent layer. cell, values: of another one than an LSTM, its kind and the names of its gates and states."""
+    """A recurrent layer. cell, values: of another one than an LSTM, its kind and the names of its gates and states.
+    name: of a layer of another library.
+    """
     of_layer: Json = {"units": layer.units, "directions": layer.directions}
     if layer.cell != "LSTM":
         of_layer |= {"cell": layer.cell, "values": list(STATES[layer.cell].names)}
+    if layer.name:
+        of_layer["name"] = layer.name
     return of_layer
 
 

@@ -220,7 +220,12 @@ class GraphNetwork(Network):
         for recurrence in recurrences_of(self.explained, self.axes):
             layers.setdefault(recurrence.layer, []).append(recurrence)
         return tuple(
-            RecurrentLayer(runs[0].units, tuple(run.direction for run in runs), runs[0].cell)
+            RecurrentLayer(
+                runs[0].units,
+                tuple(run.direction for run in runs),
+                runs[0].cell,
+                runs[0].node.origin_name if runs[0].node.origin else "",
+            )
             for runs in layers.values()
         )
 
@@ -873,7 +878,8 @@ class GraphNetwork(Network):
             names = [name for name in node.inputs if name in self.graph.constants and name not in counted]
             size = sum(self.graph.constants[name].size for name in names)
             counted.update(names)
-            layer = node.origin or node.name
+            # The operations of a layer of Keras follow its name and a colon.
+            layer = node.origin.partition(": ")[0] or node.name
             if layer not in rows and size <= 1:
                 continue
             name, _, before = rows.get(layer, (f"{_layer_name(node.operation)} {node.origin_name}", "", 0))

@@ -12,12 +12,13 @@ Direction = Literal["forward", "backward"]
 @dataclass(frozen=True)
 class RecurrentLayer:
     """units: H of each direction. directions: the orders in which it reads the steps, whose outputs stand side by side
-    here, however the network merges them.
+    here, however the network merges them. name: in the network that it comes from, "" where it has none.
     """
 
     units: int
     directions: tuple[Direction, ...]
     cell: CellName = "LSTM"
+    name: str = ""
 
     @property
     def size(self) -> int:

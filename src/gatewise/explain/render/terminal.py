@@ -169,6 +169,8 @@ def unit_view(example: Example, unit: int, words: int = 6, largest: bool = False
     where = f"unit {unit} (of 0 to {example.network.layers[-1].size - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
+    if name := example.network.layers[gates.layer].name:
+        where += f" of {printable(name, 40)}"
     text = f": {effect}; {_half_life(gates.half_life()[column])}"
     if example.ensemble.token_noun == "word":
         table = plain_table("rl" + "r" * (len(gates.names) + 1), "step", "word", *gates.names, last_column)

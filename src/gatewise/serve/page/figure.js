@@ -90,7 +90,8 @@ export function createFigure(places, store, { onGate, raw = false } = {}) {
 		units.value = String(shown);
 		const model = state.model?.model;
 		if (model && layer.options.length !== model.layers.length) {
-			layer.replaceChildren(...model.layers.map((_, n) => el("option", { value: n }, `Layer ${n + 1}`)));
+			const nameOf = ({ name }, n) => `Layer ${n + 1}${name ? `, ${safeText(name, 40)}` : ""}`;
+			layer.replaceChildren(...model.layers.map((one, n) => el("option", { value: n }, nameOf(one, n))));
 			layer.hidden = model.layers.length < 2;
 		}
 		weightNote.hidden = !state.model?.lstm_note;
