@@ -145,7 +145,7 @@ export function createCell(root, { onGate } = {}) {
 		if (!view || !parts) return;
 		const { unit, t, step, word, tokenNoun, clamped, scale } = view;
 		const n = numbersAt(unit, t);
-		const named = (limit) => (tokenNoun === "step" ? `step ${word}` : `“${safeText(word, limit)}”`);
+		const named = (limit) => (tokenNoun === "step" ? `step ${t + 1}` : `“${safeText(word, limit)}”`);
 		setText(parts.title, `LSTM cell of unit ${unit.k} at ${named(40)}: step ${step} of 7, ${STEPS[step - 1].name}`);
 		const lit = new Set(STEPS[step - 1].lit);
 		for (const [name, edge] of Object.entries(parts.edges)) {

@@ -10,10 +10,12 @@ const product = (sizes) => sizes.reduce((all, size) => all * size, 1);
 export function shapeText(input) {
 	const { dtype, sizes, steps } = input;
 	const kind = { float: "number", bool: "0 or 1" }[dtype] ?? "whole number";
-	const shape = stepSizes(input).map((size) => size ?? "any");
+	const shape = stepSizes(input);
 	const many = kind.replace(/number$/, "numbers");
 	const one = shape.every((size) => size === 1) && (shape.length < 2 || steps !== null);
-	const numbers = one ? kind : `${shape.join(" × ")} ${many}`;
+	const isList = shape.length === 1 && shape[0] === null;
+	const several = isList ? many : `${shape.map((size) => size ?? "any").join(" × ")} ${many}`;
+	const numbers = one ? kind : several;
 	return steps === null || (sizes[steps] !== null && !shape.length) ? numbers : `${numbers} per step`;
 }
 

@@ -64,12 +64,13 @@ test("what does not fit is named with its input", () => {
 });
 
 test("an input is described in words", () => {
-	assert.deepEqual([ids, country, numbers, shape, state].map(shapeText), [
+	assert.deepEqual([ids, country, numbers, shape, state, { ...ids, steps: null }].map(shapeText), [
 		"whole number per step",
 		"whole number",
 		"4 numbers",
 		"2 numbers per step",
 		"1 × 3 numbers",
+		"whole numbers",
 	]);
 });
 
