@@ -108,6 +108,9 @@ class Scorer:
         """The batch with the new columns."""
         names, nullable = _names(batch), self.missing == "null"
         model = _load(str(self._folder() or self.model), self.precision, self.fingerprint)
+        if model.preprocessor.inputs.further:
+            arrays = ", ".join([model.ensemble.network.main_input, *model.preprocessor.inputs.further])
+            raise InputError(f"a table has no columns for the arrays {arrays}: use Model.predict")
         given = self.series if model.channels else self.text or model.metadata.columns.text or "text"
         if not given or (self.text if model.channels else self.series):
             own, other = ("series", "text") if model.channels else ("text", "series")

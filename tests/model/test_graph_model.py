@@ -299,6 +299,14 @@ def test_layers_have_the_names_of_the_network_that_was_read(tmp_path: Path) -> N
     assert "layer 2, forward of body" in " ".join(done.stdout.split()), done.stderr
 
 
+def test_what_has_no_form_for_rows_of_arrays_says_so(several: Model, tmp_path: Path) -> None:
+    several.save(tmp_path / "several")
+    with pytest.raises(InputError, match="a table has no columns for the arrays ids, numbers, h0"):
+        gw.Scorer(tmp_path / "several")({"text": ["a film"]})
+    with pytest.raises(InputError, match="a row has no words to replace"):
+        several.intervene(ROWS[0], words={0: "3"})
+
+
 def test_predict_outputs_is_for_graphs() -> None:
     with pytest.raises(InputError, match="for a network that is a graph"):
         gw.load("tutorial").predict_outputs(np.zeros((1, 3)))

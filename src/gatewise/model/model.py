@@ -247,7 +247,8 @@ class Model(Predictor):
         if not words:
             return intervene(example, clamps)
         if not isinstance(self.preprocessor, TextPreprocessor):
-            raise InputError("a series has no words to replace")
+            noun = self.preprocessor.format.nouns.one
+            raise InputError(f"a {noun} has no words to replace: change its numbers and trace it")
         places = word_places(example, words)
         ids, names = self.preprocessor.replace_tokens(example.item, places)
         edited = replace(example.sequence, steps=ids), names
