@@ -268,6 +268,17 @@ def test_the_summary_says_why_a_graph_is_no_architecture(several: Model, tmp_pat
     assert "network:" not in repr(gw.load("tutorial"))
 
 
+def test_the_report_draws_the_units_of_an_lstm_alone() -> None:
+    from gatewise.explain.serialize import report_json
+
+    for cell in ("LSTM", "GRU"):
+        model = Model.of_graph(recurrent_classifier(cell))
+        example = model.trace("3 1 4")
+        view = report_json(model.explain(example), example)
+        assert ("heatmaps" in view) == (cell == "LSTM")
+        assert len(view["attribution"]["scores"]) == 3
+
+
 def test_layers_have_the_names_of_the_network_that_was_read(tmp_path: Path) -> None:
     """As the readers of PyTorch and Keras name them: by module and line, and by layer and operation."""
     rng = np.random.default_rng(14)

@@ -298,8 +298,8 @@ def report_json(explanation: Explanation, example: Example, unit: int | None = N
     view["model"] = network_json(network, example.ensemble.target)
     if network.channels and example.item is not None:
         view["values"] = text_json(example, None)["values"]
-    if not network.layers:
-        return view  # it has no units to draw
+    if not network.layers or network.layers[-1].cell != "LSTM":
+        return view  # the figure draws the units of an LSTM
     view["units"] = units_json(example, -1)
     layer = len(network.layers) - 1
     top = example.layer(-1)

@@ -3,7 +3,6 @@
 
 import { el, safeText } from "./dom.js";
 import { createReading } from "./reading.js";
-import { nounOf } from "./store.js";
 import { headingText, methodNotes, othersText, sumText, weightsText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
@@ -23,7 +22,7 @@ export function textOf(words) {
 
 function drawSide({ name, view }) {
 	const { attribution, model, prediction, words } = view;
-	const tokenNoun = nounOf(model);
+	const tokenNoun = model.inputs === "text" ? "word" : "step";
 	const lines = [
 		[othersText(prediction, model), "others muted"],
 		[attribution.lstm_note, "note"],

@@ -2,7 +2,6 @@
 
 import { FULL, clampOf } from "./colour.js";
 import { createLine } from "./line.js";
-import { nounOf } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, probabilityName, sideOf } from "./value.js";
 
@@ -30,7 +29,7 @@ export function createReading(words, line, handlers = {}) {
 			selected: selected ?? -1,
 			marked,
 		});
-		const tokenNoun = nounOf(model);
+		const tokenNoun = model.inputs === "text" ? "word" : "step";
 		const what = isNumber ? "The prediction" : probabilityName(prediction.target);
 		const every = prefix?.stride > 1 ? `, every ${prefix.stride} ${tokenNoun}s` : "";
 		const before = data.changed?.before.prefix ?? null;

@@ -63,9 +63,7 @@ export function createStore(start = {}) {
 /** The number of steps that the network reads. */
 export const stepCount = (state) => state.data?.text?.kept ?? 0;
 
-/** "word" of a model of texts, else "step". */
-export const nounOf = ({ inputs }) => (inputs === "text" ? "word" : "step");
-export const tokenNounOf = (state) => (state.model ? nounOf(state.model.model) : "word");
+export const tokenNounOf = (state) => (state.model && state.model.model.inputs !== "text" ? "step" : "word");
 
 /** The selected word; by default that of the opening frame, or until it is known the word with the largest score. */
 export function selectedWord(state) {
