@@ -1,47 +1,22 @@
 """The runner reports each kind of failure with its try and goes on after it; the table shows the recorded results."""
 
-import ctypes
 import importlib
-import os
 import re
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.trust.failing_attacks import ATTACKS, FAILS
 from trust import registry
 from trust.__main__ import named
-from trust.attack import MIB, ROOT, Attack
+from trust.attack import ROOT
 from trust.results import Part, append, last_run, next_try, read, table
 from trust.run import run
 
 pytestmark = pytest.mark.process
-
-FAILS: dict[str, tuple[Callable[[], Any], str]] = {
-    "draws": (lambda: int("below a half"), "below a half"),
-    "crash": (lambda: ctypes.string_at(0), "died with signal SIGSEGV"),
-    "hang": (lambda: time.sleep(1000), "no answer within 0.5 s"),
-    "memory": (lambda: bytearray(300 * MIB).hex(), "MemoryError at run.py"),
-    "leave": (lambda: os._exit(7), "exit code 7"),
-}
-
-
-def attempt(name: str, rng: np.random.Generator, folder: Path) -> None:
-    """It fails in half of the tries."""
-    if rng.random() < 0.5:
-        FAILS[name][0]()
-
-
-ATTACKS = {
-    name: Attack(name, "a promise", "a method", 1, 1, partial(attempt, name), seconds=0.5, memory=100 * MIB)
-    for name in FAILS
-}
 
 
 @pytest.mark.parametrize("name", FAILS)
@@ -55,13 +30,6 @@ def test_a_child_process_finds_each_attack_in_its_module() -> None:
     """In `make test`, an attack without a short form runs in no child process."""
     for name, attack in registry.ATTACKS.items():
         assert importlib.import_module(attack.module).ATTACKS[name] is attack
-
-
-def counted(rng: np.random.Generator, folder: Path) -> str:
-    return "refused" if rng.random() < 0.5 else "opens"
-
-
-ATTACKS["counted"] = Attack("counted", "a promise", "a method", 1, 1, counted)
 
 
 def test_what_becomes_of_the_tries_is_counted(tmp_path: Path) -> None:
