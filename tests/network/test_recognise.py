@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gatewise.exchange.proof_architecture import difference_of
 from gatewise.kernels import get
 from gatewise.network.activations import SELU_ALPHA, SELU_SCALE
 from gatewise.network.forward import forward, in_batches
@@ -790,6 +792,22 @@ def test_a_network_is_recognised_and_computes_the_same(name: str) -> None:
     assert shown(found) == expected
     for seed, (batch, steps) in enumerate(((1, 1), (4, 2), (3, 9))):
         assert_same(graph, found, batch, steps, seed, axes_of(graph))
+    assert difference_of(graph, found) == ""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_architecture_with_another_number_is_not_the_same(name: str) -> None:
+    graph = graph_of(CASES[name][0])
+    found = recognise(graph)
+    assert isinstance(found, Recognised), found
+    for parameter, array in found.parameters.items():
+        # Where the last step alone is read, the backward direction has run for one step from states of zeros.
+        if parameter.endswith("backward.weight_hh"):
+            continue
+        other = array.copy()
+        other[...] += 0.5 * np.random.default_rng(1).normal(size=array.shape)
+        changed = replace(found, parameters={**found.parameters, parameter: other})
+        assert re.fullmatch(r"for \d+ steps its output differs by .*", difference_of(graph, changed)), parameter
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -17,6 +17,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError, quote, warn
 from gatewise.exchange.proof import prove
+from gatewise.exchange.proof_architecture import difference_of
 from gatewise.exchange.read_network import ReadNetwork
 from gatewise.members.graph_axes import GraphAxes
 from gatewise.model import Model, ModelMetadata, SeriesPreprocessor, TextPreprocessor
@@ -147,6 +148,11 @@ def _model(network: ReadNetwork, meaning: Meaning) -> Model:
     # An architecture is that of the first output.
     is_first = output is None or output == outputs[0]
     recognised = recognise(network.graph) if is_first else ""
+    if isinstance(recognised, Recognised):
+        difference = difference_of(network.graph, recognised)
+        if difference:
+            warn(f"the network stays a graph: as LSTM layers with a pooling and dense layers, {difference}")
+            recognised = ""
     if isinstance(recognised, Recognised):
         model = _of_architecture(recognised, network.framework, meaning)
     else:
