@@ -229,6 +229,23 @@ def test_each_comparison_goes_both_ways(wrong: Graph, right: Graph) -> None:
         prove(network(wrong, right))
 
 
+@dataclass(frozen=True, eq=False)
+class Flushed(Imitated):
+    """Computes as TensorFlow and JAX do: with 0 for subnormal numbers."""
+
+    def original_values(self, inputs: Mapping[str, Any], names: Sequence[str], dtype: str) -> dict[str, Any]:
+        least = np.finfo(np.float32).smallest_normal
+        flushed = {name: np.where(np.abs(array) < least, 0, array) for name, array in inputs.items()}
+        return super().original_values(flushed, names, dtype)
+
+
+def test_an_original_that_computes_with_0_for_subnormal_numbers_is_accepted() -> None:
+    graph = missing(0.0)
+    prove(Flushed(graph, tuple(name for node in graph.nodes for name in node.outputs), graph))
+    with pytest.raises(InputError, match=r"node 'less.*the original computes (True|False)"):
+        prove(network(missing(0.0, "LessOrEqual"), missing(0.0)))
+
+
 def scaled(threshold: float = 2.5) -> Graph:
     """A comparison of a standardised series, whose number in the inputs is another one."""
     builder = GraphBuilder()

@@ -536,3 +536,23 @@ def test_a_condition_that_is_needed_for_one_step_only_refuses_one_step_only() ->
         np.testing.assert_allclose(computed, expected, atol=1e-6)
     with pytest.raises(InputError, match="must be another number than 1, and is 1"):
         graph.run({"x": np.ones((3, 1, 3), np.float32)})
+
+
+class PackedTokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 3)
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        lengths = (ids != 0).sum(1).clamp(min=1)
+        packed = pack_padded_sequence(self.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
+        h: torch.Tensor = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]
+        return h
+
+
+def test_an_example_without_a_sequence_of_all_steps_is_refused_in_one_line() -> None:
+    """torch.fx added its graph and its traceback to the message."""
+    example = torch.tensor([[3, 5, 0, 2, 0, 0], [1, 0, 0, 4, 0, 0]])
+    with pytest.raises(InputError, match=r"^PackedTokens: no sequence has 6 steps: .* total_length$"):
+        read_torch(PackedTokens(), example)

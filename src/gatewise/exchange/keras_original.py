@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -43,7 +44,12 @@ class OriginalValues:
         """
         recorder = Recorder(self.keras, is_leaf)
         try:
-            with self._computing_in(dtype), torch_inference(self.keras), recorder.recording():
+            with (
+                _float64_of_jax(self.keras, dtype),
+                self._computing_in(dtype),
+                torch_inference(self.keras),
+                recorder.recording(),
+            ):
                 outputs = self._call(inputs, dtype)
         except Exception as error:  # of Keras, of its backend, or of the code of the network
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -123,6 +129,19 @@ class OriginalValues:
             warnings.simplefilter("ignore")  # of masks that end at a layer, or of a softmax over one step
             stack.enter_context(scope)
             yield
+
+
+@contextmanager
+def _float64_of_jax(keras: Any, dtype: str) -> Iterator[None]:
+    """JAX computes in float32 where float64 is asked for, unless it is told otherwise. It is told for this thread, and
+    before the variables are converted.
+    """
+    if keras.config.backend() != "jax" or dtype != "float64":
+        yield
+        return
+    # Keras has imported its backend. An import here would make JAX a requirement of this package.
+    with sys.modules["jax"].enable_x64(True):
+        yield
 
 
 @contextmanager

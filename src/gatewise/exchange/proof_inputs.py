@@ -287,11 +287,17 @@ class CaseMaker:
         if dtype.kind != "f":
             return np.round(number + self.rng.integers(-1, 2, count)).astype(dtype)
         single = np.float32(number)
+        above = np.nextafter(single, np.float32(np.inf))
+        below = np.nextafter(single, np.float32(-np.inf))
+        if number == 0:
+            # The numbers next to 0 are subnormal: TensorFlow, and JAX, compute with 0 instead.
+            above = np.finfo(np.float32).smallest_normal
+            below = -above
         choices = np.array(
             [
                 single,
-                np.nextafter(single, np.float32(np.inf)),
-                np.nextafter(single, np.float32(-np.inf)),
+                above,
+                below,
                 single + np.float32(0.1),
                 single - np.float32(0.1),
             ],

@@ -221,7 +221,10 @@ def _difference(network: TorchNetwork) -> str:
     inputs = network.example_inputs(network.example_sizes())
     inner = [name for name in network.compared if name in network.places]
     wanted = network.original_values(inputs, network.graph.outputs, "float64")
-    exported = network.exported_values(inputs, inner)
+    try:
+        exported = network.exported_values(inputs, inner)
+    except InputError as error:
+        return str(error)  # the example has none of the sizes or values for which the graph holds
     computed = network.graph.run(inputs, values=inner, execution=Execution(dtype=np.float64, keep=False))
     for name in inner:
         if not close(computed[name], exported[name]):

@@ -139,6 +139,8 @@ class Recorder(Interpreter):
 
     def __init__(self, program: ExportedProgram, dtype: torch.dtype) -> None:
         super().__init__(program.graph_module)
+        # Else torch adds lines of the graph to the message of an error, which is one line.
+        self.extra_traceback = False
         self.program = program
         self.dtype = dtype
         self.computed: dict[str, Any] = {}

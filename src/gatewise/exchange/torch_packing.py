@@ -62,7 +62,10 @@ def padded(data: Tensor, lengths: Tensor, padding_value: float, longest: bool) -
     sequence has T steps, because torch cuts off the steps after the longest one.
     """
     if longest and int(lengths.max()) != data.shape[1]:
-        raise InputError(f"no sequence has {data.shape[1]} steps")
+        raise InputError(
+            f"no sequence has {data.shape[1]} steps: give an example in which the longest one has, or give"
+            " pad_packed_sequence total_length"
+        )
     mask = torch.arange(data.shape[1]) < lengths[:, None]
     mask = mask.reshape(mask.shape + (1,) * (data.dim() - 2))
     return torch.where(mask, data, padding_value)
