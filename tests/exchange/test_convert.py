@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import gatewise as gw
-from gatewise.errors import ModelFileError
+from gatewise.errors import DataWarning, ModelFileError
+from gatewise.exchange import convert
 from gatewise.members.graph_network import GraphNetwork
 from gatewise.model.model import Model
 from gatewise.network.architecture import Hidden
+from gatewise.network.graph import Graph
+from gatewise.network.recognise import Recognised, recognise
 from gatewise.serve.view.view import View
 from gatewise.text import KerasEncoding, pad_sequences
 from tests.exchange.imported import CASES, CLASSES, V, made
@@ -60,6 +64,40 @@ def test_a_network_is_read_as_it_is(name: str, keras: ModuleType, tmp_path: Path
     view = View(again)
     page = view.explain({**given, "include": PARTS})
     json.dumps([view.card, page], allow_nan=False)
+
+
+@pytest.mark.usefixtures("short_comparison")
+def test_a_wrong_architecture_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recogniser is made to read the weights of a layer in another order."""
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(3, 5, batch_first=True)
+            self.head = torch.nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.head(self.lstm(x)[0].mean(1))
+            return out
+
+    def wrong(graph: Graph) -> Recognised | str:
+        recognised = recognise(graph)
+        assert isinstance(recognised, Recognised)
+        weight = recognised.parameters["lstm.0.forward.weight_ih"]
+        parameters = {**recognised.parameters, "lstm.0.forward.weight_ih": weight[:, ::-1]}
+        return replace(recognised, parameters=parameters)
+
+    torch.manual_seed(5)
+    network = Network().eval()
+    x = np.random.default_rng(5).normal(size=(2, 6, 3)).astype(np.float32)
+    assert gw.from_torch(network, torch.zeros(2, 4, 3)).architecture.pooling == "mean"
+    monkeypatch.setattr(convert, "recognise", wrong)
+    with pytest.warns(DataWarning, match="the network stays a graph: .* for 1 step its output differs by 0"):
+        model = gw.from_torch(network, torch.zeros(2, 4, 3))
+    assert isinstance(model.ensemble.network, GraphNetwork)
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(model.predict(x), wanted, rtol=0, atol=1e-5)
 
 
 @pytest.mark.usefixtures("short_comparison")

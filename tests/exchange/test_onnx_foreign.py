@@ -133,7 +133,7 @@ def test_what_is_not_read_is_named(name: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("short_comparison")
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_loops_branches_and_functions_are_translated(name: str, tmp_path: Path) -> None:
-    """They run as nodes of the graph, whose sizes and steps are checked: no graph of the file runs beside it."""
+    """They become nodes of the graph, whose sizes and steps are checked. A prediction runs nothing of the file."""
     path = TRANSLATED[name](tmp_path / "m.onnx")
     model = gw.from_onnx(path, task="regression")
     runtime = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -5,6 +5,7 @@ The originals are graphs too, run node by node in the dtype that is asked for, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -436,3 +437,17 @@ def test_a_folded_constant_is_compared() -> None:
 
     with pytest.raises(InputError, match="the constant 'scale'"):
         prove(network(graph(1.0), graph(1.0001), ["scale", "mul"]))
+
+
+def product(factor: float) -> Graph:
+    builder = GraphBuilder()
+    x = builder.input("x", ValueType("float", (B, T, D)))
+    return builder.graph([named(builder, "scaled", "Mul", x, builder.constant(np.array(factor)))])
+
+
+def test_numbers_that_7_digits_do_not_tell_apart_are_shown() -> None:
+    with pytest.raises(InputError) as refusal:
+        prove(network(product(2.5 * (1 + 1e-9)), product(2.5)))
+    numbers = re.search(r"the original computes (\S+) and the graph (\S+) at", str(refusal.value))
+    assert numbers is not None
+    assert 0 < abs(float(numbers[1]) / float(numbers[2]) - 1) < 2e-9

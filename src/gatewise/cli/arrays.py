@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatewise.data.frames import find_column
+from gatewise.cli.file_columns import FileColumns
 from gatewise.data.row_reader import TableRow
 from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.storage.numpy_files import read_numpy
@@ -33,18 +33,6 @@ class ArrayRows(NamedTuple):
     columns: dict[str, list[Any]]
 
 
-class ArrayTable(NamedTuple):
-    """The columns that a file of arrays adds to an output: the number of the row, and what else it has a value of."""
-
-    columns: tuple[str, ...]
-    keys: tuple[str, ...]
-    schema: None = None
-
-    def column(self, name: str, option: str) -> str:
-        """The column `name` as it is written. Raises InputError."""
-        return find_column(name, self.columns)
-
-
 @dataclass
 class ArrayReader:
     """The rows of files, as `RowReader` has those of texts. One file at a time is in memory."""
@@ -52,7 +40,7 @@ class ArrayReader:
     model: Model
     paths: list[str]
     chosen: Callable[[int, int], bool] | None = None
-    table: ArrayTable | None = field(init=False, default=None)
+    table: FileColumns | None = field(init=False, default=None)
     skipped = None
     done = None
     n_bad = 0
@@ -62,7 +50,7 @@ class ArrayReader:
             rows = read_rows(self.model, path)
             columns = {name: values for name, values in rows.columns.items() if not any(map(_is_array, values))}
             columns = {_ROW: list(range(len(rows.inputs))), **columns}
-            self.table = ArrayTable(tuple(columns), tuple(columns))
+            self.table = FileColumns(tuple(columns), tuple(columns))
             for number, arrays in enumerate(rows.inputs):
                 if self.chosen is not None and not self.chosen(file, number):
                     continue

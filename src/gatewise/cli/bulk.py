@@ -37,8 +37,9 @@ from gatewise.target import EXPLANATION
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from gatewise.cli.arrays import ArrayReader, ArrayTable
-    from gatewise.cli.series import SeriesReader, SeriesTable
+    from gatewise.cli.arrays import ArrayReader
+    from gatewise.cli.file_columns import FileColumns
+    from gatewise.cli.series import SeriesReader
     from gatewise.data.tables import Table
     from gatewise.explain import Explanation
     from gatewise.model import Model
@@ -331,7 +332,7 @@ class OutputRows:
     in the file. Raises DataError for a column of `keep` that the table does not have.
     """
 
-    def __init__(self, bulk: BulkPrediction, table: Table | SeriesTable | ArrayTable, suffix: str) -> None:
+    def __init__(self, bulk: BulkPrediction, table: Table | FileColumns, suffix: str) -> None:
         self._bulk = bulk
         self._target = bulk.model.target
         self._suffix = suffix

@@ -5,27 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gatewise.data.frames import find_column
+from gatewise.cli.file_columns import FileColumns
 from gatewise.data.row_reader import TableRow
 from gatewise.errors import DataError, InputError, counted, quote, warn
 
 if TYPE_CHECKING:
     from gatewise.data import Rows
     from gatewise.model.model import Model
-
-
-class SeriesTable(NamedTuple):
-    """The column that a file of series adds to an output: the names of the series, or their numbers."""
-
-    columns: tuple[str, ...]
-    keys: tuple[str, ...]
-    schema: None = None
-
-    def column(self, name: str, option: str) -> str:
-        """The column `name` as it is written. Raises InputError."""
-        return find_column(name, self.columns)
 
 
 @dataclass
@@ -39,7 +27,7 @@ class SeriesReader:
     read: Callable[[str], Rows]
     id: str | None
     chosen: Callable[[int, int], bool] | None = None
-    table: SeriesTable | None = None
+    table: FileColumns | None = None
     skipped = None
     done = None
     n_bad = 0
@@ -52,7 +40,7 @@ class SeriesReader:
             rows = self.read(path)
             check_series(self.model, rows)
             key = self.id or rows.names.id or "series"
-            self.table = SeriesTable((key,), (key,))
+            self.table = FileColumns((key,), (key,))
             for number, series in enumerate(rows.inputs):
                 if self.chosen is not None and not self.chosen(file, number):
                     continue

@@ -376,8 +376,8 @@ class _Comparison:
         """Raise InputError naming the node and the first number that differs."""
         place = tuple(int(number) for number in np.argwhere(wrong)[0])
         at = f" at {list(place)}" if place else ""
-        numbers = f"the original computes {_number(wanted[place])} and the graph {_number(array[place])}{at}"
-        raise InputError(f"{self._shown(name)}: {how}for {case.shown}, {numbers}")
+        numbers = "the original computes {} and the graph {}".format(*_shown_apart(wanted[place], array[place]))
+        raise InputError(f"{self._shown(name)}: {how}for {case.shown}, {numbers}{at}")
 
     def _refuse_shape(self, case: Case, name: str, array: Array, wanted: Array) -> None:
         shapes = f"the original computes an array of the shape {wanted.shape}, and the graph {array.shape}"
@@ -438,5 +438,12 @@ def _changed(array: Array, rng: np.random.Generator, change: float) -> Array:
     return changed.astype(array.dtype)
 
 
-def _number(number: Array) -> str:
-    return f"{number:.7g}" if np.asarray(number).dtype.kind == "f" else str(number)
+def _shown_apart(number: Array, other: Array) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart, at least 7."""
+    shown = (str(number), str(other))
+    if np.asarray(number).dtype.kind == "f" and np.asarray(other).dtype.kind == "f":
+        for digits in range(7, 18):
+            shown = (f"{number:.{digits}g}", f"{other:.{digits}g}")
+            if shown[0] != shown[1]:
+                break
+    return shown

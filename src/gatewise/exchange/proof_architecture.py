@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels import get
 from gatewise.members.graph_axes import GraphAxes
 from gatewise.network.forward import forward, in_batches
@@ -38,13 +38,12 @@ def difference_of(graph: Graph, recognised: Recognised) -> str:
     for steps in comparison.numbers_of_steps():
         for deviation in _DEVIATIONS:
             rng = np.random.default_rng([steps, int(10 * deviation)])
-            try:
-                difference = comparison.difference(steps, deviation, rng)
-            except InputError:
+            difference = comparison.difference(steps, deviation, rng)
+            if difference is None:
                 continue
             compared += 1
             if difference > comparison.tolerance:
-                return f"for {steps} steps its output differs by {difference:.2g}"
+                return f"for {counted(steps, 'step')} its output differs by {difference:.2g}"
     if not compared:
         raise InputError("the graph takes none of the sizes for which its architecture is compared with it")
     return ""
@@ -66,12 +65,17 @@ class _Comparison:
             return
         yield from _STEPS
 
-    def difference(self, steps: int, deviation: float, rng: np.random.Generator) -> float:
-        """The largest difference between the outputs of both, relative to numbers above 1."""
+    def difference(self, steps: int, deviation: float, rng: np.random.Generator) -> float | None:
+        """The largest difference between the outputs of both, relative to numbers above 1; None where the graph refuses
+        the size.
+        """
         recognised = self.recognised
         inside = self._steps_read(steps, rng)  # (B, T)
         x = self._input(inside, deviation, rng)
-        outputs = self._outputs_of_graph(x, inside)
+        try:
+            outputs = self._outputs_of_graph(x, inside)
+        except InputError:
+            return None
         sequences = [row[mask] for row, mask in zip(x, inside, strict=True)]
         if recognised.scaling is not None:
             means, deviations = (np.asarray(numbers) for numbers in recognised.scaling)

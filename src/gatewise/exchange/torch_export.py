@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental import sym_node
+from torch.library import custom_op
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -218,7 +219,7 @@ def leaves_kept() -> Iterator[None]:
                 kind.forward = original
 
 
-@torch.library.custom_op("gatewise::sliced", mutates_args=())
+@custom_op("gatewise::sliced", mutates_args=())
 def sliced(self: Tensor, dim: int, start: int, end: int) -> Tensor:
     """The rows of an axis from start to before end, as a slice of Python."""
     index = (slice(None),) * dim

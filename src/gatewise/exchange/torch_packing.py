@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import custom_op
 from torch.nn.utils import rnn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -30,19 +31,19 @@ _exporting: set[int] = set()
 """The threads that export a module now. The others get the original functions."""
 
 
-@torch.library.custom_op("gatewise::packed", mutates_args=())
+@custom_op("gatewise::packed", mutates_args=())
 def packed(x: Tensor, lengths: Tensor) -> Tensor:
     """The data of a packed batch: here x (B, T, ...) itself, with its pads."""
     return x.clone()
 
 
-@torch.library.custom_op("gatewise::batch_sizes", mutates_args=())
+@custom_op("gatewise::batch_sizes", mutates_args=())
 def batch_sizes(lengths: Tensor) -> Tensor:
     """The batch_sizes of a packed batch: here the lengths (B,)."""
     return lengths.clone()
 
 
-@torch.library.custom_op("gatewise::packed_order", mutates_args=())
+@custom_op("gatewise::packed_order", mutates_args=())
 def packed_order(lengths: Tensor) -> Tensor:
     """The sorted_indices or unsorted_indices of a packed batch. Here sequences keep their places, and nothing reads
     this value.
@@ -50,13 +51,13 @@ def packed_order(lengths: Tensor) -> Tensor:
     return lengths.clone()
 
 
-@torch.library.custom_op("gatewise::mask_of", mutates_args=())
+@custom_op("gatewise::mask_of", mutates_args=())
 def mask_of(data: Tensor, lengths: Tensor) -> Tensor:
     """(B, T): true for the steps before the length of each sequence. data (B, T, ...), lengths (B,)."""
     return torch.arange(data.shape[1]) < lengths[:, None]
 
 
-@torch.library.custom_op("gatewise::padded", mutates_args=())
+@custom_op("gatewise::padded", mutates_args=())
 def padded(data: Tensor, lengths: Tensor, padding_value: float, longest: bool) -> Tensor:
     """The data (B, T, ...) with padding_value for the steps after the length of each sequence. longest: whether one
     sequence has T steps, because torch cuts off the steps after the longest one.

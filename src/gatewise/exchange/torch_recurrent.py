@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.library import custom_op
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -34,7 +35,7 @@ _RECURRENT = (
 )
 
 
-@torch.library.custom_op("gatewise::recurrent", mutates_args=(), schema=_RECURRENT)
+@custom_op("gatewise::recurrent", mutates_args=(), schema=_RECURRENT)
 def recurrent(
     x: Tensor,
     mask: Tensor | None,

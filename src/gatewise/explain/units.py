@@ -132,7 +132,8 @@ def units_over(
         raise InputError(f"summaries of units are for classification; the model's task is {ensemble.target.task}")
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
-    network, of = ensemble.network, ensemble.target
+    network = ensemble.network
+    of = ensemble.target
     if not network.layers:
         raise InputError("the network has no recurrent layer that reads the steps of the input, so it has no units")
     top = network.layers[-1]
@@ -197,11 +198,11 @@ class _Statistics:
             word_rows = self._number_words(tokens, network.unknown, minimum)
         first = 0
         for n, activations in enumerate(network.activations(reads)):
-            directions = [one for one in activations.lstms if one.layer == len(network.layers) - 1]
-            changes = np.concatenate([one.memory_changes() for one in directions], axis=1)  # (T, width)
-            gates = {
-                gate: np.concatenate([getattr(one, gate) for one in directions], axis=1) for gate in self.gates
-            }  # (T, width) each
+            directions = [states for states in activations.lstms if states.layer == len(network.layers) - 1]
+            changes = np.concatenate([states.memory_changes() for states in directions], axis=1)  # (T, width)
+            gates = {}  # (T, width) each
+            for gate in self.gates:
+                gates[gate] = np.concatenate([getattr(states, gate) for states in directions], axis=1)
             if len(changes):
                 self.where[0, n] = changes.argmax(axis=0)
                 self.where[1, n] = changes.argmin(axis=0)

@@ -137,9 +137,7 @@ def _is_before_the_end(trace: CausalTrace, node: Node, read: Read) -> bool:
     name = node.operation.name()
     if name not in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual"):
         return False
-    left, right = read
-    if name.startswith("Greater"):
-        left, right = right, left
+    left, right = reversed(read) if name.startswith("Greater") else read
     if left is None or right is None or left.place is None or right.place is None:
         return False
     if (left.role, right.role) != ("steps", "prefix"):
@@ -159,18 +157,19 @@ def _place(trace: CausalTrace, node: Node, read: Read) -> int | None:
         return first.place if trace.builder.types[first.name].dtype != "bool" else None
     if name not in ("Add", "Sub", "Max") or len(read) != 2:
         return None
-    left, right = read
-    if left is None or right is None:
+    counted, added = read
+    if counted is None or added is None:
         return None
-    if left.place is None and name != "Sub":
-        left, right = right, left
-    number = trace.constant_of(right)
-    if left.place is None or number is None or number.dtype.kind not in "iu" or np.unique(number).size != 1:
+    # A sum has its constant on either side.
+    if counted.place is None and name != "Sub":
+        counted, added = added, counted
+    number = trace.constant_of(added)
+    if counted.place is None or number is None or number.dtype.kind not in "iu" or np.unique(number).size != 1:
         return None
     shift = int(number.flat[0])
     if name == "Max":  # such as lengths of at least 1, which they are
-        return left.place if left.role == "prefix" and shift <= left.place + 1 else None
-    return left.place + shift if name == "Add" else left.place - shift
+        return counted.place if counted.role == "prefix" and shift <= counted.place + 1 else None
+    return counted.place + shift if name == "Add" else counted.place - shift
 
 
 def _along(attribute: str) -> Rule:

@@ -34,7 +34,7 @@ def recurrent(writer: GraphWriter, node: Node) -> list[str]:
     """LSTM, GRU or RNN where ONNX has the cell, else a Scan of its steps. "" for a value that nothing reads."""
     operation: Any = node.operation
     layer = Layer(writer, node)
-    if layer.has("projection") or any(one.name() not in _ACTIVATIONS for one in operation.activations):
+    if layer.has("projection") or any(activation.name() not in _ACTIVATIONS for activation in operation.activations):
         return scan(writer, node, layer)
     key = ("recurrent", node.name)
     if key not in writer.shared:
@@ -45,9 +45,9 @@ def recurrent(writer: GraphWriter, node: Node) -> list[str]:
         same_outputs = mask is None or (operation.masked == "zero" and not isinstance(mask, StepMask))
         if opposite is not None and same_outputs:
             nodes.append(opposite)
-        nodes.sort(key=lambda one: one.operation.reverse)  # type: ignore[attr-defined]
+        nodes.sort(key=lambda direction: direction.operation.reverse)  # type: ignore[attr-defined]
         run = _Run(writer, nodes, mask)
-        writer.shared |= dict.fromkeys([("recurrent", one.name) for one in nodes], run)
+        writer.shared |= dict.fromkeys([("recurrent", direction.name) for direction in nodes], run)
     shared: _Run = writer.shared[key]
     return shared.outputs(node)
 

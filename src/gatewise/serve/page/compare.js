@@ -25,8 +25,17 @@ export function createCompare(root, store, api) {
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
 	function load() {
-		const { arrays, b, columns, data, method, model, served } = store.get();
-		second.set({ text: b ?? "", arrays, columns, method, model, served, target: data?.prediction.target ?? null });
+		const { arrays, arrayReader, b, columns, data, method, model, served } = store.get();
+		second.set({
+			text: b ?? "",
+			arrays,
+			arrayReader,
+			columns,
+			method,
+			model,
+			served,
+			target: data?.prediction.target ?? null,
+		});
 		if (data) loader.load();
 	}
 

@@ -1,7 +1,9 @@
 // The arrays of a network with several inputs: the text of the editor is the one with the steps, and each further one has a
 // field. Numbers are written in a row, those of one step after those of the step before.
 
-import { el, safeText } from "./dom.js";
+import { el, safeText, setText } from "./dom.js";
+
+const byId = (id) => document.getElementById(id);
 
 const SEPARATORS = /[\s,;]+/;
 const product = (sizes) => sizes.reduce((all, size) => all * size, 1);
@@ -78,8 +80,21 @@ export function rowOf(inputs, text, fields) {
 	return row;
 }
 
-/** A field in `parent` for each further input, for the `arrays` of the store. */
-export function createInputs(parent, inputs, store) {
+/** The editor holds the input with the steps. */
+function nameEditor(main) {
+	const name = safeText(main.name, 40);
+	byId("text").placeholder = `${name}: ${shapeText(main)}`;
+	for (const id of ["input", "text"]) byId(id).setAttribute("aria-label", name);
+	setText(byId("edit"), `Edit ${name}`);
+	setText(byId("compare").querySelector("h2"), "Compare two rows");
+	setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
+}
+
+/** A field for each further input, for the `arrays` of the store, and what the loader reads them with. */
+export function createInputs(inputs, store) {
+	nameEditor(inputs[0]);
+	const fields = el("p", { id: "arrays", class: "row", "aria-label": "The other inputs" });
+	byId("columns").after(fields);
 	const read = (name) => (event) => store.set({ arrays: { ...store.get().arrays, [name]: event.target.value } });
 	for (const input of inputs.slice(1)) {
 		const field = el("input", {
@@ -93,8 +108,7 @@ export function createInputs(parent, inputs, store) {
 			autocomplete: "off",
 		});
 		const about = el("span", { class: "muted" }, shapeText(input));
-		parent.append(el("label", {}, safeText(input.name, 40), field, about));
+		fields.append(el("label", {}, safeText(input.name, 40), field, about));
 	}
-	parent.hidden = false;
-	store.set({ arrays: {} });
+	store.set({ arrays: {}, arrayReader: { rowOf, tokensOf } });
 }

@@ -3,7 +3,6 @@
 // the answer is painted, and the newest text is next.
 
 import { decode } from "./heatmapdata.js";
-import { rowOf, tokensOf } from "./inputs.js";
 import { drawsUnits, selectedUnit } from "./store.js";
 import { commonPrefix, parseSeries, wordsOf } from "./words.js";
 
@@ -12,9 +11,9 @@ const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hun
 const TIMEOUT = 60_000; // ms until a prediction counts as lost: the next one would wait for ever
 
 /** The field of a request that holds what the model reads. */
-function inputOf({ model: about, text, arrays }) {
+function inputOf({ model: about, text, arrays, arrayReader }) {
 	const model = about?.model;
-	if (model?.arrays) return { arrays: rowOf(model.arrays, text, arrays ?? {}) };
+	if (arrayReader) return { arrays: arrayReader.rowOf(model.arrays, text, arrays) };
 	return model?.inputs === "series" ? { series: parseSeries(text, model.channels) } : { text };
 }
 
@@ -51,7 +50,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;
 		const answer = await api.explain(request, signal ?? controller.signal);
 		check();
-		const tokens = request.arrays && tokensOf(state.model.model.arrays, state.text);
+		const tokens = state.arrayReader?.tokensOf(state.model.model.arrays, state.text);
 		if (tokens) answer.text = { ...answer.text, values: undefined, tokens };
 		if (state.method !== store.get().method) delete answer.attribution; // that of the new one follows
 		const isReplaced = !supported && answer.attribution && !answer.warnings.some(({ code }) => code === "method");

@@ -4,7 +4,6 @@ import { api as source } from "./api.js";
 import { announce, button, el, failure, safeText, setText } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { createFigure } from "./figure.js";
-import { createInputs, shapeText } from "./inputs.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
 import { createLoader } from "./loader.js";
 import { createStore, drawsUnits, selectedUnit, tokenNounOf } from "./store.js";
@@ -274,7 +273,6 @@ function showModel(model) {
 	byId("examples").hidden = !examples.length;
 	if (model.model.token_ids)
 		box.placeholder = `Write token ids below ${model.model.token_ids}, separated by spaces. The model has no vocabulary.`;
-	if (model.model.arrays) showArrays(model.model.arrays);
 	if (inputs === "series") {
 		box.placeholder = `Paste a series: one line per time step, ${model.model.channels === 1 ? "one number" : `${model.model.channels} numbers`} per line.`;
 		byId("words").classList.add("numbers");
@@ -284,16 +282,6 @@ function showModel(model) {
 		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 		byId("stream").hidden = Boolean(model.made) || !model.can_stream; // it needs a server
 	}
-}
-
-/** The editor of a network with several inputs holds the one with the steps. */
-function showArrays([main]) {
-	const name = safeText(main.name, 40);
-	box.placeholder = `${name}: ${shapeText(main)}`;
-	for (const id of ["input", "text"]) byId(id).setAttribute("aria-label", name);
-	setText(byId("edit"), `Edit ${name}`);
-	setText(compare.querySelector("h2"), "Compare two rows");
-	setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 }
 
 /** What a page of `gatewise export-page` says of itself. */
@@ -325,8 +313,9 @@ async function startPage(linked) {
 		if (missing) state.served = null;
 		store.set({ model, served: state.served ?? null });
 		showModel(model);
-		const { columns } = model.model;
-		if (model.model.arrays) createInputs(byId("arrays"), model.model.arrays, store);
+		const { arrays, columns, outputs } = model.model;
+		if (arrays) (await import("./inputs.js")).createInputs(arrays, store);
+		if (outputs?.length > 1) (await import("./outputs.js")).createOutputs(byId("prediction"), store);
 		if (columns) (await import("./columns.js")).createColumns(byId("columns"), columns, store);
 		if (model.made) describeExport(model.made);
 		const other = madeWith && madeWith !== model.model.fingerprint;

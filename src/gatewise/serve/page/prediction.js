@@ -2,34 +2,18 @@
 
 import { button, el, fmt, safeText, setText } from "./dom.js";
 import { selectedWord, tokenNounOf } from "./store.js";
-import { changeText, labelOf, number, othersText, probabilityName, shownProbability, sideOf } from "./value.js";
+import { changeText, labelOf, othersText, probabilityName, shownProbability, sideOf } from "./value.js";
 
 /** Whether the numbers that are shown belong to the changes that are listed. */
 export const isCurrent = ({ data, changes, earlyPrediction }) =>
 	(earlyPrediction ?? data)?.changes === undefined || (earlyPrediction ?? data).changes === changes;
 
-const MAX_NUMBERS = 6; // of an output that are shown
-
-/** The outputs of a network that are not explained, each with its first numbers. */
-function outputsText(outputs) {
-	const lines = outputs
-		.filter(({ explained }) => !explained)
-		.map(({ name, shape, values }) => {
-			const numbers = [values].flat(Infinity);
-			const shown = numbers.slice(0, MAX_NUMBERS).map((x) => (x === null ? "not finite" : number(Number(x))));
-			const rest = numbers.length > MAX_NUMBERS ? ` … (${shape.join(" × ")})` : "";
-			return `${safeText(name, 40)}: ${shown.join(" ")}${rest}`;
-		});
-	return lines.length ? `Other outputs: ${lines.join("; ")}` : "";
-}
-
 export function createPredictionView(root, store) {
 	const heading = el("p", { class: "heading" }, "Prediction:");
 	const label = el("span", { class: "label" });
 	const of = el("span", { class: "of" }); // P(class) =, as everywhere on the page
-	const probability = el("span", { class: "probability" });
+	const number = el("span", { class: "probability" });
 	const others = el("p", { class: "others muted", hidden: true });
-	const outputs = el("p", { class: "others muted outputs", hidden: true });
 	const explain = button("", {
 		class: "explainstep",
 		hidden: true,
@@ -38,10 +22,9 @@ export function createPredictionView(root, store) {
 	const notes = el("p", { class: "changenote", hidden: true });
 	root.append(
 		heading,
-		el("p", { class: "predictionrow" }, label, " ", el("span", { class: "number" }, of, probability)),
+		el("p", { class: "predictionrow" }, label, " ", el("span", { class: "number" }, of, number)),
 		explain,
 		others,
-		outputs,
 		notes,
 	);
 
@@ -61,10 +44,9 @@ export function createPredictionView(root, store) {
 		label.className = `label ${data ? sideOf(prediction) : ""}`;
 		const shown = data?.model.task === "classification" ? shownProbability(prediction, data.model) : null;
 		setText(of, shown ? `${probabilityName(shown.name)} =` : "");
-		setText(probability, shown ? fmt(shown.value) : "");
+		setText(number, shown ? fmt(shown.value) : "");
 		for (const [node, line] of [
 			[others, data ? othersText(prediction, data.model) : ""],
-			[outputs, data ? outputsText(data.outputs ?? []) : ""],
 			[notes, data ? notesOf(state, prediction).join(" ") : ""],
 		]) {
 			node.hidden = !line;

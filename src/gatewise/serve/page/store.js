@@ -4,6 +4,7 @@ export const START = {
 	text: "",
 	columns: null, // values by name of the columns that the model reads too; null: it reads none
 	arrays: null, // the text of each further input by name, of a network with several; null: it has one
+	arrayReader: null, // {rowOf, tokensOf} for them
 	w: null, // selected word; null: the word with the largest score
 	step: null, // of a tagger: the explained word; null: the first one that is not O
 	u: null, // selected unit; null: the unit with the largest effect

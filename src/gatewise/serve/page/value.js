@@ -99,9 +99,8 @@ export function sumText(attribution, prediction, tokenNoun) {
 /** Where the prediction after a step does not follow from the run over all steps. */
 function prefixNote(model) {
 	if (!model?.not_causal) return "";
-	const noun = model.inputs === "series" ? "step" : "word";
 	const reason = safeText(model.not_causal, 200);
-	return `The prediction after each ${noun} reads the ${noun}s up to it anew, because the network is not known to be causal: ${reason}.`;
+	return `The prediction after each step is a run of its own: the network is not known to be causal, because ${reason}.`;
 }
 
 /** What the scores of a method are, how faithful it is to the model, and how the line of predictions is computed. */

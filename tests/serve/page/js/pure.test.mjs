@@ -414,6 +414,6 @@ test("a score is shown as a sum over its members, with what the method leaves ou
 	);
 	assert.equal(
 		line,
-		"F.  The prediction after each step reads the steps up to it anew, because the network is not known to be causal: node 'softmax': Softmax over all steps.",
+		"F.  The prediction after each step is a run of its own: the network is not known to be causal, because node 'softmax': Softmax over all steps.",
 	);
 });
