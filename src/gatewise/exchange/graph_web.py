@@ -8,10 +8,8 @@ from typing import Any
 from gatewise.errors import InputError, quote
 from gatewise.model import Model
 from gatewise.network.graph import Graph, Node
-from gatewise.network.input_ids import InputIds
+from gatewise.network.input_ids import InputIds, origin_of
 from gatewise.network.size import Dim
-
-_SAME = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def graph_inputs(model: Model) -> dict[str, Any]:
@@ -57,9 +55,7 @@ def _ranges(graph: Graph) -> Mapping[str, list[int]]:
     made_by = {name: node for node in graph.nodes for name in node.outputs}
     ranges: dict[str, list[int]] = {}
     for read in InputIds(graph).reads:
-        name = read.value
-        while name in made_by and made_by[name].operation.name() in _SAME:
-            name = made_by[name].inputs[0]
+        name = origin_of(read.value, made_by)
         [rows] = read.rows if len(read.rows) == 1 else [None]
         if name in made_by and _is_within(graph, made_by[name], rows):
             continue

@@ -33,6 +33,15 @@ _SAME = ("Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operations after which numbers are the same numbers."""
 
 
+def origin_of(name: str, made_by: Mapping[str, Node]) -> str:
+    """The value that has the numbers of this one, before operations that only arrange them. made_by: the nodes by the
+    names of their outputs.
+    """
+    while name in made_by and made_by[name].operation.name() in _SAME:
+        name = made_by[name].inputs[0]
+    return name
+
+
 class TableRead(NamedTuple):
     """A value of a graph whose numbers are rows of a table. rows: how many there are; of several numbers for each
     element, as of GatherND, one of each.
@@ -115,10 +124,10 @@ class InputIds:
     ) -> OutsideId | None:
         """The number of an input that is this element of a value; None where the network made it another one."""
         for element in elements_of(self.graph, sizes, value, place):
-            given = float(inputs[element.name][element.index])
-            if abs(element.scale * given + element.offset - number) < 1:  # a cast cuts the fraction
+            entered = float(inputs[element.name][element.index])
+            if abs(element.scale * entered + element.offset - number) < 1:  # a cast cuts the fraction
                 ends = sorted((end - element.offset) / element.scale for end in (0, rows - 1))
-                return OutsideId(element.name, element.index, given, math.ceil(ends[0]), math.floor(ends[1]))
+                return OutsideId(element.name, element.index, entered, math.ceil(ends[0]), math.floor(ends[1]))
         return None
 
 
@@ -145,8 +154,6 @@ def _reads_of_loop(node: Node, body: Graph, constants: set[str]) -> Iterator[Tab
     outer = dict(zip(body.inputs, node.inputs, strict=True))
     made_by = {name: inside for inside in body.nodes for name in inside.outputs}
     for read in _reads_of(body, {name for name, value in outer.items() if value in constants}):
-        name = read.value
-        while name in made_by and made_by[name].operation.name() in _SAME:
-            name = made_by[name].inputs[0]
+        name = origin_of(read.value, made_by)
         if name in outer and len(read.rows) == 1:
             yield TableRead(outer[name], read.rows)

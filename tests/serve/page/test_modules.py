@@ -24,7 +24,8 @@ LEVELS = [
     {"docs", "forecast", "main", "report"},
     {"below"},
     {"explanation", "figure", "compare"},
-    {"details", "interventions", "heatmappanel", "panels", "player", "prediction"} | {"reading", "stream", "strip"},
+    {"details", "interventions", "heatmappanel", "panels", "outputs", "player", "prediction"}
+    | {"reading", "stream", "strip"},
     {"cell", "chart", "heatmap", "line", "loader", "textview", "theme"},
     {"api", "cellmath", "drawing", "editor", "heatmapdata"} | {"url", "value", "words"},
     {"cellshape", "colour", "columns", "inputs", "store"},
