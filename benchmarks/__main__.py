@@ -62,7 +62,7 @@ def main() -> int:
     figures = summary(measured)
     print()
     for target in TARGETS:
-        if target.case in measured:
+        if any(fnmatch(name, target.case) for name in measured):
             value, goal = format_value(target, figures[target.name]), format_value(target, target.goal)
             print(f"{target.name:45} {value:>12}   target {goal}")
     if not options.quick and not options.only:

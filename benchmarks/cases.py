@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.case import BF16_TOLERANCE, ONE_AND_TWO_THREADS, Case, Contender, gatewise, on_both_heaps
 from benchmarks.contenders.base import Arrays, padded
 from benchmarks.machine import ROOT
+from benchmarks.opened_cases import opened_cases
 from benchmarks.reviews import LENGTH, VOCAB_SIZE, Reviews, weights
 
 BATCH = 64
@@ -66,7 +67,7 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [*_training_steps(reviews, threads), *(_recurrence(units, threads) for units in UNITS)]
         out.append(_inference(reviews, threads))
     served = [_serving(reviews, cpu) for cpu in (False, True)]
-    return [*out, _latency(reviews), *_gatewise_alone(reviews), *_kernel_cases(reviews), *served]
+    return [*out, _latency(reviews), *_gatewise_alone(reviews), *_kernel_cases(reviews), *served, *opened_cases()]
 
 
 def names() -> list[str]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 Cases = Mapping[str, Mapping[str, Any]]  # as in full.json
+
+# Of the figures of several cases.
+STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "lowest": min,
+    "lowest but for a tenth": lambda figures: sorted(figures)[len(figures) // 10],
+    "median": statistics.median,
+}
 
 
 @dataclass(frozen=True)
@@ -17,8 +25,9 @@ class Target:
     """One figure of the summary.
 
     goal: the value to reach, None for a figure without a goal; is_limit: the goal is an upper limit. case: where it is
-    measured. numerator, denominator: the contenders whose times are divided; "sgemm" for the share of the sgemm rate.
-    scale: the quotient is divided by it.
+    measured, * matches any text. numerator, denominator: the contenders whose times are divided; "sgemm" for the
+    share of the sgemm rate. scale: the quotient is divided by it. over: a key of STATISTICS where `case` matches
+    several.
     """
 
     name: str
@@ -29,6 +38,7 @@ class Target:
     denominator: str
     is_limit: bool = False
     scale: float = 1.0
+    over: str = ""
 
     @property
     def unit(self) -> str:
@@ -44,7 +54,7 @@ def _targets() -> list[Target]:
         for row in csv.DictReader(file):
             goal, limit, scale = _goal(row["goal"]), row["at"] == "most", float(row["scale"])
             names = row["case"], row["numerator"], row["denominator"]
-            found.append(Target(row["name"], row["description"], goal, *names, limit, scale))
+            found.append(Target(row["name"], row["description"], goal, *names, limit, scale, row["over"]))
             for isa, other in (("avx2", row["avx2"]), ("portable", "none")) if row["avx2"] else ():
                 names = row["case"], row["numerator"], f"gatewise {isa}"
                 others.append(Target(f"{isa}_{row['name']}", f"{isa}: {row['description']}", _goal(other), *names))
@@ -59,11 +69,23 @@ TARGETS = _targets()
 
 
 def figure(target: Target, cases: Cases) -> float | None:
-    """The measured value: the median over the rounds of the ratio within a round, which cancels out what slows down a
-    whole round. None where the case did not run or one of the two contenders was unavailable. The share of the sgemm
-    rate is the case's floating-point operations per second over those of its fastest sgemm.
+    """The measured value, of several cases the statistic `target.over`. None where a case did not run or one of the two
+    contenders was unavailable.
     """
-    case = cases.get(target.case, {"contenders": {}})
+    figures = [_figure_of(target, case) for name, case in cases.items() if fnmatchcase(name, target.case)]
+    known = [value for value in figures if value is not None]
+    if not known or len(known) < len(figures):
+        return None
+    if target.over:
+        return STATISTICS[target.over](known)
+    (value,) = known
+    return value
+
+
+def _figure_of(target: Target, case: Mapping[str, Any]) -> float | None:
+    """The median over the rounds of the ratio within a round, which cancels out what slows down a whole round. The
+    share of the sgemm rate is the case's floating-point operations per second over those of its fastest sgemm.
+    """
     times = {name: row["rounds"] for name, row in case["contenders"].items() if row.get("rounds")}
     products = [rounds for name, rounds in times.items() if name.startswith("sgemm")]
     fastest = min(products, key=statistics.median, default=None)

@@ -79,6 +79,15 @@ def inference_task(logits: Callable[[], list[NDArray[np.float32]]], settings: Se
     )
 
 
+def predict_task(predict: Callable[[], NDArray[Any]], settings: Settings, info: dict[str, str]) -> Task:
+    """Outputs (B,) of a batch by `predict`."""
+    return Task(
+        lambda: seconds_of(predict, warmup=1, repeats=settings["repeats"]),
+        info,
+        lambda: {"outputs": predict()},
+    )
+
+
 def seconds_of_steps(step: Callable[[], Any], settings: Settings) -> float:
     """Seconds of `steps` consecutive training steps, each on the next batch, after `warmup_steps` that do not count;
     with `per_step`, the mean per step.

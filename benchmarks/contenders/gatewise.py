@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.contenders import base
 from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable
-from gatewise import __version__, kernels
+from gatewise import __version__, from_torch, kernels
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
 from gatewise.kernels.call import LSTMCall
@@ -154,6 +154,25 @@ def layer(settings: Settings, arrays: Arrays) -> Task:
     return layer_task(lstm, named, x, dh, settings, info_of() | {"settings": "gatewise.nn.LSTM, batch_first=True"})
 
 
+def opened(settings: Settings, arrays: Arrays) -> Task:
+    """The outputs of a network of PyTorch that `gatewise.from_torch` opened, by `Model.predict`."""
+    import torch
+
+    from benchmarks.contenders.networks import series_regression
+
+    x = arrays["x"]
+    model = from_torch(series_regression(x.shape[2], settings["units"]), torch.from_numpy(x[:2]))
+    return base.predict_task(lambda: model.predict(x), settings, info_of(", Model.predict"))
+
+
+def script(settings: Settings, _: Arrays) -> Task:
+    """A training script of PyTorch with gatewise.nn.LSTM in the place of torch.nn.LSTM."""
+    from benchmarks.contenders.networks import script_task
+    from gatewise import nn
+
+    return script_task(nn.LSTM, settings, info_of() | {"settings": "gatewise.nn.LSTM"})
+
+
 def inference(settings: Settings, arrays: Arrays) -> Task:
     """Logits of all reviews from their ids by `Ensemble.logits`, without torch."""
     ensemble = _ensemble(settings, arrays)
@@ -189,6 +208,8 @@ TASKS = {
     "step": step,
     "recurrence": recurrence,
     "layer": layer,
+    "opened": opened,
+    "script": script,
     "inference": inference,
     "forward": forward_only,
     "sgemm": numpy_product,

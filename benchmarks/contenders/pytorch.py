@@ -11,12 +11,15 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from benchmarks.contenders import base
 from benchmarks.contenders.base import Arrays, Settings, Task, padded, seconds_of, seconds_of_steps
+from benchmarks.contenders.networks import script_task, series_regression
 
 Batch = tuple[Tensor | PackedSequence, Tensor | None]  # the ids, and the last step of each review where they differ
 
@@ -152,7 +155,25 @@ def inference(settings: Settings, arrays: Arrays) -> Task:
     return base.inference_task(logits, settings, info)
 
 
-def _prepared(network: Classifier, how: str, batch: Batch) -> Any:
+def opened(settings: Settings, arrays: Arrays) -> Task:
+    """The outputs of the network that gatewise opens, for an array (B, T, C), torch.inference_mode."""
+    how = settings["how"]
+    batch = torch.from_numpy(arrays["x"])
+    network = _prepared(series_regression(batch.shape[2], settings["units"]), how, batch)
+
+    @torch.inference_mode()
+    def predict() -> NDArray[np.float32]:
+        return network(torch.from_numpy(arrays["x"]))[:, 0].numpy()  # type: ignore[no-any-return]
+
+    return base.predict_task(predict, settings, _info(f"inference_mode, {how}"))
+
+
+def script(settings: Settings, _: Arrays) -> Task:
+    """A training script with torch.nn.LSTM."""
+    return script_task(torch.nn.LSTM, settings, _info("torch.nn.LSTM"))
+
+
+def _prepared(network: torch.nn.Module, how: str, batch: Any) -> Any:
     """The network as it is ("eager"), traced and frozen by torch.jit ("frozen"), or by torch.compile ("compiled")."""
     if how == "frozen":
         with torch.inference_mode():
@@ -169,4 +190,11 @@ def product(settings: Settings, arrays: Arrays) -> Task:
     return base.sgemm(settings, lambda size: torch.randn(size, size), torch.mm, "torch.mm", _info(""))
 
 
-TASKS = {"step": step, "recurrence": recurrence, "inference": inference, "sgemm": product}
+TASKS = {
+    "step": step,
+    "recurrence": recurrence,
+    "inference": inference,
+    "opened": opened,
+    "script": script,
+    "sgemm": product,
+}

@@ -1,6 +1,8 @@
 """The figures of docs/benchmarks.md are those of the results; contenders that compute something else are refused."""
 
 import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from benchmarks.cases import cases
 from benchmarks.contenders.base import Arrays
 from benchmarks.measure import NotEquivalent, max_relative_difference
 from benchmarks.reviews import Reviews
-from benchmarks.targets import TARGETS
+from benchmarks.targets import TARGETS, Target, figure
 
 TOLERANCES = dict.fromkeys(("gatewise", "peer"), TOLERANCE)
 
@@ -35,9 +37,26 @@ def test_every_target_names_a_case_and_two_of_its_contenders() -> None:
     tiny = Reviews([np.arange(1, 20, dtype=np.int32)] * 6400, np.arange(6400) % 2, 88_588, "none")
     made = {case.name: [contender.name for contender in case.contenders] for case in cases(tiny)}
     for target in TARGETS:
-        assert target.denominator in made[target.case], target.name
-        sgemm = target.numerator == "sgemm" and any(n.startswith("sgemm") for n in made[target.case])
-        assert sgemm or target.numerator in made[target.case], target.name
+        measured = [contenders for name, contenders in made.items() if fnmatchcase(name, target.case)]
+        assert (len(measured) > 1) == bool(target.over), target.name
+        for contenders in measured:
+            assert target.denominator in contenders, target.name
+            sgemm = target.numerator == "sgemm" and any(n.startswith("sgemm") for n in contenders)
+            assert sgemm or target.numerator in contenders, target.name
+
+
+def test_a_target_over_several_cases_takes_a_statistic_of_their_ratios() -> None:
+    def case(numerator: float) -> dict[str, object]:
+        return {"contenders": {"torch": {"rounds": [numerator]}, "gatewise": {"rounds": [2.0]}}}
+
+    target = Target("name", "description", 1.0, "predict_*", "torch", "gatewise", over="lowest but for a tenth")
+    ratios = [1.5, 0.25, *[2.0] * 8]
+    cases = {f"predict_{n}": case(2 * ratio) for n, ratio in enumerate(ratios)} | {"other": case(0.1)}
+    assert figure(target, cases) == 1.5
+    assert figure(replace(target, over="lowest"), cases) == 0.25
+    assert figure(replace(target, over="median"), cases) == 2.0
+    cases["predict_10"] = {"contenders": {"torch": {"unavailable": "reason"}, "gatewise": {"rounds": [2.0]}}}
+    assert figure(target, cases) is None
 
 
 @pytest.mark.parametrize("part", ["loss", "d weight_hh", "logits"])
