@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from gatewise.model.model import Model
 from gatewise.storage.tensors import metadata_of, tensors_to_bytes
@@ -46,6 +47,16 @@ def test_a_stream_over_requests_is_that_of_the_library(port: int, models: dict[s
         assert end[0] == "state"
         state, last = end[1]["state"], last + count
     np.testing.assert_allclose(expected.probabilities, model.predict_proba([np.array(STEPS)])[0], atol=1e-6)
+
+
+def test_missing_values_and_several_steps_in_an_input(port: int, models: dict[str, Model]) -> None:
+    inputs = [[0.5, None], [[None, 0.25], [1.5, None]], [None, None], [-1.0, 2.0]]
+    *found, _ = events_of(post(port, "/stream", {"inputs": inputs, "model": "gestures"}))
+    assert [data["steps"] for _, data in found] == [1, 3, 4, 5]
+    series = np.array([[0.5, None], [None, 0.25], [1.5, None], [None, None], [-1.0, 2.0]], float)
+    for _, data in found:
+        [expected] = models["gestures"].predict_proba([series[: data["steps"]]])
+        np.testing.assert_allclose(list(data["probabilities"].values()), expected, atol=1e-6)
 
 
 def test_a_causal_graph_of_token_ids(models: dict[str, Model]) -> None:
@@ -88,8 +99,9 @@ def test_words(models: dict[str, Model]) -> None:
     ("change", "code", "field"),
     [
         ({"inputs": []}, "bad_field", "inputs"),
-        ({"inputs": [[1, None]]}, "bad_field", "inputs[0]"),
-        ({"inputs": [[[1, 2]]]}, "bad_field", "inputs[0]"),
+        ({"inputs": [[1, "2"]]}, "bad_field", "inputs[0]"),
+        ({"inputs": [[[[1, 2]]]]}, "bad_field", "inputs[0]"),
+        ({"inputs": [[]]}, "bad_field", "inputs[0]"),
         ({"inputs": [[1]]}, "input", "inputs[0]"),
         ({"inputs": ["xyzzy-plugh"]}, "input", "inputs[0]"),
         ({"state": "xyzzy-plugh"}, "bad_field", "state"),
@@ -114,7 +126,8 @@ def test_a_state_with_a_count_that_no_stream_has(port: int, models: dict[str, Mo
     """It is refused before the response begins."""
     stream = models["gestures"].stream()
     stream.push(STEPS[0])
-    raw = tensors_to_bytes(stream._running.arrays | {"steps": np.array(steps)}, metadata_of(stream.state))
+    tensors = safetensors.numpy.load(stream.state) | {"steps": np.array([steps])}
+    raw = tensors_to_bytes(tensors, metadata_of(stream.state))
     body = {"inputs": STEPS[1:3], "model": "gestures", "state": base64.b64encode(raw).decode()}
     reply = post(port, "/stream", body)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (400, "bad_field", "state")

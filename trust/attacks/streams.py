@@ -77,7 +77,7 @@ def _check(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes,
         inputs = json.loads(body)["inputs"]
         refused = inputs == []  # a request has at least one
         for one in inputs:
-            found = stream.push(one)
+            found = stream.push(models()["steps"].format.read_step(one))
             wanted.append((found.steps, found.probabilities.tolist()))
     except InputError:
         refused = True

@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from gatewise.members.gates import Activations, LayerStates
     from gatewise.members.path_gradients import PathGradient, PathPoints
     from gatewise.members.running_graph import RunningGraph
+    from gatewise.network.step_graph import StepGraph
 
 _MAX_ROWS = 256  # sequences of a batch
 _MAX_NUMBERS = 1 << 24  # of the values of a batch that are in memory at a time
 _MAX_ROW_NUMBERS = 1 << 28  # of those of one sequence: 1 GiB
+_MOST_STEP_GRAPHS = 32  # that are kept, one for each number of streams
 _LONGEST_SHORTEST = 64  # steps among which the shortest length is looked for
 
 
@@ -188,6 +190,10 @@ class GraphNetwork(Network):
     @cached_property
     def causality(self) -> Causality:
         """Whether the logits after t steps depend on these alone, and the graph that reads them step by step."""
+        return self._causality_of(self.fewest_rows)
+
+    def _causality_of(self, rows: int) -> Causality:
+        """`causality`, with a graph for that many sequences."""
         axes = {name: of.steps for name, of in self.axes.of_inputs.items() if of.steps is not None}
         if not axes:
             return Causality("its inputs have no axis of steps", {}, None)
@@ -195,7 +201,7 @@ class GraphNetwork(Network):
             return Causality("it does not read a single step", {}, None)
         sizes: dict[str, int] = {}
         if not isinstance(self.axes.batch_size, int):
-            sizes = dict.fromkeys(symbols_of(self.axes.batch_size), self.fewest_rows)
+            sizes = dict.fromkeys(symbols_of(self.axes.batch_size), rows)
         causality = causality_of(self.explained, self.logits_name, axes, sizes, self.lengths_name)
         if causality.step_graph is None:
             return causality
@@ -473,10 +479,14 @@ class GraphNetwork(Network):
         size = self.axes.batch_size
         if isinstance(size, int):
             return size
-        [name] = symbols_of(size)
+        return next((count for count in range(1, _MAX_ROWS) if self._reads_rows(count)), 1)
+
+    def _reads_rows(self, count: int) -> bool:
+        """Whether the conditions on the number of sequences of a batch hold, where it is free."""
+        assert isinstance(self.axes.batch_size, Size)
+        [name] = symbols_of(self.axes.batch_size)
         guards = [guard for guard in self.graph.guards if symbols_of(guard.left) | symbols_of(guard.right) <= {name}]
-        counts = range(1, _MAX_ROWS)
-        return next((count for count in counts if all(guard.holds({name: count}) for guard in guards)), 1)
+        return all(guard.holds({name: count}) for guard in guards)
 
     @property
     def _is_batched(self) -> bool:
@@ -632,6 +642,7 @@ class GraphNetwork(Network):
 
     def running(self, pads: int = 0) -> RunningGraph:
         from gatewise.members.running_graph import RunningGraph
+        from gatewise.members.step_batches import StepBatches
 
         if self.inputs.further:
             names = ", ".join(self.inputs.further)
@@ -647,7 +658,14 @@ class GraphNetwork(Network):
             symbols = symbols_of(guard.left) | symbols_of(guard.right)
             if symbols and symbols == symbols_of(length):
                 guards.append(guard)
-        running = RunningGraph(step_graph, self._read_rows, self.outputs, guards)
+        batches = StepBatches(
+            self._step_graph_of,
+            self._read_rows,
+            self.fewest_rows,
+            self._most_streams,
+            numbers_steps=bool(self.clamps),
+        )
+        running = RunningGraph(batches, self.outputs, guards)
         if isinstance(length, int):
             if pads and length != pads:
                 raise InputError(f"the network reads {length:,} steps, and its sequences are padded to {pads:,}")
@@ -666,15 +684,40 @@ class GraphNetwork(Network):
             running.start_after_pads(np.zeros(1, np.int64), pads)
         return running
 
+    def _step_graph_of(self, rows: int) -> StepGraph | None:
+        """The step graph for that many sequences, None where there is none."""
+        if rows == self.fewest_rows:
+            return self.causality.step_graph
+        step_graphs = self._step_graphs
+        if rows not in step_graphs:
+            if len(step_graphs) == _MOST_STEP_GRAPHS:
+                step_graphs.clear()
+            step_graphs[rows] = self._causality_of(rows).step_graph
+        return step_graphs[rows]
+
+    @cached_property
+    def _step_graphs(self) -> dict[int, StepGraph | None]:
+        """The step graphs so far, by the number of sequences."""
+        return {}
+
+    @property
+    def _most_streams(self) -> int:
+        """The most sequences in a run of the step graph."""
+        size = self.axes.batch_size
+        if isinstance(size, int) or not self._is_batched:
+            return self.fewest_rows
+        most = self.fewest_rows
+        while most < _MAX_ROWS and self._reads_rows(most + 1):
+            most += 1
+        return most
+
     def _read_rows(
-        self, rows: Array, states: Mapping[str, Array], before: int, first: int
+        self, step_graph: StepGraph, rows: Array, states: Mapping[str, Array], before: int, first: int
     ) -> tuple[Array, dict[str, Array]]:
-        """See `ReadRows`."""
-        step_graph = self.causality.step_graph
-        assert step_graph is not None
-        feeds = self._feeds([EncodedSequence(rows)])
-        logits, after = step_graph.run(feeds, states, before, self._step_execution(first, len(rows)))
-        return self.taken(logits)[0, -1], after
+        """See `RunRows`."""
+        feeds = self._feeds([EncodedSequence(steps) for steps in rows])
+        logits, after = step_graph.run(feeds, states, before, self._step_execution(first, rows.shape[1]))
+        return self.taken(logits)[:, -1], after
 
     def _prefix(self, part: EncodedSequence, end: int) -> EncodedSequence:
         if not self.replaces_steps:
@@ -926,6 +969,7 @@ class GraphNetwork(Network):
 
 
 _OF_GRAPH = (
+    "_step_graphs",
     "axes",
     "causality",
     "explained",

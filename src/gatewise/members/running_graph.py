@@ -1,22 +1,22 @@
-"""`RunningGraph`: a `GraphNetwork` that reads one sequence step by step, through its `StepGraph`."""
+"""`RunningGraph`: a `GraphNetwork` that reads n sequences step by step, through its `StepGraph`.
+
+Sequences that read equally many steps share a run, where the graph has an axis for them (`StepBatches`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.members.running_network import RunningNetwork
+from gatewise.members.step_batches import StepBatches
 from gatewise.network.graph import Guard
 from gatewise.network.size import symbols_of
-from gatewise.network.step_graph import StepGraph
-from gatewise.types import Array
-
-ReadRows = Callable[[Array, Mapping[str, Array], int, int], tuple[Array, dict[str, Array]]]
-"""Of the next rows, the states of a step graph, how many rows came before with the pads, and the number of the first
-one: the logits (outputs,) after them, and the states.
-"""
+from gatewise.ragged import starts_of
+from gatewise.types import Array, Lengths
 
 _LOGITS = "logits"  # their bits: a mean of no number has no value, and a file of states has no NaN
 _COUNT = "steps_counted"  # with the pads
@@ -27,42 +27,74 @@ class RunningGraph(RunningNetwork):
     conditions on the number of steps.
     """
 
-    derived = (_LOGITS,)
-
-    def __init__(self, step_graph: StepGraph, read_rows: ReadRows, outputs: int, guards: Sequence[Guard]) -> None:
-        super().__init__()
-        self._read_rows = read_rows
+    def __init__(self, batches: StepBatches, outputs: int, guards: Sequence[Guard]) -> None:
+        start = batches.start()
+        self._batches = batches
         self._guards = guards
-        self.arrays = step_graph.start()
-        self._states = list(self.arrays)
-        self.arrays[_LOGITS] = np.zeros(outputs, np.int32)
-        self.sums = [state.read for state in step_graph.states if state.is_sum]
-        if step_graph.before:
-            self.arrays[_COUNT] = np.zeros(1, np.int64)
+        self._states = list(start)
+        start[_LOGITS] = np.zeros((1, outputs), np.int32)
+        if batches.step_graph.before:
+            start[_COUNT] = np.zeros((1, 1), np.int64)
+        super().__init__(start)
+        self.derived = (_LOGITS,)
+        self.sums = [state.read for state in batches.step_graph.states if state.is_sum]
+        if _COUNT in start:
             self.sums.append(_COUNT)
 
-    def read(self, rows: Array) -> None:
+    def read(self, rows: Array, lengths: Lengths) -> None:
         if not len(rows):
             return
-        self._check_guards(self.steps + len(rows))
-        arrays = self.with_fewer_pads(len(rows))
+        self._check_guards(self.steps + lengths, lengths)
+        arrays = self.with_fewer_pads(lengths)
         before = self.steps + int(self.is_after_pads)
         if _COUNT in arrays:
-            before = int(arrays[_COUNT][0])
-        states = {name: arrays[name] for name in self._states}
-        logits, after = self._read_rows(rows, states, before, self.steps)
-        self.arrays = arrays | after
-        self.arrays[_LOGITS] = logits.astype(np.float32).view(np.int32)
-        if _COUNT in self.arrays:
-            self.arrays[_COUNT] = np.array([before + len(rows)])
-        self.steps += len(rows)
+            before = arrays[_COUNT][:, 0]
+        # `with_fewer_pads` replaces the sums alone.
+        after = {name: array.copy() for name, array in arrays.items()}
+        starts = starts_of(lengths)
+        for numbers in self._runs(lengths, before):
+            first = numbers[0]
+            count = int(lengths[first])
+            of_run = rows[starts[numbers][:, None] + np.arange(count)]  # (m, count, ...)
+            states = {name: arrays[name][numbers] for name in self._states}
+            logits, changed = self._batches.run(of_run, states, int(before[first]), int(self.steps[first]))
+            for name, array in changed.items():
+                after[name][numbers] = array
+            after[_LOGITS][numbers] = logits.astype(np.float32).view(np.int32)
+        if _COUNT in after:
+            after[_COUNT] = (before + lengths)[:, None]
+        self.arrays = after
+        self.steps = self.steps + lengths
 
-    def _check_guards(self, steps: int) -> None:
-        """Refuse a number of steps for which the graph does not hold."""
-        for guard in self._guards:
-            [name] = symbols_of(guard.left) | symbols_of(guard.right)
-            if not guard.holds({name: steps}):
-                raise InputError(f"the network was read for inputs with {guard}, and the stream would have {steps:,}")
+    def _runs(self, lengths: Lengths, before: Lengths) -> Iterator[NDArray[np.intp]]:
+        """The numbers of the sequences that share a run."""
+        step_graph = self._batches.step_graph
+        keys = [lengths]
+        if step_graph.before:
+            keys.append(before)
+        elif step_graph.begun:
+            keys.append((before > 0).astype(np.intp))
+        if self._batches.numbers_steps:
+            keys.append(self.steps)
+        active = np.flatnonzero(lengths)
+        _, run_of = np.unique(np.stack(keys, axis=1)[active], axis=0, return_inverse=True)
+        run_of = run_of.reshape(-1)
+        for run in range(int(run_of.max()) + 1):
+            numbers = active[run_of == run]
+            for first in range(0, len(numbers), self._batches.most):
+                yield numbers[first : first + self._batches.most]
+
+    def _check_guards(self, steps: Lengths, lengths: Lengths) -> None:
+        """Refuse a number of steps for which the graph does not hold, of a sequence that reads some."""
+        if not self._guards:
+            return
+        for count in np.unique(steps[lengths > 0]).tolist():
+            for guard in self._guards:
+                [name] = symbols_of(guard.left) | symbols_of(guard.right)
+                if not guard.holds({name: count}):
+                    raise InputError(
+                        f"the network was read for inputs with {guard}, and the stream would have {count:,}"
+                    )
 
     def logits(self) -> Array:
         return self.arrays[_LOGITS].view(np.float32).astype(np.float64)

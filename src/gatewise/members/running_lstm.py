@@ -1,31 +1,45 @@
-"""`RunningLSTM`: an `LSTM` that reads one sequence step by step.
+"""`RunningLSTM`: an `LSTM` that reads n sequences step by step.
 
-The state is h and c of each layer, and where the network pools over the steps their sum or maximum so far. With the
-native kernel the logits after each step are those of `LSTM.logits` for the steps so far, bit for bit: the kernel
-computes every row of a product in the same order, whatever the number of rows.
+The state is h and c of each layer, and where the network pools over the steps their sum or maximum so far. All
+sequences run together, as one batch that starts from these states. With the native kernel the logits after each step
+are those of `LSTM.logits` for the steps so far, bit for bit: the kernel computes every row of a product in the same
+order, whatever the number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Kernel, Stepper
+from gatewise.kernels import LSTMCall, read_only
+from gatewise.kernels.interface import Kernel
 from gatewise.members.running_network import RunningNetwork
-from gatewise.network.architecture import Architecture, Hidden
+from gatewise.network.architecture import Architecture
 from gatewise.network.batch import PAD
 from gatewise.network.ops import Ops
-from gatewise.types import Array
+from gatewise.ragged import starts_of
+from gatewise.types import Array, Lengths
+
+
+class _Weights(NamedTuple):
+    """Of an LSTM, with the names of its states."""
+
+    weight_ih: Array
+    weight_hh: Array
+    bias: Array
+    h: str
+    c: str
 
 
 class RunningLSTM(RunningNetwork):
-    """Raises InputError for a layer that does not read forward, and for pads whose number decides the prediction."""
+    """pads: the length to which a preprocessor pads sequences in front, 0 for none. Raises InputError for a layer that
+    does not read forward, and for pads whose number decides the prediction.
+    """
 
     def __init__(self, arch: Architecture, parameters: Mapping[str, Array], kernel: Kernel, pads: int = 0) -> None:
-        super().__init__()
         for number, layer in enumerate(arch.layers):
             if layer.direction != "forward":
                 kind = "bidirectional" if layer.direction == "both" else "backward"
@@ -33,59 +47,107 @@ class RunningLSTM(RunningNetwork):
                     f"a {kind} LSTM cannot be streamed: layer {number} starts at the last step, which a stream does "
                     "not know; train with bidirectional=False"
                 )
-        self._embedding = parameters["embedding.weight"] if arch.inputs == "tokens" else None
+        self._arch = arch
+        # A step of one sequence is shorter than waking threads for it.
         self._ops = Ops(kernel.with_threads(1))
-        self._steppers: list[tuple[Stepper, str, str]] = []
+        self._embedding: Array | None = None
+        if arch.inputs == "tokens":
+            self._embedding = parameters["embedding.weight"]
+        self._lstms: list[_Weights] = []
+        start = {}
         for _, _, name in arch.lstms():
-            parts = ("weight_ih", "weight_hh", "bias")
-            weight_ih, weight_hh, bias = (np.ascontiguousarray(parameters[f"{name}.{part}"]) for part in parts)
-            stepper = self._ops.kernel.stepper(weight_ih, weight_hh, bias, arch.gate)
-            self._steppers.append((stepper, f"{name}.h", f"{name}.c"))
-            for key in (f"{name}.h", f"{name}.c"):
-                self.arrays[key] = np.zeros(weight_hh.shape[1], np.float32)
-        self._dense: list[tuple[Callable[[Array], Array], Hidden]] = []
-        for name, _, dense in arch.dense():
-            weight, bias = (np.ascontiguousarray(parameters[f"{name}.{part}"]) for part in ("weight", "bias"))
-            self._dense.append((self._ops.pad_kernel.dense(weight, bias), dense))
+            weight_ih, weight_hh, bias = (
+                _packable(parameters[f"{name}.{part}"]) for part in ("weight_ih", "weight_hh", "bias")
+            )
+            lstm = _Weights(weight_ih, weight_hh, bias, f"{name}.h", f"{name}.c")
+            self._lstms.append(lstm)
+            for state in (lstm.h, lstm.c):
+                start[state] = np.zeros((1, lstm.weight_hh.shape[1]), np.float32)
+        self._dense = [
+            (_packable(parameters[f"{name}.weight"]), _packable(parameters[f"{name}.bias"]), dense)
+            for name, _, dense in arch.dense()
+        ]
         self._pooling = [how for how in ("mean", "max") if how in arch.pooling]
         for how in self._pooling:
-            self.arrays[how] = np.zeros(arch.top.units, np.float32)
+            start[how] = np.zeros((1, arch.top.units), np.float32)
+        super().__init__(start)
         if arch.max_length:
             self.most = arch.max_length
             self.why_most = "and of a longer input not the same ones; train with max_length=0"
-        pads = arch.max_length if arch.padding == "pre" else pads
+        if arch.padding == "pre":
+            pads = arch.max_length
         if pads:
             self.start_after_pads(np.array([PAD]), pads)
 
-    def read(self, rows: Array) -> None:
-        for row in rows:
-            self._step(row)
-
-    def _step(self, row: Any) -> None:
-        """Read one more step: a token id, or channels (C,) float32."""
-        x = row if self._embedding is None else self._embedding[row]
-        state = self.arrays
-        for stepper, h, c in self._steppers:
-            stepper(x, state[h], state[c])
-            x = state[h]
-        self.steps += 1
+    def read(self, rows: Array, lengths: Lengths) -> None:
+        if not len(rows):
+            return
+        x = rows  # (N, D)
+        if self._embedding is not None:
+            x = self._embedding[rows]
+        arrays = dict(self.arrays)
+        kernel = self._ops.kernel
+        for lstm in self._lstms:
+            pre = kernel.project(x, lstm.weight_ih, lstm.bias)  # (N, 4H)
+            states = arrays[lstm.h], arrays[lstm.c]
+            call = LSTMCall(pre, None, lengths, lstm.weight_hh, *states, gate=self._arch.gate)
+            run = kernel.forward(call, keep=False)
+            arrays[lstm.h] = run.h_T
+            arrays[lstm.c] = run.c_T
+            x = run.h  # (N, H)
         for how in self._pooling:
-            if self.steps == 1:
-                state[how][:] = x
-            else:
-                (np.maximum if how == "max" else np.add)(state[how], x, out=state[how])
+            arrays[how] = self._pooled_with(how, x, lengths)
+        self.arrays = arrays
+        self.steps = self.steps + lengths
+
+    def _pooled_with(self, how: str, h: Array, lengths: Lengths) -> Array:
+        """The sum or the maximum (n, H) of the steps so far and of those with the states h (N, H), in the order of the
+        steps, as `Ops.pool` adds them.
+        """
+        join: np.ufunc = np.add
+        if how == "max":
+            join = np.maximum
+        state = self.arrays[how]
+        has_none = (self.steps == 0)[:, None]
+        if self.is_after_pads:
+            has_none[:] = False  # the pads are in the state
+        if len(h) == len(lengths) and lengths.all():  # one step each
+            pooled: Array = join(state, h)
+            if has_none.any():
+                pooled = np.where(has_none, h, pooled)
+            return pooled
+        starts = starts_of(lengths)
+        for step in range(int(lengths.max())):
+            is_read = (lengths > step)[:, None]
+            x = h[np.minimum(starts + step, len(h) - 1)]  # (n, H)
+            new = np.where(has_none, x, join(state, x))
+            state = np.where(is_read, new, state)
+            has_none = has_none & ~is_read
+        return state
 
     def logits(self) -> Array:
         x = self._pooled()
-        for product, dense in self._dense:
-            x = self._ops.activate(product(x), dense.activation, dense.negative_slope)
-        return np.asarray(x[0], np.float64)
+        for weight, bias, dense in self._dense:
+            x = self._ops.linear(x, weight, bias)
+            x = self._ops.activate(x, dense.activation, dense.negative_slope)
+        return x.astype(np.float64)
 
     def _pooled(self) -> Array:
-        """The pooled states (1, features) of the steps so far."""
-        top = self._steppers[-1][1]
+        """The pooled states (n, features) of the steps so far."""
         pooled = []
         for how in self._pooling:
             state = self.arrays[how]
-            pooled.append(state / np.float32(self.steps) if how == "mean" else state)
-        return np.concatenate(pooled or [self.arrays[top]])[None]
+            if how == "mean":
+                state = state / np.maximum(self.steps, 1).astype(np.float32)[:, None]
+            pooled.append(state)
+        if not pooled:
+            return self.arrays[self._lstms[-1].h]
+        return np.concatenate(pooled, axis=1)
+
+
+def _packable(weight: Array) -> Array:
+    """The weights as an array that the native kernel packs once: one that nobody writes to."""
+    is_constant = weight.flags.c_contiguous and not weight.flags.writeable and weight.base is None
+    if is_constant:
+        return weight
+    return read_only(np.array(weight, order="C"))

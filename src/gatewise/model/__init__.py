@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from gatewise.model.reports import evaluation_report as evaluation_report, units_report as units_report
     from gatewise.model.reports import with_evaluation as with_evaluation, with_units as with_units
     from gatewise.model.series_preprocessor import SeriesPreprocessor as SeriesPreprocessor
-    from gatewise.model.stream import Stream as Stream, StreamPrediction as StreamPrediction
+    from gatewise.model.stream import Stream as Stream
+    from gatewise.model.streams import StreamPrediction as StreamPrediction
+    from gatewise.model.streams import StreamPredictions as StreamPredictions, Streams as Streams
 
 _HOME = {
     "card": "ModelMetadata",
@@ -26,7 +28,8 @@ _HOME = {
     "pretrained": "PretrainedLM load_pretrained",
     "reports": "evaluation_report units_report with_evaluation with_units",
     "series_preprocessor": "SeriesPreprocessor",
-    "stream": "Stream StreamPrediction",
+    "stream": "Stream",
+    "streams": "StreamPrediction StreamPredictions Streams",
 }
 __all__ = sorted(" ".join(_HOME.values()).split())
 

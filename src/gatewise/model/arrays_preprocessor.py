@@ -16,7 +16,7 @@ from gatewise.members.member import Inputs
 from gatewise.model.array_input import ArrayInput
 from gatewise.model.encoded_item import EncodedItem
 from gatewise.storage.fields import fields_from
-from gatewise.types import Array
+from gatewise.types import Array, Lengths
 
 if TYPE_CHECKING:
     from gatewise.members.graph_network import GraphNetwork
@@ -181,7 +181,7 @@ class ArraysPreprocessor:
             return EncodedItem(row, sequence, [str(id) for id in sequence.steps.tolist()], [])
         return EncodedItem(row, sequence, self.token_names(row), [])
 
-    def encode_step(self, item: Any, step: int) -> Array:
+    def encode_steps(self, items: Any, steps: Lengths) -> tuple[Array, Lengths]:
         """Refused: a stream reads one input."""
         raise InputError("a model with several inputs cannot be streamed: a stream reads one step of one input")
 

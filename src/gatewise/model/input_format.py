@@ -181,6 +181,14 @@ class SeriesFormat(InputFormat):
     def example_steps(self) -> list[Any]:
         return self.example
 
+    def read_step(self, item: Any) -> Any:
+        """A number or null, one step, or several steps; null is a missing value."""
+        if item is None:
+            return np.nan
+        if isinstance(item, list):
+            return [self.read_step(value) for value in item]
+        return item
+
     def read(self, item: Any) -> Array:
         """A series (steps, channels) float64, with NaN for a missing value."""
         series: Array = np.zeros((0, 0, 0))  # of no shape that is a series

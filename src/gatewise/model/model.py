@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gatewise.members.graph_network import GraphNetwork
     from gatewise.model.export import ExportReport
     from gatewise.model.stream import Stream
+    from gatewise.model.streams import Streams
     from gatewise.network.graph import Graph
 
 _UNITS_FILE = "units.json"
@@ -191,10 +192,26 @@ class Model(Predictor):
         """
         from gatewise.model.stream import Stream
 
-        stream = Stream(self.preprocessor, self.ensemble.alone() if network_only else self.ensemble)
+        stream = Stream(self.streams(network_only=network_only))
         if state is not None:
             stream.state = state
         return stream
+
+    def streams(self, count: int = 1, state: bytes | None = None, *, network_only: bool = False) -> Streams:
+        """Texts or series that arrive step by step, `count` at a time: `push` the next step of all for the predictions
+        so far. They run as one batch; streams are added and removed.
+
+        state: of earlier streams, to continue from it, with as many as it has. The rest as `stream`.
+        """
+        from gatewise.model.streams import Streams
+
+        ensemble = self.ensemble
+        if network_only:
+            ensemble = ensemble.alone()
+        streams = Streams(self.preprocessor, ensemble, count)
+        if state is not None:
+            streams.state = state
+        return streams
 
     def explain(
         self,

@@ -16,14 +16,15 @@ import numpy as np
 from gatewise.data.frames import described, is_frame
 from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.encoded_item import EncodedItem, with_values
+from gatewise.ragged import joined
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words_of_rows
 from gatewise.text import Encoded, Encoding, encoding_from
-from gatewise.types import Array
+from gatewise.types import Array, Lengths
 
 if TYPE_CHECKING:
     from gatewise.model.arrays_preprocessor import ArraysPreprocessor
@@ -147,15 +148,40 @@ class TextPreprocessor:
         found = self.encoding.tokenize(text)
         return found if self.steps is None else self.steps.fit(found)
 
-    def encode_step(self, item: Any, step: int) -> Array:
-        """Token ids (n,) that a word or another part of a text adds to a stream of `step` tokens. Parts that are read
-        one after the other are the text in which a space separates them. Errors as `encode_batch`.
+    def encode_steps(self, items: Any, steps: Lengths) -> tuple[Array, Lengths]:
+        """Token ids (N,) that n words or other parts of texts add to streams of `steps` (n,) tokens, one stream after
+        the other, and how many each adds (n,). Parts that are read one after the other are the text in which a space
+        separates them. items: also ids (n,) or (n, parts). Errors as `encode_batch`, with the number of the stream.
         """
-        item = self._text(item)
-        _check_text(item, 0)
-        ids = self.encoding.encode(item)
-        ids = ids if step == 0 else ids[self.ids_before_text :]
-        return ids if self.steps is None or not self.steps.masked else ids[ids != 0]
+        if len(items) != len(steps):
+            raise InputError(f"expected {counted(len(steps), 'part')} of texts, one per stream, not {len(items):,}")
+        if self.takes_ids and isinstance(items, np.ndarray) and items.dtype.kind in "iu" and items.ndim in (1, 2):
+            table = items.reshape(len(items), -1)
+            if table.size and table.min() >= 0 and table.max() < self.encoding.vocab_size:
+                ids = table.astype(np.int32).reshape(-1)
+                return self._read_ids(ids, np.full(len(table), table.shape[1], np.intp))
+        encoded = []
+        for number, (item, step) in enumerate(zip(items, steps.tolist(), strict=True)):
+            try:
+                text = self._text(item)
+                _check_text(text, 0)
+                ids = np.asarray(self.encoding.encode(text))
+            except InputError as error:
+                if len(steps) == 1:
+                    raise
+                raise InputError(f"stream {number}: {error}") from None
+            if step:
+                ids = ids[self.ids_before_text :]
+            encoded.append(ids)
+        return self._read_ids(*joined(encoded, np.int32))
+
+    def _read_ids(self, ids: Array, lengths: Lengths) -> tuple[Array, Lengths]:
+        """The ids of streams without those that the network leaves out."""
+        if self.steps is None or not self.steps.masked:
+            return ids, lengths
+        is_read = ids != 0
+        counts = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_read], minlength=len(lengths))
+        return ids[is_read], counts.astype(np.intp)
 
     @cached_property
     def ids_before_text(self) -> int:

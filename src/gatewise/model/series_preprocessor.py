@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from gatewise.data.inputs import one_series, refuse_file, series_of
 from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.encoded_item import EncodedItem, with_values
 from gatewise.model.input_format import InputFormat, SeriesFormat
 from gatewise.network.series import TIMES, amplitudes, time_channels
+from gatewise.ragged import Ragged, joined, starts_of
 from gatewise.storage.fields import fields_from
-from gatewise.types import Array
+from gatewise.types import Array, Lengths
 
 # A limit, so that a configuration from an untrusted source cannot demand unbounded memory.
 MAX_WINDOW = 131_072  # values of a window of a series
@@ -141,9 +142,15 @@ class SeriesPreprocessor:
         """The steps that are not masked."""
         if self.mask_value is None:
             return series
-        is_masked = (np.asarray(series, np.float32) == np.float32(self.mask_value)).all(axis=1)
-        unmasked: NDArray[Any] = series[~is_masked]
+        unmasked: NDArray[Any] = series[~self._is_masked(series)]
         return unmasked
+
+    def _is_masked(self, series: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which steps (length,) are masked, where the model has a mask value."""
+        is_masked: NDArray[np.bool_] = (np.asarray(series, np.float32) == np.float32(self.mask_value or 0.0)).all(
+            axis=1
+        )
+        return is_masked
 
     def _read(self, series: NDArray[Any], name: str) -> NDArray[Any]:
         """As `_unmasked`. name: of the series, for messages. Raises InputError where all steps are masked: Keras then
@@ -172,24 +179,94 @@ class SeriesPreprocessor:
         [sequence] = with_values([self.encoded(series)], of_rows, self.columns)
         return EncodedItem(series, sequence, self.token_names(series), [])
 
-    def encode_step(self, item: Any, step: int) -> Array:
-        """What the network reads of one step (C,), or of one number where C is 1, after `step` others: (1, C). Raises
-        InputError for another shape, and for a missing value.
+    def encode_steps(self, items: Any, steps: Lengths) -> tuple[Array, Lengths]:
+        """The next steps of n streams, standardised: (N, C) float32 of all streams, one after the other, with NaN for a
+        missing value, and how many each has (n,).
+
+        items: an array (n, C) of one step each, or (n, steps, C); where C is 1 also (n,) and (n, steps); or a list of n
+        such items. steps (n,): how many came before. Raises InputError for other shapes and values, and for a missing
+        value of an imported network.
         """
-        if type(item) is np.ndarray and item.dtype == np.float32 and item.ndim == 1 and np.isfinite(item).all():
-            row = self.scaled(self._unmasked(item[None]))  # the checks of other forms take longer than the step
+        if len(items) != len(steps):
+            raise InputError(f"expected the steps of {counted(len(steps), 'stream')}, not of {len(items):,}")
+        values = self._array_of_steps(items)
+        if values is None:
+            arrays = [self._steps_of(item, number, len(steps)) for number, item in enumerate(items)]
+            rows, lengths = joined(arrays, np.float32)
+            rows = rows.reshape(-1, self.channels)
         else:
-            row = self.scaled(self._unmasked(one_series([item], self.channels)))
-        if np.isnan(row).any():
+            rows = values.reshape(-1, self.channels)
+            lengths = np.full(len(values), values.shape[1], np.intp)
+        if self.mask_value is not None:
+            is_read = ~self._is_masked(rows)
+            counts = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_read], minlength=len(lengths))
+            rows = rows[is_read]
+            lengths = counts.astype(np.intp)
+        scaled = self.scaled(rows)
+        if np.isinf(scaled).any():
+            row = int(np.isinf(scaled).any(axis=1).argmax())
+            stream, step = Ragged(rows, lengths).place(row)
+            raise InputError(f"step {int(steps[stream]) + step + 1} is too large, relative to the training data")
+        if self.missing == "refuse" and np.isnan(scaled).any():
+            row = int(np.isnan(scaled).any(axis=1).argmax())
+            stream, step = Ragged(rows, lengths).place(row)
             raise InputError(
-                f"step {step + 1}: a value is missing; a stream cannot interpolate it, because it does not know the "
-                "next one: give a number, such as the last value"
+                f"step {int(steps[stream]) + step + 1}: a value is missing, for which the imported network has no "
+                "rule; give a number in its place"
             )
-        if not self.mask and not self.window:
-            return row
-        row = np.concatenate([row, np.zeros((1, 1), np.float32)], axis=1) if self.mask else row
-        time = time_channels(np.array([step + 1]), self.steps[1]).astype(np.float32) if self.window else row[:, :0]
-        return np.concatenate([row, time], axis=1)
+        return scaled, lengths
+
+    def _array_of_steps(self, items: Any) -> Array | None:
+        """An array of finite numbers or NaN as (n, steps, C) float32; None for what needs the checks of other forms,
+        which take longer than a step of the network.
+        """
+        if type(items) is not np.ndarray or items.dtype.kind not in "fiu":
+            return None
+        if items.shape[1:] == (self.channels,):
+            values = items[:, None]
+        elif self.channels == 1 and items.ndim in (1, 2):
+            values = items.reshape(len(items), -1, 1)
+        elif items.ndim == 3 and items.shape[2] == self.channels:
+            values = items
+        else:
+            return None
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if not values.size or np.isinf(values).any():
+            return None
+        return values
+
+    def _steps_of(self, item: Any, number: int, count: int) -> Array:
+        """The steps (steps, C) float32 of one of `count` streams."""
+        try:
+            axes = np.ndim(item)
+        except ValueError:  # lists of different lengths, which are refused below
+            axes = 2
+        one_step = 1
+        if self.channels == 1:
+            one_step = 0
+        try:
+            return one_series([item] if axes <= one_step else item, self.channels)
+        except InputError as error:
+            if count == 1:
+                raise
+            raise InputError(f"stream {number}: {error}") from None
+
+    def step_rows(self, rows: Array, missing: NDArray[np.bool_], steps: Lengths, lengths: Lengths) -> Array:
+        """What the network reads of the next `lengths` (n,) steps of streams that have read `steps` (n,).
+
+        rows (N, C): without missing values. missing (N, C): where there was one.
+        """
+        parts = [rows]
+        if self.mask:
+            parts.append(missing.mean(axis=1, keepdims=True, dtype=np.float32))
+        if self.window:
+            places = np.arange(len(rows)) - np.repeat(starts_of(lengths), lengths)
+            times = np.repeat(steps, lengths) + places + 1
+            parts.append(time_channels(times, self.steps[1]).astype(np.float32))
+        if len(parts) == 1:
+            return rows
+        return np.concatenate(parts, axis=1)
 
     def token_names(self, item: Any) -> list[str]:
         """A display name for each row: the number of its step, or of its first and last one."""

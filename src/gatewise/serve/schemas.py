@@ -28,6 +28,7 @@ Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
 Name = Annotated[str, Field(max_length=200)]
 Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
+StreamInput = Annotated[Text, Field(max_length=1000)] | Series | Number | None
 Arrays = Annotated[dict[Name, Any], Field(min_length=1, max_length=100)]  # the format of the model reads them
 Flat = list[Number | None]
 ColumnLists = dict[str, list[Number | Text | None]]
@@ -89,8 +90,10 @@ class PredictRequest(_Request):
 class StreamRequest(_Request):
     """Words or other parts of a text, or steps of a series, and the state that they continue from."""
 
-    inputs: Annotated[list[Annotated[Text, Field(max_length=1000)] | list[Number] | Number], Field(min_length=1)]
-    """Texts, or time steps: each a list of one number per channel, or a number where there is one channel."""
+    inputs: Annotated[list[StreamInput], Field(min_length=1)]
+    """Texts, or time steps: each a list of one number per channel, or a number where there is one channel; also lists
+    of several time steps.
+    """
     state: Text | None = None
     """The state in the last event of an earlier request; the default is the start of a stream."""
     network_only: bool = False
