@@ -215,7 +215,7 @@ def test_a_fixed_batch_and_one_of_at_least_two_give_each_row_its_logits() -> Non
     last = builder.node(operation_of_recurrence(), [x, *weights])[1]
     fixed = builder.graph([last])
     network = GraphNetwork.of(fixed, last, last)
-    assert network.axes.of_inputs["series"].batch == 0
+    assert network.form.axes.of_inputs["series"].batch == 0
     together = network.logits(sequences)
     for n, sequence in enumerate(sequences):
         np.testing.assert_allclose(network.logits([sequence])[0], together[n], rtol=0, atol=1e-6)
@@ -234,7 +234,7 @@ def test_the_axes_of_batch_and_steps_follow_from_the_recurrence(steps_first: boo
     weights = [builder.constant(rng.normal(size=size)) for size in ((8, 3), (8, 2), (8,))]
     last = builder.node(operation_of_recurrence(), [x, *weights])[1]
     network = GraphNetwork.of(builder.graph([last]), last, last)
-    axes = network.axes.of_inputs["series"]
+    axes = network.form.axes.of_inputs["series"]
     assert (axes.batch, axes.steps) == ((1, 0) if steps_first else (0, 1))
     series = rng.normal(size=(7, 3)).astype(np.float32)
     [logits] = network.logits([EncodedSequence(series)])

@@ -213,24 +213,24 @@ def check_steps(graph: Graph, arguments: tuple[Any, ...]) -> None:
             network = GraphNetwork.of(logits.graph, output, logits.name)
         except InputError:
             continue  # such as an output of whole numbers
-        step_graph = network.causality.step_graph
-        axes = {name: of.steps for name, of in network.axes.of_inputs.items() if of.steps is not None}
-        batch = network.main_axes.batch
-        rows = 1 if batch is None else inputs[network.axes.main].shape[batch]
+        step_graph = network.form.causality.step_graph
+        axes = {name: of.steps for name, of in network.form.axes.of_inputs.items() if of.steps is not None}
+        batch = network.form.main_axes.batch
+        rows = 1 if batch is None else inputs[network.form.axes.main].shape[batch]
         if step_graph is None or rows != 1:
             continue
         steps = min(_STREAMED, *(inputs[name].shape[axis] for name, axis in axes.items()))
-        role = network.causality.values[network.logits_name]
+        role = network.form.causality.values[network.form.logits_name]
         states = step_graph.start()
         for step in range(steps):
             new = _cut(inputs, axes, step, step + 1)
             result, states = step_graph.run(new, states, step, Execution(dtype=np.float64, keep=False))
             execution = Execution(dtype=np.float64, keep=False)
             try:
-                values = network.explained.run(_cut(inputs, axes, 0, step + 1), execution=execution)
+                values = network.form.explained.run(_cut(inputs, axes, 0, step + 1), execution=execution)
             except InputError:
                 break  # a network of one length
-            whole = values[network.logits_name]
+            whole = values[network.form.logits_name]
             if role.axis is not None:
                 whole = np.take(whole, [step], axis=role.axis)
             if not np.allclose(result, whole, rtol=1e-6, atol=1e-6, equal_nan=True):

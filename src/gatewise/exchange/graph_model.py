@@ -48,7 +48,7 @@ def graph_of_model(model: Model) -> Graph:
     series: Any = model.preprocessor
     if model.channels and replace(series, mean=_zeros(series), std=_ones(series), missing="refuse") != series:
         raise InputError("the preprocessor standardises or fills series, which is not part of the graph of a network")
-    graph: Graph = network.explained
+    graph: Graph = network.form.explained
     builder = GraphBuilder()
     builder.reserved = {LOGITS, VALUES, PROBABILITIES}
     own = {name: name if name not in builder.reserved else f"{name}_of_network" for name in graph.types}
@@ -61,7 +61,7 @@ def graph_of_model(model: Model) -> Graph:
         read = [own[name] if name else "" for name in node.inputs]
         builder.node(node.operation, read, [own[name] for name in node.outputs], node.name)
     builder.origin = ""
-    logits = _weighted(builder, ensemble, _in_rows(builder, network, own[network.logits_name]))
+    logits = _weighted(builder, ensemble, _in_rows(builder, network, own[network.form.logits_name]))
     outputs = _named(builder, ensemble.target, logits)
     return builder.graph(outputs, graph.guards)
 
@@ -124,7 +124,7 @@ def _typed(array: Any) -> Any:
 
 def _in_rows(builder: GraphBuilder, network: Any, value: str) -> str:
     """The logits as (B, outputs), or (B, T, outputs) where each step has a prediction."""
-    axes = network.logits_axes
+    axes = network.form.logits_axes
     if axes.batch is None:
         value = builder.add("Unsqueeze", value, axes=(0,))
         axes = axes._replace(batch=0, steps=None if axes.steps is None else axes.steps + 1)

@@ -19,7 +19,7 @@ def graph_inputs(model: Model) -> dict[str, Any]:
     ranges = _ranges(graph)
     inputs = []
     for name, value_type in graph.inputs.items():
-        axes = network.axes.of_inputs[name]
+        axes = network.form.axes.of_inputs[name]
         inputs.append(
             {
                 "name": name,
@@ -35,10 +35,10 @@ def graph_inputs(model: Model) -> dict[str, Any]:
         sides = {"left": _size(guard.left), "right": _size(guard.right)}
         guards.append({**sides, "relation": guard.relation, "shown": str(guard)})
     return {
-        "main": network.axes.main,
+        "main": network.form.axes.main,
         "inputs": inputs,
-        "lengths": network.lengths_name,
-        "rows": network.fewest_rows,
+        "lengths": network.form.lengths_name,
+        "rows": network.form.fewest_rows,
         "guards": guards,
     }
 

@@ -23,28 +23,28 @@ def features_of(network: GraphNetwork) -> GraphNetwork:
     the last one, the features are the logits themselves. Raises InputError for features without a last axis of a fixed
     size.
     """
-    graph = network.explained
-    name = _read_by_last_linear(graph, network.logits_name)
+    graph = network.form.explained
+    name = _read_by_last_linear(graph, network.form.logits_name)
     shape = graph.types[name].shape
-    axes = output_axes(name, graph.types[name], network.axes)
+    axes = output_axes(name, graph.types[name], network.form.axes)
     if len(shape) - 1 in (axes.batch, axes.steps) or axes.outputs != shape[-1]:
         raise InputError(
             f"the value {quote(name)} before the outputs is {graph.types[name]}: a new layer for other classes needs "
             "features on the last axis"
         )
     features = replace(graph, outputs=(name,))
-    return GraphNetwork.of(features, name, name, network.lengths_name)
+    return GraphNetwork.of(features, name, name, network.form.lengths_name)
 
 
 def with_linear(features: GraphNetwork, weight: Array, bias: Array) -> GraphNetwork:
     """The network that returns weight · features + bias. features: of `features_of`, F of them. weight: (outputs, F);
     bias: (outputs,).
     """
-    builder = GraphBuilder.of(features.explained)
-    product = builder.add("MatMul", features.logits_name, builder.constant(np.ascontiguousarray(weight.T)))
+    builder = GraphBuilder.of(features.form.explained)
+    product = builder.add("MatMul", features.form.logits_name, builder.constant(np.ascontiguousarray(weight.T)))
     logits = builder.add("Add", product, builder.constant(bias))
     graph = builder.graph([logits], features.graph.guards)
-    return GraphNetwork.of(graph, logits, logits, features.lengths_name)
+    return GraphNetwork.of(graph, logits, logits, features.form.lengths_name)
 
 
 def _read_by_last_linear(graph: Graph, logits: str) -> str:

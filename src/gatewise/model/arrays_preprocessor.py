@@ -47,12 +47,12 @@ class ArraysPreprocessor:
         """For the inputs of a network."""
         arrays = {}
         for name, value_type in network.graph.inputs.items():
-            if name != network.lengths_name:
-                axes = network.axes.of_inputs[name]
+            if name != network.form.lengths_name:
+                axes = network.form.axes.of_inputs[name]
                 sizes = tuple(dim if isinstance(dim, int) else None for dim in value_type.shape)
                 arrays[name] = ArrayInput(value_type.dtype, sizes, axes.batch, axes.steps)
         inputs = network.inputs
-        return cls(arrays, network.axes.main, inputs.size if inputs.kind == "tokens" else 0)
+        return cls(arrays, network.form.axes.main, inputs.size if inputs.kind == "tokens" else 0)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ArraysPreprocessor:

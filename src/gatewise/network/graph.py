@@ -10,7 +10,7 @@ reads their lengths or a mask like any other input.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -306,6 +306,13 @@ class Graph:
             if needed.intersection(node.outputs):
                 needed.update(node.inputs)
         return needed
+
+    def part(self, values: Sequence[str]) -> Graph:
+        """The part of the graph that computes these values, which are its outputs."""
+        needed = self.ancestors(values)
+        nodes = tuple(node for node in self.nodes if needed.intersection(node.outputs))
+        constants = {name: array for name, array in self.constants.items() if name in needed}
+        return replace(self, constants=constants, nodes=nodes, outputs=tuple(values))
 
     def start(self, inputs: Mapping[str, Array], execution: Execution) -> dict[str, Any]:
         """The inputs and constants of a run, in its dtypes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -87,11 +87,7 @@ class InputIds:
     @cached_property
     def _lookups(self) -> Graph:
         """The part of the graph that computes those values."""
-        values = tuple(dict.fromkeys(read.value for read in self.reads))
-        needed = self.graph.ancestors(values)
-        nodes = tuple(node for node in self.graph.nodes if needed.intersection(node.outputs))
-        constants = {name: array for name, array in self.graph.constants.items() if name in needed}
-        return replace(self.graph, constants=constants, nodes=nodes, outputs=values)
+        return self.graph.part(list(dict.fromkeys(read.value for read in self.reads)))
 
     def outside(self, inputs: Mapping[str, Array], sizes: Mapping[str, int]) -> OutsideId | None:
         """The first number of the inputs that is no row of a table from which it is read."""

@@ -37,7 +37,7 @@ class GraphLoop(LabelledLoop):
         **options: Any,
     ) -> None:
         self.start = start
-        network = TrainableGraph(start.explained, training_data.recipe.kernel())
+        network = TrainableGraph(start.form.explained, training_data.recipe.kernel())
         super().__init__(training_data, network, seed, out_of_fold, **options)
 
     def layers(self) -> list[tuple[str, str, int]]:
@@ -52,7 +52,7 @@ class GraphLoop(LabelledLoop):
         for numbers, feeds in self.start.batches(data.full(batch.own_rows), every=True):
             share = n_labels[numbers].sum() / n_labels.sum()
             of_group = _GroupLoss(data, self.start, batch.own_rows[numbers], share)
-            _, of_weights = self.network.gradients(feeds, self.start.logits_name, of_group)
+            _, of_weights = self.network.gradients(feeds, self.start.form.logits_name, of_group)
             for name, gradient in of_weights.items():
                 gradients[name] += gradient
             loss += of_group.loss
@@ -87,7 +87,7 @@ class _GroupLoss:
 
     def __call__(self, logits: Array) -> Array:
         data = self.data
-        of_steps = self.network.taken(logits)  # (B, T, outputs), without steps (B, 1, outputs)
+        of_steps = self.network.form.taken(logits)  # (B, T, outputs), without steps (B, 1, outputs)
         own = of_steps[: len(self.rows)].reshape(-1, self.network.outputs).astype(np.float64)
         # The network predicts numbers in their unit, and the loss is that of standardised numbers.
         scaling = data.target_scaling
@@ -98,4 +98,4 @@ class _GroupLoss:
         self.correct = correct_rows(data, standardised, self.rows)
         of_logits = np.zeros_like(of_steps)
         of_logits[: len(self.rows)] = self.share * gradient.reshape(len(self.rows), -1, self.network.outputs)
-        return self.network.placed(of_logits, logits)
+        return self.network.form.placed(of_logits, logits)
