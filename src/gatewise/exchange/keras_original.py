@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from gatewise.exchange.keras_backend import torch_inference
 from gatewise.exchange.keras_layers import is_leaf
 from gatewise.exchange.keras_trace import Recorder, _packed
 from gatewise.types import Array
+
+_MASKED = -1e38  # a logit that float32 has a number for
 
 
 class ValueKey(NamedTuple):
@@ -140,8 +142,39 @@ def _float64_of_jax(keras: Any, dtype: str) -> Iterator[None]:
         yield
         return
     # Keras has imported its backend. An import here would make JAX a requirement of this package.
-    with sys.modules["jax"].enable_x64(True):
+    jax = sys.modules["jax"]
+    attention = _attention_in_float64(jax, jax.nn.dot_product_attention)
+    with jax.enable_x64(True), patch.object(jax.nn, "dot_product_attention", attention):
         yield
+
+
+def _attention_in_float64(jax: Any, own: Callable[..., Any]) -> Callable[..., Any]:
+    """JAX's attention with a softmax in float64: its own one is in float32 always. JAX's result stays where both
+    differ by more than the rounding of float32, so that a difference of another kind is found.
+    """
+    numpy = jax.numpy
+
+    def attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, **options: Any) -> Any:
+        rounded = own(query, key, value, bias=bias, mask=mask, **options)
+        if query.shape[2] != key.shape[2]:  # heads that share their keys
+            return rounded
+        scale = options.get("scale")
+        if scale is None:
+            scale = query.shape[-1] ** -0.5
+        logits = scale * numpy.einsum("btnh,bsnh->bnts", query, key)
+        if bias is not None:
+            logits = logits + bias
+        read = numpy.ones(logits.shape, dtype=bool) if mask is None else numpy.broadcast_to(mask, logits.shape)
+        if options.get("is_causal"):
+            read = numpy.tril(read)
+        # Finite, so that a step that may read no other one reads all of them alike, as in JAX.
+        weights = jax.nn.softmax(numpy.where(read, logits, _MASKED), axis=-1)
+        exact = numpy.einsum("bnts,bsnh->btnh", weights, value)
+        largest = 1.0 + numpy.max(numpy.abs(logits), initial=0.0)
+        rounding = 2.0**-20 * largest * numpy.max(numpy.abs(value), initial=0.0)
+        return numpy.where(numpy.abs(exact - rounded) <= rounding, exact, rounded)
+
+    return attention
 
 
 @contextmanager
