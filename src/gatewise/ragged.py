@@ -66,15 +66,32 @@ class Ragged:
         if isinstance(rows, int | np.integer):
             start = int(self._starts[rows])
             return self.values[start : start + int(self.lengths[rows])]
+        if isinstance(rows, slice) and rows.step in (None, 1):  # without a copy
+            start, stop, _ = rows.indices(len(self))
+            ends = np.append(self._starts, len(self.values))
+            return Ragged(self.values[ends[start] : ends[max(start, stop)]], self.lengths[start:stop])
         numbers = np.arange(len(self))[rows]
-        if not len(numbers):
-            return Ragged(self.values[:0], self.lengths[:0])
-        steps = np.concatenate([np.arange(start, start + length) for start, length in self._bounds(numbers)])
-        return Ragged(self.values[steps], self.lengths[numbers])
+        return Ragged(self.values[self.steps_of(numbers)], self.lengths[numbers])
 
-    def _bounds(self, numbers: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-        """Start and length of these sequences."""
-        return zip(self._starts[numbers].tolist(), self.lengths[numbers].tolist(), strict=True)
+    def steps_of(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The rows of `values` that the sequences with these numbers have, in this order."""
+        lengths = self.lengths[numbers]
+        to_own_step = self._starts[numbers] - starts_of(lengths)
+        return np.arange(int(lengths.sum())) + np.repeat(to_own_step, lengths)
+
+    def chunks(self, max_steps: int) -> Iterator[Ragged]:
+        """The sequences in order, without a copy, in parts of at most `max_steps` steps (or one sequence)."""
+        if len(self.values) <= max_steps:
+            if len(self):
+                yield self
+            return
+        ends = self._starts + self.lengths
+        first = 0
+        while first < len(self):
+            limit = int(self._starts[first]) + max_steps
+            stop = max(first + 1, int(np.searchsorted(ends, limit, side="right")))
+            yield self[first:stop]
+            first = stop
 
     def place(self, step: int) -> tuple[int, int]:
         """The sequence that a step of all steps is of, and its number there."""
@@ -87,8 +104,13 @@ class Ragged:
 
     def __add__(self, other: Ragged) -> Ragged:
         """The sequences of both, those of `other` last."""
-        values = np.concatenate([self.values, other.values])
-        return Ragged(values, np.concatenate([self.lengths, other.lengths]))
+        return Ragged.concatenated([self, other])
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The sequences of all parts, one part after the other."""
+        values = np.concatenate([part.values for part in parts])
+        return cls(values, np.concatenate([part.lengths for part in parts]))
 
 
 def flat(values: NDArray[Any] | Ragged) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.kernels.convolution import KERNELS, Banks, convolve, count_above, padded
+from gatewise.ragged import Ragged
 from tests.kernels.batches import HERE, needs_native
 
 LENGTHS = (0, 1, 3, 8, 9, 16, 17, 50, 321, 322)
@@ -73,6 +74,6 @@ def counts_of(series: list[np.ndarray], banks: Banks, kernel: str) -> np.ndarray
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATEWISE_KERNEL", kernel)
         patch.setattr("gatewise.kernels.convolution.convolve", lambda *args: ran.append("reference") or convolve(*args))
-        found = count_above(series, banks)
+        found = count_above(Ragged.of(series), banks)
     assert bool(ran) == (kernel == "reference")
     return found

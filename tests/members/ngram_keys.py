@@ -6,6 +6,7 @@ import numpy as np
 
 from gatewise.members.ngrams import BITS, MAX_CHARACTERS, MAX_VOCAB_SIZE, Ngrams, keys_of
 from gatewise.members.spelling import Spelling
+from gatewise.ragged import Ragged
 
 
 def tokens_of(key: int) -> tuple[int, ...]:
@@ -27,7 +28,7 @@ def random_spelled(
     empty = Ngrams(
         MAX_CHARACTERS, np.zeros(0, np.int64), np.zeros((0, outputs), np.float32), spelling=Spelling.of(pieces)
     )
-    values, lengths, _ = empty.read(sequences or [rng.integers(0, len(pieces), 300)])
+    values, lengths, _ = empty.read(Ragged.of(sequences or [rng.integers(0, len(pieces), 300)]))
     keys = np.unique(np.concatenate([key for key, _ in keys_of(values, lengths, MAX_CHARACTERS, empty.bits)]))
     keys = np.sort(rng.choice(keys, len(keys) // 2, replace=False))
     scale = rng.uniform(0, 2, len(keys)).astype(np.float32) if scaled else None

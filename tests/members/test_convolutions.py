@@ -9,6 +9,7 @@ from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
 from gatewise.members import convolutions as module
 from gatewise.members.convolutions import Convolutions, features_of, with_differences
+from gatewise.ragged import Ragged
 from tests.refusals import assert_refused
 
 
@@ -35,12 +36,12 @@ def series(length: int, channels: int = 2, seed: int = 11) -> np.ndarray:
 
 def test_differences_are_channels_of_their_own() -> None:
     x = np.array([[1, 5], [4, 3], [4.5, -1]], dtype=np.float32)
-    assert with_differences([x])[0].tolist() == [[1, 5, 0, 0], [4, 3, 3, -2], [4.5, -1, 0.5, -4]]
+    assert with_differences(Ragged.of([x]))[0].tolist() == [[1, 5, 0, 0], [4, 3, 3, -2], [4.5, -1, 0.5, -4]]
 
 
 def test_logits_are_the_weighted_features() -> None:
     convolutions, rows = some(), [series(n) for n in (30, 9, 51)]
-    features = features_of(convolutions.banks, rows)
+    features = features_of(convolutions.banks, Ragged.of(rows))
     assert features.shape == (3, len(convolutions))
     assert 0 <= features.min() < features.max() <= 1
     expected = (features.astype(np.float64) - convolutions.mean) @ convolutions.weight
@@ -53,7 +54,7 @@ def test_logits_are_the_weighted_features() -> None:
 def test_only_empty_series(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "reference" or unavailable_reason("native") is None:
         monkeypatch.setenv("GATEWISE_KERNEL", kernel)
-    assert not features_of(some().banks, [series(0), series(0)]).any()
+    assert not features_of(some().banks, Ragged.of([series(0), series(0)])).any()
     assert some().logits([series(0)]).tolist() == [[0, 0, 0]]
 
 

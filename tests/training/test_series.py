@@ -15,6 +15,7 @@ from gatewise.kernels.convolution import KERNELS
 from gatewise.members.convolutions import features_of
 from gatewise.members.encoded_sequence import steps_of
 from gatewise.network.series import amplitudes
+from gatewise.ragged import Ragged
 from gatewise.storage.folder import save_folder
 from gatewise.storage.strict_json import json_bytes
 from gatewise.training import network_data, recipe
@@ -56,8 +57,9 @@ def test_dilations_are_spaced_exponentially() -> None:
 
 def test_banks_read_channels_or_differences() -> None:
     rows, _ = waves(9, 1, channels=3)
-    plain = fit_banks(rows, 840, np.random.default_rng(3), differences=False)
-    both = fit_banks(rows, 840, np.random.default_rng(3), differences=True)
+    series = Ragged.of(rows)
+    plain = fit_banks(series, 840, np.random.default_rng(3), differences=False)
+    both = fit_banks(series, 840, np.random.default_rng(3), differences=True)
     assert len(plain.thresholds) == len(both.thresholds) == 840
     assert not plain.channels[:, :, 3:].any()
     used = plain.channels.sum(axis=2)
@@ -67,7 +69,7 @@ def test_banks_read_channels_or_differences() -> None:
     assert not halves[0, :, :, 3:].any()
     assert halves[1, :, :, 3:].any()
     assert not halves[1, :, :, :3].any()
-    ppv = features_of(plain, rows)
+    ppv = features_of(plain, series)
     assert 0.2 < ppv.mean() < 0.8  # thresholds are quantiles of what the convolutions give
 
 

@@ -26,6 +26,7 @@ from gatewise.data.frames import (
 from gatewise.data.schema import LARGEST
 from gatewise.data.suspects import check_step_names
 from gatewise.errors import InputError, counted, quote
+from gatewise.ragged import Ragged
 from gatewise.system.files import file_named
 
 Series = NDArray[np.float32]
@@ -208,7 +209,13 @@ def _is_numeric(cells: Sequence[Any]) -> bool:
 
 
 def series_of(inputs: Any, layout: str | None = None, channels: int | None = None) -> list[Series]:
-    """n series (steps, channels) from any form that a user may pass.
+    """n series (steps, channels): what `ragged_series` returns, one array per series."""
+    return list(ragged_series(inputs, layout, channels))
+
+
+def ragged_series(inputs: Any, layout: str | None = None, channels: int | None = None) -> Ragged:
+    """n series, values (N, channels) float32, from any form that a user may pass. The values of a float32 array are not
+    copied.
 
     inputs: an array (n, steps), n series of one channel; an array (n, steps, channels); a data frame of one series per
     row; or an iterable of n arrays, lists or data frames, each (steps,) or (steps, channels), of any lengths. layout:
@@ -270,7 +277,7 @@ def describe_series(inputs: Sequence[Series]) -> str:
     return description
 
 
-def _from_array(values: Any, layout: str | None, channels: int | None) -> list[Series]:
+def _from_array(values: Any, layout: str | None, channels: int | None) -> Ragged:
     """The series of an array, of a data frame of one series per row, or of a list of numbers."""
     array = _array_of(values, "the series")
     channels_first = layout == "channels-first" and not is_frame(values)
@@ -282,7 +289,8 @@ def _from_array(values: Any, layout: str | None, channels: int | None) -> list[S
         if channels is None:
             steps = counted(len(array), "step")
             raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
-        return [one_series(array.T if channels_first else array, channels)]
+        series = one_series(array.T if channels_first else array, channels)
+        return Ragged(series, np.array([len(series)], dtype=np.intp))
     if array.ndim not in (2, 3):
         raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
     if not array.size:
@@ -297,18 +305,30 @@ def _from_array(values: Any, layout: str | None, channels: int | None) -> list[S
         verb = "may have" if array.shape[2] == channels else "seems to have"
         reason = f"the model has {counted(channels, 'channel')}"
         raise InputError(f"an array {array.shape} {verb} channels first ({reason}): {_LAYOUT_HINT}")
-    return _from_rows(list(array), layout, channels)
+    if layout is None and channels is None:
+        _refuse_unclear_layout(list(array[:1]))
+    if array.ndim == 2:
+        array = array[:, :, None]
+    elif channels_first:
+        array = array.transpose(0, 2, 1)
+    count, steps, width = array.shape
+    if count:
+        _check_row(array[0], 0, channels)
+    return _as_float32(Ragged(array.reshape(-1, width), np.full(count, steps, dtype=np.intp)), channels)
 
 
-def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
+def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> Ragged:
     """The series of each row: an array, a list or a data frame."""
     # A data frame has a step per row, whatever the layout.
     channels_first = [layout == "channels-first" and not is_frame(row) for row in rows]
-    arrays = []
+    arrays: list[NDArray[Any]] = []
     for number, row in enumerate(rows):
-        array = _array_of(row, f"row {number}")
-        axes = _axes_of_series(array.ndim, channels_first[number])
-        arrays.append(_real_numbers(array, axes, number))
+        array = row
+        if type(row) is not np.ndarray or row.dtype.kind not in "fiu":
+            array = _array_of(row, f"row {number}")
+        if array.dtype.kind == "O":
+            array = _real_numbers(array, _axes_of_series(array.ndim, channels_first[number]), number)
+        arrays.append(array)
     for number, array in enumerate(arrays):
         if array.ndim not in (1, 2):
             raise InputError(f"row {number} must be (steps,) or (steps, channels), got {array.shape}")
@@ -319,18 +339,30 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> lis
         if array.ndim == 1:
             array = array[:, None]
         elif channels_first[number]:
-            array = np.ascontiguousarray(array.T)
+            array = array.T
         series.append(array)
-        if not array.size:
-            raise InputError(f"row {number} is an empty series: (steps, channels) = {array.shape}")
-        if channels is None:
-            _check_channels(array, number, series[0].shape[1], "row 0 has")
-        else:
-            _check_channels(array, number, channels, "the model reads")
+        _check_row(array, number, channels or series[0].shape[1], "the model reads" if channels else "row 0 has")
+    if not series:
+        return Ragged(np.zeros((0, channels or 1), np.float32), np.zeros(0, dtype=np.intp))
+    ragged = Ragged.of(series)
+    _check_numbers(ragged)
+    return _as_float32(ragged, channels)
+
+
+def _check_row(array: NDArray[Any], number: int, channels: int | None, source: str = "the model reads") -> None:
+    """Raise InputError for a series without a value or with another number of channels, where that is known."""
+    if not array.size:
+        raise InputError(f"row {number} is an empty series: (steps, channels) = {array.shape}")
+    if channels is not None:
+        _check_channels(array, number, channels, source)
+
+
+def _as_float32(series: Ragged, channels: int | None) -> Ragged:
+    """The series as float32; of training rows, whose model has no channels yet, as `rounded` does."""
     if channels is None:
-        return rounded(series)
+        return series.with_values(_rounded_values(series.values))
     # `rounded` has checked the training rows of the model, whose channels these are.
-    return [array.astype(np.float32) for array in series]
+    return series.with_values(series.values.astype(np.float32, copy=False))
 
 
 def _refuse_unclear_layout(arrays: Sequence[NDArray[Any]]) -> None:
@@ -425,15 +457,45 @@ def _real_numbers(array: NDArray[Any], axes: Sequence[str], row: int | None = No
             if isinstance(value, int) and abs(value) > LARGEST:
                 raise InputError(f"{_place(index, axes, row)}: {quote(value, 40)} is too large for float32")
         array = array.astype(np.float64)
-    is_infinite = ~np.isfinite(array) & ~np.isnan(array)
-    if is_infinite.any():
-        index = _first_index(is_infinite)
-        raise InputError(f"{_place(index, axes, row)}: {array[index]} is not finite")
-    is_too_large = np.abs(array) > LARGEST
-    if is_too_large.any():
-        index = _first_index(is_too_large)
-        raise InputError(f"{_place(index, axes, row)}: {array[index]} is too large for float32")
+    if not _fits_float32(array):
+        index = _first_unfit(array)
+        raise InputError(f"{_place(index, axes, row)}: {_why_unfit(array[index])}")
     return array
+
+
+def _check_numbers(series: Ragged) -> None:
+    """Raise InputError that names the place of a value that float32 cannot hold."""
+    values = series.values
+    if _fits_float32(values):
+        return
+    index = _first_unfit(values)
+    row, step = series.place(index[0])
+    axes: tuple[str, ...] = ("step", "channel")
+    if values.shape[1] == 1:
+        axes = ("step",)
+    raise InputError(f"{_place((step, *index[1:]), axes, row)}: {_why_unfit(values[index])}")
+
+
+def _fits_float32(array: NDArray[Any]) -> bool:
+    """Whether each value is a number that float32 can hold, or NaN."""
+    if array.dtype.kind != "f":
+        return True  # the largest whole number of NumPy is below LARGEST
+    with np.errstate(invalid="ignore"):
+        return not array.size or bool(np.fmax.reduce(np.abs(array), axis=None) <= LARGEST or np.isnan(array).all())
+
+
+def _first_unfit(array: NDArray[Any]) -> tuple[int, ...]:
+    """The index of the first infinite value, or else of the first one that is too large for float32."""
+    is_infinite = np.isinf(array)
+    if is_infinite.any():
+        return _first_index(is_infinite)
+    return _first_index(np.abs(array) > LARGEST)
+
+
+def _why_unfit(value: Any) -> str:
+    if np.isinf(value):
+        return f"{value} is not finite"
+    return f"{value} is too large for float32"
 
 
 def _first_index(mask: NDArray[np.bool_]) -> tuple[int, ...]:
@@ -473,9 +535,17 @@ def rounded(series: Sequence[NDArray[Any]]) -> list[Series]:
     """
     if all(array.dtype == np.float32 for array in series):
         return list(series)
-    as_float32 = [array.astype(np.float32) for array in series]
-    exact = np.concatenate([array.reshape(-1, array.shape[-1]) for array in series]).astype(np.float64)  # (N, channels)
-    errors = np.abs(np.concatenate(as_float32) - exact)
+    ragged = Ragged.of(series)
+    return list(ragged.with_values(_rounded_values(ragged.values)))
+
+
+def _rounded_values(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values (N, channels) as float32. Errors as `rounded`."""
+    if values.dtype == np.float32:
+        return values
+    as_float32 = values.astype(np.float32)
+    exact = values.astype(np.float64)
+    errors = np.abs(as_float32 - exact)
     for channel in range(exact.shape[1]):
         known = ~np.isnan(exact[:, channel])
         values = exact[known, channel]

@@ -380,6 +380,10 @@ class RowSchema:
                 raise InputError(f"column {quote(column.name)} {error}") from None
         return values
 
+    def values_of(self, rows: Sequence[Mapping[str, float | str]]) -> list[tuple[float | str, ...]]:
+        """`values` of each row."""
+        return [self.values(row) for row in rows]
+
     def values(self, columns: Mapping[str, float | str]) -> tuple[float | str, ...]:
         """What `read` returned, as the members read it: the numbers, NaN for a missing one, then the names of
         categories, "" for a missing one.

@@ -12,7 +12,7 @@ bank + kernel is even, it counts all steps ("padded"), otherwise the steps whose
 The native kernel adds in the same order and multiplies by 3 exactly rounded, so both give the same bits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import extension_for, native
 from gatewise.kernels.threads import threads
-from gatewise.ragged import joined
+from gatewise.ragged import Ragged
 from gatewise.types import Array
 
 TAPS = 9
@@ -109,19 +109,19 @@ def _taps_of_channel(channel: Array, dilation: int) -> list[Array]:
     return [with_margins[j * dilation : j * dilation + length] for j in range(TAPS)]
 
 
-def count_above(series: Sequence[Array], banks: Banks) -> NDArray[np.int32]:
+def count_above(series: Ragged, banks: Banks) -> NDArray[np.int32]:
     """Counts (n, F) of n series (length, C): by the native kernel where `kernels.get` chooses it, otherwise in NumPy,
     with the same bits.
     """
     out = np.zeros((len(series), len(banks.thresholds)), dtype=np.int32)
-    values, lengths = joined(series, np.float32)
+    values = np.ascontiguousarray(series.values, dtype=np.float32)
     extension = extension_for(values)
     if extension is not None:
         extension.count_above(
             native.float32_isa(),
             threads(),
             values,
-            lengths,
+            series.lengths,
             banks.dilations,
             banks.counts,
             banks.channels,

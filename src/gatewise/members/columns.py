@@ -7,7 +7,6 @@ unknown categories and missing ones share one offset. Each term has mean 0 over 
 the logit from that of a mean row. The bias is in the shift of the ensemble.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from gatewise.data.schema import RowSchema
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
+from gatewise.members.encoded_batch import Encoded, columns_of
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.storage.tensors import tensors_from_bytes
@@ -72,12 +72,16 @@ class Columns(Member):
         """The whole sequence: its columns, and how many steps it has."""
         return sequence
 
-    def read(self, sequences: Iterable[EncodedSequence]) -> tuple[Array, NDArray[np.int64]]:
+    def parts_of(self, rows: Encoded) -> Encoded:
+        """The rows themselves."""
+        return rows
+
+    def read(self, sequences: Encoded) -> tuple[Array, NDArray[np.int64]]:
         """Standardised numbers (n, P) float64, 0 for a missing one, and the row of `offset` of each column (n, P + K).
         Raises InputError for a sequence without the columns.
         """
         count = len(self.schema.numeric)
-        rows = [sequence.columns for sequence in sequences]
+        rows = columns_of(sequences)
         if any(len(row) != len(self.schema) for row in rows):
             raise InputError(f"the model reads the columns {self.schema}, and the sequences have none")
         numbers = np.array([row[:count] for row in rows], dtype=np.float64).reshape(len(rows), count)
@@ -90,14 +94,14 @@ class Columns(Member):
                 places[n, k] = column.places.get(str(category), 0)
         return z, np.concatenate([missing, places], axis=1) + self.first
 
-    def terms(self, sequences: Iterable[EncodedSequence]) -> Array:
+    def terms(self, sequences: Encoded) -> Array:
         """The term of each column (n, P + K, outputs) float64; they add up to the logits."""
         z, rows = self.read(sequences)
         terms = self.offset.astype(np.float64)[rows]
         terms[:, : z.shape[1]] += z[:, :, None] * self.slope
         return terms
 
-    def logits(self, sequences: Iterable[EncodedSequence]) -> Array:
+    def logits(self, sequences: Encoded) -> Array:
         return np.asarray(self.terms(sequences).sum(axis=1))
 
     def prefix_logits(self, sequence: EncodedSequence) -> Array:

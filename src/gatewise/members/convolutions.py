@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.kernels import read_only
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
+from gatewise.members.encoded_batch import Encoded, ragged_series
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.architecture import MAX_LENGTH
-from gatewise.network.batch import chunks
+from gatewise.network.batch import ragged_chunks
+from gatewise.ragged import Ragged
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array
 
@@ -90,17 +92,22 @@ class Convolutions(Member):
     def summary(self) -> list[tuple[str, str, int]]:
         return [(f"Convolutions ({len(self):,} features)", f"({self.outputs},)", self.weight.size)]
 
-    def logits(self, sequences: Iterable[Array]) -> Array:
+    def parts_of(self, rows: Encoded) -> Ragged:
+        return ragged_series(rows)
+
+    def logits(self, sequences: Ragged | Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n series (T, W, C), before truncation. An empty series has logit 0. An
         iterator is read in chunks.
         """
         weight = self.weight.astype(np.float64)
         logits = [np.zeros((0, self.outputs))]
-        for chunk in _chunks(self._steps(sequence) for sequence in sequences):
-            centred = features_of(self.banks, chunk).astype(np.float64) - self.mean
-            is_empty = [len(series) == 0 for series in chunk]
-            centred[is_empty] = 0
-            logits.append(centred @ weight)
+        for some in ragged_chunks(sequences, STEPS_PER_CHUNK):
+            series = ragged_series_steps(some, self.channels, self.window)
+            for first in range(0, len(series), ROWS_PER_CHUNK):  # bounds the memory of the features
+                chunk = series[first : first + ROWS_PER_CHUNK]
+                centred = features_of(self.banks, chunk).astype(np.float64) - self.mean
+                centred[chunk.lengths == 0] = 0
+                logits.append(centred @ weight)
         return np.concatenate(logits)
 
     def attribution(self, sequence: Array) -> Array:
@@ -220,7 +227,7 @@ class Convolutions(Member):
         return series_steps(sequence, self.channels, self.window)
 
     def _banks_on(self, series: Array) -> Iterator[_BankOnSeries]:
-        [x] = with_differences([series])
+        x = with_differences(Ragged.of([series])).values
         weights = self.weight.astype(np.float64)
         for number, dilation, channels, thresholds, features in self.banks:
             weight = weights[features].reshape(*thresholds.shape, -1)
@@ -287,11 +294,18 @@ def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation
 
 def series_steps(series: Array, channels: int, window: int) -> Array:
     """The steps (length, C) of a series (T, W, C), or with W = 1 (T, C), without the NaN after its end."""
-    steps = np.asarray(series).reshape(-1, channels)
+    return ragged_series_steps(Ragged.of([np.asarray(series)]), channels, window).values
+
+
+def ragged_series_steps(series: Ragged, channels: int, window: int) -> Ragged:
+    """`series_steps` of each of n series."""
+    steps = series.values.reshape(-1, channels)
     if window == 1:
-        return steps
+        return Ragged(steps, series.lengths)
     is_within = ~np.isnan(steps[:, 0])
-    return np.asarray(steps[is_within])
+    of_series = np.repeat(np.arange(len(series)), series.lengths * window)
+    lengths = np.bincount(of_series[is_within], minlength=len(series))
+    return Ragged(steps[is_within], lengths.astype(np.intp, copy=False))
 
 
 def _described(window: int, channels: int) -> str:
@@ -302,28 +316,30 @@ def _described(window: int, channels: int) -> str:
     return words
 
 
-def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:
+def with_differences(sequences: Ragged) -> Ragged:
     """Series (length, 2C) float32: the channels, and their first differences, 0 at the first step."""
-    out = []
-    for sequence in sequences:
-        x = np.asarray(sequence, dtype=np.float32)
-        both = np.zeros((len(x), 2 * x.shape[1]), dtype=np.float32)
-        both[:, : x.shape[1]] = x
-        np.subtract(x[1:], x[:-1], out=both[1:, x.shape[1] :])
-        out.append(both)
-    return out
+    x = sequences.values.astype(np.float32, copy=False)
+    channels = x.shape[1]
+    both = np.zeros((len(x), 2 * channels), dtype=np.float32)
+    both[:, :channels] = x
+    np.subtract(x[1:], x[:-1], out=both[1:, channels:])
+    starts = np.cumsum(sequences.lengths) - sequences.lengths
+    both[starts[sequences.lengths > 0], channels:] = 0
+    return sequences.with_values(both)
 
 
-def features_of(banks: Banks, sequences: Sequence[Array]) -> NDArray[np.float32]:
+def features_of(banks: Banks, sequences: Ragged) -> NDArray[np.float32]:
     """PPV (n, F) float32 of n series (length, C), from 0 to 1; 0 for an empty series."""
     out = np.zeros((len(sequences), len(banks.thresholds)), dtype=np.float32)
     first = 0
-    for chunk in _chunks(sequences):
-        rows = slice(first, first + len(chunk))
-        counts = count_above(with_differences(chunk), banks)
-        steps = steps_counted(banks, np.array([len(series) for series in chunk]))
-        np.divide(counts, steps, out=out[rows], casting="same_kind")
-        first += len(chunk)
+    for chunk in sequences.chunks(STEPS_PER_CHUNK):
+        for at in range(0, len(chunk), ROWS_PER_CHUNK):
+            some = chunk[at : at + ROWS_PER_CHUNK]
+            rows = slice(first, first + len(some))
+            counts = count_above(with_differences(some), banks)
+            steps = steps_counted(banks, some.lengths)
+            np.divide(counts, steps, out=out[rows], casting="same_kind")
+            first += len(some)
     return out
 
 
@@ -338,10 +354,3 @@ def steps_counted(banks: Banks, lengths: NDArray[np.int64]) -> NDArray[np.float3
             row[features] = np.repeat(np.maximum(steps, 1), thresholds.shape[1])
     np.take(table, row_of, axis=0, out=out)
     return out
-
-
-def _chunks(sequences: Iterable[Array]) -> Iterator[list[Array]]:
-    """Sequences in chunks that bound the memory of their steps and of their features."""
-    for chunk in chunks(sequences, STEPS_PER_CHUNK):
-        for first in range(0, len(chunk), ROWS_PER_CHUNK):
-            yield chunk[first : first + ROWS_PER_CHUNK]

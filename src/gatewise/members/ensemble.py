@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.members.encoded_sequence import EncodedSequence
+from gatewise.members.encoded_batch import Encoded, lengths_of
 from gatewise.members.kinds import kind_named
 from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member
@@ -105,28 +105,24 @@ class Ensemble:
         return next((member for member in self.members if member.kind == kind), None)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def logits(self, sequences: Iterable[EncodedSequence]) -> Any:
-        """Logits (n, outputs) float64 of n sequences, before truncation; of predictions per step `Ragged`, with values
+    def logits(self, rows: Encoded) -> Any:
+        """Logits (n, outputs) float64 of n rows, before truncation; of predictions per step `Ragged`, with values
         (N, outputs). The composition of a batch changes only the last bits. Weights that are too large can make
         them infinite or NaN (`gatewise.target.check_logits`).
         """
-        if self.target.per_step:
-            sequences = list(sequences)
         weighted = [(member, weight) for member, weight in self if weight]
-        if len(weighted) > 1 and not isinstance(sequences, list | tuple):
-            raise InputError("an ensemble of several members needs the sequences as a list")
+        total: Array = np.zeros((len(rows), 1))
         if weighted:
             total = np.zeros(())
-            for member, weight in weighted:
-                total = total + weight * member.logits(member.parts_of(sequences))
-        else:
-            count = sum(1 for _ in sequences)
-            total = np.zeros((count, 1))
+        for member, weight in weighted:
+            total = total + weight * member.logits(member.parts_of(rows))
         total = np.asarray(total + self.shift)
-        if self.target.per_step and len(total):
-            steps = [len(self.network.rows(len(sequence))) for sequence in sequences]
-            return Ragged(total, np.array(steps, dtype=np.intp))
-        return total
+        if not self.target.per_step or not len(total):
+            return total
+        lengths = lengths_of(rows)
+        if self.network.max_length:
+            lengths = np.minimum(lengths, self.network.max_length)
+        return Ragged(total, lengths)
 
     def with_lstm(self, **changes: Any) -> Ensemble:
         """This ensemble with other fields of its network: `parameters`, `storage`, `precision`, `clamps`, ..."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.kernels import for_precision, read_only
+from gatewise.members.encoded_batch import Encoded
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_axes import InputAxes, batch_axis
 from gatewise.members.graph_constants import constants_from, constants_to
@@ -107,6 +108,9 @@ class GraphNetwork(Network):
 
     def part_of(self, sequence: EncodedSequence) -> EncodedSequence:
         return sequence
+
+    def parts_of(self, rows: Encoded) -> Encoded:
+        return rows
 
     @property
     def outputs(self) -> int:

@@ -20,7 +20,7 @@ from gatewise.network.architecture import Architecture, parameter_shapes, summar
 from gatewise.network.batch import Batch, chunks, truncate
 from gatewise.network.forward import features, forward, head, in_batches
 from gatewise.network.ops import Ops
-from gatewise.ragged import starts_of
+from gatewise.ragged import Ragged, starts_of
 from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Precision
@@ -190,11 +190,11 @@ class LSTM(Network):
         return ClampedOps(self.arch, self.layers, self.clamps, kernel, keep, self.memo)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def logits(self, sequences: Iterable[Array]) -> Array:
+    def logits(self, sequences: Ragged | Iterable[Array]) -> Array:
         """Logits (n, outputs) float64. Weights that are too large can make them infinite or NaN
         (`gatewise.target.check_logits`).
         """
-        if isinstance(sequences, list | tuple):
+        if isinstance(sequences, Ragged | list | tuple):
             return in_batches(forward, self.parameters, self.arch, sequences, self.ops()).astype(np.float64)
         return self._logits_of_many(sequences)
 
@@ -209,7 +209,7 @@ class LSTM(Network):
             logits.append(self.logits(chunk))
         return np.concatenate(logits)
 
-    def features(self, sequences: Sequence[Array]) -> Array:
+    def features(self, sequences: Ragged | Sequence[Array]) -> Array:
         """The pooled states (n, features) float32: inputs of the dense layers. Raises InputError without pooling."""
         if self.arch.pooling == "none":
             raise InputError("the LSTM has no pooled states: with pooling 'none' every step has a prediction")

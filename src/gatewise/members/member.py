@@ -14,6 +14,7 @@ import numpy as np
 
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
 from gatewise.errors import InputError, quote
+from gatewise.members.encoded_batch import Encoded, ragged_steps
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.storage.tensors import tensors_to_bytes
 from gatewise.types import NOUNS, ROWS, Array, InputNouns
@@ -108,15 +109,15 @@ class Member(ABC):
         """The part of a sequence that the member reads. Its length is T, and it can be indexed by steps."""
         return sequence.steps
 
-    def parts_of(self, sequences: Iterable[EncodedSequence]) -> Iterable[Any]:
-        """`part_of` of each sequence: a list for a list, and for an iterator an iterator."""
-        if isinstance(sequences, list | tuple):
-            return [self.part_of(sequence) for sequence in sequences]
-        return map(self.part_of, sequences)
+    def parts_of(self, rows: Encoded) -> Any:
+        """The parts of n rows that `logits` reads: the steps as one ragged array."""
+        return ragged_steps(rows)
 
     @abstractmethod
-    def logits(self, sequences: Iterable[Any]) -> Array:
-        """Logits (n, outputs) float64. An iterator is read in parts, so that its sequences need not fit into memory."""
+    def logits(self, sequences: Any) -> Array:
+        """Logits (n, outputs) float64 of what `parts_of` returns, or of parts one by one: an iterator is read in
+        chunks, so that its sequences need not fit into memory.
+        """
 
     def truncate_vocab(self, vocab_size: int) -> Member:
         """The member for the first `vocab_size` tokens of its vocabulary: the others do not occur any more. Here the

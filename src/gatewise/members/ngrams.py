@@ -25,7 +25,7 @@ Keys are unique, and all keys of n tokens are below those of n + 1. Three times 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
-from gatewise.network.batch import chunks
-from gatewise.ragged import joined, starts_of
+from gatewise.network.batch import ragged_chunks
+from gatewise.ragged import Ragged, starts_of
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Lengths
 
@@ -206,11 +206,12 @@ class Ngrams(Member):
             name += " of characters"
         return [(name, f"({self.outputs},)", self.weight.size)]
 
-    def read(self, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
+    def read(self, sequences: Ragged) -> tuple[NDArray[np.int64], Lengths, NDArray[np.int64]]:
         """The tokens or characters (N,) of which n-grams consist, the number that each sequence or word has, and the
         step of each token or character, counted over all sequences.
         """
-        tokens, lengths = joined(sequences, np.int64)
+        tokens = sequences.values.astype(np.int64)
+        lengths = sequences.lengths
         if self.spelling is not None:
             return self.spelling.read(tokens, lengths)
         return tokens, lengths, np.arange(len(tokens))
@@ -245,11 +246,11 @@ class Ngrams(Member):
             row = np.minimum(np.searchsorted(self.keys, unique), last)[place]
         return row, self.keys[row] == key
 
-    def logits(self, sequences: Iterable[Array]) -> Array:
+    def logits(self, sequences: Ragged | Iterable[Array]) -> Array:
         """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in chunks."""
         logits = [np.zeros((0, self.outputs))]
         tokens_per_chunk = TOKENS_PER_CHUNK // max(1, self.outputs // 4) // self.width
-        for chunk in chunks(sequences, tokens_per_chunk):
+        for chunk in ragged_chunks(sequences, tokens_per_chunk):
             owner, row, count = counted_ngrams(self, chunk)
             tf = self._frequency(count)
             sums = _sums(self.weight[row] * tf[:, None], owner, len(chunk))
@@ -263,7 +264,7 @@ class Ngrams(Member):
         """As `Member`. The weight of an n-gram is divided equally among its occurrences and their tokens, or their
         characters.
         """
-        values, lengths, step = self.read([sequence])
+        values, lengths, step = self.read(Ragged.of([sequence]))
         occurrence_row, end, size = self.occurrences(values, lengths)
         row, ngram, count = np.unique(occurrence_row, return_inverse=True, return_counts=True)
         contributions = self._contributions(row, count)[ngram]  # (M, outputs)
@@ -275,7 +276,7 @@ class Ngrams(Member):
         return out
 
     def prefix_logits(self, sequence: Array) -> Array:
-        values, lengths, step = self.read([sequence])
+        values, lengths, step = self.read(Ragged.of([sequence]))
         steps = len(sequence)
         row, end, _ = self.occurrences(values, lengths)
         order = np.lexsort((end, row))  # by n-gram, then by step
@@ -346,8 +347,8 @@ class Ngrams(Member):
         """
         if self.spelling is not None:
             return []
-        tokens, lengths = joined([sequence], np.int64)
-        occurrence_row, end, size = self.occurrences(tokens, lengths)
+        values, lengths, _ = self.read(Ragged.of([sequence]))
+        occurrence_row, end, size = self.occurrences(values, lengths)
         row, first, count = np.unique(occurrence_row, return_index=True, return_counts=True)
         steps = [range(e - n + 1, e + 1) for e, n in zip(end[first].tolist(), size[first].tolist(), strict=True)]
         phrases = zip(steps, self._contributions(row, count), count.tolist(), strict=True)
@@ -435,15 +436,13 @@ class Ngrams(Member):
         return np.asarray(ids[is_token][:count])
 
 
-def counted_ngrams(
-    ngrams: Ngrams, sequences: Sequence[Array]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def counted_ngrams(ngrams: Ngrams, sequences: Ragged) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The distinct n-grams of each sequence. owner (M,): the number of the sequence, ascending. row (M,): the n-gram,
     ascending within a sequence. count (M,): the number of its occurrences there.
     """
     values, lengths, step = ngrams.read(sequences)
     row, end, _ = ngrams.occurrences(values, lengths)
-    owner_of_step = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    owner_of_step = np.repeat(np.arange(len(sequences)), sequences.lengths)
     # One number for owner and n-gram, which is sorted: np.unique of both takes ten times as long.
     size = max(len(ngrams.keys), 1)
     pairs = owner_of_step[step[end]].astype(np.int64) * size + row

@@ -10,6 +10,7 @@ from gatewise.members.lstm import LSTM
 from gatewise.members.member import Inputs, Member, check_entry
 from gatewise.members.windows import Scales, Transform, WindowMember, read_windows
 from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.ragged import Ragged
 from gatewise.types import Array
 
 
@@ -33,7 +34,9 @@ class WindowLSTM(WindowMember, LSTM):
         return LSTM(self.arch, self.parameters, precision=self.precision, kernel=self.kernel, clamps=self.clamps)
 
     def predict(self, x: Array, series: Array) -> Array:
-        return LSTM.logits(self, list(x.astype(np.float32)))
+        count, length, channels = x.shape
+        values = x.astype(np.float32).reshape(-1, channels)
+        return LSTM.logits(self, Ragged(values, np.full(count, length, dtype=np.intp)))
 
     summary = LSTM.summary
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gatewise.data.schema import RowSchema
 from gatewise.members.encoded_sequence import EncodedSequence
 
 
@@ -20,15 +18,3 @@ class EncodedItem(NamedTuple):
     sequence: EncodedSequence
     names: list[str]
     spans: Sequence[tuple[int, int]]
-
-
-def with_values(
-    sequences: list[EncodedSequence], columns: Sequence[Mapping[str, float | str]], schema: RowSchema
-) -> list[EncodedSequence]:
-    """The sequences with the columns of each row, as the schema read them (`RowSchema.read`). Without columns the
-    sequences are returned as they are.
-    """
-    if not columns:
-        return sequences
-    rows = zip(sequences, columns, strict=True)
-    return [replace(sequence, columns=schema.values(row)) for sequence, row in rows]

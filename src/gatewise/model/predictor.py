@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.data.schema import OutsideCounts
 from gatewise.errors import InputError, counted, warn
-from gatewise.members.encoded_sequence import EncodedSequence
+from gatewise.members.encoded_batch import Encoded, columns_of, lengths_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
@@ -127,48 +127,47 @@ class Predictor:
         (2, 100)
         """
         network = self.ensemble.network
-        return network.features([network.part_of(sequence) for sequence in self._sequences(inputs, layout)])
+        return network.features(network.parts_of(self._sequences(inputs, layout)))
 
-    def outside(self, sequences: Iterable[EncodedSequence] = ()) -> OutsideCounts:
+    def outside(self, rows: Encoded = ()) -> OutsideCounts:
         """The counts of rows whose columns are outside of the training data, of encoded rows. The probabilities of a
         calibrated model are calibrated for other rows only.
         """
         counts = OutsideCounts(self.preprocessor.columns)
         if self.preprocessor.columns:
-            counts.add(sequence.columns for sequence in sequences)
+            counts.add(columns_of(rows))
         return counts
 
-    def _count_outside(self, sequences: Iterable[EncodedSequence], outside: OutsideCounts | None) -> None:
+    def _count_outside(self, rows: Encoded, outside: OutsideCounts | None) -> None:
         """Count encoded rows that are outside of the training data; None: a DataWarning per column that has some."""
         if not self.preprocessor.columns:
             return
         if outside is not None:
-            outside.add(sequence.columns for sequence in sequences)
+            outside.add(columns_of(rows))
             return
-        for message in self.outside(sequences).messages():
+        for message in self.outside(rows).messages():
             warn(message)
 
     def is_calibrated(self, outside: OutsideCounts) -> bool:
         """Whether the probabilities are calibrated for rows that were counted."""
         return self.metadata.calibrated and not outside.messages()
 
-    def _sequences(
-        self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None
-    ) -> list[EncodedSequence]:
+    def _sequences(self, inputs: Any, layout: str | None = None, outside: OutsideCounts | None = None) -> Encoded:
         """What the members read. A DataWarning, once per model, where the LSTM does not read all of a sequence, and as
         `logits`.
         """
-        sequences = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
+        rows = self.preprocessor.encode_batch(inputs, layout, self.metadata.columns.text)
         network = self.ensemble.network
-        network.check_sequences(sequences)
-        self._count_outside(sequences, outside)
-        if not self._warned and max(map(len, sequences), default=0) > network.max_length > 0:
+        network.check_sequences(rows)
+        self._count_outside(rows, outside)
+        most = network.max_length
+        if most and not self._warned and lengths_of(rows).max(initial=0) > most:
             object.__setattr__(self, "_warned", True)
-            cut = describe_truncation([len(one) for one in sequences], self.architecture)
+            cut = describe_truncation(lengths_of(rows), self.architecture)
             others = " and ".join(member.noun for member, _ in self.ensemble.others)
             rest = f"; the {others} read all" if others else ""
             warn(f"the network reads the {cut}{rest}")
-        return sequences
+        return rows
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Any:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`; of a tagger a list of one array

@@ -17,9 +17,10 @@ from gatewise.data.frames import described, is_frame
 from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.members.encoded_batch import EncodedBatch
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
-from gatewise.model.encoded_item import EncodedItem, with_values
+from gatewise.model.encoded_item import EncodedItem
 from gatewise.ragged import joined
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words_of_rows
@@ -105,20 +106,23 @@ class TextPreprocessor:
         [found] = self._texts([item], ())
         return found
 
-    def encode_batch(
-        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
-    ) -> list[EncodedSequence]:
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> EncodedBatch:
         """What the members read of each of `rows`. Raises InputError naming the text."""
-        texts, of_rows = self.rows(inputs, layout, columns)
-        for number, text in enumerate(texts):
-            _check_text(text, number)
-        sequences: list[Array] = list(self.encoding.encode_batch(texts))
+        of_rows: list[dict[str, float | str]] = []
+        sequences = None
+        if self.takes_ids and layout is None and not self.columns:
+            sequences = cast("IndexEncoding", self.encoding).ids_of(inputs)
+        if sequences is None:
+            texts, of_rows = self.rows(inputs, layout, columns)
+            for number, text in enumerate(texts):
+                _check_text(text, number)
+            sequences = self.encoding.encode_batch(texts)
         if self.steps is not None:
-            sequences = [self.steps.fit_ids(ids) for ids in sequences]
-        for n, ids in enumerate(sequences):
-            if not len(ids):
-                raise InputError(f"row {n} {self._why_empty}")
-        return with_values(list(map(EncodedSequence, sequences)), of_rows, self.columns)
+            sequences = self.steps.fit_batch(sequences)
+        if not sequences.lengths.all():
+            empty = int(np.flatnonzero(sequences.lengths == 0)[0])
+            raise InputError(f"row {empty} {self._why_empty}")
+        return EncodedBatch(sequences, columns=self.columns.values_of(of_rows))
 
     def encode(self, item: Any) -> EncodedItem:
         """One text with display names and spans of its steps, tokenised once. Errors as `encode_batch`; InputError for
@@ -137,8 +141,10 @@ class TextPreprocessor:
             raise InputError(f"row 0: {error}") from None
         if not len(ids):
             raise InputError(f"row 0 {self._why_empty}")
-        [sequence] = with_values([EncodedSequence(ids)], of_rows, self.columns)
-        return EncodedItem(text, sequence, names, spans)
+        columns: tuple[float | str, ...] = ()
+        if of_rows:
+            columns = self.columns.values(of_rows[0])
+        return EncodedItem(text, EncodedSequence(ids, columns=columns), names, spans)
 
     @property
     def _why_empty(self) -> str:

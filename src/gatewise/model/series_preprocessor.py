@@ -10,13 +10,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.inputs import one_series, refuse_file, series_of
+from gatewise.data.inputs import one_series, ragged_series, refuse_file
 from gatewise.data.row_columns import split_rows
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema, schema_from
 from gatewise.errors import InputError, ModelFileError, counted
+from gatewise.members.encoded_batch import EncodedBatch
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
-from gatewise.model.encoded_item import EncodedItem, with_values
+from gatewise.model.encoded_item import EncodedItem
 from gatewise.model.input_format import InputFormat, SeriesFormat
 from gatewise.network.series import TIMES, amplitudes, time_channels
 from gatewise.ragged import Ragged, joined, starts_of
@@ -85,7 +86,8 @@ class SeriesPreprocessor:
         found = replace(found, window=-(-max(lengths) // rows))
         if found.window == 1:
             return found
-        features = np.concatenate([amplitudes(found._filled(a), found.window) for a in arrays])
+        filled = found._filled(Ragged.of(arrays))
+        features = np.concatenate([amplitudes(one, found.window) for one in filled])
         spread = np.maximum(features.std(axis=0), 1e-6)
         return replace(found, level=tuple(features.mean(axis=0).tolist()), spread=tuple(spread.tolist()))
 
@@ -133,51 +135,51 @@ class SeriesPreprocessor:
         """n series (length, C) in their own unit, from any form that `gatewise.data.inputs.series_of` takes, and the
         columns of each row by name; [] where the model reads none.
         """
+        series, of_rows = self._ragged_rows(inputs, layout)
+        return list(series), of_rows
+
+    def _ragged_rows(self, inputs: Any, layout: str | None) -> tuple[Ragged, list[dict[str, float | str]]]:
+        """As `rows`, the series as one array."""
         refuse_file(inputs, "read_series({!r}).inputs")
         values, of_rows = split_rows(inputs, self.columns)
-        every = series_of(values, layout, self.channels)
-        return [self._read(series, f"row {number}") for number, series in enumerate(every)], of_rows
+        return self._unmasked(ragged_series(values, layout, self.channels), "row {}"), of_rows
 
-    def _unmasked(self, series: NDArray[Any]) -> NDArray[Any]:
-        """The steps that are not masked."""
+    def _unmasked(self, series: Ragged, name: str) -> Ragged:
+        """The steps that are not masked. name: of a series by its number, for messages. Raises InputError where all
+        steps are masked: Keras then gives NaN, a mean of nothing, or the state before the first step.
+        """
         if self.mask_value is None:
             return series
-        unmasked: NDArray[Any] = series[~self._is_masked(series)]
-        return unmasked
-
-    def _is_masked(self, series: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which steps (length,) are masked, where the model has a mask value."""
-        is_masked: NDArray[np.bool_] = (np.asarray(series, np.float32) == np.float32(self.mask_value or 0.0)).all(
-            axis=1
-        )
-        return is_masked
-
-    def _read(self, series: NDArray[Any], name: str) -> NDArray[Any]:
-        """As `_unmasked`. name: of the series, for messages. Raises InputError where all steps are masked: Keras then
-        gives NaN, a mean of nothing, or the state before the first step.
-        """
-        unmasked = self._unmasked(series)
-        if len(series) and not len(unmasked):
+        is_step = self._is_unmasked(series.values)
+        ends = np.append(0, np.cumsum(is_step))
+        starts = starts_of(series.lengths)
+        lengths = ends[starts + series.lengths] - ends[starts]
+        is_empty = (lengths == 0) & (series.lengths > 0)
+        if is_empty.any():
             raise InputError(
-                f"{name}: it has the mask value {self.mask_value:g} at every step, which the network leaves out"
+                f"{name.format(int(np.flatnonzero(is_empty)[0]))}: it has the mask value {self.mask_value:g} at every "
+                "step, which the network leaves out"
             )
-        return unmasked
+        return Ragged(series.values[is_step], lengths)
 
-    def encode_batch(
-        self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()
-    ) -> list[EncodedSequence]:
+    def _is_unmasked(self, steps: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each step (N, C) has another value than the mask value in a channel (N,)."""
+        assert self.mask_value is not None
+        return np.asarray((np.asarray(steps, np.float32) != np.float32(self.mask_value)).any(axis=1))
+
+    def encode_batch(self, inputs: Any, layout: str | None = None, columns: Sequence[str] = ()) -> EncodedBatch:
         """What the members read of each of `rows`."""
-        rows, of_rows = self.rows(inputs, layout)
-        return with_values([self.encoded(series) for series in rows], of_rows, self.columns)
+        series, of_rows = self._ragged_rows(inputs, layout)
+        return self._encoded(series, of_rows)
 
     def encode(self, item: Any) -> EncodedItem:
         """One series (length, C), from any form that `gatewise.data.inputs.one_series` takes, with display names of its
         steps.
         """
         [values], of_rows = split_rows([item], self.columns)
-        series = self._read(one_series(values, self.channels), "the series")
-        [sequence] = with_values([self.encoded(series)], of_rows, self.columns)
-        return EncodedItem(series, sequence, self.token_names(series), [])
+        series = self._unmasked(Ragged.of([one_series(values, self.channels)]), "the series")
+        [sequence] = self._encoded(series, of_rows)
+        return EncodedItem(series.values, sequence, self.token_names(series.values), [])
 
     def encode_steps(self, items: Any, steps: Lengths) -> tuple[Array, Lengths]:
         """The next steps of n streams, standardised: (N, C) float32 of all streams, one after the other, with NaN for a
@@ -198,7 +200,7 @@ class SeriesPreprocessor:
             rows = values.reshape(-1, self.channels)
             lengths = np.full(len(values), values.shape[1], np.intp)
         if self.mask_value is not None:
-            is_read = ~self._is_masked(rows)
+            is_read = self._is_unmasked(rows)
             counts = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_read], minlength=len(lengths))
             rows = rows[is_read]
             lengths = counts.astype(np.intp)
@@ -279,47 +281,68 @@ class SeriesPreprocessor:
         """One series (length, C), standardised: float32. A missing value stays one."""
         if series.ndim != 2 or series.shape[1] != self.channels:
             raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
+        if self._scaling is None:
+            return series.astype(np.float32, copy=False)
+        mean, std = self._scaling
         with np.errstate(over="ignore"):  # the network refuses infinite values
-            mean, std = self._scaling
             scaled: Array = ((series - mean) / std).astype(np.float32)
         return scaled
 
     @cached_property
-    def _scaling(self) -> tuple[Array, Array]:
-        return np.array(self.mean), np.array(self.std)
+    def _scaling(self) -> tuple[Array, Array] | None:
+        """Mean and deviation (C,); None where they change nothing, as those of an imported network."""
+        mean = np.array(self.mean)
+        std = np.array(self.std)
+        if not mean.any() and (std == 1).all():
+            return None
+        return mean, std
 
     def encoded(self, series: NDArray[Any]) -> EncodedSequence:
         """What the members read of one series (length, C) in its own unit, without columns."""
-        filled = self._filled(series)
-        if not self.window:
-            return EncodedSequence(filled, filled[:, None])
-        length, size = filled.shape
-        rows = -(-length // self.window)
-        values = np.full((rows * self.window, size), np.nan, dtype=np.float32)
-        values[:length] = filled
-        read = filled if self.window == 1 else (amplitudes(filled, self.window) - self.level) / self.spread
-        ends = np.minimum(np.arange(1, rows + 1) * self.window, length)
-        steps = np.concatenate([read, time_channels(ends, self.steps[1])], axis=1, dtype=np.float32)
-        return EncodedSequence(steps, values.reshape(rows, self.window, size))
+        return self._encoded(Ragged.of([series]), [])[0]  # type: ignore[no-any-return]
 
-    def _filled(self, series: NDArray[Any]) -> Array:
-        """One series (length, C), standardised and interpolated, with the mask."""
-        scaled = self.scaled(series)
+    def _encoded(self, series: Ragged, columns: Sequence[Mapping[str, float | str]]) -> EncodedBatch:
+        """What the members read of n series (N, C) in their own unit, and of the columns of each."""
+        filled = self._filled(series)
+        of_rows = self.columns.values_of(columns)
+        if not self.window:
+            return EncodedBatch(filled, filled.with_values(filled.values[:, None]), of_rows)
+        size = filled.values.shape[1]
+        lengths = filled.lengths
+        rows = -(-lengths // self.window)
+        values = np.full((int(rows.sum()) * self.window, size), np.nan, dtype=np.float32)
+        own_step = np.arange(len(filled.values)) - np.repeat(starts_of(lengths), lengths)
+        values[np.repeat(starts_of(rows) * self.window, lengths) + own_step] = filled.values
+        read = filled.values
+        if self.window > 1:
+            features = [amplitudes(one, self.window) for one in filled]
+            read = (Ragged.of(features).values - self.level) / self.spread
+        own_row = np.arange(int(rows.sum())) - np.repeat(starts_of(rows), rows)
+        ends = np.minimum((own_row + 1) * self.window, np.repeat(lengths, rows))
+        steps = np.concatenate([read, time_channels(ends, self.steps[1])], axis=1, dtype=np.float32)
+        windows = values.reshape(-1, self.window, size)
+        return EncodedBatch(Ragged(steps, rows), Ragged(windows, rows), of_rows)
+
+    def _filled(self, series: Ragged) -> Ragged:
+        """Series (N, C), standardised and interpolated, with the mask."""
+        scaled = self.scaled(series.values)
         missing = np.isnan(scaled)
-        if self.missing == "refuse" and missing.any():
-            step, channel = np.argwhere(missing)[0].tolist()
+        has_missing = bool(missing.any())
+        if self.missing == "refuse" and has_missing:
+            place, channel = np.argwhere(missing)[0].tolist()
+            row, step = series.place(place)
+            where = f"row {row}, " if len(series) > 1 else ""
             raise InputError(
-                f"step {step + 1}, channel {channel + 1}: a value is missing, for which the imported network has no "
-                "rule; give a number in its place"
+                f"{where}step {step + 1}, channel {channel + 1}: a value is missing, for which the imported network "
+                "has no rule; give a number in its place"
             )
-        for channel in np.flatnonzero(missing.any(axis=0)).tolist():
-            column, gap = scaled[:, channel], missing[:, channel]
-            # The scaled training mean is 0.
-            column[gap] = 0 if gap.all() else np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), column[~gap])
-        if not self.mask:
-            return scaled
-        share = missing.mean(axis=1, keepdims=True, dtype=np.float32)  # (length, 1)
-        return np.concatenate([scaled, share], axis=1)
+        if has_missing:
+            scaled = scaled.copy()
+            _interpolate(series.with_values(scaled), missing)
+        if self.mask:
+            share = missing.mean(axis=1, keepdims=True, dtype=np.float32)  # (N, 1)
+            scaled = np.concatenate([scaled, share], axis=1)
+        return series.with_values(scaled)
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The entry for config.json, without defaults, and no file."""
@@ -327,3 +350,16 @@ class SeriesPreprocessor:
         plain: dict[str, Any] = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
         plain |= {"columns": asdict(self.columns)} if self.columns else {}
         return {"kind": "series", **given, **plain}, {}
+
+
+def _interpolate(series: Ragged, missing: NDArray[np.bool_]) -> None:
+    """Fill the missing values (N, C) of standardised series, in place."""
+    with_gaps = np.unique(np.repeat(np.arange(len(series)), series.lengths)[missing.any(axis=1)])
+    for row in with_gaps.tolist():
+        values = series[row]
+        gaps = series.with_values(missing)[row]
+        for channel in np.flatnonzero(gaps.any(axis=0)).tolist():
+            column = values[:, channel]
+            gap = gaps[:, channel]
+            # The scaled training mean is 0.
+            column[gap] = 0 if gap.all() else np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), column[~gap])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.ragged import Ragged, starts_of
 from gatewise.text import Encoded
 from gatewise.types import Array
 
@@ -47,3 +48,28 @@ class StepRule:
     def fit_ids(self, ids: Array) -> Array:
         """Ids with these steps."""
         return np.append(ids, np.int32(0))[self.rows(ids)]
+
+    def fit_batch(self, sequences: Ragged) -> Ragged:
+        """`fit_ids` of each of n sequences of ids."""
+        if self.masked:
+            is_step = sequences.values != 0
+            ends = np.append(0, np.cumsum(is_step))
+            starts = starts_of(sequences.lengths)
+            lengths = ends[starts + sequences.lengths] - ends[starts]
+            sequences = Ragged(sequences.values[is_step], lengths)
+        if not self.length:
+            return sequences
+        kept = np.minimum(sequences.lengths, self.length)
+        first = starts_of(sequences.lengths)
+        if self.side == "pre":
+            first = first + sequences.lengths - kept
+        step = np.arange(int(kept.sum())) - np.repeat(starts_of(kept), kept)  # of each within the kept ones
+        values = sequences.values[step + np.repeat(first, kept)]
+        if self.masked:
+            return Ragged(values, kept)
+        padded = np.zeros((len(kept), self.length), dtype=np.int32)
+        pads = self.length - kept
+        if self.side == "post":
+            pads = np.zeros_like(kept)
+        padded[np.repeat(np.arange(len(kept)), kept), step + np.repeat(pads, kept)] = values
+        return Ragged(padded.reshape(-1), np.full(len(kept), self.length, dtype=np.intp))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture
-from gatewise.ragged import joined
+from gatewise.ragged import Ragged, joined, starts_of
 from gatewise.types import Array, Index, Lengths
 
 PAD = 0  # the padding token, as in Keras
@@ -36,25 +36,56 @@ class Batch:
     pads: Lengths | None = None
 
     @classmethod
-    def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
-        """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""
-        if arch.inputs == "tokens":
-            tokens, lengths = joined([truncate(np.asarray(s), arch) for s in sequences])
-            if len(tokens) and not 0 <= tokens.min() <= tokens.max() < arch.vocab_size:
-                found = f"found {int(tokens.min())} to {int(tokens.max())}"
-                raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
-            pads = arch.max_length - lengths if arch.padding == "pre" else None
-            distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
-            return cls(lengths, distinct=distinct, index=index, pads=pads)
-        arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
-        for n, array in enumerate(arrays):
-            if array.ndim != 2 or array.shape[1] != arch.channels:
-                raise InputError(f"series {n}: shape must be (steps, {arch.channels}), not {array.shape}")
-            if not np.isfinite(array).all():
-                step = int(np.argwhere(~np.isfinite(array))[0, 0])
-                raise InputError(f"series {n}: step {step + 1} is not a finite number")
-        values, lengths = joined([truncate(array, arch) for array in arrays], np.float32)
-        return cls(lengths, values=values.reshape(-1, arch.channels))
+    def of(cls, sequences: Ragged | Sequence[Any], arch: Architecture) -> Batch:
+        """From B sequences of token ids (length,) or channels (length, C). Errors as `read_steps`."""
+        return cls.of_steps(read_steps(sequences, arch), arch)
+
+    @classmethod
+    def of_steps(cls, steps: Ragged, arch: Architecture) -> Batch:
+        """From what `read_steps` returns."""
+        lengths = steps.lengths
+        if arch.inputs == "channels":
+            return cls(lengths, values=steps.values)
+        pads = None
+        if arch.padding == "pre":
+            pads = arch.max_length - lengths
+        with_pad = pads is not None and bool(pads.any())
+        distinct, index = unique_tokens(steps.values, arch.vocab_size, with_pad)
+        return cls(lengths, distinct=distinct, index=index, pads=pads)
+
+
+def read_steps(sequences: Ragged | Sequence[Any], arch: Architecture) -> Ragged:
+    """The steps that the network reads of B sequences, truncated: token ids (N,), or channels (N, C) float32. Raises
+    InputError for ids outside of the vocabulary, and naming a series of another shape or with a value that is not
+    finite.
+    """
+    if arch.inputs == "tokens":
+        if not isinstance(sequences, Ragged):
+            sequences = Ragged.of(sequences)
+        tokens = sequences.values
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < arch.vocab_size:
+            found = f"found {int(tokens.min())} to {int(tokens.max())}"
+            raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
+        return truncated(sequences, arch)
+    if not isinstance(sequences, Ragged):
+        sequences = _ragged_series(sequences, arch)
+    values = sequences.values.astype(np.float32, copy=False)
+    if values.ndim != 2 or values.shape[1] != arch.channels:
+        raise InputError(f"series: shape must be (steps, {arch.channels}), not {(len(values), *values.shape[1:])}")
+    if not np.isfinite(values).all():
+        number, step = sequences.place(int(np.argwhere(~np.isfinite(values))[0, 0]))
+        raise InputError(f"series {number}: step {step + 1} is not a finite number")
+    return truncated(Ragged(values, sequences.lengths), arch)
+
+
+def _ragged_series(sequences: Sequence[Any], arch: Architecture) -> Ragged:
+    """B arrays (length, C) as one. Raises InputError naming an array of another shape."""
+    arrays = [np.asarray(series, dtype=np.float32) for series in sequences]
+    for number, array in enumerate(arrays):
+        if array.ndim != 2 or array.shape[1] != arch.channels:
+            raise InputError(f"series {number}: shape must be (steps, {arch.channels}), not {array.shape}")
+    values, lengths = joined(arrays, np.float32)
+    return Ragged(values.reshape(-1, arch.channels), lengths)
 
 
 def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tuple[NDArray[np.int64], Index]:
@@ -72,6 +103,17 @@ def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tup
     return distinct, row_of[tokens]
 
 
+def ragged_chunks(sequences: Ragged | Iterable[Any], max_steps: int) -> Iterator[Ragged]:
+    """The sequences in order, in parts of at most `max_steps` steps (or one sequence). An iterator is read in parts, so
+    that its sequences need not fit into memory.
+    """
+    if isinstance(sequences, Ragged):
+        yield from sequences.chunks(max_steps)
+        return
+    for chunk in chunks(sequences, max_steps):
+        yield Ragged.of(chunk)
+
+
 def chunks(sequences: Iterable[Any], max_steps: int) -> Iterator[list[Any]]:
     """The sequences in order, in lists of at most `max_steps` steps (or one sequence)."""
     chunk: list[Any] = []
@@ -86,16 +128,19 @@ def chunks(sequences: Iterable[Any], max_steps: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def describe_truncation(lengths: Sequence[int], arch: Architecture) -> str:
+def describe_truncation(lengths: Lengths | Sequence[int], arch: Architecture) -> str:
     """What `truncate` leaves of sequences of these lengths, for a message, as in "first 133 and last 267 of up to 2,278
     tokens in 31 of 104 texts"; "" if no sequence is longer.
     """
-    longer = sum(length > arch.max_length for length in lengths) if arch.max_length else 0
+    longer = 0
+    lengths = np.asarray(lengths)
+    if arch.max_length:
+        longer = int((lengths > arch.max_length).sum())
     if not longer:
         return ""
     head = arch.max_length // 3 if arch.truncation == "middle" else 0
     part = f"first {head:,} and last {arch.max_length - head:,}" if head else f"last {arch.max_length:,}"
-    steps = f"{max(lengths):,} {arch.nouns.steps}"
+    steps = f"{int(lengths.max()):,} {arch.nouns.steps}"
     return f"{part} of up to {steps} in {longer:,} of {len(lengths):,} {arch.nouns.many}"
 
 
@@ -108,3 +153,18 @@ def truncate(sequence: Array, arch: Architecture) -> Array:
         return sequence[extra:]
     head = arch.max_length // 3
     return np.delete(sequence, slice(head, head + extra), axis=0)
+
+
+def truncated(sequences: Ragged, arch: Architecture) -> Ragged:
+    """The sequences with `truncate` applied to each."""
+    most = arch.max_length
+    if most == 0 or not len(sequences) or int(sequences.lengths.max()) <= most:
+        return sequences
+    lengths = np.minimum(sequences.lengths, most)
+    step = np.arange(int(lengths.sum())) - np.repeat(starts_of(lengths), lengths)  # of each within its sequence
+    head = 0
+    if arch.truncation == "middle":
+        head = most // 3
+    removed = np.repeat(sequences.lengths - lengths, lengths)
+    place = step + np.where(step >= head, removed, 0)
+    return Ragged(sequences.values[place + np.repeat(starts_of(sequences.lengths), lengths)], lengths)

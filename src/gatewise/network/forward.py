@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, LSTMCall
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch, chunks
+from gatewise.network.batch import Batch, read_steps
 from gatewise.network.ops import Ops, array_of
-from gatewise.ragged import starts_of
+from gatewise.ragged import Ragged
 from gatewise.storage.compact import Unpacked
 from gatewise.types import Array
 
@@ -140,26 +140,39 @@ def in_batches(
     run: Callable[..., Any],
     parameters: Mapping[str, Array],
     arch: Architecture,
-    sequences: Sequence[Array],
+    sequences: Ragged | Sequence[Array],
     ops: Ops | None = None,
 ) -> Array:
     """The result of `forward` (n, outputs) or of `features` (n, features) for n sequences: (length,) token ids or
     (length, C) channels; dtype of the parameters. With pooling "none" the rows are the steps that the network reads of
     each sequence, one sequence after the other.
 
-    Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
+    More than STEPS_PER_BATCH steps are read in several batches, of sequences of similar length; the order and number of
+    the sequences change only the last bits.
     """
-    ops, by_length = ops or Ops(), sorted(range(len(sequences)), key=lambda n: len(sequences[n]))
-    out: list[Any] = [None] * len(sequences)
-    done = 0
-    for some in chunks((sequences[n] for n in by_length), STEPS_PER_BATCH):
-        batch = Batch.of(some, arch)
-        found = run(ops, parameters, arch, batch)
-        rows = np.split(found, starts_of(batch.lengths)[1:]) if arch.pooling == "none" else found[:, None]
-        for n, part in zip(by_length[done : done + len(some)], rows, strict=True):
-            out[n] = part
-        done += len(some)
-    if not out:
+    ops = ops or Ops()
+    steps = read_steps(sequences, arch)
+    if not len(steps):
         width = arch.features if run is features else arch.outputs
         return np.zeros((0, width), dtype=parameters["dense.bias"].dtype)
-    return np.concatenate(out)
+    if len(steps.values) <= STEPS_PER_BATCH:
+        return np.asarray(run(ops, parameters, arch, Batch.of_steps(steps, arch)))
+    out: Array | None = None
+    order = np.argsort(steps.lengths, kind="stable")
+    by_length = steps
+    if (np.diff(order) != 1).any():
+        by_length = steps[order]
+    done = 0
+    for some in by_length.chunks(STEPS_PER_BATCH):
+        numbers = order[done : done + len(some)]
+        done += len(some)
+        rows = numbers
+        if arch.pooling == "none":
+            rows = steps.steps_of(numbers)
+        computed = run(ops, parameters, arch, Batch.of_steps(some, arch))
+        if out is None:
+            n_rows = len(steps.values) if arch.pooling == "none" else len(steps)
+            out = np.empty((n_rows, computed.shape[1]), computed.dtype)
+        out[rows] = computed
+    assert out is not None
+    return out

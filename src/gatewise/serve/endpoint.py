@@ -11,6 +11,7 @@ import pydantic_core
 
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, quote
+from gatewise.members.encoded_batch import Encoded, joined_rows, lengths_of
 from gatewise.model import Model, Stream
 from gatewise.ragged import Ragged
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
@@ -151,7 +152,7 @@ class ModelEndpoint(Endpoint):
         if self.example_row:
             example = Row(example, self.example_row)
         sequences = self.model.preprocessor.encode_batch([example])
-        return self.predictions(self.model.ensemble.logits(sequences), list(map(len, sequences)))
+        return self.predictions(self.model.ensemble.logits(sequences), lengths_of(sequences).tolist())
 
     def response(self, predictions: Predictions, request_id: str | None = None) -> dict[str, Any]:
         """The response of /predict, by task: `label` or `labels` with `probabilities`, `value`, or `values` by name;
@@ -175,8 +176,9 @@ class ModelEndpoint(Endpoint):
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
-        sequences: list[Any] = []
+        batches: list[Encoded] = []
         encoded_jobs: list[tuple[Job, slice]] = []
+        count = 0
         for job in jobs:
             try:
                 encoded = self.model.preprocessor.encode_batch(job.inputs)
@@ -184,15 +186,16 @@ class ModelEndpoint(Endpoint):
             except InputError as error:
                 job.outcome = replace(http_error(error), field=self._unreadable(job))
                 continue
-            rows = slice(len(sequences), len(sequences) + len(encoded))
-            encoded_jobs.append((job, rows))
-            sequences += encoded
-        if not sequences:
+            encoded_jobs.append((job, slice(count, count + len(encoded))))
+            batches.append(encoded)
+            count += len(encoded)
+        if not count:
             return
+        sequences = joined_rows(batches)
         logits = self.model.ensemble.logits(sequences)
         for job, rows in encoded_jobs:
             try:  # job by job: an input that overflows is no error of the other jobs
-                predictions = self.predictions(logits[rows], list(map(len, sequences[rows])))
+                predictions = self.predictions(logits[rows], lengths_of(sequences[rows]).tolist())
                 outputs: list[dict[str, Array]] = []
                 if job.outputs:
                     outputs = self.model.ensemble.network.outputs_of_rows(sequences[rows])

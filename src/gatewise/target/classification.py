@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gatewise.metrics import Bin, Evaluation
 
 _DOUBT = 0.05 + 1e-9  # of a probability, from the threshold: closer ones decide nothing
+_CLOSE = 1e-9  # between two logits: their probabilities may round to the same number
 _SMALLEST = 1e-300  # of a threshold, whose logarithm is taken
 
 
@@ -135,7 +136,17 @@ class ClassificationTarget(RowTarget):
         return None
 
     def predicted(self, logits: Array) -> Array:
-        return self.decide(self.probabilities(logits))
+        if self.thresholds or self.is_binary:
+            return self.decide(self.probabilities(logits))
+        check_logits(logits)
+        decided = np.asarray(logits.argmax(axis=1))
+        # The largest logit has the largest probability. Where two are closer than the probabilities can tell apart, the
+        # decision is that of the probabilities, so that both agree.
+        n_largest = np.count_nonzero(logits >= logits.max(axis=1, keepdims=True) - _CLOSE, axis=1)
+        is_close = n_largest > 1
+        if is_close.any():
+            decided[is_close] = self.decide(self.probabilities(logits[is_close]))
+        return decided
 
     def probabilities(self, logits: Array) -> Array:
         check_logits(logits)

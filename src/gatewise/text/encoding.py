@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from gatewise.errors import InputError
+from gatewise.ragged import Ragged
 from gatewise.types import Array
+
+
+def ragged_ids(ids: Sequence[int], lengths: Sequence[int]) -> Ragged:
+    """The ids (N,) int32 of texts with so many ids (n,)."""
+    return Ragged(np.array(ids, dtype=np.int32), np.array(lengths, dtype=np.intp))
 
 
 class Encoded(NamedTuple):

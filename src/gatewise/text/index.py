@@ -6,15 +6,17 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
+from gatewise.ragged import Ragged
 from gatewise.storage.fields import fields_from
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, checked_texts, utf8
+from gatewise.text.encoding import Encoded, checked_texts, ragged_ids, utf8
 
 _LONGEST = 1_000_000  # characters of a text
 _STRIPPED = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"  # by TextVectorization
@@ -128,15 +130,40 @@ class IndexEncoding:
                     return ids.astype(np.int32)
         return np.asarray(self.tokenize(text).sequence)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the row, from 0."""
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """`encode` of each text: ids (N,) int32. The InputError names the row, from 0."""
         encoded = []
         for row, text in enumerate(checked_texts(texts, _LONGEST)):
             try:
                 encoded.append(self.encode(text))
             except InputError as error:
                 raise InputError(f"row {row}: {error}") from None
-        return encoded
+        if not encoded:
+            return ragged_ids([], [])
+        return Ragged.of(encoded, np.int32)
+
+    def ids_of(self, inputs: Any) -> Ragged | None:
+        """The ids (N,) int32 of an array (n, T) or (T,) of whole numbers, or of a list of n such arrays or lists; None
+        for other inputs, such as texts. Raises InputError naming the row, for no id and for one that is not below
+        `vocab_size`.
+        """
+        if not self.takes_ids:
+            return None
+        ids = _whole_numbers(inputs)
+        if ids is None:
+            return None
+        if not ids.lengths.all():
+            raise InputError(f"row {int(np.flatnonzero(ids.lengths == 0)[0])} is empty")
+        longest = int(ids.lengths.max(initial=0))
+        if longest > _LONGEST:
+            row = int(ids.lengths.argmax())
+            raise InputError(f"row {row}: there are {longest:,} ids; the limit is {_LONGEST:,}")
+        values = ids.values
+        if len(values) and not 0 <= values.min() <= values.max() < self.vocab_size:
+            place = int(np.flatnonzero((values < 0) | (values >= self.vocab_size))[0])
+            row, step = ids.place(place)
+            raise InputError(f"row {row}: {_not_an_id(str(values[place]), step + 1, self.vocab_size)}")
+        return ids.with_values(values.astype(np.int32))
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the words as they are spelled in the text, and their spans."""
@@ -175,7 +202,7 @@ class IndexEncoding:
         """
         if self.takes_ids:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocab_size):
-                raise InputError(f"{quote(word)} (word {number}) is not a token id below {self.vocab_size:,}")
+                raise InputError(_not_an_id(word, number, self.vocab_size))
             return int(word)
         if self.stripped:
             word = word.translate(dict.fromkeys(map(ord, self.stripped)))
@@ -200,3 +227,42 @@ class IndexEncoding:
         settings = {name: value for name, value in config.items() if name != "kind"}
         settings["index"] = parse_json(read(cls.file), cls.file)
         return fields_from(cls, settings, f"encoding '{cls.kind}'")
+
+
+def _not_an_id(word: str, number: int, vocab_size: int) -> str:
+    """The message about a word that is no token id. number: of the word, from 1."""
+    return f"{quote(word)} (word {number}) is not a token id below {vocab_size:,}"
+
+
+def _whole_numbers(inputs: Any) -> Ragged | None:
+    """n sequences of whole numbers, see `IndexEncoding.ids_of`; None for anything else."""
+    if isinstance(inputs, np.ndarray):
+        if inputs.dtype.kind not in "iu" or inputs.ndim not in (1, 2):
+            return None
+        rows = np.atleast_2d(inputs)
+        count, steps = rows.shape
+        return Ragged(rows.reshape(-1), np.full(count, steps, dtype=np.intp))
+    if not isinstance(inputs, list | tuple) or not inputs:
+        return None
+    types = set(map(type, inputs))
+    if types == {int}:
+        return _of_lists([inputs])
+    if types == {np.ndarray}:
+        if any(row.dtype.kind not in "iu" or row.ndim != 1 for row in inputs):
+            return None
+        return Ragged.of(inputs)
+    if types <= {list, tuple}:
+        return _of_lists(inputs)
+    return None
+
+
+def _of_lists(rows: Sequence[Sequence[Any]]) -> Ragged | None:
+    """The numbers of n lists, None where something else than an int is among them."""
+    flat = list(chain.from_iterable(rows))
+    if set(map(type, flat)) - {int}:
+        return None
+    lengths = np.array(list(map(len, rows)), dtype=np.intp)
+    try:
+        return Ragged(np.array(flat, dtype=np.int64), lengths)
+    except OverflowError:  # `tokenize` names the number
+        return None

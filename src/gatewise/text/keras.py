@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.ragged import Ragged
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, checked_texts, utf8
+from gatewise.text.encoding import Encoded, checked_texts, ragged_ids, utf8
 
 _TO_SPACE = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 # Lower case and spaces change ASCII only, so one table over the UTF-8 bytes does both, ten times as fast as
@@ -195,22 +196,32 @@ class KerasEncoding:
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,); the first is 1 (START). Raises InputError for a lone surrogate."""
+        return np.array(self._ids_of_text(text), dtype=np.int32)
+
+    def _ids_of_text(self, text: str) -> list[int]:
         return self._ids_of(keras_words(text))
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the row, from 0."""
-        return [self.encode(text) for text in checked_texts(texts)]
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """`encode` of each text: ids (N,) int32. The InputError names the row, from 0."""
+        ids: list[int] = []
+        lengths: list[int] = []
+        for text in checked_texts(texts):
+            ids_of_text = self._ids_of_text(text)
+            ids += ids_of_text
+            lengths.append(len(ids_of_text))
+        return ragged_ids(ids, lengths)
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""
         plain = utf8(text).translate(_TABLE).decode("utf-8")  # as long as the text: the table keeps every byte one byte
         words = list(re.finditer("[^ ]+", plain))
         names = [word[0] for word in words]
-        return Encoded(self._ids_of(names), ["<start>", *names], [(0, 0), *(word.span() for word in words)])
+        ids = np.array(self._ids_of(names), dtype=np.int32)
+        return Encoded(ids, ["<start>", *names], [(0, 0), *(word.span() for word in words)])
 
-    def _ids_of(self, words: Sequence[str]) -> NDArray[np.int32]:
+    def _ids_of(self, words: Sequence[str]) -> list[int]:
         get = self._ids.get
-        return np.array([1, *[get(word, 2) for word in words]], dtype=np.int32)
+        return [1, *[get(word, 2) for word in words]]
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""

@@ -11,9 +11,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gatewise.target import SPACED_WORD, words_of
 from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.keras import KerasEncoding
@@ -68,10 +65,10 @@ class SpaceEncoding(KerasEncoding):
         index = {entry: rank for rank, entry in enumerate(ranked[: vocab_size - 4], start=1)}
         return cls(index, vocab_size)
 
-    def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids (n,), one per word. Raises InputError for a lone surrogate or a too long text."""
+    def _ids_of_text(self, text: str) -> list[int]:
+        """One id per word. Raises InputError for a lone surrogate or a too long text."""
         words = words_of(utf8(text, _LONGEST).decode())
-        return np.array([self._id(word) for word in words], dtype=np.int32)
+        return [self._id(word) for word in words]
 
     def _id(self, word: str) -> int:
         """The id of a word, of its lower-case form or of its shape; the first one that is known."""

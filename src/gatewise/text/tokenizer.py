@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gatewise.errors import InputError, ModelFileError, quote, required
+from gatewise.ragged import Ragged
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import checked_texts
+from gatewise.text.encoding import checked_texts, ragged_ids
 from gatewise.text.tokens import TokenEncoding
 
 if TYPE_CHECKING:
@@ -39,14 +37,18 @@ class LibraryEncoding(TokenEncoding):
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text, on all cores. The InputError names the row, from 0."""
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """`encode` of each text, on all cores: ids (N,) int32. The InputError names the row, from 0."""
         checked = checked_texts(texts, self.max_characters)
-        sequences: list[NDArray[np.int32]] = []
+        ids: list[int] = []
+        lengths: list[int] = []
         while chunk := list(islice(checked, _CHUNK)):
             for encoding in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-                sequences.append(self._limited(encoding.ids, len(sequences)))
-        return sequences
+                ids_of_text = encoding.ids
+                self._check_count(len(ids_of_text), len(lengths))
+                ids += ids_of_text
+                lengths.append(len(ids_of_text))
+        return ragged_ids(ids, lengths)
 
 
 class TokenizerEncoding(LibraryEncoding):

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted, quote, warn
+from gatewise.ragged import Ragged
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import Encoded, checked_texts, utf8
+from gatewise.text.encoding import Encoded, checked_texts, ragged_ids, utf8
 from gatewise.text.respelling import respelt
 from gatewise.text.word_tokenizer import spans_of, tokens_of
 
@@ -186,10 +187,16 @@ class TokenEncoding:
         utf8(text, self.max_characters)
         return self._limited(self._ids(text))
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each text. The InputError names the row, from 0."""
-        checked = checked_texts(texts, self.max_characters)
-        return [self._limited(self._ids(text), row) for row, text in enumerate(checked)]
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """`encode` of each text: ids (N,) int32. The InputError names the row, from 0."""
+        ids: list[int] = []
+        lengths: list[int] = []
+        for row, text in enumerate(checked_texts(texts, self.max_characters)):
+            ids_of_text = self._ids(text)
+            self._check_count(len(ids_of_text), row)
+            ids += ids_of_text
+            lengths.append(len(ids_of_text))
+        return ragged_ids(ids, lengths)
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
@@ -218,14 +225,18 @@ class TokenEncoding:
     def _ids_and_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         return self._ids(text), spans_of(text, self.pipeline)
 
-    def _limited(self, ids: list[int], row: int | None = None) -> NDArray[np.int32]:
-        """The ids as an array. Raises InputError for too many. row: named in the message."""
-        if len(ids) > self.max_tokens:
-            message = f"the text has {len(ids):,} tokens; the limit is {self.max_tokens:,}"
+    def _limited(self, ids: list[int]) -> NDArray[np.int32]:
+        """The ids as an array. Raises InputError for too many."""
+        self._check_count(len(ids))
+        return np.array(ids, dtype=np.int32)
+
+    def _check_count(self, tokens: int, row: int | None = None) -> None:
+        """Raise InputError for too many tokens. row: named in the message."""
+        if tokens > self.max_tokens:
+            message = f"the text has {tokens:,} tokens; the limit is {self.max_tokens:,}"
             if row is not None:
                 message = f"row {row}: {message}"
             raise InputError(message)
-        return np.array(ids, dtype=np.int32)
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""

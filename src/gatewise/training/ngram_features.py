@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.members.ngrams import BITS, TOKENS_PER_CHUNK, Ngrams, counted_ngrams, keys_of, term_frequency
 from gatewise.members.spelling import UNKNOWN, Spelling
-from gatewise.network.batch import chunks
+from gatewise.network.batch import ragged_chunks
+from gatewise.ragged import Ragged
 from gatewise.training.recipes import has_small_classes
 from gatewise.training.sparse_solver import fit_linear
 from gatewise.training.stack import FittedMember
@@ -188,7 +189,7 @@ def _frequent_keys(
     counts once in the document frequency, so no n-gram is lost here, and the matrix of the others is small.
     """
     lookup = _lookup(order, np.zeros(0, np.int64), spelling)
-    values, lengths, _ = lookup.read(sequences)
+    values, lengths, _ = lookup.read(Ragged.of(sequences))
     if spelling is not None:
         exclude = (UNKNOWN,)
     excluded = np.isin(values, exclude)
@@ -217,7 +218,7 @@ def _term_frequencies(
 
     lookup = _lookup(order, keys, spelling)
     matrices = []
-    for chunk in chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
+    for chunk in ragged_chunks(sequences, TOKENS_PER_CHUNK // lookup.width):
         document, term, count = counted_ngrams(lookup, chunk)
         tf = term_frequency(count).astype(np.float32)
         starts = np.searchsorted(document, np.arange(len(chunk) + 1))

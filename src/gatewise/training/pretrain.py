@@ -74,7 +74,7 @@ def pretrain(
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
-            sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
+            sequences = list(encoding.encode_batch(data.texts))
             train, validation = _split(sequences, seed)
             start = _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1]))
             new_loop = partial(_new_loop, start, recipe, train, validation, seed, data.source)

@@ -343,7 +343,7 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
         recipe = with_values(recipe, {"ngrams.order": 0})
     if recipe.ngrams.order:
         check_vocab_size(preprocessor.inputs.size)
-    full_sequences = preprocessor.encode_batch(data.rows)
+    full_sequences = list(preprocessor.encode_batch(data.rows))
     sequences = [truncate(sequence.steps, arch) for sequence in full_sequences]
     settings = recipe.optimisation
     if settings.min_batch_tokens:

@@ -17,7 +17,7 @@ does not grow with the rows, and holds out one fold to choose l2.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from gatewise.data.splits import leave_one_out_folds
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
-from gatewise.members.convolutions import Convolutions, features_of, series_steps, with_differences
+from gatewise.members.convolutions import Convolutions, features_of, ragged_series_steps, with_differences
+from gatewise.ragged import Ragged
 from gatewise.training.members import Run
 from gatewise.training.network_data import MOST_ROWS
 from gatewise.training.ridge import Ridge, ridge_of_sums, ridge_sums
@@ -58,7 +59,7 @@ def fit(training_data: TrainingData, run: Run) -> FittedMember | None:
     ridge_targets = RidgeTargets(training_data, rows, _folds(training_data))
     window, channels = training_data.preprocessor.inputs.series
     series = [sequence.series for sequence in training_data.full(rows) if sequence.series is not None]
-    sequences = [series_steps(values, channels, window) for values in series]
+    sequences = ragged_series_steps(Ragged.of(series), channels, window)
     features = training_data.recipe.convolutions.features
     if len(rows) <= MOST_ROWS:
         best = _fit_few(ridge_targets, sequences, features, run.seed)
@@ -97,10 +98,10 @@ def dilations_of(length: int, per_kernel: int) -> tuple[NDArray[np.int32], NDArr
     return dilations.astype(np.int32), counts.astype(np.int32)
 
 
-def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generator, differences: bool = True) -> Banks:
+def fit_banks(sequences: Ragged, features: int, rng: np.random.Generator, differences: bool = True) -> Banks:
     """Banks of about `features` features for series (length, C)."""
-    channels = sequences[0].shape[1]
-    length = max(len(s) for s in sequences)
+    channels = sequences.values.shape[1]
+    length = int(sequences.lengths.max())
     kinds = 1  # of what a feature reads: channels, differences
     if differences:
         kinds = 2
@@ -146,7 +147,7 @@ class _Fit(NamedTuple):
     summary: str
 
 
-def _fit_few(ridge_targets: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
+def _fit_few(ridge_targets: RidgeTargets, sequences: Ragged, features: int, seed: int) -> _Fit:
     """The fit in the kernel matrix with the lowest out-of-fold loss: over channels or differences, floors and l2."""
     best: _Fit | None = None
     for differences in (False, True):
@@ -170,7 +171,7 @@ def _fit_few(ridge_targets: RidgeTargets, sequences: list[Array], features: int,
     return best
 
 
-def _fit_many(ridge_targets: RidgeTargets, sequences: list[Array], features: int, seed: int) -> _Fit:
+def _fit_many(ridge_targets: RidgeTargets, sequences: Ragged, features: int, seed: int) -> _Fit:
     """The fit in ZᵀZ of fewer features, summed over chunks of rows, whose l2 has the lowest loss of the held-out fold.
     It does not compare differences and floors: each would need another pass over all rows.
     """
@@ -178,14 +179,14 @@ def _fit_many(ridge_targets: RidgeTargets, sequences: list[Array], features: int
     held = ridge_targets.held
     banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
     sample = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # gives the mean and deviation of the features
-    ppv = features_of(banks, [sequences[row] for row in sample])
+    ppv = features_of(banks, sequences[sample])
     mean = ppv.mean(axis=0)
     scale = np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
     sums = np.zeros((len(mean) + 1, len(mean) + 1 + ridge_targets.y.shape[1]))
 
     def add(chunk: NDArray[np.int64]) -> Array:
         """Standardised features (m, F) of these rows, which are added to the sums."""
-        z = (features_of(banks, [sequences[row] for row in chunk]) - mean) / scale
+        z = (features_of(banks, sequences[chunk]) - mean) / scale
         np.add(sums, ridge_sums(z, ridge_targets.y[chunk], ridge_targets.root[chunk]), out=sums)
         return np.asarray(z)
 
