@@ -164,7 +164,7 @@ def test_one_forward_pass_for_explanation_and_trace(name: str, method: str) -> N
     """
     model = MODELS[name]
     encoder: Any = getattr(model.preprocessor, "encoding", model.preprocessor)  # of texts, or of series
-    encoding = ("encoded",) if encoder is model.preprocessor else ("encode", "encode_batch", "tokenize")
+    encoding = ("encode", "encode_batch") if encoder is model.preprocessor else ("encode", "encode_batch", "tokenize")
     with ExitStack() as patched:
         lstms, *encoded = (
             patched.enter_context(patch.object(owner, part, autospec=True, side_effect=getattr(owner, part)))
