@@ -18,6 +18,7 @@ from gatewise.exchange.keras_rules import note_outputs
 from gatewise.exchange.keras_shapes import flipped, one_hot, row_of
 from gatewise.exchange.keras_values import KerasValues, graph_dtype
 from gatewise.network.graph import Guard
+from gatewise.network.merge_mode import OF_KERAS
 from gatewise.network.operation import Operation
 from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
@@ -266,9 +267,6 @@ def _sequences(values: KerasValues, sequences: Any) -> str:
     return x
 
 
-_MERGES = {"sum": "Add", "mul": "Mul", "ave": "Add"}
-
-
 @layer_rule("Bidirectional")
 def _bidirectional(values: KerasValues, layer: Any, given: Arguments, follow: Follow) -> list[str]:
     x = _sequences(values, given["sequences"])
@@ -285,12 +283,8 @@ def _bidirectional(values: KerasValues, layer: Any, given: Arguments, follow: Fo
         right = flipped(values, right, [1])
     if layer.merge_mode is None:
         outputs = [left, right]
-    elif layer.merge_mode == "concat":
-        outputs = [values.add("Concat", left, right, axis=values.rank(left) - 1)]
     else:
-        outputs = [values.add(_MERGES[layer.merge_mode], left, right)]
-        if layer.merge_mode == "ave":
-            outputs = [values.add("Mul", outputs[0], values.number(0.5))]
+        outputs = [OF_KERAS[layer.merge_mode].nodes(values.builder, [left, right])]
     if layer.return_state:
         for run in (forward, backward):
             outputs += [state for states in run.states for state in states]

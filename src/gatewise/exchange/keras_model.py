@@ -16,7 +16,6 @@ from gatewise.types import Array
 PAD_VALUE = 1e9  # of all channels of a step that pads a series
 _BELOW = -3.0  # every h is above -1, and a sum of two above -2
 _DTYPES = {"tokens": "int32", "channels": "float32"}
-_MERGES = {"mean": "ave", "product": "mul"}  # others have the same name
 
 
 def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
@@ -45,7 +44,7 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
         made = layers.LSTM(layer.units, return_sequences=whole, go_backwards=backward, name=name)
         if layer.direction == "both":
             name = f"bidirectional_{n + 1}"
-            made = layers.Bidirectional(made, merge_mode=_MERGES.get(layer.merge, layer.merge), name=name)
+            made = layers.Bidirectional(made, merge_mode=layer.merge_mode.keras_name, name=name)
         x = made(x, **explicit)
         if backward and whole:  # which Keras returns in the order of reading
             x, explicit = ops.flip(x, axis=1), {"mask": _mask(keras, arch, given)}

@@ -34,10 +34,10 @@ def has_contributions(arch: Architecture) -> bool:
     """Whether each unit of the top layer has a part of its own in the features. It has none in a product of two
     directions, and in the maximum of a sum. Pooling "none" has no features of the whole sequence.
     """
-    merge = arch.top.merge
-    if arch.pooling == "none" or merge == "product":
+    merge = arch.top.merge_mode
+    if arch.pooling == "none" or merge.share is None:
         return False
-    return merge == "concat" or "max" not in arch.pooling
+    return not merge.by_unit or "max" not in arch.pooling
 
 
 def unit_contributions(net: NetworkOfArchitecture, score: Array, top: Sequence[Gates]) -> Array:
@@ -58,17 +58,16 @@ def unit_weights(net: NetworkOfArchitecture, score: Array, start: Array, end: Ar
     directions, H), as `feature_weights`, in their shape. Raises InputError where they have none, see
     `has_contributions`.
     """
-    merge = net.arch.top.merge
+    merge = net.arch.top.merge_mode
     if not has_contributions(net.arch):
         raise InputError(
             f"the units of the top layer have no part of their own in the prediction: its directions are merged by "
-            f"{merge!r} before pooling {net.arch.pooling!r}; other methods explain this network"
+            f"{net.arch.top.merge!r} before pooling {net.arch.pooling!r}; other methods explain this network"
         )
-    if merge == "concat":
+    if not merge.by_unit:
         return feature_weights(net, score, start.reshape(-1), end.reshape(-1)).reshape(start.shape)
-    share = 1.0  # of a direction in the merged state
-    if merge == "mean":
-        share = 0.5
+    share = merge.share
+    assert share is not None
     merged_start = share * start.sum(axis=1).reshape(-1)
     merged_end = share * end.sum(axis=1).reshape(-1)
     weights = share * feature_weights(net, score, merged_start, merged_end)

@@ -284,7 +284,7 @@ class LSTM(Network):
         top = arch.top
         # Forward layers have the states after each prefix from the given run. A backward direction starts anew at the
         # end of each: `backward_prefixes` does so for a single layer. Other networks run each prefix by itself.
-        has_one_layer = len(arch.layers) == 1 and top.merge == "concat" and arch.pooling != "step"
+        has_one_layer = len(arch.layers) == 1 and not top.merge_mode.by_unit and arch.pooling != "step"
         if not arch.unidirectional and not has_one_layer:
             return self.logits_after(read, range(len(read) + 1))
         from gatewise.members.prefix import backward_prefixes, pooled_prefixes
@@ -348,7 +348,7 @@ class LSTM(Network):
         rows = column + units * np.arange(4)  # of the gates i, f, g, o
         if gates.layer:
             below = [states.h for states in lstms if states.layer == gates.layer - 1]
-            x = Ops().merge(below, self.arch.layers[gates.layer - 1].merge)  # (T, D)
+            x = Ops().merge(below, self.arch.layers[gates.layer - 1].merge_mode)  # (T, D)
         else:
             x = self.embedded(part)
         weight_ih = self.parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)
@@ -366,7 +366,7 @@ class LSTM(Network):
         bias = self.parameters[f"lstm.{layer}.{shape.directions[number]}.bias"].reshape(4, shape.units)[:, column]
         by_gate = {gate: float(value) for gate, value in zip("ifgo", bias, strict=True)}
         # Only a unit whose h the dense layer reads alone has weights of its own.
-        is_read_alone = layer == len(self.arch.layers) - 1 and not self.arch.hidden and shape.merge == "concat"
+        is_read_alone = layer == len(self.arch.layers) - 1 and not self.arch.hidden and not shape.merge_mode.by_unit
         if not is_read_alone:
             return by_gate, None
         return by_gate, self.parameters["dense.weight"][:, unit :: shape.size]

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.network.merge_mode import MERGE_MODES, MergeMode, MergeName
 from gatewise.storage.fields import fields_from
 from gatewise.types import NOUNS, Activation, Array, Gate, InputNouns
 
@@ -34,7 +35,7 @@ class Layer:
 
     units: int
     direction: Literal["forward", "backward", "both"] = "forward"
-    merge: Literal["concat", "sum", "mean", "product"] = "concat"
+    merge: MergeName = "concat"
 
     def __post_init__(self) -> None:
         if self.units < 1:
@@ -54,7 +55,12 @@ class Layer:
     @property
     def width(self) -> int:
         """The number of its outputs per step."""
-        return self.size if self.merge == "concat" else self.units
+        return self.units if self.merge_mode.by_unit else self.size
+
+    @property
+    def merge_mode(self) -> MergeMode:
+        """How the outputs of its directions become one."""
+        return MERGE_MODES[self.merge]
 
 
 @dataclass(frozen=True)

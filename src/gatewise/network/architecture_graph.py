@@ -153,12 +153,7 @@ class _Network:
         """The outputs (..., H) of the directions as one."""
         if len(parts) == 1:
             return parts[0]
-        if layer.merge == "concat":
-            return self.add("Concat", *parts, axis=-1)
-        if layer.merge == "product":
-            return self.add("Mul", *parts)
-        total = self.add("Add", *parts)
-        return total if layer.merge == "sum" else self.add("Mul", total, self.number(0.5))
+        return layer.merge_mode.nodes(self.builder, parts)
 
     def pooled(self, h: str, last: str, lengths: str, mask: str) -> str:
         """The features (B, F), of the outputs h (B, T, width) and the final states; with pooling "none" (B, T, F)."""

@@ -52,6 +52,7 @@ from gatewise.network.features import (
     without_axes,
 )
 from gatewise.network.graph import Graph, Node
+from gatewise.network.merge_mode import MergeName
 from gatewise.network.operations.constant_of_shape import ConstantOfShape
 from gatewise.network.operations.range import Range
 from gatewise.network.operations.recurrent import Recurrent
@@ -368,7 +369,7 @@ class FeatureReader:
         constants = [array for value, array in zip(values, arrays, strict=True) if not isinstance(value, Features)]
         return features, constants, axes, np.broadcast_shapes(*(array.shape for array in arrays))
 
-    def _merged(self, how: Literal["sum", "mean", "product"], values: list[Any]) -> Value:
+    def _merged(self, how: MergeName, values: list[Any]) -> Value:
         """Two directions, unit by unit. Whether they are two directions is checked where the layer is known."""
         axes, arrays = aligned(values)
         if len(arrays) != 2 or not all(isinstance(value, Features) for value in values):

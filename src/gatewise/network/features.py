@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.network.merge_mode import MergeName
 from gatewise.network.size import Shape
 from gatewise.network.weight_layouts import Weights
 from gatewise.types import Activation, Array
@@ -255,7 +256,7 @@ class State(Source):
 class Merge(Source):
     """The columns of two directions, merged one by one."""
 
-    how: Literal["sum", "mean", "product"]
+    how: MergeName
     left: Numbers
     right: Numbers
 

@@ -59,7 +59,7 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
     runs: list[Forward] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
-            x, index = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge), None  # (N, width)
+            x, index = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge_mode), None  # (N, width)
         calls, units = [], arch.layers[layer].units
         for _, direction, name in group:
             # (U, 4H), above the first layer (N, 4H)
@@ -75,14 +75,14 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             states = batch.lengths, weight_hh, h0, c0
             calls.append((name, LSTMCall(pre, index, *states, direction == "backward", arch.gate, None, path)))
         runs = ops.lstms(calls)
-    merge = arch.top.merge
+    merge = arch.top.merge_mode
     if arch.pooling == "last":
         return ops.merge([run.h_T for run in runs], merge)
     if arch.pooling in ("step", "none"):
         h = ops.merge([run.h for run in runs], merge)
         return h if arch.pooling == "none" else ops.last_rows(h, batch.lengths)
     # Pooled before they are placed side by side, to the same result: the copy is smaller.
-    pooled = [run.h for run in runs] if merge == "concat" else [ops.merge([run.h for run in runs], merge)]
+    pooled = [run.h for run in runs] if not merge.by_unit else [ops.merge([run.h for run in runs], merge)]
     parts = [(h, how) for how in ("mean", "max") if how in arch.pooling for h in pooled]
     return ops.concat([ops.pool(h, batch.lengths, how) for h, how in parts], axis=1)  # type: ignore[arg-type]
 

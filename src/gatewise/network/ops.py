@@ -19,6 +19,7 @@ from gatewise.types import Activation, Array, Lengths
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.kernels.saved_activations import SavedActivations
+    from gatewise.network.merge_mode import MergeMode
 
 
 class Ops:
@@ -100,18 +101,16 @@ class Ops:
         out = value(values, negative_slope)
         return self.record(out, [x], lambda grad: accumulate([x], [grad * slope(values, out, negative_slope)]))
 
-    def merge(self, parts: Sequence[Any], how: Literal["concat", "sum", "mean", "product"]) -> Any:
-        """The outputs (N, H) of one or two directions as one array: side by side, or their sum, mean or product."""
-        if how == "concat" or len(parts) == 1:
-            return self.concat(parts, axis=1)
-        one, two = (array_of(part) for part in parts)
+    def merge(self, outputs: Sequence[Any], mode: MergeMode) -> Any:
+        """The outputs (N, H) of one or two directions as one (N, width)."""
+        if len(outputs) == 1:
+            return outputs[0]
+        arrays = [array_of(output) for output in outputs]
 
         def backward(grad: Array) -> None:
-            grads = (grad * two, grad * one) if how == "product" else (grad * share, grad * share)
-            accumulate(parts, grads)
+            accumulate(outputs, mode.gradients(grad, arrays))
 
-        share = one.dtype.type(0.5 if how == "mean" else 1)
-        return self.record(one * two if how == "product" else (one + two) * share, parts, backward)
+        return self.record(mode.merged(arrays), outputs, backward)
 
     def last_rows(self, x: Any, lengths: Lengths) -> Any:
         """(N, H) -> (B, H), the row of the last step of each sequence; zero for an empty one."""

@@ -37,6 +37,7 @@ from gatewise.network.features import (
     Unknown,
 )
 from gatewise.network.graph import Graph
+from gatewise.network.merge_mode import MERGE_MODES, MergeName
 from gatewise.network.operation import ValueType
 from gatewise.network.operations.range import Range
 from gatewise.network.simplify import simplified
@@ -429,7 +430,7 @@ class _Recogniser:
             pooled.append(source)
             lstms.append(source.source)
         pooling = _pooling_of(pooled)
-        linear = merge.how in ("sum", "mean") and pooling == "mean"
+        linear = MERGE_MODES[merge.how].share is not None and pooling == "mean"
         if pooled[0].rule != pooled[1].rule or not (linear or pooling in ("last", "step")):
             raise NotRecognised("it joins poolings of two directions")
         top = self._directions(lstms, merge.how)
@@ -444,9 +445,7 @@ class _Recogniser:
             lstms.append(source)
         return self._directions(lstms, merge.how)
 
-    def _directions(
-        self, lstms: Sequence[Lstm], merge: Literal["concat", "sum", "mean", "product"] = "concat"
-    ) -> _Directions:
+    def _directions(self, lstms: Sequence[Lstm], merge: MergeName = "concat") -> _Directions:
         """One layer of one or two directions, which read the same."""
         if len(lstms) == 1 and merge == "concat":
             return _Directions((lstms[0],), Layer(lstms[0].units, lstms[0].direction))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.network.operation import Computed, Execution
-from gatewise.network.pooling import PoolOperation
+from gatewise.network.pool_operation import PoolOperation
 from gatewise.network.size import value_of
 from gatewise.network.windows import Windows, padded, places, unpadded
 from gatewise.types import Array

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.network.operation import Computed, Execution
-from gatewise.network.pooling import PoolOperation
+from gatewise.network.pool_operation import PoolOperation
 from gatewise.network.windows import padded, places, unpadded
 from gatewise.types import Array
 
