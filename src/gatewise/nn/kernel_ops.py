@@ -62,7 +62,7 @@ def lstm(
     tensors = {"pre": pre, "weight_hh": weight_hh, "h0": h0, "c0": c0}
     if mask is not None:
         tensors["mask"] = mask
-    kernel = _kernel_for(kernel, tensors)
+    kernel = kernel_for(kernel, tensors)
     for name, tensor in (("index", index), ("lengths", lengths)):
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
@@ -70,19 +70,19 @@ def lstm(
     records = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None
     keep = records and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
     operator: Callable[..., Any] = _lstm
-    if _is_transformed():
+    if is_transformed():
         operator = _TransformedLstm.apply
         keep = True
     h, c, h_T, c_T, _ = operator(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
     return LstmStates(h, c, h_T, c_T)
 
 
-def _is_transformed() -> bool:
+def is_transformed() -> bool:
     """Whether a transform of torch.func calls: grad, jacrev, vmap and others."""
     return bool(torch._C._are_functorch_transforms_active())
 
 
-def _kernel_for(requested: str | None, tensors: Mapping[str, Tensor]) -> str:
+def kernel_for(requested: str | None, tensors: Mapping[str, Tensor]) -> str:
     """The name of the kernel for these tensors. Raises InputError where no kernel computes on them.
 
     torch.compile cannot trace `get`, so a compiled operator gets "" and looks the default kernel up when it runs.
@@ -127,7 +127,7 @@ def as_array(tensor: Tensor) -> Array:
     return array
 
 
-def _arrays(**tensors: Tensor | None) -> dict[str, Any]:
+def arrays_of(**tensors: Tensor | None) -> dict[str, Any]:
     """The tensors as arrays by name; None stays None."""
     arrays: dict[str, Any] = dict(tensors)
     for name, tensor in tensors.items():
@@ -154,7 +154,7 @@ def _lstm(
     """h, c (N, H), h_T, c_T (B, H), packed gates. The gates are empty without `keep`, c is empty without `keep` and
     `return_c`. kernel: "" for the default one.
     """
-    arrays = _arrays(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
+    arrays = arrays_of(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
     call: LSTMCall[Array] = LSTMCall(**arrays, reverse=reverse, gate=cast(Gate, gate))
     result = get(kernel).forward(call, keep=keep or return_c)
     gates = pre.new_empty(0)
@@ -187,15 +187,15 @@ def _lstm_backward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H). None stands for zeros. Overwrites packed_gates."""
-    arguments = _arrays(index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
+    arguments = arrays_of(index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
     # The kernel made packed_gates, so it is contiguous, and its array is a view that the kernel overwrites.
-    results = _arrays(h=h, c=c, packed_gates=packed_gates)
+    results = arrays_of(h=h, c=c, packed_gates=packed_gates)
     saved = SavedActivations(**arguments, **results, pre_rows=pre_rows, reverse=reverse, gate=cast(Gate, gate))
     if dh_T is None:
         dh_T = torch.zeros_like(h0)
     if dc_T is None:
         dc_T = torch.zeros_like(h0)
-    gradients = _arrays(dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
+    gradients = arrays_of(dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
     dpre, dweight_hh, dh0, dc0 = get(kernel).backward(
         saved, gradients["dh"], gradients["dh_T"], gradients["dc_T"], gradients["dc"]
     )
@@ -255,11 +255,11 @@ def _differentiate_lstm(
         raise InputError("gatewise::lstm ran with keep=False: no activations were saved to differentiate")
     packed_gates, *saved = ctx.saved_tensors
     pre_rows, reverse, gate, kernel = ctx.settings
-    if torch.is_grad_enabled() or _is_transformed() or dgates is not None:
+    if torch.is_grad_enabled() or is_transformed() or dgates is not None:
         gradients = (dh, dc, dh_T, dc_T, dgates)
         results = second_order.lstm_backward(ctx.saved_tensors, gradients, pre_rows, reverse, gate)
     else:
-        if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a result change in backward
+        if graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a result change in backward
             packed_gates = packed_gates.clone()
         results = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
     dpre, dweight_hh, dh0, dc0 = results
@@ -267,7 +267,7 @@ def _differentiate_lstm(
     return dpre, None, None, dweight_hh, dh0, dc0, *without_gradient
 
 
-def _graph_is_kept() -> bool:
+def graph_is_kept() -> bool:
     """Whether this backward pass runs with retain_graph=True. True where torch cannot tell: a copy is safe."""
     keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
     if keeps_graph is None:
@@ -300,9 +300,9 @@ def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = 
             [4., 4., 4., 4.]])
     """
     operator: Callable[..., Any] = _project
-    if _is_transformed():
+    if is_transformed():
         operator = _TransformedProject.apply
-    pre: Tensor = operator(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
+    pre: Tensor = operator(x, weight_ih, bias, kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
     return pre
 
 
@@ -348,7 +348,7 @@ def _differentiate_project(ctx: Any, dpre: Tensor) -> tuple[Tensor | None, ...]:
     x, weight_ih = ctx.saved_tensors
     with_dx = bool(ctx.needs_input_grad[0])
     dx = None
-    if torch.is_grad_enabled() or _is_transformed():  # torch's operations can be differentiated again
+    if torch.is_grad_enabled() or is_transformed():  # torch's operations can be differentiated again
         if with_dx:
             dx = dpre @ weight_ih
         return dx, dpre.T @ x, dpre.sum(0), None

@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from gatewise.errors import InputError, counted, quote, warn
-from gatewise.nn.kernel_ops import as_array, lstm, project
+from gatewise.nn.eager_layer import run_layer
+from gatewise.nn.kernel_ops import as_array
 from gatewise.ragged import total_steps
 from gatewise.types import Gate, Precision
 
@@ -288,17 +289,17 @@ class LSTM(torch.nn.Module):
             mask = None
             if self.training and self.recurrent_dropout > 0:
                 mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
-            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
-            h, _, h_T, c_T = lstm(
-                pre,
+            h, h_T, c_T = run_layer(
+                x,
                 index,
                 lengths,
+                weight_ih,
+                bias,
                 weight_hh,
                 h0,
                 c0,
                 reverse=suffix.endswith("_reverse"),
                 gate=self.gate,
-                return_c=False,
                 mask=mask,
                 kernel=kernel,
             )

@@ -1,0 +1,188 @@
+"""One LSTM layer in one direction as a single autograd function, for calls that torch does not record.
+
+The operators `gatewise::project` and `gatewise::lstm` (`gatewise.nn.kernel_ops`) are what torch.compile, torch.export,
+torch.jit.trace and torch.func see. The dispatcher of torch takes 0.1 ms for each call of them and 0.2 ms for each
+gradient, more than the kernel takes for a short batch. An autograd function has the same results without it.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.kernels import LSTMCall, get
+from gatewise.kernels.saved_activations import SavedActivations
+from gatewise.nn import second_order
+from gatewise.nn.kernel_ops import arrays_of, graph_is_kept, is_transformed, kernel_for, lstm, project
+from gatewise.types import Array, Gate
+
+
+class LayerStates(NamedTuple):
+    """Result of `run_layer`: h of every step (N, H); h_T and c_T, the states after the last step (B, H)."""
+
+    h: Tensor
+    h_T: Tensor
+    c_T: Tensor
+
+
+class Settings(NamedTuple):
+    """What a layer needs besides tensors. kernel: one of `gatewise.kernels.NAMES`."""
+
+    reverse: bool
+    gate: Gate
+    kernel: str
+
+
+def run_layer(
+    x: Tensor,
+    index: Tensor | None,
+    lengths: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor,
+    weight_hh: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    *,
+    reverse: bool = False,
+    gate: Gate = "sigmoid",
+    mask: Tensor | None = None,
+    kernel: str | None = None,
+) -> LayerStates:
+    """`project` and `lstm` (`gatewise.nn.kernel_ops`) of a layer: x (U, D), weight_ih (4H, D), bias (4H,); the other
+    arguments are those of `lstm`. Raises InputError as they do.
+    """
+    tensors = {"x": x, "weight_ih": weight_ih, "bias": bias, "weight_hh": weight_hh, "h0": h0, "c0": c0}
+    if mask is not None:
+        tensors["mask"] = mask
+    if torch.compiler.is_compiling() or not _is_eager(tensors):
+        pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
+        h, _, h_T, c_T = lstm(
+            pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, return_c=False, mask=mask, kernel=kernel
+        )
+        return LayerStates(h, h_T, c_T)
+    settings = Settings(reverse, gate, kernel_for(kernel, tensors))
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors.values()):
+        h, _, h_T, c_T, _ = _Layer.apply(x, index, lengths, weight_ih, bias, weight_hh, h0, c0, mask, settings)  # type: ignore[no-untyped-call]
+        return LayerStates(h, h_T, c_T)
+    arrays = arrays_of(x=x, index=index, lengths=lengths, weight_ih=weight_ih, bias=bias, weight_hh=weight_hh)
+    arrays |= arrays_of(h0=h0, c0=c0, mask=mask)
+    result = _run(arrays, settings, keep=False)
+    return LayerStates(torch.from_numpy(result.h), torch.from_numpy(result.h_T), torch.from_numpy(result.c_T))
+
+
+def _is_eager(tensors: dict[str, Tensor]) -> bool:
+    """Whether nothing but autograd records this call: no transform of torch.func, no trace, no dispatch mode (fake
+    tensors, make_fx, counters of operations), no subclass of Tensor.
+    """
+    if is_transformed() or torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    return all(type(tensor) in (Tensor, torch.nn.Parameter) for tensor in tensors.values())
+
+
+def _run(arrays: dict[str, Array], settings: Settings, *, keep: bool) -> Any:
+    """`Kernel.project` and `Kernel.forward`."""
+    kernel = get(settings.kernel)
+    pre = kernel.project(arrays["x"], arrays["weight_ih"], arrays["bias"])
+    call = LSTMCall(
+        pre=pre,
+        index=arrays["index"],
+        lengths=arrays["lengths"],
+        weight_hh=arrays["weight_hh"],
+        h0=arrays["h0"],
+        c0=arrays["c0"],
+        reverse=settings.reverse,
+        gate=settings.gate,
+        mask=arrays["mask"],
+    )
+    return kernel.forward(call, keep=keep)
+
+
+class _Layer(torch.autograd.Function):
+    """h, c (N, H), h_T, c_T (B, H) and the gates in the kernel's layout. c and the gates are outputs because a second
+    derivative differentiates them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        index: Tensor | None,
+        lengths: Tensor,
+        weight_ih: Tensor,
+        bias: Tensor,
+        weight_hh: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        mask: Tensor | None,
+        settings: Settings,
+    ) -> tuple[Tensor, ...]:
+        arrays = arrays_of(x=x, index=index, lengths=lengths, weight_ih=weight_ih, bias=bias, weight_hh=weight_hh)
+        arrays |= arrays_of(h0=h0, c0=c0, mask=mask)
+        result = _run(arrays, settings, keep=True)
+        h = torch.from_numpy(result.h)
+        c = torch.from_numpy(result.saved.c)
+        packed_gates = torch.from_numpy(result.saved.packed_gates)
+        ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
+        ctx.settings = settings
+        ctx.save_for_backward(x, weight_ih, packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
+        return h, c, torch.from_numpy(result.h_T), torch.from_numpy(result.c_T), packed_gates
+
+    @staticmethod
+    def backward(
+        ctx: Any,
+        dh: Tensor | None,
+        dc: Tensor | None,  # of a second derivative alone, as dgates: `run_layer` returns neither c nor the gates
+        dh_T: Tensor | None,
+        dc_T: Tensor | None,
+        dgates: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
+        settings: Settings = ctx.settings
+        x, weight_ih, *saved = ctx.saved_tensors
+        with_dx, _, _, with_dweight_ih, with_dbias, *_ = ctx.needs_input_grad
+        if torch.is_grad_enabled() or is_transformed() or dgates is not None:
+            gradients = (dh, dc, dh_T, dc_T, dgates)
+            dpre, dweight_hh, dh0, dc0 = second_order.lstm_backward(
+                tuple(saved), gradients, len(x), settings.reverse, settings.gate
+            )
+            dx = None
+            if with_dx:
+                dx = dpre @ weight_ih
+            return dx, None, None, dpre.T @ x, dpre.sum(0), dweight_hh, dh0, dc0, None, None
+        packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c = saved
+        if graph_is_kept():
+            packed_gates = packed_gates.clone()
+        if dh_T is None:
+            dh_T = torch.zeros_like(h0)
+        if dc_T is None:
+            dc_T = torch.zeros_like(c0)
+        arrays = arrays_of(index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask, h=h, c=c)
+        arrays |= arrays_of(packed_gates=packed_gates, x=x, weight_ih=weight_ih, dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
+        kernel = get(settings.kernel)
+        x_array = arrays.pop("x")
+        weight_ih_array = arrays.pop("weight_ih")
+        output_gradients = [arrays.pop(name) for name in ("dh", "dh_T", "dc_T", "dc")]
+        activations = SavedActivations(**arrays, pre_rows=len(x), reverse=settings.reverse, gate=settings.gate)
+        results = kernel.backward(activations, *output_gradients, with_dweight=ctx.needs_input_grad[5])
+        dx_array = dweight_ih_array = dbias_array = None
+        if with_dx or with_dweight_ih or with_dbias:
+            dx_array, dweight_ih_array, dbias_array = kernel.project_backward(
+                x_array, weight_ih_array, results.dpre, with_dx=with_dx
+            )
+        return (
+            _tensor(dx_array),
+            None,
+            None,
+            _tensor(dweight_ih_array),
+            _tensor(dbias_array),
+            _tensor(results.dweight_hh),
+            _tensor(results.dh0),
+            _tensor(results.dc0),
+            None,
+            None,
+        )
+
+
+def _tensor(array: Array | None) -> Tensor | None:
+    if array is None:
+        return None
+    return torch.from_numpy(array)
