@@ -548,6 +548,10 @@ class OwnCell(L.Layer):  # type: ignore[misc]
         (lambda: [L.Lambda(lambda x: x + keras.random.normal((3,))), L.LSTM(3)], "draws random numbers"),
         (lambda: [L.Lambda(lambda x: x * 2 if (x.shape[1] or 0) > 8 else x)], r"Lambda.*the size T is compared"),
         (lambda: [Guess(name="g"), L.LSTM(3)], "something else on tensors than on symbolic tensors"),
+        (
+            lambda: [L.Lambda(lambda x: ops.cond(ops.max(x) > 1, lambda: x * 2, lambda: x), name="c")],
+            r"c \(Lambda\), layer 1 of 1: .*Cond.*test_keras_graph.py, line .*does not read .*; .*keras.ops.where",
+        ),
         (lambda: [patched()], r"l \(LSTM\), layer 1 of 1: l: its method call is not that of its class"),
         (lambda: [L.RNN(OwnCell(name="own"), name="r")], r"r \(RNN\), layer 1 of 1: its cell 'OwnCell'"),
         (

@@ -358,6 +358,33 @@ def test_the_length_of_a_tensor_and_a_state_that_is_reset() -> None:
     check(network, {"T": 1}, {"T": 12})
 
 
+class Attentive(nn.Module):
+    """It starts anew in each call, and keeps its state and its weights, for a look at them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(D, H, batch_first=True)
+        self.score = nn.Linear(H, 1)
+        self.hidden = self.start(1)
+
+    def start(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(1, batch, H), torch.zeros(1, batch, H)
+
+    def forward(self, x: Any) -> Any:
+        self.hidden = self.start(x.size(0))
+        h, self.hidden = self.lstm(x, self.hidden)
+        self.weights = torch.softmax(self.score(h), dim=1)
+        return (self.weights * h).sum(1)
+
+
+def test_what_a_call_keeps_and_does_not_read_is_no_state() -> None:
+    """torch before 2.13 exports no module that assigns tensors to its attributes."""
+    module = made(Attentive())
+    before = dict(vars(module))
+    check(read_torch(module, series), {"B": 1, "T": 9}, {"B": 4, "T": 2})
+    assert vars(module) == before
+
+
 class Carried(Sentence):
     def forward(self, words: Any) -> Any:
         h, self.hidden = self.lstm(self.embedding(words)[:, None], self.hidden)
@@ -417,6 +444,28 @@ class Dropped(nn.Module):
         return F.dropout(x, 0.5)
 
 
+class Seeded(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x + torch.randn(D, generator=torch.manual_seed(3))
+
+
+class Bytes(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.to(torch.int8)
+
+
+class Unregistered(nn.Module):
+    """Its list hides a layer from torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.Linear(D, 2)
+        self.call = lambda x: layer(x)
+
+    def forward(self, x: Any) -> Any:
+        return self.call(x)
+
+
 class OfValues(nn.Module):
     def forward(self, x: Any) -> Any:
         return x if x.sum() > 0 else -x
@@ -450,6 +499,9 @@ class Sorted(nn.Module):
     [
         (Numbered, r"Numbered: its second call returns something else .* changes self.number: pass the state"),
         (Sorted, r"Sorted, test_torch_graph.py:\d+: sort: .* write torch.sort\(x, stable=True\)"),
+        (Seeded, r"Seeded, test_torch_graph.py:\d+.*: it .* random.*: .*"),
+        (Bytes, r"Bytes, test_torch_graph.py:\d+: _to_copy: it computes in torch.int8; .*: write long\(\)"),
+        (Unregistered, r"Unregistered, test_torch_graph.py:\d+ .* make each module an attribute"),
         (Random, r"Random, test_torch_graph.py:\d+: randn: it is random: pass the initial state as an input"),
         (Dropped, r"Dropped, test_torch_graph.py:\d+: native_dropout: it drops values .* training=self.training"),
         (OfValues, r"OfValues, test_torch_graph.py:\d+ .*: a number of a tensor decides .* torch.where"),
@@ -504,7 +556,7 @@ class AssignedWeight(nn.Module):
 
 def test_a_weight_that_is_assigned_in_a_call_is_refused() -> None:
     """torch 2.9 exports it with constants without numbers, and crashes when it decomposes them."""
-    with pytest.raises(InputError, match=r"a tensor that it computed on a module.* do not assign it"):
+    with pytest.raises(InputError, match=r"a tensor that it computed to a weight.* keep the weight"):
         read_torch(AssignedWeight(), torch.randn(2, 5, 3))
 
 

@@ -250,7 +250,10 @@ class _Reader:
             if self.error is not None:
                 raise self._named(self.error, error) from None
             if _draws_numbers(error):
-                message = "it draws random numbers, and a graph computes the same for each call"
+                message = (
+                    "it draws random numbers, and a graph computes the same for each call; leave them out, or make them"
+                    " an input of the network"
+                )
                 raise self._named(InputError(message), error) from None
             reason = str(error).strip().splitlines() or [type(error).__name__]
             message = f"its call cannot be followed on symbolic tensors: {quote(reason[0], 200)}; use keras.ops in it"

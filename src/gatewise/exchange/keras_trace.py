@@ -319,7 +319,7 @@ class Tracer:
         if scope.state_mapping:
             raise InputError(
                 "the network changes its own variables, or draws random numbers, when it is called; "
-                "a graph computes the same for each call"
+                "a graph computes the same for each call; make what changes an input of the network"
             )
 
 

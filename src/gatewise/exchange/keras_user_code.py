@@ -32,7 +32,7 @@ def check_user_code(network: Any, read: ReadNetwork, again: ReadNetwork) -> None
     if not _are_equal(read.graph, again.graph):
         raise InputError(
             f"{network.name}: its code computes something else each time it is called: it counts, or draws random "
-            "numbers; a graph computes the same for each call"
+            "numbers; a graph computes the same for each call: make what changes an input of the network"
         )
     for least in _LEAST_SIZES:
         inputs = _example(read.graph, least)

@@ -29,7 +29,9 @@ def graph_dtype(dtype: Any) -> DType:
     name = str(dtype)
     if name in _DTYPES:
         return _DTYPES[name]
-    raise InputError(f"it computes in {quote(name)}, and a graph has float32, float64, int32, int64 and bool")
+    raise InputError(
+        f"it computes in {quote(name)}, and a graph has float32, float64, int32, int64 and bool; cast to one of them"
+    )
 
 
 class KerasValues:

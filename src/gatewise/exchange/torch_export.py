@@ -19,7 +19,7 @@ import torch.utils._pytree as pytree
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
-from torch.export import Dim, ExportedProgram, export
+from torch.export import Dim, ExportedProgram, _trace, export
 from torch.fx.experimental import sym_node
 from torch.library import custom_op
 from torch.nn import functional
@@ -31,7 +31,7 @@ from gatewise.exchange.torch_operations import KEPT, OPEN
 from gatewise.exchange.torch_packing import Numbers, check_packed, packing_kept
 
 LEAST_TORCH = (2, 6)
-ASSIGNED = "it keeps a tensor that it computed on a module, such as a weight: use it, and do not assign it"
+ASSIGNED = "it assigns a tensor that it computed to a weight of a module: compute with that tensor, and keep the weight"
 """Why a module is refused whose weights have no numbers when it has been exported."""
 
 _LOCK = threading.Lock()  # torch.export is not made for several threads
@@ -130,7 +130,7 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
     )
     # By the names of the parameters, of which *args takes several tensors and **kwargs has names of its own.
     dynamic: Any = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
-    with _quiet(), leaves_kept(), _symbolic_len(module), torch.no_grad():
+    with _quiet(), leaves_kept(), _attributes_allowed(), _symbolic_len(module), torch.no_grad():
         program = export(module, arguments.args, arguments.kwargs, dynamic_shapes=dynamic, strict=False)
         check_packed(program.graph)
         _check_constants(program)
@@ -145,6 +145,28 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
                 table.pop(getattr(packet, overload), None)  # type: ignore[no-untyped-call]
         decomposed: ExportedProgram = program.run_decompositions(table)
         return decomposed
+
+
+@contextmanager
+def _attributes_allowed() -> Iterator[None]:
+    """Within it, a module may assign tensors to its attributes, as self.hidden or the weights of an attention. torch
+    before 2.13 refuses a module that does, also where each call starts anew. What a call leaves for the next one is
+    found by calling the module twice.
+    """
+    with patch.object(_trace, "_detect_attribute_assignment", _attributes_restored, create=True):
+        yield
+
+
+@contextmanager
+def _attributes_restored(module: nn.Module) -> Iterator[None]:
+    """After it, the attributes of a module and of those in it are the ones before it."""
+    attributes = {submodule: dict(vars(submodule)) for submodule in module.modules()}
+    try:
+        yield
+    finally:
+        for submodule, before in attributes.items():
+            vars(submodule).clear()
+            vars(submodule).update(before)
 
 
 def _check_constants(program: ExportedProgram) -> None:

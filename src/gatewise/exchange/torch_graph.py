@@ -41,10 +41,20 @@ _MORE_STEPS = (37, 130)
 _MANY_STEPS = 1000
 """A number of steps for which it has to run the same code."""
 
+MIXED = (
+    "converted to float64, it has weights of another dtype: make each module an attribute of the one that calls it, and"
+    " each tensor with dtype=x.dtype"
+)
+"""Why a module is refused that holds on to weights which a copy of it does not have."""
+
 _REASONS = {
     ".numpy() is not supported": "NumPy computes with its numbers: compute with tensors, such as torch.clamp",
     "fake tensor in the exported program": ASSIGNED,
     "Cannot view a tensor": "its view does not fit the order in memory: write reshape",
+    "torch._C.Generator": REFUSED["generator"],
+    "does not match weight dtype": MIXED,
+    "input must have the type": MIXED,
+    "must have the same dtype": MIXED,
 }
 """What is wrong and what to write instead, by a phrase of the message of torch."""
 

@@ -58,8 +58,9 @@ REFUSED = {
     "_local_scalar_dense": "a number of a tensor decides what is computed: compute with it, such as torch.where",
     "nonzero": "the number of results depends on the values: use a mask with torch.where or masked_fill",
     "masked_select": "the number of results depends on the values: use a mask with torch.where or masked_fill",
-    "unique": "the number of results depends on the values",
-    "_unique2": "the number of results depends on the values",
+    "unique": "the number of results depends on the values: compute it outside of the network",
+    "_unique2": "the number of results depends on the values: compute it outside of the network",
+    "generator": "it draws random numbers from a torch.Generator: make them once in __init__, or pass them as an input",
 }
 """Operations that a graph cannot have, with the reason and what to write instead."""
 

@@ -30,11 +30,13 @@ from gatewise.network.size import symbols_of
 
 _OWN_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
 """Where code is that is not the user's: torch, this package, and what has no file."""
+_STANDARD_LIBRARY = str(Path(re.__file__).parents[1])
 
 
 def is_users(file: str) -> bool:
-    """Whether a file is the user's, not that of torch or of gatewise."""
-    return not file.startswith(_OWN_FILES)
+    """Whether a file is the user's, not that of torch, of gatewise or of Python itself."""
+    is_standard = file.startswith(_STANDARD_LIBRARY) and "-packages" not in file
+    return not is_standard and not file.startswith(_OWN_FILES)
 
 
 def origin_of(node: Node) -> str:
@@ -112,7 +114,10 @@ class Translation:
                 dtype_of(tensor.dtype)
                 self.values[node] = self.builder.constant(array_of(tensor), self._unused(spec.target))
             else:
-                raise self.refusal(node, "it uses an object of torch that is no tensor, such as a Generator")
+                # Such as a torch.Generator, of an operation that is random.
+                reader = next(iter(node.users), node)
+                reason = "it uses an object of torch that is no tensor: compute with tensors alone"
+                raise self.refusal(reader, REFUSED.get(operation_name(reader).partition("::")[2], reason))
 
     def _unused(self, name: str) -> str:
         while name in self.builder.types:
@@ -133,7 +138,7 @@ class Translation:
         if short in SIZE_CHECKS:
             return
         if name not in RULES:
-            raise InputError(REFUSED.get(short, "gatewise does not compute this operation"))
+            raise InputError(REFUSED.get(short, "gatewise does not compute this operation: write it with others"))
         self.values[node] = RULES[name](Call(node, self.builder, self.values, self.names))
         self._record(node, self.values[node])
 
@@ -156,7 +161,8 @@ class Translation:
                 continue
             node = nodes.get(output) if isinstance(output, str) else None
             if node is None or not isinstance(node.meta.get("val"), Tensor):
-                raise InputError(f"{type(self.module).__name__}: it returns {quote(output)}; outputs are tensors")
+                reason = f"it returns {quote(output)}, which is no tensor: return tensors alone"
+                raise InputError(f"{type(self.module).__name__}: {reason}")
             keys = [_key_of(entry) for entry in paths[place]]
             named = "_".join(key for key in keys if key and not key.isdigit())
             if named:
