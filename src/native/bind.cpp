@@ -25,6 +25,8 @@ void bind_training(nb::module_& m);  // bind_training.cpp
 
 namespace {
 
+Out pack_linear(const std::string& isa_name, const In<float>& weight);
+
 std::vector<std::string> names_of(const std::vector<const Isa*>& isas) {
     std::vector<std::string> names;
     for (const Isa* isa : isas) names.emplace_back(isa->name);
@@ -86,13 +88,77 @@ nb::tuple forward(
         .h_T = h_T.data(),
         .c_T = c_T.data(),
         .c = data_or_null(c),
-        .gates = data_or_null(gates)};
+        .gates = data_or_null(gates),
+        .x = nullptr,
+        .inputs = 0,
+        .input_weights = nullptr,
+        .bias = nullptr};
     {
         const nb::gil_scoped_release released;
         run_forward(
             isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
     }
     return nb::make_tuple(h, h_T, c_T, c, gates);
+}
+
+// `forward` of inputs x (N, D), whose product with weight_ih is computed with the recurrence, and nothing saved. h is None
+// without `with_h`. packed, packed_ih: of `pack` and `pack_linear`.
+nb::tuple forward_inputs(
+    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight_ih, const In<float>& bias,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, bool reverse,
+    bool binary, bool with_h, const Maybe<float>& packed, const Maybe<float>& packed_ih) {
+    check_aligned(x, weight_ih, bias, lengths, weight_hh, h0, c0, packed, packed_ih);
+    const Isa& isa = find(isa_name);
+    check_threads(threads);
+    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
+    check_axes("x", x, 2);
+    check_axes("weight_ih", weight_ih, 2);
+    const Index steps = extent(x, 0);
+    const LinearSize size{.outputs = kGates * units, .inputs = extent(weight_ih, 1)};
+    require(steps <= kMostSteps, "x: there must be at most 2^31 - 1 steps");
+    require(size.inputs > 0, "weight_ih: expected (4H, D), got no elements");
+    const std::vector<Index> counts = checked_lengths(lengths, steps);
+    check_shape("x", x, {steps, size.inputs});
+    check_shape("weight_ih", weight_ih, {size.outputs, size.inputs});
+    check_shape("bias", bias, {size.outputs});
+    check_shape("h0", h0, {batch, units});
+    check_shape("c0", c0, {batch, units});
+    if (packed) check_shape("packed", packed, {isa.forward_weights_size(units)});
+    if (packed_ih) check_shape("packed_ih", packed_ih, {isa.linear_weights_size(size)});
+    const Out h_T = new_array({batch, units}), c_T = new_array({batch, units});
+    std::optional<Out> h, input_weights;
+    if (with_h) h = new_array({steps, units});
+    if (!packed_ih) input_weights = pack_linear(isa_name, weight_ih);
+    const ForwardJob job{
+        .units = units,
+        .reverse = reverse,
+        .binary = binary,
+        .stream = false,
+        .pre = nullptr,
+        .index = nullptr,
+        .h0 = h0.data(),
+        .c0 = c0.data(),
+        .mask = nullptr,
+        .base = nullptr,
+        .alpha = nullptr,
+        .held_index = nullptr,
+        .held = nullptr,
+        .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
+        .h = data_or_null(h),
+        .h_T = h_T.data(),
+        .c_T = c_T.data(),
+        .c = nullptr,
+        .gates = nullptr,
+        .x = x.data(),
+        .inputs = size.inputs,
+        .input_weights = reinterpret_cast<const Word*>(packed_ih ? packed_ih->data() : input_weights->data()),
+        .bias = bias.data()};
+    {
+        const nb::gil_scoped_release released;
+        run_forward(
+            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
+    }
+    return nb::make_tuple(h, h_T, c_T);
 }
 
 // weight_hh packed for `forward`, which takes it as `packed`.
@@ -379,6 +445,11 @@ NB_MODULE(_native, m) {
         "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none(),
         "base"_a.noconvert().none(), "alpha"_a.noconvert().none(), "held_index"_a.noconvert().none() = nb::none(),
         "held"_a.noconvert().none() = nb::none());
+    m.def(
+        "forward_inputs", &forward_inputs, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight_ih"_a.noconvert(),
+        "bias"_a.noconvert(), "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(),
+        "c0"_a.noconvert(), "reverse"_a, "binary"_a, "with_h"_a, "packed"_a.noconvert().none(),
+        "packed_ih"_a.noconvert().none());
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),

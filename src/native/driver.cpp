@@ -129,7 +129,7 @@ void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::forward);
     const Index shares = plan.threads(), blocks = blocks_of(isa, job.units), rows = segment_rows(job.units);
     const Floats weights(job.weights == nullptr ? isa.forward_weights_size(job.units) : 0);
-    const PartFloats scratch(isa.forward_scratch_size(job.units), shares);
+    const PartFloats scratch(isa.forward_scratch_size(job.units, job.inputs), shares);
     if (job.weights == nullptr) {
         run_ranges(shares, blocks, 1, [&](Range range) {
             isa.pack_forward(job.units, weight_hh, weights.words(), range);
@@ -213,7 +213,7 @@ Stepper::Stepper(
 
 void Stepper::step(const float* x, float* h, float* c) const {
     const Floats pre(size_.outputs);
-    const Floats scratch(std::max(isa_.linear_scratch_size(size_), isa_.forward_scratch_size(units())));
+    const Floats scratch(std::max(isa_.linear_scratch_size(size_), isa_.forward_scratch_size(units(), 0)));
     const Sequence sequence{.start = 0, .length = 1, .batch_index = 0};
     const ForwardJob job{
         .units = units(),
@@ -234,7 +234,11 @@ void Stepper::step(const float* x, float* h, float* c) const {
         .h_T = h,
         .c_T = c,
         .c = nullptr,
-        .gates = nullptr};
+        .gates = nullptr,
+        .x = nullptr,
+        .inputs = 0,
+        .input_weights = nullptr,
+        .bias = nullptr};
     // As one piece, for its treatment of denormals.
     run_pieces(1, 1, [&](Index) {
         isa_.linear(

@@ -9,10 +9,14 @@
 //       h_now -> h_next, exchanged after a step: operands (operand.h), times the sequence's mask
 //       c_now, updated in place
 //   results, one row per step:  h (N, H), and where they are saved c (N, H) and gates (N, blocks, 4, L)
+//
+// Without pre, a group computes the input product of its next steps itself, of as many as fill kGroup rows. The product
+// and its sums are those of linear(), so the results have the same bits.
 
 #pragma once
 
 #include "activations.h"
+#include "linear.h"
 #include "pack.h"
 
 namespace gatewise::GATEWISE_ISA {
@@ -45,6 +49,8 @@ struct ForwardStep {
     float alpha[kGroup];
     const float* held[kGroup];  // values of gates, where some are held
     Index row[kGroup];
+    float* h[kGroup];  // results
+    Index to_next_h;   // from the row of this step to that of the next one
 };
 
 // A tile's sums, which are a block's part of h_{t-1} W for some sequences of the group.
@@ -69,7 +75,7 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     const Index n = Whole ? L : lanes_of(units, b);
     const bool is_binary = job.binary, past_cache = job.stream, is_held = job.held != nullptr;
     const bool saved = job.gates != nullptr;
-    float *const c_now = step.c_now + u, *const h_out = job.h + u;
+    float* const c_now = step.c_now + u;
     float* const c_out = saved ? job.c + u : nullptr;
     const Index to_next = job.reverse ? -units : units;
     float* const gates_out = saved ? job.gates + b * kWide : nullptr;
@@ -121,9 +127,9 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     for (Index r = tile.first; r < last; ++r, sums += stride) {
         const V c = load(c_now + r * width), h = load_partial(sums, n) * tanh(c);
         store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
-        float* const h_now = h_out + step.row[r] * units;
+        float* const h_now = step.h[r] + u;
         store_partial(h_now, h, n);
-        prefetch_for_write(h_now + to_next);
+        prefetch_for_write(h_now + step.to_next_h);
         if (!saved) continue;
         store_partial(c_out + step.row[r] * units, c, n);
         prefetch_for_write(c_out + step.row[r] * units + to_next);
@@ -163,7 +169,40 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index a
     }
 }
 
-inline Index forward_scratch_size(Index units) { return 3 * kGroup * padded(units); }
+// The input product of some steps of a group: `steps` rows of each sequence, one sequence after the other.
+struct InputBlock {
+    Index steps;
+    Word* x;     // (kGroup, operand_row(inputs))
+    float* pre;  // (kGroup, 4H)
+    float* h;    // (kGroup, H), in place of a result (N, H)
+};
+
+inline Index forward_scratch_size(Index units, Index inputs) {
+    const Index states = 3 * kGroup * padded(units);
+    if (inputs == 0) return states;
+    return states + kGroup * (operand_row(inputs) + padded(kGates * units) + padded(units));
+}
+
+// The product of the steps from `step` on, of the first `active` sequences.
+inline void multiply_inputs(const ForwardJob& job, Share group, Index active, Index step, const InputBlock& block) {
+    const Index inputs = job.inputs, row = operand_row(inputs);
+    for (Index p = 0; p < active; ++p) {
+        const Sequence& sequence = group.sequences[p];
+        for (Index j = 0; j < block.steps; ++j) {
+            // After its end, a sequence repeats its last step: nothing reads the product.
+            const Index at = row_at(sequence, min(step + j, sequence.length - 1), job.reverse);
+            copy_operand(block.x + (p * block.steps + j) * row, job.x + at * inputs, MaskRow{nullptr}, inputs);
+        }
+    }
+    multiply_linear(
+        {.a = block.x,
+         .rows = active * block.steps,
+         .numbers = inputs,
+         .panels = job.input_weights,
+         .columns = kGates * job.units,
+         .bias = job.bias,
+         .out = block.pre});
+}
 
 // The group of a share that starts with its sequence `first`.
 GATEWISE_INLINE Share group_of(Share share, Index first) {
@@ -177,6 +216,13 @@ inline bool forward_group(const ForwardJob& job, Share group, Progress& at, Inde
     Word* const h[2] = {scratch.words(kGroup * width), scratch.words(kGroup * width)};
     ForwardStep now;
     now.c_now = scratch.floats(kGroup * width);
+    InputBlock block{.steps = kGroup / group.count, .x = nullptr, .pre = nullptr, .h = nullptr};
+    if (job.x != nullptr) {
+        block.x = scratch.words(kGroup * operand_row(job.inputs));
+        block.pre = scratch.floats(kGroup * padded(kGates * units));
+        block.h = scratch.floats(kGroup * width);
+    }
+    now.to_next_h = job.h == nullptr ? 0 : job.reverse ? -units : units;
     for (Index p = 0; p < group.count; ++p) {
         now.mask[p] = mask_of(job.mask, group.sequences[p], units);
         if (job.base != nullptr) {
@@ -198,16 +244,26 @@ inline bool forward_group(const ForwardJob& job, Share group, Progress& at, Inde
         for (; at.active > 0 && group.sequences[at.active - 1].length == at.step; --at.active) {
             const Sequence& ended = group.sequences[at.active - 1];
             const Index out = ended.batch_index * units;
-            const float* last = at.step == 0 ? job.h0 + out : job.h + row_at(ended, at.step - 1, job.reverse) * units;
+            const float* last = job.h0 + out;
+            if (at.step > 0 && job.h != nullptr) last = job.h + row_at(ended, at.step - 1, job.reverse) * units;
+            if (at.step > 0 && job.h == nullptr) last = block.h + (at.active - 1) * units;
             copy_unpadded(job.h_T + out, last, units);
             copy_unpadded(job.c_T + out, now.c_now + (at.active - 1) * width, units);
         }
         if (at.active == 0) return true;
+        const Index of_block = at.step % block.steps;
+        if (job.x != nullptr && of_block == 0) multiply_inputs(job, group, at.active, at.step, block);
         for (Index p = 0; p < at.active; ++p) {
             const Sequence& sequence = group.sequences[p];
             now.row[p] = row_at(sequence, at.step, job.reverse);
-            now.pre[p] = pre_of(job, now.row[p]);
+            now.h[p] = job.h == nullptr ? block.h + p * units : job.h + now.row[p] * units;
             if (job.held != nullptr) now.held[p] = job.held + job.held_index[now.row[p]] * kGates * units;
+            if (job.x != nullptr) {
+                now.pre[p] = block.pre + (p * block.steps + of_block) * kGates * units;
+                now.pre_next[p] = now.pre[p];  // it is in cache
+                continue;
+            }
+            now.pre[p] = pre_of(job, now.row[p]);
             now.pre_next[p] =
                 at.step + 1 < sequence.length ? pre_of(job, row_at(sequence, at.step + 1, job.reverse)) : now.pre[p];
         }

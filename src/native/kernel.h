@@ -73,12 +73,17 @@ struct ForwardJob {
     const int32_t* held_index;  // (N,): each step's row of held
     const float* held;          // (R, 4H): NaN where a gate is not held
     const Word* weights;  // packed, see pack.h
-    float* h;             // (N, H)
+    float* h;             // (N, H). Null, with x: only the last states are wanted
     float* h_T;           // (B, H)
     float* c_T;
     // The saved activations, besides h. Both null: none are saved.
     float* c;      // (N, H)
     float* gates;  // (N, blocks, 4, L)
+    // The input product x W_ihᵀ + bias of some steps at a time, in place of pre, which is null then. It stays in cache.
+    const float* x;             // (N, D). Null: pre has the product
+    Index inputs;               // D, 0 without x
+    const Word* input_weights;  // packed, see linear.h
+    const float* bias;          // (4H,)
 };
 
 struct BackwardJob {
@@ -207,7 +212,7 @@ struct Isa {
 
     Index (*forward_weights_size)(Index units);
     void (*pack_forward)(Index units, const float* weight_hh, Word* packed, Range blocks);
-    Index (*forward_scratch_size)(Index units);
+    Index (*forward_scratch_size)(Index units, Index inputs);  // inputs: 0 where pre is given
     // Run the share on for about `rows` steps of single sequences. Returns whether something is left of it.
     bool (*forward)(const ForwardJob& job, Share share, Progress& progress, Index rows, float* scratch);
 

@@ -53,9 +53,13 @@ def fitting(
     sparse = {"starts": np.append(0, np.cumsum(lengths)).astype(np.int32), "columns": index, "values": numbers(n)}
     layer, labels = {"x": numbers(u, 2), "weight": numbers(h, 2)}, {"sign": numbers(b), "cost": np.ones(b)}
     packed = extension.pack_linear(isa, layer["weight"])
+    inputs = {"x": numbers(n, 2), "weight_ih": numbers(4 * h, 2), "bias": numbers(4 * h), "lengths": lengths}
+    inputs |= {"weight_hh": weight, "h0": states["h0"], "c0": states["c0"]} | options | {"with_h": True}
+    inputs |= {"packed": more["packed"], "packed_ih": extension.pack_linear(isa, inputs["weight_ih"])}
     stepper = {"weight_ih": numbers(4 * h, 2), "weight_hh": weight, "bias": numbers(4 * h), "binary": False}
     return {
         "forward": where | forward | states | {"steps": n} | options | {"keep": True} | more,
+        "forward_inputs": where | inputs,
         "pack": {"isa": isa, "weight_hh": weight},
         "backward": where | backward,
         "linear": where | layer | {"bias": numbers(h), "packed": packed},

@@ -30,6 +30,13 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "weight_hh": [zeros(0, 0), zeros(8 * H, 2 * H)],
         "packed": [zeros(3)],
     },
+    "forward_inputs": {
+        "lengths": [np.array([-1, 6, 10]), np.array([5, 0, 9]), HUGE_LENGTHS],
+        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2)],
+        "weight_hh": [zeros(0, 0), zeros(8 * H, 2 * H)],
+        "packed": [zeros(3)],
+        "packed_ih": [zeros(3)],
+    },
     "pack": {"weight_hh": [zeros(0, 0), zeros(H, 4 * H)]},
     "backward": {
         "pre_rows": [-1, U - 1, 2**60, 2**58 - 1],  # the last are 2^64 - 64 bytes

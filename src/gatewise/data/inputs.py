@@ -33,6 +33,7 @@ Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
+_LAYOUTS = get_args(Layout)
 _CONSTANT = 1e-13
 """A channel is constant if its values vary by less than this share of the largest one, the rounding of float64."""
 _MAX_ROUNDING = 0.1
@@ -226,8 +227,10 @@ def ragged_series(inputs: Any, layout: str | None = None, channels: int | None =
     Raises InputError naming row and step (rows from 0, steps from 1) for values that are complex, boolean, infinite or
     not numbers, an empty series, different numbers of channels, and an ambiguous layout.
     """
-    if layout is not None and layout not in get_args(Layout):
-        raise InputError(f"layout must be {' or '.join(map(repr, get_args(Layout)))}, not {quote(layout)}")
+    if layout is not None and layout not in _LAYOUTS:
+        raise InputError(f"layout must be {' or '.join(map(repr, _LAYOUTS))}, not {quote(layout)}")
+    if _is_plain(inputs):
+        return _from_array(inputs, layout, channels)
     if isinstance(inputs, str | bytes | dict | set | frozenset):
         raise InputError(f"the series must be an array or a list of arrays, not a {type(inputs).__name__}")
     if _is_array_of_objects(inputs):  # as a column of a data frame, of one series per cell
@@ -239,6 +242,11 @@ def ragged_series(inputs: Any, layout: str | None = None, channels: int | None =
     if is_list_of_numbers:
         return _from_array(rows, layout, channels)
     return _from_rows(rows, layout, channels)
+
+
+def _is_plain(values: Any) -> bool:
+    """Whether it is an array of numbers, which needs no conversion."""
+    return type(values) is np.ndarray and values.dtype.kind in "fiu"
 
 
 def _is_array_of_objects(inputs: Any) -> bool:
@@ -279,7 +287,7 @@ def describe_series(inputs: Sequence[Series]) -> str:
 
 def _from_array(values: Any, layout: str | None, channels: int | None) -> Ragged:
     """The series of an array, of a data frame of one series per row, or of a list of numbers."""
-    array = _array_of(values, "the series")
+    array = values if _is_plain(values) else _array_of(values, "the series")
     channels_first = layout == "channels-first" and not is_frame(values)
     # A model of several channels reads (steps, channels) as one series, as n series would have one channel.
     is_one_series = array.ndim == 1 or (array.ndim == 2 and channels is not None and channels > 1)
@@ -324,7 +332,7 @@ def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> Rag
     arrays: list[NDArray[Any]] = []
     for number, row in enumerate(rows):
         array = row
-        if type(row) is not np.ndarray or row.dtype.kind not in "fiu":
+        if not _is_plain(row):
             array = _array_of(row, f"row {number}")
         if array.dtype.kind == "O":
             array = _real_numbers(array, _axes_of_series(array.ndim, channels_first[number]), number)
@@ -480,8 +488,7 @@ def _fits_float32(array: NDArray[Any]) -> bool:
     """Whether each value is a number that float32 can hold, or NaN."""
     if array.dtype.kind != "f":
         return True  # the largest whole number of NumPy is below LARGEST
-    with np.errstate(invalid="ignore"):
-        return not array.size or bool(np.fmax.reduce(np.abs(array), axis=None) <= LARGEST or np.isnan(array).all())
+    return not (np.abs(array) > LARGEST).any()
 
 
 def _first_unfit(array: NDArray[Any]) -> tuple[int, ...]:

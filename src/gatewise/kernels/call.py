@@ -24,6 +24,16 @@ NaN is computed as usual. A run with held gates has no backward pass.
 """
 
 
+class InputProduct(NamedTuple):
+    """The input product x weight_ihᵀ + bias of a run, in place of its result: the kernel computes it with the
+    recurrence, some steps at a time, so that it stays in cache. The bits are those of `project` and `forward`.
+    """
+
+    x: Any  # (N, D)
+    weight_ih: Any  # (4H, D)
+    bias: Any  # (4H,)
+
+
 @dataclass(frozen=True, eq=False)
 class LSTMCall(Generic[T]):
     """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes
@@ -33,14 +43,18 @@ class LSTMCall(Generic[T]):
     `pre` that each step takes; None where each step has its own row (U = N). lengths (B,). weight_hh (4H, H). h0, c0
     (B, H): initial states; a sequence without steps returns them unchanged.
 
+    pre can be an `InputProduct`, of a run without index, mask, interpolation and held gates that saves no activations.
+
     reverse: run each sequence from its last row to its first. Row n of every array still belongs to step n of the
     sequence, and h_T is the state after the first row.
 
     mask (B, H): recurrent dropout, the same for all steps of a sequence (Gal & Ghahramani 2016). weight_hh multiplies
     mask h_{t-1} instead of h_{t-1}, including the initial state; h and h_T are not masked.
+
+    last_only: of a run with an `InputProduct`, whether only the last states are wanted; h is None then.
     """
 
-    pre: T
+    pre: T  # or an InputProduct
     index: Index | None
     lengths: Lengths
     weight_hh: T
@@ -51,6 +65,7 @@ class LSTMCall(Generic[T]):
     mask: T | None = None
     interpolation: Interpolation | None = None
     held: Held | None = None
+    last_only: bool = False
 
 
 class Forward(NamedTuple):
@@ -58,7 +73,7 @@ class Forward(NamedTuple):
     every step. `gatewise.network` also fills it with variables.
     """
 
-    h: Any  # (N, H)
+    h: Any  # (N, H); None with `LSTMCall.last_only`
     h_T: Any  # (B, H)
     c_T: Any  # (B, H)
     saved: Any = None  # `gatewise.kernels.saved_activations.SavedActivations`

@@ -50,6 +50,8 @@ class Kernel(Protocol):
     dtypes: tuple[str, ...]
     consumes_saved: bool
     """Whether backward overwrites the saved activations; then they serve one backward pass only."""
+    takes_input_product: bool
+    """Whether `forward` takes an `InputProduct` in place of `LSTMCall.pre`."""
 
     def with_threads(self, count: int) -> Kernel:
         """The same kernel, on this many threads."""

@@ -15,6 +15,7 @@ import os
 import weakref
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.call import Forward, LSTMCall
+from gatewise.kernels.call import Forward, InputProduct, LSTMCall
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Gate, Precision
@@ -54,6 +55,7 @@ class Native:
 
     dtypes: tuple[str, ...] = ("float32",)
     consumes_saved = True
+    takes_input_product: bool
 
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
@@ -68,6 +70,7 @@ class Native:
             self.name = "native"
             self._isa = float32_isa(isa)
         self._threads = threads
+        self.takes_input_product = hasattr(_extension(), "forward_inputs")  # not of a build before it
 
     def with_threads(self, count: int) -> Native:
         kernel = copy(self)
@@ -98,6 +101,8 @@ class Native:
         return gradients
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
+        if isinstance(call.pre, InputProduct):
+            return self._forward_inputs(call, call.pre)
         try:
             steps = len(call.pre)
             if call.index is not None:
@@ -132,6 +137,31 @@ class Native:
         from gatewise.kernels.saved_activations import SavedActivations  # a prediction does not import it
 
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
+
+    def _forward_inputs(self, call: LSTMCall[Array], product: InputProduct) -> Forward:
+        """A run that computes its input product too."""
+        try:
+            return Forward(
+                *_extension().forward_inputs(
+                    self._isa,
+                    self._threads or threads(),
+                    *product,
+                    call.lengths,
+                    call.weight_hh,
+                    call.h0,
+                    call.c0,
+                    call.reverse,
+                    _BINARY[call.gate],
+                    not call.last_only,
+                    _packed("pack", self._isa, call.weight_hh),
+                    _packed("pack_linear", self._isa, product.weight_ih),
+                )
+            )
+        except _REFUSED as error:
+            from gatewise.kernels.interface import check_run
+
+            check_run(self, replace(call, pre=self.project(*product)))
+            raise InputError(str(error)) from error
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
@@ -245,7 +275,7 @@ def float32_isa(isa: str | None = None) -> str:
     if not isa:
         requested = os.environ.get("GATEWISE_ISA")
         source = "GATEWISE_ISA"
-        if requested not in ISAS and requested in isas_bf16():
+        if requested and requested not in ISAS and requested in isas_bf16():
             requested = None
     if not requested:
         return str(available[0])

@@ -22,6 +22,7 @@ class Reference:
     name = "reference"
     dtypes: tuple[str, ...] = ("float32", "float64")
     consumes_saved = False
+    takes_input_product = False
 
     def with_threads(self, count: int) -> Self:
         return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -199,6 +199,8 @@ class ClampedOps(Ops):
     """`Ops` whose runs of LSTMs hold the gates of the clamps; the last clamp of a gate wins. There is no backward
     pass.
     """
+
+    reads_inputs_once: ClassVar[bool] = False
 
     def __init__(
         self, arch: Architecture, layers: Sequence[RecurrentLayer], clamps: Sequence[Clamp], *arguments: Any

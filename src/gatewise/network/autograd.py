@@ -8,7 +8,7 @@ pooling are therefore defined once, in `network.forward`. Training and explanati
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,8 @@ class RecordingOps(Ops):
 
     dropout: the masks of a training step; None for prediction. Other arguments: see `Ops`.
     """
+
+    reads_inputs_once: ClassVar[bool] = False
 
     def __init__(
         self,

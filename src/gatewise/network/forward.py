@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, LSTMCall
+from gatewise.kernels.call import InputProduct
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, read_steps
 from gatewise.network.ops import Ops, array_of
@@ -62,9 +63,13 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             x, index = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge_mode), None  # (N, width)
         calls, units = [], arch.layers[layer].units
         for _, direction, name in group:
-            # (U, 4H), above the first layer (N, 4H)
-            pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
-            h0 = c0 = np.zeros((len(batch.lengths), units), dtype=array_of(pre).dtype)
+            weight_ih = parameters[f"{name}.weight_ih"]
+            bias = parameters[f"{name}.bias"]
+            if index is None:
+                pre = ops.input_product(x, weight_ih, bias)  # (N, 4H)
+            else:
+                pre = ops.project(x, weight_ih, bias)  # (U, 4H)
+            h0 = c0 = np.zeros((len(batch.lengths), units), dtype=array_of(x).dtype)
             if batch.pads is not None and longest:
                 h_pads, c_pads = _pad_states(ops, parameters, name, pad_inputs, arch, longest)  # (S + 1, H)
                 count = len(array_of(h_pads))
@@ -72,8 +77,20 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
                 h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
                 pad_inputs = h_pads, np.arange(1, count)
             weight_hh, path = parameters[f"{name}.weight_hh"], None if layer else ops.interpolation
-            states = batch.lengths, weight_hh, h0, c0
-            calls.append((name, LSTMCall(pre, index, *states, direction == "backward", arch.gate, None, path)))
+            is_top = layer == len(arch.layers) - 1
+            call = LSTMCall(
+                pre,
+                index,
+                batch.lengths,
+                weight_hh,
+                h0,
+                c0,
+                reverse=direction == "backward",
+                gate=arch.gate,
+                interpolation=path,
+                last_only=is_top and arch.pooling == "last" and isinstance(pre, InputProduct),
+            )
+            calls.append((name, call))
         runs = ops.lstms(calls)
     merge = arch.top.merge_mode
     if arch.pooling == "last":

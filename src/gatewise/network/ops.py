@@ -7,12 +7,13 @@ variable, and `record` keeps the gradient of each operation for the backward pas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, LSTMCall, get
+from gatewise.kernels.call import InputProduct
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.types import Activation, Array, Lengths
 
@@ -30,6 +31,9 @@ class Ops:
     activations of the pads. interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not
     of the pads before them, whose states then count as constants.
     """
+
+    reads_inputs_once: ClassVar[bool] = True
+    """Whether only the recurrence reads its input product: not a gradient, nor held gates."""
 
     def __init__(
         self,
@@ -76,6 +80,15 @@ class Ops:
             accumulate((x, weight_ih, bias), grads)
 
         return self.record(kernel.project(values, weights, array_of(bias)), [x, weight_ih, bias], backward)
+
+    def input_product(self, x: Any, weight_ih: Any, bias: Any) -> Any:
+        """As `project`, of inputs (N, D) with a row for each step. Where nothing but the recurrence reads the product,
+        an `InputProduct`, which the kernel computes with it.
+        """
+        is_read_elsewhere = not self.reads_inputs_once or self.keep or self.interpolation is not None
+        if is_read_elsewhere or not self.kernel.takes_input_product:
+            return self.project(x, weight_ih, bias)
+        return InputProduct(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)
 
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]], positions: Array | None = None) -> list[Forward]:
         """The recurrence by the kernel: of the directions of a layer, which do not depend on each other. A name is the

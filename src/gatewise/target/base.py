@@ -263,10 +263,10 @@ def check_logits(logits: Logits) -> None:
     """Raise InputError, naming the first input, unless all logits (n, outputs) are finite. Finite weights can overflow:
     a softmax of an infinite logit is NaN, which is no prediction.
     """
-    finite = np.isfinite(flat(logits)).all(axis=1)
+    finite = np.isfinite(flat(logits))
     if finite.all():
         return
-    row = int(np.flatnonzero(~finite)[0])
+    row = int(np.flatnonzero(~finite.all(axis=1))[0])
     if isinstance(logits, Ragged):
         row = logits.place(row)[0]
     raise InputError(f"row {row}: the model overflows: a logit is not finite")

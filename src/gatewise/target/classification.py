@@ -177,7 +177,7 @@ class ClassificationTarget(RowTarget):
 
     def labels(self, logits: Array) -> Array:
         """(n,) in the labels' own type."""
-        return self.class_labels[self.predicted(logits)]
+        return self._own_labels[self.predicted(logits)]
 
     def columns(self, logits: Array, *, every: bool, names: bool) -> dict[str, Column]:
         probabilities = self.probabilities(logits)

@@ -116,7 +116,7 @@ class MultilabelTarget(RowTarget):
         return rows
 
     def named(self, decided: Array, own: bool = False) -> list[Any]:
-        classes: Sequence[Any] = self.class_labels.tolist() if own else self.classes
+        classes: Sequence[Any] = self._own_labels.tolist() if own else self.classes
         return [[name for name, yes in zip(classes, row, strict=True) if yes] for row in decided.tolist()]
 
     def columns(self, logits: Array, *, every: bool, names: bool) -> dict[str, Column]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -134,6 +135,11 @@ class RowPrediction(Classes):
         """The classes (K,) in the labels' own type, an array of str, int64 (of larger numbers uint64, else object),
         float64 or bool; the names of numbers.
         """
+        return self._own_labels.copy()
+
+    @cached_property
+    def _own_labels(self) -> Array:
+        """As `class_labels`."""
         if self.label_type != "int" or not self.classes:
             return np.array(self._converted())
         numbers = self._converted()
@@ -144,7 +150,7 @@ class RowPrediction(Classes):
         """What `decide` returns by name: a class (n), or for "multilabel" the list of the labels (n). own: labels in
         their own type, not their names.
         """
-        classes: Sequence[Any] = self.class_labels.tolist() if own else self.classes
+        classes: Sequence[Any] = self._own_labels.tolist() if own else self.classes
         return [classes[k] for k in decided.tolist()]
 
     def unknown_names(self, names: Iterable[str]) -> list[str]:
