@@ -183,7 +183,7 @@ def _of_architecture(recognised: Recognised, framework: str, meaning: Meaning) -
     target = target_of_outputs(
         recognised.output_activation,
         arch.outputs,
-        arch.pooling == "none",
+        arch.per_step,
         meaning.get("classes"),
         meaning.get("task"),
     )

@@ -10,11 +10,11 @@ from typing import Any
 from gatewise.errors import InputError
 from gatewise.exchange.keras_backend import keras_module
 from gatewise.network import Architecture
+from gatewise.network.pooling import BELOW_ALL_STATES
 from gatewise.network.weight_layouts import to_keras_arrays, weights_of
 from gatewise.types import Array
 
 PAD_VALUE = 1e9  # of all channels of a step that pads a series
-_BELOW = -3.0  # every h is above -1, and a sum of two above -2
 _DTYPES = {"tokens": "int32", "channels": "float32"}
 
 
@@ -77,6 +77,6 @@ def _pooled(keras: Any, arch: Architecture, x: Any, given: Any, explicit: dict[s
     if "mean" in arch.pooling:
         parts.append(layers.GlobalAveragePooling1D(name="mean")(x, **explicit))
     if "max" in arch.pooling:  # Keras's layer takes no mask
-        inside = ops.where(ops.expand_dims(_mask(keras, arch, given), -1), x, _BELOW)
+        inside = ops.where(ops.expand_dims(_mask(keras, arch, given), -1), x, BELOW_ALL_STATES)
         parts.append(layers.GlobalMaxPooling1D(name="max")(inside))
     return layers.Concatenate()(parts) if len(parts) > 1 else parts[0] if parts else x

@@ -98,7 +98,7 @@ def onnx_model(graph: Graph, ensemble: Ensemble, metadata: Mapping[str, str], se
             total = graph.add("Add", logits, total)
     logits = graph.cast(total, np.float32)
     outputs: dict[str, Any] = {}
-    rows = ["batch", "read_steps"] if ensemble.lstm.arch.pooling == "none" else ["batch"]
+    rows = ["batch", "read_steps"] if ensemble.lstm.arch.per_step else ["batch"]
     if not target.each.has_probabilities:
         outputs[graph.rename(logits, "values")] = (np.float32, [*rows, target.outputs])
     else:
@@ -287,7 +287,7 @@ def largest_difference(ensemble: Ensemble, series: Any, run: Callable[[dict[str,
             encoded = [replace(each, columns=row) for each, row in zip(encoded, column_values, strict=True)]
         expected = flat(ensemble.logits(encoded)).astype(np.float64)
         logits = run(_feeds(series, sequences) | column_feeds)
-        if arch.pooling == "none":  # (B, T, outputs)
+        if arch.per_step:  # (B, T, outputs)
             counts = [len(truncate(sequence, arch)) for sequence in sequences]
             logits = np.concatenate([rows[:count] for rows, count in zip(logits, counts, strict=True)])
         error = np.abs(logits - expected) / np.maximum(1, np.abs(expected))

@@ -81,7 +81,7 @@ class _Comparison:
             means, deviations = (np.asarray(numbers) for numbers in recognised.scaling)
             sequences = [(row - means) / deviations for row in sequences]
         logits = in_batches(forward, recognised.parameters, recognised.arch, sequences, Ops(get("reference")))
-        if recognised.arch.pooling == "none":
+        if recognised.arch.per_step:
             outputs = outputs.reshape(self.batch, steps, -1)[inside]
         wanted = outputs.reshape(logits.shape)
         differences = np.abs(_activated(logits, recognised.output_activation) - wanted)

@@ -35,9 +35,9 @@ def has_contributions(arch: Architecture) -> bool:
     directions, and in the maximum of a sum. Pooling "none" has no features of the whole sequence.
     """
     merge = arch.top.merge_mode
-    if arch.pooling == "none" or merge.share is None:
+    if arch.per_step or merge.share is None:
         return False
-    return not merge.by_unit or "max" not in arch.pooling
+    return not merge.by_unit or all(pooling.is_linear for pooling in arch.poolings)
 
 
 def unit_contributions(net: NetworkOfArchitecture, score: Array, top: Sequence[Gates]) -> Array:

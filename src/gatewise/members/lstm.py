@@ -103,7 +103,7 @@ class LSTM(Network):
 
     @property
     def per_step(self) -> bool:
-        return self.arch.pooling == "none"
+        return self.arch.per_step
 
     def described(self) -> dict[str, Any]:
         return {"architecture": asdict(self.arch)}
@@ -211,7 +211,7 @@ class LSTM(Network):
 
     def features(self, sequences: Ragged | Sequence[Array]) -> Array:
         """The pooled states (n, features) float32: inputs of the dense layers. Raises InputError without pooling."""
-        if self.arch.pooling == "none":
+        if self.arch.per_step:
             raise InputError("the LSTM has no pooled states: with pooling 'none' every step has a prediction")
         return in_batches(features, self.parameters, self.arch, sequences, self.ops())
 
@@ -263,7 +263,7 @@ class LSTM(Network):
                 )
                 yield Activations(
                     lstms,
-                    logits[steps] if self.arch.pooling == "none" else logits[n],
+                    logits[steps] if self.arch.per_step else logits[n],
                     0 if batch.pads is None else int(batch.pads[n]),
                 )
 

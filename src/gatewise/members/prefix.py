@@ -20,6 +20,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.ops import Ops
+from gatewise.network.pooling import StepsPooling
 from gatewise.ragged import starts_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
@@ -31,23 +32,11 @@ def pooled_prefixes(arch: Architecture, gates: Gates) -> list[Array]:
     """The pooled state of one direction after it has read 0, 1, ... T steps: (T + 1, H) float64 for each part of the
     pooling. The mean and the maximum of no steps are 0, as in the network.
     """
-    if arch.pooling == "none":
+    if arch.per_step:
         raise InputError("pooling 'none' has a prediction per step, and this explains one prediction per sequence")
     h = gates.h[gates.reading_order].astype(np.float64)
-    h0 = gates.h0[None].astype(np.float64)
-    if arch.pooling == "step" and gates.direction == "backward":  # this direction reads the last step first
-        return [np.concatenate([h0, np.repeat(h[:1], len(h), axis=0)])]
-    if arch.pooling in ("last", "step"):
-        return [np.concatenate([h0, h])]
-    pooled = []
-    zero = np.zeros_like(h0)
-    if "mean" in arch.pooling:
-        means = np.cumsum(h, axis=0) / np.arange(1, len(h) + 1)[:, None]
-        pooled.append(np.concatenate([zero, means]))
-    if "max" in arch.pooling:
-        maxima = np.maximum.accumulate(h, axis=0)
-        pooled.append(np.concatenate([zero, maxima]))
-    return pooled
+    h0 = gates.h0.astype(np.float64)
+    return [pooling.prefixes(h, h0, gates.direction == "backward") for pooling in arch.poolings]
 
 
 def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: Ops, read: Array) -> list[Array]:
@@ -65,8 +54,11 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
         index = np.arange(len(pre), dtype=np.int32)
     steps = len(read)
     units = arch.top.units
-    sums = np.zeros((steps + 1, units))
-    maxima = np.full((steps + 1, units), -np.inf)
+    joined = {  # the states of each prefix so far, joined as each pooling over the steps does
+        pooling: np.full((steps + 1, units), pooling.start)
+        for pooling in arch.poolings
+        if isinstance(pooling, StepsPooling)
+    }
     # The runs that have not ended, one row each. Several prefixes share a run whose states have become equal.
     h = np.zeros((0, units), dtype=pre.dtype)
     c = np.zeros((0, units), dtype=pre.dtype)
@@ -87,24 +79,20 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
         call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=arch.gate)
         [states] = ops.lstms([("lstm.0.backward", call)], rows)
         begun = np.arange(low + 1, steps + 1)  # the prefixes whose runs have begun
-        if "mean" in arch.pooling:
-            sums[begun] += _reduce_runs(np.add, states.h, lengths, earlier)[run_of[begun]]
-        if "max" in arch.pooling:
-            block_maxima = _reduce_runs(np.maximum, states.h, lengths, earlier)[run_of[begun]]
-            maxima[begun] = np.maximum(maxima[begun], block_maxima)
+        for pooling, of_prefixes in joined.items():
+            of_block = _reduce_runs(pooling.join, states.h, lengths, earlier)[run_of[begun]]
+            of_prefixes[begun] = pooling.join(of_prefixes[begun], of_block)
         h, c, merged = _merge_equal(states)
         run_of[begun] = merged[run_of[begun]]
+    count = np.maximum(np.arange(steps + 1), 1)[:, None]
     pooled: list[Array] = []
-    for pooling in arch.pooling.split("+"):
-        if pooling == "last":
-            pooled.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
-            continue
-        if pooling == "mean":
-            states_of_prefixes = sums / np.maximum(np.arange(steps + 1), 1)[:, None]
+    for of_layer in arch.poolings:
+        if isinstance(of_layer, StepsPooling):
+            of_prefixes = of_layer.finished(joined[of_layer], count)
+            of_prefixes[0] = 0  # as in the network for an empty sequence
+            pooled.append(of_prefixes)
         else:
-            states_of_prefixes = maxima
-        states_of_prefixes[0] = 0  # as in the network for an empty sequence
-        pooled.append(states_of_prefixes)
+            pooled.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
     return pooled
 
 

@@ -20,6 +20,7 @@ from gatewise.members.running_network import RunningNetwork
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import PAD
 from gatewise.network.ops import Ops
+from gatewise.network.pooling import StepsPooling
 from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 
@@ -67,9 +68,9 @@ class RunningLSTM(RunningNetwork):
             (_packable(parameters[f"{name}.weight"]), _packable(parameters[f"{name}.bias"]), dense)
             for name, _, dense in arch.dense()
         ]
-        self._pooling = [how for how in ("mean", "max") if how in arch.pooling]
-        for how in self._pooling:
-            start[how] = np.zeros((1, arch.top.units), np.float32)
+        self._poolings = [pooling for pooling in arch.poolings if isinstance(pooling, StepsPooling)]
+        for pooling in self._poolings:
+            start[pooling.name] = np.zeros((1, arch.top.units), np.float32)
         super().__init__(start)
         if arch.max_length:
             self.most = arch.max_length
@@ -95,27 +96,25 @@ class RunningLSTM(RunningNetwork):
             arrays[lstm.h] = run.h_T
             arrays[lstm.c] = run.c_T
             x = run.h  # (N, H)
-        for how in self._pooling:
-            arrays[how] = self._pooled_with(how, x, lengths)
+        for pooling in self._poolings:
+            arrays[pooling.name] = self._joined_with(pooling, x, lengths)
         self.arrays = arrays
         self.steps = self.steps + lengths
 
-    def _pooled_with(self, how: str, h: Array, lengths: Lengths) -> Array:
-        """The sum or the maximum (n, H) of the steps so far and of those with the states h (N, H), in the order of the
-        steps, as `Ops.pool` adds them.
+    def _joined_with(self, pooling: StepsPooling, h: Array, lengths: Lengths) -> Array:
+        """The steps so far (n, H) joined with those of the states h (N, H), in the order of the steps, as `Ops.pool`
+        joins them.
         """
-        join: np.ufunc = np.add
-        if how == "max":
-            join = np.maximum
-        state = self.arrays[how]
+        join = pooling.join
+        state = self.arrays[pooling.name]
         has_none = (self.steps == 0)[:, None]
         if self.is_after_pads:
             has_none[:] = False  # the pads are in the state
         if len(h) == len(lengths) and lengths.all():  # one step each
-            pooled: Array = join(state, h)
+            joined: Array = join(state, h)
             if has_none.any():
-                pooled = np.where(has_none, h, pooled)
-            return pooled
+                joined = np.where(has_none, h, joined)
+            return joined
         starts = starts_of(lengths)
         for step in range(int(lengths.max())):
             is_read = (lengths > step)[:, None]
@@ -134,14 +133,10 @@ class RunningLSTM(RunningNetwork):
 
     def _pooled(self) -> Array:
         """The pooled states (n, features) of the steps so far."""
-        pooled = []
-        for how in self._pooling:
-            state = self.arrays[how]
-            if how == "mean":
-                state = state / np.maximum(self.steps, 1).astype(np.float32)[:, None]
-            pooled.append(state)
-        if not pooled:
+        if not self._poolings:
             return self.arrays[self._lstms[-1].h]
+        count = np.maximum(self.steps, 1).astype(np.float32)[:, None]
+        pooled = [pooling.finished(self.arrays[pooling.name], count) for pooling in self._poolings]
         return np.concatenate(pooled, axis=1)
 
 

@@ -85,7 +85,7 @@ class Model(Predictor):
         members: further members with their weights. Raises InputError where these do not fit together.
         """
         lstm = LSTM(arch, parameters)
-        target = target_of(classes, task, label_type, thresholds, per_step=arch.pooling == "none")
+        target = target_of(classes, task, label_type, thresholds, per_step=arch.per_step)
         others, weights = [member for member, _ in members], [weight for _, weight in members]
         ensemble = Ensemble((lstm, *others), (1.0, *weights), np.zeros(target.outputs), target)
         return cls(preprocessor, ensemble, metadata or ModelMetadata(), history_jsonl)

@@ -16,6 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.network.merge_mode import MERGE_MODES, MergeMode, MergeName
+from gatewise.network.pooling import Pooling, PoolingName, poolings_of
 from gatewise.storage.fields import fields_from
 from gatewise.types import NOUNS, Activation, Array, Gate, InputNouns
 
@@ -99,7 +100,7 @@ class Architecture:
     vocab_size: int
     embedding_dim: int
     layers: tuple[Layer, ...]
-    pooling: Literal["last", "step", "mean", "max", "mean+max", "none"] = "last"
+    pooling: PoolingName = "last"
     hidden: tuple[Hidden, ...] = ()
     outputs: int = 1
     max_length: int = 0
@@ -193,8 +194,23 @@ class Architecture:
 
     @property
     def features(self) -> int:
-        """Inputs of the first dense layer: the width of the top layer, twice for "mean+max"."""
-        return self.top.width * (2 if self.pooling == "mean+max" else 1)
+        """Inputs of the first dense layer: the width of the top layer, twice for two poolings."""
+        return self.top.width * max(1, len(self.poolings))
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """What the first dense layer reads of the states of the top layer; none where each step has a prediction."""
+        return poolings_of(self.pooling)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether each step has a prediction."""
+        return not self.poolings
+
+    @property
+    def pools_steps(self) -> bool:
+        """Whether a pooling goes over all steps."""
+        return any(pooling.reads_all_steps for pooling in self.poolings)
 
     @property
     def channels(self) -> int:
@@ -287,11 +303,11 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
     for number, layer in enumerate(arch.layers):
         name = {"forward": "LSTM", "backward": "Backward LSTM", "both": "Bidirectional LSTM"}[layer.direction]
         merge = "" if layer.merge == "concat" else f", {layer.merge}"
-        whole = number < len(arch.layers) - 1 or arch.pooling not in ("last", "step")
-        add(f"{name} ({layer.units}{merge})", layer.width, f"lstm.{number}.", whole)
-    if arch.pooling in ("mean", "max", "mean+max"):
+        returns_steps = number < len(arch.layers) - 1 or arch.per_step or arch.pools_steps
+        add(f"{name} ({layer.units}{merge})", layer.width, f"lstm.{number}.", returns_steps)
+    if arch.pools_steps:
         lines.append((f"Pooling ({arch.pooling})", f"({arch.features},)", 0))
     for prefix, _, dense in arch.dense():
         name = "Dense" if prefix == "dense" else f"Dense ({dense.units}, {dense.activation})"
-        add(name, dense.units, f"{prefix}.", arch.pooling == "none")
+        add(name, dense.units, f"{prefix}.", arch.per_step)
     return lines

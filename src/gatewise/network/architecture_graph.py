@@ -23,6 +23,7 @@ from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
 from gatewise.network.operations import operation_of
+from gatewise.network.pooling import GraphStates
 from gatewise.network.size import Dim, minimum, symbol
 from gatewise.types import Array
 
@@ -32,7 +33,6 @@ INPUTS: dict[Literal["tokens", "channels"], str] = {"tokens": "tokens", "channel
 """The name of the input of the steps."""
 
 _B, _T = symbol("B"), symbol("T")
-_BELOW = -3.0  # every h is above -1, and a sum of two above -2
 
 
 def graph_of(arch: Architecture, parameters: Mapping[str, Array]) -> Graph:
@@ -157,30 +157,13 @@ class _Network:
 
     def pooled(self, h: str, last: str, lengths: str, mask: str) -> str:
         """The features (B, F), of the outputs h (B, T, width) and the final states; with pooling "none" (B, T, F)."""
-        pooling = self.arch.pooling
-        if pooling == "last":
-            return last
-        if pooling == "none":
+        if self.arch.per_step:
             return h
-        if pooling == "step":
-            step = self.column(self.add("Sub", lengths, self.number(1)))
-            return self.add("GatherND", h, step, batch_dims=1)
-        inside = self.add("Unsqueeze", mask, axes=(2,))  # (B, T, 1)
-        parts = []
-        if "mean" in pooling:
-            total = self.add("ReduceSum", self.add("Where", inside, h, self.number(0.0)), axes=(1,), keepdims=0)
-            count = self.column(self.add("Cast", self.add("Max", lengths, self.number(1)), to="float"))
-            parts.append(self.add("Div", total, count))
-        if "max" in pooling:
-            within = self.add("Where", inside, h, self.number(_BELOW))
-            largest = self.add("ReduceMax", within, axes=(1,), keepdims=0)
-            if self.may_be_empty:
-                has_steps = self.column(self.add("Greater", lengths, self.number(0)))
-                largest = self.add("Where", has_steps, largest, self.number(0.0))
-            parts.append(largest)
-        if len(parts) == 1:
-            return parts[0]
-        return self.add("Concat", *parts, axis=1)
+        states = GraphStates(self.builder, h, last, lengths, mask, self.may_be_empty)
+        pooled = [pooling.nodes(states) for pooling in self.arch.poolings]
+        if len(pooled) == 1:
+            return pooled[0]
+        return self.add("Concat", *pooled, axis=1)
 
     def dense(self, prefix: str, layer: Hidden, x: str) -> str:
         """The outputs (..., K) of a dense layer. prefix: of its parameters; the output layer returns the logits."""

@@ -93,15 +93,10 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             calls.append((name, call))
         runs = ops.lstms(calls)
     merge = arch.top.merge_mode
-    if arch.pooling == "last":
-        return ops.merge([run.h_T for run in runs], merge)
-    if arch.pooling in ("step", "none"):
-        h = ops.merge([run.h for run in runs], merge)
-        return h if arch.pooling == "none" else ops.last_rows(h, batch.lengths)
-    # Pooled before they are placed side by side, to the same result: the copy is smaller.
-    pooled = [run.h for run in runs] if not merge.by_unit else [ops.merge([run.h for run in runs], merge)]
-    parts = [(h, how) for how in ("mean", "max") if how in arch.pooling for h in pooled]
-    return ops.concat([ops.pool(h, batch.lengths, how) for h, how in parts], axis=1)  # type: ignore[arg-type]
+    if arch.per_step:
+        return ops.merge([run.h for run in runs], merge)
+    pooled = [states for pooling in arch.poolings for states in pooling.features(ops, runs, merge, batch.lengths)]
+    return ops.concat(pooled, axis=1)
 
 
 def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:

@@ -7,20 +7,27 @@ variable, and `record` keeps the gradient of each operation for the backward pas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Forward, Interpolation, LSTMCall, get
 from gatewise.kernels.call import InputProduct
-from gatewise.kernels.pooling import max_backward, repeat_rows, segment_reduce
 from gatewise.types import Activation, Array, Lengths
 
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.kernels.saved_activations import SavedActivations
     from gatewise.network.merge_mode import MergeMode
+
+
+class StepsReduction(Protocol):
+    """What `Ops.pool` calls; see `gatewise.network.pooling.StepsPooling`."""
+
+    def pooled(self, h: Array, lengths: Lengths) -> Array: ...
+
+    def gradient(self, h: Array, pooled: Array, lengths: Lengths, grad: Array, into: Array | None) -> Array: ...
 
 
 class Ops:
@@ -142,19 +149,13 @@ class Ops:
 
         return self.record(np.concatenate(arrays, axis), parts, backward)
 
-    def pool(self, x: Any, lengths: Lengths, how: Literal["mean", "max"]) -> Any:
-        """(N, H) -> (B, H), the mean or the maximum over each sequence; zero for an empty one."""
-        values, count = array_of(x), np.maximum(lengths, 1)[:, None]
-        if how == "max":
-            pooled = segment_reduce(values, lengths, "max")
-        else:
-            pooled = segment_reduce(values, lengths, "sum") / count.astype(values.dtype)
+    def pool(self, x: Any, lengths: Lengths, pooling: StepsReduction) -> Any:
+        """(N, H) -> (B, H), the pooling over the steps of each sequence; zero for an empty one."""
+        values = array_of(x)
+        pooled = pooling.pooled(values, lengths)
 
         def backward(grad: Array) -> None:
-            if how == "max":
-                x.grad = max_backward(values, pooled, lengths, grad, x.owned_grad())
-            else:
-                x.grad = repeat_rows(grad / count.astype(grad.dtype), lengths, x.owned_grad())
+            x.grad = pooling.gradient(values, pooled, lengths, grad, x.owned_grad())
 
         return self.record(pooled, [x], backward)
 

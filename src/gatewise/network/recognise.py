@@ -40,6 +40,7 @@ from gatewise.network.graph import Graph
 from gatewise.network.merge_mode import MERGE_MODES, MergeName
 from gatewise.network.operation import ValueType
 from gatewise.network.operations.range import Range
+from gatewise.network.pooling import Pooling, poolings_of
 from gatewise.network.simplify import simplified
 from gatewise.network.size import symbols_of
 from gatewise.network.weight_layouts import Weights
@@ -401,19 +402,18 @@ class _Recogniser:
             top = self._directions(lstms)
             parts = [*top.lstms]
         pooling = _pooling_of(pooled)
-        hows = ("mean", "max") if pooling in ("mean", "max", "mean+max") else ("last",)
         canonical = []
-        for how in hows:
-            if how in pooling or how == "last":
-                for part in parts:
-                    canonical.append(self._pooled_columns(part, pooling if how == "last" else how, rule))
+        for of_layer in poolings_of(pooling):
+            canonical += [self._pooled_columns(part, of_layer, rule) for part in parts]
         return np.concatenate(canonical), top, pooling, rule
 
-    def _pooled_columns(self, part: Lstm | Merge, pooling: Any, rule: Rule | None) -> Numbers:
-        if pooling in ("last", "step"):
-            backward = isinstance(part, Lstm) and part.direction == "backward"
-            return self.reader.pooling.pooled("step" if pooling == "step" and backward else "final", part, rule)
-        return self.reader.pooling.pooled(pooling, part, rule)
+    def _pooled_columns(self, part: Lstm | Merge, pooling: Pooling, rule: Rule | None) -> Numbers:
+        kind: Any = pooling.name
+        if not pooling.reads_all_steps:
+            # The last step of the forward direction is its final state.
+            is_backward = isinstance(part, Lstm) and part.direction == "backward"
+            kind = "step" if kind == "step" and is_backward else "final"
+        return self.reader.pooling.pooled(kind, part, rule)
 
     def _merged_pooling(self, merge: Merge) -> tuple[Numbers, _Directions, str, Rule | None]:
         """A pooling of each direction, and then the merge of both: for the last state and the last step, which are
@@ -430,8 +430,12 @@ class _Recogniser:
             pooled.append(source)
             lstms.append(source.source)
         pooling = _pooling_of(pooled)
-        linear = MERGE_MODES[merge.how].share is not None and pooling == "mean"
-        if pooled[0].rule != pooled[1].rule or not (linear or pooling in ("last", "step")):
+        is_linear = MERGE_MODES[merge.how].share is not None
+        orders_are_equal = all(
+            not of_direction.reads_all_steps or (of_direction.is_linear and is_linear)
+            for of_direction in poolings_of(pooling)
+        )
+        if pooled[0].rule != pooled[1].rule or not orders_are_equal:
             raise NotRecognised("it joins poolings of two directions")
         top = self._directions(lstms, merge.how)
         return self.columns.all_of(merge), top, pooling, pooled[0].rule

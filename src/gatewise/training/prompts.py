@@ -25,6 +25,7 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import PAD, chunks, truncate, unique_tokens
 from gatewise.network.language_model import DIRECTIONS
 from gatewise.network.ops import Ops
+from gatewise.network.pooling import MEAN
 from gatewise.network.trainable import TABLE
 from gatewise.ragged import joined, starts_of
 from gatewise.text.tokens import TokenEncoding
@@ -160,7 +161,7 @@ def _features(
     features = []
     for prompt in prompts:
         h_T, _ = run(np.tile(prompt, len(rows)), np.full(len(rows), TOKENS), h, c, keep=False)
-        features.append(Ops(kernel).pool(h_T, sentences, "mean") @ decoder.T)
+        features.append(Ops(kernel).pool(h_T, sentences, MEAN) @ decoder.T)
     return np.concatenate(features, axis=1)
 
 

@@ -7,15 +7,17 @@ unit then telescopes into one number per step (the second decomposition of Murdo
     score_t = Σ_units w o_r (tanh S_t - tanh S_{t-1})        base value = bias + Σ_units w o_r tanh S_0
 
 The dense layer is linear in the pooled states, so every pooling allows it; with hidden layers w is their slope between
-no input and this one (`members.contributions`). Pooling "last" reads at r = T; "max" reads
-each unit at the step r where its h is largest; "mean" reads at every r with weight 1/T. Two directions are two sums.
+no input and this one (`members.contributions`). The pooling says at which r it reads each unit
+(`network.pooling.Pooling.states_read`): "mean" at every r with the share 1/T. Two directions are two sums.
 Only the top layer is decomposed: what its steps wrote depends on the layers below. The gates of step t depend on
 h_{t-1}, and the order of the sum matters where tanh bends, so the scores are exact and still no cause.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.explain.attribution.channels import channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, Method
@@ -73,18 +75,18 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
         ordered = np.zeros(steps)  # the scores of this direction in reading order
         slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
-        for pooling, w in zip(arch.pooling.split("+"), weights[:, d], strict=True):
-            if pooling == "step" and gates.direction == "backward":  # the output of the step that it reads first
-                f = f[:1]
-                o = o[:1]
-                c = c[:2]
-            for memory, kept, weight, written in _reads(pooling, f, o, c, h, w):
-                terms = np.diff(np.tanh(memory * kept) @ weight, prepend=0)  # of the base value, then of the steps
+        for pooling, of_units in zip(arch.poolings, weights[:, d], strict=True):
+            for state in pooling.states_read(h, gates.direction == "backward"):
+                check_cancelled()
+                memory = _memory_read(state.steps, f, c)
+                weight = of_units * state.share * o[state.steps, np.arange(len(of_units))]  # of tanh(c_r), (H,)
+                # Of the base value, then of the steps.
+                terms = np.diff(np.tanh(memory.c * memory.kept) @ weight, prepend=0)
                 read = len(terms) - 1
                 scores[0] += terms[0]
                 ordered[:read] += terms[1:]
                 if by_channel:
-                    slopes[:read] += weight * _secant(memory, kept) * written
+                    slopes[:read] += weight * _secant(memory.c, memory.kept) * memory.written
         scores[1:] += ordered[order]
         if by_channel:
             of_channels += channel_parts(net, gates, example.read, slopes, None)[order]
@@ -94,29 +96,29 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
     return Attribution(scores[1:], float(scores[0]), of_channels, baseline_term)
 
 
-def _reads(
-    pooling: str, f: Array, o: Array, c: Array, h: Array, w: Array
-) -> Iterator[tuple[Array, Array, Array, Array | bool]]:
-    """The steps r at which w · pooled h reads the memory, in reading order; "mean" reads at all T of them.
-
-    Each as the memory after 0, 1, ... R steps (R + 1, H), the share of it that is left at r (R + 1, H), the weight of
-    tanh(c_r) (H,), and which steps wrote to it (R, H).
+class _Memory(NamedTuple):
+    """The memory of a unit up to the step r at which it is read. c (R + 1, H): after 0, 1, ... R steps, R the last step
+    that is read of any unit. kept (R + 1, H): the share of it that is left at r. written (R, H): which steps wrote to
+    it.
     """
-    if pooling in ("last", "step"):
-        yield c, kept_after(f), w * o[-1], True
-    elif pooling == "max":
-        read_at = h.argmax(axis=0)  # (H,), the step at which each unit is read
-        units = np.arange(f.shape[1])
-        moment = np.arange(len(c))[:, None]
-        written = moment[:-1] <= read_at  # later steps neither forget nor write
-        memory = c[np.minimum(moment, read_at + 1), units]
-        yield memory, kept_after(np.where(written, f, 1)), w * o[read_at, units], written
-    else:
-        kept = np.ones_like(c)
-        for r in range(len(f)):
-            check_cancelled()
-            kept[: r + 1] *= f[r]
-            yield c[: r + 2], kept[: r + 2], w * o[r] / len(f), True
+
+    c: Array
+    kept: Array
+    written: Array
+
+
+def _memory_read(steps: NDArray[np.intp], f: Array, c: Array) -> _Memory:
+    """Of units that are read at these steps (H,), in reading order. f (T, H), c (T + 1, H)."""
+    count = int(steps.max()) + 1
+    f = f[:count]
+    c = c[: count + 1]
+    # Later steps neither forget nor write.
+    moment = np.arange(count + 1)[:, None]
+    written = moment[:-1] <= steps
+    if written.all():  # all units are read at the same step
+        return _Memory(c, kept_after(f), written)
+    memory = c[np.minimum(moment, steps + 1), np.arange(len(steps))]
+    return _Memory(memory, kept_after(np.where(written, f, 1)), written)
 
 
 def _secant(c: Array, kept: Array) -> Array:

@@ -86,19 +86,8 @@ def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
     of_h = np.zeros_like(h)
     baseline_term = np.zeros(len(h))
     by_part = np.split(weights, len(before), axis=1)  # (T, H) each
-    for pooling, w, was in zip(net.arch.pooling.split("+"), by_part, before, strict=True):
-        if pooling == "max":
-            largest = np.concatenate([np.full((1, h.shape[1]), -np.inf), was[1:-1]])  # no step: no maximum yet
-            now = np.maximum(largest, h)
-            then = np.maximum(largest, h_idle)
-            # The share of h - h_idle that changes the maximum.
-            share = np.divide(now - then, h - h_idle, out=np.zeros_like(h), where=h != h_idle)
-        else:
-            count: Array = np.ones((len(h), 1))
-            if pooling == "mean":  # of a prefix, over its steps
-                count = np.arange(1, len(h) + 1)[:, None]
-            share = np.broadcast_to(1 / count, h.shape)
-            then = was[1:] + (h_idle - h) / count
-        of_h += w * share
-        baseline_term += ((then - was[:-1]) * w).sum(axis=1)
+    for pooling, weight, prefixes in zip(net.arch.poolings, by_part, before, strict=True):
+        idle_states = pooling.replaced(h, h_idle, prefixes)
+        of_h += weight * idle_states.share
+        baseline_term += ((idle_states.pooled - prefixes[:-1]) * weight).sum(axis=1)
     return channel_parts(net, gates, example.read, None, of_h), baseline_term
