@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.exchange import keras_layers, torch_graph, torch_guards, torch_operations
+from gatewise.exchange import keras_layers, torch_graph, torch_guards, torch_leaves
 from gatewise.exchange.torch_call import Call
 from gatewise.network.weight_layouts import KERAS_GATES
 from trust.attacks import graph_cases
@@ -67,7 +67,7 @@ def read_one_step_more_in_torch(patch: pytest.MonkeyPatch) -> None:
         lengths = call.add("Unsqueeze", call.value("lengths", "int64"), axes=(1,))
         return call.add("LessOrEqual", place, lengths)
 
-    patch.setattr(torch_operations, "_steps_read", steps_read)
+    patch.setattr(torch_leaves, "_steps_read", steps_read)
 
 
 def swap_gates_in_keras(patch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ from torch.overrides import TorchFunctionMode
 
 from gatewise.errors import InputError
 from gatewise.exchange import torch_recurrent
-from gatewise.exchange.torch_operations import KEPT, OPEN
 from gatewise.exchange.torch_packing import Numbers, check_packed, packing_kept
+from gatewise.exchange.torch_rules import KEPT, OPEN
 
 LEAST_TORCH = (2, 6)
 ASSIGNED = "it assigns a tensor that it computed to a weight of a module: compute with that tensor, and keep the weight"

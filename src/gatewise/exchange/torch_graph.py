@@ -20,9 +20,9 @@ from gatewise.errors import InputError, quote
 from gatewise.exchange.torch_export import ASSIGNED, LEAST_TORCH, Arguments, copy_of, program_of
 from gatewise.exchange.torch_guards import Condition, agrees, beyond, close, conditions_of, guarded
 from gatewise.exchange.torch_network import TorchNetwork, resized
-from gatewise.exchange.torch_operations import REFUSED
 from gatewise.exchange.torch_original import Original
 from gatewise.exchange.torch_packing import PackedError
+from gatewise.exchange.torch_rules import REFUSED
 from gatewise.exchange.torch_steps import require_same_code
 from gatewise.exchange.torch_translation import Translation, is_users, origin_of
 from gatewise.network.graph import Graph

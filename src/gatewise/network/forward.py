@@ -179,11 +179,11 @@ def in_batches(
         numbers = order[done : done + len(some)]
         done += len(some)
         rows = numbers
-        if arch.pooling == "none":
+        if arch.per_step:
             rows = steps.steps_of(numbers)
         computed = run(ops, parameters, arch, Batch.of_steps(some, arch))
         if out is None:
-            n_rows = len(steps.values) if arch.pooling == "none" else len(steps)
+            n_rows = len(steps.values) if arch.per_step else len(steps)
             out = np.empty((n_rows, computed.shape[1]), computed.dtype)
         out[rows] = computed
     assert out is not None
