@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.exchange import keras_layers, torch_graph, torch_guards, torch_leaves
+from gatewise.exchange import keras_layers, onnx_recurrence, torch_graph, torch_guards, torch_leaves
 from gatewise.exchange.torch_call import Call
 from gatewise.network.weight_layouts import KERAS_GATES
-from trust.attacks import graph_cases
+from gatewise.types import Array
+from trust.attacks import graph_cases, graphs_onnx
+from trust.onnx_peer import OnnxPeer
 from trust.registry import ATTACKS
 
 pytest.importorskip("torch")
@@ -81,9 +83,15 @@ def ignore_masks_in_keras(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(keras_layers, "_mask", lambda *_: "")
 
 
+def swap_gates_in_onnx(patch: pytest.MonkeyPatch) -> None:
+    """The gates of an LSTM of ONNX are read in the order of a graph."""
+    patch.setitem(onnx_recurrence.GATES, "LSTM", (0, 1, 2, 3))
+
+
 @pytest.mark.parametrize(
     ("name", "plant", "number"),
     [
+        ("imports-onnx-graph", swap_gates_in_onnx, 7),
         ("imports-torch-graph", swap_gates_in_torch, 16),
         ("imports-torch-graph", read_one_step_more_in_torch, 3),
         ("imports-keras-graph", swap_gates_in_keras, 9),
@@ -100,3 +108,60 @@ def test_a_planted_defect_is_found(
     assert not failure_of(name, number, tmp_path)
     plant(monkeypatch)
     assert "is off by" in failure_of(name, number, tmp_path)
+
+
+def test_a_number_on_either_side_of_a_discontinuity_is_right() -> None:
+    """sin(π) is 1e-16 in float64, where another correct computation may have -1e-16: floor makes 0 and -1 of them.
+    A number on neither side is wrong, and so is the other side where the network is not discontinuous.
+    """
+    torch = pytest.importorskip("torch")
+
+    class FloorOfSine(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return torch.floor(torch.sin(x))
+
+    graph = torch_graph.read_torch(FloorOfSine(), torch.rand(3, 1)).graph
+
+    def check(x: float, outputs: float) -> None:
+        def run(arguments: Any, dtype: str, change: graph_cases.Change | None = None) -> list[Array]:
+            return [np.array([[outputs], [0.0]], dtype)]
+
+        graph_cases.check_outputs(graph, run, (np.array([[x], [0.5]]),))
+
+    check(np.pi, -1.0)
+    for x, outputs in ((np.pi, -0.5), (np.pi - 1e-9, -1.0), (1.0, -1.0)):
+        with pytest.raises(graph_cases.Wrong, match="output 0 in float64 is off by"):
+            check(x, outputs)
+
+
+def test_zeros_that_are_exact_have_one_side() -> None:
+    """A mask of zeros is not discontinuous: a graph with another comparison of 0 is wrong."""
+    torch = pytest.importorskip("torch")
+
+    class Positive(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return (x * 0.7 >= 0).to(x.dtype)
+
+    graph = torch_graph.read_torch(Positive(), torch.rand(3, 1)).graph
+
+    def run(arguments: Any, dtype: str, change: graph_cases.Change | None = None) -> list[Array]:
+        return [(arguments[0] * 0.7 > 0).astype(dtype)]
+
+    graph_cases.check_outputs(graph, run, (np.array([[-0.3], [0.4]]),))
+    with pytest.raises(graph_cases.Wrong, match="output 0 in float64 is off by 1"):
+        graph_cases.check_outputs(graph, run, (np.array([[-0.3], [0.0]]),))
+
+
+def test_a_crash_of_onnx_runtime_is_counted_and_the_graph_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = ATTACKS["imports-onnx-graph"]
+    if reason := attack.unavailable():
+        pytest.skip(reason)
+    attack.prepare()
+    peer = OnnxPeer("tests.trust.crashing_peer")
+    monkeypatch.setattr(graphs_onnx, "_peer", lambda: peer)
+    assert attack.attempt(np.random.default_rng([1, 7]), tmp_path) == "opens; ONNX Runtime crashed"
+    swap_gates_in_onnx(monkeypatch)
+    assert "is off by" in failure_of("imports-onnx-graph", 7, tmp_path)
+    peer.stop()

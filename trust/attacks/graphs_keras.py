@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array
 from trust.attack import Attacks, missing
-from trust.attacks.graph_cases import Run, Wrong, compare, leaves, reason_of, smallest
+from trust.attacks.graph_cases import Change, Run, Wrong, changed, compare, leaves, reason_of, smallest
 from trust.mutate import Rng
 
 ATTACKS = Attacks()
@@ -37,13 +38,27 @@ def _program(seed: int, kept: Collection[int] | None, dtype: str = "float32") ->
 
     from trust.attacks.keras_programs import KerasProgram
 
+    with _computing_in(dtype):
+        keras.config.set_dtype_policy(dtype)
+        try:
+            return KerasProgram(keras, np.random.default_rng(seed), kept)
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+
+@contextmanager
+def _computing_in(dtype: str) -> Iterator[None]:
+    """Keras on PyTorch multiplies matrices of float64 in float32, unless its rules of promotion know float64."""
+    import keras
+
+    from gatewise.exchange.keras_original import promoting_to_float64
+
     keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
     try:
-        return KerasProgram(keras, np.random.default_rng(seed), kept)
+        with promoting_to_float64() if dtype == "float64" else nullcontext():
+            yield
     finally:
         keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
 
 
 def _run(seed: int, kept: Collection[int] | None) -> Run:
@@ -52,17 +67,26 @@ def _run(seed: int, kept: Collection[int] | None) -> Run:
 
     networks = {dtype: _program(seed, kept, dtype).network for dtype in ("float32", "float64")}
 
-    def run(arguments: tuple[Any, ...], dtype: str) -> list[Array]:
-        arrays = [array.astype(dtype if array.dtype.kind == "f" else np.int32) for array in arguments]
-        keras.config.set_floatx(dtype)
-        try:
-            with torch.no_grad():
-                outputs = networks[dtype](arrays if len(arrays) > 1 else arrays[0], training=False)
-        finally:
-            keras.config.set_floatx("float32")
+    def run(arguments: tuple[Any, ...], dtype: str, change: Change | None = None) -> list[Array]:
+        network = networks[dtype]
+        if change is not None:
+            network = _program(seed, kept, "float64").network
+            _change_weights(network, change)
+        arrays = [array.astype(dtype if array.dtype.kind == "f" else np.int32) for array in changed(arguments, change)]
+        with _computing_in(dtype), torch.no_grad():
+            outputs = network(arrays if len(arrays) > 1 else arrays[0], training=False)
         return [np.array(keras.ops.convert_to_numpy(output)) for output in leaves(outputs)]
 
     return run
+
+
+def _change_weights(network: Any, change: Change) -> None:
+    import keras
+
+    weights = [weight for weight in network.weights if weight.dtype == "float64"]
+    arrays = changed([np.array(keras.ops.convert_to_numpy(weight)) for weight in weights], change)
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.assign(array)
 
 
 def _check(seed: int, of_inputs: int, kept: Collection[int] | None = None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array
 from trust.attack import Attacks, missing
-from trust.attacks.graph_cases import Run, Wrong, compare, leaves, random_sizes, reason_of, smallest
+from trust.attacks.graph_cases import Change, Run, Wrong, changed, compare, leaves, random_sizes, reason_of, smallest
 from trust.mutate import Rng
 
 ATTACKS = Attacks()
@@ -34,25 +34,35 @@ def _tensors(arguments: tuple[Array, ...], dtype: str) -> list[Any]:
     return [torch.from_numpy(array.astype(dtype) if array.dtype.kind == "f" else array.copy()) for array in arguments]
 
 
-def _run(seed: int, kept: Collection[int] | None) -> Run:
-    """Builds the module anew for each dtype."""
+def run_of(seed: int, kept: Collection[int] | None = None) -> Run:
+    """The module of a seed, built anew for each dtype, and where its weights are changed."""
     import torch
 
     from trust.attacks.torch_programs import Program
 
-    modules = {"float32": Program(seed, kept)}
-    modules["float64"] = Program(seed, kept).double()
+    modules = {"float32": Program(seed, kept), "float64": Program(seed, kept).double()}
 
-    def run(arguments: tuple[Any, ...], dtype: str) -> list[Array]:
+    def run(arguments: tuple[Any, ...], dtype: str, change: Change | None = None) -> list[Array]:
+        module = modules[dtype]
+        if change is not None:
+            module = Program(seed, kept).double()
+            _change_weights(module, change)
         torch.set_default_dtype(getattr(torch, dtype))
         try:
             with torch.no_grad():
-                outputs = modules[dtype](*_tensors(arguments, dtype))
+                outputs = module(*_tensors(tuple(changed(arguments, change)), dtype))
         finally:
             torch.set_default_dtype(torch.float32)
         return [np.array(output) for output in leaves(outputs)]
 
     return run
+
+
+def _change_weights(module: Any, change: Change) -> None:
+    tensors = [*module.parameters(), *module.buffers()]
+    arrays = changed([tensor.detach().numpy() for tensor in tensors], change)
+    for tensor, array in zip(tensors, arrays, strict=True):
+        tensor.data = _tensors((array,), "float64")[0]
 
 
 def _read(seed: int, kept: Collection[int] | None, example: tuple[Array, ...]) -> Any:
@@ -68,7 +78,7 @@ def _check(seed: int, of_inputs: int, kept: Collection[int] | None = None) -> st
     from trust.attacks.torch_programs import Program
 
     program = Program(seed, kept)
-    run = _run(seed, kept)
+    run = run_of(seed, kept)
     rng = np.random.default_rng(of_inputs)
     example = program.arguments(rng, *EXAMPLE)
     try:

@@ -122,7 +122,7 @@ class OriginalValues:
             stack.callback(keras.config.set_floatx, keras.config.floatx())
             keras.config.set_floatx(dtype)
             if dtype == "float64":
-                stack.enter_context(_promoting_to_float64())
+                stack.enter_context(promoting_to_float64())
             # Else Keras writes the arguments of each call into the message of an error.
             if keras.config.is_traceback_filtering_enabled():
                 stack.callback(keras.config.enable_traceback_filtering)
@@ -178,7 +178,7 @@ def _attention_in_float64(jax: Any, own: Callable[..., Any]) -> Callable[..., An
 
 
 @contextmanager
-def _promoting_to_float64() -> Iterator[None]:
+def promoting_to_float64() -> Iterator[None]:
     """Keras's rules of promotion know float64: on PyTorch and JAX they make float32 of it."""
     table = import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
     before = table["float64"]

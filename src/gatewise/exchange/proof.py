@@ -42,13 +42,13 @@ _OVERFLOW = 1e30  # beyond which float32 may have no number
 
 # Operations whose results are rounded: the sums in their order, and functions. Other operations, such as comparisons
 # and choices, return the same bits in each correct computation of the same numbers.
-_SUMS = {
+SUMS = {
     "AveragePool", "BatchNormalization", "Conv", "CumSum", "Einsum", "Gemm", "GlobalAveragePool", "GroupNormalization",
     "InstanceNormalization", "LayerNormalization", "LogSoftmax", "Loop", "MatMul", "Mean", "RMSNormalization",
     "Recurrent", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare",
     "Softmax", "Sum",
 }  # fmt: skip
-_FUNCTIONS = {
+FUNCTIONS = {
     "Add", "Celu", "Cos", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish",
     "Mul", "PRelu", "Pow", "Reciprocal", "Selu", "Sigmoid", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Swish",
     "Tanh",
@@ -330,13 +330,13 @@ class _Comparison:
         """What a node returns, by name."""
         name = node.operation.name()
         read = values
-        if rng is not None and name in _SUMS:
+        if rng is not None and name in SUMS:
             read = dict(values)
             for value in node.inputs:
                 if value:
                     read[value] = _changed(values[value], rng, change)
         results, _ = run_node(node, read, execution)
-        if rng is not None and name in _FUNCTIONS:
+        if rng is not None and name in FUNCTIONS:
             results = tuple(_changed(array, rng, change) for array in results)
         return list(zip(node.outputs, results, strict=True))
 
