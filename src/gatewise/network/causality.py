@@ -11,8 +11,8 @@ A value that combines rows with a prefix, such as x - mean(x), changes the rows 
 is not causal. Neither is what reads the steps backwards, nor what relates all steps to each other. What no rule knows,
 such as a slice of the last five steps, is not known to be causal, and counts as not causal.
 
-The rules are in `gatewise.network.causal_rules`. Each of them says what a node returns, and writes down the node as it
-is for the new steps: the graph that they write is a `StepGraph`.
+The table of the rules is in `gatewise.network.causal_rules`. Each of them says what a node returns, and writes down the
+node as it is for the new steps: the graph that they write is a `StepGraph`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gatewise.errors import InputError, quote
-from gatewise.network.causal_rules import traced
+from gatewise.network.causal_node import traced
 from gatewise.network.causal_trace import CausalTrace, NotCausalError, Traced
 from gatewise.network.graph import Graph
 from gatewise.network.step_graph import StepGraph
