@@ -26,8 +26,10 @@ def served(models: Mapping[str, Any], **settings: Any) -> Iterator[int]:
         server = ServerInProcess(state, listener, on_start=lambda: None)
         running = pool.submit(server.run)
         wait_for(lambda: server.started or running.done())
-        yield listener.port
-        server.stop()
+        try:
+            yield listener.port
+        finally:  # or the pool would wait for it
+            server.stop()
         running.result()
     state.close()
 

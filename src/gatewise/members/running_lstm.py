@@ -105,24 +105,21 @@ class RunningLSTM(RunningNetwork):
         """The steps so far (n, H) joined with those of the states h (N, H), in the order of the steps, as `Ops.pool`
         joins them.
         """
-        join = pooling.join
         state = self.arrays[pooling.name]
-        has_none = (self.steps == 0)[:, None]
-        if self.is_after_pads:
-            has_none[:] = False  # the pads are in the state
-        if len(h) == len(lengths) and lengths.all():  # one step each
-            joined: Array = join(state, h)
-            if has_none.any():
-                joined = np.where(has_none, h, joined)
+        # Pads before the first step are in the state.
+        has_state = (self.steps > 0) | self.is_after_pads
+        is_one_step = len(h) == len(lengths) and bool(lengths.all())
+        if is_one_step and has_state.all():
+            joined: Array = pooling.join(state, h)
             return joined
-        starts = starts_of(lengths)
-        for step in range(int(lengths.max())):
-            is_read = (lengths > step)[:, None]
-            x = h[np.minimum(starts + step, len(h) - 1)]  # (n, H)
-            new = np.where(has_none, x, join(state, x))
-            state = np.where(is_read, new, state)
-            has_none = has_none & ~is_read
-        return state
+        counts = lengths + has_state
+        places = starts_of(counts)[has_state]
+        is_new = np.ones(len(h) + len(places), np.bool_)
+        is_new[places] = False
+        rows = np.empty((len(is_new), h.shape[1]), h.dtype)  # the state of a sequence, then its steps
+        rows[places] = state[has_state]
+        rows[is_new] = h
+        return pooling.joined(rows, counts)
 
     def logits(self) -> Array:
         x = self._pooled()

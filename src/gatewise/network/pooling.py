@@ -163,8 +163,13 @@ class StepsPooling(Pooling):
     start: ClassVar[float]
 
     @abstractmethod
+    def joined(self, h: Array, lengths: Lengths) -> Array:
+        """The joined states (B, H) of a ragged batch h (N, H), one step after the other."""
+
     def pooled(self, h: Array, lengths: Lengths) -> Array:
         """The pooled states (B, H) of a ragged batch h (N, H)."""
+        count = np.maximum(lengths, 1)[:, None]
+        return self.finished(self.joined(h, lengths), count.astype(h.dtype))
 
     @abstractmethod
     def gradient(self, h: Array, pooled: Array, lengths: Lengths, grad: Array, into: Array | None) -> Array:
@@ -194,9 +199,8 @@ class Mean(StepsPooling):
     join = np.add
     start = 0.0
 
-    def pooled(self, h: Array, lengths: Lengths) -> Array:
-        count = np.maximum(lengths, 1)[:, None]
-        return self.finished(segment_reduce(h, lengths, "sum"), count.astype(h.dtype))
+    def joined(self, h: Array, lengths: Lengths) -> Array:
+        return segment_reduce(h, lengths, "sum")
 
     def gradient(self, h: Array, pooled: Array, lengths: Lengths, grad: Array, into: Array | None) -> Array:
         count = np.maximum(lengths, 1)[:, None]
@@ -228,7 +232,7 @@ class Max(StepsPooling):
     join = np.maximum
     start = -np.inf
 
-    def pooled(self, h: Array, lengths: Lengths) -> Array:
+    def joined(self, h: Array, lengths: Lengths) -> Array:
         return segment_reduce(h, lengths, "max")
 
     def gradient(self, h: Array, pooled: Array, lengths: Lengths, grad: Array, into: Array | None) -> Array:

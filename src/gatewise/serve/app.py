@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
@@ -26,6 +27,7 @@ from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnect
 from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose_response, read_static_files
 from gatewise.serve.stream import stream_events
+from gatewise.serve.stream_socket import StreamSocket
 from gatewise.serve.view.view import unit_summary_json
 
 _ModelName = Annotated[str | None, Query(max_length=200, description="The model; the default is the first one.")]
@@ -54,7 +56,11 @@ def create_app(state: State, port: int) -> Any:
 
     settings = state.settings
     direct = {"/predict": partial(answer_predict, state)}
-    secured = SecurityMiddleware(app, state, settings.hosts(port), direct, query_parameters)
+
+    async def websocket(receive: Any, send: Any) -> str:
+        return await StreamSocket(state).serve(receive, send)
+
+    secured = SecurityMiddleware(app, state, settings.hosts(port), direct, websocket, query_parameters)
     if not settings.cors:
         return secured
     # The CORS middleware is the outer one: a browser's preflight request carries neither token nor Content-Type, and
@@ -163,6 +169,14 @@ def _routes(state: State) -> APIRouter:
                 yield events
 
         return StreamingResponse(body(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    @api.get("/stream", include_in_schema=False)
+    async def no_websocket() -> Response:
+        """What is no handshake of a WebSocket, which the connection takes itself."""
+        message = "GET /stream is a WebSocket: send the headers of its handshake, or use POST"
+        if find_spec("websockets") is None:
+            message = "the server has no package websockets, so it has no WebSocket: pip install 'gatewise[serve]'"
+        raise HTTPError(426, "upgrade", message, "upgrade", ((b"upgrade", b"websocket"),))
 
     @api.get("/model", response_model=schemas.PageData)
     async def model_card(request: Request, model: _ModelName = None) -> Response:

@@ -12,7 +12,7 @@ import pydantic_core
 from gatewise.data.row_columns import Row
 from gatewise.errors import InputError, quote
 from gatewise.members.encoded_batch import Encoded, joined_rows, lengths_of
-from gatewise.model import Model, Stream
+from gatewise.model import Model, Streams
 from gatewise.ragged import Ragged
 from gatewise.serve.batch_queue import MAX_QUEUED_TOKENS, BatchQueue, Job
 from gatewise.serve.http_error import HTTPError, http_error
@@ -24,7 +24,7 @@ from gatewise.target import Logits
 from gatewise.types import Array
 
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
-_CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
+CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 """Compact JSON of finite numbers, which takes a tenth of the time of Python's json."""
 
@@ -72,7 +72,7 @@ class ModelEndpoint(Endpoint):
         super().__init__(name, partial(metrics.rejected, name))
         self.model = model
         self.view = View(model)
-        self.streams: dict[bool, Stream] = {}  # without a step; of the LSTM alone or of the model
+        self._streams: dict[bool, Streams] = {}  # no stream; of the LSTM alone or of the model
         self.format = model.format
         self.input_kind = self.format.name
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
@@ -141,6 +141,17 @@ class ModelEndpoint(Endpoint):
             return self.format.read(item)
         except InputError as error:
             raise RequestError(field, f"{field} {error}") from None
+
+    def new_streams(self, network_only: bool) -> Streams:
+        """No stream yet of the model, or of its LSTM alone. It shares the packed weights with earlier ones. Raises
+        HTTPError for a model that cannot be streamed.
+        """
+        if network_only not in self._streams:
+            try:
+                self._streams[network_only] = self.model.streams(0, network_only=network_only)
+            except InputError as error:
+                raise HTTPError(400, "no_stream", str(error), "model") from None
+        return self._streams[network_only].copy()
 
     def card(self) -> dict[str, Any]:
         """The model as the page shows it."""
@@ -234,7 +245,7 @@ def estimate_tokens(inputs: Sequence[Any]) -> int:
     for item in inputs:
         value = item.input if isinstance(item, Row) else item
         if isinstance(value, str):
-            tokens += 1 + len(value) // _CHARACTERS_PER_TOKEN
+            tokens += 1 + len(value) // CHARACTERS_PER_TOKEN
         elif isinstance(value, dict):
             tokens += sum(array.size for array in value.values())
         else:

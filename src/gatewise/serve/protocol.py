@@ -7,6 +7,7 @@ Neither uvicorn nor granian has a limit for clients that send nothing or read no
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from gatewise.serve.http_error import HTTPError
 from gatewise.serve.security import ARRIVING_SINCE, DISCONNECTED, SECURITY_HEADERS
 from gatewise.serve.settings import Settings
 
+WEBSOCKET_PATH = b"/stream"
 _MAX_HEADERS = 16_384  # bytes of the request line and the headers
 
 
@@ -97,6 +99,8 @@ class Connection(HttpToolsProtocol):
         if self._rejection is not None or self.url[:1] != b"/" or self.url[:2] == b"//":
             raise ValueError("rejected")  # httptools reports it as one of its errors: `send_400_response`
         super().on_headers_complete()
+        if self._is_upgrading:
+            return
         if self._stopping:
             self.cycle.keep_alive = False
         self._cycles.append(self.cycle)
@@ -106,6 +110,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._reading_since = None
         self._header_bytes = 0
+        if self._is_upgrading:
+            return
         self._requests += 1
         super().on_message_complete()
         # The response was complete before the body had arrived. The body has stopped uvicorn's timer for idle
@@ -115,6 +121,19 @@ class Connection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _should_upgrade(self) -> bool:
+        """Whether the request becomes a WebSocket: that of streams, where no response to an earlier one is missing."""
+        path = self.url.partition(b"?")[0]
+        return path == WEBSOCKET_PATH and not self._cycles and super()._should_upgrade()
+
+    @property
+    def _is_upgrading(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._timer.cancel()  # the connection has another protocol from now on
+        super().handle_websocket_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Close the connection after the response to CONNECT or to a request with Upgrade: uvicorn has lost what the
@@ -188,12 +207,17 @@ class Connection(HttpToolsProtocol):
 
     def _send_rejection(self, rejection: HTTPError) -> None:
         self._reading_since = None
-        body = rejection.body("")
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *SECURITY_HEADERS)]
-        lines.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
-        lines.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
-        self.transport.write(b"".join([STATUS_LINE[rejection.status], *lines, body]))
+        self.transport.write(rejection_response(rejection, self.server_state.default_headers))
         self.transport.close()
+
+
+def rejection_response(rejection: HTTPError, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The response with an error, after which the connection is closed."""
+    body = rejection.body("")
+    lines = [b"%b: %b\r\n" % header for header in (*default_headers, *SECURITY_HEADERS)]
+    lines.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
+    lines.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
+    return b"".join([STATUS_LINE[rejection.status], *lines, body])
 
 
 def _is_disconnected(cycle: Any) -> bool:

@@ -102,6 +102,36 @@ class StreamRequest(_Request):
     """The default is the first model."""
 
 
+class StreamMessage(_Request):
+    """A message of a WebSocket of streams. Streams are removed, then added, then read, then saved."""
+
+    inputs: list[StreamInput] | None = None
+    """The next item of each stream, as in a StreamRequest."""
+    streams: list[Integer] | None = None
+    """The numbers of the streams that read the inputs, from 0; the default is all."""
+    add: Integer = 0
+    """How many streams are added; their numbers follow those of the others."""
+    remove: list[Integer] = []
+    """The numbers of streams that are removed; those after them take their places."""
+    save: bool = False
+    """Return the state of all streams."""
+    id: Name | None = None
+    """Returned in the answer."""
+
+
+class FirstStreamMessage(StreamMessage):
+    """The first message of a WebSocket of streams."""
+
+    count: Integer = 1
+    """The number of streams."""
+    state: Text | None = None
+    """A state that an earlier message saved, from which `count` streams continue."""
+    network_only: bool = False
+    """Predict by the LSTM alone, without the other members of an ensemble."""
+    model: Name | None = None
+    """The default is the first model."""
+
+
 class ForecastRequest(_Request):
     """A request for the next values of the series of the fit, or of `values`."""
 

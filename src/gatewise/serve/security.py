@@ -66,17 +66,22 @@ class SecurityMiddleware:
     """ASGI middleware around `app`. hosts: accepted Host headers.
 
     direct: handlers of POST routes by path, `(scope, body) -> JSON`, that bypass the application: its layers take
-    longer than the rest of a small request. parameters: the names of the query parameters of a path.
+    longer than the rest of a small request. websocket: the handler of WebSockets, `(receive, send) -> name of the
+    model`. parameters: the names of the query parameters of a path.
     """
 
     app: Any
     state: State
     hosts: frozenset[bytes]
     direct: Mapping[str, Handler]
+    websocket: Callable[[Any, Any], Awaitable[str]]
     parameters: Callable[[str], frozenset[str]]
     _process: str = field(default_factory=lambda: secrets.token_hex(6))  # begins the ids of its requests
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
@@ -136,10 +141,36 @@ class SecurityMiddleware:
                 await _send_json(failure.status, failure.body(scope["path"]), failure.headers, send_secured)
         self._record(scope, identity, status, time.perf_counter() - started)
 
+    async def _serve_websocket(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Accept a WebSocket that passes the checks of headers, or answer its request with an error."""
+        started = time.perf_counter()
+        scope["method"] = "GET"
+        headers = dict(scope["headers"])
+        identity = _identity(headers, self._process)
+        sent = [*SECURITY_HEADERS, *identity, _NO_STORE]
+        status = 101
+        try:
+            self._check_headers(scope, headers)
+            # A page of any site can make a browser open a WebSocket, with the browser's password.
+            self._check_origin(headers)
+            if self.state.refusing:
+                raise stopping()
+        except HTTPError as failure:
+            status = failure.status
+            body = failure.body(scope["path"])
+            sent += [(b"content-type", b"application/json"), *failure.headers]
+            await send({"type": "websocket.http.response.start", "status": status, "headers": sent})
+            await send({"type": "websocket.http.response.body", "body": body})
+        else:
+            await receive()  # websocket.connect
+            await send({"type": "websocket.accept", "headers": sent})
+            scope[MODEL] = await self.websocket(receive, send)
+        self._record(scope, identity, status, time.perf_counter() - started)
+
     def _record(self, scope: Scope, identity: list[tuple[bytes, bytes]], status: int, seconds: float) -> None:
         """Count a response in the metrics, and write its line of the access log."""
         route = scope["path"]
-        if route not in self.direct:
+        if scope["type"] != "websocket" and route not in self.direct:
             route = _route(scope, status)
         model = scope.get(MODEL, "")
         self.state.metrics.request(route, model, status, seconds)
@@ -173,12 +204,8 @@ class SecurityMiddleware:
         """Raise HTTPError for a request that a page of another site can make a browser send, unless --cors allows the
         site.
         """
+        self._check_origin(headers)
         origin = headers.get(b"origin")
-        if origin is None or origin.decode("latin-1") not in self.state.settings.cors:
-            if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
-                raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
-            if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
-                raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
         media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if media_type == b"application/json":
             return
@@ -187,6 +214,15 @@ class SecurityMiddleware:
         may_omit_type = path.startswith("/v2/") and not is_browser
         if not (may_omit_type and media_type in (b"", b"application/octet-stream")):
             raise HTTPError(415, "content_type", "Content-Type must be application/json", "content-type")
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Raise HTTPError for a request of a page of another origin, unless --cors allows it."""
+        origin = headers.get(b"origin")
+        if origin is None or origin.decode("latin-1") not in self.state.settings.cors:
+            if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
+                raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
+            if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
+                raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
 
     async def _read_body(self, scope: Scope, headers: Headers, receive: Any) -> bytes:
         """The whole body, decompressed, within its size and the time since the request began. The rest of a rejected

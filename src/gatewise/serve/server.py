@@ -178,13 +178,25 @@ def handle_stops(
         signal.signal(number, stop)
 
 
+def _websocket_class() -> Any:
+    """The protocol of WebSockets; None without the package websockets, where `GET /stream` is refused."""
+    try:
+        from gatewise.serve.websocket import WebSocketConnection
+    except ModuleNotFoundError:
+        return None
+    return WebSocketConnection
+
+
 def _config(settings: Settings, app: Callable[..., Any]) -> Config:
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = Config(
         app,
         http=Connection,
-        ws="none",
+        ws=_websocket_class() or "none",
+        ws_max_size=settings.max_body,
+        # A small message that unpacks to a large one would be a way around the limit of messages that wait.
+        ws_per_message_deflate=False,
         loop=event_loop(),
         lifespan="off",
         log_config=None,

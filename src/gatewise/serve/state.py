@@ -50,8 +50,10 @@ class State:
 
     models: the served models and forecasters by name. ready: whether the server is not stopping. refusing: whether
     requests that arrive now are answered with 503. explanations: the queue of predictions of the page, prefix
-    predictions and units. attributions: the queue of explanations that take seconds. Raises InputError, which names the
-    model, for one that cannot predict.
+    predictions and units. attributions: the queue of explanations that take seconds. streams: the queue of long
+    messages of WebSockets. open_streams: how many streams these have.
+
+    Raises InputError, which names the model, for one that cannot predict.
     """
 
     def __init__(self, models: Mapping[str, Any], settings: Settings) -> None:
@@ -64,6 +66,9 @@ class State:
         self.attributions = ExplainQueue(
             "gatewise-attribution", settings, _MAX_ATTRIBUTIONS, timeout, returns_memory=True
         )
+        # Each connection has one message at a time in the queue.
+        self.streams = ExplainQueue("gatewise-streams", settings, settings.limit_concurrency, settings.queue_timeout)
+        self.open_streams = 0
         self._reloading = threading.Lock()
         self._reload_waits = False
         self.models = dict(models)
@@ -156,5 +161,6 @@ class State:
 
     def close(self) -> None:
         """Start no further work on the threads."""
-        for executor in (self._short, self._long, self.explanations.executor, self.attributions.executor):
+        queues = (self.explanations, self.attributions, self.streams)
+        for executor in (self._short, self._long, *(queue.executor for queue in queues)):
             executor.shutdown(wait=False, cancel_futures=True)

@@ -58,13 +58,9 @@ def _event(data: dict[str, Any]) -> bytes:
 
 def _opened(endpoint: ModelEndpoint, request: StreamRequest) -> Stream:
     """A stream in the state of the request. It shares the packed weights with earlier streams."""
-    network_only = request.network_only
-    if network_only not in endpoint.streams:
-        try:
-            endpoint.streams[network_only] = endpoint.model.stream(network_only=network_only)
-        except InputError as error:
-            raise HTTPError(400, "no_stream", str(error), "model") from None
-    stream = endpoint.streams[network_only].copy()
+    streams = endpoint.new_streams(request.network_only)
+    streams.add()
+    stream = Stream(streams)
     if request.state is not None:
         try:
             stream.state = base64.b64decode(request.state, validate=True)

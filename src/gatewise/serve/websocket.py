@@ -1,0 +1,130 @@
+"""The WebSocket connection: uvicorn's, with the limits that it lacks, as docs/trust.md promises them.
+
+The limits: a time for a message to arrive, for the client to read, and between two messages. A client that reads
+nothing is not read either, so that its pings do not fill the memory with pongs. Like an HTTP connection, it checks its
+times once per second.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gatewise.serve.http_error import HTTPError
+from gatewise.serve.protocol import Config, rejection_response
+
+IDLE = 4408
+"""The close code where a client sent nothing, or not all of a message, in time: 4000 + the HTTP status."""
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """One connection. `config` is a `Config`."""
+
+    config: Config
+    is_waiting = False  # for a request, which the server would wait for when it stops
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._last_message = self.loop.time()
+        self._reading_since: float | None = None  # when the message that is arriving began
+        self._writing_since: float | None = None  # since when the client has read nothing
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(1.0, self._close_if_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            self._read_handshake(data)
+            return
+        before = self._last_message
+        super().data_received(data)
+        if self._last_message != before:
+            self._reading_since = None
+        elif self._reading_since is None:
+            self._reading_since = self.loop.time()
+
+    def _read_handshake(self, request: bytes) -> None:
+        """Read the request that the HTTP connection hands over."""
+        self.conn.receive_data(request)
+        if self.conn.handshake_exc is not None:  # it exceeds a limit of the library
+            self._reject(HTTPError(431, "headers", "the headers of a WebSocket are too many or too long"))
+            return
+        self.handle_events()
+
+    def handle_connect(self, event: Any) -> None:
+        status = self.conn.accept(event).status_code
+        if status == 101:
+            super().handle_connect(event)
+        else:
+            self._reject(HTTPError(status, "bad_websocket", "the headers are not those of a WebSocket handshake"))
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        self._end_control_frame()
+
+    def handle_pong(self, event: Any) -> None:
+        super().handle_pong(event)
+        self._end_control_frame()
+
+    def _end_control_frame(self) -> None:
+        """A control frame is no message, and begins none."""
+        if not self.frames:
+            self._reading_since = None
+
+    def send_receive_event_to_app(self) -> None:
+        """The bytes of a message, of text or not: uvicorn would write what is not UTF-8 to the log."""
+        self.curr_msg_data_type = "bytes"
+        self._last_message = self.loop.time()
+        super().send_receive_event_to_app()
+
+    def pause_writing(self) -> None:
+        self._writing_since = self.loop.time()
+        self.transport.pause_reading()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._writing_since = None
+        if not self.read_paused:
+            self.transport.resume_reading()
+        super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # uvicorn calls it incomplete, in the log
+
+    def _reject(self, rejection: HTTPError) -> None:
+        self.handshake_complete = True
+        self.close_sent = True
+        self.transport.write(rejection_response(rejection, self.default_headers))
+        self.transport.close()
+
+    def _close_if_slow(self) -> None:
+        """Close the connection if its client has exceeded a limit of time, and look again in a second."""
+        now = self.loop.time()
+        settings = self.config.settings
+        self._timer = self.loop.call_later(1.0, self._close_if_slow)
+        if self._writing_since is not None:
+            if now - self._writing_since > settings.read_timeout:
+                self.transport.abort()
+            return
+        if self.close_sent or self.read_paused:  # it waits for the client's close, or for the answer to a message
+            self._last_message = now
+            return
+        if self._reading_since is not None:
+            if now - self._reading_since > settings.read_timeout:
+                self._close("a message took too long to arrive")
+        elif now - self._last_message > settings.keep_alive:
+            self._close(f"no message arrived for {settings.keep_alive:g} seconds (--keep-alive)")
+
+    def _close(self, reason: str) -> None:
+        self.stop_keepalive()
+        self.conn.fail(IDLE, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
