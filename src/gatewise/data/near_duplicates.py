@@ -96,7 +96,7 @@ def _hashes(rows: Sequence[Array], unknown: int | None) -> tuple[NDArray[np.uint
     """The hash of each shingle of the rows, a multiplicative one of 64 bits, and the number of its row in the list. A
     row of fewer tokens than a shingle is one shingle.
     """
-    padded = [np.append(row, [_PAD] * max(0, WORDS - len(row))) if len(row) else row for row in rows]
+    padded = [_padded(row) if 0 < len(row) < WORDS else row for row in rows]
     lengths = np.array([len(row) for row in padded], dtype=np.int64)
     tokens = np.concatenate([np.zeros(0, dtype=np.int64), *padded])
     count = max(0, len(tokens) - WORDS + 1)
@@ -113,6 +113,11 @@ def _hashes(rows: Sequence[Array], unknown: int | None) -> tuple[NDArray[np.uint
         for place in range(WORDS):
             whole &= ~is_unknown[place : place + count]
     return hashes[whole], owner[:count][whole]
+
+
+def _padded(row: Array) -> Array:
+    """The tokens of a short row, as many as a shingle has."""
+    return np.append(row, np.full(WORDS - len(row), _PAD))
 
 
 def _occurrences(

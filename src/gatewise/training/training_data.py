@@ -177,6 +177,7 @@ def prepare(
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
         if count:
             sets = _with_folds(sets, count, seed)
+    fingerprint = data.fingerprint()
     return TrainingData(
         data=sets.rows,
         target=sets.rows.target,
@@ -190,8 +191,8 @@ def prepare(
         target_scaling=scaling,
         class_weights=of_classes,
         balanced=isinstance(class_weight, str),
-        fingerprint=data.fingerprint(),
-        identity=_identity(data, groups, sets.validation, [validation, rule_labelled], of_classes),
+        fingerprint=fingerprint,
+        identity=_identity(fingerprint, data, groups, sets.validation, [validation, rule_labelled], of_classes),
         validation_how=sets.how,
         folds=sets.folds,
         own_validation=sets.own_validation,
@@ -310,15 +311,17 @@ def _extended(preprocessor: Preprocessor, data: Labelled, trained: NDArray[np.in
 
 
 def _identity(
+    fingerprint: str,
     data: Labelled,
     groups: NDArray[np.int64],
     validation: NDArray[np.int64],
     others: Sequence[Labelled | None],
     class_weights: Array | None,
 ) -> str:
-    """See `TrainingData.identity`. groups: as the user gave them; others: further sets of rows."""
-    identity = data.fingerprint()
-    identity += "".join(other.fingerprint() for other in others if other is not None)
+    """See `TrainingData.identity`. fingerprint: of the data; groups: as the user gave them; others: further sets of
+    rows.
+    """
+    identity = fingerprint + "".join(other.fingerprint() for other in others if other is not None)
     if data.time.size or (groups != data.input_keys).any():  # they cut the sets and the folds
         cut = (validation.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(array.tobytes() for array in cut)).hexdigest()
