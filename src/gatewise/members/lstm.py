@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gatewise.members.gates import Activations, Gates
     from gatewise.members.path_gradients import PathGradient, PathPoints
     from gatewise.members.running_lstm import RunningLSTM
+    from gatewise.network.word_table import WordTable
     from gatewise.target import Target
 
 # Explanations run a quadratic number of steps. These bound the memory of a batch of them.
@@ -57,6 +58,8 @@ class LSTM(Network):
     unknown: int | None = None
     # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
     memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, default=None)
+    # The input products of the tokens that have occurred, likewise.
+    tables: dict[str, WordTable] | None = field(init=False, repr=False, default=None)
     kind: ClassVar[str] = "lstm"
     noun: ClassVar[str] = "LSTM"
     zero_text: ClassVar[str] = "the training data's mean"
@@ -76,6 +79,7 @@ class LSTM(Network):
             for_precision(self.precision)  # raises KernelUnavailable with the reason
         if is_read_only:
             object.__setattr__(self, "memo", {})
+            object.__setattr__(self, "tables", {})
 
     def changed(self, **fields: Any) -> Self:
         """This LSTM with other fields. It keeps the cached pad states where these do not change."""
@@ -84,6 +88,8 @@ class LSTM(Network):
             getattr(lstm, name) is getattr(self, name) for name in ("arch", "parameters", "precision", "kernel")
         )
         clamps_pads = any(clamp.pads for clamp in (*self.clamps, *lstm.clamps))
+        if is_same_network:
+            object.__setattr__(lstm, "tables", self.tables)
         if is_same_network and not clamps_pads:
             object.__setattr__(lstm, "memo", self.memo)
         return lstm
@@ -184,7 +190,7 @@ class LSTM(Network):
         """The operations for `network.forward`; with `keep`, they save the activations."""
         kernel = self.kernel or for_precision(self.precision)
         if not self.clamps:
-            return Ops(kernel, keep, self.memo)
+            return Ops(kernel, keep, self.memo, tables=self.tables)
         from gatewise.members.clamp import ClampedOps  # a prediction does without
 
         return ClampedOps(self.arch, self.layers, self.clamps, kernel, keep, self.memo)
@@ -419,8 +425,12 @@ class LSTM(Network):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy, without the cached states. A memo, empty, says that the parameters are read-only."""
-        memo: dict[str, Any] | None = None if self.memo is None else {}
-        return {**self.__dict__, "parameters": dict(self.parameters), "memo": memo}
+        memo: dict[str, Any] | None = None
+        tables: dict[str, WordTable] | None = None
+        if self.memo is not None:
+            memo = {}
+            tables = {}
+        return {**self.__dict__, "parameters": dict(self.parameters), "memo": memo, "tables": tables}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -23,7 +23,8 @@ PAD = 0  # the padding token, as in Keras
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32. Channels: values (N, C) float32.
+    """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32; for a network with a table of its tokens
+    (`network.word_table`) index has the tokens themselves, and distinct is None. Channels: values (N, C) float32.
 
     pads (B,): with padding "pre", the number of pad steps before each sequence; None otherwise. Where there are any,
     PAD is the first row of `distinct`, even if no step of `index` takes it.
@@ -41,14 +42,16 @@ class Batch:
         return cls.of_steps(read_steps(sequences, arch), arch)
 
     @classmethod
-    def of_steps(cls, steps: Ragged, arch: Architecture) -> Batch:
-        """From what `read_steps` returns."""
+    def of_steps(cls, steps: Ragged, arch: Architecture, has_table: bool = False) -> Batch:
+        """From what `read_steps` returns. has_table: whether the network has a table of its tokens."""
         lengths = steps.lengths
         if arch.inputs == "channels":
             return cls(lengths, values=steps.values)
         pads = None
         if arch.padding == "pre":
             pads = arch.max_length - lengths
+        if has_table:
+            return cls(lengths, index=steps.values.astype(np.int32, copy=False), pads=pads)
         with_pad = pads is not None and bool(pads.any())
         distinct, index = unique_tokens(steps.values, arch.vocab_size, with_pad)
         return cls(lengths, distinct=distinct, index=index, pads=pads)

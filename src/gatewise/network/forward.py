@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from gatewise.kernels import Forward, LSTMCall
 from gatewise.kernels.call import InputProduct
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch, read_steps
+from gatewise.network.batch import PAD, Batch, read_steps
 from gatewise.network.ops import Ops, array_of
+from gatewise.network.word_table import WordTable
 from gatewise.ragged import Ragged
 from gatewise.storage.compact import Unpacked
 from gatewise.types import Array
@@ -54,7 +55,12 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
     """Inputs (B, features) of the dense layers for a batch, with pooling "none" (N, features). x: instead of what
     `inputs` returns.
     """
-    index, x = batch.index, inputs(ops, parameters, batch) if x is None else x
+    index = batch.index
+    has_table = x is None and batch.values is None and batch.distinct is None
+    if has_table:
+        x = embedded(ops, parameters, np.array([PAD]))  # of the pads
+    elif x is None:
+        x = inputs(ops, parameters, batch)
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
     pad_inputs = x, np.zeros(1, dtype=np.int64)  # PAD is the smallest token: row 0
     runs: list[Forward] = []
@@ -65,7 +71,9 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
         for _, direction, name in group:
             weight_ih = parameters[f"{name}.weight_ih"]
             bias = parameters[f"{name}.bias"]
-            if index is None:
+            if has_table and not layer:
+                pre = _table_of(ops, parameters, name, arch.vocab_size, index)  # (V, 4H)
+            elif index is None:
                 pre = ops.input_product(x, weight_ih, bias)  # (N, 4H)
             else:
                 pre = ops.project(x, weight_ih, bias)  # (U, 4H)
@@ -104,9 +112,34 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
     if batch.values is not None:
         return batch.values.astype(array_of(parameters["dense.bias"]).dtype, copy=False)
     assert batch.distinct is not None
+    return embedded(ops, parameters, batch.distinct)
+
+
+def embedded(ops: Ops, parameters: Mapping[str, Any], tokens: NDArray[np.int64]) -> Any:
+    """The embeddings (U, D) of tokens (U,)."""
     if isinstance(parameters, Unpacked):
-        return parameters.rows("embedding.weight", batch.distinct)
-    return ops.take(parameters["embedding.weight"], batch.distinct)
+        return parameters.rows("embedding.weight", tokens)
+    return ops.take(parameters["embedding.weight"], tokens)
+
+
+def has_word_tables(ops: Ops, arch: Architecture) -> bool:
+    """Whether the first layer reads the input products of its tokens from tables."""
+    if ops.tables is None or ops.keep or arch.inputs != "tokens":
+        return False
+    return WordTable.fits(arch.vocab_size, 4 * arch.layers[0].units)
+
+
+def _table_of(ops: Ops, parameters: Mapping[str, Any], name: str, vocab_size: int, tokens: Any) -> Array:
+    """The input products (V, 4H) of an LSTM of the first layer, with a row for each of the tokens (N,)."""
+    assert ops.tables is not None
+    weight_ih = parameters[f"{name}.weight_ih"]
+    key = f"{name} {ops.kernel.name}"
+    if key not in ops.tables:
+        ops.tables[key] = WordTable(vocab_size, len(weight_ih), weight_ih.dtype)
+    table = ops.tables[key]
+    bias = parameters[f"{name}.bias"]
+    table.add(tokens, lambda new: ops.project(embedded(ops, parameters, new), weight_ih, bias))
+    return table.rows
 
 
 def _pad_states(
@@ -167,8 +200,9 @@ def in_batches(
     if not len(steps):
         width = arch.features if run is features else arch.outputs
         return np.zeros((0, width), dtype=parameters["dense.bias"].dtype)
+    has_table = has_word_tables(ops, arch)
     if len(steps.values) <= STEPS_PER_BATCH:
-        return np.asarray(run(ops, parameters, arch, Batch.of_steps(steps, arch)))
+        return np.asarray(run(ops, parameters, arch, Batch.of_steps(steps, arch, has_table)))
     out: Array | None = None
     order = np.argsort(steps.lengths, kind="stable")
     by_length = steps
@@ -181,7 +215,7 @@ def in_batches(
         rows = numbers
         if arch.per_step:
             rows = steps.steps_of(numbers)
-        computed = run(ops, parameters, arch, Batch.of_steps(some, arch))
+        computed = run(ops, parameters, arch, Batch.of_steps(some, arch, has_table))
         if out is None:
             n_rows = len(steps.values) if arch.per_step else len(steps)
             out = np.empty((n_rows, computed.shape[1]), computed.dtype)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.kernels.saved_activations import SavedActivations
     from gatewise.network.merge_mode import MergeMode
+    from gatewise.network.word_table import WordTable
 
 
 class StepsReduction(Protocol):
@@ -35,7 +36,8 @@ class Ops:
 
     With `keep`, `saved_activations[name]` collects the activations of each LSTM, in the order of the runs. `memo` holds
     the pad states by name and is for parameters that do not change: they are then computed once, and later runs save no
-    activations of the pads. interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not
+    activations of the pads. `tables` holds the input products of tokens by name and kernel, for such parameters.
+    interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not
     of the pads before them, whose states then count as constants.
     """
 
@@ -48,8 +50,13 @@ class Ops:
         keep: bool = False,
         memo: dict[str, tuple[Array, Array]] | None = None,
         interpolation: Interpolation | None = None,
+        tables: dict[str, WordTable] | None = None,
     ) -> None:
-        self.kernel, self.keep, self.memo, self.interpolation = kernel or get(), keep, memo, interpolation
+        self.kernel = kernel or get()
+        self.keep = keep
+        self.memo = memo
+        self.interpolation = interpolation
+        self.tables = tables
         # With bfloat16 products pad states cycle within one rounding and never converge, so that every pad would run.
         self.pad_kernel = get("native") if self.kernel.name == "bf16" else self.kernel
         self.saved_activations: dict[str, list[SavedActivations]] = {}
