@@ -529,6 +529,19 @@ def test_reading_leaves_the_module_and_torch_as_they_were() -> None:
     assert isinstance(pack_sequence([series[0], series[1, :2]]), PackedSequence)
 
 
+class Scaled(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return torch.ops.gatewise_tests.scaled(x, 1.7)
+
+
+def test_an_operation_that_is_registered_after_a_network_was_read() -> None:
+    check(read_torch(nn.Linear(D, 3), series))
+    with torch.library._scoped_library("gatewise_tests", "FRAGMENT") as library:
+        library.define("scaled(Tensor x, float by) -> Tensor")
+        library.impl("scaled", lambda x, by: torch.tanh(x) * by - x, "CompositeImplicitAutograd")
+        check(read_torch(Scaled(), series), *SIZES)
+
+
 def test_half_precision_is_refused_and_double_read() -> None:
     with pytest.raises(InputError, match=r"call module.float\(\) first"):
         read_torch(Text().half(), ids)
