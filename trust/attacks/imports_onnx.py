@@ -133,7 +133,7 @@ def random_batch(rng: Rng, vocabulary: int, length: int) -> Array:
     return series.astype(np.float32)
 
 
-@ATTACKS.add("imports-onnx", 10, 2_000, unavailable=_unavailable, memory=0)
+@ATTACKS.add("imports-onnx", 6, 2_000, unavailable=_unavailable, memory=0)
 def _onnx(rng: Rng, folder: Path) -> str:
     """A model of a network in an ONNX file computes what ONNX Runtime computes with it, to 1e-5 of the largest number
     and ten times by what ONNX Runtime is off in float32, or the file is refused in one line.

@@ -243,7 +243,7 @@ def _in_float64(network: Any, shape: Shape, sequences: list[Array]) -> list[Arra
         torch.set_default_dtype(torch.float32)
 
 
-@ATTACKS.add("imports-torch", 25, 2_000, unavailable=partial(missing, "torch"), seconds=120.0, memory=0)
+@ATTACKS.add("imports-torch", 10, 2_000, unavailable=partial(missing, "torch"), seconds=120.0, memory=0)
 def _modules(rng: Rng, folder: Path) -> None:
     """A model of a PyTorch module gives the outputs of the module for sequences of any length up to 2,000 steps and
     numbers of any size, or the module is refused in one line.
