@@ -191,3 +191,27 @@ def series_network() -> Graph:
     builder = GraphBuilder()
     x = builder.input("x", ValueType("float", (B, T, 2)))
     return builder.graph([builder.add("ReduceMean", x, axes=(1,), keepdims=0)])
+
+
+def test_a_network_of_a_series_and_numbers_is_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    builder = GraphBuilder()
+
+    def weights(*shape: int) -> str:
+        return builder.constant(rng.normal(0, 0.5, shape).astype(np.float32))
+
+    series = builder.input("series", ValueType("float", (B, T, 3)))
+    table = builder.input("table", ValueType("float", (B, 2)))
+    last = builder.node(Recurrent("LSTM"), (series, weights(16, 3), weights(16, 4), weights(16)))[1]
+    rows = builder.add("Concat", last, table, axis=1)
+    model = Model.of_graph(builder.graph([builder.add("MatMul", rows, weights(6, 2))]), task="regression")
+    model.export(tmp_path / "model.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    feeds = {
+        "series": rng.standard_normal((3, 5, 3)).astype(np.float32),
+        "table": rng.standard_normal((3, 2)).astype(np.float32),
+    }
+    expected = model.predict(feeds)
+    np.testing.assert_allclose(session.run(None, feeds)[0], expected, rtol=1e-5, atol=1e-6)
+    of_torch = gw.to_torch(model)(*map(torch.from_numpy, feeds.values()))
+    np.testing.assert_allclose(of_torch.detach().numpy(), expected, rtol=1e-5, atol=1e-6)

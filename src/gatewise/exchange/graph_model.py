@@ -15,7 +15,7 @@ from gatewise.exchange.onnx_export import TOLERANCE, ExportError
 from gatewise.exchange.proof_inputs import Case, CaseMaker
 from gatewise.members import Ensemble
 from gatewise.members.onnx.graph import OPSET
-from gatewise.model import ExportReport, Model
+from gatewise.model import ExportReport, Model, SeriesPreprocessor
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operations import operation_of
@@ -45,8 +45,8 @@ def graph_of_model(model: Model) -> Graph:
     if ensemble.others:
         nouns = " and ".join(member.noun for member, _ in ensemble.others)
         raise InputError(f"a network of this form is exported alone, and the model also has {nouns}")
-    series: Any = model.preprocessor
-    if model.channels and replace(series, mean=_zeros(series), std=_ones(series), missing="refuse") != series:
+    preprocessor = model.preprocessor
+    if isinstance(preprocessor, SeriesPreprocessor) and _changes_values(preprocessor):
         raise InputError("the preprocessor standardises or fills series, which is not part of the graph of a network")
     graph: Graph = network.form.explained
     builder = GraphBuilder()
@@ -110,12 +110,11 @@ def _random_cases(graph: Graph) -> Iterator[Case]:
                 yield case
 
 
-def _zeros(series: Any) -> tuple[float, ...]:
-    return (0.0,) * len(series.mean)
-
-
-def _ones(series: Any) -> tuple[float, ...]:
-    return (1.0,) * len(series.mean)
+def _changes_values(series: SeriesPreprocessor) -> bool:
+    """Whether it standardises series or fills in what is missing."""
+    channels = len(series.mean)
+    unchanged = replace(series, mean=(0.0,) * channels, std=(1.0,) * channels, missing="refuse")
+    return unchanged != series
 
 
 def _typed(array: Any) -> Any:
