@@ -621,3 +621,24 @@ def test_an_example_without_a_sequence_of_all_steps_is_refused_in_one_line() -> 
     example = torch.tensor([[3, 5, 0, 2, 0, 0], [1, 0, 0, 4, 0, 0]])
     with pytest.raises(InputError, match=r"^PackedTokens: no sequence has 6 steps: .* total_length$"):
         read_torch(PackedTokens(), example)
+
+
+class Spectrogram(nn.Module):
+    """A convolution that halves the bands, and an LSTM over the steps, which are the last axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, stride=(2, 1), padding=1)
+        self.lstm = nn.LSTM(3 * 4, H, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        z = torch.relu(self.conv(x.unsqueeze(1)))
+        batch, channels, bands, steps = z.shape
+        return self.lstm(z.permute(0, 3, 1, 2).reshape(batch, steps, channels * bands))[0]
+
+
+def test_a_spectrogram_has_a_fixed_number_of_bands_and_any_number_of_steps() -> None:
+    network = read_torch(made(Spectrogram()), state(2, 8, 11))
+    assert [str(size) for size in network.graph.inputs["x"].shape] == ["B", "8", "T"]
+    assert not network.notes
+    check(network, {}, {"B": 1, "T": 1}, {"T": 40})

@@ -119,10 +119,14 @@ def _translated(original: Original, arguments: Arguments) -> tuple[Translation, 
 
 
 def _constant_axes(arguments: Arguments) -> Iterator[Axes]:
-    """Axes whose sizes are constants: none, then the features of each step, then all but the batch."""
+    """Axes whose sizes are constants: none, then the features of each step, then all but the batch.
+
+    The features are on the last axis, or the steps are, as of spectrograms (B, bands, T) and images (B, 1, height, T).
+    """
     yield ()
     ranks = [tensor.dim() for tensor in arguments.tensors]
     yield tuple((number, rank - 1) for number, rank in enumerate(ranks) if rank >= 3)
+    yield tuple((number, axis) for number, rank in enumerate(ranks) for axis in range(1, rank - 1))
     yield tuple((number, axis) for number, rank in enumerate(ranks) for axis in range(1, rank))
 
 
