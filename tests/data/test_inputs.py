@@ -279,6 +279,7 @@ def test_what_is_no_series_is_refused_with_its_place() -> None:
         (np.array([[1, 2], [3, True]], dtype=object), "row 1, step 2: 'True' is not a number"),
         (np.array([[1, 2], [np.inf, 3]]), "row 1, step 1: inf is not finite"),
         ([[1, 2], [3, -np.inf]], "row 1, step 2: -inf is not finite"),
+        (np.array([[1, 2], [np.inf, 3]], dtype=np.float16), "row 1, step 1: inf is not finite"),
         (np.array([[[1, 2], [3, 4], [5, np.inf]]]), "row 0, step 3, channel 1: inf is not finite"),
         ([[1, 2], [1e300, 3]], "row 1, step 1: 1e+300 is too large for float32"),
         ([[1, 2], [10**400, 3]], "row 1, step 1: '1000.* is too large for float32"),
@@ -291,6 +292,20 @@ def test_what_is_no_series_is_refused_with_its_place() -> None:
         ("text", "not a str"),
     ):
         assert_refused(message.replace("+", r"\+"), series_of, given)
+
+
+def test_half_precision_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    values = RNG.normal(size=(2, 5, 3)).astype(np.float16)
+    for number, series in enumerate(series_of(values)):
+        np.testing.assert_array_equal(series, values[number])
+    assert not recwarn.list
+
+
+def test_a_tensor_that_requires_grad_is_refused_with_what_to_write() -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.ones(2, 3, requires_grad=True)
+    assert_refused(r"the series: .*tensor\.detach\(\)", series_of, tensor)
+    assert_refused(r"row 0: .*tensor\.detach\(\)", series_of, [tensor])
 
 
 def test_the_place_of_a_value_in_one_series_of_several_channels() -> None:

@@ -412,6 +412,8 @@ def _array_of(values: Any, where: str) -> NDArray[Any]:
         array = np.asarray(array)
     except (TypeError, ValueError):
         raise InputError(f"{where}: neither an array nor equally long lists of numbers") from None
+    except RuntimeError as error:  # of a tensor of PyTorch that requires grad: it says what to write
+        raise InputError(f"{where}: {quote(error, 200)}") from None
     kind = array.dtype.kind
     if kind not in "fiuO":
         nouns = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}
@@ -488,6 +490,8 @@ def _fits_float32(array: NDArray[Any]) -> bool:
     """Whether each value is a number that float32 can hold, or NaN."""
     if array.dtype.kind != "f":
         return True  # the largest whole number of NumPy is below LARGEST
+    if array.dtype == np.float16:
+        return not np.isinf(array).any()  # LARGEST is infinite in float16, and nothing is above it
     return not (np.abs(array) > LARGEST).any()
 
 
