@@ -144,3 +144,13 @@ def test_nothing_is_known_of_a_series() -> None:
     found = ranges_of(lambda b, x: b.add("Tanh", x), "float")
     assert not found.bounded.any()
     assert not found.constants
+
+
+def test_sizes_that_the_graph_refuses_bound_nothing() -> None:
+    """The sixth step of five, as of a decoder of six steps that is given fewer."""
+
+    def sixth_step(builder: GraphBuilder, x: str) -> str:
+        return builder.add("Gather", x, number(builder, 5), axis=1)
+
+    ranges = ranges_of(sixth_step)
+    assert not ranges.bounded.any()

@@ -67,6 +67,8 @@ class OnnxNetwork(ReadNetwork):
     """model: the ModelProto, whose values have the names of those of the graph. where: names the file in messages."""
 
     framework: ClassVar[str] = "ONNX"
+    # The specification does not say it: kernels of ONNX Runtime return NaN, the other numbers or the lowest float.
+    undefined_for_nan: ClassVar[frozenset[str]] = frozenset({"MaxPool", "GlobalMaxPool"})
     model: Any
     where: str
     _processes: dict[tuple[str, Engine], OnnxProcess] = field(default_factory=dict, init=False, repr=False)
@@ -149,6 +151,10 @@ def _retype_graph(graph: Any, to: int) -> None:
             value.type.tensor_type.elem_type = to
     del graph.value_info[:]
     for node in graph.node:
+        if node.op_type == "ConstantOfShape" and not node.attribute:
+            helper = required("onnx", "onnx", "the ONNX format").helper
+            # Without a value it makes zeros of float32.
+            node.attribute.append(helper.make_attribute("value", helper.make_tensor("", _FLOAT, [1], [0.0])))
         for attribute in node.attribute:
             _retype_attribute(node, attribute, to)
 

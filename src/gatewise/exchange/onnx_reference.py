@@ -1,8 +1,9 @@
 """The reference evaluator of the ONNX project, with some operators as the specification defines them.
 
 LSTM, GRU and RNN of `onnx.reference` ignore sequence_lens, activations and clip; Erf, Gelu, GroupNormalization and
-HardSwish round numbers to float32. The ones here are written from the specification
-(https://onnx.ai/onnx/operators/), apart from `gatewise.network`, because they check it.
+HardSwish round numbers to float32; AveragePool and MaxPool take NaN for pads, or refuse pads; GlobalMaxPool takes the
+maximum over the channels too. The ones here are written from the specification (https://onnx.ai/onnx/operators/), apart
+from `gatewise.network`, because they check it.
 """
 
 from __future__ import annotations
@@ -62,6 +63,68 @@ def group_normalization(attributes: Mapping[str, Any], x: Array, scale: Array, b
     per_channel = (-1, *[1] * (x.ndim - 2))
     scale, bias = (np.repeat(factor, x.shape[1] // len(factor)).reshape(per_channel) for factor in (scale, bias))
     return (y * scale + bias,)
+
+
+def global_max_pool(attributes: Mapping[str, Any], x: Array) -> tuple[Array]:
+    """The maximum over all axes after the batch and the channels."""
+    return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+def max_pool(attributes: Mapping[str, Any], x: Array) -> tuple[Array]:
+    """The maximum of each window, axis by axis."""
+    for axis, windows, _ in _windows(attributes, x.shape):
+        maxima = [x.take(places, axis).max(axis, initial=-np.inf) for places in windows]
+        x = np.stack(maxima, axis)
+    return (x,)
+
+
+def average_pool(attributes: Mapping[str, Any], x: Array) -> tuple[Array]:
+    """The mean of each window, without its pads or with them: the sums of each axis, and the numbers of each axis."""
+    for axis, windows, padded in _windows(attributes, x.shape):
+        if attributes.get("count_include_pad"):
+            counts = padded
+        else:
+            counts = [len(places) for places in windows]
+        means = [x.take(places, axis).sum(axis) / count for places, count in zip(windows, counts, strict=True)]
+        x = np.stack(means, axis)
+    return (x,)
+
+
+def _windows(attributes: Mapping[str, Any], shape: tuple[int, ...]) -> list[tuple[int, list[Array], list[int]]]:
+    """Of each axis after the batch and the channels: its number, the places of each window without pads, and how many
+    places each window has with pads.
+    """
+    kernel = attributes["kernel_shape"]
+    rank = len(kernel)
+    strides = attributes.get("strides") or [1] * rank
+    dilations = attributes.get("dilations") or [1] * rank
+    pads = attributes.get("pads") or [0] * (2 * rank)
+    rule = attributes.get("auto_pad") or "NOTSET"
+    axes = []
+    for number in range(rank):
+        size = shape[2 + number]
+        stride = strides[number]
+        extent = (kernel[number] - 1) * dilations[number] + 1
+        before = pads[number]
+        after = pads[rank + number]
+        if rule == "VALID":
+            before = after = 0
+        elif rule != "NOTSET":
+            missing = max(0, (math.ceil(size / stride) - 1) * stride + extent - size)
+            before = missing // 2 if rule == "SAME_UPPER" else missing - missing // 2
+            after = missing - before
+        steps = (size + before + after - extent) / stride
+        count = 1 + (math.ceil(steps) if attributes.get("ceil_mode") else math.floor(steps))
+        if (count - 1) * stride >= size + before:
+            count -= 1  # the last window would start after the last number
+        windows = []
+        padded = []
+        for window in range(count):
+            places = window * stride - before + dilations[number] * np.arange(kernel[number])
+            windows.append(places[(places >= 0) & (places < size)])
+            padded.append(int((places < size + after).sum()))
+        axes.append((2 + number, windows, padded))
+    return axes
 
 
 def lstm(attributes: Mapping[str, Any], *inputs: Array | None) -> tuple[Array, ...]:
@@ -233,12 +296,15 @@ _ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[..., Array]]]
 
 
 _OPERATORS: dict[str, Callable[..., tuple[Array, ...]]] = {
+    "AveragePool": average_pool,
     "Erf": erf,
     "GRU": gru,
     "Gelu": gelu,
+    "GlobalMaxPool": global_max_pool,
     "GroupNormalization": group_normalization,
     "HardSwish": hard_swish,
     "LSTM": lstm,
+    "MaxPool": max_pool,
     "RNN": rnn,
 }
 """Of their attributes and inputs. `_run` of onnx gets the attributes with their defaults, None where there is none."""

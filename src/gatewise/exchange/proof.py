@@ -302,6 +302,9 @@ class _Comparison:
             for number, node in enumerate(graph.nodes):
                 if not needed.intersection(node.outputs):
                     continue
+                if node.operation.name() in self.network.undefined_for_nan and _reads_nan(node, values):
+                    framework = self.network.framework
+                    raise _GraphRefusesError(f"{node.shown}: {framework} does not say what it makes of NaN")
                 if of_ties.intersection(node.inputs) or _has_ties(node, values):
                     of_ties.update(node.outputs)
                 for name, array in self._results(node, values, execution, rng, precision.change):
@@ -421,6 +424,12 @@ def _has_ties(node: Node, values: Mapping[str, Array]) -> bool:
     ordered = np.sort(values[node.inputs[0]], axis=operation.axis)
     first = np.take(ordered, range(1, ordered.shape[operation.axis]), operation.axis)
     return bool((first == np.take(ordered, range(ordered.shape[operation.axis] - 1), operation.axis)).any())
+
+
+def _reads_nan(node: Node, values: Mapping[str, Array]) -> bool:
+    """Whether an input of a node has a NaN."""
+    arrays = [np.asarray(values[name]) for name in node.inputs if name]
+    return any(array.dtype.kind == "f" and np.isnan(array).any() for array in arrays)
 
 
 def _largest(array: Array) -> float:

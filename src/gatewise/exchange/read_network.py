@@ -19,12 +19,13 @@ from gatewise.types import Array
 class ReadNetwork(ABC):
     """graph: the network, whose inputs have the shapes and the order of the original. compared: the names of those
     values of the graph that the original has too, in the order in which it computes them; the outputs are among them.
-    framework: for messages.
+    framework: for messages. undefined_for_nan: the operations of which the library does not say what they make of NaN.
     """
 
     graph: Graph
     compared: tuple[str, ...]
     framework: ClassVar[str]
+    undefined_for_nan: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:

@@ -426,8 +426,11 @@ class _Ranges:
                     others = [self.known[other] for other in node.inputs[len(data) :]]
                     if name == "Cast":
                         fields.append(arrays)
-                    else:
+                        continue
+                    try:
                         fields.append(node.operation.forward(self.execution, *arrays, *others)[0])
+                    except InputError:
+                        return  # the graph refuses these sizes, so that nothing bounds their numbers
                 for output, source, scale, offset in zip(node.outputs, *fields, strict=True):
                     self._follow(output, replace(value, source=source, scale=scale, offset=offset))
 

@@ -102,7 +102,9 @@ class WindowOperation(Operation):
             return Windows(kernel, stride, dilation, larger, smaller, count)
         room = size + before + after - windows.reach
         reason = f"a kernel that reaches over {windows.reach} does not fit into an axis of size {size} with its pads"
-        self.require(not at_least(-1, room), reason)
+        # The only window of ceil_mode may end beyond the pads too.
+        needed = room + stride - 1 if ceil_mode else room
+        self.require(not at_least(-1, needed), reason)
         count = divided(room, stride) + 1
         if ceil_mode:
             # The last window may end beyond the pads, but it may not start behind the axis.
