@@ -301,18 +301,13 @@ class Graph:
 
     def ancestors(self, values: Sequence[str]) -> set[str]:
         """The names of these values and of all on which they depend."""
-        needed = set(values)
-        for node in reversed(self.nodes):
-            if needed.intersection(node.outputs):
-                needed.update(node.inputs)
-        return needed
+        return {*values, *(name for node in needed_nodes(self.nodes, values) for name in node.inputs)}
 
     def part(self, values: Sequence[str]) -> Graph:
         """The part of the graph that computes these values, which are its outputs."""
         needed = self.ancestors(values)
-        nodes = tuple(node for node in self.nodes if needed.intersection(node.outputs))
         constants = {name: array for name, array in self.constants.items() if name in needed}
-        return replace(self, constants=constants, nodes=nodes, outputs=tuple(values))
+        return replace(self, constants=constants, nodes=needed_nodes(self.nodes, values), outputs=tuple(values))
 
     def start(self, inputs: Mapping[str, Array], execution: Execution) -> dict[str, Any]:
         """The inputs and constants of a run, in its dtypes."""
@@ -321,6 +316,17 @@ class Graph:
             name: np.asarray(array, dtype=execution.numpy_dtype(self.types[name].dtype))
             for name, array in arrays.items()
         }
+
+
+def needed_nodes(nodes: Sequence[Node], values: Sequence[str]) -> tuple[Node, ...]:
+    """Those of the nodes on which the values with these names depend, in their order."""
+    read = set(values)
+    needed = []
+    for node in reversed(nodes):
+        if read.intersection(node.outputs):
+            needed.append(node)
+            read.update(node.inputs)
+    return tuple(reversed(needed))
 
 
 def run_node(node: Node, computed: Mapping[str, Any], execution: Execution) -> tuple[tuple[Array, ...], Backward]:

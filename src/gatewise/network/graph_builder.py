@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.network.graph import Graph, Guard, Node, constant_type, output_types
+from gatewise.network.graph import Graph, Guard, Node, constant_type, needed_nodes, output_types
 from gatewise.network.operation import Execution, Operation, ValueType
 from gatewise.network.operations import operation_of
 from gatewise.network.size import product
@@ -160,14 +160,10 @@ class GraphBuilder:
 
     def graph(self, outputs: Sequence[str], guards: Sequence[Guard] = ()) -> Graph:
         """The graph, without the nodes and constants on which no output depends."""
-        needed = set(outputs)
-        kept: list[Node] = []
-        for node in reversed(self.nodes):
-            if needed.intersection(node.outputs):
-                kept.append(node)
-                needed.update(node.inputs)
-        constants = {name: array for name, array in self.constants.items() if name in needed}
-        return Graph(self.inputs, constants, tuple(reversed(kept)), tuple(outputs), tuple(guards))
+        nodes = needed_nodes(self.nodes, outputs)
+        read = {*outputs, *(name for node in nodes for name in node.inputs)}
+        constants = {name: array for name, array in self.constants.items() if name in read}
+        return Graph(self.inputs, constants, nodes, tuple(outputs), tuple(guards))
 
     def _unused(self, name: str, outputs: Sequence[int] = (0,)) -> str:
         """The name for a node and those of its outputs that have no name, with a number where it is taken."""

@@ -7,6 +7,7 @@ rows of an embedding, or a mask that skips one id.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -148,12 +149,4 @@ class TokenFunctions:
 
 def _prefix(graph: Graph, name: str, input_name: str) -> Graph:
     """The nodes on which a value depends, with the input that they read."""
-    needed = {name}
-    kept = []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    constants = {key: array for key, array in graph.constants.items() if key in needed}
-    inputs = {input_name: graph.inputs[input_name]}
-    return Graph(inputs, constants, tuple(reversed(kept)), (name,))
+    return replace(graph.part([name]), inputs={input_name: graph.inputs[input_name]}, guards=())
