@@ -13,6 +13,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.explain.attribution import METHODS, method_named, methods_of
 from gatewise.explain.attribution.method import attribute
 from gatewise.explain.example import Example
+from gatewise.members.encoded_batch import EncodedBatch, ragged_steps
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.graph_network import GraphNetwork
@@ -27,6 +28,7 @@ from gatewise.network.size import symbol
 from gatewise.target import target_of
 from tests.explain.random_net import ARCHITECTURES, names_of, sequence_of
 from tests.members.graphs import B, T, of_architecture, operation_of_recurrence, recurrent_classifier
+from tests.refusals import assert_refused
 
 AS_GRAPHS = {name: arch for name, arch in ARCHITECTURES.items() if not arch.max_length and arch.gate == "sigmoid"}
 
@@ -391,3 +393,29 @@ def test_an_empty_sequence_is_one_that_a_mask_does_not_empty() -> None:
     stream = model.stream()
     for end, token in enumerate(("3", "0", "5"), 1):
         np.testing.assert_allclose(stream.push(token).logits, model.logits(["3 0 5"[: 2 * end - 1]])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", AS_GRAPHS)
+def test_a_batch_has_the_logits_of_its_rows(name: str) -> None:
+    arch = AS_GRAPHS[name]
+    _, network = both(arch)
+    rows = [EncodedSequence(sequence_of(arch, length, number)) for number, length in enumerate((7, 1, 12, 7, 3, 12))]
+    batch = EncodedBatch(ragged_steps(rows))
+    network.check_sequences(batch)
+    np.testing.assert_array_equal(network.logits(batch), network.logits(rows))
+    np.testing.assert_array_equal(network.logits(batch[2:]), network.logits(rows[2:]))
+
+
+def test_a_batch_of_a_graph_that_needs_several_rows() -> None:
+    rng = np.random.default_rng(4)
+    rows = [EncodedSequence(rng.normal(size=(length, 3)).astype(np.float32)) for length in (6, 4, 6, 6)]
+    graph = attention_series(guards=(Guard(2, "<=", B),))
+    network = GraphNetwork.of(graph, *graph.outputs * 2)
+    np.testing.assert_allclose(network.logits(EncodedBatch(ragged_steps(rows))), network.logits(rows), atol=1e-6)
+
+
+def test_a_row_of_a_batch_that_the_graph_does_not_read_is_named() -> None:
+    graph = attention_series()
+    network = GraphNetwork.of(graph, *graph.outputs * 2)
+    rows = [EncodedSequence(np.ones((length, 3), np.float32)) for length in (5, 3, 100_000, 3)]
+    assert_refused("row 2: .* T = 100000", network.check_sequences, EncodedBatch(ragged_steps(rows)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, printable, quote
+from gatewise.members.encoded_batch import Encoded, EncodedBatch
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_form import MAX_ROWS, GraphForm
 from gatewise.members.graph_memory import numbers_in_memory
@@ -31,16 +33,32 @@ class GraphFeeds:
         """The inputs by name for sequences of equal shapes. A batch that needs more repeats the last one. Raises
         InputError for numbers that are not whole where an input takes these.
         """
-        form = self.form
         rows = list(sequences)
-        rows += [rows[-1]] * (form.fewest_rows - len(rows))
-        main = np.stack([np.asarray(row.steps) for row in rows])  # (B, T) or (B, T, C)
-        if form.inputs.kind == "channels":
-            main = main.reshape(*main.shape[:2], *form.channel_shape)
-        feeds = {form.axes.main: self._typed(form.axes.main, placed(main, form.main_axes))}
-        for name in form.further:
+        rows += [rows[-1]] * (self.form.fewest_rows - len(rows))
+        feeds = self._main(np.stack([np.asarray(row.steps) for row in rows]))
+        for name in self.form.further:
             feeds[name] = self._typed(name, self._further(name, rows))
         return feeds
+
+    def of_batch(self, batch: EncodedBatch, numbers: NDArray[np.intp]) -> dict[str, Array]:
+        """As `of`, for the sequences of a batch with these numbers, which have the same length."""
+        padding = max(0, self.form.fewest_rows - len(numbers))
+        numbers = np.append(numbers, np.repeat(numbers[-1:], padding))
+        steps = batch.steps.values[batch.steps.steps_of(numbers)]  # (B T,) or (B T, C)
+        length = len(steps) // len(numbers)
+        feeds = self._main(steps.reshape(len(numbers), length, *steps.shape[1:]))
+        if self.form.lengths_name:
+            name = self.form.lengths_name
+            axes = self.form.axes.of_inputs[name]
+            feeds[name] = self._typed(name, placed(np.full((len(numbers), 1), length), axes))
+        return feeds
+
+    def _main(self, steps: Array) -> dict[str, Array]:
+        """The input with the steps (B, T) or (B, T, C), by its name."""
+        form = self.form
+        if form.inputs.kind == "channels":
+            steps = steps.reshape(*steps.shape[:2], *form.channel_shape)
+        return {form.axes.main: self._typed(form.axes.main, placed(steps, form.main_axes))}
 
     def _further(self, name: str, rows: Sequence[EncodedSequence]) -> Array:
         """An input besides that with the steps."""
@@ -80,6 +98,20 @@ class GraphFeeds:
                 yield of_batch, self.of([sequences[number] for number in of_batch])
                 first += count
 
+    def batches_of(
+        self, batch: EncodedBatch, every: bool = False
+    ) -> Iterator[tuple[NDArray[np.intp], dict[str, Array]]]:
+        """As `batches`, of the sequences of a batch."""
+        lengths = batch.steps.lengths
+        by_length = np.argsort(lengths, kind="stable")
+        for numbers in np.split(by_length, np.flatnonzero(np.diff(lengths[by_length])) + 1):
+            first = 0
+            while first < len(numbers):
+                count = self.rows(batch[int(numbers[first])], len(numbers) - first, every)
+                of_batch = numbers[first : first + count]
+                yield of_batch, self.of_batch(batch, of_batch)
+                first += count
+
     def rows(self, sequence: EncodedSequence, most: int, every: bool = False) -> int:
         """How many sequences like this one share a batch. every: all values are kept, as for gradients. Raises
         InputError for a length that the graph does not read, and for one that takes too much memory.
@@ -107,10 +139,14 @@ class GraphFeeds:
             )
         return numbers
 
-    def check(self, sequences: Sequence[EncodedSequence]) -> None:
+    def check(self, sequences: Encoded) -> None:
         """Raise InputError naming the row of a sequence that the graph does not read."""
         checked: set[Any] = set()
-        for number, sequence in enumerate(sequences):
+        numbers: Iterable[int] = range(len(sequences))
+        if isinstance(sequences, EncodedBatch):  # its sequences differ in length alone
+            numbers = np.sort(np.unique(sequences.steps.lengths, return_index=True)[1]).tolist()
+        for number in numbers:
+            sequence = sequences[number]
             shapes = _shapes(sequence)
             if shapes in checked or not len(sequence):
                 continue
@@ -121,7 +157,7 @@ class GraphFeeds:
                 raise InputError(f"{_row(number, sequences)}{error}") from None
 
     def check_ids(
-        self, feeds: Mapping[str, Array], numbers: Sequence[int], sequences: Sequence[EncodedSequence]
+        self, feeds: Mapping[str, Array], numbers: Sequence[int] | NDArray[np.intp], sequences: Encoded
     ) -> None:
         """Raise InputError naming the row and the place of a number that is no row of the table that the graph reads.
         feeds: of a batch of the sequences with these numbers.
@@ -135,7 +171,7 @@ class GraphFeeds:
             # A batch may repeat its last sequence.
             row = min(outside.index[batch], len(numbers) - 1)
         place = [number for axis, number in enumerate(outside.index) if axis != batch]
-        raise InputError(f"{_row(numbers[row], sequences)}{not_an_id(outside, place)}")
+        raise InputError(f"{_row(int(numbers[row]), sequences)}{not_an_id(outside, place)}")
 
 
 def not_an_id(outside: OutsideId, place: Sequence[int]) -> str:
@@ -154,6 +190,6 @@ def _shapes(sequence: EncodedSequence) -> Any:
     )
 
 
-def _row(number: int, sequences: Sequence[EncodedSequence]) -> str:
+def _row(number: int, sequences: Encoded) -> str:
     """The row of a sequence among others, for the beginning of messages."""
     return f"row {number}: " if len(sequences) > 1 else ""

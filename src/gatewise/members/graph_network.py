@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.kernels import for_precision, read_only
-from gatewise.members.encoded_batch import Encoded
+from gatewise.members.encoded_batch import Encoded, EncodedBatch
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.graph_axes import InputAxes, batch_axis
 from gatewise.members.graph_constants import constants_from, constants_to
@@ -185,7 +186,7 @@ class GraphNetwork(Network):
             return f"the prediction for a single {step}"
         return f"the prediction for {self.shortest} times a {step}"
 
-    def check_sequences(self, sequences: Sequence[EncodedSequence]) -> None:
+    def check_sequences(self, sequences: Encoded) -> None:
         """Also ids that are no rows of the table that the network reads."""
         self.feeds.check(sequences)
         if self.form.ids.reads:
@@ -194,10 +195,12 @@ class GraphNetwork(Network):
 
     # What it computes
 
-    def logits(self, sequences: Iterable[EncodedSequence]) -> Array:
+    def logits(self, sequences: EncodedBatch | Iterable[EncodedSequence]) -> Array:
         """Logits (n, outputs) float64, per step (N, outputs). Raises InputError naming the length for which the graph
         does not hold.
         """
+        if isinstance(sequences, EncodedBatch) and len(sequences) and sequences.steps.lengths.all():
+            return self._logits_of_batch(sequences)
         rows: list[Array] = []
         for block in _blocks(sequences, _SEQUENCES):
             check_cancelled()
@@ -217,13 +220,29 @@ class GraphNetwork(Network):
                 of_each[number] = row
         return of_each
 
+    def _logits_of_batch(self, batch: EncodedBatch) -> Array:
+        """As `logits`, of a batch without an empty sequence."""
+        count = len(batch.steps.values) if self.per_step else len(batch)
+        logits = np.empty((count, self.outputs))
+        for numbers, feeds in self.feeds.batches_of(batch):
+            check_cancelled()
+            computed = self._run(feeds, [self.form.logits_name], Execution(keep=False))
+            of_rows = self.form.taken(computed[self.form.logits_name])[: len(numbers)]  # (B, T or 1, outputs)
+            rows = numbers
+            if self.per_step:
+                rows = batch.steps.steps_of(numbers)
+            logits[rows] = of_rows.reshape(-1, self.outputs)
+        return logits
+
     def batches(
-        self, sequences: Sequence[EncodedSequence], every: bool = False
-    ) -> Iterator[tuple[list[int], dict[str, Array]]]:
+        self, sequences: Encoded, every: bool = False
+    ) -> Iterator[tuple[Sequence[int] | NDArray[np.intp], dict[str, Array]]]:
         """The numbers of sequences of equal shapes, and the inputs of the graph for them; with further rows at the end
         where the graph needs more. Of a graph with logits per step, sequences without a step are left out. every: all
         values are kept, as for gradients.
         """
+        if isinstance(sequences, EncodedBatch) and len(sequences) and sequences.steps.lengths.all():
+            return self.feeds.batches_of(sequences, every)
         read = {}
         for number, sequence in enumerate(sequences):
             if len(sequence):
