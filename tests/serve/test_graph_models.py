@@ -11,10 +11,13 @@ from gatewise.model.model import Model
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.size import symbol
 from tests.members.graphs import B, T, recurrent_classifier, several_inputs
 from tests.members.test_graph_network import attention_series
 from tests.model.test_graph_model import ROWS
 from tests.serve.server import ask, post, served
+
+N = symbol("N")
 
 
 def clipped_ids() -> Graph:
@@ -26,6 +29,18 @@ def clipped_ids() -> Graph:
     words = builder.add("Gather", builder.constant(rng.normal(size=(7, 3))), rows, axis=0)
     pooled = builder.add("ReduceMean", words, axes=(1,), keepdims=0)
     return builder.graph([builder.add("MatMul", pooled, builder.constant(rng.normal(size=(3, 2))))])
+
+
+def horizon() -> Graph:
+    """A series (B, T, 2), and five known steps (B, N, 2) of which the last one is read, as of a decoder."""
+    rng = np.random.default_rng(10)
+    builder = GraphBuilder()
+    past = builder.input("past", ValueType("float", (B, T, 2)))
+    known = builder.input("known", ValueType("float", (B, N, 2)))
+    last = builder.add("Gather", known, builder.constant(np.array(4)), axis=1)
+    rows = builder.add("Add", builder.add("ReduceMean", past, axes=(1,), keepdims=0), last)
+    logits = builder.add("MatMul", rows, builder.constant(rng.normal(size=(2, 3))))
+    return builder.graph([logits], (Guard(N, "<=", 9), Guard(5, "<=", N)))
 
 
 JSON_ROWS = [{name: array.tolist() for name, array in row.items()} for row in ROWS]
@@ -40,6 +55,7 @@ def models() -> dict[str, Model]:
         # No network that reads an example of two steps, or of numbers that are not whole, stops a server.
         "long": Model.of_graph(attention_series(guards=(Guard(5, "<=", T),))),
         "whole": Model.of_graph(clipped_ids()),
+        "horizon": Model.of_graph(horizon()),
         "words": gw.load("tutorial"),
         "attention": Model.of_graph(attention_series(guards=(Guard(T, "<=", 6),))),
     }
@@ -116,6 +132,16 @@ def test_an_id_that_is_no_row_of_its_table_is_refused_alone(port: int) -> None:
 def test_other_arrays_are_refused(port: int, body: Any, status: int, message: str) -> None:
     answer = post(port, "/predict", {"model": "several", **body})
     assert (answer.status, message in str(answer.json())) == (status, True), answer.body
+
+
+def test_the_example_of_a_network_of_several_inputs_has_sizes_that_it_reads(
+    port: int, models: dict[str, Model]
+) -> None:
+    example = models["horizon"].format.example
+    assert np.shape(example["past"]) == (3, 2)
+    assert np.shape(example["known"]) == (5, 2)
+    answer = post(port, "/predict", {"model": "horizon", "arrays": example})
+    assert answer.status == 200, answer.body
 
 
 def test_a_length_that_the_network_does_not_read_is_refused_alone(port: int, models: dict[str, Model]) -> None:

@@ -292,7 +292,7 @@ class Example(Displayed):
 
     def _check_layers(self) -> None:
         if not self.network.layers:
-            raise InputError("the network has no recurrent layer whose units are known")
+            raise InputError("the network has no recurrent layer that reads the steps of the input")
 
     def values(self, name: str, layer: int) -> Array:
         """A gate or state of all units of a layer, such as f: (T, units), the directions side by side."""

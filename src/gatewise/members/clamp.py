@@ -141,7 +141,9 @@ def check_clamp(
     layer and to the first step.
     """
     if not layers:
-        raise InputError("a clamp holds a gate, and the network has no recurrent layer whose gates are known")
+        raise InputError(
+            "a clamp holds a gate, and the network has no recurrent layer that reads the steps of the input"
+        )
     gates = {gate: name for layer in layers for gate, name in GATES_OF_CELLS[layer.cell].items()}
     if clamp.gate not in gates:
         raise InputError(f"a gate is {', '.join(gates) or 'of an LSTM or a GRU'}, not {quote(clamp.gate)}")

@@ -27,6 +27,7 @@ from gatewise.types import Array
 
 MAX_ROWS = 256  # sequences of a batch
 _LONGEST_SHORTEST = 64  # steps among which the shortest length is looked for
+_USUAL_SIZE = 3  # of a free axis of an example
 _MOST_STEP_GRAPHS = 32  # that are kept, one for each number of streams
 _USUAL_STEPS = 16  # of a sequence, for the numbers per step
 
@@ -136,6 +137,28 @@ class GraphForm:
         if isinstance(self.axes.steps, int):
             return self.axes.steps
         return next((length for length in range(1, _LONGEST_SHORTEST) if self._holds(length)), 1)
+
+    @cached_property
+    def example_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of a row of each input, without an axis of the batch, for which it holds: free sizes are the same
+        where they may be.
+        """
+        usual = max(_USUAL_SIZE, self.shortest)
+        sizes = dict.fromkeys(self.graph.symbols, usual)
+        if isinstance(self.axes.batch_size, Size):
+            sizes |= dict.fromkeys(symbols_of(self.axes.batch_size), self.fewest_rows)
+        for name in self.graph.symbols:
+            guards = [guard for guard in self.graph.guards if name in symbols_of(guard.left) | symbols_of(guard.right)]
+            for size in (sizes[name], *range(1, _LONGEST_SHORTEST)):
+                changed = {**sizes, name: size}
+                if all(guard.holds(changed) for guard in guards):
+                    sizes = changed
+                    break
+        shapes = {}
+        for name, value_type in self.graph.inputs.items():
+            batch = self.axes.of_inputs[name].batch
+            shapes[name] = tuple(size_of(dim, sizes) for axis, dim in enumerate(value_type.shape) if axis != batch)
+        return shapes
 
     @cached_property
     def replaces_steps(self) -> bool:

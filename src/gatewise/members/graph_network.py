@@ -146,6 +146,10 @@ class GraphNetwork(Network):
         return self.form.shortest
 
     @property
+    def example_shapes(self) -> dict[str, tuple[int, ...]]:
+        return self.form.example_shapes
+
+    @property
     def is_whole(self) -> bool:
         return self.form.is_whole
 

@@ -108,6 +108,11 @@ class Network(Member):
         return 0
 
     @property
+    def example_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of a network with several inputs: the shape of an example of each, without an axis of the batch."""
+        return {}
+
+    @property
     def is_whole(self) -> bool:
         """Whether the numbers of a series that it reads must be whole."""
         return False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from gatewise.types import ROWS, Array, InputNouns
 @dataclass(frozen=True)
 class ArraysFormat(InputFormat):
     """One row is an object with a nested list for each input, without an axis for the batch. main: the input with the
-    steps.
+    steps. shapes: of the arrays of the example.
     """
 
     arrays: Mapping[str, ArrayInput]
     main: str
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     name: ClassVar[str] = "arrays"
     datatype: ClassVar[str] = "FP32"
     nouns: ClassVar[InputNouns] = ROWS
@@ -34,11 +35,12 @@ class ArraysFormat(InputFormat):
     def example(self) -> Any:
         row = {}
         for name, array in self.arrays.items():
-            free = max(3, self.shortest)
-            sizes = [free if size is None else size for axis, size in enumerate(array.sizes) if axis != array.batch]
-            zero: Any = {"float": 0.5, "bool": True}.get(array.dtype, 1)
-            row[name] = np.full(sizes, zero).tolist()
+            number: Any = {"float": 0.5, "bool": True}.get(array.dtype, 1)
+            row[name] = np.full(self.shapes[name], number).tolist()
         return row
+
+    def with_example(self, shortest: int, whole: bool, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        return replace(super().with_example(shortest, whole, shapes), shapes=shapes)
 
     @property
     def example_steps(self) -> list[Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
@@ -49,8 +49,10 @@ class InputFormat(ABC):
     whole: bool = field(kw_only=True, default=False)
     """Whether its numbers are whole."""
 
-    def with_example(self, shortest: int, whole: bool) -> Self:
-        """The format with an example that a network reads: at least so many steps, and whole numbers."""
+    def with_example(self, shortest: int, whole: bool, shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        """The format with an example that a network reads: at least so many steps, whole numbers, and of several inputs
+        arrays of these shapes.
+        """
         return replace(self, shortest=shortest, whole=whole)
 
     def described(self) -> dict[str, Any]:

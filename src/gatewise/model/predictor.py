@@ -87,7 +87,7 @@ class Predictor:
     def format(self) -> InputFormat:
         """How clients of a server write its inputs."""
         network = self.ensemble.network
-        return self.preprocessor.format.with_example(network.shortest, network.is_whole)
+        return self.preprocessor.format.with_example(network.shortest, network.is_whole, network.example_shapes)
 
     @property
     def weights(self) -> dict[str, float]:

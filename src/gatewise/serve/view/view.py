@@ -465,7 +465,8 @@ def layer_of(model: Model, layer: int | None, is_needed: bool = True) -> int:
     """
     top = len(model.ensemble.network.layers) - 1
     if top < 0 and is_needed:
-        raise RequestError("include", "the network has no recurrent layer, so it has no units and no heat maps")
+        reason = "no recurrent layer that reads the steps of the input, so it has no units and no heat maps"
+        raise RequestError("include", f"the network has {reason}")
     if layer is None:
         return top
     if not 0 <= layer <= top:
