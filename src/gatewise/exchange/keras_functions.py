@@ -318,7 +318,8 @@ def _pad(ops: Any, operation: Any, run: Run, x: Any) -> Any:
     axes = range(rank) if operation.axes is None else [axis % rank for axis in operation.axes]
     pads = run.vector(operation.pads)
     for place, axis in enumerate(axes):
-        before, after = pads[place], pads[len(axes) + place]
+        before = pads[place]
+        after = pads[len(axes) + place]
         if operation.mode == "constant":
             x = _padded_along(ops, x, axis, before, after, operation.constant_value)
         else:
@@ -332,13 +333,20 @@ def _padded_along(ops: Any, x: Any, axis: int, before: int, after: int, value: f
     size = x.shape[axis]
     if before < 0 or after < 0:
         x = _rows(ops, x, axis, np.arange(max(-before, 0), size - max(-after, 0)))
-    shape = list(x.shape)
-    parts = [x]
-    for pad, place in ((before, 0), (after, len(parts))):
-        if pad > 0:
-            shape[axis] = pad
-            parts.insert(place if place == 0 else len(parts), ops.full(shape, value, dtype=_dtype(ops, x)))
+    parts = []
+    if before > 0:
+        parts.append(_rows_of_number(ops, x, axis, before, value))
+    parts.append(x)
+    if after > 0:
+        parts.append(_rows_of_number(ops, x, axis, after, value))
     return ops.concatenate(parts, axis=axis) if len(parts) > 1 else x
+
+
+def _rows_of_number(ops: Any, like: Any, axis: int, count: int, value: float) -> Any:
+    """So many rows of an axis that hold one number, in the dtype and the other sizes of a tensor."""
+    shape = list(like.shape)
+    shape[axis] = count
+    return ops.full(shape, value, dtype=_dtype(ops, like))
 
 
 def _from_front(ops: Any, indices: Any, size: int) -> Any:
@@ -360,7 +368,8 @@ def _gather_elements(ops: Any, operation: Any, run: Run, data: Any, indices: Any
 
 
 def _gather_nd(ops: Any, operation: Any, run: Run, data: Any, indices: Any) -> Any:
-    batch, depth = operation.batch_dims, indices.shape[-1]
+    batch = operation.batch_dims
+    depth = indices.shape[-1]
     places_shape = tuple(indices.shape[:-1])
     # The number of the row among all rows of the first axes.
     row = np.zeros(places_shape, np.int64)
@@ -470,7 +479,8 @@ def _conv(ops: Any, operation: Any, run: Run, x: Any, w: Any, b: Any = None) -> 
     windows = operation.windows(tuple(x.shape[2:]), tuple(w.shape[2:]))
     source = _padded(ops, x, windows, 0)
     group = operation.group
-    filters, channels = w.shape[0] // group, w.shape[1]
+    filters = w.shape[0] // group
+    channels = w.shape[1]
     kernel = ops.reshape(w, (group, filters, channels, *w.shape[2:]))
     counts = run.shape[2:]
     total = None
@@ -490,7 +500,9 @@ def _average_pool(ops: Any, operation: Any, run: Run, x: Any) -> Any:
     counted = np.pad(np.ones((1, 1, *spatial)), [(0, 0), (0, 0), *pads])
     if operation.count_include_pad:
         counted = np.zeros_like(counted)
-        ends = [run.size(a.before) + size + run.size(a.after) for a, size in zip(windows, spatial, strict=True)]
+        ends = [
+            run.size(along.before) + size + run.size(along.after) for along, size in zip(windows, spatial, strict=True)
+        ]
         within: tuple[Any, ...] = (..., *map(slice, ends))
         counted[within] = 1
     total = 0
