@@ -69,10 +69,11 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
         "members.encoded_sequence members.graph_axes members.member members.onnx.columns members.onnx.graph "
         "members.onnx.lstm members.onnx.network members.onnx.operations model.compress model.preprocessor "
         "model.step_rule network.batch network.cells network.forward network.graph network.graph_builder "
-        "network.graph_file network.input_ids network.input_ranges network.merge_mode network.operation "
-        "network.operations network.operations.loop network.operations.recurrent network.operations.top_k "
-        "network.ops network.pooling network.recognise network.recurrent_loops network.roll network.series "
-        "network.size network.trainable_graph network.weight_layouts network.windows target.of_outputs text.tokens",
+        "network.graph_file network.input_ids network.input_ranges network.lengths_input network.merge_mode "
+        "network.operation network.operations network.operations.loop network.operations.recurrent "
+        "network.operations.top_k network.ops network.pooling network.recognise network.recognised_layers "
+        "network.recurrent_loops network.roll network.series network.size network.trainable_graph "
+        "network.weight_layouts network.windows target.of_outputs text.tokens",
         "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),
     "forecast": (

@@ -23,7 +23,8 @@ from gatewise.members.graph_axes import GraphAxes
 from gatewise.model import Model, ModelMetadata, SeriesPreprocessor, TextPreprocessor
 from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
-from gatewise.network.recognise import Recognised, lengths_input, recognise
+from gatewise.network.lengths_input import lengths_input
+from gatewise.network.recognise import Recognised, recognise
 from gatewise.target.of_outputs import target_of_outputs
 from gatewise.text import Encoding, TokenEncoding
 from gatewise.types import Task

@@ -17,7 +17,8 @@ from gatewise.network.forward import forward, in_batches
 from gatewise.network.graph import Graph
 from gatewise.network.operation import Execution
 from gatewise.network.ops import Ops
-from gatewise.network.recognise import OutputActivation, Recognised
+from gatewise.network.recognise import Recognised
+from gatewise.network.recognised_layers import OutputActivation
 from gatewise.types import Array
 
 _BATCH = 4

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.network.architecture import Architecture, Hidden, Layer, parameter_shapes
+from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.network.feature_reader import FeatureReader, Input
 from gatewise.network.features import (
     Act,
@@ -38,15 +38,11 @@ from gatewise.network.features import (
 )
 from gatewise.network.graph import Graph
 from gatewise.network.merge_mode import MERGE_MODES, MergeName
-from gatewise.network.operation import ValueType
-from gatewise.network.operations.range import Range
 from gatewise.network.pooling import Pooling, poolings_of
+from gatewise.network.recognised_layers import AffineForm, DenseLayers, LstmLayer, OutputActivation
 from gatewise.network.simplify import simplified
 from gatewise.network.size import symbols_of
-from gatewise.network.weight_layouts import Weights
-from gatewise.types import Activation, Array
-
-OutputActivation = Literal["linear", "sigmoid", "softmax", "log_softmax"]
+from gatewise.types import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,41 +78,6 @@ def recognise(graph: Graph) -> Recognised | str:
         return str(reason)
     # Of several orders of the axes the first is the usual one.
     return reasons[0]
-
-
-def lengths_input(graph: Graph) -> str:
-    """The name of the input (B,) that holds the number of steps of each sequence, "" without one: it is compared with
-    the numbers of the steps.
-    """
-    numbers = {name for name, value_type in graph.inputs.items() if _is_of_lengths(value_type)}
-    sources = {name: name for name in numbers}
-    counted: set[str] = set()
-    for node in graph.nodes:
-        operation = node.operation
-        if isinstance(operation, Range) and (operation.start, operation.delta) == (0, 1):
-            counted.update(node.outputs)
-        elif operation.name() in ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose"):
-            [output] = node.outputs
-            if node.inputs[0] in sources:
-                sources[output] = sources[node.inputs[0]]
-            if node.inputs[0] in counted:
-                counted.add(output)
-        elif operation.name() in ("Add", "Sub") and node.inputs[1] in graph.constants:
-            # The last step of a sequence is its length minus 1.
-            if node.inputs[0] in sources:
-                sources[node.outputs[0]] = sources[node.inputs[0]]
-        elif operation.name() in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual"):
-            left, right = node.inputs
-            for number, length in ((left, right), (right, left)):
-                if number in counted and length in sources:
-                    return sources[length]
-        elif operation.name() == "RequireLongest" and node.inputs[1] in sources:
-            return sources[node.inputs[1]]
-    return ""
-
-
-def _is_of_lengths(value_type: ValueType) -> bool:
-    return value_type.dtype in ("int64", "int32") and len(value_type.shape) == 1
 
 
 def _ways_to_call(graph: Graph) -> Iterator[tuple[Input, int]]:
@@ -169,112 +130,6 @@ def _vocab_size(graph: Graph) -> int:
         if reads_ids and name not in ("Recurrent", "MatMul", "Gemm"):
             of_ids.update(node.outputs)
     return min(sizes, default=0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Form:
-    """An affine function of columns (n,): weight (K, n), or None where K is n and each is itself, and bias (K,)."""
-
-    columns: Numbers
-    weight: Array | None
-    bias: Array
-
-
-class _Directions:
-    """An LSTM layer. lstms: of its directions, forward first. weights: of each, of what the layer below returns."""
-
-    def __init__(self, lstms: Sequence[Lstm], layer: Layer) -> None:
-        self.lstms = tuple(lstms)
-        self.layer = layer
-        self.weights: list[Weights] = []
-        self.rule = lstms[0].rule
-
-    def read(self, form: _Form, canonical: Numbers) -> None:
-        """Take what stands between this layer and the one below into the weights. form: what this layer reads.
-        canonical: the columns of the layer below in their order.
-        """
-        places = {int(number): place for place, number in enumerate(canonical)}
-        rows = [places[int(number)] for number in form.columns]
-        for lstm in self.lstms:
-            weight_ih = lstm.weights.weight_ih
-            of_columns = weight_ih if form.weight is None else weight_ih @ form.weight  # (4H, n)
-            of_layer = np.zeros((len(weight_ih), len(canonical)))
-            np.add.at(of_layer.T, rows, of_columns.T)
-            assert lstm.weights.bias is not None
-            bias = lstm.weights.bias + weight_ih @ form.bias
-            self.weights.append(Weights(of_layer, lstm.weights.weight_hh, bias))
-
-
-class _Dense:
-    """Dense layers and the activation after each. A function of each column alone, such as a batch normalisation, is
-    joined with the dense layer before or after it.
-    """
-
-    def __init__(self) -> None:
-        self.layers: list[tuple[Array, Array]] = []
-        """weight (K, F), or (F,) of a function of each column, and bias (K,)."""
-        self._acts: list[tuple[str, float]] = []
-        self._of_each: list[bool] = []
-
-    def add(self, weight: Array, bias: Array, of_each: bool) -> None:
-        """An affine function of what there is so far."""
-        is_open = len(self.layers) > len(self._acts)
-        if is_open and (of_each or self._of_each[-1]):
-            before, shift = self.layers.pop()
-            of_each = self._of_each.pop() and of_each
-            self.layers.append((_product(weight, before), _applied(weight, shift) + bias))
-        else:
-            if is_open:
-                self._acts.append(("linear", 0.01))
-            self.layers.append((weight, bias))
-        self._of_each.append(of_each)
-
-    def activate(self, act: Act) -> None:
-        """An activation of what there is so far."""
-        if len(self.layers) == len(self._acts):
-            self._add_identity(len(act.columns))
-        self._acts.append((act.kind, act.negative_slope))
-
-    def end(self, width: int) -> OutputActivation:
-        """The activation of the outputs, which are logits without it. width: of the features."""
-        activation: Any = "linear"
-        if self._acts and len(self._acts) == len(self.layers) and self._acts[-1][0] in get_args(OutputActivation):
-            activation, _ = self._acts.pop()
-        if len(self._acts) == len(self.layers):
-            self._add_identity(len(self.layers[-1][1]) if self.layers else width)
-        return activation  # type: ignore[no-any-return]
-
-    def hidden(self) -> tuple[Hidden, ...]:
-        """The layers before the output layer. Raises NotRecognised for an activation of outputs among them."""
-        hidden = []
-        for (_, bias), (kind, slope) in zip(self.layers, self._acts, strict=False):
-            if kind not in get_args(Activation):
-                raise NotRecognised(f"a {kind} stands in front of another layer")
-            hidden.append(Hidden(len(bias), kind, slope))  # type: ignore[arg-type]
-        return tuple(hidden)
-
-    def parameters(self) -> Iterator[Array]:
-        """weight and bias of each layer."""
-        for weight, bias in self.layers:
-            yield np.diag(weight) if weight.ndim == 1 else weight
-            yield bias
-
-    def _add_identity(self, width: int) -> None:
-        self.layers.append((np.ones(width), np.zeros(width)))
-        self._of_each.append(True)
-
-
-def _product(weight: Array, before: Array) -> Array:
-    """The weight of two affine functions, each of which may be of each column alone."""
-    if weight.ndim == 1 and before.ndim == 2:
-        return weight[:, None] * before
-    if weight.ndim == 2 and before.ndim == 2:
-        return np.asarray(weight @ before)
-    return np.asarray(weight * before)  # the columns of weight, or its numbers
-
-
-def _applied(weight: Array, x: Array) -> Array:
-    return np.asarray(weight * x if weight.ndim == 1 else weight @ x)
 
 
 class _Recogniser:
@@ -344,9 +199,9 @@ class _Recogniser:
             head.append(_selected(source, places))
             columns = head[-1].columns
 
-    def _dense(self, head: Sequence[Affine | Act], base: Numbers, canonical: Numbers) -> _Dense:
+    def _dense(self, head: Sequence[Affine | Act], base: Numbers, canonical: Numbers) -> DenseLayers:
         """The dense layers above features in the order of the architecture."""
-        dense = _Dense()
+        dense = DenseLayers()
         places = {int(number): place for place, number in enumerate(canonical)}
         order = np.array([places[int(number)] for number in base])
         if not np.array_equal(order, np.arange(len(canonical))):
@@ -362,7 +217,7 @@ class _Recogniser:
 
     # The LSTM layers
 
-    def _steps(self, base: Numbers) -> tuple[Numbers, _Directions, str, Rule | None]:
+    def _steps(self, base: Numbers) -> tuple[Numbers, LstmLayer, str, Rule | None]:
         """Outputs for each step: of the steps that the mask skips there are none in the model."""
         sources = self.columns.sources(base)
         if len(sources) == 1 and isinstance(sources[0], Merge):
@@ -371,7 +226,7 @@ class _Recogniser:
         top = self._directions([_lstm(source) for source in sources])
         return np.concatenate([self.columns.all_of(one) for one in top.lstms]), top, "none", top.rule
 
-    def _pooling(self, base: Numbers) -> tuple[Numbers, _Directions, str, Rule | None]:
+    def _pooling(self, base: Numbers) -> tuple[Numbers, LstmLayer, str, Rule | None]:
         """The columns that the pooling has in the order of an architecture, the top layer, the pooling, and the rule of
         the steps that it pools.
         """
@@ -415,7 +270,7 @@ class _Recogniser:
             kind = "step" if kind == "step" and is_backward else "final"
         return self.reader.pooling.pooled(kind, part, rule)
 
-    def _merged_pooling(self, merge: Merge) -> tuple[Numbers, _Directions, str, Rule | None]:
+    def _merged_pooling(self, merge: Merge) -> tuple[Numbers, LstmLayer, str, Rule | None]:
         """A pooling of each direction, and then the merge of both: for the last state and the last step, which are
         rows of the outputs, the same as the other order; for the mean where the merge is linear.
         """
@@ -440,7 +295,7 @@ class _Recogniser:
         top = self._directions(lstms, merge.how)
         return self.columns.all_of(merge), top, pooling, pooled[0].rule
 
-    def _merged_directions(self, merge: Merge) -> _Directions:
+    def _merged_directions(self, merge: Merge) -> LstmLayer:
         lstms = []
         for columns in (merge.left, merge.right):
             source, places = self.columns.whole(columns)
@@ -449,10 +304,10 @@ class _Recogniser:
             lstms.append(source)
         return self._directions(lstms, merge.how)
 
-    def _directions(self, lstms: Sequence[Lstm], merge: MergeName = "concat") -> _Directions:
+    def _directions(self, lstms: Sequence[Lstm], merge: MergeName = "concat") -> LstmLayer:
         """One layer of one or two directions, which read the same."""
         if len(lstms) == 1 and merge == "concat":
-            return _Directions((lstms[0],), Layer(lstms[0].units, lstms[0].direction))
+            return LstmLayer((lstms[0],), Layer(lstms[0].units, lstms[0].direction))
         by_direction = {one.direction: one for one in lstms}
         if len(lstms) != 2 or len(by_direction) != 2:
             raise NotRecognised("the outputs of several LSTM layers are joined")
@@ -460,9 +315,9 @@ class _Recogniser:
         same = forward.units == backward.units and forward.rule == backward.rule
         if not same or not np.array_equal(forward.columns, backward.columns):
             raise NotRecognised("two LSTM layers of opposite directions read different values")
-        return _Directions((forward, backward), Layer(forward.units, "both", merge))
+        return LstmLayer((forward, backward), Layer(forward.units, "both", merge))
 
-    def _below(self, layer: _Directions) -> _Directions | None:
+    def _below(self, layer: LstmLayer) -> LstmLayer | None:
         """The layer below, None for the lowest one. Reads the weights of the layer."""
         form = self._affine(layer.lstms[0].columns, layer.rule)
         sources = self.columns.sources(form.columns)
@@ -477,18 +332,18 @@ class _Recogniser:
         layer.read(form, np.concatenate([self.columns.all_of(lstm) for lstm in below.lstms]))
         return below
 
-    def _affine(self, columns: Numbers, rule: Rule | None) -> _Form:
+    def _affine(self, columns: Numbers, rule: Rule | None) -> AffineForm:
         """Columns as an affine function of those that are none themselves. At the steps that an LSTM layer reads, what
         was put in place of the others makes no difference.
         """
-        form = _Form(columns, None, np.zeros(len(columns)))
+        form = AffineForm(columns, None, np.zeros(len(columns)))
         while True:
             sources = self.columns.sources(form.columns)
             kept = [source for source in sources if isinstance(source, Kept)]
             if any(source.rule != rule for source in kept):
                 raise NotRecognised("a mask leaves out steps that an LSTM layer reads")
             if kept:
-                form = _Form(self._inside(form.columns), form.weight, form.bias)
+                form = AffineForm(self._inside(form.columns), form.weight, form.bias)
             elif any(isinstance(source, Affine) and not self._is_scaling(source) for source in sources):
                 form = self._expanded(form)
             else:
@@ -522,7 +377,7 @@ class _Recogniser:
         width = self.columns.width(source)
         return np.ones(width), np.zeros(width)
 
-    def _expanded(self, form: _Form) -> _Form:
+    def _expanded(self, form: AffineForm) -> AffineForm:
         """One affine function less: each column is replaced by what it is computed from."""
         weight = np.eye(len(form.columns)) if form.weight is None else form.weight
         read: list[Numbers] = []
@@ -544,7 +399,7 @@ class _Recogniser:
             else:
                 read.append(source.columns)
                 parts.append(of_source @ source.weight[places])
-        return _Form(np.concatenate(read), np.concatenate(parts, axis=1), bias)
+        return AffineForm(np.concatenate(read), np.concatenate(parts, axis=1), bias)
 
     def _input_columns(self, sources: Sequence[Source]) -> Numbers:
         """The columns of the inputs of the lowest layer in their order."""
@@ -554,7 +409,7 @@ class _Recogniser:
             return self.columns.all_of(sources[0])
         raise NotRecognised(f"an LSTM layer reads {_shown(sources)}")
 
-    def _check_rules(self, layers: Sequence[_Directions], rule: Rule | None) -> None:
+    def _check_rules(self, layers: Sequence[LstmLayer], rule: Rule | None) -> None:
         """All layers leave out the same steps, and the pooling too.
 
         Layers that read all steps, forward, may also be pooled within the lengths: their outputs at the steps that the
@@ -572,7 +427,9 @@ class _Recogniser:
 
     # The result
 
-    def _assembled(self, layers: Sequence[_Directions], pooling: Any, dense: _Dense, rule: Rule | None) -> Recognised:
+    def _assembled(
+        self, layers: Sequence[LstmLayer], pooling: Any, dense: DenseLayers, rule: Rule | None
+    ) -> Recognised:
         """layers: the lowest first."""
         reader = self.reader
         arrays: list[Array] = []
