@@ -6,6 +6,7 @@
 //   1. gates:  for each active row, from the saved activations, dh_t and dc_t: dgates and dc_{t-1}
 //   2. dh:     dh_{t-1} = dgates W, (active, 4H) x (4H, H)
 //   3. dW:     += h_{t-1}ᵀ dgates, for a chunk of kChunk rows at a time, while they are in L2
+//   4. where the job has x, for the same chunk: dW_ih += xᵀ dgates and dx = dgates W_ih. Pass 1 has summed dbias
 //
 //   chunk:  dgates  [block][row of the chunk][gate][n units]     operand of 2 and of 3; the last block as in pack.h
 //           h_prev  [row of the chunk][padded H]                 operand of 3, times the sequence's mask
@@ -35,6 +36,11 @@ struct BackwardState {
     Word* transposed_dgates;  // buffer of pass 3 in bfloat16, for one block
     Word* transposed_h_prev;  // buffer of pass 3 in bfloat16, for all units
     Index filled;             // rows of the chunk in use
+    // Where the job has x, otherwise null.
+    float *dweight_ih, *dbias;
+    Word *x, *transposed_x;  // the inputs of the chunk's rows, and their buffer of pass 4 in bfloat16
+    float* dx;               // (kChunk, padded D)
+    Index* rows;             // (kChunk,): the row of x of each row of the chunk
 };
 
 // Words of a row of dgates in a block of the chunk, and words of the block.
@@ -48,7 +54,9 @@ struct GatesRow {
     const float *dh_in, *dc_in;  // null: zeros
     float *dh, *dc;
     MaskRow mask;                           // for dh. Null in the last step, where dh did not come through W
-    float* dpre;                            // null: dgates go to `gates`
+    float* dpre;                            // null: not wanted
+    Word* shared;                           // null: not wanted. Otherwise `gates`, whose place dgates take
+    float* dbias;                           // null: not wanted
     bool stream;                            // dpre past the cache
     const float *next_gates, *next_c_prev;  // of the next step to be computed, or of this one where it is the last
     Index to_next;                          // rows to it
@@ -84,14 +92,22 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, Index units, bool
     store_numbers(dgates, n, d_f, n);
     store_numbers(dgates, 2 * n, d_g, n);
     store_numbers(dgates, 3 * n, d_o, n);
-    if (row.dpre == nullptr) {
+    if (row.dbias != nullptr) {
+        float* const dbias = row.dbias + b * kWide;
+        store(dbias, load(dbias) + d_i);
+        store(dbias + L, load(dbias + L) + d_f);
+        store(dbias + 2 * L, load(dbias + 2 * L) + d_g);
+        store(dbias + 3 * L, load(dbias + 3 * L) + d_o);
+    }
+    if (row.shared != nullptr) {
         // In bfloat16 they take half the space, and lie before the gates that have not been read yet.
-        Word* const shared = reinterpret_cast<Word*>(row.gates);
-        store_numbers(shared, b * kWide, d_i, L);
-        store_numbers(shared, b * kWide + L, d_f, L);
-        store_numbers(shared, b * kWide + 2 * L, d_g, L);
-        store_numbers(shared, b * kWide + 3 * L, d_o, L);
-    } else if (Whole && row.stream) {
+        store_numbers(row.shared, b * kWide, d_i, L);
+        store_numbers(row.shared, b * kWide + L, d_f, L);
+        store_numbers(row.shared, b * kWide + 2 * L, d_g, L);
+        store_numbers(row.shared, b * kWide + 3 * L, d_o, L);
+    }
+    if (row.dpre == nullptr) return;
+    if (Whole && row.stream) {
         stream(row.dpre + u, d_i);
         stream(row.dpre + u + units, d_f);
         stream(row.dpre + u + 2 * units, d_g);
@@ -125,6 +141,8 @@ GATEWISE_NOINLINE inline void gates_backward(
     now.dc = state.dc + p * width;
     now.mask = step + 1 == sequence.length ? MaskRow{nullptr} : mask;
     now.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * kGates * units;
+    now.shared = job.dpre == nullptr && job.x == nullptr ? reinterpret_cast<Word*>(now.gates) : nullptr;
+    now.dbias = state.dbias;
     now.to_next = to_previous;
     now.next_gates = step == 0 ? now.gates : now.gates + to_previous * kGates * width;
     now.next_c_prev = step < 2 ? now.c : now.c_prev + to_previous * units;
@@ -136,6 +154,10 @@ GATEWISE_NOINLINE inline void gates_backward(
         dgates += at * (dgates_row(units, whole) - words(kWide));
         gates_backward_block<false>(now, units, job.binary, whole, dgates);
     }
+    if (job.x != nullptr) {
+        state.rows[at] = row;
+        copy_operand(state.x + at * operand_row(job.inputs), job.x + row * job.inputs, MaskRow{nullptr}, job.inputs);
+    }
     if (state.dweight == nullptr) return;
     const float* h_prev = step > 0 ? job.h + previous : job.h0 + initial;
     copy_operand(state.h_prev + at * h_row(units), h_prev, mask, units);
@@ -143,24 +165,32 @@ GATEWISE_NOINLINE inline void gates_backward(
         for (Index u = 0; u < units; u += kCacheLine) prefetch(h_prev + to_previous * units + u);
 }
 
-// Pass 2 for the `active` rows from row `at` of the chunk. In vector registers it takes kDepthBlocks of dgates at a
-// time, whose part of W stays in L1.
-inline void dh_backward(const BackwardJob& job, BackwardState& state, Index active, Index at) {
-    const Index units = job.units, blocks = blocks_of(units), width = padded(units);
-    for (Index column = 0; column < blocks; column += kVectors) {
-        const Index vectors = min(kVectors, blocks - column), wide = vectors * L;
-        const Word* panel = job.weights + backward_column_size(units) * column;
+// dgates times a weight (4H, columns): dh_{t-1} of pass 2, dx of pass 4.
+struct GateProduct {
+    Index rows, at;  // of the chunk, from row `at`
+    Index columns;
+    const Word* weights;  // pack_backward
+    float* out;           // (rows, padded columns)
+};
+
+// In vector registers it takes kDepthBlocks of dgates at a time, whose part of the weight stays in L1.
+inline void multiply_dgates(Index units, const Word* dgates, const GateProduct& product) {
+    const Index blocks = blocks_of(units), width = padded(product.columns), active = product.rows, at = product.at;
+    const Index column_blocks = blocks_of(product.columns);
+    for (Index column = 0; column < column_blocks; column += kVectors) {
+        const Index vectors = min(kVectors, column_blocks - column), wide = vectors * L;
+        const Word* panel = product.weights + backward_column_size(units) * column;
         // The tile of block b, for rows from `first` of the active ones.
         const auto tile_of = [&](Index b, Index first) {
             const Index row = dgates_row(units, b);
             return Tile{
-                .a = state.dgates + b * chunk_block_size() + (at + first) * row,
+                .a = dgates + b * chunk_block_size() + (at + first) * row,
                 .a_row = row,
                 .a_k = 1,
                 .w = panel + words(kGates * b * L) * wide,
                 .w_k = wide,
                 .depth = depth_of(kGates * lanes_of(units, b)),
-                .out = state.dh + first * width + column * L,
+                .out = product.out + first * width + column * L,
                 .out_row = width,
                 .add = b > 0};
         };
@@ -188,31 +218,48 @@ inline void dh_backward(const BackwardJob& job, BackwardState& state, Index acti
     }
 }
 
-// Pass 3 for all rows of the chunk, which is empty afterwards.
+// Pass 4, dx: for all rows of the chunk.
+inline void dx_backward(const BackwardJob& job, const BackwardState& state) {
+    const Index inputs = job.inputs, width = padded(inputs);
+    multiply_dgates(
+        job.units, state.dgates,
+        {.rows = state.filled, .at = 0, .columns = inputs, .weights = job.input_weights, .out = state.dx});
+    for (Index r = 0; r < state.filled; ++r)
+        copy_unpadded(job.dx + state.rows[r] * inputs, state.dx + r * width, inputs);
+}
+
+// Passes 3 and 4 for all rows of the chunk, which is empty afterwards.
 inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
+    if (job.dx != nullptr) dx_backward(job, state);
     const Index rows_filled = state.filled;
     state.filled = 0;
     if (state.dweight == nullptr) return;
-    const Index units = job.units, depth = depth_of(rows_filled);
+    const Index units = job.units, inputs = job.inputs, depth = depth_of(rows_filled);
     const TransposedA h_prev = transposed_a(state.h_prev, h_row(units), rows_filled, state.transposed_h_prev);
+    TransposedA x = h_prev;
+    if (job.x != nullptr) x = transposed_a(state.x, operand_row(inputs), rows_filled, state.transposed_x);
     for (Index b = 0; b < blocks_of(units); ++b) {
         const Index vectors = gate_vectors(units, b), row = vectors * L, dgates_words = dgates_row(units, b);
         const Word* dgates =
             transposed_w(state.dgates + b * chunk_block_size(), dgates_words, rows_filled, state.transposed_dgates);
-        float* panel = state.dweight + dweight_panel_size(units) * b;
-        for_each_tile(units, [&](Index unit, Index rows) {
-            multiply_tile<true>(
-                rows, vectors,
-                {.a = h_prev.data + unit * h_prev.row,
-                 .a_row = h_prev.row,
-                 .a_k = h_prev.depth,
-                 .w = dgates,
-                 .w_k = kPair * dgates_words,
-                 .depth = depth,
-                 .out = panel + unit * row,
-                 .out_row = row,
-                 .add = true});
-        });
+        // Add the products of `columns` numbers of a with the gradients of this block to their panel.
+        const auto add_products = [&](const TransposedA& a, Index columns, float* panel) {
+            for_each_tile(columns, [&](Index number, Index rows) {
+                multiply_tile<true>(
+                    rows, vectors,
+                    {.a = a.data + number * a.row,
+                     .a_row = a.row,
+                     .a_k = a.depth,
+                     .w = dgates,
+                     .w_k = kPair * dgates_words,
+                     .depth = depth,
+                     .out = panel + number * row,
+                     .out_row = row,
+                     .add = true});
+            });
+        };
+        add_products(h_prev, units, state.dweight + dweight_panel_size(units) * b);
+        if (job.x != nullptr) add_products(x, inputs, state.dweight_ih + dweight_panel_size(inputs) * b);
     }
 }
 
@@ -231,7 +278,9 @@ inline bool backward_group(const BackwardJob& job, BackwardState& state, Share g
         while (at.active < group.count && sequences[at.active].length > step) ++at.active;
         if (state.filled + at.active > kChunk) dweight_backward(job, state);
         for (Index p = 0; p < at.active; ++p) gates_backward(job, state, sequences[p], step, p, state.filled + p);
-        dh_backward(job, state, at.active, state.filled);
+        multiply_dgates(
+            units, state.dgates,
+            {.rows = at.active, .at = state.filled, .columns = units, .weights = job.weights, .out = state.dh});
         state.filled += at.active;
     }
     for (Index p = 0; p < group.count; ++p) {
@@ -247,9 +296,13 @@ inline bool backward_group(const BackwardJob& job, BackwardState& state, Share g
 
 GATEWISE_INLINE Index dgates_size(Index units) { return chunk_block_size() * blocks_of(units); }
 
-inline Index backward_scratch_size(Index units) {
-    return (2 * kGroup + kChunk) * padded(units) + dgates_size(units) + transposed_size(h_row(units), kChunk) +
-           transposed_size(words(kWide), kChunk);
+constexpr Index kRowsSize = kChunk * static_cast<Index>(sizeof(Index) / sizeof(float));
+
+inline Index backward_scratch_size(Index units, Index inputs) {
+    const Index size = (2 * kGroup + kChunk) * padded(units) + dgates_size(units) +
+                       transposed_size(h_row(units), kChunk) + transposed_size(words(kWide), kChunk);
+    if (inputs == 0) return size;
+    return size + 2 * kChunk * padded(inputs) + transposed_size(operand_row(inputs), kChunk) + kRowsSize;
 }
 
 inline bool backward(const BackwardJob& job, Share share, Progress& at, Index rows, BackwardBuffers buffers) {
@@ -264,6 +317,17 @@ inline bool backward(const BackwardJob& job, Share share, Progress& at, Index ro
     state.transposed_h_prev = scratch.words(transposed_size(h_row(units), kChunk));
     state.transposed_dgates = scratch.words(transposed_size(words(kWide), kChunk));
     state.dweight = buffers.dweight;
+    state.dweight_ih = buffers.dweight_ih;
+    state.dbias = buffers.dbias;
+    state.x = state.transposed_x = nullptr;
+    state.dx = nullptr;
+    state.rows = nullptr;
+    if (job.x != nullptr) {
+        state.x = scratch.words(kChunk * padded(job.inputs));
+        state.dx = scratch.floats(kChunk * padded(job.inputs));
+        state.transposed_x = scratch.words(transposed_size(operand_row(job.inputs), kChunk));
+        state.rows = reinterpret_cast<Index*>(scratch.floats(kRowsSize));
+    }
     state.filled = at.filled;
     // The tiles also multiply the padding after the last block's gates. Nothing uses those sums, but the padding must
     // be numbers.

@@ -101,13 +101,14 @@ nb::tuple forward(
     return nb::make_tuple(h, h_T, c_T, c, gates);
 }
 
-// `forward` of inputs x (N, D), whose product with weight_ih is computed with the recurrence, and nothing saved. h is None
-// without `with_h`. packed, packed_ih: of `pack` and `pack_linear`.
+// `forward` of inputs x (N, D), whose product with weight_ih is computed with the recurrence. h is None without `with_h`,
+// c and gates without `keep`. packed, packed_ih: of `pack` and `pack_linear`.
 nb::tuple forward_inputs(
     const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight_ih, const In<float>& bias,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, bool reverse,
-    bool binary, bool with_h, const Maybe<float>& packed, const Maybe<float>& packed_ih) {
-    check_aligned(x, weight_ih, bias, lengths, weight_hh, h0, c0, packed, packed_ih);
+    bool binary, bool with_h, const Maybe<float>& packed, const Maybe<float>& packed_ih, const Maybe<float>& mask,
+    bool keep) {
+    check_aligned(x, weight_ih, bias, lengths, weight_hh, h0, c0, packed, packed_ih, mask);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
@@ -123,10 +124,16 @@ nb::tuple forward_inputs(
     check_shape("bias", bias, {size.outputs});
     check_shape("h0", h0, {batch, units});
     check_shape("c0", c0, {batch, units});
+    check_shape("mask", mask, {batch, units});
+    require(with_h || !keep, "keep: activations include h");
     if (packed) check_shape("packed", packed, {isa.forward_weights_size(units)});
     if (packed_ih) check_shape("packed_ih", packed_ih, {isa.linear_weights_size(size)});
     const Out h_T = new_array({batch, units}), c_T = new_array({batch, units});
-    std::optional<Out> h, input_weights;
+    std::optional<Out> h, c, gates, input_weights;
+    if (keep) {
+        c = new_array({steps, units});
+        gates = new_array({steps, blocks_of(isa, units), kGates, isa.lanes});
+    }
     if (with_h) h = new_array({steps, units});
     if (!packed_ih) input_weights = pack_linear(isa_name, weight_ih);
     const ForwardJob job{
@@ -138,7 +145,7 @@ nb::tuple forward_inputs(
         .index = nullptr,
         .h0 = h0.data(),
         .c0 = c0.data(),
-        .mask = nullptr,
+        .mask = data_or_null(mask),
         .base = nullptr,
         .alpha = nullptr,
         .held_index = nullptr,
@@ -147,8 +154,8 @@ nb::tuple forward_inputs(
         .h = data_or_null(h),
         .h_T = h_T.data(),
         .c_T = c_T.data(),
-        .c = nullptr,
-        .gates = nullptr,
+        .c = data_or_null(c),
+        .gates = data_or_null(gates),
         .x = x.data(),
         .inputs = size.inputs,
         .input_weights = reinterpret_cast<const Word*>(packed_ih ? packed_ih->data() : input_weights->data()),
@@ -158,7 +165,7 @@ nb::tuple forward_inputs(
         run_forward(
             isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
     }
-    return nb::make_tuple(h, h_T, c_T);
+    return nb::make_tuple(h, h_T, c_T, c, gates);
 }
 
 // weight_hh packed for `forward`, which takes it as `packed`.
@@ -219,7 +226,11 @@ nb::tuple backward(
         .gates = gates.data(),
         .dpre = nullptr,
         .dh0 = dh0.data(),
-        .dc0 = dc0.data()};
+        .dc0 = dc0.data(),
+        .x = nullptr,
+        .inputs = 0,
+        .input_weights = nullptr,
+        .dx = nullptr};
     {
         const nb::gil_scoped_release released;
         run_backward(
@@ -228,9 +239,85 @@ nb::tuple backward(
              .index = index ? rows.data() : nullptr,
              .pre_rows = pre_rows,
              .dpre = dpre.data(),
-             .dweight = data_or_null(dweight)});
+             .dweight = data_or_null(dweight),
+             .weight_ih = nullptr,
+             .dweight_ih = nullptr,
+             .dbias = nullptr});
     }
     return nb::make_tuple(dpre, dweight, dh0, dc0);
+}
+
+// `backward` of a run of `forward_inputs` that kept its activations, with the gradients of its input product, and
+// `gates` as they are. dx is None without `with_dx`.
+nb::tuple backward_inputs(
+    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight_ih, const InOut& gates,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
+    const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
+    const In<float>& dh_T, const In<float>& dc_T, bool reverse, bool binary, bool with_dx) {
+    check_aligned(x, weight_ih, gates, lengths, weight_hh, h0, c0, mask, h, c, dh, dc, dh_T, dc_T);
+    const Isa& isa = find(isa_name);
+    check_threads(threads);
+    check_axes("h", h, 2);
+    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size()), steps = extent(h, 0);
+    require(steps <= kMostSteps, "h: there must be at most 2^31 - 1 steps");
+    check_axes("weight_ih", weight_ih, 2);
+    const Index inputs = extent(weight_ih, 1);
+    require(inputs > 0, "weight_ih: expected (4H, D), got no elements");
+    const std::vector<Index> counts = checked_lengths(lengths, steps);
+    check_shape("x", x, {steps, inputs});
+    check_shape("weight_ih", weight_ih, {kGates * units, inputs});
+    check_shape("h", h, {steps, units});
+    check_shape("c", c, {steps, units});
+    check_shape("gates", gates, {steps, blocks_of(isa, units), kGates, isa.lanes});
+    check_shape("dh", dh, {steps, units});
+    check_shape("dc", dc, {steps, units});
+    check_shape("h0", h0, {batch, units});
+    check_shape("c0", c0, {batch, units});
+    check_shape("mask", mask, {batch, units});
+    check_shape("dh_T", dh_T, {batch, units});
+    check_shape("dc_T", dc_T, {batch, units});
+    std::optional<Out> dx;
+    if (with_dx) dx = new_array({steps, inputs});
+    const Out dweight_ih = new_array({kGates * units, inputs}), dbias = new_array({kGates * units});
+    const Out dweight_hh = new_array({kGates * units, units});
+    const Out dh0 = new_array({batch, units}), dc0 = new_array({batch, units});
+    const BackwardJob job{
+        .units = units,
+        .reverse = reverse,
+        .binary = binary,
+        .stream = false,
+        .h0 = h0.data(),
+        .c0 = c0.data(),
+        .mask = data_or_null(mask),
+        .h = h.data(),
+        .c = c.data(),
+        .dh = data_or_null(dh),
+        .dc = data_or_null(dc),
+        .dh_T = dh_T.data(),
+        .dc_T = dc_T.data(),
+        .weights = nullptr,
+        .gates = gates.data(),
+        .dpre = nullptr,
+        .dh0 = dh0.data(),
+        .dc0 = dc0.data(),
+        .x = x.data(),
+        .inputs = inputs,
+        .input_weights = nullptr,
+        .dx = data_or_null(dx)};
+    {
+        const nb::gil_scoped_release released;
+        run_backward(
+            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job,
+            {.weight_hh = weight_hh.data(),
+             .index = nullptr,
+             .pre_rows = steps,
+             .dpre = nullptr,
+             .dweight = dweight_hh.data(),
+             .weight_ih = weight_ih.data(),
+             .dweight_ih = dweight_ih.data(),
+             .dbias = dbias.data()});
+    }
+    return nb::make_tuple(dx, dweight_ih, dbias, dweight_hh, dh0, dc0);
 }
 
 LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index threads) {
@@ -449,7 +536,7 @@ NB_MODULE(_native, m) {
         "forward_inputs", &forward_inputs, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight_ih"_a.noconvert(),
         "bias"_a.noconvert(), "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(),
         "c0"_a.noconvert(), "reverse"_a, "binary"_a, "with_h"_a, "packed"_a.noconvert().none(),
-        "packed_ih"_a.noconvert().none());
+        "packed_ih"_a.noconvert().none(), "mask"_a.noconvert().none() = nb::none(), "keep"_a = false);
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
@@ -457,6 +544,12 @@ NB_MODULE(_native, m) {
         "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(), "dh"_a.noconvert().none(),
         "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a,
         "with_dweight"_a);
+    m.def(
+        "backward_inputs", &backward_inputs, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight_ih"_a.noconvert(),
+        "gates"_a.noconvert(), "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(),
+        "c0"_a.noconvert(), "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(),
+        "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "reverse"_a,
+        "binary"_a, "with_dx"_a);
     m.def("pack_linear", &pack_linear, "isa"_a, "weight"_a.noconvert());
     m.def(
         "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(),

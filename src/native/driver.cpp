@@ -148,27 +148,48 @@ void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const Bac
     const Index shares = plan.threads(), units = job.units, blocks = blocks_of(isa, units);
     const Index rows = segment_rows(units) / 2;
     const bool with_dweight = arrays.dweight != nullptr;
-    const Floats weights(isa.backward_weights_size(units));
-    const PartFloats scratch(isa.backward_scratch_size(units), shares);
-    const PartFloats dweights(with_dweight ? isa.dweight_size(units) : 0, shares);
+    const bool with_inputs = job.x != nullptr, with_dx = job.dx != nullptr;
+    const Index inputs = job.inputs, dweight_ih_size = with_inputs ? isa.dweight_size(units, inputs) : 0;
+    const Floats weights(isa.backward_weights_size(units, units));
+    const Floats input_weights(with_dx ? isa.backward_weights_size(units, inputs) : 0);
+    const PartFloats scratch(isa.backward_scratch_size(units, inputs), shares);
+    const PartFloats dweights(with_dweight ? isa.dweight_size(units, units) : 0, shares);
+    const PartFloats dweights_ih(dweight_ih_size, shares);
+    const PartFloats dbiases(with_inputs ? blocks * kGates * isa.lanes : 0, shares);
     run_ranges(shares, blocks, 1, [&](Range range) {
-        isa.pack_backward(units, arrays.weight_hh, weights.words(), range);
+        isa.pack_backward(units, units, arrays.weight_hh, weights.words(), range);
+        if (with_dx) isa.pack_backward(units, inputs, arrays.weight_ih, input_weights.words(), range);
     });
     job.weights = weights.words();
+    job.input_weights = input_weights.words();
     job.stream = must_stream(isa, batch, units);
-    job.dpre = arrays.index == nullptr ? arrays.dpre : nullptr;
+    job.dpre = arrays.index == nullptr && !with_inputs ? arrays.dpre : nullptr;
     std::vector<Progress> progress(shares);
     run_shares(shares, [&](Index share) {
         Progress& at = progress[share];
-        if (with_dweight && at.group == 0 && at.step == 0) dweights.zeroed(share);
+        const bool is_new = at.group == 0 && at.step == 0;
+        if (with_dweight && is_new) dweights.zeroed(share);
+        if (with_inputs && is_new) {
+            dweights_ih.zeroed(share);
+            dbiases.zeroed(share);
+        }
         const BackwardBuffers buffers{
-            .scratch = scratch.of(share), .dweight = with_dweight ? dweights.of(share) : nullptr};
+            .scratch = scratch.of(share),
+            .dweight = with_dweight ? dweights.of(share) : nullptr,
+            .dweight_ih = with_inputs ? dweights_ih.of(share) : nullptr,
+            .dbias = with_inputs ? dbiases.of(share) : nullptr};
         return isa.backward(job, plan.share(share), at, rows, buffers);
     });
     if (with_dweight)
         run_ranges(shares, blocks, 1, [&](Range range) {
-            isa.unpack_dweight(units, dweights.partial_sums(), arrays.dweight, range);
+            isa.unpack_dweight(units, units, dweights.partial_sums(), arrays.dweight, range);
         });
+    if (with_inputs) {
+        run_ranges(shares, blocks, 1, [&](Range range) {
+            isa.unpack_dweight(units, inputs, dweights_ih.partial_sums(), arrays.dweight_ih, range);
+        });
+        isa.unpack_dbias(units, dbiases.partial_sums(), arrays.dbias);
+    }
     if (arrays.index != nullptr) sum_dpre(isa, batch, shares, units, job.gates, arrays);
 }
 
@@ -261,7 +282,10 @@ void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearB
         .size = size, .x = arrays.x, .dy = arrays.dy, .weights = weights.words(), .dx = arrays.dx};
     run_pieces(threads, threads, [&](Index part) {
         isa.linear_backward(
-            job, part_of(shape.rows, part, threads), {.scratch = scratch.of(part), .dweight = dweights.zeroed(part)});
+            job, part_of(shape.rows, part, threads), {.scratch = scratch.of(part),
+             .dweight = dweights.zeroed(part),
+             .dweight_ih = nullptr,
+             .dbias = nullptr});
     });
     run_pieces(threads, threads, [&](Index part) {
         isa.unpack_linear(size, dweights.partial_sums(), arrays.gradients, part_of(size.outputs, part, threads));

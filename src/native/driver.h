@@ -24,11 +24,15 @@ struct BackwardArrays {
     const float* weight_hh;  // (4H, H)
     const int32_t* index;    // (N,). Null: step n has row n of pre
     Index pre_rows;          // U
-    float* dpre;             // (U, 4H)
+    float* dpre;             // (U, 4H). Null where the job has x
     float* dweight;          // (4H, H). Null: not wanted
+    // Where the job has x, otherwise null.
+    const float* weight_ih;  // (4H, D)
+    float* dweight_ih;       // (4H, D)
+    float* dbias;            // (4H,)
 };
 
-// Sets job.weights, job.dpre and job.stream.
+// Sets job.weights, job.input_weights, job.dpre and job.stream.
 void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const BackwardArrays& arrays);
 
 struct LinearShape {

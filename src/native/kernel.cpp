@@ -35,6 +35,7 @@ static const Isa isa = {
     .dweight_size = dweight_size,
     .backward = backward,
     .unpack_dweight = unpack_dweight,
+    .unpack_dbias = unpack_dbias,
     .sum_scratch_size = sum_scratch_size,
     .sum_rows = sum_rows,
     .linear_weights_size = linear_weights_size,

@@ -100,16 +100,23 @@ struct BackwardJob {
     const float* dh_T;  // (B, H)
     const float* dc_T;
     const Word* weights;  // packed, see pack.h
-    float* gates;         // (N, blocks, 4, L). Where dpre is null, their gradients replace them, as operands
-    float* dpre;          // (N, 4H) where every step has a row of its own. Null: steps share rows
+    float* gates;         // (N, blocks, 4, L). Where dpre and x are null, their gradients replace them, as operands
+    float* dpre;          // (N, 4H) where every step has a row of its own. Null: steps share rows, or x is there
     float* dh0;           // (B, H)
     float* dc0;
+    // The input of every step. The gradients of the input product are then computed while those of the gates are in
+    // cache, and dpre is not wanted.
+    const float* x;             // (N, D). Null: dpre or gates take the gradients
+    Index inputs;               // D, 0 without x
+    const Word* input_weights;  // W_ih packed, see pack.h; not read where dx is null
+    float* dx;                  // (N, D). Null: not wanted
 };
 
 // What backward writes for a share besides its results.
 struct BackwardBuffers {
     float* scratch;
-    float* dweight;  // the share's partial sum, zero at the start. Null: not wanted
+    float* dweight;  // the share's partial sums, zero at the start. Null: not wanted
+    float *dweight_ih, *dbias;  // null without x
 };
 
 // Row u of dpre is the sum of the steps' rows `order[offsets[u]]` to `order[offsets[u + 1] - 1]`.
@@ -216,12 +223,14 @@ struct Isa {
     // Run the share on for about `rows` steps of single sequences. Returns whether something is left of it.
     bool (*forward)(const ForwardJob& job, Share share, Progress& progress, Index rows, float* scratch);
 
-    Index (*backward_weights_size)(Index units);
-    void (*pack_backward)(Index units, const float* weight_hh, Word* packed, Range blocks);
-    Index (*backward_scratch_size)(Index units);
-    Index (*dweight_size)(Index units);
+    // columns: of the weight (4H, columns), H or D.
+    Index (*backward_weights_size)(Index units, Index columns);
+    void (*pack_backward)(Index units, Index columns, const float* weight, Word* packed, Range blocks);
+    Index (*backward_scratch_size)(Index units, Index inputs);  // inputs: 0 without x
+    Index (*dweight_size)(Index units, Index columns);
     bool (*backward)(const BackwardJob& job, Share share, Progress& progress, Index rows, BackwardBuffers buffers);
-    void (*unpack_dweight)(Index units, PartialSums packed, float* dweight, Range blocks);  // to (4H, H)
+    void (*unpack_dweight)(Index units, Index columns, PartialSums packed, float* dweight, Range blocks);
+    void (*unpack_dbias)(Index units, PartialSums packed, float* dbias);
     Index (*sum_scratch_size)(Index units);
     void (*sum_rows)(const SumJob& job, Range rows, float* scratch);  // rows of dpre
 

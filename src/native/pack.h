@@ -1,4 +1,5 @@
-// W_hh (4H, H) in the order in which the tiles read it. Each panel is read from its start to its end.
+// W_hh (4H, H) in the order in which the tiles read it. Each panel is read from its start to its end. Backward packs
+// W_ih (4H, D) in the same way where it computes the gradients of the input product too: `columns` is H or D.
 //
 //   forward    panel of block b:      [k: H units of h_{t-1}][gate i f g o][unit b L ... b L + n - 1]
 //   backward   panel of 4 L columns:  [j: block, gate, unit][4 L columns], the last panel as many vectors as it needs
@@ -21,10 +22,10 @@ namespace gatewise::GATEWISE_ISA {
 GATEWISE_INLINE Index gate_vectors(Index units, Index block) { return (kGates * lanes_of(units, block) + L - 1) / L; }
 // Words of a block's panel, and floats of its gradient's.
 GATEWISE_INLINE Index forward_panel_size(Index units) { return depth_of(units) * kWide; }
-GATEWISE_INLINE Index dweight_panel_size(Index units) { return units * kWide; }
+GATEWISE_INLINE Index dweight_panel_size(Index columns) { return columns * kWide; }
 
 inline Index forward_weights_size(Index units) { return forward_panel_size(units) * blocks_of(units); }
-inline Index dweight_size(Index units) { return dweight_panel_size(units) * blocks_of(units); }
+inline Index dweight_size(Index units, Index columns) { return dweight_panel_size(columns) * blocks_of(units); }
 
 inline void pack_forward(Index units, const float* weight_hh, Word* packed, Range blocks) {
     for (Index b = blocks.first; b < blocks.last; ++b) {
@@ -46,13 +47,13 @@ inline void pack_forward(Index units, const float* weight_hh, Word* packed, Rang
     }
 }
 
-// Rows of some blocks of dweight_hh (4H, H), from the threads' packed partial sums.
-inline void unpack_dweight(Index units, PartialSums packed, float* dweight, Range blocks) {
+// Rows of some blocks of a gradient (4H, columns), from the threads' packed partial sums.
+inline void unpack_dweight(Index units, Index columns, PartialSums packed, float* dweight, Range blocks) {
     for (Index b = blocks.first; b < blocks.last; ++b) {
-        const float* panel = packed.first + dweight_panel_size(units) * b;
+        const float* panel = packed.first + dweight_panel_size(columns) * b;
         const Index n = lanes_of(units, b), wide = gate_vectors(units, b) * L;
-        for (Index k0 = 0; k0 < units; k0 += L) {
-            const Index k1 = min(units, k0 + L);
+        for (Index k0 = 0; k0 < columns; k0 += L) {
+            const Index k1 = min(columns, k0 + L);
             float square[L][kWide];  // [k - k0][gate and unit]
             for (Index k = k0; k < k1; ++k)
                 for (Index j = 0; j < wide; j += L) {
@@ -63,7 +64,7 @@ inline void unpack_dweight(Index units, PartialSums packed, float* dweight, Rang
                 }
             for (Index gate = 0; gate < kGates; ++gate)
                 for (Index l = 0; l < n; ++l) {
-                    float* to = dweight + (gate * units + b * L + l) * units;
+                    float* to = dweight + (gate * units + b * L + l) * columns;
                     for (Index k = k0; k < k1; ++k) to[k] = square[k - k0][gate * n + l];
                 }
         }
@@ -73,15 +74,28 @@ inline void unpack_dweight(Index units, PartialSums packed, float* dweight, Rang
 // Words of one vector's column of a backward panel.
 GATEWISE_INLINE Index backward_column_size(Index units) { return depth_of(kGates * units) * L; }
 
-inline Index backward_weights_size(Index units) { return backward_column_size(units) * blocks_of(units); }
+inline Index backward_weights_size(Index units, Index columns) {
+    return backward_column_size(units) * blocks_of(columns);
+}
 
-// The rows of W of some blocks of units, in all panels.
-inline void pack_backward(Index units, const float* weight_hh, Word* packed, Range blocks) {
-    const Index column_blocks = blocks_of(units);
+// The gradient of the bias (4H,) from the threads' partial sums: [block][gate][L units].
+inline void unpack_dbias(Index units, PartialSums packed, float* dbias) {
+    for (Index b = 0; b < blocks_of(units); ++b)
+        for (Index gate = 0; gate < kGates; ++gate) {
+            const float* from = packed.first + b * kWide + gate * L;
+            V sum = load(from);
+            for (Index share = 1; share < packed.count; ++share) sum += load(from + packed.stride * share);
+            store_partial(dbias + gate * units + b * L, sum, lanes_of(units, b));
+        }
+}
+
+// The rows of a weight (4H, columns) of some blocks of units, in all panels.
+inline void pack_backward(Index units, Index columns, const float* weight, Word* packed, Range blocks) {
+    const Index column_blocks = blocks_of(columns), last_block = blocks_of(units);
     // Row j of the 4 n of block b.
     const auto row_of = [&](Index b, Index j) {
         const Index n = lanes_of(units, b), gate = j / n;
-        return weight_hh + (gate * units + b * L + j - gate * n) * units;
+        return weight + (gate * units + b * L + j - gate * n) * columns;
     };
     for (Index first = 0; first < column_blocks; first += kVectors) {
         const Index vectors = min(kVectors, column_blocks - first);
@@ -89,14 +103,14 @@ inline void pack_backward(Index units, const float* weight_hh, Word* packed, Ran
         for (Index b = blocks.first; b < blocks.last; ++b)
             for (Index j = 0; j < kGates * lanes_of(units, b); j += kPair)
                 for (Index v = first; v < first + vectors; ++v, to += L) {
-                    const V row = load_partial(row_of(b, j) + v * L, lanes_of(units, v));
+                    const V row = load_partial(row_of(b, j) + v * L, lanes_of(columns, v));
 #if GATEWISE_BF16
-                    store(to, pack_pairs(row, load_partial(row_of(b, j + 1) + v * L, lanes_of(units, v))));
+                    store(to, pack_pairs(row, load_partial(row_of(b, j + 1) + v * L, lanes_of(columns, v))));
 #else
                     store(to, row);
 #endif
                 }
-        if (blocks.last == column_blocks)
+        if (blocks.last == last_block)
             for (Index j = words(kGates * units) * vectors; j < depth_of(kGates * units) * vectors; ++j, to += L)
                 store(to, V{});
     }

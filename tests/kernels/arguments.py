@@ -56,12 +56,17 @@ def fitting(
     inputs = {"x": numbers(n, 2), "weight_ih": numbers(4 * h, 2), "bias": numbers(4 * h), "lengths": lengths}
     inputs |= {"weight_hh": weight, "h0": states["h0"], "c0": states["c0"]} | options | {"with_h": True}
     inputs |= {"packed": more["packed"], "packed_ih": extension.pack_linear(isa, inputs["weight_ih"])}
+    inputs |= {"mask": states["mask"], "keep": True}
+    backward_inputs = {"x": inputs["x"], "weight_ih": inputs["weight_ih"]}
+    backward_inputs |= {name: value for name, value in backward.items() if name not in ("index", "pre_rows")}
+    backward_inputs["with_dx"] = backward_inputs.pop("with_dweight")
     stepper = {"weight_ih": numbers(4 * h, 2), "weight_hh": weight, "bias": numbers(4 * h), "binary": False}
     return {
         "forward": where | forward | states | {"steps": n} | options | {"keep": True} | more,
         "forward_inputs": where | inputs,
         "pack": {"isa": isa, "weight_hh": weight},
         "backward": where | backward,
+        "backward_inputs": where | backward_inputs,
         "linear": where | layer | {"bias": numbers(h), "packed": packed},
         "pack_linear": {"isa": isa, "weight": layer["weight"]},
         "Stepper": {"isa": isa} | stepper,

@@ -36,6 +36,7 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "weight_hh": [zeros(0, 0), zeros(8 * H, 2 * H)],
         "packed": [zeros(3)],
         "packed_ih": [zeros(3)],
+        "with_h": [False],
     },
     "pack": {"weight_hh": [zeros(0, 0), zeros(H, 4 * H)]},
     "backward": {
@@ -43,6 +44,12 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "index": [np.full(N, U, np.int32), None],
         "lengths": [HUGE_LENGTHS],
         "weight_hh": [zeros(4000, 1000)],
+        "h0": [zeros(1, H)],
+    },
+    "backward_inputs": {
+        "lengths": [np.array([-1, 6, 10]), np.array([5, 0, 9]), HUGE_LENGTHS],
+        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2)],
+        "weight_hh": [zeros(4000, 1000), zeros(0, 0)],
         "h0": [zeros(1, H)],
     },
     "linear": {"weight": [zeros(0, 2)], "x": [zeros(U, 1)], "packed": [zeros(3)]},

@@ -83,7 +83,8 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     ),
     "mlflow": ("data.row_columns model.model training.fields training.progress", "it logs what a callback shows"),
     "nn": (
-        "kernels.saved_activations members.ngrams members.onnx.graph network.architecture "
+        "kernels.call kernels.interface kernels.native kernels.saved_activations members.ngrams "
+        "members.onnx.graph network.architecture "
         "network.cells network.graph network.operation network.operations.relu network.size network.trainable_graph "
         "network.windows network.weight_layouts",
         "its modules run the kernel with gradients, and hold the weights of members",

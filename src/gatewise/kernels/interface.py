@@ -43,6 +43,17 @@ class Backward(NamedTuple):
     dc0: Array  # (B, H)
 
 
+class InputGradients(NamedTuple):
+    """Result of `Native.backward_inputs`: gradients of x, weight_ih, bias, weight_hh, h0 and c0."""
+
+    dx: Array | None  # (N, D); None without `with_dx`
+    dweight_ih: Array  # (4H, D)
+    dbias: Array  # (4H,)
+    dweight_hh: Array  # (4H, H)
+    dh0: Array  # (B, H)
+    dc0: Array  # (B, H)
+
+
 class Kernel(Protocol):
     """The operations above. All arrays are C-contiguous and of one dtype, which is in `dtypes`."""
 

@@ -30,7 +30,7 @@ from gatewise.system.processes import trim_memory
 from gatewise.types import Array, Gate, Precision
 
 if TYPE_CHECKING:
-    from gatewise.kernels.interface import Backward, Projected, Stepper
+    from gatewise.kernels.interface import Backward, InputGradients, Projected, Stepper
     from gatewise.kernels.saved_activations import SavedActivations
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
@@ -56,6 +56,8 @@ class Native:
     dtypes: tuple[str, ...] = ("float32",)
     consumes_saved = True
     takes_input_product: bool
+    differentiates_input_product: bool
+    """Whether a run with an `InputProduct` may save activations, for `backward_inputs`, and have a mask."""
 
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
@@ -70,7 +72,9 @@ class Native:
             self.name = "native"
             self._isa = float32_isa(isa)
         self._threads = threads
-        self.takes_input_product = hasattr(_extension(), "forward_inputs")  # not of a build before it
+        # Not of a build before them.
+        self.takes_input_product = hasattr(_extension(), "forward_inputs")
+        self.differentiates_input_product = hasattr(_extension(), "backward_inputs")
 
     def with_threads(self, count: int) -> Native:
         kernel = copy(self)
@@ -102,7 +106,7 @@ class Native:
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         if isinstance(call.pre, InputProduct):
-            return self._forward_inputs(call, call.pre)
+            return self._forward_inputs(call, call.pre, keep=keep)
         try:
             steps = len(call.pre)
             if call.index is not None:
@@ -138,30 +142,38 @@ class Native:
 
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
 
-    def _forward_inputs(self, call: LSTMCall[Array], product: InputProduct) -> Forward:
+    def _forward_inputs(self, call: LSTMCall[Array], product: InputProduct, *, keep: bool) -> Forward:
         """A run that computes its input product too."""
+        differentiation: dict[str, Any] = {}
+        if keep or call.mask is not None:
+            differentiation = {"mask": call.mask, "keep": keep}
         try:
-            return Forward(
-                *_extension().forward_inputs(
-                    self._isa,
-                    self._threads or threads(),
-                    *product,
-                    call.lengths,
-                    call.weight_hh,
-                    call.h0,
-                    call.c0,
-                    call.reverse,
-                    _BINARY[call.gate],
-                    not call.last_only,
-                    _packed("pack", self._isa, call.weight_hh),
-                    _packed("pack_linear", self._isa, product.weight_ih),
-                )
+            h, h_T, c_T, *activations = _extension().forward_inputs(
+                self._isa,
+                self._threads or threads(),
+                *product,
+                call.lengths,
+                call.weight_hh,
+                call.h0,
+                call.c0,
+                call.reverse,
+                _BINARY[call.gate],
+                not call.last_only,
+                _packed("pack", self._isa, call.weight_hh),
+                _packed("pack_linear", self._isa, product.weight_ih),
+                **differentiation,
             )
         except _REFUSED as error:
             from gatewise.kernels.interface import check_run
 
             check_run(self, replace(call, pre=self.project(*product)))
             raise InputError(str(error)) from error
+        if not keep:
+            return Forward(h, h_T, c_T)
+        from gatewise.kernels.saved_activations import SavedActivations
+
+        c, gates = activations
+        return Forward(h, h_T, c_T, SavedActivations.of(replace(call, pre=product.x), h, c, gates), c)
 
     def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
         """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
@@ -212,6 +224,49 @@ class Native:
         )
         saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
+
+    def backward_inputs(
+        self,
+        saved: SavedActivations,
+        x: Array,
+        weight_ih: Array,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None = None,
+        *,
+        with_dx: bool = True,
+    ) -> InputGradients:
+        """`backward` and `project_backward` of a run with an `InputProduct`. It leaves `saved` as it is."""
+        from gatewise.kernels.interface import InputGradients, check_backward, check_project
+
+        try:
+            gradients = _extension().backward_inputs(
+                self._isa,
+                self._threads or threads(),
+                x,
+                weight_ih,
+                saved.packed_gates,
+                saved.lengths,
+                saved.weight_hh,
+                saved.h0,
+                saved.c0,
+                saved.mask,
+                saved.h,
+                saved.c,
+                dh,
+                dc,
+                dh_T,
+                dc_T,
+                saved.reverse,
+                _BINARY[saved.gate],
+                with_dx,
+            )
+        except _REFUSED as error:
+            check_backward(self, saved, dh, dh_T, dc_T, dc)
+            check_project(self, x, weight_ih, None, None)
+            raise InputError(str(error)) from error
+        return InputGradients(*gradients)
 
 
 def fastest_precision() -> Precision:

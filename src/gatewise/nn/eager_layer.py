@@ -5,12 +5,16 @@ torch.jit.trace and torch.func see. The dispatcher of torch takes 0.1 ms for eac
 gradient, more than the kernel takes for a short batch. An autograd function has the same results without it.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels import LSTMCall, get
+from gatewise.kernels.call import InputProduct
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.native import Native
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.nn import second_order
 from gatewise.nn.kernel_ops import arrays_of, graph_is_kept, is_transformed, kernel_for, lstm, project
@@ -79,10 +83,23 @@ def _is_eager(tensors: dict[str, Tensor]) -> bool:
     return all(type(tensor) in (Tensor, torch.nn.Parameter) for tensor in tensors.values())
 
 
+def _fused(kernel: Kernel, index: Array | None) -> Native | None:
+    """The kernel if it computes the input product and its gradients with the recurrence, some steps at a time.
+
+    The rows of a PackedSequence come in another order, by an index, with which it does not.
+    """
+    if isinstance(kernel, Native) and kernel.differentiates_input_product and index is None:
+        return kernel
+    return None
+
+
 def _run(arrays: dict[str, Array], settings: Settings, *, keep: bool) -> Any:
-    """`Kernel.project` and `Kernel.forward`."""
+    """The input product and the recurrence."""
     kernel = get(settings.kernel)
-    pre = kernel.project(arrays["x"], arrays["weight_ih"], arrays["bias"])
+    product = InputProduct(arrays["x"], arrays["weight_ih"], arrays["bias"])
+    pre: Any = product
+    if _fused(kernel, arrays["index"]) is None:
+        pre = kernel.project(*product)
     call = LSTMCall(
         pre=pre,
         index=arrays["index"],
@@ -138,48 +155,55 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         settings: Settings = ctx.settings
         x, weight_ih, *saved = ctx.saved_tensors
-        with_dx, _, _, with_dweight_ih, with_dbias, *_ = ctx.needs_input_grad
         if torch.is_grad_enabled() or is_transformed() or dgates is not None:
             gradients = (dh, dc, dh_T, dc_T, dgates)
             dpre, dweight_hh, dh0, dc0 = second_order.lstm_backward(
                 tuple(saved), gradients, len(x), settings.reverse, settings.gate
             )
             dx = None
-            if with_dx:
+            if ctx.needs_input_grad[0]:
                 dx = dpre @ weight_ih
             return dx, None, None, dpre.T @ x, dpre.sum(0), dweight_hh, dh0, dc0, None, None
         packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c = saved
-        if graph_is_kept():
-            packed_gates = packed_gates.clone()
         if dh_T is None:
             dh_T = torch.zeros_like(h0)
         if dc_T is None:
             dc_T = torch.zeros_like(c0)
-        arrays = arrays_of(index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask, h=h, c=c)
-        arrays |= arrays_of(packed_gates=packed_gates, x=x, weight_ih=weight_ih, dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
-        kernel = get(settings.kernel)
-        x_array = arrays.pop("x")
-        weight_ih_array = arrays.pop("weight_ih")
-        output_gradients = [arrays.pop(name) for name in ("dh", "dh_T", "dc_T", "dc")]
-        activations = SavedActivations(**arrays, pre_rows=len(x), reverse=settings.reverse, gate=settings.gate)
-        results = kernel.backward(activations, *output_gradients, with_dweight=ctx.needs_input_grad[5])
-        dx_array = dweight_ih_array = dbias_array = None
-        if with_dx or with_dweight_ih or with_dbias:
-            dx_array, dweight_ih_array, dbias_array = kernel.project_backward(
-                x_array, weight_ih_array, results.dpre, with_dx=with_dx
-            )
-        return (
-            _tensor(dx_array),
-            None,
-            None,
-            _tensor(dweight_ih_array),
-            _tensor(dbias_array),
-            _tensor(results.dweight_hh),
-            _tensor(results.dh0),
-            _tensor(results.dc0),
-            None,
-            None,
+        arrays = arrays_of(x=x, weight_ih=weight_ih, dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc)
+        run = arrays_of(
+            packed_gates=packed_gates,
+            index=index,
+            lengths=lengths,
+            weight_hh=weight_hh,
+            h0=h0,
+            c0=c0,
+            mask=mask,
+            h=h,
+            c=c,
         )
+        activations = SavedActivations(**run, pre_rows=len(x), reverse=settings.reverse, gate=settings.gate)
+        results = _kernel_gradients(activations, arrays, settings, ctx.needs_input_grad)
+        of_x, of_weight_ih, of_bias, *of_recurrence = (_tensor(array) for array in results)
+        return of_x, None, None, of_weight_ih, of_bias, *of_recurrence, None, None
+
+
+def _kernel_gradients(
+    saved: SavedActivations, arrays: Mapping[str, Array], settings: Settings, needed: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    """The fields of `InputGradients`; None for some that are not needed. needed: of the arguments of `_Layer`."""
+    with_dx, _, _, with_dweight_ih, with_dbias, with_dweight_hh, *_ = needed
+    kernel = get(settings.kernel)
+    fused = _fused(kernel, saved.index)
+    if fused is not None:
+        return fused.backward_inputs(saved, **arrays, with_dx=with_dx)
+    if kernel.consumes_saved and graph_is_kept():
+        saved = saved.copy()
+    dh, dh_T, dc_T, dc = (arrays[name] for name in ("dh", "dh_T", "dc_T", "dc"))
+    dpre, dweight_hh, dh0, dc0 = kernel.backward(saved, dh, dh_T, dc_T, dc, with_dweight=with_dweight_hh)
+    if not (with_dx or with_dweight_ih or with_dbias):
+        return None, None, None, dweight_hh, dh0, dc0
+    dx, dweight_ih, dbias = kernel.project_backward(arrays["x"], arrays["weight_ih"], dpre, with_dx=with_dx)
+    return dx, dweight_ih, dbias, dweight_hh, dh0, dc0
 
 
 def _tensor(array: Array | None) -> Tensor | None:
