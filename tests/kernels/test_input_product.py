@@ -23,6 +23,7 @@ LENGTHS = {
     "a group": [9] * 64,
     "more than a group": [1 + 7 * n % 23 for n in range(150)],
     "empty": [0, 0],
+    "several segments": [700, 650, 7],
 }
 
 
@@ -40,7 +41,7 @@ def call_of(lengths: list[int], inputs: int, units: int, reverse: bool) -> LSTMC
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-@pytest.mark.parametrize(("inputs", "units"), [(1, 5), (4, 16), (33, 20), (3, 47)])
+@pytest.mark.parametrize(("inputs", "units"), [(1, 5), (4, 16), (33, 20), (3, 100)])
 @pytest.mark.parametrize(("isa", "precision"), KERNELS)
 def test_the_bits_are_those_of_the_product_made_first(
     isa: str, precision: str, inputs: int, units: int, lengths: list[int], reverse: bool
