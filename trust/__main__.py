@@ -41,8 +41,9 @@ def main() -> int:
     if options.number is not None:
         if options.seed is None or len(attacks) != 1:
             parser.error("--try needs one NAME and --seed")
-        [(_, failure)] = run(attacks[0], options.seed, [options.number])
-        print(failure or "held")
+        outcome: Counter[str] = Counter()
+        [(_, failure)] = run(attacks[0], options.seed, [options.number], outcome)
+        print(failure or ": ".join(["held", *outcome]))
         return int(failure is not None)
     if options.list:
         for attack in attacks:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.trust.failing_attacks import ATTACKS, FAILS
 from trust import registry
-from trust.__main__ import named
+from trust.__main__ import main, named
 from trust.attack import ROOT
 from trust.results import Part, append, last_run, next_try, read, table
 from trust.run import run
@@ -41,6 +41,17 @@ def test_what_becomes_of_the_tries_is_counted(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     append(replace(part(0, 6), notes=dict(notes)), file)
     assert read(file)[0].notes == notes
+
+
+def test_a_try_that_is_repeated_says_what_became_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry.ATTACKS, "counted", ATTACKS["counted"])
+    for number in range(4):
+        monkeypatch.setattr("sys.argv", ["trust", "counted", "--seed", "5", "--try", str(number)])
+        assert main() == 0
+        refused = np.random.default_rng([5, number]).random() < 0.5
+        assert capsys.readouterr().out == f"held: {'refused' if refused else 'opens'}\n"
 
 
 def test_a_group_of_attacks_is_named_by_what_their_names_begin_with() -> None:

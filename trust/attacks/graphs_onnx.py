@@ -164,7 +164,7 @@ def _files(rng: Rng, folder: Path) -> str:
     are refused in one line.
 
     the random modules of imports-torch-graph as files of PyTorch's exporter; batches of 1 to 64, 1 to 100 steps,
-    numbers from 1e-3 to 1e3, pads anywhere; ONNX Runtime runs beside it, and its crashes are counted
+    numbers from 1e-3 to 1e3, pads anywhere; crashes of ONNX Runtime are counted
     """
     from gatewise.exchange.onnx_network import read_onnx
     from trust.attacks.torch_programs import Program
