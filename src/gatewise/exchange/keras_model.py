@@ -39,7 +39,7 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
         x = layers.Masking(PAD_VALUE, name="masking")(given)
     explicit: dict[str, Any] = {}  # the mask, where layers do not pass it on
     for n, layer in enumerate(arch.layers):
-        whole = n < len(arch.layers) - 1 or arch.pooling != "last"
+        whole = n < len(arch.layers) - 1 or arch.reads_outputs
         name, backward = f"lstm_{n + 1}", layer.direction == "backward"
         made = layers.LSTM(layer.units, return_sequences=whole, go_backwards=backward, name=name)
         if layer.direction == "both":

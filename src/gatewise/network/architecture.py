@@ -208,6 +208,11 @@ class Architecture:
         return not self.poolings
 
     @property
+    def reads_outputs(self) -> bool:
+        """Whether outputs of steps of the top layer are read, and not its final states alone."""
+        return self.per_step or any(pooling.reads_outputs for pooling in self.poolings)
+
+    @property
     def pools_steps(self) -> bool:
         """Whether a pooling goes over all steps."""
         return any(pooling.reads_all_steps for pooling in self.poolings)

@@ -96,7 +96,7 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
                 reverse=direction == "backward",
                 gate=arch.gate,
                 interpolation=path,
-                last_only=is_top and arch.pooling == "last" and isinstance(pre, InputProduct),
+                last_only=is_top and not arch.reads_outputs and isinstance(pre, InputProduct),
             )
             calls.append((name, call))
         runs = ops.lstms(calls)

@@ -79,11 +79,13 @@ class GraphStates:
 
 
 class Pooling(ABC):
-    """reads_all_steps: whether the outputs of all steps enter. is_linear: whether the pooled state of a sum is the sum
+    """reads_outputs: whether the outputs of steps enter, and not the final states alone. reads_all_steps: whether those
+    of all steps do. is_linear: whether the pooled state of a sum is the sum
     of the pooled states.
     """
 
     name: ClassVar[str]
+    reads_outputs: ClassVar[bool] = True
     reads_all_steps: ClassVar[bool] = False
     is_linear: ClassVar[bool] = True
 
@@ -112,6 +114,7 @@ class Last(Pooling):
     """The final state of each direction."""
 
     name = "last"
+    reads_outputs = False
 
     def features(self, ops: Ops, runs: Sequence[Forward], merge: MergeMode, lengths: Lengths) -> list[Any]:
         return [ops.merge([run.h_T for run in runs], merge)]
@@ -133,6 +136,7 @@ class Step(Last):
     """The output of the last step of the sequence, which a backward direction reads first."""
 
     name = "step"
+    reads_outputs = True
 
     def features(self, ops: Ops, runs: Sequence[Forward], merge: MergeMode, lengths: Lengths) -> list[Any]:
         return [ops.last_rows(ops.merge([run.h for run in runs], merge), lengths)]

@@ -451,7 +451,7 @@ class _Recogniser:
             for weights in layer.weights:
                 assert weights.bias is not None
                 arrays += [weights.weight_ih, weights.weight_hh, weights.bias]
-        activation = dense.end(layers[-1].layer.width * (2 if pooling == "mean+max" else 1))
+        activation = dense.end(layers[-1].layer.width * max(1, len(poolings_of(pooling))))
         hidden = dense.hidden()
         arrays += dense.parameters()
         outputs = len(arrays[-1])
