@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.network.operation import Execution
 
@@ -642,3 +643,40 @@ def test_a_spectrogram_has_a_fixed_number_of_bands_and_any_number_of_steps() -> 
     assert [str(size) for size in network.graph.inputs["x"].shape] == ["B", "8", "T"]
     assert not network.notes
     check(network, {}, {"B": 1, "T": 1}, {"T": 40})
+
+
+class Letters(nn.Module):
+    """A tagger of words, with an LSTM over the letters of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(V, D)
+        self.letters = nn.Embedding(V, 3)
+        self.of_word = nn.LSTM(3, 4, batch_first=True)
+        self.lstm = nn.LSTM(D + 4, H, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * H, 3)
+
+    def forward(self, words: Any, letters: Any) -> Any:
+        batch, steps, length = letters.shape
+        _, (h, _) = self.of_word(self.letters(letters.reshape(batch * steps, length)))
+        joined = torch.cat([self.words(words), h[0].reshape(batch, steps, 4)], 2)
+        return self.head(self.lstm(joined)[0])
+
+
+@pytest.mark.parametrize("kind", ["any", "fixed"])
+def test_a_tagger_that_reads_the_letters_of_each_word(kind: str) -> None:
+    letters = torch.randint(0, V, (3, 7, 8), generator=torch.Generator().manual_seed(6))
+    module: Any = Letters() if kind == "any" else FixedLetters()
+    model = gw.from_torch(made(module), (ids, letters), classes=["O", "B", "I"], task="tagging")
+    rows = [{"words": ids[0, :5].numpy(), "letters": letters[0, :5].numpy()}]
+    [logits] = list(model.logits(rows))
+    expected = module.eval()(ids[:1, :5], letters[:1, :5]).detach().numpy()[0]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert model.trace(rows[0]).lstms[0].f.shape == (5, H)
+
+
+class FixedLetters(Letters):
+    """Words of eight letters."""
+
+    def forward(self, words: Any, letters: Any) -> Any:
+        return super().forward(words, letters.reshape(*words.shape, 8))

@@ -160,10 +160,12 @@ def _only_symbol(dim: Dim) -> Dim:
 
 
 def axes_for(graph: Graph, output: str) -> GraphAxes:
-    """The axes of the inputs for an output: its steps are those of the input that has as many."""
+    """The axes of the inputs for an output: its steps are those of the input that has as many. Those of the first
+    recurrence may be others, such as the letters of each word.
+    """
     axes = GraphAxes(graph)
     shape = graph.types[output].shape
-    if axes.steps is None or axes.steps in shape:
+    if axes.steps in shape:
         return axes
     for value_type in graph.inputs.values():
         for dim in value_type.shape:
