@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError
+from gatewise.errors import DataWarning, InputError
 from gatewise.exchange.graph_model import graph_of_model
 from gatewise.exchange.onnx_network import read_onnx
 from gatewise.model import Model
@@ -215,3 +215,40 @@ def test_a_network_of_a_series_and_numbers_is_written(tmp_path: Path) -> None:
     np.testing.assert_allclose(session.run(None, feeds)[0], expected, rtol=1e-5, atol=1e-6)
     of_torch = gw.to_torch(model)(*map(torch.from_numpy, feeds.values()))
     np.testing.assert_allclose(of_torch.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+class CellsInALoop(torch.nn.Module):
+    """A loop that does something else in one step, so that it is read for the number of steps of the example alone."""
+
+    def __init__(self, steps_first: bool) -> None:
+        super().__init__()
+        self.cell = torch.nn.LSTMCell(3, 5)
+        self.steps_first = steps_first
+
+    def forward(self, x: Any) -> Any:
+        if self.steps_first:
+            x = x.transpose(0, 1)
+        h = c = torch.zeros(x.size(0), 5)
+        for step in range(x.size(1)):
+            h, c = self.cell(x[:, step], (h, c))
+            if step == 3:
+                h = h * 2
+        return h
+
+
+@pytest.mark.parametrize("steps_first", [False, True])
+@pytest.mark.usefixtures("short_comparison")
+def test_a_loop_of_a_fixed_number_of_steps_reads_series(steps_first: bool) -> None:
+    """Each of its cells is a recurrence of one step, which says nothing about the steps of the input."""
+    module = CellsInALoop(steps_first)
+    example = torch.zeros(6, 2, 3) if steps_first else torch.zeros(2, 6, 3)
+    with pytest.warns(DataWarning, match="'x' has 6 steps, as in the example"):
+        model = gw.from_torch(module, example, task="regression")
+    x = np.random.default_rng(7).normal(size=(4, 6, 3)).astype(np.float32)
+    tensor = torch.tensor(x)
+    with torch.no_grad():
+        wanted = module(tensor.transpose(0, 1) if steps_first else tensor)
+    np.testing.assert_allclose(model.predict(x), wanted.numpy(), atol=1e-6)
+    assert model.explain(x[0]).scores.shape == (6,)
+    with pytest.raises(InputError, match="the number of steps must be 6, and is 4"):
+        model.predict(x[:, :4])

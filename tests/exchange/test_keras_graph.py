@@ -542,10 +542,13 @@ class OwnCell(L.Layer):  # type: ignore[misc]
     [
         (lambda: [L.LSTM(3), L.Dropout(0.5, name="d"), dropping()], r"lambda \(Lambda\), layer 3 of 3.*training"),
         (lambda: [Branch(name="b"), L.LSTM(3)], r"b \(Branch\), layer 1 of 2 \(test_keras_graph.py, line \d+.*size T"),
-        (lambda: [Counter(), L.LSTM(3)], "changes its own variables"),
+        (lambda: [Counter(name="n"), L.LSTM(3)], r"n \(Counter\), layer 1 of 2.*changes variables of the network"),
         (lambda: [counting(), L.LSTM(3)], "something else each time it is called"),
         (lambda: [L.Lambda(lambda x: x + keras.random.normal(ops.shape(x))), L.LSTM(3)], r"Lambda.*random numbers"),
-        (lambda: [L.Lambda(lambda x: x + keras.random.normal((3,))), L.LSTM(3)], "draws random numbers"),
+        (
+            lambda: [L.Lambda(lambda x: x + keras.random.normal((3,)), name="r"), L.LSTM(3)],
+            r"r \(Lambda\), layer 1 of 2.* draws random numbers",
+        ),
         (lambda: [L.Lambda(lambda x: x * 2 if (x.shape[1] or 0) > 8 else x)], r"Lambda.*the size T is compared"),
         (lambda: [Guess(name="g"), L.LSTM(3)], "something else on tensors than on symbolic tensors"),
         (

@@ -121,6 +121,7 @@ class Tracer:
         """The place of the first error."""
         self.failed_operation: Any = None
         self._recorder = Recorder(keras, is_leaf)
+        self._scope: Any = None
         self._before: dict[int, tuple[Any, int, int]] = {}
 
     @property
@@ -166,6 +167,7 @@ class Tracer:
                 )
             is_leaf = self.is_leaf(layer)
             outputs = layer.compute_output_spec(*args, **kwargs) if is_leaf else layer.call(*args, **kwargs)
+            self._check_variables()
             self.read(Call(layer, args, kwargs, outputs, place, is_leaf))
             return outputs
         except Exception:
@@ -219,6 +221,14 @@ class Tracer:
         """Keep the number of the nodes that Keras has noted at a layer: those of the trace are removed after it."""
         if id(layer) not in self._before:
             self._before[id(layer)] = (layer, len(layer._inbound_nodes), len(layer._outbound_nodes))
+
+    def _check_variables(self) -> None:
+        """Raise InputError where variables have got other values, those of a generator of random numbers included."""
+        if self._scope.state_mapping:
+            raise InputError(
+                "it changes variables of the network, or draws random numbers, when it is called; a graph computes the "
+                "same for each call; make what changes an input of the network"
+            )
 
     def _remove_nodes(self) -> None:
         """Leave the layers of the user as they were."""
@@ -285,7 +295,7 @@ class Tracer:
         plain_shape_of = keras.KerasTensor.shape.fget
         plain_convert = backend.convert_to_tensor
         filtered = keras.config.is_traceback_filtering_enabled()
-        scope = keras.StatelessScope()
+        self._scope = scope = keras.StatelessScope()
         with ExitStack() as stack:
             stack.enter_context(_LOCK)
             stack.enter_context(self._recorder.recording())
@@ -316,11 +326,7 @@ class Tracer:
                 stack.callback(keras.config.enable_traceback_filtering)
             stack.enter_context(scope)
             yield
-        if scope.state_mapping:
-            raise InputError(
-                "the network changes its own variables, or draws random numbers, when it is called; "
-                "a graph computes the same for each call; make what changes an input of the network"
-            )
+        self._check_variables()
 
 
 def _mish(operation: Any, keras: Any) -> Callable[[Any], Any]:

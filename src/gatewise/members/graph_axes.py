@@ -108,6 +108,12 @@ class GraphAxes:
                 same = [axis for axis, dim in enumerate(shape) if dim == size and axis not in axes.values()]
                 if role not in axes and same:
                     axes[role] = same[0]
+            if "steps" not in axes and self._recurrent[1] == 1:
+                # Cells that are written down one after the other, as a loop over a fixed number of steps.
+                features = 0 if self.graph.inputs[name].dtype.startswith("int") else 1
+                others = [axis for axis in range(len(shape) - features) if axis not in axes.values()]
+                if others:
+                    axes["steps"] = others[0]
         return InputAxes(axes.get("batch"), axes.get("steps"))
 
     def _by_order(self, name: str) -> InputAxes:
