@@ -365,30 +365,6 @@ Out linear(
     return y;
 }
 
-// A `Stepper` of read arrays, made in place as nanobind asks for.
-void make_stepper(
-    Stepper* place, const std::string& isa_name, const In<float>& weight_ih, const In<float>& weight_hh,
-    const In<float>& bias, bool binary) {
-    check_aligned(weight_ih, weight_hh, bias);
-    const Index units = checked_units(weight_hh);
-    check_axes("weight_ih", weight_ih, 2);
-    require(weight_ih.size() > 0, "weight_ih: expected (4H, D), got no elements");
-    const LinearSize size{.outputs = kGates * units, .inputs = extent(weight_ih, 1)};
-    check_shape("weight_ih", weight_ih, {size.outputs, size.inputs});
-    check_shape("bias", bias, {size.outputs});
-    const LinearArrays arrays{.x = nullptr, .weight = weight_ih.data(), .bias = bias.data(), .y = nullptr};
-    new (place) Stepper(find(isa_name), size, binary, arrays, weight_hh.data());
-}
-
-void step(const Stepper& stepper, const In<float>& x, const InOut& h, const InOut& c) {
-    check_aligned(x, h, c);
-    check_shape("x", x, {stepper.inputs()});
-    check_shape("h", h, {stepper.units()});
-    check_shape("c", c, {stepper.units()});
-    const nb::gil_scoped_release released;
-    stepper.step(x.data(), h.data(), c.data());
-}
-
 nb::tuple linear_backward(
     const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& dy,
     bool with_dx) {
@@ -554,11 +530,6 @@ NB_MODULE(_native, m) {
     m.def(
         "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(),
         "packed"_a.noconvert().none() = nb::none());
-    nb::class_<Stepper>(m, "Stepper")
-        .def(
-            "__init__", &make_stepper, "isa"_a, "weight_ih"_a.noconvert(), "weight_hh"_a.noconvert(),
-            "bias"_a.noconvert(), "binary"_a)
-        .def("__call__", &step, "x"_a.noconvert(), "h"_a.noconvert(), "c"_a.noconvert());
     m.def(
         "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),
         "dy"_a.noconvert(), "with_dx"_a);

@@ -219,58 +219,6 @@ void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& ar
     });
 }
 
-Stepper::Stepper(
-    const Isa& isa, LinearSize size, bool binary, const LinearArrays& arrays, const float* weight_hh)
-    : isa_(isa),
-      size_(size),
-      binary_(binary),
-      bias_(size.outputs),
-      weight_ih_(isa.linear_weights_size(size)),
-      weight_hh_(isa.forward_weights_size(units())) {
-    std::copy_n(arrays.bias, size.outputs, bias_.data());
-    isa.pack_linear(size, arrays.weight, weight_ih_.words(), {.first = 0, .last = panels_of(isa, size)});
-    isa.pack_forward(units(), weight_hh, weight_hh_.words(), {.first = 0, .last = blocks_of(isa, units())});
-}
-
-void Stepper::step(const float* x, float* h, float* c) const {
-    const Floats pre(size_.outputs);
-    const Floats scratch(std::max(isa_.linear_scratch_size(size_), isa_.forward_scratch_size(units(), 0)));
-    const Sequence sequence{.start = 0, .length = 1, .batch_index = 0};
-    const ForwardJob job{
-        .units = units(),
-        .reverse = false,
-        .binary = binary_,
-        .stream = false,
-        .pre = pre.data(),
-        .index = nullptr,
-        .h0 = h,
-        .c0 = c,
-        .mask = nullptr,
-        .base = nullptr,
-        .alpha = nullptr,
-        .held_index = nullptr,
-        .held = nullptr,
-        .weights = weight_hh_.words(),
-        .h = h,
-        .h_T = h,
-        .c_T = c,
-        .c = nullptr,
-        .gates = nullptr,
-        .x = nullptr,
-        .inputs = 0,
-        .input_weights = nullptr,
-        .bias = nullptr};
-    // As one piece, for its treatment of denormals.
-    run_pieces(1, 1, [&](Index) {
-        isa_.linear(
-            {.size = size_, .x = x, .bias = bias_.data(), .weights = weight_ih_.words(), .y = pre.data()},
-            {.first = 0, .last = 1}, scratch.data());
-        Progress progress;
-        while (isa_.forward(job, {.sequences = &sequence, .count = 1}, progress, 2, scratch.data())) {
-        }
-    });
-}
-
 void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays) {
     const LinearSize size = shape.size;
     const Index threads = linear_threads(shape);  // and parts: each has a sum of its own

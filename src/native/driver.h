@@ -64,23 +64,6 @@ struct LinearBackwardArrays {
 
 void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays);
 
-// One LSTM, packed for steps of single sequences. Its results are bit-equal to run_linear and run_forward.
-class Stepper {
-  public:
-    // weight_ih (4H, D), weight_hh (4H, H), bias (4H,). They are copied.
-    Stepper(const Isa& isa, LinearSize size, bool binary, const LinearArrays& arrays, const float* weight_hh);
-    // x (D,). h, c (H,): the state before the step, then the state after it.
-    void step(const float* x, float* h, float* c) const;
-    Index inputs() const { return size_.inputs; }
-    Index units() const { return size_.outputs / kGates; }
-
-  private:
-    const Isa& isa_;
-    LinearSize size_;
-    bool binary_;
-    Floats bias_, weight_ih_, weight_hh_;
-};
-
 // Sets job.starts from the lengths.
 void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job);
 

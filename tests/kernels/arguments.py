@@ -60,7 +60,6 @@ def fitting(
     backward_inputs = {"x": inputs["x"], "weight_ih": inputs["weight_ih"]}
     backward_inputs |= {name: value for name, value in backward.items() if name not in ("index", "pre_rows")}
     backward_inputs["with_dx"] = backward_inputs.pop("with_dweight")
-    stepper = {"weight_ih": numbers(4 * h, 2), "weight_hh": weight, "bias": numbers(4 * h), "binary": False}
     return {
         "forward": where | forward | states | {"steps": n} | options | {"keep": True} | more,
         "forward_inputs": where | inputs,
@@ -69,7 +68,6 @@ def fitting(
         "backward_inputs": where | backward_inputs,
         "linear": where | layer | {"bias": numbers(h), "packed": packed},
         "pack_linear": {"isa": isa, "weight": layer["weight"]},
-        "Stepper": {"isa": isa} | stepper,
         "linear_backward": where | layer | {"dy": numbers(u, h), "with_dx": True},
         "count_above": where | {"values": numbers(n, 2), "lengths": lengths} | banks | {"counts": counts},
         "adam_step": where | table | step | {"rate": 0.1, "epsilon": 1e-8, "scale": 1.0},

@@ -54,7 +54,6 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
     },
     "linear": {"weight": [zeros(0, 2)], "x": [zeros(U, 1)], "packed": [zeros(3)]},
     "pack_linear": {"weight": [zeros(0, 2)]},
-    "Stepper": {"weight_ih": [zeros(4 * H, 0), zeros(H, 2)], "weight_hh": [zeros(0, 0), zeros(H, 4 * H)]},
     "count_above": {
         "dilations": [np.array([-1, 1], np.int32)],
         "per_kernel": [np.array([2, 2], np.int32), np.array([-1, 4], np.int32)],

@@ -15,7 +15,6 @@ tests/kernels/ defines what every kernel must compute; tests/kernels/mutants.py 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,14 +23,10 @@ from gatewise.errors import InputError, quote
 from gatewise.kernels.call import Forward, LSTMCall
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.ragged import total_steps
-from gatewise.types import Array, Gate
+from gatewise.types import Array
 
 Projected = tuple[Array | None, Array, Array]
 """Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
-
-
-Stepper = Callable[[Array, Array, Array], None]
-"""One step of one sequence, (x (D,), h (H,), c (H,)): h and c become the state after it, in place."""
 
 
 class Backward(NamedTuple):
@@ -82,14 +77,6 @@ class Kernel(Protocol):
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         """Run the batch. keep: save the activations. Raises InputError for arrays that do not fit together."""
-        ...
-
-    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
-        """One LSTM for streams, as `project` and `forward` of one step at a time. It may copy the weights."""
-        ...
-
-    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
-        """One dense layer for streams: `project` of (1, D), on one thread."""
         ...
 
     def backward(

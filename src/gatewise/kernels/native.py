@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import cache
@@ -27,10 +26,10 @@ from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.call import Forward, InputProduct, LSTMCall
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.system.processes import trim_memory
-from gatewise.types import Array, Gate, Precision
+from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
-    from gatewise.kernels.interface import Backward, InputGradients, Projected, Stepper
+    from gatewise.kernels.interface import Backward, InputGradients, Projected
     from gatewise.kernels.saved_activations import SavedActivations
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
@@ -174,16 +173,6 @@ class Native:
 
         c, gates = activations
         return Forward(h, h_T, c_T, SavedActivations.of(replace(call, pre=product.x), h, c, gates), c)
-
-    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
-        """As `Kernel.stepper`: it copies the weights, and each step is bit-equal to `project` and `forward`."""
-        step: Stepper = _extension().Stepper(self._isa, weight_ih, weight_hh, bias, gate == "binary")
-        return step
-
-    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
-        """As `Kernel.dense`. The extension checks each x; the checks of `project` take longer than the product."""
-        linear = _extension().linear
-        return lambda x: linear(self._isa, 1, x, weight, bias)
 
     def backward(
         self,

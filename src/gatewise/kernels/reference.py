@@ -3,17 +3,16 @@
 At step s the loop computes all sequences that have more than s steps.
 """
 
-from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.kernels.call import Forward, LSTMCall
-from gatewise.kernels.interface import Backward, Projected, Stepper, check_backward, check_project, check_run
+from gatewise.kernels.interface import Backward, Projected, check_backward, check_project, check_run
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.ragged import starts_of
-from gatewise.types import Array, Gate, Lengths
+from gatewise.types import Array, Lengths
 
 
 class Reference:
@@ -71,18 +70,6 @@ class Reference:
             return Forward(h, h_now, c_now)
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
         return Forward(h, h_now, c_now, SavedActivations.of(call, h, c, packed), c)
-
-    def stepper(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> Stepper:
-        def step(x: Array, h: Array, c: Array) -> None:
-            pre = self.project(x[None], weight_ih, bias)
-            after = step_forward(pre, h[None], c[None], weight_hh, gate)
-            h[:] = after.h[0]
-            c[:] = after.c[0]
-
-        return step
-
-    def dense(self, weight: Array, bias: Array) -> Callable[[Array], Array]:
-        return lambda x: self.project(x, weight, bias)
 
     def backward(
         self,

@@ -9,12 +9,14 @@ order, whatever the number of rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, read_only
+from gatewise.kernels.call import InputProduct
 from gatewise.kernels.interface import Kernel
 from gatewise.members.running_network import RunningNetwork
 from gatewise.network.architecture import Architecture
@@ -89,42 +91,32 @@ class RunningLSTM(RunningNetwork):
         arrays = dict(self.arrays)
         kernel = self._ops.kernel
         for lstm in self._lstms:
-            pre = kernel.project(x, lstm.weight_ih, lstm.bias)  # (N, 4H)
+            pre: Any = InputProduct(x, lstm.weight_ih, lstm.bias)
+            if not kernel.takes_input_product:
+                pre = kernel.project(*pre)  # (N, 4H)
             states = arrays[lstm.h], arrays[lstm.c]
             call = LSTMCall(pre, None, lengths, lstm.weight_hh, *states, gate=self._arch.gate)
             run = kernel.forward(call, keep=False)
             arrays[lstm.h] = run.h_T
             arrays[lstm.c] = run.c_T
             x = run.h  # (N, H)
+        # Pads before the first step are in the states of poolings.
+        has_state = (self.steps > 0) | self.is_after_pads
+        count = len(lengths)
+        is_one_step = len(rows) == count == np.count_nonzero(lengths) == np.count_nonzero(has_state)
         for pooling in self._poolings:
-            arrays[pooling.name] = self._joined_with(pooling, x, lengths)
+            state = arrays[pooling.name]
+            if is_one_step:
+                arrays[pooling.name] = pooling.join(state, x)
+            else:
+                arrays[pooling.name] = _joined_with(pooling, state, has_state, x, lengths)
         self.arrays = arrays
         self.steps = self.steps + lengths
-
-    def _joined_with(self, pooling: StepsPooling, h: Array, lengths: Lengths) -> Array:
-        """The steps so far (n, H) joined with those of the states h (N, H), in the order of the steps, as `Ops.pool`
-        joins them.
-        """
-        state = self.arrays[pooling.name]
-        # Pads before the first step are in the state.
-        has_state = (self.steps > 0) | self.is_after_pads
-        is_one_step = len(h) == len(lengths) and bool(lengths.all())
-        if is_one_step and has_state.all():
-            joined: Array = pooling.join(state, h)
-            return joined
-        counts = lengths + has_state
-        places = starts_of(counts)[has_state]
-        is_new = np.ones(len(h) + len(places), np.bool_)
-        is_new[places] = False
-        rows = np.empty((len(is_new), h.shape[1]), h.dtype)  # the state of a sequence, then its steps
-        rows[places] = state[has_state]
-        rows[is_new] = h
-        return pooling.joined(rows, counts)
 
     def logits(self) -> Array:
         x = self._pooled()
         for weight, bias, dense in self._dense:
-            x = self._ops.linear(x, weight, bias)
+            x = self._ops.pad_kernel.project(x, weight, bias)
             x = self._ops.activate(x, dense.activation, dense.negative_slope)
         return x.astype(np.float64)
 
@@ -132,9 +124,25 @@ class RunningLSTM(RunningNetwork):
         """The pooled states (n, features) of the steps so far."""
         if not self._poolings:
             return self.arrays[self._lstms[-1].h]
-        count = np.maximum(self.steps, 1).astype(np.float32)[:, None]
+        count = self.steps.astype(np.float32)[:, None]
         pooled = [pooling.finished(self.arrays[pooling.name], count) for pooling in self._poolings]
         return np.concatenate(pooled, axis=1)
+
+
+def _joined_with(
+    pooling: StepsPooling, state: Array, has_state: NDArray[np.bool_], h: Array, lengths: Lengths
+) -> Array:
+    """The steps so far (n, H), of the sequences that have some, joined with those of the states h (N, H), in the order
+    of the steps, as `Ops.pool` joins them.
+    """
+    counts = lengths + has_state
+    places = starts_of(counts)[has_state]
+    is_new = np.ones(len(h) + len(places), np.bool_)
+    is_new[places] = False
+    rows = np.empty((len(is_new), h.shape[1]), h.dtype)  # the state of a sequence, then its steps
+    rows[places] = state[has_state]
+    rows[is_new] = h
+    return pooling.joined(rows, counts)
 
 
 def _packable(weight: Array) -> Array:

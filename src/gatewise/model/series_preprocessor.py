@@ -205,7 +205,7 @@ class SeriesPreprocessor:
             rows = rows[is_read]
             lengths = counts.astype(np.intp)
         scaled = self.scaled(rows)
-        if np.isinf(scaled).any():
+        if np.count_nonzero(np.isinf(scaled)):
             row = int(np.isinf(scaled).any(axis=1).argmax())
             stream, step = Ragged(rows, lengths).place(row)
             raise InputError(f"step {int(steps[stream]) + step + 1} is too large, relative to the training data")
@@ -234,7 +234,7 @@ class SeriesPreprocessor:
             return None
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
-        if not values.size or np.isinf(values).any():
+        if not values.size or np.count_nonzero(np.isinf(values)):
             return None
         return values
 

@@ -81,12 +81,12 @@ class StreamGaps:
         Raises InputError for a gap of more than MOST_OPEN steps.
         """
         missing = np.isnan(rows)
-        if self.open or missing.any():
+        if self.open or np.count_nonzero(missing):
             return self._read_gaps(running, rows, lengths, step_rows)
         running.read(step_rows(rows, missing, running.steps, lengths), lengths)
         if not len(rows):
             return self
-        if len(rows) == len(lengths) and lengths.all():  # one step each
+        if len(rows) == len(lengths) == np.count_nonzero(lengths):  # one step each
             return type(self)(rows, self.ago)
         last = rows[np.maximum(np.cumsum(lengths) - 1, 0)]
         return type(self)(np.where((lengths > 0)[:, None], last, self.values), self.ago)

@@ -105,6 +105,7 @@ class Streams:
             raise InputError(f"the number of streams must be from 0 to {MOST_STREAMS:,}, not {quote(count)}")
         self._preprocessor = preprocessor
         self._ensemble = ensemble
+        self._weight = ensemble.lstm_weight
         self._most: int | None = None  # of the steps that the preprocessor leaves as they are
         pads = 0
         rule = getattr(preprocessor, "steps", None)
@@ -158,7 +159,7 @@ class Streams:
             gaps = gaps.read(running, rows, lengths, self._preprocessor.step_rows)  # type: ignore[union-attr]
         else:
             running.read(rows, lengths)
-        logits = self._ensemble.lstm_weight * running.logits() + self._ensemble.shift
+        logits = self._weight * running.logits() + self._ensemble.shift
         if numbers is None:
             self._running = running
             self._gaps = gaps
@@ -189,7 +190,7 @@ class Streams:
         if not len(lengths):
             return
         steps = running.steps + lengths
-        longest = int(steps.max())
+        longest = int(np.maximum.reduce(steps))
         message = ""
         if self._most is not None and longest > self._most:
             message = f"the network reads {self._most:,} steps: start another stream"
@@ -199,7 +200,7 @@ class Streams:
             message = f"a stream has at most {_MOST_STEPS:,} steps: start another one"
         if message:
             raise InputError(self._of_stream(int(steps.argmax()), numbers) + message)
-        if not steps.all():
+        if np.count_nonzero(steps) < len(steps):
             number = int(steps.argmin())
             item = quote(values[number], 40)
             raise InputError(
