@@ -444,3 +444,19 @@ def test_training_goes_on_from_every_shape(name: str, keras: ModuleType) -> None
     assert tuned.architecture.layers == model.architecture.layers
     assert tuned.architecture.hidden == model.architecture.hidden
     assert len(tuned.classes) == len(model.classes)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    module = torch.nn.LSTM(3, 4, batch_first=True)
+    wrong: Any = {"clases": ["a", "b"]}
+    message = "there is no option 'clases'; the options are output, word_index, classes"
+    assert_refused(message, gw.from_torch, module, torch.zeros(1, 5, 3), **wrong)
+    assert_refused(message, gw.from_keras, "none.keras", **wrong)
+    assert_refused(message, gw.from_onnx, "none.onnx", **wrong)
+
+
+def test_stored_weights_alone_are_refused_with_what_to_do() -> None:
+    weights = torch.nn.LSTM(3, 4).state_dict()
+    assert_refused(
+        "not OrderedDict; load stored weights into their module", gw.from_torch, weights, torch.zeros(1, 5, 3)
+    )

@@ -53,6 +53,14 @@ class Meaning(TypedDict, total=False):
     """On which side it pads: by default in front, or at the end after a TextVectorization."""
 
 
+def _check_options(meaning: Meaning) -> None:
+    """Refuse an option that there is not, such as a name with a typing error."""
+    unknown = [name for name in meaning if name not in Meaning.__annotations__]
+    if unknown:
+        known = ", ".join(Meaning.__annotations__)
+        raise InputError(f"there is no option {quote(unknown[0])}; the options are {known}")
+
+
 def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
     """A model from a Keras model of any form, or from its file.
     meaning: output, word_index, classes, task, max_length and padding, see `Meaning`.
@@ -65,6 +73,7 @@ def from_keras(network: Any, **meaning: Unpack[Meaning]) -> Model:
     differs in the comparison (`gatewise.exchange.proof`); also for options that do not fit the network. ModelFileError
     for a file that `keras.models.load_model` does not open with safe_mode.
     """
+    _check_options(meaning)
     from gatewise.exchange.keras_graph import read_keras
 
     return _model(read_keras(network), meaning)
@@ -86,6 +95,7 @@ def from_torch(module: Any, example: Any, **meaning: Unpack[Meaning]) -> Model:
     The options and errors are those of `from_keras`. A refusal also names the line of the module. A DataWarning says
     where the model takes one number of steps only, because a loop over them is not read for others.
     """
+    _check_options(meaning)
     from gatewise.exchange.torch_graph import read_torch
 
     network = read_torch(module, example)
@@ -105,6 +115,7 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     of `Model.export` needs no options. ModelFileError for a file that is not an ONNX file, and InputError for one that
     needs too much memory or time (`gatewise.exchange.onnx_limits`), before anything of it runs.
     """
+    _check_options(meaning)
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference, own_folder
     from gatewise.exchange.onnx_limits import check_file
     from gatewise.exchange.onnx_process import OnnxProcess

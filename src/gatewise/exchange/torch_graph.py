@@ -72,7 +72,10 @@ def read_torch(module: nn.Module, example: Any) -> TorchNetwork:
     """
     check_version()
     if not isinstance(module, nn.Module):
-        raise InputError(f"a torch.nn.Module is read, not {type(module).__name__}")
+        raise InputError(
+            f"a torch.nn.Module is read, not {type(module).__name__}; load stored weights into their module first, by "
+            "load_state_dict"
+        )
     for name, submodule in module.named_modules():
         # What TorchScript asks of a size, torch.export does not see.
         if isinstance(submodule, torch.jit.ScriptModule):
