@@ -76,9 +76,10 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         ordered = np.zeros(steps)  # the scores of this direction in reading order
         slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
         for pooling, of_units in zip(arch.poolings, weights[:, d], strict=True):
+            kept_memory = _KeptMemory(f, c)
             for state in pooling.states_read(h, gates.direction == "backward"):
                 check_cancelled()
-                memory = _memory_read(state.steps, f, c)
+                memory = kept_memory.read_at(state.steps)
                 weight = of_units * state.share * o[state.steps, np.arange(len(of_units))]  # of tanh(c_r), (H,)
                 # Of the base value, then of the steps.
                 terms = np.diff(np.tanh(memory.c * memory.kept) @ weight, prepend=0)
@@ -107,18 +108,32 @@ class _Memory(NamedTuple):
     written: Array
 
 
-def _memory_read(steps: NDArray[np.intp], f: Array, c: Array) -> _Memory:
-    """Of units that are read at these steps (H,), in reading order. f (T, H), c (T + 1, H)."""
-    count = int(steps.max()) + 1
-    f = f[:count]
-    c = c[: count + 1]
-    # Later steps neither forget nor write.
-    moment = np.arange(count + 1)[:, None]
-    written = moment[:-1] <= steps
-    if written.all():  # all units are read at the same step
-        return _Memory(c, kept_after(f), written)
-    memory = c[np.minimum(moment, steps + 1), np.arange(len(steps))]
-    return _Memory(memory, kept_after(np.where(written, f, 1)), written)
+class _KeptMemory:
+    """The memory of a direction in reading order. f (T, H), c (T + 1, H)."""
+
+    def __init__(self, f: Array, c: Array) -> None:
+        self.f = f
+        self.c = c
+        self._kept = np.ones_like(c)
+        self._next = 0  # the step after the one up to which _kept goes
+
+    def read_at(self, steps: NDArray[np.intp]) -> _Memory:
+        """Of units that are read at these steps (H,)."""
+        last = int(steps.max())
+        f = self.f[: last + 1]
+        c = self.c[: last + 2]
+        if (steps == last).all():
+            if last == self._next:  # the next step after the last one, as of a mean: what is left goes on
+                self._kept[: last + 1] *= f[last]
+            else:
+                self._kept[: last + 2] = kept_after(f)
+            self._next = last + 1
+            return _Memory(c, self._kept[: last + 2], np.ones((len(f), 1), dtype=np.bool_))
+        # Later steps neither forget nor write.
+        moment = np.arange(len(c))[:, None]
+        written = moment[:-1] <= steps
+        memory = c[np.minimum(moment, steps + 1), np.arange(len(steps))]
+        return _Memory(memory, kept_after(np.where(written, f, 1)), written)
 
 
 def _secant(c: Array, kept: Array) -> Array:
