@@ -55,6 +55,7 @@ _REASONS = {
     "does not match weight dtype": MIXED,
     "input must have the type": MIXED,
     "must have the same dtype": MIXED,
+    " not in VR[": "its code needs other sizes than the example has: give a larger example, or ask for sizes with if",
 }
 """What is wrong and what to write instead, by a phrase of the message of torch."""
 
