@@ -46,9 +46,11 @@ OF_MANY_STEPS = {
     "word_language_model", "packed_sentiment", "masked_attention", "gru_forecaster", "hand_written_lstm", "imdb_lstm",
     "masked_series", "simple_rnn",
 }  # fmt: skip
-"""Networks that the proof compares for 2,000 steps in pytest too: recurrences of each kind, of both libraries, with
-packed sequences or a mask. Keras takes milliseconds for each step.
+"""Networks that the proof compares at all its sizes, up to 2,000 steps, in pytest too: recurrences of each kind, of
+both libraries, with packed sequences or a mask. Keras takes milliseconds for each step.
 """
+FEW_SIZES = 1, 2, 13, 64
+"""Those of the other networks, whose graphs are compared for other sizes besides."""
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # of torch itself
 
 
@@ -103,11 +105,10 @@ def check(case: Case, prepared: Prepared, *, hostile: bool = False) -> str:
 
 @pytest.fixture(autouse=True)
 def steps_of_the_proof(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All sizes of the proof but the longest, unless the network is one of OF_MANY_STEPS."""
+    """FEW_SIZES, unless the network is one of OF_MANY_STEPS."""
     assert {*torch_networks.CASES, *keras_networks.CASES} > OF_MANY_STEPS
     if request.getfixturevalue("name") not in OF_MANY_STEPS:
-        shorter = tuple(size for size in proof_sizes.SIZES if size < proof_sizes.LONGEST)
-        monkeypatch.setattr(proof_sizes, "SIZES", shorter)
+        monkeypatch.setattr(proof_sizes, "SIZES", FEW_SIZES)
 
 
 @without("torch_graph")
