@@ -86,6 +86,8 @@ def _other_options(arguments: Arguments, s: Sizes, c: Choices) -> None:
             arguments[key] = None
             if key == "base":
                 arguments["alpha"] = None
+    if arguments.get("keep") and "with_h" in arguments:  # activations include h
+        arguments["with_h"] = True
 
 
 def _change(value: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:

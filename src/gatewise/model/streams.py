@@ -78,12 +78,14 @@ class StreamPredictions:
 class Streams:
     """Made by `Model.streams`. A step takes the same time and memory however many came before it.
 
-    >>> import gatewise as gw, numpy as np
-    >>> streams = gw.load().streams(2, network_only=True)
-    >>> streams.push(["good", "a dull"]).steps.tolist()
+    >>> import gatewise as gw
+    >>> texts, labels = ["good", "bad", "a good one", "a bad one"] * 8, ["yes", "no"] * 16
+    >>> model = gw.train(texts, labels, epochs=1, units=8, bidirectional=False, verbose=0)
+    >>> streams = model.streams(2, network_only=True)
+    >>> streams.push(["good", "a bad"]).steps.tolist()
     [1, 2]
     >>> streams.add()
-    >>> streams.push(["film"], [2]).steps.tolist(), len(streams)
+    >>> streams.push(["good"], [2]).steps.tolist(), len(streams)
     ([1], 3)
 
     Raises InputError for a model that cannot be streamed, with the reason.
