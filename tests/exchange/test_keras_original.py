@@ -1,4 +1,4 @@
-"""What a network of Keras computes in float64, on the backend JAX, in processes of their own."""
+"""What a network of Keras computes in float64, on the backends JAX and TensorFlow, in processes of their own."""
 
 import os
 import sys
@@ -26,6 +26,27 @@ inputs = {key: x for key in read.graph.inputs}
 original = read.original_values(inputs, [name], "float64")[name]
 computed = read.graph.run(inputs, execution=Execution(dtype=np.float64))[name]
 print(original.dtype, float(np.abs(original - computed).max()) < 1e-12)
+"""
+
+NUMBERS = """
+import warnings
+warnings.simplefilter("ignore")
+import keras
+import numpy as np
+from gatewise.exchange.keras_graph import read_keras
+from gatewise.network.operation import Execution
+
+inputs = keras.Input((None, 3))
+scaled = keras.layers.Rescaling(0.1, offset=-0.3)(inputs)
+bent = keras.layers.LeakyReLU(negative_slope=0.7)(scaled)
+network = keras.Model(inputs, keras.layers.Activation("gelu")(bent))
+read = read_keras(network)
+x = np.random.default_rng(4).normal(size=(4, 9, 3))
+name = read.graph.outputs[0]
+feeds = {key: x for key in read.graph.inputs}
+original = read.original_values(feeds, [name], "float64")[name]
+computed = read.graph.run(feeds, execution=Execution(dtype=np.float64))[name]
+print(original.dtype, float(np.abs(original - computed).max()) < 1e-14)
 """
 
 ATTENTION = """
@@ -71,6 +92,15 @@ def test_jax_computes_in_float64(tmp_path: Path) -> None:
     """JAX makes float32 of float64 unless it is told otherwise."""
     environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"}
     done = run_child([sys.executable, "-c", CODE], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["float64", "True"]
+
+
+@pytest.mark.skipif(not (find_spec("keras") and find_spec("tensorflow")), reason="Keras or TensorFlow is not installed")
+def test_tensorflow_takes_numbers_of_python_in_float64(tmp_path: Path) -> None:
+    """TensorFlow rounds them to float32 first, also the slope of a leaky ReLU."""
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "tensorflow"}
+    done = run_child([sys.executable, "-c", NUMBERS], env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["float64", "True"]
 

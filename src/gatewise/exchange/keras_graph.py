@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class KerasNetwork(ReadNetwork):
     """
 
     framework = "Keras"
+    # Keras does not say what pooling makes of NaN. TensorFlow's makes the lowest number of it, the others NaN.
+    undefined_for_nan: ClassVar[frozenset[str]] = frozenset({"MaxPool"})
     network: Any = None
     keys: Mapping[str, ValueKey] = field(default_factory=dict)
 

@@ -48,6 +48,7 @@ class OriginalValues:
         try:
             with (
                 _float64_of_jax(self.keras, dtype),
+                _float64_of_tensorflow(self.keras, dtype),
                 self._computing_in(dtype),
                 torch_inference(self.keras),
                 recorder.recording(),
@@ -145,6 +146,38 @@ def _float64_of_jax(keras: Any, dtype: str) -> Iterator[None]:
     jax = sys.modules["jax"]
     attention = _attention_in_float64(jax, jax.nn.dot_product_attention)
     with jax.enable_x64(True), patch.object(jax.nn, "dot_product_attention", attention):
+        yield
+
+
+@contextmanager
+def _float64_of_tensorflow(keras: Any, dtype: str) -> Iterator[None]:
+    """TensorFlow rounds numbers of Python to float32 before it casts them to float64, and so it does with the slope of
+    a leaky ReLU. Here both have the precision of the tensors.
+    """
+    if keras.config.backend() != "tensorflow" or dtype != "float64":
+        yield
+        return
+    tensorflow = sys.modules["tensorflow"]
+    functions = sys.modules["tensorflow.python.ops.math_ops"]  # whose cast gelu calls
+    activations = keras.src.backend.nn
+    plain_cast = tensorflow.cast
+    plain_leaky_relu = activations.leaky_relu
+
+    def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        if isinstance(x, float):
+            return tensorflow.constant(x, dtype=dtype)
+        return plain_cast(x, dtype, name)
+
+    def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+        if x.dtype != "float64":
+            return plain_leaky_relu(x, negative_slope)
+        return tensorflow.where(x > 0, x, cast(negative_slope, x.dtype) * x)
+
+    with (
+        patch.object(tensorflow, "cast", cast),
+        patch.object(functions, "cast", cast),
+        patch.object(activations, "leaky_relu", leaky_relu),
+    ):
         yield
 
 
