@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.case import BF16_TOLERANCE, ONE_AND_TWO_THREADS, Case, Contender, gatewise, on_both_heaps
 from benchmarks.contenders.base import Arrays, padded
 from benchmarks.machine import ROOT
-from benchmarks.opened_cases import opened_cases
+from benchmarks.opened_cases import layer_arrays, opened_cases
 from benchmarks.reviews import LENGTH, VOCAB_SIZE, Reviews, weights
 
 BATCH = 64
@@ -123,16 +123,8 @@ def _training_steps(reviews: Reviews, threads: int) -> list[Case]:
 
 
 def recurrence_arrays(units: int, batch: int, steps: int) -> Arrays:
-    """Input with one channel: x (B, T, 1), initial weights as in Keras, and the gradient of h_T (B, H)."""
-    rng = np.random.default_rng(0)
-    arrays = weights(units)
-    return {
-        "x": rng.standard_normal((batch, steps, 1), dtype=np.float32),
-        "weight_ih": rng.uniform(-0.1, 0.1, (4 * units, 1)).astype(np.float32),
-        "weight_hh": arrays["weight_hh"],
-        "bias": arrays["bias"],
-        "dh_T": rng.standard_normal((batch, units), dtype=np.float32),
-    }
+    """As `layer_arrays`, with one input channel, so that the input product is negligible."""
+    return layer_arrays(1, units, batch, steps)
 
 
 def _recurrence(units: int, threads: int) -> Case:

@@ -146,7 +146,7 @@ def layer(settings: Settings, arrays: Arrays) -> Task:
     from gatewise import nn
 
     x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])
-    lstm = nn.LSTM(1, dh.shape[1], batch_first=True)
+    lstm = nn.LSTM(x.shape[2], dh.shape[1], batch_first=True)
     named = {name: getattr(lstm, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias")}
     with torch.no_grad():
         for name, parameter in named.items():

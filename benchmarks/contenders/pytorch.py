@@ -112,14 +112,14 @@ def step(settings: Settings, arrays: Arrays) -> Task:
 
 
 def recurrence(settings: Settings, arrays: Arrays) -> Task:
-    """nn.LSTM with one input channel, so that the input product is negligible; forward and backward from h_T."""
-    x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])  # (B, T, 1), (B, H)
+    """nn.LSTM, forward and backward from the gradient of h_T."""
+    x, dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])  # (B, T, C), (B, H)
     first = settings.get("batch_first", True)
     if not first:
         x = x.transpose(0, 1).contiguous()
-    lstm: Any = torch.nn.LSTM(1, dh.shape[1], batch_first=first)
+    lstm: Any = torch.nn.LSTM(x.shape[2], dh.shape[1], batch_first=first)
     named = _named(lstm, arrays, {})
-    return layer_task(lstm, named, x, dh, settings, _info(f"nn.LSTM(1, {dh.shape[1]}), batch_first={first}"))
+    return layer_task(lstm, named, x, dh, settings, _info(f"nn.LSTM({x.shape[2]}, {dh.shape[1]}), batch_first={first}"))
 
 
 def layer_task(
