@@ -419,3 +419,14 @@ def test_a_row_of_a_batch_that_the_graph_does_not_read_is_named() -> None:
     network = GraphNetwork.of(graph, *graph.outputs * 2)
     rows = [EncodedSequence(np.ones((length, 3), np.float32)) for length in (5, 3, 100_000, 3)]
     assert_refused("row 2: .* T = 100000", network.check_sequences, EncodedBatch(ragged_steps(rows)))
+
+
+def test_the_step_graphs_that_are_used_last_are_kept() -> None:
+    """Two streams that are read beside runs of many other sizes are not analysed again for each step."""
+    _, network = both(AS_GRAPHS["mean and max"])
+    of_two = network.form.step_graph_of(2)
+    assert of_two is not None
+    assert of_two is not network.form.step_graph_of(3)
+    for rows in range(3, 40):
+        network.form.step_graph_of(rows)
+        assert network.form.step_graph_of(2) is of_two

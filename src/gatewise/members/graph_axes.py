@@ -109,9 +109,12 @@ class GraphAxes:
                 if role not in axes and same:
                     axes[role] = same[0]
             if "steps" not in axes and self._recurrent[1] == 1:
-                # Cells that are written down one after the other, as a loop over a fixed number of steps.
-                features = 0 if self.graph.inputs[name].dtype.startswith("int") else 1
-                others = [axis for axis in range(len(shape) - features) if axis not in axes.values()]
+                # Cells that are written down one after the other, as a loop over a fixed number of steps. The last axis
+                # of numbers is that of the channels, so it is not that of the steps; ids have none.
+                before_channels = len(shape)
+                if not self.graph.inputs[name].dtype.startswith("int"):
+                    before_channels -= 1
+                others = [axis for axis in range(before_channels) if axis not in axes.values()]
                 if others:
                     axes["steps"] = others[0]
         return InputAxes(axes.get("batch"), axes.get("steps"))

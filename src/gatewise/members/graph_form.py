@@ -6,9 +6,9 @@ All of it follows from the nodes and the types of the graph, and is worked out w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gatewise.errors import InputError, quote
@@ -28,7 +28,7 @@ from gatewise.types import Array
 MAX_ROWS = 256  # sequences of a batch
 _LONGEST_SHORTEST = 64  # steps among which the shortest length is looked for
 _USUAL_SIZE = 3  # of a free axis of an example
-_MOST_STEP_GRAPHS = 32  # that are kept, one for each number of streams
+_MOST_STEP_GRAPHS = 32  # that are kept, one for each number of sequences
 _USUAL_STEPS = 16  # of a sequence, for the numbers per step
 
 
@@ -247,16 +247,14 @@ class GraphForm:
         """The step graph for that many sequences, None where there is none."""
         if rows == self.fewest_rows:
             return self.causality.step_graph
-        if rows not in self._step_graphs:
-            if len(self._step_graphs) == _MOST_STEP_GRAPHS:
-                self._step_graphs.clear()
-            self._step_graphs[rows] = self._causality_of(rows).step_graph
-        return self._step_graphs[rows]
+        return self._kept_step_graph_of(rows)
 
     @cached_property
-    def _step_graphs(self) -> dict[int, StepGraph | None]:
-        """The step graphs so far, by the number of sequences."""
-        return {}
+    def _kept_step_graph_of(self) -> Callable[[int], StepGraph | None]:
+        """The step graph for a number of sequences. The last ones are kept, also for streams in several threads: each
+        takes milliseconds to make, and the number of sequences in a run changes from step to step.
+        """
+        return lru_cache(_MOST_STEP_GRAPHS)(lambda rows: self._causality_of(rows).step_graph)
 
     def _causality_of(self, rows: int) -> Causality:
         """`causality`, with a graph for that many sequences."""
