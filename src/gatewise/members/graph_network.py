@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,13 @@ from gatewise.members.graph_axes import InputAxes, batch_axis
 from gatewise.members.graph_constants import constants_from, constants_to
 from gatewise.members.graph_feeds import GraphFeeds, not_an_id
 from gatewise.members.graph_form import MAX_ROWS, GraphForm
-from gatewise.members.graph_steps import taken
+from gatewise.members.graph_runs import GraphRuns
 from gatewise.members.member import Inputs, Rule, check_entry
 from gatewise.members.network import Network, Preactivation
 from gatewise.members.recurrent_layer import RecurrentLayer
 from gatewise.network.graph import Graph
 from gatewise.network.graph_file import graph_entry, graph_from
 from gatewise.network.operation import Execution
-from gatewise.network.size import symbols_of
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array, Precision
 
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
     from gatewise.members.gates import Activations, LayerStates
     from gatewise.members.path_gradients import PathGradient, PathPoints
     from gatewise.members.running_graph import RunningGraph
-    from gatewise.network.step_graph import StepGraph
 
 _SEQUENCES = 4 * MAX_ROWS  # that are sorted into batches at a time
+_SPECIAL_IDS = 3  # at the beginning of a vocabulary, such as the pad and the unknown token
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +82,11 @@ class GraphNetwork(Network):
     def feeds(self) -> GraphFeeds:
         """The arrays that the graph takes for sequences."""
         return GraphFeeds(self.form)
+
+    @property
+    def runs(self) -> GraphRuns:
+        """How the graph runs."""
+        return GraphRuns(self.form, self.kernel or for_precision(self.precision), self.clamps)
 
     @property
     def parameters(self) -> Mapping[str, Array]:  # type: ignore[override]
@@ -203,7 +207,7 @@ class GraphNetwork(Network):
         """Logits (n, outputs) float64, per step (N, outputs). Raises InputError naming the length for which the graph
         does not hold.
         """
-        if isinstance(sequences, EncodedBatch) and len(sequences) and sequences.steps.lengths.all():
+        if _is_batch_of_steps(sequences):
             return self._logits_of_batch(sequences)
         rows: list[Array] = []
         for block in _blocks(sequences, _SEQUENCES):
@@ -217,8 +221,7 @@ class GraphNetwork(Network):
         """The logits of each sequence, (1, outputs) or per step (T, outputs)."""
         of_each: list[Array] = [np.zeros((0, self.outputs))] * len(sequences)
         for numbers, feeds in self.batches(sequences):
-            computed = self._run(feeds, [self.form.logits_name], Execution(keep=False))
-            logits = self.form.taken(computed[self.form.logits_name])  # (B, T or 1, outputs)
+            logits = self.runs.logits(feeds)
             # A batch may end with rows of no sequence.
             for number, row in zip(numbers, logits, strict=False):
                 of_each[number] = row
@@ -230,8 +233,7 @@ class GraphNetwork(Network):
         logits = np.empty((count, self.outputs))
         for numbers, feeds in self.feeds.batches_of(batch):
             check_cancelled()
-            computed = self._run(feeds, [self.form.logits_name], Execution(keep=False))
-            of_rows = self.form.taken(computed[self.form.logits_name])[: len(numbers)]  # (B, T or 1, outputs)
+            of_rows = self.runs.logits(feeds)[: len(numbers)]
             rows = numbers
             if self.per_step:
                 rows = batch.steps.steps_of(numbers)
@@ -245,7 +247,7 @@ class GraphNetwork(Network):
         where the graph needs more. Of a graph with logits per step, sequences without a step are left out. every: all
         values are kept, as for gradients.
         """
-        if isinstance(sequences, EncodedBatch) and len(sequences) and sequences.steps.lengths.all():
+        if _is_batch_of_steps(sequences):
             return self.feeds.batches_of(sequences, every)
         read = {}
         for number, sequence in enumerate(sequences):
@@ -271,50 +273,19 @@ class GraphNetwork(Network):
     @cached_property
     def _replacement(self) -> int:
         """The token id, or the number of each channel, without information. A network with a mask may have no
-        prediction where all steps are token 0, and then it is the first id with one.
+        prediction where all steps are token 0, and then it is the next id with one.
         """
-        first: int = self.unknown or 0
+        usual: int = self.unknown or 0
         if not self.form.steps.lookups or self.inputs.further:
-            return first
-        for value in (first, *range(min(3, self.inputs.size))):
+            return usual
+        for value in (usual, *range(min(_SPECIAL_IDS, self.inputs.size))):
             try:
                 [rows] = self._logits_of([self._of_steps(EncodedSequence(np.zeros(0, np.int64)), value)])
             except InputError:
                 continue
             if np.isfinite(rows).all():
                 return int(value)
-        return first
-
-    def _run(self, feeds: Mapping[str, Array], values: Sequence[str], execution: Execution) -> dict[str, Array]:
-        """Values of a run by name, with the clamps."""
-        self._prepare(execution, feeds)
-        return self.form.explained.run(feeds, execution=execution, values=values)
-
-    @property
-    def _kernel(self) -> Kernel:
-        return self.kernel or for_precision(self.precision)
-
-    def _prepare(self, execution: Execution, feeds: Mapping[str, Array]) -> None:
-        """Set the kernel and the gates that the clamps hold."""
-        execution.kernel = self._kernel
-        if self.clamps:
-            steps = taken(feeds[self.form.axes.main], self.form.main_axes).shape[1]
-            execution.held = self._held(np.arange(steps))
-
-    def _held(self, steps: Array) -> dict[str, tuple[Array, Array]]:
-        """The gates that the clamps hold at the steps with these numbers, by the names of the nodes."""
-        from gatewise.members.clamp import held_gates
-
-        held = {}
-        for run in self.form.recurrences:
-            clamps = []
-            for clamp in self.clamps:
-                columns = clamp.hits(self.layers, run.layer, run.direction)
-                if columns is not None and clamp.gate in run.gate_names:
-                    clamps.append((clamp, columns))
-            if clamps:
-                held[run.node.name] = held_gates(clamps, steps, run.gate_names, run.units, np.float32)
-        return held
+        return usual
 
     def read(self, part: EncodedSequence) -> tuple[Array, EncodedSequence]:
         return self.rows(len(part)), part
@@ -327,8 +298,9 @@ class GraphNetwork(Network):
 
         for part in parts:
             self.feeds.rows(part, 1)  # refuses what takes too much memory
-            execution = Execution(keep=True)
-            computed = self._run(self.feeds.of([part]), [self.form.logits_name], execution)
+            feeds = self.feeds.of([part])
+            execution = self.runs.execution(feeds, keep=True)
+            computed = self.runs.values(feeds, [self.form.logits_name], execution)
             states: list[LayerStates] = []
             for run in self.form.recurrences:
                 recorded = execution.saved[run.node.name]()
@@ -361,6 +333,7 @@ class GraphNetwork(Network):
         assert step_graph is not None
         if not len(part):
             return
+        runs = self.runs
         feeds = self.feeds.of([part])
         states = step_graph.start()
         for step in range(len(part)):
@@ -369,67 +342,13 @@ class GraphNetwork(Network):
             for name, axes in self.form.axes.of_inputs.items():
                 if axes.steps is not None:
                     rows[name] = feeds[name][(slice(None),) * axes.steps + (slice(step, step + 1),)]
-            logits, states = step_graph.run(rows, states, step, self._step_execution(step, 1))
+            logits, states = step_graph.run(rows, states, step, runs.execution_of_steps(step, 1))
             yield self.form.taken(logits)[0].astype(np.float64)
 
-    def _step_execution(self, first: int, count: int) -> Execution:
-        """A run of the step graph for `count` steps from `first` on, with the clamps."""
-        execution = Execution(kernel=self._kernel.with_threads(1), keep=False)
-        if self.clamps:
-            execution.held = self._held(np.arange(first, first + count))
-        return execution
-
     def running(self, pads: int = 0) -> RunningGraph:
-        from gatewise.members.running_graph import RunningGraph
-        from gatewise.members.step_batches import StepBatches
+        from gatewise.members.graph_streams import running_graph  # a prediction does without
 
-        if self.inputs.further:
-            names = ", ".join(self.inputs.further)
-            raise InputError(f"a network that also reads {names} cannot be streamed: a stream reads steps of one input")
-        step_graph = self.form.causality.step_graph
-        if step_graph is None:
-            raise InputError(f"a network that is not known to be causal cannot be streamed: {self.not_causal}")
-        length = self.form.axes.steps
-        assert length is not None
-        guards = []
-        for guard in self.graph.guards:
-            # A condition on the number of steps alone, which a stream fulfils after each step or not.
-            symbols = symbols_of(guard.left) | symbols_of(guard.right)
-            if symbols and symbols == symbols_of(length):
-                guards.append(guard)
-        batches = StepBatches(
-            self.form.step_graph_of,
-            self._read_rows,
-            self.form.fewest_rows,
-            self.form.most_rows,
-            numbers_steps=bool(self.clamps),
-        )
-        running = RunningGraph(batches, self.outputs, guards)
-        if isinstance(length, int):
-            if pads and length != pads:
-                raise InputError(f"the network reads {length:,} steps, and its sequences are padded to {pads:,}")
-            if not pads and not self.per_step:
-                raise InputError(
-                    f"a network that reads {length:,} steps cannot be streamed: it has no prediction after fewer steps"
-                )
-            running.most = length
-            running.why_most = "the length of the sequences that it was made for"
-        if pads:
-            if step_graph.has_places:
-                raise InputError(
-                    "a network with padding 'pre' that numbers its steps cannot be streamed: the number of a step "
-                    "depends on the pads before it, and these on later steps"
-                )
-            running.start_after_pads(np.zeros(1, np.int64), pads)
-        return running
-
-    def _read_rows(
-        self, step_graph: StepGraph, rows: Array, states: Mapping[str, Array], before: int, first: int
-    ) -> tuple[Array, dict[str, Array]]:
-        """See `RunRows`."""
-        feeds = self.feeds.of([EncodedSequence(steps) for steps in rows])
-        logits, after = step_graph.run(feeds, states, before, self._step_execution(first, rows.shape[1]))
-        return self.form.taken(logits)[:, -1], after
+        return running_graph(self.runs, pads)
 
     def _prefix(self, part: EncodedSequence, end: int) -> EncodedSequence:
         if not self.replaces_steps:
@@ -463,9 +382,11 @@ class GraphNetwork(Network):
         outside = self.form.ids.outside(inputs, self.graph.sizes(inputs, self.form.nouns))
         if outside is not None:
             raise InputError(not_an_id(outside, outside.index))
-        execution = Execution(keep=False)
-        self._prepare(execution, inputs)
-        return self.graph.run(inputs, execution=execution)
+        return self._all_outputs(inputs)
+
+    def _all_outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As `outputs_of`, of ids that have been checked."""
+        return self.graph.run(inputs, execution=self.runs.execution(inputs))
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -480,7 +401,7 @@ class GraphNetwork(Network):
         of_rows: list[dict[str, Array]] = [{}] * len(sequences)
         read = [sequence if len(sequence) else self.empty(sequence) for sequence in sequences]
         for numbers, feeds in self.batches(read):
-            outputs = self.outputs_of(feeds)
+            outputs = self._all_outputs(feeds)
             for place, number in enumerate(numbers):
                 of_rows[number] = {name: self._row_of(name, array, place) for name, array in outputs.items()}
         return of_rows
@@ -550,14 +471,15 @@ class GraphNetwork(Network):
         recurrence = next(run for run in self.form.recurrences if (run.layer, run.direction) == place)
 
         def compute(names: Sequence[str]) -> Mapping[str, Array]:
-            return self._run(self.feeds.of([part]), names, Execution(keep=False))
+            feeds = self.feeds.of([part])
+            return self.runs.values(feeds, names, self.runs.execution(feeds))
 
         return preactivations(recurrence, gates, column, compute)
 
     def path_gradients(self, points: Sequence[PathPoints]) -> list[PathGradient]:
         from gatewise.members.graph_paths import path_gradient
 
-        return [path_gradient(self.feeds, path, self._kernel) for path in points]
+        return [path_gradient(self.feeds, path, self.runs.kernel) for path in points]
 
     def note(self, rule: Rule) -> str:
         return ""
@@ -607,6 +529,11 @@ def _as_predicted(array: Array) -> Array:
     copy = np.array(array, dtype=dtype, order="C")  # the layout decides the last bits of a product
     copy.setflags(write=False)
     return copy
+
+
+def _is_batch_of_steps(sequences: object) -> TypeGuard[EncodedBatch]:
+    """Whether they are whole arrays: a batch without an empty sequence, whose steps would have to be put in."""
+    return isinstance(sequences, EncodedBatch) and len(sequences) > 0 and bool(sequences.steps.lengths.all())
 
 
 def _blocks(sequences: Iterable[EncodedSequence], most: int) -> Iterator[list[EncodedSequence]]:
