@@ -257,9 +257,18 @@ def compare(network: ReadNetwork, run: Run, batches: Iterator[tuple[Any, ...]]) 
         else:
             compared += 1
             check_steps(network.graph, arguments)
-    if not refused:
-        return "opens"
-    return "opens for some sizes" if compared else "opens for no size"
+    return opened(compared, refused)
+
+
+def opened(compared: int, refused: int) -> str:
+    """What became of a network that was read, for a count. compared, refused: of how many arguments its graph gave the
+    right outputs, and refused them.
+    """
+    if not compared:
+        return "opens for no size"
+    if refused:
+        return "opens for some sizes"
+    return "opens"
 
 
 def check_steps(graph: Graph, arguments: tuple[Any, ...]) -> None:
