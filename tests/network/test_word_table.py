@@ -1,6 +1,7 @@
 """The input product of a token is computed once per model, with the bits of a product made for each batch."""
 
 import pickle
+import threading
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -85,3 +86,53 @@ def test_parameters_that_can_change_have_no_table() -> None:
 def test_a_large_vocabulary_has_no_table() -> None:
     assert WordTable.fits(10_000, 400)
     assert not WordTable.fits(88_588, 400)
+
+
+def test_the_memory_is_that_of_the_tokens_that_occurred() -> None:
+    vocab_size = 40_000
+    width = 400
+    assert WordTable.fits(vocab_size, width)
+    table = WordTable(vocab_size, width, np.float32)
+    products = np.random.default_rng(8).normal(size=(vocab_size, width)).astype(np.float32)
+    tokens = np.random.default_rng(9).integers(0, vocab_size, 900)
+    for some in np.split(tokens, 9):
+        rows, row_of_step = table.read(some, lambda new: products[new])
+        np.testing.assert_array_equal(rows[row_of_step], products[some])
+    assert rows.nbytes <= 2 * len(np.unique(tokens)) * width * 4
+    rows, row_of_step = table.read(np.arange(vocab_size), lambda new: products[new])
+    np.testing.assert_array_equal(rows[row_of_step], products)
+    assert rows.nbytes == products.nbytes
+
+
+def test_threads_read_and_add_at_the_same_time() -> None:
+    vocab_size = 3_000
+    table = WordTable(vocab_size, 8, np.float32)
+    products = np.random.default_rng(8).normal(size=(vocab_size, 8)).astype(np.float32)
+    wrong: list[int] = []
+
+    def read(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(200):
+            tokens = rng.integers(0, vocab_size, 20)
+            rows, row_of_step = table.read(tokens, lambda new: products[new])
+            if not np.array_equal(rows[row_of_step], products[tokens]):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_lock_that_stays_held_stops_no_prediction() -> None:
+    """As in a process that was forked while another thread added rows."""
+    lstm = lstm_of(ONE_LAYER)
+    lstm.logits([np.array([3, 5])])
+    assert lstm.tables
+    [table] = lstm.tables.values()
+    table._lock.acquire()
+    sequences = sequences_of(2)
+    expected = in_batches(forward, lstm.parameters, ONE_LAYER, sequences, Ops(get("reference")))
+    np.testing.assert_array_equal(lstm.logits(sequences), expected.astype(np.float64))

@@ -27,7 +27,7 @@ from gatewise.network.ops import Ops, array_of
 from gatewise.network.word_table import WordTable
 from gatewise.ragged import Ragged
 from gatewise.storage.compact import Unpacked
-from gatewise.types import Array
+from gatewise.types import Array, Index
 
 PAD_CHUNK = 192  # pad steps between two tests whether the state has converged
 STEPS_PER_BATCH = 65_536  # bounds the memory of a batch, 4H floats per step
@@ -71,8 +71,9 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
         for _, direction, name in group:
             weight_ih = parameters[f"{name}.weight_ih"]
             bias = parameters[f"{name}.bias"]
+            row_of_step = index
             if has_table and not layer:
-                pre = _table_of(ops, parameters, name, arch.vocab_size, index)  # (V, 4H)
+                pre, row_of_step = _rows_of_table(ops, parameters, name, arch.vocab_size, index)  # (R, 4H)
             elif index is None:
                 pre = ops.input_product(x, weight_ih, bias)  # (N, 4H)
             else:
@@ -88,7 +89,7 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
             is_top = layer == len(arch.layers) - 1
             call = LSTMCall(
                 pre,
-                index,
+                row_of_step,
                 batch.lengths,
                 weight_hh,
                 h0,
@@ -129,17 +130,19 @@ def has_word_tables(ops: Ops, arch: Architecture) -> bool:
     return WordTable.fits(arch.vocab_size, 4 * arch.layers[0].units)
 
 
-def _table_of(ops: Ops, parameters: Mapping[str, Any], name: str, vocab_size: int, tokens: Any) -> Array:
-    """The input products (V, 4H) of an LSTM of the first layer, with a row for each of the tokens (N,)."""
+def _rows_of_table(
+    ops: Ops, parameters: Mapping[str, Any], name: str, vocab_size: int, tokens: Any
+) -> tuple[Array, Index]:
+    """The input products (R, 4H) of an LSTM of the first layer, and the row (N,) of each of the tokens (N,)."""
     assert ops.tables is not None
     weight_ih = parameters[f"{name}.weight_ih"]
-    key = f"{name} {ops.kernel.name}"
-    if key not in ops.tables:
-        ops.tables[key] = WordTable(vocab_size, len(weight_ih), weight_ih.dtype)
-    table = ops.tables[key]
     bias = parameters[f"{name}.bias"]
-    table.add(tokens, lambda new: ops.project(embedded(ops, parameters, new), weight_ih, bias))
-    return table.rows
+    key = f"{name} {ops.kernel.name}"
+    table = ops.tables.get(key)
+    if table is None:
+        # Of threads that get here at the same time, all take the table of the first.
+        table = ops.tables.setdefault(key, WordTable(vocab_size, len(weight_ih), weight_ih.dtype))
+    return table.read(tokens, lambda new: ops.project(embedded(ops, parameters, new), weight_ih, bias))
 
 
 def _pad_states(
