@@ -2,7 +2,9 @@
 
 import json
 import time
+import tracemalloc
 import unicodedata
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from gatewise.errors import ModelFileError
 from gatewise.text import KerasEncoding, TokenEncoding, encoding_from
+from gatewise.text.encoding import ragged_ids
 from tests.refusals import assert_refused
 
 TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
@@ -245,3 +248,16 @@ def test_a_model_keeps_the_pipeline_that_it_was_trained_with() -> None:
     changed["pre_tokenizer"]["pattern"] = {"Regex": "(a+)+$"}
     with pytest.raises(ModelFileError, match="'pre_tokenizer' is not what gatewise writes"):
         TokenEncoding.from_files(config, lambda name: json.dumps(changed).encode())
+
+
+def test_ids_are_kept_as_four_bytes_while_texts_are_read() -> None:
+    def texts() -> Iterator[list[int]]:
+        for text in range(300):
+            yield [1_000 + 7 * text + word for word in range(500)]
+
+    tracemalloc.start()
+    ragged = ragged_ids(texts())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row.tolist() for row in ragged] == list(texts())
+    assert peak < 12 * len(ragged.values)  # the array that grows, and the one that is returned

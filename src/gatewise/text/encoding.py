@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,16 @@ from gatewise.ragged import Ragged
 from gatewise.types import Array
 
 
-def ragged_ids(ids: Sequence[int], lengths: Sequence[int]) -> Ragged:
-    """The ids (N,) int32 of texts with so many ids (n,)."""
+def ragged_ids(texts: Iterable[list[int]]) -> Ragged:
+    """The ids (N,) int32 of n texts, from a list of ids for each.
+
+    Four bytes are kept for each id while texts are read. A list of Python's numbers keeps up to 36.
+    """
+    ids = array("i")
+    lengths: list[int] = []
+    for ids_of_text in texts:
+        ids.fromlist(ids_of_text)
+        lengths.append(len(ids_of_text))
     return Ragged(np.array(ids, dtype=np.int32), np.array(lengths, dtype=np.intp))
 
 

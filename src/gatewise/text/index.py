@@ -139,7 +139,7 @@ class IndexEncoding:
             except InputError as error:
                 raise InputError(f"row {row}: {error}") from None
         if not encoded:
-            return ragged_ids([], [])
+            return ragged_ids([])
         return Ragged.of(encoded, np.int32)
 
     def ids_of(self, inputs: Any) -> Ragged | None:

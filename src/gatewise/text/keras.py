@@ -203,13 +203,7 @@ class KerasEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """`encode` of each text: ids (N,) int32. The InputError names the row, from 0."""
-        ids: list[int] = []
-        lengths: list[int] = []
-        for text in checked_texts(texts):
-            ids_of_text = self._ids_of_text(text)
-            ids += ids_of_text
-            lengths.append(len(ids_of_text))
-        return ragged_ids(ids, lengths)
+        return ragged_ids(map(self._ids_of_text, checked_texts(texts)))
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.errors import InputError, ModelFileError, quote, required
-from gatewise.ragged import Ragged
 from gatewise.storage.strict_json import parse_json
-from gatewise.text.encoding import checked_texts, ragged_ids
 from gatewise.text.tokens import TokenEncoding
 
 if TYPE_CHECKING:
@@ -37,18 +35,15 @@ class LibraryEncoding(TokenEncoding):
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
-    def encode_batch(self, texts: Sequence[str]) -> Ragged:
-        """`encode` of each text, on all cores: ids (N,) int32. The InputError names the row, from 0."""
-        checked = checked_texts(texts, self.max_characters)
-        ids: list[int] = []
-        lengths: list[int] = []
-        while chunk := list(islice(checked, _CHUNK)):
+    def _ids_of_texts(self, texts: Iterator[str]) -> Iterator[list[int]]:
+        """As `TokenEncoding`, on all cores."""
+        row = 0
+        while chunk := list(islice(texts, _CHUNK)):
             for encoding in self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-                ids_of_text = encoding.ids
-                self._check_count(len(ids_of_text), len(lengths))
-                ids += ids_of_text
-                lengths.append(len(ids_of_text))
-        return ragged_ids(ids, lengths)
+                ids = encoding.ids
+                self._check_count(len(ids), row)
+                row += 1
+                yield ids
 
 
 class TokenizerEncoding(LibraryEncoding):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, ClassVar, Self
@@ -189,14 +189,14 @@ class TokenEncoding:
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """`encode` of each text: ids (N,) int32. The InputError names the row, from 0."""
-        ids: list[int] = []
-        lengths: list[int] = []
-        for row, text in enumerate(checked_texts(texts, self.max_characters)):
-            ids_of_text = self._ids(text)
-            self._check_count(len(ids_of_text), row)
-            ids += ids_of_text
-            lengths.append(len(ids_of_text))
-        return ragged_ids(ids, lengths)
+        return ragged_ids(self._ids_of_texts(checked_texts(texts, self.max_characters)))
+
+    def _ids_of_texts(self, texts: Iterator[str]) -> Iterator[list[int]]:
+        """The ids of each text. Raises InputError naming the row, for too many."""
+        for row, text in enumerate(texts):
+            ids = self._ids(text)
+            self._check_count(len(ids), row)
+            yield ids
 
     def tokenize(self, text: str) -> Encoded:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
