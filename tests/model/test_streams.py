@@ -243,6 +243,7 @@ def test_what_is_refused_changes_nothing() -> None:
     for wrong in (-1, 1.5, "2", True, 2**40):
         assert_refused("the number of streams must be", _model("six").streams, wrong)
     assert_refused("the number of streams must be", streams.add, -2)
+    assert_refused("at most 2,147,483,647 streams", streams.add, 10**15)
     assert_refused("there is no stream 7", streams.remove, [7])
     assert streams.state == before
 
@@ -256,7 +257,9 @@ def test_a_gap_is_bounded() -> None:
     streams.push(gap)
     assert_refused("channel 3 has been missing for more than 4,096 steps", streams.push, gap[:, :1])
     streams.push(gap[:1, :1], [0])
+    assert streams.kept_steps == MOST_OPEN
     streams.push(np.ones((2, 3)))
+    assert streams.kept_steps == 0
     assert streams.steps.tolist() == [MOST_OPEN + 3, MOST_OPEN + 2]
 
 

@@ -100,15 +100,16 @@ class RunningLSTM(RunningNetwork):
             arrays[lstm.h] = run.h_T
             arrays[lstm.c] = run.c_T
             x = run.h  # (N, H)
-        # Pads before the first step are in the states of poolings.
-        has_state = (self.steps > 0) | self.is_after_pads
         count = len(lengths)
-        is_one_step = len(rows) == count == np.count_nonzero(lengths) == np.count_nonzero(has_state)
+        # Pads before the first step are in the states of poolings.
+        have_states = self.is_after_pads or np.count_nonzero(self.steps) == count
+        is_one_step = have_states and len(rows) == count == np.count_nonzero(lengths)
         for pooling in self._poolings:
             state = arrays[pooling.name]
             if is_one_step:
                 arrays[pooling.name] = pooling.join(state, x)
             else:
+                has_state = (self.steps > 0) | self.is_after_pads
                 arrays[pooling.name] = _joined_with(pooling, state, has_state, x, lengths)
         self.arrays = arrays
         self.steps = self.steps + lengths

@@ -65,11 +65,14 @@ class RunningNetwork(ABC):
         other.arrays = {name: array[numbers] for name, array in self.arrays.items()}
         return other
 
-    def joined(self, others: Self) -> Self:
-        """These sequences, then the others."""
+    def joined(self, *others: Self) -> Self:
+        """These sequences, then the others, in this order."""
         joined = self.copy()
-        joined.steps = np.concatenate([self.steps, others.steps])
-        joined.arrays = {name: np.concatenate([array, others.arrays[name]]) for name, array in self.arrays.items()}
+        joined.steps = np.concatenate([self.steps, *(other.steps for other in others)])
+        joined.arrays = {
+            name: np.concatenate([array, *(other.arrays[name] for other in others)])
+            for name, array in self.arrays.items()
+        }
         return joined
 
     def put(self, numbers: NDArray[Any], others: Self) -> None:

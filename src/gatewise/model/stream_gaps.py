@@ -72,7 +72,8 @@ class StreamGaps:
         values[numbers] = others.values
         ago = self.ago.copy()
         ago[numbers] = others.ago
-        changed = {number: gap for number, gap in self.open.items() if number not in set(numbers.tolist())}
+        replaced = set(numbers.tolist())
+        changed = {number: gap for number, gap in self.open.items() if number not in replaced}
         changed |= {int(numbers[number]): gap for number, gap in others.open.items()}
         return type(self)(values, ago, changed)
 
@@ -97,7 +98,7 @@ class StreamGaps:
         gaps = dict(self.open)
         starts = starts_of(lengths)
         to_read: list[tuple[Array, Array]] = []  # of each stream, filled and with NaN
-        rewound: list[tuple[int, RunningNetwork]] = []
+        rewound: dict[int, RunningNetwork] = {}  # the states from which streams read steps again
         for number, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
             new = rows[start : start + length]
             is_complete = number not in gaps and not np.isnan(new).any()
@@ -128,11 +129,12 @@ class StreamGaps:
             values[number], ago[number] = _last_values(every[:known], values[number], ago[number])
             first = begun
             if is_changed:
-                rewound.append((number, state))
+                rewound[number] = state
                 first = known
             to_read.append((filled[first:], every[first:]))
-        for number, state in rewound:
-            running.put(np.array([number]), state)
+        if rewound:
+            first_state, *others = rewound.values()
+            running.put(np.array(list(rewound)), first_state.joined(*others))
         counts = np.array([len(filled) for filled, _ in to_read], np.intp)
         all_filled = np.concatenate([filled for filled, _ in to_read])
         all_missing = np.isnan(np.concatenate([every for _, every in to_read]))

@@ -134,6 +134,11 @@ class Streams:
         """How many steps each stream has read, (n,)."""
         return self._running.steps.copy()
 
+    @property
+    def kept_steps(self) -> int:
+        """How many steps all streams keep since missing values. A push may read them again."""
+        return sum(len(gap.rows) for gap in self._gaps.open.values())
+
     # Reading
 
     def push(self, values: Any, streams: Sequence[int] | NDArray[Any] | None = None) -> StreamPredictions:
@@ -152,7 +157,7 @@ class Streams:
         gaps = self._gaps
         numbers = None
         if streams is not None:
-            numbers = self._numbers(streams)
+            numbers = self.numbers_of(streams)
             running = running.take(numbers)
             gaps = gaps.take(numbers)
         rows, lengths = self._preprocessor.encode_steps(values, running.steps)
@@ -170,8 +175,10 @@ class Streams:
             self._gaps = self._gaps.put(numbers, gaps)
         return StreamPredictions(running.steps.copy(), logits, self._ensemble.target)
 
-    def _numbers(self, streams: Any) -> NDArray[np.intp]:
-        """Numbers of streams (k,). Raises InputError for others, and for one that occurs twice."""
+    def numbers_of(self, streams: Sequence[int] | NDArray[Any]) -> NDArray[np.intp]:
+        """The numbers (k,) of streams, as `push` takes them. Raises InputError for a number that no stream has, and for
+        one that occurs twice.
+        """
         numbers = np.asarray(streams)
         if numbers.dtype.kind not in "iu" and numbers.size:
             raise InputError(f"streams must be whole numbers from 0 to {len(self) - 1:,}")
@@ -223,32 +230,31 @@ class Streams:
         """Add streams, whose numbers follow those of the others: `count` without a step, or those of a `state`. Raises
         InputError for what is no state of streams of this model.
         """
+        others = self.take([])
         if state is not None:
-            others = self.take([])
             others.state = state
             count = len(others)
-        else:
-            if not _is_count(count):
-                raise InputError(f"the number of streams must be a whole number of at least 0, not {quote(count)}")
-            others = self.take([])
-            others._running = self._start.take(np.zeros(count, np.intp))
-            others._gaps = StreamGaps.none(count, self._preprocessor.channels)
+        elif not _is_count(count):
+            raise InputError(f"the number of streams must be a whole number of at least 0, not {quote(count)}")
         if len(self) + count > MOST_STREAMS:
             raise InputError(f"there may be at most {MOST_STREAMS:,} streams")
+        if state is None:
+            others._running = self._start.take(np.zeros(count, np.intp))
+            others._gaps = StreamGaps.none(count, self._preprocessor.channels)
         self._running = self._running.joined(others._running)
         self._gaps = self._gaps.joined(others._gaps)
 
     def remove(self, streams: Sequence[int] | NDArray[Any]) -> None:
         """Remove the streams of these numbers. Those after them take their places, in the same order."""
         stays = np.ones(len(self), np.bool_)
-        stays[self._numbers(streams)] = False
+        stays[self.numbers_of(streams)] = False
         kept = self.take(np.flatnonzero(stays))
         self._running = kept._running
         self._gaps = kept._gaps
 
     def take(self, streams: Sequence[int] | NDArray[Any]) -> Self:
         """The streams of these numbers, in this order. They continue by themselves and share the weights."""
-        numbers = self._numbers(streams)
+        numbers = self.numbers_of(streams)
         other = copy.copy(self)
         other._running = self._running.take(numbers)
         other._gaps = self._gaps.take(numbers)
@@ -286,9 +292,8 @@ class Streams:
                 # A file of tensors has no NaN.
                 tensors[_GAPS[name]] = np.nan_to_num(array, nan=0.0)
                 tensors[_GAPS[f"{name}_known"]] = _stored(~np.isnan(array))
-            before = self._start.take(np.zeros(0, np.intp))
-            for number in numbers:
-                before = before.joined(gaps.open[number].state)
+            no_sequence = self._start.take(np.zeros(0, np.intp))
+            before = no_sequence.joined(*(gaps.open[number].state for number in numbers))
             tensors |= {f"{_BEFORE}{name}": _stored(array) for name, array in before.arrays.items()}
             tensors[f"{_BEFORE}steps"] = before.steps.astype(np.int64)
         counts = {"streams": len(self), "gaps": len(numbers), "gap_steps": sum(map(len, rows))}
