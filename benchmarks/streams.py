@@ -5,6 +5,7 @@ The network has 100 units, mean and maximum; the series have 6 channels. The cli
 
 import asyncio
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -44,15 +45,16 @@ def in_python() -> None:
     streams = network.streams(200)
     singles = [network.stream() for _ in range(200)]
     print(f"a tick of 200 streams: {cpu_ms(lambda: streams.push(values).probabilities):.2f} ms")
-    pushes = cpu_ms(lambda: [one.push(row).probabilities for one, row in zip(singles, values, strict=True)])
+    pushes = cpu_ms(lambda: [single.push(row).probabilities for single, row in zip(singles, values, strict=True)])
     print(f"200 pushes to streams of one: {pushes:.1f} ms")
 
 
 async def over_sockets(port: int, connections: int, streams: int, steps: int) -> tuple[int, float]:
     """Messages, and the median time of one in ms, of connections that each wait for an answer."""
     block = np.random.default_rng(0).normal(size=(streams, steps, CHANNELS)).round(3)
-    inputs = block.tolist() if steps > 1 else block[:, 0].tolist()
-    message = json.dumps({"inputs": inputs})
+    if steps == 1:
+        block = block[:, 0]
+    message = json.dumps({"inputs": block.tolist()})
     times: list[float] = []
 
     async def client() -> None:
@@ -89,7 +91,8 @@ def main() -> None:
 def _cpu_seconds(pid: int) -> float:
     """The CPU time of a process (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    user, system = fields[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
