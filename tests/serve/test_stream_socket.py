@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -27,6 +28,8 @@ pytest.importorskip("websockets")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
+
+from gatewise.serve.websocket import WebSocketConnection
 
 STEPS = np.random.default_rng(3).normal(0, 1, (40, 60, 2)).round(3)
 
@@ -160,6 +163,41 @@ def test_an_error_is_the_last_message_and_the_close_code(
         assert "xyzzy" not in str(raw)
 
 
+def test_a_state_of_another_number_of_streams_is_refused(port: int, models: dict[str, Model]) -> None:
+    state = base64.b64encode(models["gestures"].streams(3).state).decode()
+    with websocket(port) as connection:
+        connection.send(json.dumps(FIRST | {"state": state}))
+        assert closed(connection) == (4400, "state must be that of 2 streams, and it is that of 3")
+    reply = post(port, "/stream", {"model": "gestures", "inputs": [[1, 2]], "state": state})
+    assert (reply.status, reply.error["field"]) == (400, "state")
+    assert reply.error["message"] == "state must be that of 1 stream, and it is that of 3"
+
+
+def test_steps_that_are_read_again_are_computed_beside_other_requests(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value after 600 missing ones changes them all."""
+    threads: list[str] = []
+    push = Streams.push
+
+    def noted(self: Streams, *values: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return push(self, *values)
+
+    monkeypatch.setattr(Streams, "push", noted)
+    missing = [[1.0, None]] * 600
+    with served({"gestures": models["gestures"]}) as port, websocket(port) as connection:
+        answer(connection, inputs=[[0.5, 1.5]])
+        answer(connection, inputs=[missing])
+        found = answer(connection, inputs=[[0.25, -1.0]])
+        answer(connection, inputs=[[0.25, -1.0]])
+    series = [[0.5, 1.5], *missing, [0.25, -1.0]]
+    expected = models["gestures"].stream().push(np.array(series, float)).probabilities
+    np.testing.assert_allclose(probabilities(found["predictions"]), [expected], atol=1e-6)
+    is_beside = [name.startswith("gatewise-streams") for name in threads[:4]]
+    assert is_beside == [False, True, True, False], threads
+
+
 def test_a_later_message_names_no_model(port: int) -> None:
     with websocket(port) as connection:
         answer(connection, **FIRST)
@@ -254,6 +292,10 @@ def test_only_streams_are_a_websocket(port: int) -> None:
     for path in ("/v2", "/metrics", "/model", "/none"):
         assert handshake(port, {}, path).status in (200, 404)
     assert handshake(port, {}, "/stream?model=gestures").status == 422
+    # A request of another method is HTTP.
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    assert ask(port, "PUT", "/stream", headers=upgrade).error["code"] == "method_not_allowed"
+    assert post(port, "/stream", {"inputs": [[1, 2]]}, **upgrade).error == post(port, "/predict", {}, **upgrade).error
     for headers in ({"Upgrade": "h2c"}, {"Upgrade": ""}):
         reply = handshake(port, headers)
         assert (reply.status, reply.error["code"]) == (426, "upgrade")
@@ -308,6 +350,30 @@ def test_clients_that_send_nothing_or_a_part_are_disconnected(models: dict[str, 
                 assert _frame(slow) == (4408, "a message took too long to arrive")
             assert closed(idle) == (4408, "no message arrived for 1 seconds (--keep-alive)")
             assert time.monotonic() - start < 30
+
+
+def test_a_client_that_does_not_read_the_last_bytes_is_disconnected(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that fill the buffers of the system, and not the one that stops the server's writing."""
+    connection_made = WebSocketConnection.connection_made
+
+    def with_a_large_buffer(self: WebSocketConnection, transport: Any) -> None:
+        transport.set_write_buffer_limits(high=1 << 30)
+        connection_made(self, transport)
+
+    monkeypatch.setattr(WebSocketConnection, "connection_made", with_a_large_buffer)
+    message = json.dumps({"inputs": json_of(np.tile(STEPS[0, :50], (4, 1)))}).encode()
+    first = json.dumps({"count": 200}).encode()
+    with (
+        served({"gestures": models["gestures"]}, keep_alive=1, read_timeout=1) as port,
+        closing(socket.create_connection(("127.0.0.1", port))) as sock,
+    ):
+        _shake_hands(sock, port)
+        for body in (first, *[message] * 400):
+            sock.sendall(struct.pack("!BBHI", 0x81, 0x80 | 126, len(body), 0) + body)
+        ended = 'gatewise_requests_total{model="gestures",route="/stream",status="101"} 1.0'
+        wait_for(lambda: ended in ask(port, "GET", "/metrics").body.decode())
 
 
 def _shake_hands(sock: socket.socket, port: int) -> None:

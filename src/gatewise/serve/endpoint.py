@@ -1,5 +1,6 @@
 """A served model: its name, its queues, and its predictions as JSON."""
 
+import base64
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import numpy as np
 import pydantic_core
 
 from gatewise.data.row_columns import Row
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.members.encoded_batch import Encoded, joined_rows, lengths_of
 from gatewise.model import Model, Streams
 from gatewise.ragged import Ragged
@@ -142,16 +143,29 @@ class ModelEndpoint(Endpoint):
         except InputError as error:
             raise RequestError(field, f"{field} {error}") from None
 
-    def new_streams(self, network_only: bool) -> Streams:
-        """No stream yet of the model, or of its LSTM alone. It shares the packed weights with earlier ones. Raises
-        HTTPError for a model that cannot be streamed.
+    def open_streams(self, count: int, state: str | None, network_only: bool) -> Streams:
+        """`count` streams of the model, or of its LSTM alone: without a step, or in a state in base64. They share the
+        packed weights with earlier ones.
+
+        Raises HTTPError for a model that cannot be streamed, and RequestError for a state of something else.
         """
         if network_only not in self._streams:
             try:
                 self._streams[network_only] = self.model.streams(0, network_only=network_only)
             except InputError as error:
                 raise HTTPError(400, "no_stream", str(error), "model") from None
-        return self._streams[network_only].copy()
+        streams = self._streams[network_only].copy()
+        if state is None:
+            streams.add(count)
+            return streams
+        try:
+            streams.state = base64.b64decode(state, validate=True)
+        except ValueError:  # not base64, or not a state
+            raise RequestError("state", "state must be the last one of streams of this model") from None
+        if len(streams) != count:
+            message = f"state must be that of {counted(count, 'stream')}, and it is that of {len(streams):,}"
+            raise RequestError("state", message)
+        return streams
 
     def card(self) -> dict[str, Any]:
         """The model as the page shows it."""

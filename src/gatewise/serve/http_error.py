@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import traceback
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -63,6 +65,12 @@ def http_error(error: BaseException) -> HTTPError:
     if isinstance(error, asyncio.CancelledError):  # the shutdown timeout is over
         return stopping()
     return HTTPError(500, "internal", "the server failed; its log says where")
+
+
+def place_of(error: BaseException) -> str:
+    """The file and line that raised an exception, for the log. Its message may hold a user's text."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def stopping() -> HTTPError:

@@ -125,7 +125,8 @@ class Connection(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """Whether the request becomes a WebSocket: that of streams, where no response to an earlier one is missing."""
         path = self.url.partition(b"?")[0]
-        return path == WEBSOCKET_PATH and not self._cycles and super()._should_upgrade()
+        is_handshake = path == WEBSOCKET_PATH and self.parser.get_method() == b"GET"
+        return is_handshake and not self._cycles and super()._should_upgrade()
 
     @property
     def _is_upgrading(self) -> bool:

@@ -16,16 +16,14 @@ import re
 import secrets
 import sys
 import time
-import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gatewise.serve.http_error import HTTPError, http_error, stopping
+from gatewise.serve.http_error import HTTPError, http_error, place_of, stopping
 from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
@@ -134,8 +132,7 @@ class SecurityMiddleware:
         except (Exception, asyncio.CancelledError) as error:
             failure = http_error(error)
             if failure.status == 500:
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{Path(last.filename).name}:{last.lineno}, request {identity[0][1].decode()}"
+                where = f"{place_of(error)}, request {identity[0][1].decode()}"
                 log.error("%s %s failed: %s at %s", scope["method"], _route(scope, 500), type(error).__name__, where)
             if not status:
                 await _send_json(failure.status, failure.body(scope["path"]), failure.headers, send_secured)

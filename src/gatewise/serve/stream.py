@@ -23,7 +23,7 @@ from gatewise.model import Stream, StreamPrediction
 from gatewise.serve.batch_queue import ExplainQueue
 from gatewise.serve.endpoint import ModelEndpoint, to_json
 from gatewise.serve.http_error import HTTPError, http_error
-from gatewise.serve.schemas import RequestError, StreamRequest
+from gatewise.serve.schemas import StreamRequest
 from gatewise.system.cancel import check_cancelled
 
 _INPUTS = 256  # that are computed at a time: other requests wait no longer than for these
@@ -57,16 +57,8 @@ def _event(data: dict[str, Any]) -> bytes:
 
 
 def _opened(endpoint: ModelEndpoint, request: StreamRequest) -> Stream:
-    """A stream in the state of the request. It shares the packed weights with earlier streams."""
-    streams = endpoint.new_streams(request.network_only)
-    streams.add()
-    stream = Stream(streams)
-    if request.state is not None:
-        try:
-            stream.state = base64.b64decode(request.state, validate=True)
-        except ValueError:  # not base64, or not a state
-            raise RequestError("state", "state must be the last one of a stream of this model") from None
-    return stream
+    """A stream in the state of the request."""
+    return Stream(endpoint.open_streams(1, request.state, request.network_only))
 
 
 def _push(endpoint: ModelEndpoint, stream: Stream, inputs: Sequence[Any], first: int) -> tuple[bytes, HTTPError | None]:

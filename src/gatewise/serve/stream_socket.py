@@ -10,19 +10,17 @@ code is 4000 + the HTTP status, the reason its message. The streams of all conne
 import asyncio
 import base64
 import logging
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.model import Streams
 from gatewise.serve import schemas
-from gatewise.serve.endpoint import CHARACTERS_PER_TOKEN, ModelEndpoint, to_json
-from gatewise.serve.http_error import HTTPError, http_error
-from gatewise.serve.schemas import RequestError
+from gatewise.serve.endpoint import ModelEndpoint, estimate_tokens, to_json
+from gatewise.serve.http_error import HTTPError, http_error, place_of
 from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
@@ -59,7 +57,9 @@ class StreamSocket:
             await self._close(error, send)
         finally:
             self._count(0)
-        return self._endpoint.name if self._endpoint is not None else ""
+        if self._endpoint is None:
+            return ""
+        return self._endpoint.name
 
     async def _close(self, error: BaseException, send: Any) -> None:
         """Send an error and close the connection."""
@@ -67,9 +67,7 @@ class StreamSocket:
         code = 4000 + failure.status
         if failure.status == 500:
             code = _INTERNAL
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{Path(last.filename).name}:{last.lineno}"
-            log.error("WebSocket /stream failed: %s at %s", type(error).__name__, where)
+            log.error("WebSocket /stream failed: %s at %s", type(error).__name__, place_of(error))
         reason = failure.message.encode()[:_MOST_REASON].decode(errors="ignore")
         try:
             await send({"type": "websocket.send", "text": failure.body("/stream").decode()})
@@ -84,14 +82,21 @@ class StreamSocket:
         if self._endpoint is None:
             first = schemas.validated(schemas.FirstStreamMessage, value)
             self._endpoint = self._state.endpoint(first.model, ModelEndpoint)
+            # Before the streams take memory.
             self._count(first.count)
-            await self._run(partial(self._open_streams, first))
+            open_streams = partial(self._endpoint.open_streams, first.count, first.state, first.network_only)
+            self._streams = await self._run(open_streams)
             message = first
         else:
             message = schemas.validated(schemas.StreamMessage, value)
         self._count(self._open - len(message.remove) + message.add)
+        steps = self._steps_of(message)
+        most = self._state.settings.max_batch_tokens
+        if steps > most:
+            text = f"a message has at most {most:,} steps of all streams (--max-batch-tokens), not {steps:,}"
+            raise HTTPError(413, "too_many", text, "inputs")
         compute = partial(self._compute, message)
-        if self._is_short(message):
+        if self._is_short(message, steps):
             return compute()
         answer: bytes = await self._run(compute)
         return answer
@@ -104,21 +109,30 @@ class StreamSocket:
     def _steps_of(self, message: schemas.StreamMessage) -> int:
         """About how many steps of all streams a message has."""
         assert self._endpoint is not None
+        channels = self._endpoint.model.channels
         steps = 0
         for item in message.inputs or []:
-            if isinstance(item, str):
-                steps += 1 + len(item) // CHARACTERS_PER_TOKEN
-            elif isinstance(item, list) and (self._endpoint.model.channels < 2 or isinstance(item[0], list)):
-                steps += len(item)
+            has_several = isinstance(item, str | list)
+            if channels > 1 and isinstance(item, list):  # else a list of numbers is one step
+                has_several = isinstance(item[0], list)
+            if has_several:
+                steps += estimate_tokens([item])
             else:
                 steps += 1
         return steps
 
-    def _is_short(self, message: schemas.StreamMessage) -> bool:
-        """Whether a message is computed at once: the change to another thread and back takes longer than it."""
+    def _is_short(self, message: schemas.StreamMessage, steps: int) -> bool:
+        """Whether a message with so many steps is computed at once: the change to another thread and back takes longer
+        than it.
+        """
         assert self._endpoint is not None
-        steps = self._steps_of(message)
-        others = len(message.remove) + message.add + self._open * message.save
+        assert self._streams is not None
+        kept_steps = self._streams.kept_steps
+        if message.inputs:
+            steps += kept_steps
+        others = len(message.remove) + message.add
+        if message.save:
+            others += self._open + kept_steps
         products = steps * self._endpoint.model.ensemble.network.products_per_step
         return products <= _SHORT_PRODUCTS and steps + others <= _SHORT_STEPS
 
@@ -131,28 +145,13 @@ class StreamSocket:
         self._open = max(0, count)
         self._state.open_streams = others + self._open
 
-    def _open_streams(self, message: schemas.FirstStreamMessage) -> bool:
-        """On the thread of streams: those of the first message."""
-        assert self._endpoint is not None
-        streams = self._endpoint.new_streams(message.network_only)
-        if message.state is None:
-            streams.add(message.count)
-        else:
-            try:
-                streams.state = base64.b64decode(message.state, validate=True)
-            except ValueError:  # not base64, or not a state
-                raise RequestError("state", "state must be the last one of streams of this model") from None
-            if len(streams) != message.count:
-                raise RequestError("count", f"count must be that of the streams of the state, {len(streams):,}")
-        self._streams = streams
-        return True
-
     def _compute(self, message: schemas.StreamMessage) -> bytes:
-        """On the thread of streams: the answer to a message."""
+        """The answer to a message, also on the thread of streams."""
         assert self._streams is not None
         streams = self._streams
         if message.remove:
-            _with_field("remove", partial(streams.remove, message.remove))
+            with _errors_of("remove"):
+                streams.remove(message.remove)
         if message.add:
             streams.add(message.add)
         answer: dict[str, Any] = {"streams": len(streams)}
@@ -167,21 +166,20 @@ class StreamSocket:
     def _predictions(self, streams: Streams, message: schemas.StreamMessage) -> list[dict[str, Any]]:
         assert self._endpoint is not None
         assert message.inputs is not None
-        most = self._state.settings.max_batch_tokens
-        steps = self._steps_of(message)
-        if steps > most:
-            text = f"a message has at most {most:,} steps of all streams (--max-batch-tokens), not {steps:,}"
-            raise HTTPError(413, "too_many", text, "inputs")
+        numbers = None
         if message.streams is not None:
-            _with_field("streams", partial(streams.take, message.streams))
-        items = _with_field("inputs", partial(self._endpoint.format.read_steps, message.inputs))
-        found = _with_field("inputs", partial(streams.push, items, message.streams))
-        return self._endpoint.answers(self._endpoint.predictions(found.logits, found.steps.tolist()))
+            with _errors_of("streams"):
+                numbers = streams.numbers_of(message.streams)
+        with _errors_of("inputs"):
+            items = self._endpoint.format.read_steps(message.inputs)
+            pushed = streams.push(items, numbers)
+        return self._endpoint.answers(self._endpoint.predictions(pushed.logits, pushed.steps.tolist()))
 
 
-def _with_field(field: str, compute: Any) -> Any:
-    """The result of `compute`, whose InputError is one of this field."""
+@contextmanager
+def _errors_of(field: str) -> Iterator[None]:
+    """An InputError in this context is one of this field of the message."""
     try:
-        return compute()
+        yield
     except InputError as error:
         raise replace(http_error(error), field=field) from None

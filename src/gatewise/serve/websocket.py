@@ -28,6 +28,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._last_message = self.loop.time()
         self._reading_since: float | None = None  # when the message that is arriving began
         self._writing_since: float | None = None  # since when the client has read nothing
+        self._closing_since: float | None = None  # since when the connection waits for the client to read the rest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -111,6 +112,13 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._timer = self.loop.call_later(1.0, self._close_if_slow)
         if self._writing_since is not None:
             if now - self._writing_since > settings.read_timeout:
+                self.transport.abort()
+            return
+        if self.transport.is_closing():
+            # The last bytes may be too few for `pause_writing`, and a client that reads nothing would stay for ever.
+            if self._closing_since is None:
+                self._closing_since = now
+            if now - self._closing_since > settings.read_timeout:
                 self.transport.abort()
             return
         if self.close_sent or self.read_paused:  # it waits for the client's close, or for the answer to a message
