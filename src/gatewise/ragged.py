@@ -76,8 +76,13 @@ class Ragged:
     def steps_of(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of `values` that the sequences with these numbers have, in this order."""
         lengths = self.lengths[numbers]
-        to_own_step = self._starts[numbers] - starts_of(lengths)
-        return np.arange(int(lengths.sum())) + np.repeat(to_own_step, lengths)
+        return step_numbers(lengths) + np.repeat(self._starts[numbers], lengths)
+
+    def where(self, mask: NDArray[np.bool_]) -> Ragged:
+        """The steps for which `mask` (N,) is true; a sequence can lose all of its steps."""
+        kept_before = np.append(0, np.cumsum(mask))
+        lengths = kept_before[self._starts + self.lengths] - kept_before[self._starts]
+        return Ragged(self.values[mask], lengths.astype(np.intp, copy=False))
 
     def chunks(self, max_steps: int) -> Iterator[Ragged]:
         """The sequences in order, without a copy, in parts of at most `max_steps` steps (or one sequence)."""
@@ -163,6 +168,11 @@ def starts_of(lengths: NDArray[Any]) -> NDArray[np.intp]:
     starts = np.zeros(len(lengths), dtype=np.intp)
     np.cumsum(lengths[:-1], out=starts[1:])
     return starts
+
+
+def step_numbers(lengths: NDArray[Any]) -> NDArray[np.intp]:
+    """The number of each step within its sequence, from 0: (N,) from lengths (B,)."""
+    return np.arange(int(lengths.sum())) - np.repeat(starts_of(lengths), lengths)
 
 
 def total_steps(lengths: NDArray[Any]) -> int:

@@ -142,6 +142,15 @@ def test_series_of_a_batch_are_those_read_alone(window: int, mask_value: float |
         np.testing.assert_array_equal(row.series, alone.series)
 
 
+@pytest.mark.parametrize("window", [0, 1, 4])
+def test_a_batch_of_no_series(window: int) -> None:
+    series = [np.random.default_rng(7).normal(size=(11, 2))]
+    preprocessor = SeriesPreprocessor.fit(series, rows=11 // window if window else 0)
+    batch_of_none = preprocessor.encode_batch([])
+    assert len(batch_of_none) == 0
+    assert batch_of_none.steps.values.shape[1:] == preprocessor.encode_batch(series).steps.values.shape[1:]
+
+
 def test_columns_of_a_batch() -> None:
     schema = RowSchema((NumericColumn("price"),), (CategoricalColumn("shop", ("a", "b")),))
     preprocessor = SeriesPreprocessor((0.0,), (1.0,), columns=schema)

@@ -559,12 +559,12 @@ def _rounded_values(values: NDArray[Any]) -> NDArray[np.float32]:
     errors = np.abs(as_float32 - exact)
     for channel in range(exact.shape[1]):
         known = ~np.isnan(exact[:, channel])
-        values = exact[known, channel]
+        numbers = exact[known, channel]
         error = errors[known, channel].max(initial=0)
         if not error:
             continue
-        largest = np.abs(values).max()
-        spread = (values - values[:1]).std()  # less the first value: the sum of large ones would round
+        largest = np.abs(numbers).max()
+        spread = (numbers - numbers[:1]).std()  # less the first value: the sum of large ones would round
         if _CONSTANT * largest < spread < error / _MAX_ROUNDING:
             raise InputError(
                 f"channel {channel}: values near {largest:.3g} differ by about {spread:.3g}, and float32 keeps "

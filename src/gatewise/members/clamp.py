@@ -17,7 +17,7 @@ from gatewise.kernels import Forward, Held, LSTMCall
 from gatewise.members.recurrent_layer import CellName, RecurrentLayer
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import Ops
-from gatewise.ragged import starts_of
+from gatewise.ragged import step_numbers
 from gatewise.types import Array
 
 GateName = Literal["i", "f", "g", "o", "r", "z", "n"]
@@ -232,7 +232,7 @@ class ClampedOps(Ops):
             return None
         if positions is None:
             lengths = call.lengths
-            positions = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
+            positions = step_numbers(lengths)
         return held_gates(clamps, positions, "ifgo", call.weight_hh.shape[1], call.pre.dtype)
 
 

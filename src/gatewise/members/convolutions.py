@@ -28,7 +28,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.architecture import MAX_LENGTH
 from gatewise.network.batch import ragged_chunks
-from gatewise.ragged import Ragged
+from gatewise.ragged import Ragged, starts_of
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array
 
@@ -102,9 +102,7 @@ class Convolutions(Member):
         weight = self.weight.astype(np.float64)
         logits = [np.zeros((0, self.outputs))]
         for some in ragged_chunks(sequences, STEPS_PER_CHUNK):
-            series = ragged_series_steps(some, self.channels, self.window)
-            for first in range(0, len(series), ROWS_PER_CHUNK):  # bounds the memory of the features
-                chunk = series[first : first + ROWS_PER_CHUNK]
+            for chunk in _chunks(ragged_series_steps(some, self.channels, self.window)):
                 centred = features_of(self.banks, chunk).astype(np.float64) - self.mean
                 centred[chunk.lengths == 0] = 0
                 logits.append(centred @ weight)
@@ -302,10 +300,7 @@ def ragged_series_steps(series: Ragged, channels: int, window: int) -> Ragged:
     steps = series.values.reshape(-1, channels)
     if window == 1:
         return Ragged(steps, series.lengths)
-    is_within = ~np.isnan(steps[:, 0])
-    of_series = np.repeat(np.arange(len(series)), series.lengths * window)
-    lengths = np.bincount(of_series[is_within], minlength=len(series))
-    return Ragged(steps[is_within], lengths.astype(np.intp, copy=False))
+    return Ragged(steps, series.lengths * window).where(~np.isnan(steps[:, 0]))
 
 
 def _described(window: int, channels: int) -> str:
@@ -323,8 +318,7 @@ def with_differences(sequences: Ragged) -> Ragged:
     both = np.zeros((len(x), 2 * channels), dtype=np.float32)
     both[:, :channels] = x
     np.subtract(x[1:], x[:-1], out=both[1:, channels:])
-    starts = np.cumsum(sequences.lengths) - sequences.lengths
-    both[starts[sequences.lengths > 0], channels:] = 0
+    both[starts_of(sequences.lengths)[sequences.lengths > 0], channels:] = 0
     return sequences.with_values(both)
 
 
@@ -332,15 +326,20 @@ def features_of(banks: Banks, sequences: Ragged) -> NDArray[np.float32]:
     """PPV (n, F) float32 of n series (length, C), from 0 to 1; 0 for an empty series."""
     out = np.zeros((len(sequences), len(banks.thresholds)), dtype=np.float32)
     first = 0
-    for chunk in sequences.chunks(STEPS_PER_CHUNK):
-        for at in range(0, len(chunk), ROWS_PER_CHUNK):
-            some = chunk[at : at + ROWS_PER_CHUNK]
-            rows = slice(first, first + len(some))
-            counts = count_above(with_differences(some), banks)
-            steps = steps_counted(banks, some.lengths)
-            np.divide(counts, steps, out=out[rows], casting="same_kind")
-            first += len(some)
+    for chunk in _chunks(sequences):
+        rows = slice(first, first + len(chunk))
+        counts = count_above(with_differences(chunk), banks)
+        steps = steps_counted(banks, chunk.lengths)
+        np.divide(counts, steps, out=out[rows], casting="same_kind")
+        first += len(chunk)
     return out
+
+
+def _chunks(series: Ragged) -> Iterator[Ragged]:
+    """n series in chunks that bound the memory of their steps and of their features."""
+    for chunk in series.chunks(STEPS_PER_CHUNK):
+        for first in range(0, len(chunk), ROWS_PER_CHUNK):
+            yield chunk[first : first + ROWS_PER_CHUNK]
 
 
 def steps_counted(banks: Banks, lengths: NDArray[np.int64]) -> NDArray[np.float32]:

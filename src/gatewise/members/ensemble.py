@@ -111,6 +111,7 @@ class Ensemble:
         them infinite or NaN (`gatewise.target.check_logits`).
         """
         weighted = [(member, weight) for member, weight in self if weight]
+        # Logits per step have more rows than there are inputs, so these zeros are added to nothing.
         total: Array = np.zeros((len(rows), 1))
         if weighted:
             total = np.zeros(())

@@ -36,7 +36,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import read_only
 from gatewise.members.member import Inputs, Member, PaddedSequences, Rule, check_entry
 from gatewise.network.batch import ragged_chunks
-from gatewise.ragged import Ragged, starts_of
+from gatewise.ragged import Ragged, step_numbers
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array, Lengths
 
@@ -68,7 +68,7 @@ def keys_of(
     """
     tokens = tokens.astype(np.int64) + 1
     end = np.arange(len(tokens))
-    position = end - np.repeat(starts_of(lengths), lengths)  # of each step within its sequence
+    position = step_numbers(lengths)
     key = tokens
     for n in range(1, order + 1):
         yield key, end

@@ -21,7 +21,7 @@ from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
 from gatewise.network.ops import Ops
 from gatewise.network.pooling import StepsPooling
-from gatewise.ragged import starts_of
+from gatewise.ragged import starts_of, step_numbers
 from gatewise.system.cancel import check_cancelled
 from gatewise.types import Array
 
@@ -71,7 +71,7 @@ def backward_prefixes(arch: Architecture, parameters: Mapping[str, Array], ops: 
         run_of[new] = earlier + np.arange(len(new))
         ends = np.concatenate([np.full(earlier, high), new])
         lengths = ends - low
-        position = np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths)
+        position = step_numbers(lengths)
         rows = np.repeat(ends - 1, lengths) - position  # each run reads from its end to `low`
         zeros = np.zeros((len(new), units), dtype=pre.dtype)
         h = np.concatenate([h, zeros])

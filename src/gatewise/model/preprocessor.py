@@ -21,7 +21,7 @@ from gatewise.members.encoded_batch import EncodedBatch
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.encoded_item import EncodedItem
-from gatewise.ragged import joined
+from gatewise.ragged import Ragged
 from gatewise.storage.fields import fields_from
 from gatewise.target import join_words_of_rows
 from gatewise.text import Encoded, Encoding, encoding_from
@@ -110,6 +110,7 @@ class TextPreprocessor:
         """What the members read of each of `rows`. Raises InputError naming the text."""
         of_rows: list[dict[str, float | str]] = []
         sequences = None
+        # Ids in arrays or lists need no text; what `ids_of` does not read, `rows` reads or refuses.
         if self.takes_ids and layout is None and not self.columns:
             sequences = cast("IndexEncoding", self.encoding).ids_of(inputs)
         if sequences is None:
@@ -165,7 +166,7 @@ class TextPreprocessor:
             table = items.reshape(len(items), -1)
             if table.size and table.min() >= 0 and table.max() < self.encoding.vocab_size:
                 ids = table.astype(np.int32).reshape(-1)
-                return self._read_ids(ids, np.full(len(table), table.shape[1], np.intp))
+                return self._read_ids(Ragged(ids, np.full(len(table), table.shape[1], np.intp)))
         encoded = []
         for number, (item, step) in enumerate(zip(items, steps.tolist(), strict=True)):
             try:
@@ -179,15 +180,13 @@ class TextPreprocessor:
             if step:
                 ids = ids[self.ids_before_text :]
             encoded.append(ids)
-        return self._read_ids(*joined(encoded, np.int32))
+        return self._read_ids(Ragged.of(encoded, np.int32))
 
-    def _read_ids(self, ids: Array, lengths: Lengths) -> tuple[Array, Lengths]:
+    def _read_ids(self, ids: Ragged) -> tuple[Array, Lengths]:
         """The ids of streams without those that the network leaves out."""
-        if self.steps is None or not self.steps.masked:
-            return ids, lengths
-        is_read = ids != 0
-        counts = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_read], minlength=len(lengths))
-        return ids[is_read], counts.astype(np.intp)
+        if self.steps is not None and self.steps.masked:
+            ids = ids.where(ids.values != 0)
+        return ids.values, ids.lengths
 
     @cached_property
     def ids_before_text(self) -> int:

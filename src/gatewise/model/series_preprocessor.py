@@ -19,8 +19,8 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.encoded_item import EncodedItem
 from gatewise.model.input_format import InputFormat, SeriesFormat
-from gatewise.network.series import TIMES, amplitudes, time_channels
-from gatewise.ragged import Ragged, joined, starts_of
+from gatewise.network.series import TIMES, amplitudes_of_batch, time_channels
+from gatewise.ragged import Ragged, joined, starts_of, step_numbers
 from gatewise.storage.fields import fields_from
 from gatewise.types import Array, Lengths
 
@@ -86,8 +86,7 @@ class SeriesPreprocessor:
         found = replace(found, window=-(-max(lengths) // rows))
         if found.window == 1:
             return found
-        filled = found._filled(Ragged.of(arrays))
-        features = np.concatenate([amplitudes(one, found.window) for one in filled])
+        features = amplitudes_of_batch(found._filled(Ragged.of(arrays)), found.window)
         spread = np.maximum(features.std(axis=0), 1e-6)
         return replace(found, level=tuple(features.mean(axis=0).tolist()), spread=tuple(spread.tolist()))
 
@@ -150,17 +149,14 @@ class SeriesPreprocessor:
         """
         if self.mask_value is None:
             return series
-        is_step = self._is_unmasked(series.values)
-        ends = np.append(0, np.cumsum(is_step))
-        starts = starts_of(series.lengths)
-        lengths = ends[starts + series.lengths] - ends[starts]
-        is_empty = (lengths == 0) & (series.lengths > 0)
+        unmasked = series.where(self._is_unmasked(series.values))
+        is_empty = (unmasked.lengths == 0) & (series.lengths > 0)
         if is_empty.any():
             raise InputError(
                 f"{name.format(int(np.flatnonzero(is_empty)[0]))}: it has the mask value {self.mask_value:g} at every "
                 "step, which the network leaves out"
             )
-        return Ragged(series.values[is_step], lengths)
+        return unmasked
 
     def _is_unmasked(self, steps: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each step (N, C) has another value than the mask value in a channel (N,)."""
@@ -200,10 +196,9 @@ class SeriesPreprocessor:
             rows = values.reshape(-1, self.channels)
             lengths = np.full(len(values), values.shape[1], np.intp)
         if self.mask_value is not None:
-            is_read = self._is_unmasked(rows)
-            counts = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[is_read], minlength=len(lengths))
-            rows = rows[is_read]
-            lengths = counts.astype(np.intp)
+            unmasked = Ragged(rows, lengths).where(self._is_unmasked(rows))
+            rows = unmasked.values
+            lengths = unmasked.lengths
         scaled = self.scaled(rows)
         if np.count_nonzero(np.isinf(scaled)):
             # The values of an array are not checked before: that takes as long as this, which finds theirs too.
@@ -266,8 +261,7 @@ class SeriesPreprocessor:
         if self.mask:
             parts.append(missing.mean(axis=1, keepdims=True, dtype=np.float32))
         if self.window:
-            places = np.arange(len(rows)) - np.repeat(starts_of(lengths), lengths)
-            times = np.repeat(steps, lengths) + places + 1
+            times = np.repeat(steps, lengths) + step_numbers(lengths) + 1
             parts.append(time_channels(times, self.steps[1]).astype(np.float32))
         if len(parts) == 1:
             return rows
@@ -314,14 +308,11 @@ class SeriesPreprocessor:
         lengths = filled.lengths
         rows = -(-lengths // self.window)
         values = np.full((int(rows.sum()) * self.window, size), np.nan, dtype=np.float32)
-        own_step = np.arange(len(filled.values)) - np.repeat(starts_of(lengths), lengths)
-        values[np.repeat(starts_of(rows) * self.window, lengths) + own_step] = filled.values
+        values[np.repeat(starts_of(rows) * self.window, lengths) + step_numbers(lengths)] = filled.values
         read = filled.values
         if self.window > 1:
-            features = [amplitudes(one, self.window) for one in filled]
-            read = (Ragged.of(features).values - self.level) / self.spread
-        own_row = np.arange(int(rows.sum())) - np.repeat(starts_of(rows), rows)
-        ends = np.minimum((own_row + 1) * self.window, np.repeat(lengths, rows))
+            read = (amplitudes_of_batch(filled, self.window) - self.level) / self.spread
+        ends = np.minimum((step_numbers(rows) + 1) * self.window, np.repeat(lengths, rows))
         steps = np.concatenate([read, time_channels(ends, self.steps[1])], axis=1, dtype=np.float32)
         windows = values.reshape(-1, self.window, size)
         return EncodedBatch(Ragged(steps, rows), Ragged(windows, rows), of_rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.ragged import Ragged, starts_of
+from gatewise.ragged import Ragged, starts_of, step_numbers
 from gatewise.text import Encoded
 from gatewise.types import Array
 
@@ -52,18 +52,14 @@ class StepRule:
     def fit_batch(self, sequences: Ragged) -> Ragged:
         """`fit_ids` of each of n sequences of ids."""
         if self.masked:
-            is_step = sequences.values != 0
-            ends = np.append(0, np.cumsum(is_step))
-            starts = starts_of(sequences.lengths)
-            lengths = ends[starts + sequences.lengths] - ends[starts]
-            sequences = Ragged(sequences.values[is_step], lengths)
+            sequences = sequences.where(sequences.values != 0)
         if not self.length:
             return sequences
         kept = np.minimum(sequences.lengths, self.length)
         first = starts_of(sequences.lengths)
         if self.side == "pre":
             first = first + sequences.lengths - kept
-        step = np.arange(int(kept.sum())) - np.repeat(starts_of(kept), kept)  # of each within the kept ones
+        step = step_numbers(kept)
         values = sequences.values[step + np.repeat(first, kept)]
         if self.masked:
             return Ragged(values, kept)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture
-from gatewise.ragged import Ragged, joined, starts_of
+from gatewise.ragged import Ragged, joined, starts_of, step_numbers
 from gatewise.types import Array, Index, Lengths
 
 PAD = 0  # the padding token, as in Keras
@@ -67,8 +67,9 @@ def read_steps(sequences: Ragged | Sequence[Any], arch: Architecture) -> Ragged:
             sequences = Ragged.of(sequences)
         tokens = sequences.values
         if len(tokens) and not 0 <= tokens.min() <= tokens.max() < arch.vocab_size:
-            found = f"found {int(tokens.min())} to {int(tokens.max())}"
-            raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, {found}")
+            lowest = int(tokens.min())
+            highest = int(tokens.max())
+            raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, found {lowest} to {highest}")
         return truncated(sequences, arch)
     if not isinstance(sequences, Ragged):
         sequences = _ragged_series(sequences, arch)
@@ -164,7 +165,7 @@ def truncated(sequences: Ragged, arch: Architecture) -> Ragged:
     if most == 0 or not len(sequences) or int(sequences.lengths.max()) <= most:
         return sequences
     lengths = np.minimum(sequences.lengths, most)
-    step = np.arange(int(lengths.sum())) - np.repeat(starts_of(lengths), lengths)  # of each within its sequence
+    step = step_numbers(lengths)
     head = 0
     if arch.truncation == "middle":
         head = most // 3

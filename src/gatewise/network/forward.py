@@ -66,8 +66,10 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
     runs: list[Forward] = []
     for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
         if layer:
-            x, index = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge_mode), None  # (N, width)
-        calls, units = [], arch.layers[layer].units
+            x = ops.merge([run.h for run in runs], arch.layers[layer - 1].merge_mode)  # (N, width)
+            index = None
+        calls = []
+        units = arch.layers[layer].units
         for _, direction, name in group:
             weight_ih = parameters[f"{name}.weight_ih"]
             bias = parameters[f"{name}.bias"]
@@ -83,9 +85,13 @@ def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch:
                 h_pads, c_pads = _pad_states(ops, parameters, name, pad_inputs, arch, longest)  # (S + 1, H)
                 count = len(array_of(h_pads))
                 after = np.minimum(batch.pads, count - 1)
-                h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
+                h0 = ops.take(h_pads, after)
+                c0 = ops.take(c_pads, after)
                 pad_inputs = h_pads, np.arange(1, count)
-            weight_hh, path = parameters[f"{name}.weight_hh"], None if layer else ops.interpolation
+            weight_hh = parameters[f"{name}.weight_hh"]
+            path = ops.interpolation
+            if layer:
+                path = None  # only the rows of the inputs are interpolated
             is_top = layer == len(arch.layers) - 1
             call = LSTMCall(
                 pre,

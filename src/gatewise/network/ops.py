@@ -37,8 +37,8 @@ class Ops:
     With `keep`, `saved_activations[name]` collects the activations of each LSTM, in the order of the runs. `memo` holds
     the pad states by name and is for parameters that do not change: they are then computed once, and later runs save no
     activations of the pads. `tables` holds the input products of tokens by name and kernel, for such parameters.
-    interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not
-    of the pads before them, whose states then count as constants.
+    interpolation: of the input rows of the first layer (see `kernels.Interpolation`), but not of the pads before them,
+    whose states then count as constants.
     """
 
     reads_inputs_once: ClassVar[bool] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatewise.ragged import Ragged
 from gatewise.types import Array
 
 TIMES = 8  # parts of the longest training series, for the channels of time
@@ -37,6 +38,16 @@ def amplitudes(series: Array, window: int) -> Array:
         parts.append(np.sqrt(np.add.reduceat(np.square(change), starts, axis=0) / (2 * w * counts)))
         sums = sums[:-w] + sums[w:]
     return np.concatenate(parts, axis=1)
+
+
+def amplitudes_of_batch(series: Ragged, window: int) -> Array:
+    """`amplitudes` of n series, the windows of one after those of the other.
+
+    Each by itself: the sums of a series are slices. Those of all series at once would be gathered by index, which takes
+    longer.
+    """
+    no_windows = amplitudes(series.values[:0], window)
+    return np.concatenate([no_windows, *[amplitudes(values, window) for values in series]])
 
 
 def time_channels(steps: Array, longest: int) -> Array:
