@@ -1,4 +1,4 @@
-"""An attack on `POST /stream`: states that were changed, inputs of other shapes, clients that leave."""
+"""Attacks on streams over HTTP and WebSockets: changed states, messages and inputs, and clients that leave."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.model.stream import Stream
+from gatewise.model.streams import Streams
 from tests.serve.server import post
-from trust.attack import Attacks
+from trust.attack import Attacks, missing
 from trust.attacks.answers import models
-from trust.attacks.server import SERVER, healthy, shared
+from trust.attacks.server import PARTS, SERVER, healthy, shared
 from trust.mutate import Rng, change_bytes, change_json, change_safetensors, change_value, change_weights, choice
-from trust.server import Server
+from trust.server import PATIENCE, Server
 
 ATTACKS = Attacks()
 CLIENTS, REQUESTS = 4, 12
+WEBSOCKETS = SERVER | {"unavailable": partial(missing, *PARTS, "websockets")}
 STATES = [change_safetensors, change_weights, change_bytes]
 
 
@@ -92,3 +94,82 @@ def _check(stream: Stream, state: bytes, body: bytes, status: int, reply: bytes,
     same = [(one["steps"], list(one["probabilities"].values())) for one in data] == wanted
     assert same, f"the predictions are not the library's: {shown}"
     assert np.isfinite([p for _, p in wanted] or 0).all(), shown
+
+
+@ATTACKS.add("server-websockets", 2, 1_000, prepare=partial(shared, "stream"), **WEBSOCKETS)
+def _websockets(rng: Rng, folder: object) -> None:
+    """Streams over a WebSocket give the predictions of the library, whatever other connections send. A changed message
+    is read, or is the last one and gets a reason and a close code. Later requests are answered as before.
+
+    four connections, each with up to five streams that join, leave, read blocks with missing values, alone or
+    together, and continue in another connection; changed messages, bytes that are no frames, and clients that leave
+    """
+    with healthy("stream") as server, ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(partial(_connections, server), rng.spawn(CLIENTS)))
+
+
+def _connections(server: Server, rng: Rng) -> None:
+    """The connections of one client: a later one continues from the state of the one before."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    streams = models()["steps"].streams(int(rng.integers(0, 6)))
+    for _ in range(3):
+        url = f"ws://127.0.0.1:{server.port}/stream"
+        state = base64.b64encode(streams.state).decode()
+        with connect(url, compression=None, open_timeout=PATIENCE, close_timeout=1) as connection:
+            message: dict[str, Any] = {"model": "steps", "count": len(streams), "state": state}
+            for _ in range(REQUESTS):
+                expected = _change(rng, streams, message)
+                raw = json.dumps(message).encode()
+                kind = choice(rng, ["plain"] * 20 + ["changed", "frame", "leave"])
+                if kind == "leave":
+                    connection.send(raw)
+                    return
+                if kind == "frame":
+                    connection.socket.sendall(rng.bytes(int(rng.integers(1, 60))))
+                    return
+                if kind == "changed":
+                    connection.send(change_json(rng, raw))
+                    try:
+                        answer = json.loads(connection.recv(PATIENCE))
+                        assert "streams" in answer or answer["error"]["message"], f"no reason: {answer}"
+                        if "error" in answer:
+                            connection.recv(PATIENCE)
+                    except ConnectionClosed:
+                        code = connection.close_code or 0
+                        assert 4400 <= code < 4500, f"the close code is {code}"
+                    return
+                connection.send(raw)
+                answer = json.loads(connection.recv(PATIENCE))
+                predictions = answer.get("predictions", [])
+                rows = [(one["steps"], list(one["probabilities"].values())) for one in predictions]
+                same = (answer.get("streams"), rows) == (len(streams), expected)
+                assert same, f"not the library's predictions: {raw[:200]!r}: {str(answer)[:200]}"
+                if "save" in message:
+                    assert base64.b64decode(answer["state"]) == streams.state, f"another state: {raw[:200]!r}"
+                message = {}
+
+
+def _change(rng: Rng, streams: Streams, message: dict[str, Any]) -> list[tuple[int, list[float]]]:
+    """Add the next change of streams to a message, and do it: their predictions, with the number of steps."""
+    numbers = rng.permutation(len(streams))[: int(rng.integers(0, 3))]
+    if rng.random() < 0.2:
+        message["remove"] = numbers.tolist()
+        streams.remove(numbers)
+    if rng.random() < 0.3:
+        message["add"] = int(rng.integers(1, 3))
+        streams.add(message["add"])
+    reading = rng.permutation(len(streams))
+    if rng.random() < 0.2:
+        message["save"] = True
+    if rng.random() < 0.5:
+        reading = reading[: int(rng.integers(0, len(streams) + 1))]
+    values = rng.normal(0, 3, (len(reading), int(rng.integers(1, 5)), 2)).round(3)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    message["streams"] = reading.tolist()
+    message["inputs"] = [
+        [[None if np.isnan(value) else value for value in step] for step in block] for block in values.tolist()
+    ]
+    pushed = streams.push(values, reading)
+    return list(zip(pushed.steps.tolist(), pushed.probabilities.tolist(), strict=True))
