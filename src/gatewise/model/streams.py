@@ -199,7 +199,8 @@ class Streams:
         if not len(lengths):
             return
         steps = running.steps + lengths
-        longest = int(np.maximum.reduce(steps))
+        longest_number = int(steps.argmax())
+        longest = int(steps[longest_number])
         message = ""
         if self._most is not None and longest > self._most:
             message = f"the network reads {self._most:,} steps: start another stream"
@@ -208,7 +209,7 @@ class Streams:
         elif longest > _MOST_STEPS:
             message = f"a stream has at most {_MOST_STEPS:,} steps: start another one"
         if message:
-            raise InputError(self._of_stream(int(steps.argmax()), numbers) + message)
+            raise InputError(self._of_stream(longest_number, numbers) + message)
         if np.count_nonzero(steps) < len(steps):
             number = int(steps.argmin())
             item = quote(values[number], 40)

@@ -104,6 +104,7 @@ class StreamSocket:
     async def _run(self, compute: Callable[[], Any]) -> Any:
         """The result of `compute`, which runs on the thread of streams. Raises HTTPError, and what `compute` raises."""
         assert self._endpoint is not None
+        # A message that was begun is computed to its end: the next one continues from it.
         return await self._state.streams.explain(compute, self._endpoint.rejected, lambda: False)
 
     def _steps_of(self, message: schemas.StreamMessage) -> int:
