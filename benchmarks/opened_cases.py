@@ -54,8 +54,11 @@ def _torch(name: str, how: str) -> Contender:
 
 
 def _predict(units: int, batch: int, steps: int) -> Case:
-    """`Model.predict` of a series network, at one size. torch.compile runs torch's own operator for nn.LSTM, so it has
-    no case of its own here: `inference` tries it.
+    """`Model.predict` of a series network, at one size.
+
+    torch.compile is no contender: it does not compile nn.LSTM unless the experimental torch._dynamo.config.allow_rnn is
+    set ("Dynamo does not support RNN, GRU, or LSTM", as TORCH_LOGS=graph_breaks prints), so it would be "torch" again.
+    tests/benchmarks/test_benchmarks.py fails where a torch compiles it.
     """
     x = np.random.default_rng(0).standard_normal((batch, steps, CHANNELS), dtype=np.float32)
     repeats = max(1, min(50, round(_OPERATIONS / (8.0 * units**2 * batch * steps))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,37 @@ def _targets() -> list[Target]:
     """Those of targets.csv, and again with other instruction sets where the column avx2 has a goal or "none". The other
     libraries keep the instruction set that they choose, so only some figures of AVX2 have goals.
     """
-    found, others = [], []
+    targets = []
+    of_other_isas = []
     with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            goal, limit, scale = _goal(row["goal"]), row["at"] == "most", float(row["scale"])
-            names = row["case"], row["numerator"], row["denominator"]
-            found.append(Target(row["name"], row["description"], goal, *names, limit, scale, row["over"]))
-            for isa, other in (("avx2", row["avx2"]), ("portable", "none")) if row["avx2"] else ():
-                names = row["case"], row["numerator"], f"gatewise {isa}"
-                others.append(Target(f"{isa}_{row['name']}", f"{isa}: {row['description']}", _goal(other), *names))
-    return [*found, *others]
+            target = Target(
+                row["name"],
+                row["description"],
+                _goal(row["goal"]),
+                row["case"],
+                row["numerator"],
+                row["denominator"],
+                is_limit=row["at"] == "most",
+                scale=float(row["scale"]),
+                over=row["over"],
+            )
+            targets.append(target)
+            if row["avx2"]:
+                of_other_isas.append(_with_isa(target, "avx2", _goal(row["avx2"])))
+                of_other_isas.append(_with_isa(target, "portable", None))
+    return [*targets, *of_other_isas]
+
+
+def _with_isa(target: Target, isa: str, goal: float | None) -> Target:
+    """The target where gatewise is limited to an instruction set."""
+    return replace(
+        target,
+        name=f"{isa}_{target.name}",
+        description=f"{isa}: {target.description}",
+        goal=goal,
+        denominator=f"gatewise {isa}",
+    )
 
 
 def _goal(text: str) -> float | None:
@@ -72,6 +93,7 @@ def figure(target: Target, cases: Cases) -> float | None:
     """The measured value, of several cases the statistic `target.over`. None where a case did not run or one of the two
     contenders was unavailable.
     """
+    # A missing ratio may be the lowest one, so a statistic needs all of them.
     figures = [_figure_of(target, case) for name, case in cases.items() if fnmatchcase(name, target.case)]
     known = [value for value in figures if value is not None]
     if not known or len(known) < len(figures):

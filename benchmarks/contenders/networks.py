@@ -17,25 +17,6 @@ from benchmarks.contenders.base import Arrays, Settings, Task, seconds_of
 SEED = 0
 
 
-class SeriesRegression(torch.nn.Module):
-    """The value of a linear layer on the last hidden state of nn.LSTM: (B, T, C) -> (B, 1)."""
-
-    def __init__(self, channels: int, units: int) -> None:
-        super().__init__()
-        self.lstm = torch.nn.LSTM(channels, units, batch_first=True)
-        self.linear = torch.nn.Linear(units, 1)
-
-    def forward(self, series: Tensor) -> Tensor:
-        output, _ = self.lstm(series)
-        return self.linear(output[:, -1])  # type: ignore[no-any-return]
-
-
-def series_regression(channels: int, units: int) -> SeriesRegression:
-    """The same weights in each process."""
-    torch.manual_seed(SEED)
-    return SeriesRegression(channels, units).eval()
-
-
 class WordLanguageModel(torch.nn.Module):
     """The network of PyTorch's example word_language_model: ids (T, B) -> logits (T, B, words)."""
 
@@ -66,16 +47,22 @@ class PackedSentiment(torch.nn.Module):
 
 
 class Forecaster(torch.nn.Module):
-    """Two LSTM layers on windows of a series: (B, T, C) -> (B, horizon)."""
+    """A linear layer on the last hidden state of the last LSTM layer: (B, T, C) -> (B, horizon)."""
 
-    def __init__(self, lstm_class: Callable[..., Any], channels: int, units: int, horizon: int) -> None:
+    def __init__(self, lstm_class: Callable[..., Any], channels: int, units: int, layers: int, horizon: int) -> None:
         super().__init__()
-        self.lstm = lstm_class(channels, units, num_layers=2, batch_first=True)
+        self.lstm = lstm_class(channels, units, num_layers=layers, batch_first=True)
         self.linear = torch.nn.Linear(units, horizon)
 
     def forward(self, windows: Tensor) -> Tensor:
         output, _ = self.lstm(windows)
         return self.linear(output[:, -1])  # type: ignore[no-any-return]
+
+
+def series_regression(channels: int, units: int) -> Forecaster:
+    """One layer of torch.nn.LSTM and one output, with the same weights in each process."""
+    torch.manual_seed(SEED)
+    return Forecaster(torch.nn.LSTM, channels, units, layers=1, horizon=1).eval()
 
 
 @dataclass(frozen=True)
@@ -150,7 +137,7 @@ def packed_sentiment(lstm_class: Callable[..., Any]) -> Script:
 
 def forecaster(lstm_class: Callable[..., Any]) -> Script:
     """Batches of 32 windows of 96 steps and 7 channels, two layers of 64 units, horizon 24, Adam."""
-    network = _seeded(lambda cls: Forecaster(cls, channels=7, units=64, horizon=24), lstm_class)
+    network = _seeded(lambda cls: Forecaster(cls, channels=7, units=64, layers=2, horizon=24), lstm_class)
     optimizer = torch.optim.Adam(network.parameters())
     windows = torch.randn(32, 96, 7)
     future = torch.randn(32, 24)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,8 @@ def test_every_target_names_a_case_and_two_of_its_contenders() -> None:
     for target in TARGETS:
         measured = [contenders for name, contenders in made.items() if fnmatchcase(name, target.case)]
         assert (len(measured) > 1) == bool(target.over), target.name
+        for count in re.findall(r"(\d+) sizes", target.description):
+            assert len(measured) == int(count), target.name
         for contenders in measured:
             assert target.denominator in contenders, target.name
             sgemm = target.numerator == "sgemm" and any(n.startswith("sgemm") for n in contenders)
@@ -57,6 +60,27 @@ def test_a_target_over_several_cases_takes_a_statistic_of_their_ratios() -> None
     assert figure(replace(target, over="median"), cases) == 2.0
     cases["predict_10"] = {"contenders": {"torch": {"unavailable": "reason"}, "gatewise": {"rounds": [2.0]}}}
     assert figure(target, cases) is None
+
+
+def test_torch_does_not_compile_an_lstm() -> None:
+    """Else torch.compile is a contender of the cases of opened networks."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.contenders.networks import series_regression
+
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 5, 4), dtype=np.float32))
+
+    def compiled_operations(network: Any) -> str:
+        operations: list[str] = []
+
+        def backend(graph: Any, inputs: object) -> Any:
+            operations.extend(str(node.target) for node in graph.graph.nodes)
+            return graph
+
+        torch.testing.assert_close(torch.compile(network, backend=backend)(x), network(x))
+        return " ".join(operations).lower()
+
+    assert "linear" in compiled_operations(torch.nn.Linear(4, 3))
+    assert "lstm" not in compiled_operations(series_regression(4, 6))
 
 
 @pytest.mark.parametrize("part", ["loss", "d weight_hh", "logits"])
