@@ -101,15 +101,19 @@ def _data_loader(rng: Rng, folder: Path) -> None:
     assert not wrong, f"{len(wrong)} predictions differ"
 
 
+_CALLS = 20  # of which one must pass the checks
+_MOST_CALLS = 2_000  # until one passes them
+
+
 @ATTACKS.add("changing-arrays", 10, 2_000, unavailable=without_native)
 def _changing_arrays(rng: Rng, folder: Path) -> None:
     """Arrays that another thread changes during a call never crash the process.
 
-    a thread writes row numbers out of range and other lengths during twenty calls or more
+    a thread writes row numbers out of range and other lengths during 20 calls, or up to 2,000 until one is computed
     """
     # Nothing but ValueError may come of it, which the checks in Python (InputError) and in C++ raise; a crash ends the
-    # process. Some calls must pass the checks, else none of them runs while its arrays change; on a busy machine that
-    # may take more than twenty.
+    # process. A call must pass the checks, else the kernel never runs while its arrays change. On a busy machine the
+    # arrays may be wrong at the start of more than 20 calls; where checks refuse everything, 2,000 calls end the try.
     arrays = given(int(rng.integers(1, 60)), int(rng.integers(2**31)), 20, 60, 6)
     kernel, stop = Native(threads=int(rng.integers(1, 4))), threading.Event()
     bad = [10**6, -1, 2**30, -(2**31)]
@@ -129,8 +133,8 @@ def _changing_arrays(rng: Rng, folder: Path) -> None:
     changer.start()
     passed = 0
     try:
-        for call in range(2_000):
-            if passed and call >= 20:
+        for call in range(_MOST_CALLS):
+            if passed and call >= _CALLS:
                 break
             try:
                 run = kernel.forward(LSTMCall(**arrays))

@@ -118,7 +118,7 @@ class _KeptMemory:
         self._next = 0  # the step after the one up to which _kept goes
 
     def read_at(self, steps: NDArray[np.intp]) -> _Memory:
-        """Of units that are read at these steps (H,)."""
+        """Of units that are read at these steps (H,). The next call changes the arrays."""
         last = int(steps.max())
         f = self.f[: last + 1]
         c = self.c[: last + 2]
