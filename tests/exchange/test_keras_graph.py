@@ -15,6 +15,7 @@ import pytest
 from gatewise.errors import InputError, ModelFileError
 from gatewise.exchange.keras_backend import keras_module
 from gatewise.exchange.keras_graph import KerasNetwork, read_keras
+from gatewise.exchange.proof import prove
 from gatewise.network.operation import Execution
 
 for package in ("torch", "keras"):
@@ -354,6 +355,26 @@ def test_float64() -> None:
 
 
 # keras.ops and code of the user
+
+
+def test_a_sequential_model_within_a_model() -> None:
+    """It converts its inputs to the dtype of its InputLayer: to float32, where the rest computed in float64."""
+    within = keras.Sequential([keras.Input((None, 4)), L.Dense(5, activation="tanh"), L.Dense(3)])
+    x = keras.Input((None, 3))
+    network = keras.Model(x, L.Dense(2)(L.LSTM(5)(within(L.Dense(4)(x)))))
+    assert prove(read_keras(network)).cases > 10
+    assert within.layers[0].dtype == "float32"
+    assert within.input_dtype == "float32"
+
+
+def test_a_maximum_of_nan_is_nan_on_torch() -> None:
+    """A network that makes NaN of numbers is compared as any other: on PyTorch a maximum with NaN is NaN."""
+    if keras.config.backend() != "torch":
+        pytest.skip("other backends do not define it")
+    x = keras.Input((None, 3))
+    h = L.LSTM(4)(L.MaxPooling1D(2, padding="same")(ops.log(x + 1.5)))
+    proof = prove(read_keras(keras.Model(x, L.Dense(2)(h))))
+    assert not [reason for reason in proof.refused.values() if "NaN" in reason]
 
 
 def test_operations_of_keras() -> None:

@@ -124,6 +124,23 @@ def test_pooling_before_an_lstm(kind: str) -> None:
     assert all("ONNX does not say what it makes of NaN" in reason for reason in reasons)
 
 
+def test_a_pooling_of_nan_that_the_network_computes_is_refused() -> None:
+    nodes = [
+        helper.make_node("Log", ["x"], ["logarithms"]),
+        helper.make_node("GlobalMaxPool", ["logarithms"], ["pooled"]),
+        helper.make_node("Transpose", ["pooled"], ["steps"], perm=[2, 0, 1]),
+        helper.make_node("LSTM", ["steps", "W", "R"], ["", "Y_h"], hidden_size=H),
+        helper.make_node("Squeeze", ["Y_h", "axes"], ["y"]),
+    ]
+    network = read_onnx(of_series(nodes, weights() | {"axes": np.array([0])}, D))
+    reason = "the network cannot be compared: .*ONNX does not say what it makes of NaN"
+    try:
+        with pytest.raises(InputError, match=reason):
+            prove(network)
+    finally:
+        network.close()
+
+
 def test_zeros_without_a_type_of_their_own_are_float64_where_the_file_is() -> None:
     nodes = [
         helper.make_node("Transpose", ["x"], ["steps"], perm=[2, 0, 1]),

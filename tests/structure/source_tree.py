@@ -19,6 +19,7 @@ COMPUTED_IMPORTS: dict[str, tuple[str, str]] = {
     "text/__init__.py": ("", _PUBLIC_NAMES),
     "training/__init__.py": ("", _PUBLIC_NAMES),
     "cli/__init__.py": ("gatewise.cli.*", "a command is imported when it runs"),
+    "exchange/keras_backend.py": ("", "a module of Keras, or of its backend, that may be missing in a version of it"),
     "members/kinds.py": (
         "gatewise.members.[!ekm]* gatewise.members.ets",
         "a kind of member is imported when a model has one; ensemble, kinds and member stand above or below them",

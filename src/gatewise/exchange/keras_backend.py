@@ -16,6 +16,31 @@ BACKENDS = ("tensorflow", "torch", "jax")  # in the order in which they are chos
 _VARIABLE = "KERAS_BACKEND"
 
 
+class UnknownVersionError(InputError):
+    """The installed version of Keras, or of its backend, does not have what the readers replace in it."""
+
+
+def internal_module(path: str, *names: str) -> Any:
+    """A module of Keras, or of its backend, that is no part of the documented interface. names: what is replaced in it.
+    Raises UnknownVersionError where a version has them no longer, so that nothing is compared without them.
+    """
+    missing = path
+    try:
+        module = import_module(path)
+        missing = next((f"{path}.{name}" for name in names if not hasattr(module, name)), "")
+    except ImportError:
+        pass
+    if not missing:
+        return module
+    keras = sys.modules["keras"]
+    backend = keras.config.backend()
+    versions = f"Keras {keras.__version__} with {backend} {getattr(sys.modules[backend], '__version__', '')}".rstrip()
+    raise UnknownVersionError(
+        f"{versions} has no {missing}, which is replaced while a network is read; install the version of Keras that "
+        "gatewise is tested with, or set another backend"
+    )
+
+
 def keras_module() -> Any:
     """The module keras. Where it is not imported yet and no backend is set, it gets the first of `BACKENDS` that is
     installed. Raises InputError without Keras or its backend.

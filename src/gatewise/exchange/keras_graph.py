@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +39,16 @@ class KerasNetwork(ReadNetwork):
     """
 
     framework = "Keras"
-    # Keras does not say what pooling makes of NaN. TensorFlow's makes the lowest number of it, the others NaN.
-    undefined_for_nan: ClassVar[frozenset[str]] = frozenset({"MaxPool"})
     network: Any = None
     keys: Mapping[str, ValueKey] = field(default_factory=dict)
+
+    @property
+    def undefined_for_nan(self) -> frozenset[str]:
+        # On PyTorch a maximum with NaN is NaN. On TensorFlow it is the lowest number, and on JAX it may be another one
+        # of the numbers, in large inputs.
+        if keras_module().config.backend() == "torch":
+            return frozenset()
+        return frozenset({"MaxPool"})
 
     def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
         arrays = [np.asarray(inputs[name]) for name in self.graph.inputs]

@@ -6,16 +6,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.exchange.keras_backend import torch_inference
+from gatewise.exchange.keras_backend import UnknownVersionError, internal_module, torch_inference
 from gatewise.exchange.keras_layers import is_leaf
-from gatewise.exchange.keras_trace import Recorder, _packed
+from gatewise.exchange.keras_trace import Recorder, in_structure
 from gatewise.types import Array
 
 _MASKED = -1e38  # a logit that float32 has a number for
@@ -46,14 +45,17 @@ class OriginalValues:
         """
         recorder = Recorder(self.keras, is_leaf)
         try:
+            # Recording comes first: it holds the lock under which a thread may change what Keras keeps for all of them.
             with (
+                recorder.recording(),
                 _float64_of_jax(self.keras, dtype),
                 _float64_of_tensorflow(self.keras, dtype),
                 self._computing_in(dtype),
                 torch_inference(self.keras),
-                recorder.recording(),
             ):
                 outputs = self._call(inputs, dtype)
+        except UnknownVersionError:
+            raise
         except Exception as error:  # of Keras, of its backend, or of the code of the network
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             failed = recorder.failed
@@ -93,7 +95,7 @@ class OriginalValues:
                 return network(tensors[0])
             return network(**dict(zip(names, tensors, strict=True)))
         [whole] = shapes.values()
-        return network(_packed(whole, tensors))
+        return network(in_structure(whole, tensors))
 
     @contextmanager
     def _computing_in(self, dtype: str) -> Iterator[None]:
@@ -157,19 +159,22 @@ def _float64_of_tensorflow(keras: Any, dtype: str) -> Iterator[None]:
     if keras.config.backend() != "tensorflow" or dtype != "float64":
         yield
         return
+    # Keras has imported its backend. An import here would make TensorFlow a requirement of this package.
     tensorflow = sys.modules["tensorflow"]
-    functions = sys.modules["tensorflow.python.ops.math_ops"]  # whose cast gelu calls
-    activations = keras.src.backend.nn
+    functions = internal_module("tensorflow.python.ops.math_ops", "cast")  # which gelu calls
+    activations = internal_module("keras.src.backend.tensorflow.nn", "leaky_relu")
     plain_cast = tensorflow.cast
     plain_leaky_relu = activations.leaky_relu
 
     def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
-        if isinstance(x, float):
+        # Other dtypes, such as integers, are rounded by TensorFlow itself.
+        if isinstance(x, float) and tensorflow.as_dtype(dtype) == tensorflow.float64:
             return tensorflow.constant(x, dtype=dtype)
         return plain_cast(x, dtype, name)
 
     def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
-        if x.dtype != "float64":
+        x = tensorflow.convert_to_tensor(x)
+        if x.dtype != tensorflow.float64:
             return plain_leaky_relu(x, negative_slope)
         return tensorflow.where(x > 0, x, cast(negative_slope, x.dtype) * x)
 
@@ -213,7 +218,7 @@ def _attention_in_float64(jax: Any, own: Callable[..., Any]) -> Callable[..., An
 @contextmanager
 def promoting_to_float64() -> Iterator[None]:
     """Keras's rules of promotion know float64: on PyTorch and JAX they make float32 of it."""
-    table = import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    table = internal_module("keras.src.backend.common.dtypes", "BIT64_TO_BIT32_DTYPE").BIT64_TO_BIT32_DTYPE
     before = table["float64"]
     table["float64"] = "float64"
     try:
@@ -226,14 +231,19 @@ def _set_policy(layer: Any, policy: Any) -> None:
     layer.dtype_policy = policy
 
 
-def _dtypes_within(model: Any, dtype: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The attributes of the inputs and casts of a functional model that say this dtype, and the name of each."""
-    functional = getattr(model, "_functional", None)  # of a Sequential model
+def _dtypes_within(layer: Any, dtype: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The attributes that say this dtype, and the name of each: of an InputLayer, or of the inputs and casts of a
+    functional model.
+    """
+    # A Sequential model converts its inputs to the dtype of its InputLayer.
+    if type(layer).__name__ == "InputLayer" and layer.dtype == dtype:
+        yield vars(layer), "_dtype"
+    functional = getattr(layer, "_functional", None)  # of a Sequential model
     if functional is not None:
         yield from _dtypes_within(functional, dtype)
-    for tensor in getattr(model, "_inputs", None) or []:
+    for tensor in getattr(layer, "_inputs", None) or []:
         if getattr(tensor, "_dtype", "") == dtype:
             yield vars(tensor), "_dtype"
-    for operation in getattr(model, "_operations", None) or []:
+    for operation in getattr(layer, "_operations", None) or []:
         if type(operation).__name__ == "Cast" and str(operation.dtype) == dtype:
             yield vars(operation), "dtype"

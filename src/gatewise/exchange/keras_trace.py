@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
 from gatewise.errors import InputError
+from gatewise.exchange.keras_backend import internal_module
 from gatewise.exchange.keras_values import TracedSize
 
 _LOCK = threading.RLock()
@@ -143,7 +143,7 @@ class Tracer:
                 return network(inputs[0])
             return network(**dict(zip(names, inputs, strict=True)))
         [whole] = shapes.values()
-        return network(_packed(whole, list(inputs)))
+        return network(in_structure(whole, list(inputs)))
 
     def operation(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The outputs of an operation of `keras.ops`, or of one of the user's."""
@@ -289,13 +289,16 @@ class Tracer:
 
             return call
 
-        operations, backend = import_module("keras.src.ops"), import_module("keras.src.backend")
-        activations = import_module("keras.src.activations.activations")
+        operations = internal_module("keras.src.ops", "shape", *_OF_SIZES)
+        backend = internal_module("keras.src.backend", "convert_to_tensor")
+        activations = internal_module("keras.src.activations.activations", "Mish")
+        variable = internal_module("keras.src.backend.common.variables", "Variable").Variable
         plain_shape = keras.ops.shape
         plain_shape_of = keras.KerasTensor.shape.fget
         plain_convert = backend.convert_to_tensor
         filtered = keras.config.is_traceback_filtering_enabled()
-        self._scope = scope = keras.StatelessScope()
+        scope = keras.StatelessScope()
+        self._scope = scope
         with ExitStack() as stack:
             stack.enter_context(_LOCK)
             stack.enter_context(self._recorder.recording())
@@ -315,7 +318,6 @@ class Tracer:
                 function = creating(name, getattr(keras.ops, name))
                 stack.enter_context(patch.object(keras.ops, name, function))
                 stack.enter_context(patch.object(operations, name, function))
-            variable = import_module("keras.src.backend.common.variables").Variable
             for name in _OPERATORS:
                 stack.enter_context(patch.object(variable, name, unless_symbolic(getattr(variable, name))))
             stack.enter_context(warnings.catch_warnings())
@@ -342,13 +344,13 @@ def _has_traced(keras: Any, structure: Any) -> bool:
     return any(isinstance(leaf, TracedSize) for leaf in keras.tree.flatten(structure))
 
 
-def _packed(structure: Any, tensors: list[Any]) -> Any:
+def in_structure(structure: Any, tensors: list[Any]) -> Any:
     """Tensors in the structure of shapes, taken from the list in order."""
     if isinstance(structure, dict):
-        return {name: _packed(each, tensors) for name, each in structure.items()}
+        return {name: in_structure(each, tensors) for name, each in structure.items()}
     if all(size is None or isinstance(size, int) for size in structure):
         return tensors.pop(0)
-    return [_packed(each, tensors) for each in structure]
+    return [in_structure(each, tensors) for each in structure]
 
 
 def shown_place(place: Sequence[Any], operation: Any = None) -> str:

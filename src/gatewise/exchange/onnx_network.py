@@ -67,8 +67,6 @@ class OnnxNetwork(ReadNetwork):
     """model: the ModelProto, whose values have the names of those of the graph. where: names the file in messages."""
 
     framework: ClassVar[str] = "ONNX"
-    # The specification does not say it: kernels of ONNX Runtime return NaN, the other numbers or the lowest float.
-    undefined_for_nan: ClassVar[frozenset[str]] = frozenset({"MaxPool", "GlobalMaxPool"})
     model: Any
     where: str
     _processes: dict[tuple[str, Engine], OnnxProcess] = field(default_factory=dict, init=False, repr=False)
@@ -77,6 +75,11 @@ class OnnxNetwork(ReadNetwork):
     """Why an engine does not open the file."""
     _engines: dict[str, Engine] = field(default_factory=dict, init=False, repr=False)
     """Those that have computed values, by dtype."""
+
+    @property
+    def undefined_for_nan(self) -> frozenset[str]:
+        # The specification does not say it: kernels of ONNX Runtime return NaN, the other numbers or the lowest float.
+        return frozenset({"MaxPool", "GlobalMaxPool"})
 
     def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
         """See `ReadNetwork`. "float64": by the reference evaluator where ONNX Runtime has no double kernels."""

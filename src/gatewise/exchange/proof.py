@@ -139,6 +139,11 @@ class _Comparison:
                 self._compare_outputs(case, original)
             if case.ties:
                 self._compare_decisions(case)
+        except _UndefinedError as error:
+            if not case.refusable:
+                raise InputError(f"for {case.shown}, the network cannot be compared: {error}") from None
+            self.proof.refused[case.shown] = str(error)
+            return
         except _GraphRefusesError as error:
             if not case.refusable:
                 raise InputError(f"for {case.shown}, the graph refuses what the original takes: {error}") from None
@@ -303,8 +308,7 @@ class _Comparison:
                 if not needed.intersection(node.outputs):
                     continue
                 if node.operation.name() in self.network.undefined_for_nan and _reads_nan(node, values):
-                    framework = self.network.framework
-                    raise _GraphRefusesError(f"{node.shown}: {framework} does not say what it makes of NaN")
+                    raise _UndefinedError(f"{node.shown}: {self.network.framework} does not say what it makes of NaN")
                 if of_ties.intersection(node.inputs) or _has_ties(node, values):
                     of_ties.update(node.outputs)
                 for name, array in self._results(node, values, execution, rng, precision.change):
@@ -393,6 +397,10 @@ class _Comparison:
 
 class _GraphRefusesError(Exception):
     """The graph raises InputError for inputs."""
+
+
+class _UndefinedError(_GraphRefusesError):
+    """The library of the original does not define what it computes for inputs."""
 
 
 def _differences(array: Array, wanted: Array) -> Array:

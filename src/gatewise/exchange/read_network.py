@@ -19,13 +19,17 @@ from gatewise.types import Array
 class ReadNetwork(ABC):
     """graph: the network, whose inputs have the shapes and the order of the original. compared: the names of those
     values of the graph that the original has too, in the order in which it computes them; the outputs are among them.
-    framework: for messages. undefined_for_nan: the operations of which the library does not say what they make of NaN.
+    framework: for messages.
     """
 
     graph: Graph
     compared: tuple[str, ...]
     framework: ClassVar[str]
-    undefined_for_nan: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def undefined_for_nan(self) -> frozenset[str]:
+        """The operations of which the library does not say what they make of NaN."""
+        return frozenset()
 
     @abstractmethod
     def original_values(self, inputs: Mapping[str, Array], names: Sequence[str], dtype: str) -> dict[str, Array]:
