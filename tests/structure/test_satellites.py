@@ -72,7 +72,7 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
         "network.graph_file network.input_ids network.input_ranges network.lengths_input network.merge_mode "
         "network.operation network.operations network.operations.loop network.operations.recurrent "
         "network.operations.top_k network.ops network.pooling network.recognise network.recognised_layers "
-        "network.recurrent_loops network.roll network.series network.size network.trainable_graph "
+        "network.recurrent_loops network.roll network.rule_table network.series network.size network.trainable_graph "
         "network.weight_layouts network.windows target.of_outputs text.tokens",
         "members add their own nodes to an ONNX graph; a network that is read becomes a graph of the core",
     ),

@@ -22,6 +22,7 @@ from gatewise.network.merge_mode import OF_KERAS
 from gatewise.network.operation import Operation
 from gatewise.network.operations import operation_of
 from gatewise.network.operations.recurrent import Recurrent
+from gatewise.network.rule_table import RuleTable
 from gatewise.network.size import Size
 from gatewise.network.weight_layouts import KERAS_GATES, in_order, inverse
 from gatewise.types import Array
@@ -33,18 +34,10 @@ Follow = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 LayerRule = Callable[[KerasValues, Any, Arguments, Follow], list[str]]
 """Of the values, the layer, its arguments by name: the names of its outputs."""
 
-RULES: dict[str, LayerRule] = {}
+RULES: RuleTable[LayerRule] = RuleTable()
+"""By the name of the class of the layer."""
 
-
-def layer_rule(*names: str) -> Callable[[LayerRule], LayerRule]:
-    """Make a function the rule of the layers with these names."""
-
-    def register(function: LayerRule) -> LayerRule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return register
+layer_rule = RULES.rule
 
 
 REFUSED = {

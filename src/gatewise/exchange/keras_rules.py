@@ -8,6 +8,7 @@ from typing import Any
 from gatewise.errors import InputError
 from gatewise.exchange.keras_values import KerasValues, graph_dtype
 from gatewise.network.operation import DType
+from gatewise.network.rule_table import RuleTable
 
 Arguments = Mapping[str, Any]
 Rule = Callable[[KerasValues, Any, Arguments, DType], "str | list[str]"]
@@ -15,18 +16,10 @@ Rule = Callable[[KerasValues, Any, Arguments, DType], "str | list[str]"]
 values that it returns.
 """
 
-RULES: dict[str, Rule] = {}
+RULES: RuleTable[Rule] = RuleTable()
+"""By the name of the class of the operation."""
 
-
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Make a function the rule of the operations with these names."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return register
+rule = RULES.rule
 
 
 def note_outputs(values: KerasValues, tensors: Sequence[Any], names: Sequence[str]) -> None:

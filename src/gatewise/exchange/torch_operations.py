@@ -10,9 +10,9 @@ from gatewise.exchange import (
     torch_reductions,
     torch_shapes,
 )
-from gatewise.exchange.torch_rules import KEPT, OPEN, REFUSED, RULES
+from gatewise.exchange.torch_rules import RULES
 
 MODULES = (torch_numbers, torch_products, torch_reductions, torch_indexing, torch_shapes, torch_leaves)
 """The modules that have the rules."""
 
-__all__ = ["KEPT", "MODULES", "OPEN", "REFUSED", "RULES"]
+__all__ = ["MODULES", "RULES"]

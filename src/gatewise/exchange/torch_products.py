@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.exchange.torch_call import Call, Value
-from gatewise.exchange.torch_rules import each_axis, first_of, fixed_size, rule
+from gatewise.exchange.torch_rules import fixed_size, rule
 from gatewise.network.size import Shape, divided
 
 # Matrix products
@@ -46,8 +48,7 @@ def _addmm(call: Call) -> Value:
 
 @rule("einsum")
 def _einsum(call: Call) -> Value:
-    equation = call["equation"].replace(" ", "").replace("...", "…")
-    return call.add("Einsum", *call.list_of("tensors"), equation=equation.replace("…", "..."))
+    return call.add("Einsum", *call.list_of("tensors"), equation=call["equation"].replace(" ", ""))
 
 
 # Softmax, norms
@@ -72,7 +73,7 @@ def _layer_norm(call: Call) -> Value:
     if bias:
         inputs.append(bias)
     y = call.add("LayerNormalization", *inputs, axis=-len(shape), epsilon=float(call["eps"]))
-    return first_of(call, y)
+    return _first_of(call, y)
 
 
 @rule("rms_norm")
@@ -96,7 +97,7 @@ def _batch_norm(call: Call) -> Value:
     x = call.value("input")
     statistics = [call.value("running_mean"), call.value("running_var")]
     y = call.add("BatchNormalization", x, *_scale_and_shift(call, x), *statistics, epsilon=float(call["eps"]))
-    return first_of(call, y)
+    return _first_of(call, y)
 
 
 @rule("group_norm")
@@ -137,12 +138,12 @@ def _convolution(call: Call) -> Value:
     padding = call["padding"]
     if isinstance(padding, str):
         raise InputError(f"a convolution with padding={padding!r} must be decomposed")
-    pads = each_axis(padding, spatial)
+    pads = _each_axis(padding, spatial)
     return call.add(
         "Conv",
         *inputs,
-        strides=each_axis(call["stride"], spatial),
-        dilations=each_axis(call["dilation"], spatial),
+        strides=_each_axis(call["stride"], spatial),
+        dilations=_each_axis(call["dilation"], spatial),
         pads=pads + pads,
         group=call["groups"],
     )
@@ -152,20 +153,20 @@ def _convolution(call: Call) -> Value:
 def _max_pool(call: Call) -> Value:
     x, rank = _with_batch(call, call.value("self"))
     spatial = len(call.type_of(x)) - 2
-    kernel = each_axis(call["kernel_size"], spatial)
-    strides = each_axis(call["stride"], spatial) if call["stride"] else kernel
-    pads = each_axis(call["padding"], spatial)
+    kernel = _each_axis(call["kernel_size"], spatial)
+    strides = _each_axis(call["stride"], spatial) if call["stride"] else kernel
+    pads = _each_axis(call["padding"], spatial)
     y = call.add(
         "MaxPool",
         x,
         kernel_shape=kernel,
         strides=strides,
         pads=pads + pads,
-        dilations=each_axis(call["dilation"], spatial),
+        dilations=_each_axis(call["dilation"], spatial),
         ceil_mode=int(call["ceil_mode"]),
     )
     y = _without_batch(call, y, rank)
-    return first_of(call, y)
+    return _first_of(call, y)
 
 
 @rule("avg_pool1d", "avg_pool2d")
@@ -174,13 +175,13 @@ def _average_pool(call: Call) -> Value:
         raise InputError("avg_pool2d with divisor_override is not read")
     x, rank = _with_batch(call, call.value("self"))
     spatial = len(call.type_of(x)) - 2
-    kernel = each_axis(call["kernel_size"], spatial)
-    pads = each_axis(call["padding"], spatial)
+    kernel = _each_axis(call["kernel_size"], spatial)
+    pads = _each_axis(call["padding"], spatial)
     y = call.add(
         "AveragePool",
         x,
         kernel_shape=kernel,
-        strides=each_axis(call["stride"], spatial) if call["stride"] else kernel,
+        strides=_each_axis(call["stride"], spatial) if call["stride"] else kernel,
         pads=pads + pads,
         ceil_mode=int(call["ceil_mode"]),
         count_include_pad=int(call["count_include_pad"]),
@@ -218,4 +219,20 @@ def _adaptive_pool(call: Call) -> Value:
                 raise InputError(f"adaptive pooling of {shape[axis]} steps to {size} is read where {size} divides them")
             kernel.append(fixed_size(divided(shape[axis], size)))
         y = call.add("MaxPool" if is_max else "AveragePool", x, kernel_shape=tuple(kernel), strides=tuple(kernel))
-    return first_of(call, _without_batch(call, y, rank))
+    return _first_of(call, _without_batch(call, y, rank))
+
+
+def _first_of(call: Call, value: str) -> Value:
+    """The value, as the first of the results of an operation that has several; nothing else reads the others."""
+    if isinstance(call.output, list | tuple):
+        return (value, *[""] * (len(call.output) - 1))
+    return value
+
+
+def _each_axis(numbers: Any, count: int) -> tuple[int, ...]:
+    """A number for each spatial axis, of one for all of them or one each."""
+    if isinstance(numbers, int):
+        numbers = [numbers]
+    if len(numbers) == 1:
+        numbers = list(numbers) * count
+    return tuple(numbers)

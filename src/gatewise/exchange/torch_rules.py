@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from gatewise.errors import InputError
-from gatewise.exchange.torch_call import Call, Rule, Value
+from gatewise.exchange.torch_call import Rule
+from gatewise.network.rule_table import RuleTable
 from gatewise.network.size import Dim, Size
 
-RULES: dict[str, Rule] = {}
+RULES: RuleTable[Rule] = RuleTable()
 """By the namespace and name of the operation, such as "aten::relu"."""
 
 OPEN = 1 << 62  # from here on, the end of a slice stands for that of the axis
@@ -60,20 +60,7 @@ REFUSED = {
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Make a function the rule of the operations with these names, of ATen where they name no other namespace."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name if "::" in name else f"aten::{name}"] = function
-        return function
-
-    return register
-
-
-def first_of(call: Call, value: str) -> Value:
-    """The value, as the first of the results of an operation that has several; nothing else reads the others."""
-    if isinstance(call.output, list | tuple):
-        return (value, *[""] * (len(call.output) - 1))
-    return value
+    return RULES.rule(*(name if "::" in name else f"aten::{name}" for name in names))
 
 
 def fixed_size(size: Dim) -> int:
@@ -81,12 +68,3 @@ def fixed_size(size: Dim) -> int:
     if isinstance(size, Size):
         raise InputError(f"the size {size} depends on the inputs, and must be a constant here")
     return size
-
-
-def each_axis(numbers: Any, count: int) -> tuple[int, ...]:
-    """A number for each spatial axis, of one for all of them or one each."""
-    if isinstance(numbers, int):
-        numbers = [numbers]
-    if len(numbers) == 1:
-        numbers = list(numbers) * count
-    return tuple(numbers)

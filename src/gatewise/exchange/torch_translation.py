@@ -19,8 +19,9 @@ from gatewise.errors import InputError, quote
 from gatewise.exchange.torch_call import Call, Value, array_of, dtype_of
 from gatewise.exchange.torch_export import Arguments
 from gatewise.exchange.torch_network import TorchNetwork
-from gatewise.exchange.torch_operations import REFUSED, RULES
+from gatewise.exchange.torch_operations import RULES
 from gatewise.exchange.torch_original import SIZE_CHECKS, Original, constant_of, operation_name
+from gatewise.exchange.torch_rules import REFUSED
 from gatewise.exchange.torch_sizes import dim_of
 from gatewise.network.graph import Node as GraphNode
 from gatewise.network.graph_builder import GraphBuilder

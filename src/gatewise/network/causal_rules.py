@@ -12,25 +12,17 @@ from dataclasses import replace
 
 from gatewise.network.causal_trace import CausalTrace, Traced
 from gatewise.network.graph import Node
+from gatewise.network.rule_table import RuleTable
 
 Read = Sequence[Traced | None]
 """What a node reads, None for an input that is left out."""
 
 Rule = Callable[[CausalTrace, Node, Read], list[Traced]]
 
-RULES: dict[str, Rule] = {}
+RULES: RuleTable[Rule] = RuleTable()
 """By the name of the operation."""
 
-
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Make a function the rule of the operations with these names."""
-
-    def register(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return register
+rule = RULES.rule
 
 
 @rule("BatchNormalization", "Gemm", "OneHot", "Transpose")
