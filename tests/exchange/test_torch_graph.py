@@ -435,6 +435,18 @@ def test_attention_and_computed_weights() -> None:
     check(read_torch(made(Attention()), state(3, 7, 8)), *SIZES)
 
 
+class Differences(nn.Module):
+    def forward(self, x: Any) -> Any:
+        y = x.cos()
+        is_large = torch.add(x > 0.3, y > 0.5, alpha=False)
+        is_either = torch.add(x > 0.3, y > 0.5)
+        return torch.rsub(x, y, alpha=3), 2 - x, x.sub(y, alpha=0.7), is_large, is_either
+
+
+def test_sums_and_differences_with_a_factor() -> None:
+    check(read_torch(Differences(), series), *SIZES)
+
+
 class Random(nn.Module):
     def forward(self, x: Any) -> Any:
         return x + torch.randn(x.shape[0], 1, 1)

@@ -108,13 +108,19 @@ def _windows(attributes: Mapping[str, Any], shape: tuple[int, ...]) -> list[tupl
         before = pads[number]
         after = pads[rank + number]
         if rule == "VALID":
-            before = after = 0
+            before = 0
+            after = 0
         elif rule != "NOTSET":
             missing = max(0, (math.ceil(size / stride) - 1) * stride + extent - size)
-            before = missing // 2 if rule == "SAME_UPPER" else missing - missing // 2
+            # An odd number of pads has one more at the end, or in front.
+            before = missing // 2
+            if rule == "SAME_LOWER":
+                before = missing - missing // 2
             after = missing - before
         steps = (size + before + after - extent) / stride
-        count = 1 + (math.ceil(steps) if attributes.get("ceil_mode") else math.floor(steps))
+        count = 1 + math.floor(steps)
+        if attributes.get("ceil_mode"):
+            count = 1 + math.ceil(steps)
         if (count - 1) * stride >= size + before:
             count -= 1  # the last window would start after the last number
         windows = []

@@ -33,12 +33,14 @@ Value = str | tuple[str, ...]
 
 def dtype_of(dtype: torch.dtype) -> DType:
     """The dtype of a graph that a dtype of torch is. Raises InputError for one that a graph does not have."""
-    if dtype not in DTYPES:
-        dtypes = "it computes in {}; a graph has float, int64, int32 and bool: {}"
-        if dtype.is_complex:
-            raise InputError(dtypes.format(dtype, "compute with real numbers"))
-        raise InputError(dtypes.format(dtype, "write float()" if dtype.is_floating_point else "write long()"))
-    return DTYPES[dtype]
+    if dtype in DTYPES:
+        return DTYPES[dtype]
+    instead = "write long()"
+    if dtype.is_complex:
+        instead = "compute with real numbers"
+    elif dtype.is_floating_point:
+        instead = "write float()"
+    raise InputError(f"it computes in {dtype}; a graph has float, int64, int32 and bool: {instead}")
 
 
 class Call:

@@ -145,8 +145,8 @@ def program_of(module: nn.Module, arguments: Arguments, fixed: Collection[tuple[
 
 def _decompositions() -> dict[Any, Any]:
     """The decompositions of all operations but KEPT, by operation."""
-    # torch takes a third of the time of `run_decompositions` to collect them. An operation that somebody else registers
-    # with a decomposition of its own joins them.
+    # torch looks at all of its operations to collect them, so they are kept from call to call. An operation that
+    # another package registers with a decomposition of its own joins them.
     registered = torch._C._dispatch_get_registrations_for_dispatch_key("CompositeImplicitAutograd")
     return _decompositions_of(frozenset(registered))
 

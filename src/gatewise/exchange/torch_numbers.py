@@ -190,19 +190,21 @@ def _binary(call: Call) -> Value:
 
 @rule("add", "sub", "rsub")
 def _add(call: Call) -> Value:
-    name = call.operation
+    """self + alpha * other, or self - alpha * other; torch.rsub is other - alpha * self."""
     dtype = call.dtype
-    first = call.value("self", dtype)
-    second = call.value("other", dtype)
+    names = ["self", "other"]
+    if call.operation == "rsub":
+        names.reverse()
+    first, second = (call.value(name, dtype) for name in names)
+    alpha = call.get("alpha", 1)
     if dtype == "bool":
+        # torch has no difference of tensors of bool, and takes True or False for alpha.
+        if not alpha:
+            return first
         return call.add("Or", first, second)
-    if name == "rsub":
-        first, second = second, first
-    if call.get("alpha", 1) != 1:
-        if name == "rsub":
-            raise InputError("rsub with alpha is not read")
-        second = call.add("Mul", second, call.constant(call["alpha"], dtype))
-    return call.add("Add" if name == "add" else "Sub", first, second)
+    if alpha != 1:
+        second = call.add("Mul", second, call.constant(alpha, dtype))
+    return call.add("Add" if call.operation == "add" else "Sub", first, second)
 
 
 @rule("div", "true_divide")

@@ -28,17 +28,18 @@ def _is_before_the_end(trace: CausalTrace, node: Node, read: Read) -> bool:
     name = node.operation.name()
     if name not in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual"):
         return False
-    left, right = read
+    # T + b > t + a says the same as t + a < T + b.
+    place, end = read
     if name.startswith("Greater"):
-        right, left = read
-    if left is None or right is None or left.place is None or right.place is None:
+        end, place = read
+    if place is None or end is None or place.place is None or end.place is None:
         return False
-    if (left.role, right.role) != ("steps", "prefix"):
+    if (place.role, end.role) != ("steps", "prefix"):
         return False
-    last = left.place - 1  # the largest t is T - 1
+    last = place.place - 1  # the largest t is T - 1
     if name.endswith("OrEqual"):
-        return last <= right.place
-    return last < right.place
+        return last <= end.place
+    return last < end.place
 
 
 _SAME_NUMBERS = frozenset(["Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"])
@@ -53,13 +54,15 @@ def place_of(trace: CausalTrace, node: Node, read: Read) -> int | None:
         return None if is_bool else first.place
     if name not in ("Add", "Sub", "Max") or len(read) != 2:
         return None
-    counted, added = read
-    if counted is None or added is None:
+    first, second = read
+    if first is None or second is None:
         return None
-    # A sum has its constant on either side.
-    if counted.place is None and name != "Sub":
-        counted, added = added, counted
-    number = trace.constant_of(added)
+    counted = first
+    number = trace.constant_of(second)
+    # A sum and a maximum may have their constant on either side.
+    if first.place is None and name != "Sub":
+        counted = second
+        number = trace.constant_of(first)
     if counted.place is None or number is None or number.dtype.kind not in "iu" or np.unique(number).size != 1:
         return None
     shift = int(number.flat[0])

@@ -80,8 +80,7 @@ class GraphStates:
 
 class Pooling(ABC):
     """reads_outputs: whether the outputs of steps enter, and not the final states alone. reads_all_steps: whether those
-    of all steps do. is_linear: whether the pooled state of a sum is the sum
-    of the pooled states.
+    of all steps do. is_linear: whether the pooled state of a sum is the sum of the pooled states.
     """
 
     name: ClassVar[str]

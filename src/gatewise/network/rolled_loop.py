@@ -15,6 +15,7 @@ from gatewise.network.operations.loop import Loop
 from gatewise.network.operations.range import Range
 from gatewise.network.repetition import Carried, Fixed, Local, Number, Place, Read, Repetition, StepOf, StepOutput
 from gatewise.network.rolled_values import RolledValues
+from gatewise.network.unused_names import UnusedNames
 
 
 class LoopWriter:
@@ -40,7 +41,7 @@ class LoopWriter:
         longest = rolled.graphs[-1]
         start = repetition.starts[-1]
         self.originals = longest.nodes[start : start + repetition.size]
-        self._names = {name for node in self.originals for name in node.outputs}
+        self._unused = UnusedNames(name for node in self.originals for name in node.outputs).unused
 
     def node(
         self,
@@ -266,13 +267,4 @@ class LoopWriter:
                 return node.outputs[0]
         name = self._unused(base)
         self.nodes.append(Node(name, operation, inputs, (name,)))
-        return name
-
-    def _unused(self, base: str) -> str:
-        name = base
-        number = 1
-        while name in self._names:
-            name = f"{base}_{number}"
-            number += 1
-        self._names.add(name)
         return name

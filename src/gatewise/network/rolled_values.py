@@ -22,6 +22,7 @@ from gatewise.network.repetition import Carried, Input, Items, Place, Read, Repe
 from gatewise.network.size import Dim, Size
 from gatewise.network.step_sizes import StepSizes
 from gatewise.network.unrolled_graph import Content, UnrolledGraph
+from gatewise.network.unused_names import UnusedNames
 from gatewise.types import Array
 
 
@@ -49,7 +50,7 @@ class RolledValues:
         """By repetition, value of a step and axis: the name of those of all steps, where they are read."""
         self.sliced: dict[tuple[str, Operation], str] = {}
         """By the value and the operation: the name of rows of a value."""
-        self._names = set(graphs[-1].types)
+        self.unused = UnusedNames(graphs[-1].types).unused
 
     # Values
 
@@ -273,15 +274,6 @@ class RolledValues:
                 return name
         name = self.unused(base)
         self.constants[name] = array
-        return name
-
-    def unused(self, base: str) -> str:
-        name = base
-        number = 1
-        while name in self._names:
-            name = f"{base}_{number}"
-            number += 1
-        self._names.add(name)
         return name
 
     def _lengths(self) -> str:
