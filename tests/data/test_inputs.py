@@ -294,6 +294,11 @@ def test_what_is_no_series_is_refused_with_its_place() -> None:
         assert_refused(message.replace("+", r"\+"), series_of, given)
 
 
+def test_an_array_of_no_series() -> None:
+    for shape in ((0, 5), (0, 5, 1), (0, 0), (0, 3, 0)):
+        assert series_of(np.zeros(shape), channels=1) == []
+
+
 def test_half_precision_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
     values = RNG.normal(size=(2, 5, 3)).astype(np.float16)
     for number, series in enumerate(series_of(values)):

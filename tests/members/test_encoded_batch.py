@@ -123,6 +123,12 @@ def test_token_ids_that_are_refused() -> None:
     assert_refused("is not a token id", encode, [[2**70]])
     assert_refused("'2.0' .word 1. is not a token id", encode, [[2.0, 3.0]])
     assert_refused("an array of shape", encode, np.array([[2.0, 3.0]]))
+    assert_refused("row 1 is a ndarray, not a string", encode, [[3], np.array(2)])
+
+
+@pytest.mark.parametrize("inputs", [[], np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64)])
+def test_no_token_ids(inputs: object) -> None:
+    assert len(TextPreprocessor(IndexEncoding(50)).encode_batch(inputs)) == 0
 
 
 @pytest.mark.parametrize("window", [0, 1, 4])

@@ -322,7 +322,7 @@ def _from_array(values: Any, layout: str | None, channels: int | None) -> Ragged
     count, steps, width = array.shape
     if count:
         _check_row(array[0], 0, channels)
-    return _as_float32(Ragged(array.reshape(-1, width), np.full(count, steps, dtype=np.intp)), channels)
+    return _as_float32(Ragged(array.reshape(count * steps, width), np.full(count, steps, dtype=np.intp)), channels)
 
 
 def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> Ragged:

@@ -114,7 +114,8 @@ class IndexEncoding:
         texts = []
         for item in inputs:
             is_list = hasattr(item, "__iter__") and not isinstance(item, (str, bytes, dict))
-            if is_list:
+            is_number = getattr(item, "ndim", None) == 0  # an array without an axis, which cannot be iterated over
+            if is_list and not is_number:
                 item = " ".join(map(str, item))
             texts.append(item)
         return texts
@@ -238,6 +239,8 @@ def _whole_numbers(inputs: Any) -> Ragged | None:
     """n sequences of whole numbers, see `IndexEncoding.ids_of`; None for anything else."""
     if isinstance(inputs, np.ndarray):
         if inputs.dtype.kind not in "iu" or inputs.ndim not in (1, 2):
+            return None
+        if inputs.shape == (0,):  # no text, as an empty list, and not a text without an id
             return None
         rows = np.atleast_2d(inputs)
         count, steps = rows.shape
