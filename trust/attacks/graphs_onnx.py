@@ -6,6 +6,7 @@ the ONNX project in float64, and ONNX Runtime, which has float32 only.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import warnings
 from collections.abc import Sequence
@@ -63,8 +64,10 @@ def _export(program: Any, example: tuple[Array, ...], path: Path) -> None:
 
 @cache
 def _peer() -> OnnxPeer:
-    """The process of all files."""
-    return OnnxPeer()
+    """The process of all files. It ends with this one."""
+    peer = OnnxPeer()
+    atexit.register(peer.stop)
+    return peer
 
 
 def _reference(path: Path, inputs: Sequence[str]) -> Run:
