@@ -233,10 +233,11 @@ inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
     if (job.dx != nullptr) dx_backward(job, state);
     const Index rows_filled = state.filled;
     state.filled = 0;
-    if (state.dweight == nullptr) return;
+    if (state.dweight == nullptr && job.x == nullptr) return;
     const Index units = job.units, inputs = job.inputs, depth = depth_of(rows_filled);
-    const TransposedA h_prev = transposed_a(state.h_prev, h_row(units), rows_filled, state.transposed_h_prev);
-    TransposedA x = h_prev;
+    TransposedA h_prev{}, x{};
+    if (state.dweight != nullptr)
+        h_prev = transposed_a(state.h_prev, h_row(units), rows_filled, state.transposed_h_prev);
     if (job.x != nullptr) x = transposed_a(state.x, operand_row(inputs), rows_filled, state.transposed_x);
     for (Index b = 0; b < blocks_of(units); ++b) {
         const Index vectors = gate_vectors(units, b), row = vectors * L, dgates_words = dgates_row(units, b);
@@ -258,7 +259,7 @@ inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
                      .add = true});
             });
         };
-        add_products(h_prev, units, state.dweight + dweight_panel_size(units) * b);
+        if (state.dweight != nullptr) add_products(h_prev, units, state.dweight + dweight_panel_size(units) * b);
         if (job.x != nullptr) add_products(x, inputs, state.dweight_ih + dweight_panel_size(inputs) * b);
     }
 }

@@ -33,25 +33,44 @@ std::vector<std::string> names_of(const std::vector<const Isa*>& isas) {
     return names;
 }
 
+// The recurrence of the input product pre (U, 4H), or of inputs x (N, D), whose product with weight_ih is computed with
+// it. h is None without `with_h`, c and gates without `keep`. packed, packed_ih: of `pack` and `pack_linear`.
 nb::tuple forward(
-    const std::string& isa_name, Index threads, const In<float>& pre, const Maybe<int32_t>& index,
+    const std::string& isa_name, Index threads, const Maybe<float>& pre, const Maybe<int32_t>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
     const Maybe<float>& mask, Index steps, bool reverse, bool binary, bool keep, const Maybe<float>& packed,
-    const Maybe<int32_t>& base, const Maybe<float>& alpha, const Maybe<int32_t>& held_index,
-    const Maybe<float>& held) {
+    const Maybe<int32_t>& base, const Maybe<float>& alpha, const Maybe<int32_t>& held_index, const Maybe<float>& held,
+    const Maybe<float>& x, const Maybe<float>& weight_ih, const Maybe<float>& bias, const Maybe<float>& packed_ih,
+    bool with_h) {
     check_aligned(pre, index, lengths, weight_hh, h0, c0, mask, packed, base, alpha, held_index, held);
+    check_aligned(x, weight_ih, bias, packed_ih);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
     require(steps >= 0 && steps <= kMostSteps, "steps must be from 0 to 2^31 - 1");
     const std::vector<Index> counts = checked_lengths(lengths, steps);
-    check_axes("pre", pre, 2);
-    check_shape("pre", pre, {index ? extent(pre, 0) : steps, kGates * units});
-    check_shape("index", index, {steps});
     check_shape("h0", h0, {batch, units});
     check_shape("c0", c0, {batch, units});
     check_shape("mask", mask, {batch, units});
     if (packed) check_shape("packed", packed, {isa.forward_weights_size(units)});
+    require(with_h || !keep, "keep: activations include h");
+
+    require(pre.has_value() != x.has_value(), "pre and x: give one of them");
+    const bool with_inputs = x.has_value();
+    require(
+        with_inputs == weight_ih.has_value() && with_inputs == bias.has_value() && (with_inputs || !packed_ih),
+        "x, weight_ih, bias: give all or none; packed_ih only with them");
+    require(with_inputs || with_h, "with_h: only a run with an input product leaves h out");
+    require(!with_inputs || (!index && !base && !held), "index, base and held: a run with an input product has none");
+    const LinearSize size{.outputs = kGates * units, .inputs = checked_inputs(weight_ih, units)};
+    check_shape("x", x, {steps, size.inputs});
+    check_shape("bias", bias, {size.outputs});
+    if (packed_ih) check_shape("packed_ih", packed_ih, {isa.linear_weights_size(size)});
+
+    if (pre) check_axes("pre", *pre, 2);
+    const Index pre_rows = pre ? extent(*pre, 0) : 0;
+    check_shape("pre", pre, {index ? pre_rows : steps, kGates * units});
+    check_shape("index", index, {steps});
     require(base.has_value() == alpha.has_value(), "base and alpha: give both or neither");
     check_shape("base", base, {batch});
     check_shape("alpha", alpha, {batch});
@@ -60,21 +79,28 @@ nb::tuple forward(
     if (held) check_axes("held", *held, 2);
     const Index held_count = held ? extent(*held, 0) : 0;
     check_shape("held", held, {held_count, kGates * units});
-    const std::vector<int32_t> rows = checked_rows("index", index, extent(pre, 0));
-    const std::vector<int32_t> base_rows = checked_rows("base", base, extent(pre, 0));
+    const std::vector<int32_t> rows = checked_rows("index", index, pre_rows);
+    const std::vector<int32_t> base_rows = checked_rows("base", base, pre_rows);
     const std::vector<int32_t> held_rows = checked_rows("held_index", held_index, held_count);
-    const Out h = new_array({steps, units}), h_T = new_array({batch, units}), c_T = new_array({batch, units});
-    std::optional<Out> c, gates;
+
+    const Out h_T = new_array({batch, units}), c_T = new_array({batch, units});
+    std::optional<Out> h, c, gates, input_weights;
+    if (with_h) h = new_array({steps, units});
     if (keep) {
         c = new_array({steps, units});
         gates = new_array({steps, blocks_of(isa, units), kGates, isa.lanes});
+    }
+    const float* packed_inputs = data_or_null(packed_ih);
+    if (with_inputs && !packed_ih) {
+        input_weights = pack_linear(isa_name, *weight_ih);
+        packed_inputs = input_weights->data();
     }
     const ForwardJob job{
         .units = units,
         .reverse = reverse,
         .binary = binary,
         .stream = false,
-        .pre = pre.data(),
+        .pre = data_or_null(pre),
         .index = index ? rows.data() : nullptr,
         .h0 = h0.data(),
         .c0 = c0.data(),
@@ -84,82 +110,15 @@ nb::tuple forward(
         .held_index = held ? held_rows.data() : nullptr,
         .held = data_or_null(held),
         .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
-        .h = h.data(),
-        .h_T = h_T.data(),
-        .c_T = c_T.data(),
-        .c = data_or_null(c),
-        .gates = data_or_null(gates),
-        .x = nullptr,
-        .inputs = 0,
-        .input_weights = nullptr,
-        .bias = nullptr};
-    {
-        const nb::gil_scoped_release released;
-        run_forward(
-            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
-    }
-    return nb::make_tuple(h, h_T, c_T, c, gates);
-}
-
-// `forward` of inputs x (N, D), whose product with weight_ih is computed with the recurrence. h is None without `with_h`,
-// c and gates without `keep`. packed, packed_ih: of `pack` and `pack_linear`.
-nb::tuple forward_inputs(
-    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight_ih, const In<float>& bias,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, bool reverse,
-    bool binary, bool with_h, const Maybe<float>& packed, const Maybe<float>& packed_ih, const Maybe<float>& mask,
-    bool keep) {
-    check_aligned(x, weight_ih, bias, lengths, weight_hh, h0, c0, packed, packed_ih, mask);
-    const Isa& isa = find(isa_name);
-    check_threads(threads);
-    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
-    check_axes("x", x, 2);
-    check_axes("weight_ih", weight_ih, 2);
-    const Index steps = extent(x, 0);
-    const LinearSize size{.outputs = kGates * units, .inputs = extent(weight_ih, 1)};
-    require(steps <= kMostSteps, "x: there must be at most 2^31 - 1 steps");
-    require(size.inputs > 0, "weight_ih: expected (4H, D), got no elements");
-    const std::vector<Index> counts = checked_lengths(lengths, steps);
-    check_shape("x", x, {steps, size.inputs});
-    check_shape("weight_ih", weight_ih, {size.outputs, size.inputs});
-    check_shape("bias", bias, {size.outputs});
-    check_shape("h0", h0, {batch, units});
-    check_shape("c0", c0, {batch, units});
-    check_shape("mask", mask, {batch, units});
-    require(with_h || !keep, "keep: activations include h");
-    if (packed) check_shape("packed", packed, {isa.forward_weights_size(units)});
-    if (packed_ih) check_shape("packed_ih", packed_ih, {isa.linear_weights_size(size)});
-    const Out h_T = new_array({batch, units}), c_T = new_array({batch, units});
-    std::optional<Out> h, c, gates, input_weights;
-    if (keep) {
-        c = new_array({steps, units});
-        gates = new_array({steps, blocks_of(isa, units), kGates, isa.lanes});
-    }
-    if (with_h) h = new_array({steps, units});
-    if (!packed_ih) input_weights = pack_linear(isa_name, weight_ih);
-    const ForwardJob job{
-        .units = units,
-        .reverse = reverse,
-        .binary = binary,
-        .stream = false,
-        .pre = nullptr,
-        .index = nullptr,
-        .h0 = h0.data(),
-        .c0 = c0.data(),
-        .mask = data_or_null(mask),
-        .base = nullptr,
-        .alpha = nullptr,
-        .held_index = nullptr,
-        .held = nullptr,
-        .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
         .h = data_or_null(h),
         .h_T = h_T.data(),
         .c_T = c_T.data(),
         .c = data_or_null(c),
         .gates = data_or_null(gates),
-        .x = x.data(),
+        .x = data_or_null(x),
         .inputs = size.inputs,
-        .input_weights = reinterpret_cast<const Word*>(packed_ih ? packed_ih->data() : input_weights->data()),
-        .bias = bias.data()};
+        .input_weights = reinterpret_cast<const Word*>(packed_inputs),
+        .bias = data_or_null(bias)};
     {
         const nb::gil_scoped_release released;
         run_forward(
@@ -179,12 +138,17 @@ Out pack(const std::string& isa_name, const In<float>& weight_hh) {
     return packed;
 }
 
+// The gradients of a run of `forward` that kept its activations: dpre, dweight_hh, dh0, dc0, dx, dweight_ih, dbias.
+// A run of x has no dpre, and only it has the last three. dweight_hh is None without `with_dweight`, dx without
+// `with_dx`. A run of pre overwrites `gates`, and Python makes them read-only afterwards. A run of x only reads them, but
+// must be writable too: gates that a run of pre has overwritten are refused.
 nb::tuple backward(
     const std::string& isa_name, Index threads, const InOut& gates, const Maybe<int32_t>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
     const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
-    const In<float>& dh_T, const In<float>& dc_T, Index pre_rows, bool reverse, bool binary, bool with_dweight) {
-    check_aligned(gates, index, lengths, weight_hh, h0, c0, mask, h, c, dh, dc, dh_T, dc_T);
+    const In<float>& dh_T, const In<float>& dc_T, Index pre_rows, bool reverse, bool binary, bool with_dweight,
+    const Maybe<float>& x, const Maybe<float>& weight_ih, bool with_dx) {
+    check_aligned(gates, index, lengths, weight_hh, h0, c0, mask, h, c, dh, dc, dh_T, dc_T, x, weight_ih);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     check_axes("h", h, 2);
@@ -202,85 +166,24 @@ nb::tuple backward(
     check_shape("dh_T", dh_T, {batch, units});
     check_shape("dc_T", dc_T, {batch, units});
     check_shape("index", index, {steps});
+
+    const bool with_inputs = x.has_value();
+    require(with_inputs == weight_ih.has_value(), "x and weight_ih: give both or neither");
+    require(!with_inputs || !index, "index: a run with an input product has none");
+    const Index inputs = checked_inputs(weight_ih, units);
+    check_shape("x", x, {steps, inputs});
     require(pre_rows >= 0 && (index || pre_rows == steps), "pre_rows: without an index, every step has a row");
     const std::vector<int32_t> rows = checked_rows("index", index, pre_rows);
-    const Out dpre = new_array({pre_rows, kGates * units});
-    std::optional<Out> dweight;
-    if (with_dweight) dweight = new_array({kGates * units, units});
-    const Out dh0 = new_array({batch, units}), dc0 = new_array({batch, units});
-    const BackwardJob job{
-        .units = units,
-        .reverse = reverse,
-        .binary = binary,
-        .stream = false,
-        .h0 = h0.data(),
-        .c0 = c0.data(),
-        .mask = data_or_null(mask),
-        .h = h.data(),
-        .c = c.data(),
-        .dh = data_or_null(dh),
-        .dc = data_or_null(dc),
-        .dh_T = dh_T.data(),
-        .dc_T = dc_T.data(),
-        .weights = nullptr,
-        .gates = gates.data(),
-        .dpre = nullptr,
-        .dh0 = dh0.data(),
-        .dc0 = dc0.data(),
-        .x = nullptr,
-        .inputs = 0,
-        .input_weights = nullptr,
-        .dx = nullptr};
-    {
-        const nb::gil_scoped_release released;
-        run_backward(
-            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job,
-            {.weight_hh = weight_hh.data(),
-             .index = index ? rows.data() : nullptr,
-             .pre_rows = pre_rows,
-             .dpre = dpre.data(),
-             .dweight = data_or_null(dweight),
-             .weight_ih = nullptr,
-             .dweight_ih = nullptr,
-             .dbias = nullptr});
-    }
-    return nb::make_tuple(dpre, dweight, dh0, dc0);
-}
 
-// `backward` of a run of `forward_inputs` that kept its activations, with the gradients of its input product, and
-// `gates` as they are. dx is None without `with_dx`.
-nb::tuple backward_inputs(
-    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight_ih, const InOut& gates,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
-    const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
-    const In<float>& dh_T, const In<float>& dc_T, bool reverse, bool binary, bool with_dx) {
-    check_aligned(x, weight_ih, gates, lengths, weight_hh, h0, c0, mask, h, c, dh, dc, dh_T, dc_T);
-    const Isa& isa = find(isa_name);
-    check_threads(threads);
-    check_axes("h", h, 2);
-    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size()), steps = extent(h, 0);
-    require(steps <= kMostSteps, "h: there must be at most 2^31 - 1 steps");
-    check_axes("weight_ih", weight_ih, 2);
-    const Index inputs = extent(weight_ih, 1);
-    require(inputs > 0, "weight_ih: expected (4H, D), got no elements");
-    const std::vector<Index> counts = checked_lengths(lengths, steps);
-    check_shape("x", x, {steps, inputs});
-    check_shape("weight_ih", weight_ih, {kGates * units, inputs});
-    check_shape("h", h, {steps, units});
-    check_shape("c", c, {steps, units});
-    check_shape("gates", gates, {steps, blocks_of(isa, units), kGates, isa.lanes});
-    check_shape("dh", dh, {steps, units});
-    check_shape("dc", dc, {steps, units});
-    check_shape("h0", h0, {batch, units});
-    check_shape("c0", c0, {batch, units});
-    check_shape("mask", mask, {batch, units});
-    check_shape("dh_T", dh_T, {batch, units});
-    check_shape("dc_T", dc_T, {batch, units});
-    std::optional<Out> dx;
-    if (with_dx) dx = new_array({steps, inputs});
-    const Out dweight_ih = new_array({kGates * units, inputs}), dbias = new_array({kGates * units});
-    const Out dweight_hh = new_array({kGates * units, units});
     const Out dh0 = new_array({batch, units}), dc0 = new_array({batch, units});
+    std::optional<Out> dpre, dweight_hh, dx, dweight_ih, dbias;
+    if (with_dweight) dweight_hh = new_array({kGates * units, units});
+    if (!with_inputs) dpre = new_array({pre_rows, kGates * units});
+    if (with_inputs && with_dx) dx = new_array({steps, inputs});
+    if (with_inputs) {
+        dweight_ih = new_array({kGates * units, inputs});
+        dbias = new_array({kGates * units});
+    }
     const BackwardJob job{
         .units = units,
         .reverse = reverse,
@@ -300,7 +203,7 @@ nb::tuple backward_inputs(
         .dpre = nullptr,
         .dh0 = dh0.data(),
         .dc0 = dc0.data(),
-        .x = x.data(),
+        .x = data_or_null(x),
         .inputs = inputs,
         .input_weights = nullptr,
         .dx = data_or_null(dx)};
@@ -309,15 +212,15 @@ nb::tuple backward_inputs(
         run_backward(
             isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job,
             {.weight_hh = weight_hh.data(),
-             .index = nullptr,
-             .pre_rows = steps,
-             .dpre = nullptr,
-             .dweight = dweight_hh.data(),
-             .weight_ih = weight_ih.data(),
-             .dweight_ih = dweight_ih.data(),
-             .dbias = dbias.data()});
+             .index = index ? rows.data() : nullptr,
+             .pre_rows = pre_rows,
+             .dpre = data_or_null(dpre),
+             .dweight = data_or_null(dweight_hh),
+             .weight_ih = data_or_null(weight_ih),
+             .dweight_ih = data_or_null(dweight_ih),
+             .dbias = data_or_null(dbias)});
     }
-    return nb::make_tuple(dx, dweight_ih, dbias, dweight_hh, dh0, dc0);
+    return nb::make_tuple(dpre, dweight_hh, dh0, dc0, dx, dweight_ih, dbias);
 }
 
 LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index threads) {
@@ -497,35 +400,27 @@ nb::object max_backward(
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
-    m.def("version", [] { return Index{4}; });  // as in native.py
+    m.def("version", [] { return Index{5}; });  // as in native.py
     m.def("isas", [] { return names_of(float32_isas()); });
     m.def("bf16", [] { return names_of(bf16_isas()); });
     m.def("vector_bf16_pays", vector_bf16_pays);
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
-        "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
+        "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert().none(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
         "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none(),
-        "base"_a.noconvert().none(), "alpha"_a.noconvert().none(), "held_index"_a.noconvert().none() = nb::none(),
-        "held"_a.noconvert().none() = nb::none());
-    m.def(
-        "forward_inputs", &forward_inputs, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight_ih"_a.noconvert(),
-        "bias"_a.noconvert(), "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(),
-        "c0"_a.noconvert(), "reverse"_a, "binary"_a, "with_h"_a, "packed"_a.noconvert().none(),
-        "packed_ih"_a.noconvert().none(), "mask"_a.noconvert().none() = nb::none(), "keep"_a = false);
+        "base"_a.noconvert().none(), "alpha"_a.noconvert().none(), "held_index"_a.noconvert().none(),
+        "held"_a.noconvert().none(), "x"_a.noconvert().none() = nb::none(),
+        "weight_ih"_a.noconvert().none() = nb::none(), "bias"_a.noconvert().none() = nb::none(),
+        "packed_ih"_a.noconvert().none() = nb::none(), "with_h"_a = true);
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
         "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(), "dh"_a.noconvert().none(),
         "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a,
-        "with_dweight"_a);
-    m.def(
-        "backward_inputs", &backward_inputs, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight_ih"_a.noconvert(),
-        "gates"_a.noconvert(), "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(),
-        "c0"_a.noconvert(), "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(),
-        "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "reverse"_a,
-        "binary"_a, "with_dx"_a);
+        "with_dweight"_a, "x"_a.noconvert().none() = nb::none(), "weight_ih"_a.noconvert().none() = nb::none(),
+        "with_dx"_a = true);
     m.def("pack_linear", &pack_linear, "isa"_a, "weight"_a.noconvert());
     m.def(
         "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(),

@@ -88,6 +88,17 @@ Index checked_units(const Array& weight_hh) {
     return units;
 }
 
+// D of weight_ih (4H, D); 0 where there is none.
+template <class Array>
+Index checked_inputs(const std::optional<Array>& weight_ih, Index units) {
+    if (!weight_ih) return 0;
+    check_axes("weight_ih", *weight_ih, 2);
+    const Index inputs = extent(*weight_ih, 1);
+    require(inputs > 0, "weight_ih: expected (4H, D), got no elements");
+    check_shape("weight_ih", *weight_ih, {kGates * units, inputs});
+    return inputs;
+}
+
 // A copy of the lengths (B,): none is negative, and their sum is `steps`, which the loop cannot exceed or wrap around.
 template <class Array>
 std::vector<Index> checked_lengths(const Array& lengths, Index steps) {

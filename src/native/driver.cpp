@@ -229,11 +229,9 @@ void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearB
     const LinearBackwardJob job{
         .size = size, .x = arrays.x, .dy = arrays.dy, .weights = weights.words(), .dx = arrays.dx};
     run_pieces(threads, threads, [&](Index part) {
-        isa.linear_backward(
-            job, part_of(shape.rows, part, threads), {.scratch = scratch.of(part),
-             .dweight = dweights.zeroed(part),
-             .dweight_ih = nullptr,
-             .dbias = nullptr});
+        const BackwardBuffers buffers{
+            .scratch = scratch.of(part), .dweight = dweights.zeroed(part), .dweight_ih = nullptr, .dbias = nullptr};
+        isa.linear_backward(job, part_of(shape.rows, part, threads), buffers);
     });
     run_pieces(threads, threads, [&](Index part) {
         isa.unpack_linear(size, dweights.partial_sums(), arrays.gradients, part_of(size.outputs, part, threads));

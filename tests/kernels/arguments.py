@@ -19,6 +19,12 @@ def unaligned(array: Any) -> Any:
     return raw[1:].view(array.dtype).reshape(array.shape)
 
 
+def function_of(name: str) -> Callable[..., Any]:
+    """The function of the extension that takes the arguments `fitting()[name]`."""
+    function: Callable[..., Any] = getattr(native._extension(), name.removesuffix("_inputs"))
+    return function
+
+
 def fitting(
     lengths: Sequence[int] = (5, 0, 10),
     units: int = 4,
@@ -27,7 +33,9 @@ def fitting(
     threads: int = 1,
     numbers: Callable[..., Any] = zeros,
 ) -> dict[str, dict[str, Any]]:
-    """By function, in its order. rows: of pre and of tables. isa: None for the first. numbers(*shape): float32."""
+    """By function, in its order; "_inputs" is its run with an input product. rows: of pre and of tables. isa: None for
+    the first. numbers(*shape): float32.
+    """
     extension = native._extension()
     isa, lanes = isa or extension.isas()[0], extension.lanes(isa or extension.isas()[0])
     b, n, h, u = len(lengths), sum(lengths), units, rows
@@ -53,19 +61,17 @@ def fitting(
     sparse = {"starts": np.append(0, np.cumsum(lengths)).astype(np.int32), "columns": index, "values": numbers(n)}
     layer, labels = {"x": numbers(u, 2), "weight": numbers(h, 2)}, {"sign": numbers(b), "cost": np.ones(b)}
     packed = extension.pack_linear(isa, layer["weight"])
-    inputs = {"x": numbers(n, 2), "weight_ih": numbers(4 * h, 2), "bias": numbers(4 * h), "lengths": lengths}
-    inputs |= {"weight_hh": weight, "h0": states["h0"], "c0": states["c0"]} | options | {"with_h": True}
-    inputs |= {"packed": more["packed"], "packed_ih": extension.pack_linear(isa, inputs["weight_ih"])}
-    inputs |= {"mask": states["mask"], "keep": True}
-    backward_inputs = {"x": inputs["x"], "weight_ih": inputs["weight_ih"]}
-    backward_inputs |= {name: value for name, value in backward.items() if name not in ("index", "pre_rows")}
-    backward_inputs["with_dx"] = backward_inputs.pop("with_dweight")
+    more |= {"held_index": None, "held": None}
+    inputs: dict[str, Any] = {"x": numbers(n, 2), "weight_ih": numbers(4 * h, 2), "bias": numbers(4 * h)}
+    inputs |= {"packed_ih": extension.pack_linear(isa, inputs["weight_ih"]), "with_h": True}
+    forward |= states | {"steps": n} | options | {"keep": True} | more
+    layer_backward = {"x": inputs["x"], "weight_ih": inputs["weight_ih"], "with_dx": True}
     return {
-        "forward": where | forward | states | {"steps": n} | options | {"keep": True} | more,
-        "forward_inputs": where | inputs,
+        "forward": where | forward | dict.fromkeys(inputs) | {"with_h": True},
+        "forward_inputs": where | forward | dict.fromkeys(("pre", "index", "base", "alpha")) | inputs,
         "pack": {"isa": isa, "weight_hh": weight},
-        "backward": where | backward,
-        "backward_inputs": where | backward_inputs,
+        "backward": where | backward | dict.fromkeys(layer_backward) | {"with_dx": True},
+        "backward_inputs": where | backward | {"index": None, "pre_rows": n} | layer_backward,
         "linear": where | layer | {"bias": numbers(h), "packed": packed},
         "pack_linear": {"isa": isa, "weight": layer["weight"]},
         "linear_backward": where | layer | {"dy": numbers(u, h), "with_dx": True},

@@ -11,11 +11,10 @@ from gatewise.kernels.call import InputProduct
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
+from tests.kernels.batches import needs_native
 from tests.refusals import assert_refused
 
-pytestmark = pytest.mark.skipif(
-    not (native.isas() and Native().takes_input_product), reason="the extension is missing, or was built before"
-)
+pytestmark = needs_native
 KERNELS = [*((isa, "float32") for isa in native.isas()), *((isa, "bf16") for isa in native.isas_bf16())]
 LENGTHS = {
     "one": [37],

@@ -10,7 +10,7 @@ import pytest
 
 from gatewise.kernels import native
 from gatewise.kernels.pooling import repeat_rows, segment_reduce
-from tests.kernels.arguments import fitting, unaligned, zeros
+from tests.kernels.arguments import fitting, function_of, unaligned, zeros
 from tests.kernels.batches import needs_native
 
 pytestmark = needs_native
@@ -29,10 +29,21 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "lengths": [np.array([-1, 6, 10]), np.array([5, 0, 9]), HUGE_LENGTHS],
         "weight_hh": [zeros(0, 0), zeros(8 * H, 2 * H)],
         "packed": [zeros(3)],
+        "pre": [None],
+        "x": [zeros(N, 2)],
+        "weight_ih": [zeros(4 * H, 2)],
+        "bias": [zeros(4 * H)],
+        "packed_ih": [zeros(64)],
+        "with_h": [False],
     },
     "forward_inputs": {
+        "steps": [-N, 2**40, N - 1],
+        "pre": [zeros(N, 4 * H)],
+        "index": [np.zeros(N, np.int32)],
+        "x": [None],
+        "bias": [None],
         "lengths": [np.array([-1, 6, 10]), np.array([5, 0, 9]), HUGE_LENGTHS],
-        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2)],
+        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2), None],
         "weight_hh": [zeros(0, 0), zeros(8 * H, 2 * H)],
         "packed": [zeros(3)],
         "packed_ih": [zeros(3)],
@@ -45,10 +56,15 @@ NUMBERS: dict[str, dict[str, list[Any]]] = {
         "lengths": [HUGE_LENGTHS],
         "weight_hh": [zeros(4000, 1000)],
         "h0": [zeros(1, H)],
+        "x": [zeros(N, 2)],
+        "weight_ih": [zeros(4 * H, 2)],
     },
     "backward_inputs": {
+        "pre_rows": [-1, N - 1, N + 1, 2**60],
+        "index": [np.zeros(N, np.int32)],
+        "x": [None],
         "lengths": [np.array([-1, 6, 10]), np.array([5, 0, 9]), HUGE_LENGTHS],
-        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2)],
+        "weight_ih": [zeros(4 * H, 0), zeros(4 * H, 3), zeros(0, 2), None],
         "weight_hh": [zeros(4000, 1000), zeros(0, 0)],
         "h0": [zeros(1, H)],
     },
@@ -84,7 +100,7 @@ NAMES = (*NUMBERS, "linear_backward", "sum_of_squares")
 
 
 def run(name: str, arguments: dict[str, Any]) -> None:
-    getattr(native._extension(), name)(*arguments.values())
+    function_of(name)(*arguments.values())
 
 
 def refused(name: str, arguments: dict[str, Any]) -> None:
@@ -96,7 +112,8 @@ def refused(name: str, arguments: dict[str, Any]) -> None:
 def test_every_function_is_tested() -> None:
     assert set(fitting()) == set(NAMES)
     others = {"version", "isas", "bf16", "vector_bf16_pays", "lanes", "activate", "cached_bytes", "set_cache_limit"}
-    assert {name for name in dir(native._extension()) if not name.startswith("_")} == {*NAMES, *others}
+    tested = {function_of(name).__name__ for name in NAMES}
+    assert {name for name in dir(native._extension()) if not name.startswith("_")} == tested | others
 
 
 @pytest.mark.parametrize(("name", "argument"), [(name, argument) for name in NUMBERS for argument in NUMBERS[name]])

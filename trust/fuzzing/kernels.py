@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gatewise.kernels import native
-from tests.kernels.arguments import fitting, unaligned
+from tests.kernels.arguments import fitting, function_of, unaligned
 from trust.fuzzing.target import Target
 from trust.mutate import Rng
 
@@ -86,7 +86,8 @@ def _other_options(arguments: Arguments, s: Sizes, c: Choices) -> None:
             arguments[key] = None
             if key == "base":
                 arguments["alpha"] = None
-    if arguments.get("keep") and "with_h" in arguments:  # activations include h
+    # Activations include h, and only a run with an input product leaves h out.
+    if "with_h" in arguments and (arguments["keep"] or arguments["pre"] is not None):
         arguments["with_h"] = True
 
 
@@ -162,7 +163,7 @@ def _call(raw: bytes, folder: Path) -> Any:
             with suppress(TypeError, ValueError, IndexError, OverflowError):
                 arguments[key] = _change(arguments[key], sizes, choices, arrays)
     try:
-        result = getattr(extension, name)(*arguments.values())
+        result = function_of(name)(*arguments.values())
     except (TypeError, ValueError, MemoryError):
         if not changes:
             raise

@@ -43,8 +43,8 @@ class LSTMCall(Generic[T]):
     `pre` that each step takes; None where each step has its own row (U = N). lengths (B,). weight_hh (4H, H). h0, c0
     (B, H): initial states; a sequence without steps returns them unchanged.
 
-    pre can be an `InputProduct`, of a run without index, interpolation and held gates. Only a native kernel with
-    `differentiates_input_product` saves the activations of such a run, or gives it a mask.
+    pre can be an `InputProduct` for a kernel with `takes_input_product`. Such a run has no index, no interpolation and
+    no held gates.
 
     reverse: run each sequence from its last row to its first. Row n of every array still belongs to step n of the
     sequence, and h_T is the state after the first row.

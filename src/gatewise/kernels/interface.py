@@ -44,7 +44,7 @@ class InputGradients(NamedTuple):
     dx: Array | None  # (N, D); None without `with_dx`
     dweight_ih: Array  # (4H, D)
     dbias: Array  # (4H,)
-    dweight_hh: Array  # (4H, H)
+    dweight_hh: Array | None  # (4H, H); None without `with_dweight`
     dh0: Array  # (B, H)
     dc0: Array  # (B, H)
 

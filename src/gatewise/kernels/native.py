@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
-_VERSION = 4  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
+_VERSION = 5  # of the functions of the extension, as in src/native/bind.cpp: one more where one of them changes
 _CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 _BINARY = {"sigmoid": False, "binary": True}
 # The extension checks each array itself, and refuses it with one of these exceptions. Then the checks of
@@ -54,9 +54,7 @@ class Native:
 
     dtypes: tuple[str, ...] = ("float32",)
     consumes_saved = True
-    takes_input_product: bool
-    differentiates_input_product: bool
-    """Whether a run with an `InputProduct` may save activations, for `backward_inputs`, and have a mask."""
+    takes_input_product = True
 
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
@@ -71,9 +69,6 @@ class Native:
             self.name = "native"
             self._isa = float32_isa(isa)
         self._threads = threads
-        # Not of a build before them.
-        self.takes_input_product = hasattr(_extension(), "forward_inputs")
-        self.differentiates_input_product = hasattr(_extension(), "backward_inputs")
 
     def with_threads(self, count: int) -> Native:
         kernel = copy(self)
@@ -104,75 +99,50 @@ class Native:
         return gradients
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        if isinstance(call.pre, InputProduct):
-            return self._forward_inputs(call, call.pre, keep=keep)
+        pre: Array | None = call.pre
+        product: InputProduct | None = None
+        inputs: tuple[Any, ...] = ()
         try:
-            steps = len(call.pre)
-            if call.index is not None:
-                steps = len(call.index)
+            if isinstance(call.pre, InputProduct):
+                pre = None
+                product = call.pre
+                packed_ih = _packed("pack_linear", self._isa, product.weight_ih)
+                inputs = (*product, packed_ih, not call.last_only)
             base, alpha = call.interpolation or (None, None)
             h, h_T, c_T, c, gates = _extension().forward(
                 self._isa,
                 self._threads or threads(),
-                call.pre,
+                pre,
                 call.index,
                 call.lengths,
                 call.weight_hh,
                 call.h0,
                 call.c0,
                 call.mask,
-                steps,
+                _step_count(call),
                 call.reverse,
                 _BINARY[call.gate],
                 keep,
                 _packed("pack", self._isa, call.weight_hh),
                 base,
                 alpha,
-                *(call.held or ()),
+                *(call.held or (None, None)),
+                *inputs,
             )
         except _REFUSED as error:
             from gatewise.kernels.interface import check_run
 
+            if product is not None:
+                call = replace(call, pre=self.project(*product))
             check_run(self, call)
             raise InputError(str(error)) from error
         if not keep:
             return Forward(h, h_T, c_T)
         from gatewise.kernels.saved_activations import SavedActivations  # a prediction does not import it
 
+        if product is not None:
+            call = replace(call, pre=product.x)  # both have one row per step
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
-
-    def _forward_inputs(self, call: LSTMCall[Array], product: InputProduct, *, keep: bool) -> Forward:
-        """A run that computes its input product too."""
-        differentiation: dict[str, Any] = {}
-        if keep or call.mask is not None:
-            differentiation = {"mask": call.mask, "keep": keep}
-        try:
-            h, h_T, c_T, *activations = _extension().forward_inputs(
-                self._isa,
-                self._threads or threads(),
-                *product,
-                call.lengths,
-                call.weight_hh,
-                call.h0,
-                call.c0,
-                call.reverse,
-                _BINARY[call.gate],
-                not call.last_only,
-                _packed("pack", self._isa, call.weight_hh),
-                _packed("pack_linear", self._isa, product.weight_ih),
-                **differentiation,
-            )
-        except _REFUSED as error:
-            from gatewise.kernels.interface import check_run
-
-            check_run(self, replace(call, pre=self.project(*product)))
-            raise InputError(str(error)) from error
-        if not keep:
-            return Forward(h, h_T, c_T)
-        from gatewise.kernels.saved_activations import SavedActivations
-
-        c, gates = activations
-        return Forward(h, h_T, c_T, SavedActivations.of(replace(call, pre=product.x), h, c, gates), c)
 
     def backward(
         self,
@@ -190,7 +160,54 @@ class Native:
         from gatewise.kernels.interface import Backward, check_backward
 
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        gradients = _extension().backward(
+        dpre, dweight_hh, dh0, dc0, *_ = self._gradients(saved, dh, dh_T, dc_T, dc, with_dweight)
+        saved.packed_gates.flags.writeable = False
+        return Backward(dpre, dweight_hh, dh0, dc0)
+
+    def backward_inputs(
+        self,
+        saved: SavedActivations,
+        x: Array,
+        weight_ih: Array,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None = None,
+        *,
+        with_dx: bool = True,
+        with_dweight: bool = True,
+    ) -> InputGradients:
+        """`backward` and `project_backward` of a run with an `InputProduct`. It leaves `saved` as it is. with_dweight:
+        whether to compute dweight_hh.
+        """
+        from gatewise.kernels.interface import InputGradients, check_backward, check_project
+
+        if saved.held:
+            raise InputError("saved: a run with held gates has no backward pass")
+        try:
+            _, dweight_hh, dh0, dc0, dx, dweight_ih, dbias = self._gradients(
+                saved, dh, dh_T, dc_T, dc, with_dweight, x, weight_ih, with_dx
+            )
+        except _REFUSED as error:
+            check_backward(self, saved, dh, dh_T, dc_T, dc)
+            check_project(self, x, weight_ih, None, None)
+            raise InputError(str(error)) from error
+        return InputGradients(dx, dweight_ih, dbias, dweight_hh, dh0, dc0)
+
+    def _gradients(
+        self,
+        saved: SavedActivations,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None,
+        with_dweight: bool,
+        *inputs: Any,
+    ) -> tuple[Any, ...]:
+        """dpre, dweight_hh, dh0, dc0, dx, dweight_ih and dbias. inputs: x, weight_ih and with_dx of a run with an
+        `InputProduct`, which has no dpre; the last three results are None without them.
+        """
+        gradients: tuple[Any, ...] = _extension().backward(
             self._isa,
             self._threads or threads(),
             saved.packed_gates,
@@ -208,54 +225,19 @@ class Native:
             dc_T,
             saved.pre_rows,
             saved.reverse,
-            saved.gate == "binary",
+            _BINARY[saved.gate],
             with_dweight,
+            *inputs,
         )
-        saved.packed_gates.flags.writeable = False
-        return Backward(*gradients)
+        return gradients
 
-    def backward_inputs(
-        self,
-        saved: SavedActivations,
-        x: Array,
-        weight_ih: Array,
-        dh: Array | None,
-        dh_T: Array,
-        dc_T: Array,
-        dc: Array | None = None,
-        *,
-        with_dx: bool = True,
-    ) -> InputGradients:
-        """`backward` and `project_backward` of a run with an `InputProduct`. It leaves `saved` as it is."""
-        from gatewise.kernels.interface import InputGradients, check_backward, check_project
 
-        try:
-            gradients = _extension().backward_inputs(
-                self._isa,
-                self._threads or threads(),
-                x,
-                weight_ih,
-                saved.packed_gates,
-                saved.lengths,
-                saved.weight_hh,
-                saved.h0,
-                saved.c0,
-                saved.mask,
-                saved.h,
-                saved.c,
-                dh,
-                dc,
-                dh_T,
-                dc_T,
-                saved.reverse,
-                _BINARY[saved.gate],
-                with_dx,
-            )
-        except _REFUSED as error:
-            check_backward(self, saved, dh, dh_T, dc_T, dc)
-            check_project(self, x, weight_ih, None, None)
-            raise InputError(str(error)) from error
-        return InputGradients(*gradients)
+def _step_count(call: LSTMCall[Array]) -> int:
+    if call.index is not None:
+        return len(call.index)
+    if isinstance(call.pre, InputProduct):
+        return len(call.pre.x)
+    return len(call.pre)
 
 
 def fastest_precision() -> Precision:

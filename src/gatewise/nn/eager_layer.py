@@ -88,7 +88,7 @@ def _fused(kernel: Kernel, index: Array | None) -> Native | None:
 
     The rows of a PackedSequence come in another order, by an index, with which it does not.
     """
-    if isinstance(kernel, Native) and kernel.differentiates_input_product and index is None:
+    if isinstance(kernel, Native) and index is None:
         return kernel
     return None
 
@@ -195,7 +195,7 @@ def _kernel_gradients(
     kernel = get(settings.kernel)
     fused = _fused(kernel, saved.index)
     if fused is not None:
-        return fused.backward_inputs(saved, **arrays, with_dx=with_dx)
+        return fused.backward_inputs(saved, **arrays, with_dx=with_dx, with_dweight=with_dweight_hh)
     if kernel.consumes_saved and graph_is_kept():
         saved = saved.copy()
     dh, dh_T, dc_T, dc = (arrays[name] for name in ("dh", "dh_T", "dc_T", "dc"))
