@@ -49,25 +49,26 @@ def test_the_bits_are_those_of_the_product_made_first(
     for threads in (1, 3):
         kernel = Native(isa=isa, precision=precision, threads=threads)  # type: ignore[arg-type]
         expected = kernel.forward(replace(call, pre=kernel.project(*call.pre)), keep=False)
-        found = kernel.forward(call, keep=False)
-        np.testing.assert_array_equal(found.h, expected.h)
+        result = kernel.forward(call, keep=False)
+        np.testing.assert_array_equal(result.h, expected.h)
         last = kernel.forward(replace(call, last_only=True), keep=False)
         assert last.h is None
-        for states in (found, last):
+        for states in (result, last):
             np.testing.assert_array_equal(states.h_T, expected.h_T)
             np.testing.assert_array_equal(states.c_T, expected.c_T)
 
 
 def test_the_reference_and_writeable_weights() -> None:
+    """Writeable weights are packed at each call."""
     call = call_of([4, 9, 2], 3, 6, reverse=False)
     weights = [call.pre.weight_ih.copy(), call.weight_hh.copy()]
     writeable = replace(call, pre=call.pre._replace(weight_ih=weights[0]), weight_hh=weights[1])
     reference = Reference()
     expected = reference.forward(replace(call, pre=reference.project(*call.pre)), keep=False)
     for kernel in [Native(isa=isa) for isa in native.isas()]:
-        found = kernel.forward(writeable, keep=False)
-        np.testing.assert_allclose(found.h, expected.h, atol=1e-6)
-        np.testing.assert_allclose(found.c_T, expected.c_T, atol=1e-6)
+        result = kernel.forward(writeable, keep=False)
+        np.testing.assert_allclose(result.h, expected.h, atol=1e-6)
+        np.testing.assert_allclose(result.c_T, expected.c_T, atol=1e-6)
 
 
 def test_arrays_that_do_not_fit_are_named() -> None:

@@ -17,8 +17,19 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.native import Native
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.nn import second_order
-from gatewise.nn.kernel_ops import arrays_of, graph_is_kept, is_transformed, kernel_for, lstm, project
+from gatewise.nn.kernel_ops import (
+    arrays_of,
+    check_on_cpu,
+    graph_is_kept,
+    is_transformed,
+    kernel_for,
+    lstm,
+    project,
+)
 from gatewise.types import Array, Gate
+
+ARGUMENTS = ("x", "index", "lengths", "weight_ih", "bias", "weight_hh", "h0", "c0", "mask")
+"""The tensors of a layer, in the order in which `_Layer` takes them and returns their gradients."""
 
 
 class LayerStates(NamedTuple):
@@ -65,12 +76,12 @@ def run_layer(
         )
         return LayerStates(h, h_T, c_T)
     settings = Settings(reverse, gate, kernel_for(kernel, tensors))
+    check_on_cpu({"index": index, "lengths": lengths})
+    arguments: dict[str, Tensor | None] = {**tensors, "index": index, "lengths": lengths, "mask": mask}
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors.values()):
-        h, _, h_T, c_T, _ = _Layer.apply(x, index, lengths, weight_ih, bias, weight_hh, h0, c0, mask, settings)  # type: ignore[no-untyped-call]
+        h, _, h_T, c_T, _ = _Layer.apply(settings, *(arguments[name] for name in ARGUMENTS))  # type: ignore[no-untyped-call]
         return LayerStates(h, h_T, c_T)
-    arrays = arrays_of(x=x, index=index, lengths=lengths, weight_ih=weight_ih, bias=bias, weight_hh=weight_hh)
-    arrays |= arrays_of(h0=h0, c0=c0, mask=mask)
-    result = _run(arrays, settings, keep=False)
+    result = _run(arrays_of(**arguments), settings, keep=False)
     return LayerStates(torch.from_numpy(result.h), torch.from_numpy(result.h_T), torch.from_numpy(result.c_T))
 
 
@@ -96,10 +107,9 @@ def _fused(kernel: Kernel, index: Array | None) -> Native | None:
 def _run(arrays: dict[str, Array], settings: Settings, *, keep: bool) -> Any:
     """The input product and the recurrence."""
     kernel = get(settings.kernel)
-    product = InputProduct(arrays["x"], arrays["weight_ih"], arrays["bias"])
-    pre: Any = product
+    pre: Any = InputProduct(arrays["x"], arrays["weight_ih"], arrays["bias"])
     if _fused(kernel, arrays["index"]) is None:
-        pre = kernel.project(*product)
+        pre = kernel.project(*pre)
     call = LSTMCall(
         pre=pre,
         index=arrays["index"],
@@ -120,28 +130,16 @@ class _Layer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        index: Tensor | None,
-        lengths: Tensor,
-        weight_ih: Tensor,
-        bias: Tensor,
-        weight_hh: Tensor,
-        h0: Tensor,
-        c0: Tensor,
-        mask: Tensor | None,
-        settings: Settings,
-    ) -> tuple[Tensor, ...]:
-        arrays = arrays_of(x=x, index=index, lengths=lengths, weight_ih=weight_ih, bias=bias, weight_hh=weight_hh)
-        arrays |= arrays_of(h0=h0, c0=c0, mask=mask)
-        result = _run(arrays, settings, keep=True)
+    def forward(ctx: Any, settings: Settings, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        arguments = dict(zip(ARGUMENTS, tensors, strict=True))
+        result = _run(arrays_of(**arguments), settings, keep=True)
         h = torch.from_numpy(result.h)
         c = torch.from_numpy(result.saved.c)
         packed_gates = torch.from_numpy(result.saved.packed_gates)
         ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
         ctx.settings = settings
-        ctx.save_for_backward(x, weight_ih, packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
+        del arguments["bias"]  # no gradient depends on it
+        ctx.save_for_backward(*arguments.values(), packed_gates, h, c)
         return h, c, torch.from_numpy(result.h_T), torch.from_numpy(result.c_T), packed_gates
 
     @staticmethod
@@ -154,17 +152,18 @@ class _Layer(torch.autograd.Function):
         dgates: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
         settings: Settings = ctx.settings
-        x, weight_ih, *saved = ctx.saved_tensors
+        needed = dict(zip(ARGUMENTS, ctx.needs_input_grad[1:], strict=True))  # the first is that of the settings
+        x, index, lengths, weight_ih, weight_hh, h0, c0, mask, packed_gates, h, c = ctx.saved_tensors
         if torch.is_grad_enabled() or is_transformed() or dgates is not None:
+            saved = (packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
             gradients = (dh, dc, dh_T, dc_T, dgates)
             dpre, dweight_hh, dh0, dc0 = second_order.lstm_backward(
-                tuple(saved), gradients, len(x), settings.reverse, settings.gate
+                saved, gradients, len(x), settings.reverse, settings.gate
             )
             dx = None
-            if ctx.needs_input_grad[0]:
+            if needed["x"]:
                 dx = dpre @ weight_ih
-            return dx, None, None, dpre.T @ x, dpre.sum(0), dweight_hh, dh0, dc0, None, None
-        packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c = saved
+            return None, dx, None, None, dpre.T @ x, dpre.sum(0), dweight_hh, dh0, dc0, None
         if dh_T is None:
             dh_T = torch.zeros_like(h0)
         if dc_T is None:
@@ -182,16 +181,19 @@ class _Layer(torch.autograd.Function):
             c=c,
         )
         activations = SavedActivations(**run, pre_rows=len(x), reverse=settings.reverse, gate=settings.gate)
-        results = _kernel_gradients(activations, arrays, settings, ctx.needs_input_grad)
+        results = _kernel_gradients(activations, arrays, settings, needed)
         of_x, of_weight_ih, of_bias, *of_recurrence = (_tensor(array) for array in results)
-        return of_x, None, None, of_weight_ih, of_bias, *of_recurrence, None, None
+        return None, of_x, None, None, of_weight_ih, of_bias, *of_recurrence, None
 
 
 def _kernel_gradients(
-    saved: SavedActivations, arrays: Mapping[str, Array], settings: Settings, needed: tuple[bool, ...]
+    saved: SavedActivations, arrays: Mapping[str, Array], settings: Settings, needed: Mapping[str, bool]
 ) -> tuple[Array | None, ...]:
-    """The fields of `InputGradients`; None for some that are not needed. needed: of the arguments of `_Layer`."""
-    with_dx, _, _, with_dweight_ih, with_dbias, with_dweight_hh, *_ = needed
+    """The fields of `InputGradients`; None for some that are not needed. needed: whether torch wants the gradient of
+    each of `ARGUMENTS`.
+    """
+    with_dx = needed["x"]
+    with_dweight_hh = needed["weight_hh"]
     kernel = get(settings.kernel)
     fused = _fused(kernel, saved.index)
     if fused is not None:
@@ -200,7 +202,7 @@ def _kernel_gradients(
         saved = saved.copy()
     dh, dh_T, dc_T, dc = (arrays[name] for name in ("dh", "dh_T", "dc_T", "dc"))
     dpre, dweight_hh, dh0, dc0 = kernel.backward(saved, dh, dh_T, dc_T, dc, with_dweight=with_dweight_hh)
-    if not (with_dx or with_dweight_ih or with_dbias):
+    if not (with_dx or needed["weight_ih"] or needed["bias"]):
         return None, None, None, dweight_hh, dh0, dc0
     dx, dweight_ih, dbias = kernel.project_backward(arrays["x"], arrays["weight_ih"], dpre, with_dx=with_dx)
     return dx, dweight_ih, dbias, dweight_hh, dh0, dc0

@@ -63,9 +63,7 @@ def lstm(
     if mask is not None:
         tensors["mask"] = mask
     kernel = kernel_for(kernel, tensors)
-    for name, tensor in (("index", index), ("lengths", lengths)):
-        if tensor is not None and tensor.device.type != "cpu":
-            raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
+    check_on_cpu({"index": index, "lengths": lengths})
     # A trace is compared with one under no_grad, and may be differentiated.
     records = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None
     keep = records and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
@@ -91,9 +89,8 @@ def kernel_for(requested: str | None, tensors: Mapping[str, Tensor]) -> str:
     _refuse_forward_mode(tensors)
     first = next(iter(tensors))
     dtype = tensors[first].dtype
+    check_on_cpu(tensors)
     for name, tensor in tensors.items():
-        if tensor.device.type != "cpu":
-            raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
         if tensor.dtype not in (torch.float32, torch.float64):
             raise InputError(f"{name} is {tensor.dtype}: gatewise's kernels compute in float32 or float64")
         if tensor.dtype != dtype:
@@ -107,6 +104,13 @@ def kernel_for(requested: str | None, tensors: Mapping[str, Tensor]) -> str:
     if torch.compiler.is_compiling():
         return ""
     return get().name
+
+
+def check_on_cpu(tensors: Mapping[str, Tensor | None]) -> None:
+    """Raise InputError, naming the tensor, unless all of them are on the CPU."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.device.type != "cpu":
+            raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
 
 
 def _refuse_forward_mode(tensors: Mapping[str, Tensor]) -> None:
