@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gatewise.members.ensemble import Ensemble
 from gatewise.model.model import Model
 from gatewise.storage.tensors import metadata_of, tensors_to_bytes
 from tests.members.graphs import recurrent_classifier, text_graph
@@ -131,6 +132,23 @@ def test_a_state_with_a_count_that_no_stream_has(port: int, models: dict[str, Mo
     body = {"inputs": STEPS[1:3], "model": "gestures", "state": base64.b64encode(raw).decode()}
     reply = post(port, "/stream", body)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (400, "bad_field", "state")
+
+
+def test_requests_share_the_fingerprint_of_the_model(models: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads all weights."""
+    calls = []
+    fingerprint = Ensemble.fingerprint
+
+    def counted(self: Ensemble) -> str:
+        calls.append(self)
+        return fingerprint(self)
+
+    with served({"gestures": models["gestures"]}) as port:
+        monkeypatch.setattr(Ensemble, "fingerprint", counted)
+        for _ in range(3):
+            *_, (_, data) = events_of(post(port, "/stream", {"inputs": STEPS[:2]}))
+            events_of(post(port, "/stream", {"inputs": STEPS[2:3], "state": data["state"]}))
+    assert len(calls) == 1
 
 
 def test_a_later_error_is_the_last_event(port: int) -> None:

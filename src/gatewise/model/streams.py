@@ -265,6 +265,8 @@ class Streams:
         """The same streams, which continue by themselves. They share the weights."""
         other = copy.copy(self)
         other._running = self._running.copy()
+        # Computed once for all copies, such as those of a server for each request: it reads all weights.
+        other._fingerprint = self._fingerprint
         return other
 
     # Saving
