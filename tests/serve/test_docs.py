@@ -80,7 +80,8 @@ def test_options_are_those_of_the_program() -> None:
     assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", Run()("serve", "--help").stdout)) - {"--help", "--model"}
     defaults = Settings(("model",))
     for option, shown in rows.items():
-        value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(option, option[2:].replace("-", "_")))
+        plural = {"--allow-host": "allow_hosts", "--allow-frame": "allow_frames"}
+        value = getattr(defaults, plural.get(option, option[2:].replace("-", "_")))
         text = "none" if value in (None, ()) else "off" if value is False else str(value).removesuffix(".0")
         assert shown.strip() == text, option
 

@@ -237,12 +237,26 @@ def test_invalid_settings_are_rejected() -> None:
     wrong += [{"port": -1}, {"port": 70_000}, {"queue": 0}, {"queue_timeout": float("nan")}, {"drain_seconds": -1.0}]
     wrong += [{"allow_hosts": (name,)} for name in ("http://x", "a b", "")]
     wrong += [{"cors": (origin,)} for origin in ("*", "app.example.org", "https://app.example.org/")]
+    wrong += [{"cors": (origin,)} for origin in ("https://a.example;b", "https://a.example:port", "https://ü.example")]
+    directive = "https://a.example;script-src"  # it would be one of the content security policy
+    wrong += [{"allow_frames": (origin,)} for origin in ("*", "'self'", directive, "https://a.example b.example")]
     for given in wrong:
-        option = "--" + next(iter(given)).replace("_", "-").replace("hosts", "host")
+        option = "--" + next(iter(given)).replace("_", "-").replace("hosts", "host").replace("frames", "frame")
         with pytest.raises(InputError, match=option):
             Settings(("model",), **given)
 
     assert _MOST_THREADS == MOST_THREADS, "of the kernel"
+
+
+def test_only_named_origins_may_frame_a_page(models: dict[str, Model]) -> None:
+    sites = ("https://moodle.example.org", "http://localhost:8080")
+    with served({"reviews": models["reviews"]}, allow_frames=sites) as port:
+        for path, status in (("/", 200), ("/lesson.html", 200), ("/none", 404)):
+            answer = ask(port, "GET", path)
+            policy = answer.headers["content-security-policy"]
+            assert answer.status == status
+            assert policy.count("frame-ancestors https://moodle.example.org http://localhost:8080;") == 1
+            assert "default-src 'none'; script-src 'self';" in policy
 
 
 def test_loopback_needs_no_token() -> None:

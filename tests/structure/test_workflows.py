@@ -39,3 +39,18 @@ def test_nothing_is_published_without_its_bill_and_hash() -> None:
     commands = "\n".join(step.get("run", "") for step in JOBS["wheels"]["bills"]["steps"])
     assert "tools/sbom.py" in commands
     assert "sha256sum" in commands
+
+
+def test_the_site_is_published_with_lesson_and_lab() -> None:
+    """`make docs` writes both (tools/site.py), and one job publishes what it wrote."""
+    build = JOBS["site"]["build"]["steps"]
+    publish = JOBS["site"]["publish"]
+    assert "make docs" in [step.get("run") for step in build]
+    [upload] = [step for step in build if step.get("uses", "").startswith("actions/upload-pages-artifact@")]
+    config = (Path(__file__).resolve().parents[2] / "mkdocs.yml").read_text(encoding="utf-8")
+    assert f"site_dir: {upload['with']['path']}\n" in config
+    assert publish["needs"] == ["build"]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    hooks = (Path(__file__).resolve().parents[2] / "tools" / "site.py").read_text(encoding="utf-8")
+    for page in ("lesson.html", "lab.html"):
+        assert f'"{page}"' in hooks

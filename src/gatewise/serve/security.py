@@ -28,17 +28,27 @@ from gatewise.serve.state import State
 
 log = logging.getLogger("gatewise.serve")
 
-SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-    ),
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors {}; require-trusted-types-for 'script'"
+)
+_OTHER_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+
+
+def security_headers(allow_frames: tuple[str, ...] = ()) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of every response. allow_frames: the origins whose pages may show a page of the server in a frame;
+    by default none may, so that no other site can place a page under the user's pointer (clickjacking).
+    """
+    ancestors = " ".join(allow_frames) or "'none'"
+    return ((b"content-security-policy", _POLICY.format(ancestors).encode()), *_OTHER_HEADERS)
+
+
+SECURITY_HEADERS = security_headers()
 _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 _WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
@@ -76,6 +86,9 @@ class SecurityMiddleware:
     parameters: Callable[[str], frozenset[str]]
     _process: str = field(default_factory=lambda: secrets.token_hex(6))  # begins the ids of its requests
 
+    def __post_init__(self) -> None:
+        self._security_headers = security_headers(self.state.settings.allow_frames)
+
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
@@ -99,7 +112,7 @@ class SecurityMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                sent = [*message["headers"], *SECURITY_HEADERS, *identity]
+                sent = [*message["headers"], *self._security_headers, *identity]
                 if not any(name == b"cache-control" for name, _ in sent):
                     sent.append(_NO_STORE)
                 if not self.state.ready and _CLOSE not in sent:
@@ -144,7 +157,7 @@ class SecurityMiddleware:
         scope["method"] = "GET"
         headers = dict(scope["headers"])
         identity = _identity(headers, self._process)
-        sent = [*SECURITY_HEADERS, *identity, _NO_STORE]
+        sent = [*self._security_headers, *identity, _NO_STORE]
         status = 101
         try:
             self._check_headers(scope, headers)

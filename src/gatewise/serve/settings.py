@@ -1,5 +1,6 @@
 """The settings of the server, each of which is an option of `gatewise serve`."""
 
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from ipaddress import ip_address
@@ -13,6 +14,8 @@ LIMITS = "Limits"  # the group of these options
 _MOST_THREADS = 1024  # that of gatewise.kernels, which imports NumPy: not for --help
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _ALL_ADDRESSES = ("0.0.0.0", "::")  # hosts of a server that listens at every address of the machine
+# A scheme, a host and perhaps a port. A semicolon or a space would add a directive to the content security policy.
+_ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 _NO_TOKEN = "none"  # the metrics token with which /metrics needs no token
 
 
@@ -56,6 +59,13 @@ class Settings:
     cors: tuple[str, ...] = _setting(
         (), "A site whose pages may use the server; may repeat.", metavar="ORIGIN", multiple=True
     )
+    allow_frames: tuple[str, ...] = _setting(
+        (),
+        "A site whose pages may show the page or the lesson in a frame; may repeat.",
+        name="--allow-frame",
+        metavar="ORIGIN",
+        multiple=True,
+    )
     access_log: bool = _setting(False, "Log a line of JSON for each request.", is_flag=True)
     precision: str = _setting(
         "float32", "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.", metavar="float32|bf16"
@@ -89,9 +99,10 @@ class Settings:
         for name in self.allow_hosts:
             if not _is_word(name) or "/" in name or "@" in name:
                 raise InputError(f"--allow-host {quote(name)}: expected NAME or NAME:PORT")
-        for origin in self.cors:
-            if not _is_word(origin) or origin.count("/") != 2 or not origin.startswith(("http://", "https://")):
-                raise InputError(f"--cors {quote(origin)}: expected an origin, as in https://app.example.org")
+        for option, origins in (("--cors", self.cors), ("--allow-frame", self.allow_frames)):
+            for origin in origins:
+                if not _ORIGIN.fullmatch(origin):
+                    raise InputError(f"{option} {quote(origin)}: expected an origin, as in https://app.example.org")
 
     @property
     def is_loopback(self) -> bool:
