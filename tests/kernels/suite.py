@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewise.kernels.interface import Kernel
 from tests.kernels import limits, options
-from tests.kernels.cases import grid, rows_of, some, want
+from tests.kernels.cases import case, grid, rows_of, some, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 from tests.kernels.oracles import unrolled
 
@@ -70,6 +70,23 @@ def check_keep(kernel: Kernel) -> None:
             assert not_kept.saved is None, f"{one}: keep=False left saved activations"
             for name in FORWARD:
                 assert np.array_equal(getattr(kept, name), getattr(not_kept, name)), f"{one} {dtype} keep: {name}"
+
+
+def check_fixed_weights(kernel: Kernel) -> None:
+    """`lstm` and `dense` have the bits of `project` and `forward`, also of weights that may be written to."""
+    for units, gate in ((7, "sigmoid"), (130, "binary")):
+        one = case(17, units, gate=gate)  # type: ignore[arg-type]
+        for dtype in kernel.dtypes:
+            arrays = one.arrays(dtype)
+            x, weight_ih, bias = (array.astype(dtype) for array in (one.x, one.weight_ih, one.bias))
+            dense = kernel.dense(weight_ih, bias)
+            pre = kernel.project(x, weight_ih, bias)
+            assert np.array_equal(dense(x), pre), f"{one} {dtype} dense"
+            expected = one.forward(kernel, dtype, keep=False, pre=pre)
+            run = kernel.lstm(weight_ih, arrays["weight_hh"], bias, one.gate)
+            states = run(x, one.lengths, arrays["h0"], arrays["c0"])
+            for name, array in zip(FORWARD, states, strict=True):
+                assert np.array_equal(array, getattr(expected, name)), f"{one} {dtype} lstm: {name}"
 
 
 def check_saved(kernel: Kernel) -> None:

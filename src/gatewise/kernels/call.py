@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -79,3 +80,10 @@ class Forward(NamedTuple):
     c_T: Any  # (B, H)
     saved: Any = None  # `gatewise.kernels.saved_activations.SavedActivations`
     c: Any = None  # (N, H)
+
+
+LSTMRun = Callable[[Array, Lengths, Array, Array], tuple[Array, Array, Array]]
+"""A layer with fixed weights: x (N, D), lengths (B,), h0 and c0 (B, H) -> h (N, H), h_T and c_T (B, H)."""
+
+LinearRun = Callable[[Array], Array]
+"""A linear layer with fixed weights: x (U, D) -> x weightᵀ + bias (U, K)."""

@@ -1,7 +1,8 @@
 """Interface of a kernel: the LSTM recurrence over a ragged batch, forward and backward, on plain arrays.
 
 A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in total, one sequence after the other, without
-padding or mask. `LSTMCall` describes one run. A kernel has four operations:
+padding or mask. `LSTMCall` describes one run. A kernel has four operations, the first and the third also by fixed
+weights (`lstm`, `dense`):
 
     project(x (U, D), weight_ih (4H, D), bias (4H,))  -> pre (U, 4H)
     project_backward(x, weight_ih, dpre)              -> dx, dweight_ih, dbias
@@ -20,10 +21,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels.call import Forward, LSTMCall
+from gatewise.kernels.call import Forward, LinearRun, LSTMCall, LSTMRun
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.ragged import total_steps
-from gatewise.types import Array
+from gatewise.types import Array, Gate
 
 Projected = tuple[Array | None, Array, Array]
 """Gradients dx (U, D), None without `with_dx`, dweight_ih (4H, D) and dbias (4H,): the result of `project_backward`."""
@@ -77,6 +78,16 @@ class Kernel(Protocol):
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         """Run the batch. keep: save the activations. Raises InputError for arrays that do not fit together."""
+        ...
+
+    def lstm(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> LSTMRun:
+        """`project` and `forward` of a layer, for many short runs: what depends on the weights alone is computed here,
+        and a run does not check its arguments but for their shapes. The weights must not change.
+        """
+        ...
+
+    def dense(self, weight: Array, bias: Array) -> LinearRun:
+        """`project` by fixed weights (K, D) and bias (K,), as `lstm`."""
         ...
 
     def backward(

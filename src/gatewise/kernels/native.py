@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.call import Forward, InputProduct, LSTMCall
+from gatewise.kernels.call import Forward, InputProduct, LinearRun, LSTMCall, LSTMRun
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.system.processes import trim_memory
-from gatewise.types import Array, Precision
+from gatewise.types import Array, Gate, Lengths, Precision
 
 if TYPE_CHECKING:
     from gatewise.kernels.interface import Backward, InputGradients, Projected
@@ -143,6 +143,56 @@ class Native:
         if product is not None:
             call = replace(call, pre=product.x)  # both have one row per step
         return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates), c)
+
+    def lstm(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> LSTMRun:
+        project = self.dense(weight_ih, bias)
+        weight_hh = np.ascontiguousarray(weight_hh)
+        packed = _packed("pack", self._isa, weight_hh)
+        if packed is None:
+            packed = _extension().pack(self._isa, weight_hh)
+        forward = _extension().forward
+        isa = self._isa
+        count = self._threads or threads()
+        is_binary = _BINARY[gate]
+        no_interpolation_or_gates = None, None, None, None
+
+        def run(x: Array, lengths: Lengths, h0: Array, c0: Array) -> tuple[Array, Array, Array]:
+            h, h_T, c_T, _, _ = forward(
+                isa,
+                count,
+                project(x),
+                None,
+                lengths,
+                weight_hh,
+                h0,
+                c0,
+                None,
+                len(x),
+                False,
+                is_binary,
+                False,
+                packed,
+                *no_interpolation_or_gates,
+            )
+            return h, h_T, c_T
+
+        return run
+
+    def dense(self, weight: Array, bias: Array) -> LinearRun:
+        weight = np.ascontiguousarray(weight)
+        bias = np.ascontiguousarray(bias)
+        packed = _packed("pack_linear", self._isa, weight)
+        if packed is None:
+            packed = _extension().pack_linear(self._isa, weight)
+        linear = _extension().linear
+        isa = self._isa
+        count = self._threads or threads()
+
+        def run(x: Array) -> Array:
+            y: Array = linear(isa, count, x, weight, bias, packed)
+            return y
+
+        return run
 
     def backward(
         self,

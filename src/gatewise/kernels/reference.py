@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 
 from gatewise.cell import Step, step_backward, step_forward
-from gatewise.kernels.call import Forward, LSTMCall
+from gatewise.kernels.call import Forward, LinearRun, LSTMCall, LSTMRun
 from gatewise.kernels.interface import Backward, Projected, check_backward, check_project, check_run
 from gatewise.kernels.saved_activations import SavedActivations
 from gatewise.ragged import starts_of
-from gatewise.types import Array, Lengths
+from gatewise.types import Array, Gate, Lengths
 
 
 class Reference:
@@ -70,6 +70,17 @@ class Reference:
             return Forward(h, h_now, c_now)
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
         return Forward(h, h_now, c_now, SavedActivations.of(call, h, c, packed), c)
+
+    def lstm(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> LSTMRun:
+        def run(x: Array, lengths: Lengths, h0: Array, c0: Array) -> tuple[Array, Array, Array]:
+            call = LSTMCall(self.project(x, weight_ih, bias), None, lengths, weight_hh, h0, c0, gate=gate)
+            states = self.forward(call, keep=False)
+            return states.h, states.h_T, states.c_T
+
+        return run
+
+    def dense(self, weight: Array, bias: Array) -> LinearRun:
+        return lambda x: self.project(x, weight, bias)
 
     def backward(
         self,

@@ -8,15 +8,15 @@ order, whatever the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import LSTMCall, read_only
-from gatewise.kernels.call import InputProduct
+from gatewise.kernels.call import LinearRun, LSTMRun
 from gatewise.kernels.interface import Kernel
 from gatewise.members.running_network import RunningNetwork
 from gatewise.network.architecture import Architecture
@@ -27,14 +27,19 @@ from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 
 
-class _Weights(NamedTuple):
-    """Of an LSTM, with the names of its states."""
+class _LSTM(NamedTuple):
+    """An LSTM layer, with the names of its states."""
 
-    weight_ih: Array
-    weight_hh: Array
-    bias: Array
+    run: LSTMRun
     h: str
     c: str
+
+
+class _Dense(NamedTuple):
+    """A dense layer. activate: its activation; None for the linear one."""
+
+    run: LinearRun
+    activate: Callable[[Array], Array] | None
 
 
 class RunningLSTM(RunningNetwork):
@@ -50,26 +55,26 @@ class RunningLSTM(RunningNetwork):
                     f"a {kind} LSTM cannot be streamed: layer {number} starts at the last step, which a stream does "
                     "not know; train with bidirectional=False"
                 )
-        self._arch = arch
         # A step of one sequence is shorter than waking threads for it.
-        self._ops = Ops(kernel.with_threads(1))
+        ops = Ops(kernel.with_threads(1))
         self._embedding: Array | None = None
         if arch.inputs == "tokens":
             self._embedding = parameters["embedding.weight"]
-        self._lstms: list[_Weights] = []
+        self._lstms: list[_LSTM] = []
         start = {}
-        for _, _, name in arch.lstms():
-            weight_ih, weight_hh, bias = (
-                _packable(parameters[f"{name}.{part}"]) for part in ("weight_ih", "weight_hh", "bias")
-            )
-            lstm = _Weights(weight_ih, weight_hh, bias, f"{name}.h", f"{name}.c")
+        for number, _, name in arch.lstms():
+            weight_ih, weight_hh, bias = (parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
+            lstm = _LSTM(ops.kernel.lstm(weight_ih, weight_hh, bias, arch.gate), f"{name}.h", f"{name}.c")
             self._lstms.append(lstm)
             for state in (lstm.h, lstm.c):
-                start[state] = np.zeros((1, lstm.weight_hh.shape[1]), np.float32)
-        self._dense = [
-            (_packable(parameters[f"{name}.weight"]), _packable(parameters[f"{name}.bias"]), dense)
-            for name, _, dense in arch.dense()
-        ]
+                start[state] = np.zeros((1, arch.layers[number].units), np.float32)
+        self._dense: list[_Dense] = []
+        for name, _, hidden in arch.dense():
+            run = ops.pad_kernel.dense(parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+            activate = None
+            if hidden.activation != "linear":
+                activate = partial(ops.activate, name=hidden.activation, negative_slope=hidden.negative_slope)
+            self._dense.append(_Dense(run, activate))
         self._poolings = [pooling for pooling in arch.poolings if isinstance(pooling, StepsPooling)]
         for pooling in self._poolings:
             start[pooling.name] = np.zeros((1, arch.top.units), np.float32)
@@ -89,36 +94,33 @@ class RunningLSTM(RunningNetwork):
         if self._embedding is not None:
             x = self._embedding[rows]
         arrays = dict(self.arrays)
-        kernel = self._ops.kernel
         for lstm in self._lstms:
-            pre: Any = InputProduct(x, lstm.weight_ih, lstm.bias)
-            if not kernel.takes_input_product:
-                pre = kernel.project(*pre)  # (N, 4H)
-            states = arrays[lstm.h], arrays[lstm.c]
-            call = LSTMCall(pre, None, lengths, lstm.weight_hh, *states, gate=self._arch.gate)
-            run = kernel.forward(call, keep=False)
-            arrays[lstm.h] = run.h_T
-            arrays[lstm.c] = run.c_T
-            x = run.h  # (N, H)
-        count = len(lengths)
-        # Pads before the first step are in the states of poolings.
-        have_states = self.is_after_pads or np.count_nonzero(self.steps) == count
-        is_one_step = have_states and len(rows) == count == np.count_nonzero(lengths)
-        for pooling in self._poolings:
-            state = arrays[pooling.name]
-            if is_one_step:
-                arrays[pooling.name] = pooling.join(state, x)
-            else:
-                has_state = (self.steps > 0) | self.is_after_pads
-                arrays[pooling.name] = _joined_with(pooling, state, has_state, x, lengths)
+            # x: (N, H)
+            x, arrays[lstm.h], arrays[lstm.c] = lstm.run(x, lengths, arrays[lstm.h], arrays[lstm.c])
+        if self._poolings:
+            self._pool(arrays, x, lengths)
         self.arrays = arrays
         self.steps = self.steps + lengths
 
+    def _pool(self, arrays: dict[str, Array], h: Array, lengths: Lengths) -> None:
+        """Join the states h (N, H) of the next steps with those so far, in `arrays`."""
+        count = len(lengths)
+        # Pads before the first step are in the states of poolings.
+        have_states = self.is_after_pads or np.count_nonzero(self.steps) == count
+        if have_states and len(h) == count == np.count_nonzero(lengths):  # one step each
+            for pooling in self._poolings:
+                arrays[pooling.name] = pooling.join(arrays[pooling.name], h)
+            return
+        has_state = (self.steps > 0) | self.is_after_pads
+        for pooling in self._poolings:
+            arrays[pooling.name] = _joined_with(pooling, arrays[pooling.name], has_state, h, lengths)
+
     def logits(self) -> Array:
         x = self._pooled()
-        for weight, bias, dense in self._dense:
-            x = self._ops.pad_kernel.project(x, weight, bias)
-            x = self._ops.activate(x, dense.activation, dense.negative_slope)
+        for dense in self._dense:
+            x = dense.run(x)
+            if dense.activate is not None:
+                x = dense.activate(x)
         return x.astype(np.float64)
 
     def _pooled(self) -> Array:
@@ -144,11 +146,3 @@ def _joined_with(
     rows[places] = state[has_state]
     rows[is_new] = h
     return pooling.joined(rows, counts)
-
-
-def _packable(weight: Array) -> Array:
-    """The weights as an array that the native kernel packs once: one that nobody writes to."""
-    is_constant = weight.flags.c_contiguous and not weight.flags.writeable and weight.base is None
-    if is_constant:
-        return weight
-    return read_only(np.array(weight, order="C"))

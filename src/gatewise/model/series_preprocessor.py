@@ -187,19 +187,23 @@ class SeriesPreprocessor:
         """
         if len(items) != len(steps):
             raise InputError(f"expected the steps of {counted(len(steps), 'stream')}, not of {len(items):,}")
-        values = self._array_of_steps(items)
-        if values is None:
-            arrays = [self._steps_of(item, number, len(steps)) for number, item in enumerate(items)]
-            rows, lengths = joined(arrays, np.float32)
-            rows = rows.reshape(-1, self.channels)
-        else:
-            rows = values.reshape(-1, self.channels)
-            lengths = np.full(len(values), values.shape[1], np.intp)
-        if self.mask_value is not None:
-            unmasked = Ragged(rows, lengths).where(self._is_unmasked(rows))
-            rows = unmasked.values
-            lengths = unmasked.lengths
-        scaled = self.scaled(rows)
+        # One context for all of it: entering one takes as long as the arithmetic of a step.
+        with np.errstate(over="ignore"):
+            values = self._array_of_steps(items)
+            if values is None:
+                arrays = [self._steps_of(item, number, len(steps)) for number, item in enumerate(items)]
+                rows, lengths = joined(arrays, np.float32)
+                rows = rows.reshape(-1, self.channels)
+            else:
+                count, steps_each, channels = values.shape
+                rows = values.reshape(count * steps_each, channels)
+                lengths = np.empty(count, np.intp)
+                lengths.fill(steps_each)
+            if self.mask_value is not None:
+                unmasked = Ragged(rows, lengths).where(self._is_unmasked(rows))
+                rows = unmasked.values
+                lengths = unmasked.lengths
+            scaled = self._standardised(rows)
         if np.count_nonzero(np.isinf(scaled)):
             # The values of an array are not checked before: that takes as long as this, which finds theirs too.
             for number, item in enumerate(items):
@@ -222,19 +226,19 @@ class SeriesPreprocessor:
         """
         if type(items) is not np.ndarray or items.dtype.kind not in "fiu":
             return None
-        if items.shape[1:] == (self.channels,):
+        channels = self.channels
+        if items.shape[1:] == (channels,):
             values = items[:, None]
-        elif self.channels == 1 and items.ndim in (1, 2):
+        elif channels == 1 and items.ndim in (1, 2):
             values = items.reshape(len(items), -1, 1)
-        elif items.ndim == 3 and items.shape[2] == self.channels:
+        elif items.ndim == 3 and items.shape[2] == channels:
             values = items
         else:
             return None
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
         if not values.size:
             return None
-        return values
+        # The caller's array is not kept: where nothing is scaled, the values are those that a stream keeps.
+        return values.astype(np.float32, copy=self._scaling is None)
 
     def _steps_of(self, item: Any, number: int, count: int) -> Array:
         """The steps (steps, C) float32 of one of `count` streams."""
@@ -278,12 +282,16 @@ class SeriesPreprocessor:
         """One series (length, C), standardised: float32. A missing value stays one."""
         if series.ndim != 2 or series.shape[1] != self.channels:
             raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
+        with np.errstate(over="ignore"):  # the network refuses infinite values
+            return self._standardised(series)
+
+    def _standardised(self, series: NDArray[Any]) -> Array:
+        """As `scaled`, of a series (length, C), with NumPy's warnings of overflows."""
         if self._scaling is None:
             return series.astype(np.float32, copy=False)
         mean, std = self._scaling
-        with np.errstate(over="ignore"):  # the network refuses infinite values
-            scaled: Array = ((series - mean) / std).astype(np.float32)
-        return scaled
+        standardised: Array = ((series - mean) / std).astype(np.float32)
+        return standardised
 
     @cached_property
     def _scaling(self) -> tuple[Array, Array] | None:

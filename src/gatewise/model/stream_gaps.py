@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ class Gap:
     state: RunningNetwork
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class StreamGaps:
     """values (n, C) float32: the last known value of each channel before the next step, or before the gap of a stream
     that has one; NaN where there was none. ago (n, C): how many steps before it was. open: the gaps by the number of
@@ -48,25 +47,25 @@ class StreamGaps:
     open: dict[int, Gap] = field(default_factory=dict)
 
     @classmethod
-    def none(cls, count: int, channels: int) -> Self:
+    def none(cls, count: int, channels: int) -> StreamGaps:
         """Of streams without a step."""
         values = np.full((count, channels), np.nan, np.float32)
         return cls(values, np.ones((count, channels), np.int64))
 
-    def take(self, numbers: NDArray[np.intp]) -> Self:
+    def take(self, numbers: NDArray[np.intp]) -> StreamGaps:
         """Of the streams of these numbers, in this order."""
         taken = {}
         if self.open:
             taken = {new: self.open[old] for new, old in enumerate(numbers.tolist()) if old in self.open}
-        return type(self)(self.values[numbers], self.ago[numbers], taken)
+        return StreamGaps(self.values[numbers], self.ago[numbers], taken)
 
-    def joined(self, others: Self) -> Self:
+    def joined(self, others: StreamGaps) -> StreamGaps:
         """Of these streams, then the others."""
         later = {len(self.values) + number: gap for number, gap in others.open.items()}
         values = np.concatenate([self.values, others.values])
-        return type(self)(values, np.concatenate([self.ago, others.ago]), self.open | later)
+        return StreamGaps(values, np.concatenate([self.ago, others.ago]), self.open | later)
 
-    def put(self, numbers: NDArray[np.intp], others: Self) -> Self:
+    def put(self, numbers: NDArray[np.intp], others: StreamGaps) -> StreamGaps:
         """With others for the streams of these numbers."""
         values = self.values.copy()
         values[numbers] = others.values
@@ -75,9 +74,9 @@ class StreamGaps:
         replaced = set(numbers.tolist())
         changed = {number: gap for number, gap in self.open.items() if number not in replaced}
         changed |= {int(numbers[number]): gap for number, gap in others.open.items()}
-        return type(self)(values, ago, changed)
+        return StreamGaps(values, ago, changed)
 
-    def read(self, running: RunningNetwork, rows: Array, lengths: Lengths, step_rows: StepRows) -> Self:
+    def read(self, running: RunningNetwork, rows: Array, lengths: Lengths, step_rows: StepRows) -> StreamGaps:
         """Read the next steps, standardised rows (N, C) with NaN, of each stream, and return its gaps after them.
         Raises InputError for a gap of more than MOST_OPEN steps.
         """
@@ -85,14 +84,15 @@ class StreamGaps:
         if self.open or np.count_nonzero(missing):
             return self._read_gaps(running, rows, lengths, step_rows)
         running.read(step_rows(rows, missing, running.steps, lengths), lengths)
-        if not len(rows):
+        count = len(rows)
+        if not count:
             return self
-        if len(rows) == len(lengths) == np.count_nonzero(lengths):  # one step each
-            return type(self)(rows, self.ago)
+        if count == len(lengths) == np.count_nonzero(lengths):  # one step each
+            return StreamGaps(rows, self.ago)
         last = rows[np.maximum(np.cumsum(lengths) - 1, 0)]
-        return type(self)(np.where((lengths > 0)[:, None], last, self.values), self.ago)
+        return StreamGaps(np.where((lengths > 0)[:, None], last, self.values), self.ago)
 
-    def _read_gaps(self, running: RunningNetwork, rows: Array, lengths: Lengths, step_rows: StepRows) -> Self:
+    def _read_gaps(self, running: RunningNetwork, rows: Array, lengths: Lengths, step_rows: StepRows) -> StreamGaps:
         values = self.values.copy()
         ago = self.ago.copy()
         gaps = dict(self.open)
@@ -139,7 +139,7 @@ class StreamGaps:
         all_filled = np.concatenate([filled for filled, _ in to_read])
         all_missing = np.isnan(np.concatenate([every for _, every in to_read]))
         running.read(step_rows(all_filled, all_missing, running.steps, counts), counts)
-        return type(self)(values, ago, gaps)
+        return StreamGaps(values, ago, gaps)
 
 
 def filled_rows(rows: Array, values: Array, ago: Array) -> Array:

@@ -48,7 +48,7 @@ class StreamPrediction(NamedTuple):
         return np.asarray(self.target.probabilities(self.logits[None])[0])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class StreamPredictions:
     """The predictions of n streams after `steps` (n,) tokens or time steps each, from `logits` (n, outputs) float64."""
 
