@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.ragged import starts_of
 from gatewise.types import Array
 
 WORDS = 3
@@ -17,8 +18,8 @@ MOST_ROWS = 1_000  # whose near-duplicates are looked for
 _MOST_SHARING = 100  # rows that a shingle is followed to
 _ROWS = 512  # of a chunk
 _PAD = -1  # after a row that is shorter than a shingle
-_BITS = 22  # of a hash, in the table of those that are wanted
-_REST = np.uint64(64 - _BITS)
+_MOST_BITS = 22  # of a hash, in the table of those that are wanted
+_SPARSE_BITS = 6  # more than their number has
 _SHIFT = np.uint64(29)
 _OFFSET = np.uint64(2)
 _MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
@@ -38,17 +39,21 @@ def near_duplicates(
     and a shingle is followed to about 100 rows of `among`, so that the count may be too low where more rows share it.
     """
     rows = of[np.unique(np.linspace(0, len(of) - 1, min(len(of), most)).round().astype(np.int64))]
-    shingles = [_shingles(sequences[row], unknown) for row in rows.tolist()]
-    shingles = [of_row for of_row in shingles if len(of_row)]
-    if not shingles:
+    shingles, lengths = _distinct_shingles([sequences[row] for row in rows.tolist()], unknown)
+    if not len(shingles):
         return 0, 0
-    known, owners = _occurrences(sequences, among, unknown, np.unique(np.concatenate(shingles)))
+    known, owners = _occurrences(sequences, among, unknown, np.unique(shingles))
+    first = np.searchsorted(known, shingles, "left")
+    stop = np.searchsorted(known, shingles, "right")
+    # Of most rows, too few shingles occur in other rows at all.
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    shared = np.bincount(row, weights=stop > first, minlength=len(lengths))
+    starts = starts_of(lengths)
     duplicates = 0
-    for of_row in shingles:
-        first = np.searchsorted(known, of_row, "left")
-        stop = np.searchsorted(known, of_row, "right")
-        duplicates += _has_near_duplicate(of_row, owners, first, stop, sequences, unknown)
-    return len(shingles), duplicates
+    for number in np.flatnonzero(2 * shared > lengths).tolist():
+        own = slice(starts[number], starts[number] + lengths[number])
+        duplicates += _has_near_duplicate(shingles[own], owners, first[own], stop[own], sequences, unknown)
+    return int((lengths > 0).sum()), duplicates
 
 
 def _has_near_duplicate(
@@ -92,6 +97,17 @@ def _shingles(sequence: Array, unknown: int | None) -> NDArray[np.uint64]:
     return np.unique(_hashes([sequence], unknown)[0])
 
 
+def _distinct_shingles(rows: Sequence[Array], unknown: int | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The distinct shingles of each row, ascending, one row after the other, and how many each row has."""
+    hashes, row = _hashes(rows, unknown)
+    order = np.lexsort((hashes, row))
+    hashes = hashes[order]
+    row = row[order]
+    is_first = np.ones(len(hashes), dtype=bool)
+    is_first[1:] = (hashes[1:] != hashes[:-1]) | (row[1:] != row[:-1])
+    return hashes[is_first], np.bincount(row[is_first], minlength=len(rows))
+
+
 def _hashes(rows: Sequence[Array], unknown: int | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The hash of each shingle of the rows, a multiplicative one of 64 bits, and the number of its row in the list. A
     row of fewer tokens than a shingle is one shingle.
@@ -125,14 +141,16 @@ def _occurrences(
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The wanted shingles (ascending) of these rows, one for each occurrence, ascending, and the row of each."""
     # Most shingles of other rows are not wanted: a table of the first bits of those that are says so at once.
-    possible = np.zeros(1 << _BITS, dtype=bool)
-    possible[wanted >> _REST] = True
+    bits = min(_MOST_BITS, len(wanted).bit_length() + _SPARSE_BITS)
+    rest = np.uint64(64 - bits)
+    possible = np.zeros(1 << bits, dtype=bool)
+    possible[wanted >> rest] = True
     shingles = []
     owners = []
     for first in range(0, len(rows), _ROWS):
         chunk = rows[first : first + _ROWS]
         hashes, number = _hashes([sequences[row] for row in chunk.tolist()], unknown)
-        kept = np.flatnonzero(possible[hashes >> _REST])
+        kept = np.flatnonzero(possible[hashes >> rest])
         hashes = hashes[kept]
         number = number[kept]
         place = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)

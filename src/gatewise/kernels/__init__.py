@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote, warn
-from gatewise.kernels import native
+from gatewise.kernels import native, threads
 from gatewise.kernels.call import Forward as Forward, Held as Held
 from gatewise.kernels.call import Interpolation as Interpolation, LSTMCall as LSTMCall
 from gatewise.kernels.native import Native, fastest_precision as fastest_precision, read_only as read_only
@@ -67,13 +67,34 @@ def for_training(precision: Precision | Literal["auto"]) -> Kernel:
     return for_precision(precision)
 
 
+class Compiled(NamedTuple):
+    """The C++ extension, with the instruction set for float32 and the number of threads of a call."""
+
+    extension: Any
+    isa: str
+    threads: int
+
+
+def compiled_for(dtype: Any) -> Compiled | None:
+    """The C++ extension for several calls in a row, where `get` chooses the native kernel and the dtype is float32;
+    otherwise None. Each call takes arrays for which `is_plain` is true; of others NumPy computes the same.
+    """
+    if dtype != np.float32 or get().name == "reference":
+        return None
+    extension, _ = native.imported()
+    return Compiled(extension, native.float32_isa(), threads.threads())
+
+
+def is_plain(array: Any) -> bool:
+    """Whether the C++ extension takes a float32 array: it is contiguous and aligned."""
+    return bool(array.flags.c_contiguous and array.flags.aligned)
+
+
 def extension_for(array: Any, *others: Any) -> Any:
     """The C++ extension where `get` chooses the native kernel, the first array is float32, and all arrays are
     contiguous and aligned; otherwise None, and NumPy computes the same.
     """
-    if array.dtype != np.float32:
-        return None
-    if not all(a.flags.c_contiguous and a.flags.aligned for a in (array, *others)):
+    if array.dtype != np.float32 or not all(map(is_plain, (array, *others))):
         return None
     if get().name == "reference":
         return None

@@ -7,6 +7,7 @@ them can change while a process runs, so each call asks again.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ _worker: ThreadPoolExecutor | None = None
 _blas_lock = threading.Lock()
 _blas_limits = ExitStack()  # of all blocks that are entered: the number of threads belongs to the process
 _blas_entered = 0
+_blas_modules = 0  # that were imported when the threads were last limited
 T = TypeVar("T")
 ThreadMap = Callable[..., Iterator[Any]]
 """`map`, on threads."""
@@ -111,12 +113,15 @@ def one_blas_thread() -> Iterator[None]:
     hundred columns take ten times as long with two threads as with one. Also, the results do not depend on the number
     of processors. A caller that wants several threads divides the work itself.
     """
-    global _blas_entered
+    global _blas_entered, _blas_modules
     from threadpoolctl import threadpool_limits  # the extra [train]
 
     with _blas_lock:
-        # An inner block limits libraries that were loaded since the outer one began.
-        _blas_limits.enter_context(threadpool_limits(1, user_api="blas"))
+        # An inner block limits libraries that were loaded since the outer one began. threadpoolctl reads the names of
+        # all libraries of the process for that, which takes longer than a small fit: only after an import.
+        if not _blas_entered or len(sys.modules) != _blas_modules:
+            _blas_modules = len(sys.modules)
+            _blas_limits.enter_context(threadpool_limits(1, user_api="blas"))
         _blas_entered += 1
     try:
         yield

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import extension_for, native
-from gatewise.kernels.threads import threads
+from gatewise.kernels import Compiled, compiled_for, is_plain
 from gatewise.network.autograd import RowGradient
 from gatewise.network.trainable import Gradients
 from gatewise.types import Array
@@ -86,11 +85,11 @@ class Adam:
             first = first[behind]
         rates = self._rates[name][: self.steps + 1]
         epsilons = self._epsilons[: self.steps + 1]
-        extension = extension_for(weight)
-        if extension is not None:
-            extension.adam_catch_up(
-                native.float32_isa(),
-                threads(),
+        compiled = compiled_for(weight.dtype)
+        if compiled is not None and is_plain(weight):
+            compiled.extension.adam_catch_up(
+                compiled.isa,
+                compiled.threads,
                 weight,
                 rows,
                 self.m[name],
@@ -107,7 +106,7 @@ class Adam:
                 late = np.arange(len(weight))
             for step in range(least + 1, self.steps + 1):
                 at = late[first < step]
-                self._step(name, np.zeros_like(weight[at]), at, rates[step], epsilons[step], 1.0)
+                self._step(name, np.zeros_like(weight[at]), at, rates[step], epsilons[step], 1.0, None)
         if rows is None:
             last[:] = self.steps
         else:
@@ -136,6 +135,7 @@ class Adam:
         if not self.keras:
             epsilon = self.epsilon * root
         self._epsilons[self.steps] = epsilon
+        compiled = compiled_for(self._of)
         for name, gradient in gradients.items():
             scaled_rate = self._of(rate) * self._of(self.lr_scale.get(name, 1.0))
             rows = None
@@ -144,7 +144,7 @@ class Adam:
                 self._last[name][rows] = self.steps
                 self._rates[name][self.steps] = scaled_rate
             grad = np.ascontiguousarray(_values(gradient))
-            self._step(name, grad, rows, scaled_rate, self._epsilons[self.steps], scale)
+            self._step(name, grad, rows, scaled_rate, self._epsilons[self.steps], scale, compiled)
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
@@ -170,16 +170,24 @@ class Adam:
         self._epsilons = np.zeros(self.steps + 1, dtype=self._of)
         self._rates = {name: np.zeros(self.steps + 1, dtype=self._of) for name in self.tables}
 
-    def _step(self, name: str, grad: Array, rows: Array | None, rate: Any, epsilon: Any, scale: float) -> None:
+    def _step(
+        self,
+        name: str,
+        grad: Array,
+        rows: Array | None,
+        rate: Any,
+        epsilon: Any,
+        scale: float,
+        compiled: Compiled | None,
+    ) -> None:
         """A step of one parameter, or of these distinct rows (R,) of a table (V, D), with grad (R, D)."""
         weight = self.parameters[name]
         m = self.m[name]
         v = self.v[name]
         scale = self._of(scale)
-        extension = extension_for(weight)
-        if extension is not None:
+        if compiled is not None and is_plain(weight):
             numbers = map(float, (*self._betas, rate, epsilon, scale))
-            extension.adam_step(native.float32_isa(), threads(), weight, rows, grad, m, v, *numbers)
+            compiled.extension.adam_step(compiled.isa, compiled.threads, weight, rows, grad, m, v, *numbers)
             return
         at = ... if rows is None else rows
         beta_1, rest_1, beta_2, rest_2 = self._betas
@@ -214,11 +222,11 @@ def gradient_norm(gradients: Gradients) -> float:
     It is summed in pieces of fixed size in a fixed order, so the bits do not depend on the number of threads.
     """
     total = 0.0
-    for gradient in gradients.values():
-        array = _values(gradient)
-        extension = extension_for(array)
-        if extension is not None:
-            total += extension.sum_of_squares(native.float32_isa(), threads(), array)
+    arrays = [_values(gradient) for gradient in gradients.values()]
+    compiled = compiled_for(np.result_type(*arrays)) if arrays else None
+    for array in arrays:
+        if compiled is not None and is_plain(array):
+            total += compiled.extension.sum_of_squares(compiled.isa, compiled.threads, array)
             continue
         flat = array.reshape(-1)
         with np.errstate(over="ignore"):

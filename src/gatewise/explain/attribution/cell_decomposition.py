@@ -14,7 +14,7 @@ h_{t-1}, and the order of the sum matters where tanh bends, so the scores are ex
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,17 +75,17 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
         ordered = np.zeros(steps)  # the scores of this direction in reading order
         slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
+        units = np.arange(f.shape[1])
         for pooling, of_units in zip(arch.poolings, weights[:, d], strict=True):
             kept_memory = _KeptMemory(f, c)
             for state in pooling.states_read(h, gates.direction == "backward"):
                 check_cancelled()
                 memory = kept_memory.read_at(state.steps)
-                weight = of_units * state.share * o[state.steps, np.arange(len(of_units))]  # of tanh(c_r), (H,)
-                # Of the base value, then of the steps.
-                terms = np.diff(np.tanh(memory.c * memory.kept) @ weight, prepend=0)
-                read = len(terms) - 1
-                scores[0] += terms[0]
-                ordered[:read] += terms[1:]
+                weight = of_units * state.share * o[state.steps, units]  # of tanh(c_r), (H,)
+                so_far = np.tanh(memory.c * memory.kept) @ weight  # (R + 1,)
+                read = len(so_far) - 1
+                scores[0] += so_far[0]
+                ordered[:read] += so_far[1:] - so_far[:-1]
                 if by_channel:
                     slopes[:read] += weight * _secant(memory.c, memory.kept) * memory.written
         scores[1:] += ordered[order]
@@ -100,12 +100,12 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
 class _Memory(NamedTuple):
     """The memory of a unit up to the step r at which it is read. c (R + 1, H): after 0, 1, ... R steps, R the last step
     that is read of any unit. kept (R + 1, H): the share of it that is left at r. written (R, H): which steps wrote to
-    it.
+    it, True for all of them.
     """
 
     c: Array
     kept: Array
-    written: Array
+    written: Array | Literal[True]
 
 
 class _KeptMemory:
@@ -128,7 +128,7 @@ class _KeptMemory:
             else:
                 self._kept[: last + 2] = kept_after(f)
             self._next = last + 1
-            return _Memory(c, self._kept[: last + 2], np.ones((len(f), 1), dtype=np.bool_))
+            return _Memory(c, self._kept[: last + 2], True)
         # Later steps neither forget nor write.
         moment = np.arange(len(c))[:, None]
         written = moment[:-1] <= steps

@@ -41,7 +41,8 @@ class Deletion(Edit):
     """The sequence becomes shorter."""
 
     def without(self, example: Example, away: Any) -> EncodedSequence:
-        kept = np.delete(np.arange(len(example.sequence)), example.rows[away])
+        kept = np.ones(len(example.sequence), dtype=bool)
+        kept[example.rows[away]] = False
         return example.sequence[kept]
 
     def empty(self, example: Example) -> EncodedSequence:
