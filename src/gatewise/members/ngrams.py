@@ -447,9 +447,12 @@ def counted_ngrams(ngrams: Ngrams, sequences: Ragged) -> tuple[NDArray[np.int64]
     size = max(len(ngrams.keys), 1)
     pairs = owner_of_step[step[end]].astype(np.int64) * size + row
     pairs.sort()
-    first = np.flatnonzero(np.diff(pairs, prepend=-1))
+    is_first = np.ones(len(pairs), dtype=bool)
+    np.not_equal(pairs[1:], pairs[:-1], out=is_first[1:])
+    first = np.flatnonzero(is_first)
     owner, distinct_row = np.divmod(pairs[first], size)
-    count = np.diff(first, append=len(pairs))
+    edges = np.append(first, len(pairs))
+    count = edges[1:] - edges[:-1]
     return owner.astype(np.intp, copy=False), distinct_row.astype(np.intp, copy=False), count
 
 

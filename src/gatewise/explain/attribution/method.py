@@ -125,4 +125,6 @@ def _divided(rule: Rule, member: Member, sequence: Any, rows: Array) -> tuple[Ar
         of_steps = np.diff(member.prefix_logits(sequence), axis=0)
     else:
         of_steps = member.attribution(sequence)
-    return of_steps[rows], np.delete(of_steps, rows, axis=0).sum(axis=0)
+    is_other = np.ones(len(of_steps), dtype=bool)
+    is_other[rows] = False
+    return of_steps[rows], of_steps[is_other].sum(axis=0)
