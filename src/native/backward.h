@@ -22,7 +22,14 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-constexpr Index kChunk = 128;              // 128 rows of dgates and h_prev at H = 128 are 320 KB
+// Rows of a chunk. 128 rows of dgates and h_prev at H = 128 are 320 KB. In tile registers the products take so little
+// time that reading and writing the sums of dW limits them, so a chunk has more rows. An odd multiple of 64 spreads the
+// blocks of a row over the sets of the caches. The sums have the same bits, since tile registers add them up in order.
+#if GATEWISE_AMX
+constexpr Index kChunk = 448;
+#else
+constexpr Index kChunk = 128;
+#endif
 constexpr Index kDepthBlocks = 2 * kPair;  // blocks of dgates for one round of pass 2: their part of W stays in L1
 
 static_assert(kChunk >= kGroup, "a step's rows fit an empty chunk");
@@ -47,44 +54,63 @@ struct BackwardState {
 GATEWISE_INLINE Index dgates_row(Index units, Index block) { return operand_row(gate_vectors(units, block) * L); }
 constexpr Index chunk_block_size() { return kChunk * words(kWide); }
 
+// The rows of one step of one sequence in the arrays that backward reads.
+struct StepRows {
+    float* gates;
+    const float *c, *c_prev, *h_prev;
+    const float *dh, *dc;  // null: zeros
+};
+
+GATEWISE_INLINE StepRows rows_of(const BackwardJob& job, const Sequence& sequence, Index step) {
+    const Index units = job.units, row = row_at(sequence, step, job.reverse);
+    const Index initial = sequence.batch_index * units;
+    const Index previous = row_at(sequence, step - 1, job.reverse) * units;  // used where step > 0
+    return {
+        .gates = job.gates + row * kGates * padded(units),
+        .c = job.c + row * units,
+        .c_prev = step > 0 ? job.c + previous : job.c0 + initial,
+        .h_prev = step > 0 ? job.h + previous : job.h0 + initial,
+        .dh = job.dh == nullptr ? nullptr : job.dh + row * units,
+        .dc = job.dc == nullptr ? nullptr : job.dc + row * units};
+}
+
 // What pass 1 reads and writes for one step of one sequence.
 struct GatesRow {
-    float* gates;
-    const float *c, *c_prev;
-    const float *dh_in, *dc_in;  // null: zeros
+    StepRows now, next;  // `next` is read next, and fetched meanwhile
     float *dh, *dc;
     MaskRow mask;                           // for dh. Null in the last step, where dh did not come through W
     float* dpre;                            // null: not wanted
     Word* shared;                           // null: not wanted. Otherwise `gates`, whose place dgates take
     float* dbias;                           // null: not wanted
     bool stream;                            // dpre past the cache
-    const float *next_gates, *next_c_prev;  // of the next step to be computed, or of this one where it is the last
-    Index to_next;                          // rows to it
+    Index to_next;                          // rows to the next step to be computed
 };
 
 // Its units of block b, whose gradients also go to dgates. Whole: the block has L units.
 template <bool Whole>
 GATEWISE_INLINE void gates_backward_block(const GatesRow& row, Index units, bool is_binary, Index b, Word* dgates) {
     const Index n = Whole ? L : lanes_of(units, b), u = b * L;
-    float* const gates = row.gates + b * kWide;
+    float* const gates = row.now.gates + b * kWide;
     for (Index gate = 0; gate < kGates; ++gate) {
-        prefetch(row.next_gates + b * kWide + gate * L);
+        prefetch_to_l2(row.next.gates + b * kWide + gate * L);
         if (gate < kGates / kPair) prefetch_for_write(dgates + chunk_block_size() + gate * L);  // of the next block
     }
-    prefetch(row.next_c_prev + u);
+    const Index end = u + L - 1;  // the block before has fetched the line of its start
+    prefetch_to_l2(row.next.c + end);
+    prefetch_to_l2(row.next.c_prev + end);
     const V s_i = load(gates), s_f = load(gates + L), g = load(gates + 2 * L), s_o = load(gates + 3 * L);
     V i = s_i, f = s_f, o = s_o;
     if (is_binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
     V dh = row.mask.times(load(row.dh + u), u, n), dc = load(row.dc + u);
-    if (row.dh_in != nullptr) {
-        dh += load_partial(row.dh_in + u, n);
-        prefetch(row.dh_in + row.to_next * units + u);
+    if (row.now.dh != nullptr) {
+        dh += load_partial(row.now.dh + u, n);
+        prefetch_to_l2(row.next.dh + end);
     }
-    if (row.dc_in != nullptr) dc += load_partial(row.dc_in + u, n);
-    const V tanh_c = tanh(load_partial(row.c + u, n));
+    if (row.now.dc != nullptr) dc += load_partial(row.now.dc + u, n);
+    const V tanh_c = tanh(load_partial(row.now.c + u, n));
     dc += dh * o * (1.0f - tanh_c * tanh_c);
     const V d_i = dc * g * s_i * (1.0f - s_i);
-    const V d_f = dc * load_partial(row.c_prev + u, n) * s_f * (1.0f - s_f);
+    const V d_f = dc * load_partial(row.now.c_prev + u, n) * s_f * (1.0f - s_f);
     const V d_g = dc * i * (1.0f - g * g);
     const V d_o = dh * tanh_c * s_o * (1.0f - s_o);
     store(row.dc + u, dc * f);
@@ -122,47 +148,39 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, Index units, bool
     }
 }
 
-// Pass 1 for step `step` of sequence p of the group, whose row of the chunk is `at`.
+// Pass 1 for step `step` of sequence p of the group, whose row of the chunk is `at`. `next`: rows to be fetched.
 GATEWISE_NOINLINE inline void gates_backward(
-    const BackwardJob& job, const BackwardState& state, const Sequence& sequence, Index step, Index p, Index at) {
+    const BackwardJob& job, const BackwardState& state, const Sequence& sequence, Index step, Index p, Index at,
+    const StepRows& next) {
     const Index units = job.units, width = padded(units), whole = units / L;
     const Index row = row_at(sequence, step, job.reverse);
-    const Index previous = row_at(sequence, step - 1, job.reverse) * units;  // used where step > 0
-    const Index initial = sequence.batch_index * units;
-    const Index to_previous = job.reverse ? 1 : -1;  // rows
     const MaskRow mask = mask_of(job.mask, sequence, units);
-    GatesRow now;
-    now.gates = job.gates + row * kGates * width;
-    now.c = job.c + row * units;
-    now.c_prev = step > 0 ? job.c + previous : job.c0 + initial;
-    now.dh_in = job.dh == nullptr ? nullptr : job.dh + row * units;
-    now.dc_in = job.dc == nullptr ? nullptr : job.dc + row * units;
-    now.dh = state.dh + p * width;
-    now.dc = state.dc + p * width;
-    now.mask = step + 1 == sequence.length ? MaskRow{nullptr} : mask;
-    now.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * kGates * units;
-    now.shared = job.dpre == nullptr && job.x == nullptr ? reinterpret_cast<Word*>(now.gates) : nullptr;
-    now.dbias = state.dbias;
-    now.to_next = to_previous;
-    now.next_gates = step == 0 ? now.gates : now.gates + to_previous * kGates * width;
-    now.next_c_prev = step < 2 ? now.c : now.c_prev + to_previous * units;
-    now.stream = job.stream && units % L == 0;  // otherwise its vectors are not at aligned addresses
+    GatesRow gates_row;
+    gates_row.now = rows_of(job, sequence, step);
+    gates_row.next = next;
+    gates_row.dh = state.dh + p * width;
+    gates_row.dc = state.dc + p * width;
+    gates_row.mask = step + 1 == sequence.length ? MaskRow{nullptr} : mask;
+    gates_row.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * kGates * units;
+    gates_row.shared =
+        job.dpre == nullptr && job.x == nullptr ? reinterpret_cast<Word*>(gates_row.now.gates) : nullptr;
+    gates_row.dbias = state.dbias;
+    gates_row.to_next = job.reverse ? 1 : -1;
+    gates_row.stream = job.stream && units % L == 0;  // otherwise its vectors are not at aligned addresses
     Word* dgates = state.dgates + at * words(kWide);
     for (Index b = 0; b < whole; ++b, dgates += chunk_block_size())
-        gates_backward_block<true>(now, units, job.binary, b, dgates);
+        gates_backward_block<true>(gates_row, units, job.binary, b, dgates);
     if (whole < blocks_of(units)) {
         dgates += at * (dgates_row(units, whole) - words(kWide));
-        gates_backward_block<false>(now, units, job.binary, whole, dgates);
+        gates_backward_block<false>(gates_row, units, job.binary, whole, dgates);
     }
     if (job.x != nullptr) {
         state.rows[at] = row;
         copy_operand(state.x + at * operand_row(job.inputs), job.x + row * job.inputs, MaskRow{nullptr}, job.inputs);
     }
     if (state.dweight == nullptr) return;
-    const float* h_prev = step > 0 ? job.h + previous : job.h0 + initial;
-    copy_operand(state.h_prev + at * h_row(units), h_prev, mask, units);
-    if (step > 1)
-        for (Index u = 0; u < units; u += kCacheLine) prefetch(h_prev + to_previous * units + u);
+    copy_operand(state.h_prev + at * h_row(units), gates_row.now.h_prev, mask, units);
+    for (Index u = 0; u < units; u += kCacheLine) prefetch_to_l2(next.h_prev + u);
 }
 
 // dgates times a weight (4H, columns): dh_{t-1} of pass 2, dx of pass 4.
@@ -278,7 +296,13 @@ inline bool backward_group(const BackwardJob& job, BackwardState& state, Share g
         const Index step = sequences[0].length - 1 - at.step;
         while (at.active < group.count && sequences[at.active].length > step) ++at.active;
         if (state.filled + at.active > kChunk) dweight_backward(job, state);
-        for (Index p = 0; p < at.active; ++p) gates_backward(job, state, sequences[p], step, p, state.filled + p);
+        for (Index p = 0; p < at.active; ++p) {
+            // The next sequence of this step, or the first one of the step before.
+            const bool is_last = p + 1 == at.active;
+            const Index next_step = is_last && step > 0 ? step - 1 : step;
+            const StepRows next = rows_of(job, sequences[is_last ? 0 : p + 1], next_step);
+            gates_backward(job, state, sequences[p], step, p, state.filled + p, next);
+        }
         multiply_dgates(
             units, state.dgates,
             {.rows = at.active, .at = state.filled, .columns = units, .weights = job.weights, .out = state.dh});

@@ -59,6 +59,9 @@ struct TileSums {
     Index block;
     float* sums;  // (rows, stride). Overwritten
     Index stride;
+    // What these sequences read next of pre, to be fetched: from column `next_column` of the rows `next_pre`.
+    const float* const* next_pre;
+    Index next_column;
 };
 
 // The value at which a gate is held, and where that is NaN the gate.
@@ -75,6 +78,7 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     const Index n = Whole ? L : lanes_of(units, b);
     const bool is_binary = job.binary, past_cache = job.stream, is_held = job.held != nullptr;
     const bool saved = job.gates != nullptr;
+    const bool streams_states = past_cache && saved && units % L == 0;  // otherwise vectors are not at aligned addresses
     float* const c_now = step.c_now + u;
     float* const c_out = saved ? job.c + u : nullptr;
     const Index to_next = job.reverse ? -units : units;
@@ -84,8 +88,8 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     // several at the same time.
     float* sums = tile.sums;
     for (Index r = tile.first; r < last; ++r, sums += stride) {
-        const float *pre = step.pre[r] + u, *pre_next = step.pre_next[r] + u;
-        for (Index gate = 0; gate < kGates; ++gate) prefetch(pre_next + gate * units);
+        const float *pre = step.pre[r] + u, *next_pre = tile.next_pre[r] + tile.next_column;
+        for (Index gate = 0; gate < kGates; ++gate) prefetch_to_l2(next_pre + gate * units);
         const auto input = [&](Index gate) {
             const V x = load_partial(pre + gate * units, n);
             if (!Interpolated) return x;
@@ -128,6 +132,11 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
         const V c = load(c_now + r * width), h = load_partial(sums, n) * tanh(c);
         store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
         float* const h_now = step.h[r] + u;
+        if (streams_states) {
+            stream(h_now, h);
+            stream(c_out + step.row[r] * units, c);
+            continue;
+        }
         store_partial(h_now, h, n);
         prefetch_for_write(h_now + step.to_next_h);
         if (!saved) continue;
@@ -152,6 +161,9 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index a
     alignas(kAlignment) float sums[kRows * kWide];
     for (Index done = 0; done < blocks; ++done) {
         const Index b = backwards ? blocks - 1 - done : done, vectors = gate_vectors(units, b);
+        const bool is_last = done + 1 == blocks;
+        // A vector may lie in two cache lines. The tile before has read the other one.
+        const Index next_column = is_last ? b * L : backwards ? (b - 1) * L : (b + 2) * L - 1;
         const Word* w = job.weights + forward_panel_size(units) * b;
         for_each_tile(active, [&](Index first, Index rows) {
             multiply_tile<false>(
@@ -164,7 +176,15 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index a
                  .depth = depth,
                  .out = sums,
                  .out_row = kWide});
-            activate_tile(job, step, {.first = first, .rows = rows, .block = b, .sums = sums, .stride = kWide});
+            activate_tile(
+                job, step,
+                {.first = first,
+                 .rows = rows,
+                 .block = b,
+                 .sums = sums,
+                 .stride = kWide,
+                 .next_pre = is_last ? step.pre_next : step.pre,
+                 .next_column = next_column});
         });
     }
 }

@@ -60,7 +60,7 @@ struct Range {
 struct ForwardJob {
     Index units;
     bool reverse, binary;
-    bool stream;           // store gates past the cache, because they would not stay in it until backward
+    bool stream;           // store gates, c and h past the cache, because they would not stay in it until backward
     const float* pre;      // (U, 4H)
     const int32_t* index;  // (N,): each step's row of pre. Null: step n has row n
     const float* h0;       // (B, H)

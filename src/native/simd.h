@@ -107,6 +107,9 @@ GATEWISE_INLINE V square_root(V v) {
 // Prefetch the cache line of p: the rows of a batch are more streams than the hardware prefetcher follows. Any address
 // is allowed.
 GATEWISE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+// To the second-level cache only. On Intel's processors such a prefetch does not occupy one of the few fill buffers of
+// the first level until the line arrives, so two to three times as many lines per second come from memory.
+GATEWISE_INLINE void prefetch_to_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 GATEWISE_INLINE void prefetch_for_write(const void* p) { __builtin_prefetch(p, 1); }
 
 // A non-temporal store of a whole vector to an aligned address: it does not read the line first and keeps nothing in
