@@ -43,7 +43,7 @@ struct ForwardStep {
     Word *h_now, *h_next;
     float* c_now;
     const float* pre[kGroup];
-    const float* pre_next[kGroup];  // of the next step, or of this one where it is the last
+    const float* pre_next[kGroup];  // of the next step, or of this one where it is the last. Not set for a product
     MaskRow mask[kGroup];
     const float* base[kGroup];  // of the interpolation, where there is one
     float alpha[kGroup];
@@ -67,12 +67,15 @@ struct TileSums {
 // The value at which a gate is held, and where that is NaN the gate.
 GATEWISE_INLINE V held_or(V gate, V held) { return held == held ? held : gate; }
 
-// From sums to the gates, c and h. Whole: the block has L units. Interpolated: rows of pre are interpolated.
+// A step's row of pre: of the job, between two rows of the job, or the group's own product, to which the bias is added.
+enum class Pre { given, interpolated, product };
+
+// From sums to the gates, c and h. Whole: the block has L units.
 //
 // It is never inlined. In f c + i g the compiler may round either product, and in inlined copies it chooses differently.
 // As one function, and since every tile sums over k in the same order, a sequence's results are the same bits whichever
 // sequences run with it and on any number of threads.
-template <bool Whole, bool Interpolated>
+template <bool Whole, Pre Source>
 GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& step, const TileSums& tile) {
     const Index units = job.units, width = padded(units), b = tile.block, u = b * L;
     const Index n = Whole ? L : lanes_of(units, b);
@@ -88,11 +91,15 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     // several at the same time.
     float* sums = tile.sums;
     for (Index r = tile.first; r < last; ++r, sums += stride) {
-        const float *pre = step.pre[r] + u, *next_pre = tile.next_pre[r] + tile.next_column;
-        for (Index gate = 0; gate < kGates; ++gate) prefetch_to_l2(next_pre + gate * units);
+        const float* const pre = step.pre[r] + u;
+        if (Source != Pre::product) {  // a product of this group is in cache
+            const float* const next_pre = tile.next_pre[r] + tile.next_column;
+            for (Index gate = 0; gate < kGates; ++gate) prefetch_to_l2(next_pre + gate * units);
+        }
         const auto input = [&](Index gate) {
             const V x = load_partial(pre + gate * units, n);
-            if (!Interpolated) return x;
+            if (Source == Pre::given) return x;
+            if (Source == Pre::product) return x + load_partial(job.bias + u + gate * units, n);
             const float alpha = step.alpha[r];  // 0 and 1 give the base and the row exactly
             return alpha * x + (1.0f - alpha) * load_partial(step.base[r] + u + gate * units, n);
         };
@@ -147,12 +154,16 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
 
 GATEWISE_INLINE void activate_tile(const ForwardJob& job, const ForwardStep& step, const TileSums& tile) {
     const bool whole = lanes_of(job.units, tile.block) == L;
-    if (job.base != nullptr) {
-        if (whole) return activate_block<true, true>(job, step, tile);
-        return activate_block<false, true>(job, step, tile);
+    if (job.x != nullptr) {
+        if (whole) return activate_block<true, Pre::product>(job, step, tile);
+        return activate_block<false, Pre::product>(job, step, tile);
     }
-    if (whole) return activate_block<true, false>(job, step, tile);
-    activate_block<false, false>(job, step, tile);
+    if (job.base != nullptr) {
+        if (whole) return activate_block<true, Pre::interpolated>(job, step, tile);
+        return activate_block<false, Pre::interpolated>(job, step, tile);
+    }
+    if (whole) return activate_block<true, Pre::given>(job, step, tile);
+    activate_block<false, Pre::given>(job, step, tile);
 }
 
 // Every other step goes from the last block to the first: the panels used last are still in L1.
@@ -193,7 +204,7 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index a
 struct InputBlock {
     Index steps;
     Word* x;     // (kGroup, operand_row(inputs))
-    float* pre;  // (kGroup, 4H)
+    float* pre;  // (kGroup, padded 4H), without the bias
     float* h;    // (kGroup, H), in place of a result (N, H)
 };
 
@@ -214,13 +225,13 @@ inline void multiply_inputs(const ForwardJob& job, Share group, Index active, In
             copy_operand(block.x + (p * block.steps + j) * row, job.x + at * inputs, MaskRow{nullptr}, inputs);
         }
     }
-    multiply_linear(
+    multiply_padded(
         {.a = block.x,
          .rows = active * block.steps,
          .numbers = inputs,
          .panels = job.input_weights,
          .columns = kGates * job.units,
-         .bias = job.bias,
+         .bias = nullptr,
          .out = block.pre});
 }
 
@@ -279,8 +290,7 @@ inline bool forward_group(const ForwardJob& job, Share group, Progress& at, Inde
             now.h[p] = job.h == nullptr ? block.h + p * units : job.h + now.row[p] * units;
             if (job.held != nullptr) now.held[p] = job.held + job.held_index[now.row[p]] * kGates * units;
             if (job.x != nullptr) {
-                now.pre[p] = block.pre + (p * block.steps + of_block) * kGates * units;
-                now.pre_next[p] = now.pre[p];  // it is in cache
+                now.pre[p] = block.pre + (p * block.steps + of_block) * padded(kGates * units);
                 continue;
             }
             now.pre[p] = pre_of(job, now.row[p]);

@@ -109,6 +109,27 @@ inline void multiply_linear(const LinearProduct& product) {
     }
 }
 
+// As multiply_linear, without the bias and with rows of padded(columns) in `out`, which saves a pass over the sums.
+inline void multiply_padded(const LinearProduct& product) {
+    const Index row = operand_row(product.numbers), depth = depth_of(product.numbers), columns = product.columns;
+    const Index wide = padded(columns);
+    for (Index column = 0; column < columns; column += kWide) {
+        const Index vectors = panel_vectors(columns, column);
+        for_each_tile(product.rows, [&](Index first, Index count) {
+            multiply_tile<false>(
+                count, vectors,
+                {.a = product.a + first * row,
+                 .a_row = row,
+                 .a_k = 1,
+                 .w = product.panels + depth * column,
+                 .w_k = vectors * L,
+                 .depth = depth,
+                 .out = product.out + first * wide + column,
+                 .out_row = wide});
+        });
+    }
+}
+
 inline Index linear_scratch_size(LinearSize size) { return kLinearRows * operand_row(size.inputs); }
 
 inline void linear(const LinearJob& job, Range rows, float* scratch) {
