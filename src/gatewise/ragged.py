@@ -41,6 +41,11 @@ class Ragged:
     def _starts(self) -> NDArray[np.intp]:
         return starts_of(self.lengths)
 
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether no value is infinite or NaN. It is computed once, for all that check the values on their way."""
+        return bool(np.isfinite(self.values).all())
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""

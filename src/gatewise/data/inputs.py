@@ -34,6 +34,7 @@ Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
 _LAYOUTS = get_args(Layout)
+_FILE_NAMES = (str, os.PathLike)
 _CONSTANT = 1e-13
 """A channel is constant if its values vary by less than this share of the largest one, the rounding of float64."""
 _MAX_ROUNDING = 0.1
@@ -98,7 +99,7 @@ def _container(values: Any, name: str) -> Any:
 
 def refuse_file(inputs: Any, read: str = "read_texts([{!r}]).texts") -> None:
     """Raise InputError for the name of a file, given as one input. read: what reads it."""
-    if not isinstance(inputs, str | os.PathLike):
+    if not isinstance(inputs, _FILE_NAMES):
         return
     name = os.fspath(inputs)
     if not isinstance(name, str) or not name:
@@ -292,13 +293,16 @@ def _from_array(values: Any, layout: str | None, channels: int | None) -> Ragged
     # A model of several channels reads (steps, channels) as one series, as n series would have one channel.
     is_one_series = array.ndim == 1 or (array.ndim == 2 and channels is not None and channels > 1)
     axes = _axes_of_series(array.ndim, channels_first) if is_one_series else _axes_of_many(array.ndim, channels_first)
-    array = _real_numbers(array, axes)
+    is_float32 = array.dtype == np.float32  # then the series themselves know whether all values are finite
+    if is_one_series or not is_float32:
+        array = _real_numbers(array, axes)
     if is_one_series:
         if channels is None:
             steps = counted(len(array), "step")
             raise InputError(f"got one series of {steps}; pass several: (n, steps) or a list of arrays")
         series = one_series(array.T if channels_first else array, channels)
         return Ragged(series, np.array([len(series)], dtype=np.intp))
+    numbers = array
     if array.ndim not in (2, 3):
         raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
     if not array.size:
@@ -322,7 +326,10 @@ def _from_array(values: Any, layout: str | None, channels: int | None) -> Ragged
     count, steps, width = array.shape
     if count:
         _check_row(array[0], 0, channels)
-    return _as_float32(Ragged(array.reshape(count * steps, width), np.full(count, steps, dtype=np.intp)), channels)
+    many = Ragged(array.reshape(count * steps, width), np.full(count, steps, dtype=np.intp))
+    if is_float32 and not many.is_finite:
+        _real_numbers(numbers, axes)
+    return _as_float32(many, channels)
 
 
 def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> Ragged:
@@ -370,6 +377,8 @@ def _as_float32(series: Ragged, channels: int | None) -> Ragged:
     if channels is None:
         return series.with_values(_rounded_values(series.values))
     # `rounded` has checked the training rows of the model, whose channels these are.
+    if series.dtype == np.float32:
+        return series
     return series.with_values(series.values.astype(np.float32, copy=False))
 
 

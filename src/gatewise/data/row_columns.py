@@ -101,6 +101,8 @@ def split_rows(
     are an error for a schema without columns; training would ignore the columns. Raises InputError that names row and
     column, for a row without the columns and for a value that the schema refuses.
     """
+    if not schema and type(inputs) is np.ndarray and inputs.dtype.kind != "O":
+        return inputs, []  # numbers without columns
     if isinstance(inputs, Row):
         inputs = [inputs]
     if isinstance(inputs, Iterator):

@@ -35,7 +35,7 @@ class InputProduct(NamedTuple):
     bias: Any  # (4H,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class LSTMCall(Generic[T]):
     """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes
     variables, which have a gradient.

@@ -111,10 +111,9 @@ class Ensemble:
         them infinite or NaN (`gatewise.target.check_logits`).
         """
         weighted = [(member, weight) for member, weight in self if weight]
-        # Logits per step have more rows than there are inputs, so these zeros are added to nothing.
-        total: Array = np.zeros((len(rows), 1))
-        if weighted:
-            total = np.zeros(())
+        total: Any = 0.0
+        if not weighted:
+            total = np.zeros((len(rows), 1))
         for member, weight in weighted:
             total = total + weight * member.logits(member.parts_of(rows))
         total = np.asarray(total + self.shift)

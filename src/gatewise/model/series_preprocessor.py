@@ -328,6 +328,10 @@ class SeriesPreprocessor:
     def _filled(self, series: Ragged) -> Ragged:
         """Series (N, C), standardised and interpolated, with the mask."""
         scaled = self.scaled(series.values)
+        if scaled is not series.values:
+            series = series.with_values(scaled)
+        if series.is_finite and not self.mask:
+            return series
         missing = np.isnan(scaled)
         has_missing = bool(missing.any())
         if self.missing == "refuse" and has_missing:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -197,7 +198,7 @@ class Architecture:
         """Inputs of the first dense layer: the width of the top layer, twice for two poolings."""
         return self.top.width * max(1, len(self.poolings))
 
-    @property
+    @cached_property
     def poolings(self) -> tuple[Pooling, ...]:
         """What the first dense layer reads of the states of the top layer; none where each step has a prediction."""
         return poolings_of(self.pooling)
@@ -207,7 +208,7 @@ class Architecture:
         """Whether each step has a prediction."""
         return not self.poolings
 
-    @property
+    @cached_property
     def reads_outputs(self) -> bool:
         """Whether outputs of steps of the top layer are read, and not its final states alone."""
         return self.per_step or any(pooling.reads_outputs for pooling in self.poolings)

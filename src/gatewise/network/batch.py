@@ -74,12 +74,14 @@ def read_steps(sequences: Ragged | Sequence[Any], arch: Architecture) -> Ragged:
     if not isinstance(sequences, Ragged):
         sequences = _ragged_series(sequences, arch)
     values = sequences.values.astype(np.float32, copy=False)
+    if values is not sequences.values:
+        sequences = sequences.with_values(values)
     if values.ndim != 2 or values.shape[1] != arch.channels:
         raise InputError(f"series: shape must be (steps, {arch.channels}), not {(len(values), *values.shape[1:])}")
-    if not np.isfinite(values).all():
+    if not sequences.is_finite:
         number, step = sequences.place(int(np.argwhere(~np.isfinite(values))[0, 0]))
         raise InputError(f"series {number}: step {step + 1} is not a finite number")
-    return truncated(Ragged(values, sequences.lengths), arch)
+    return truncated(sequences, arch)
 
 
 def _ragged_series(sequences: Sequence[Any], arch: Architecture) -> Ragged:
