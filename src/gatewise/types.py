@@ -31,6 +31,10 @@ Task = Literal["classification", "multilabel", "regression", "tagging"]
 """What a model predicts: one class, any number of labels, numbers, or one class for each step of an input."""
 
 
+KindName = Literal["text", "series", "arrays"]
+"""What the rows of a data set are: texts, series, or arrays by name of a network with several inputs."""
+
+
 class InputNouns(NamedTuple):
     """What a model reads, in words: one input and several, one step and several, what lengths are counted in, and what
     no prediction says.

@@ -104,6 +104,23 @@ def test_rows_with_labels_are_evaluated(model: Model, files: Path) -> None:
         np.testing.assert_allclose(line["attributions"], model.explain(row).scores, rtol=0, atol=1e-9)
 
 
+def test_training_goes_on_from_the_rows_of_a_file(files: Path) -> None:
+    rng = np.random.default_rng(13)
+    country = rng.integers(-1, 4, 90)
+    arrays = {"ids": rng.integers(0, 13, (90, 6)), "country": country, "label": np.array(CLASSES)[country % 3]}
+    np.savez(files / "train.npz", **arrays)
+    run = Run()
+    options = ("--epochs", "20", "--set", "optimisation.learning_rate=0.02", "-o", files / "tuned")
+    command = ("train", files / "train.npz", "--pretrained", files / "model", *options)
+    assert run.json(*command)["recipe"] == "few-shot"
+    report = run.json("evaluate", "-m", files / "tuned", files / "train.npz")
+    assert report["accuracy"] > run.json("evaluate", "-m", files / "model", files / "train.npz")["accuracy"]
+    assert "--arrays" not in gw.load(files / "tuned").metadata.command
+    refused = run("train", files / "train.npz", "--pretrained", files / "model", "--text", "ids", "-o", files / "other")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "--text is for texts and series, and the model reads rows of arrays" in refused.stderr
+
+
 def test_a_tagger_of_several_inputs_is_evaluated(tmp_path: Path) -> None:
     model = Model.of_graph(tagger(), classes=["O", "x", "y", "z"], task="tagging")
     batch = {"ids": RNG.integers(0, 13, (3, 4)), "numbers": RNG.normal(size=(3, 4, 2))}

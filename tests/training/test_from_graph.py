@@ -50,10 +50,47 @@ class Residual(nn.Module):
         return self.dense(y if self.per_step else y.mean(1))  # type: ignore[no-any-return]
 
 
-def _model(module: nn.Module, example: Tensor, **options: Any) -> Model:
+class SeveralInputs(nn.Module):
+    """Token ids and two numbers per step through an LSTM; three numbers of the row beside its last output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 6)
+        self.lstm = nn.LSTM(8, 8, batch_first=True)
+        self.dense = nn.Linear(11, 1)
+
+    def forward(self, ids: Tensor, numbers: Tensor, table: Tensor) -> Tensor:
+        steps = torch.cat([self.embedding(ids), numbers], -1)
+        last = self.lstm(steps)[0][:, -1]
+        return self.dense(torch.cat([last, table], -1))  # type: ignore[no-any-return]
+
+
+def _model(module: nn.Module, example: Any, **options: Any) -> Model:
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
     return Model.of_graph(read_torch(module.eval(), example).graph, **options)
+
+
+@pytest.fixture(scope="module")
+def several_model() -> Model:
+    torch.manual_seed(4)
+    example = (torch.zeros(2, 5, dtype=torch.long), torch.zeros(2, 5, 2), torch.zeros(2, 3))
+    return _model(SeveralInputs(), example, classes=["no", "yes"])
+
+
+def _rows(count: int) -> list[dict[str, Any]]:
+    """Rows of different lengths for `SeveralInputs`."""
+    rng = np.random.default_rng(5)
+    rows: list[dict[str, Any]] = []
+    for length in rng.integers(2, 5, count).tolist():
+        ids = rng.integers(0, 3, length)  # which say nothing
+        rows.append({"ids": ids, "numbers": rng.normal(size=(length, 2)), "table": rng.normal(size=3)})
+    return rows
+
+
+def _labels_of(rows: list[dict[str, Any]]) -> list[str]:
+    """What the third input and the last step of the second one say."""
+    return ["yes" if row["table"][1] + row["numbers"][-1, 0] > 0 else "no" for row in rows]
 
 
 @pytest.fixture
@@ -129,3 +166,65 @@ def test_what_does_not_fit_is_refused(ids_model: Model) -> None:
     per_step = _model(Residual(2, per_step=True), torch.zeros(2, 6, 2))
     x = np.random.default_rng(6).normal(size=(20, 6, 2))
     assert_refused("one prediction in all", gw.train, x, [0, 1] * 10, recipe="lstm", pretrained=per_step)
+
+
+def test_a_network_with_several_inputs_is_fine_tuned(several_model: Model, tmp_path: Path) -> None:
+    rows = _rows(400)
+    labels = _labels_of(rows)
+    held_out = rows[300:], labels[300:]
+    before = several_model.score(*held_out)
+    tuned = gw.train(
+        rows[:300],
+        labels[:300],
+        pretrained=several_model,
+        validation=held_out,
+        epochs=30,
+        learning_rate=0.02,
+        verbose=0,
+        out=tmp_path / "tuned",
+    )
+    assert tuned.score(*held_out) > 0.8 > before
+    assert tuned.preprocessor == several_model.preprocessor
+    np.testing.assert_array_equal(gw.load(tmp_path / "tuned").predict_proba(rows), tuned.predict_proba(rows))
+
+
+def test_rows_of_several_inputs_get_other_classes_and_numbers(several_model: Model) -> None:
+    rows = _rows(120)
+    batch = {name: np.stack([row[name][:2] for row in rows]) for name in ("ids", "numbers")}
+    batch["table"] = np.stack([row["table"] for row in rows])
+    sides = ["left" if row["table"][0] < -0.5 else "right" if row["table"][0] > 0.5 else "middle" for row in rows]
+    of_classes = gw.train(batch, sides, pretrained=several_model, epochs=20, learning_rate=0.02, verbose=0)
+    assert of_classes.classes == ("left", "middle", "right")
+    assert of_classes.score(batch, sides) > 0.8
+    numbers = [50 + 10 * float(row["table"][0]) for row in rows]
+    weights = [1.0 + (number > 50) for number in numbers]
+    of_numbers = gw.train(
+        batch,
+        numbers,
+        task="regression",
+        pretrained=several_model,
+        epochs=20,
+        learning_rate=0.02,
+        sample_weight=weights,
+        verbose=0,
+    )
+    assert of_numbers.task == "regression"
+    assert of_numbers.score(batch, numbers) > 0.5
+
+
+def test_what_a_network_with_several_inputs_does_not_read_is_refused(several_model: Model) -> None:
+    rows = _rows(40)
+    labels = _labels_of(rows)
+
+    def training(data: Any, of_rows: Any, **options: Any) -> Callable[[], Any]:
+        return lambda: gw.train(data, of_rows, pretrained=several_model, epochs=1, verbose=0, **options)
+
+    assert_refused("takes arrays by name", training(["a text"] * 40, labels))
+    assert_refused("the model has the inputs ids, numbers, table, and gets ids", training([{"ids": [1]}] * 40, labels))
+    assert_refused("there are 40 inputs but 39 labels", training(rows, labels[:39]))
+    assert_refused("labels are missing", training(rows, None))
+    assert_refused("layout is for series", training(rows, labels, layout="time-first"))
+    assert_refused("ngrams.l2 is for texts, and these are rows of arrays", training(rows, labels, ngrams__l2=9.0))
+    outside = [*rows[:7], {**rows[7], "ids": np.array([1, VOCABULARY])}, *rows[8:]]
+    assert_refused(f"row 7: the input ids has the id {VOCABULARY}", training(outside, labels))
+    assert_refused("dict", lambda: gw.train(rows, labels, verbose=0))

@@ -19,7 +19,7 @@ from gatewise.storage.strict_json import parse_json
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.model.arrays_preprocessor import ArraysPreprocessor
-    from gatewise.model.model import Model
+    from gatewise.types import Task
 
 _ROW = "row"
 _LABELS = ("label", "labels", "y")
@@ -35,9 +35,11 @@ class ArrayRows(NamedTuple):
 
 @dataclass
 class ArrayReader:
-    """The rows of files, as `RowReader` has those of texts. One file at a time is in memory."""
+    """The rows of files, as `RowReader` has those of texts. One file at a time is in memory. reads: the preprocessor
+    of the model.
+    """
 
-    model: Model
+    reads: ArraysPreprocessor
     paths: list[str]
     chosen: Callable[[int, int], bool] | None = None
     table: FileColumns | None = field(init=False, default=None)
@@ -47,7 +49,7 @@ class ArrayReader:
 
     def __iter__(self) -> Iterator[TableRow]:
         for file, path in enumerate(self.paths):
-            rows = read_rows(self.model, path)
+            rows = read_rows(self.reads, path)
             columns = {name: values for name, values in rows.columns.items() if not any(map(_is_array, values))}
             columns = {_ROW: list(range(len(rows.inputs))), **columns}
             self.table = FileColumns(tuple(columns), tuple(columns))
@@ -58,11 +60,10 @@ class ArrayReader:
                 yield TableRow(number, cells, quote(path, 200), file, number, arrays)
 
 
-def read_rows(model: Model, path: str) -> ArrayRows:
+def read_rows(reads: ArraysPreprocessor, path: str) -> ArrayRows:
     """The rows of a file. Raises InputError for a file of another kind, and naming the file and the row for arrays that
-    the model does not read.
+    the network does not read.
     """
-    reads: Any = model.preprocessor
     names = list(reads.arrays)
     if path == STDIN:
         raise InputError("rows of arrays cannot be read from stdin: give a file")
@@ -77,17 +78,21 @@ def read_rows(model: Model, path: str) -> ArrayRows:
     )
 
 
-def read_labelled(model: Model, files: Sequence[str], label: Sequence[str]) -> Labelled:
-    """The rows of files with their labels. label: the names of the labels, () for the usual ones. Raises DataError for
-    a file without them.
+def read_labelled(
+    reads: ArraysPreprocessor,
+    files: Sequence[str],
+    label: Sequence[str],
+    task: Task | None,
+    classes: Sequence[str] | None = None,
+) -> Labelled:
+    """The rows of files with their labels. label: the names of the labels, () for the usual ones. task, classes: see
+    `convert_labels`. Raises DataError for a file without labels.
     """
-    from gatewise.model.predictor import labelled_arrays
-
     inputs: list[dict[str, Any]] = []
     labels: list[Any] = []
     names: tuple[str, ...] = ()
     for path in files:
-        rows = read_rows(model, path)
+        rows = read_rows(reads, path)
         names = tuple(label) or tuple(name for name in _LABELS if name in rows.columns)[:1]
         for name in names or _LABELS[:1]:
             if name not in rows.columns:
@@ -101,7 +106,8 @@ def read_labelled(model: Model, files: Sequence[str], label: Sequence[str]) -> L
         labels += columns[0] if len(columns) == 1 else map(list, zip(*columns, strict=True))
     shown = ", ".join(quote(Path(path).name) for path in files)
     by = ", ".join(map(quote, names))
-    return labelled_arrays(model, inputs, labels, f"{counted(len(inputs), 'row')} of {shown} by {by}", by)
+    source = f"{counted(len(inputs), 'row')} of {shown} by {by}"
+    return reads.labelled(inputs, labels, source, task=task, classes=classes, name=by)
 
 
 def _rows_of_arrays(reads: ArraysPreprocessor, path: str) -> ArrayRows:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gatewise.cli.options import COLUMNS, refuse
 from gatewise.errors import DataError, InputError, quote
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gatewise.data import Labelled, Rows, Splits
     from gatewise.data.row_reader import RowReader
     from gatewise.data.schema import RowSchema
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.model import Model
+    from gatewise.model.preprocessor import Preprocessor
     from gatewise.types import ColumnNames, Task
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
@@ -43,7 +45,8 @@ class TableOptions:
 
     series: the table holds series instead of texts. False: it holds series if its name or its first line says so.
     model: the model that reads the data. Its columns are read where no option names others, and all rows may have one
-    class, because the model has its classes already.
+    class, because the model has its classes already. arrays: what reads rows of arrays by name, of this model or of the
+    one that a training starts from.
     """
 
     text: Sequence[str] = ()
@@ -61,6 +64,7 @@ class TableOptions:
     skip_bad_rows: str | None = None
     layout: str | None = None
     model: Model | None = None
+    arrays: ArraysPreprocessor | None = None
 
     @contextmanager
     def rows(
@@ -78,11 +82,11 @@ class TableOptions:
         assert model is not None
         if not files:
             raise InputError("give texts, or files with -i (-i - for stdin)")
-        if model.preprocessor.inputs.further:
+        if self.arrays is not None:
             self._refuse_columns()
             from gatewise.cli.arrays import ArrayReader
 
-            yield ArrayReader(model, table_paths(files))
+            yield ArrayReader(self.arrays, table_paths(files))
             return
         if model.channels:
             refuse(self, ("text", "delimiter", "skip_bad_rows"), "texts, and the model reads series")
@@ -122,6 +126,11 @@ class TableOptions:
             live="-" in files,
         ) as reader:
             yield reader
+
+    @property
+    def typed(self) -> dict[str, Any]:
+        """The values of `columns` by name, as a user typed them."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in COLUMNS}
 
     def _refuse_columns(self) -> None:
         """Raise InputError for an option about the columns of a table, which rows of arrays do not have."""
@@ -164,11 +173,12 @@ class TableOptions:
         """The rows of one or more files: texts, series, or arrays. Raises InputError for options that do not fit."""
         from gatewise.data.read import read_table
 
-        if self.model is not None and self.model.preprocessor.inputs.further:
+        if self.arrays is not None:
             self._refuse_columns()
             from gatewise.cli.arrays import read_labelled
 
-            return read_labelled(self.model, sources, self.label)
+            classes = None if self.model is None else self.model.target.each.column_classes
+            return read_labelled(self.arrays, sources, self.label, self.task, classes)
 
         if self.series or is_series(sources[0]):
             of_texts = ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows")
@@ -228,7 +238,20 @@ def table_of(args: Any, model: Model | None = None) -> TableOptions:
     options = TableOptions(**{name: getattr(args, name) for name in COLUMNS if hasattr(args, name)})
     if model is None:
         return options
-    return replace(options, model=model, task=model.task, series=options.series or model.channels > 0)
+    return replace(
+        options,
+        model=model,
+        task=model.task,
+        series=options.series or model.channels > 0,
+        arrays=reader_of_arrays(model.preprocessor),
+    )
+
+
+def reader_of_arrays(preprocessor: Preprocessor) -> ArraysPreprocessor | None:
+    """The preprocessor of a network with several inputs; None for another one."""
+    if not preprocessor.inputs.further:
+        return None
+    return cast("ArraysPreprocessor", preprocessor)
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:

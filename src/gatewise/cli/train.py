@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
     from gatewise.model.model import Model
     from gatewise.training.pretrained import Pretrained
+    from gatewise.types import KindName
 
 _RECIPE = (
     "Training recipe: tutorial, fast, lstm (the LSTM alone), many-classes, series, tagging, finetune, frozen, few-shot "
@@ -150,10 +151,13 @@ def train(args: Any) -> None:
         raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
     changes = changed_fields(args, table)
+    start = opened_pretrained(args.pretrained)
+    if start is not None:
+        table = replace(table, arrays=start.arrays)
     plan = TrainingPlan(
         recipe=args.recipe,
         changes=changes,
-        pretrained=opened_pretrained(args.pretrained),
+        pretrained=start,
         class_weight=parsed_class_weight(args.class_weight),
         threshold=parsed_threshold(args.threshold),
         seed=args.seed,
@@ -162,8 +166,10 @@ def train(args: Any) -> None:
         overwrite=args.overwrite,
         examples=args.keep_examples,
     )
-    kind: Literal["series"] | None = None  # what the file holds may be known only when it is read
-    if table.series or is_series(source):
+    kind: KindName | None = None  # what the file holds may be known only when it is read
+    if table.arrays is not None:
+        kind = "arrays"
+    elif table.series or is_series(source):
         kind = "series"
     plan.check(
         kind,
@@ -203,7 +209,7 @@ def train(args: Any) -> None:
         *args.sources,
         recipe=training.recipe.name,
         data=args.data,
-        **vars(table),
+        **table.typed,
         pretrained=args.pretrained,
         unlabelled=args.unlabelled,
         rules=args.rules,

@@ -74,7 +74,7 @@ def tune(args: Any) -> None:
     plan.check(kind, table.task)
     splits = read_source(args.sources, args.data, table)
     training = plan.bind(splits.train, has_groups=bool(table.group))
-    typed = {"data": args.data, **vars(table), "pretrained": args.pretrained, "seed": args.seed or None}
+    typed = {"data": args.data, **table.typed, "pretrained": args.pretrained, "seed": args.seed or None}
     result = run_search(
         training,
         space or None,

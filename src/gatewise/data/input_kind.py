@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.types import ROWS, SERIES, TEXTS, InputNouns
+from gatewise.types import ROWS, SERIES, TEXTS, InputNouns, KindName
 
 _SHOWN = 5  # constant steps that are named
 
 
 class InputKind(ABC):
-    """name: in messages and fingerprints. network: what a network reads of such inputs. nouns: in words."""
+    """name: in messages and fingerprints, and as what a training reads them. nouns: in words."""
 
-    name: ClassVar[Literal["text", "series", "arrays"]]
-    network: ClassVar[Literal["tokens", "channels"]]
+    name: ClassVar[KindName]
     nouns: ClassVar[InputNouns]
 
     @abstractmethod
     def texts(self, inputs: Sequence[Any], refusal: str) -> list[str]:
         """The inputs as texts. Raises InputError with the message `refusal` for series."""
 
-    @property
-    @abstractmethod
-    def trained(self) -> Literal["text", "series"]:
-        """As what a training reads them. Raises InputError for what is not trained on."""
+    def series(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The inputs whose missing values are interpolated: arrays (steps, channels) with NaN. () for others."""
+        return ()
 
     def findings(self, inputs: Sequence[Any]) -> list[str]:
         """What is probably a mistake in the inputs."""
@@ -38,31 +36,24 @@ class InputKind(ABC):
 class TextInputs(InputKind):
     """n texts."""
 
-    name: ClassVar[Literal["text", "series", "arrays"]] = "text"
-    network: ClassVar[Literal["tokens", "channels"]] = "tokens"
+    name: ClassVar[KindName] = "text"
     nouns: ClassVar[InputNouns] = TEXTS
 
     def texts(self, inputs: Sequence[Any], refusal: str) -> list[str]:
         return [str(text) for text in inputs]
 
-    @property
-    def trained(self) -> Literal["text", "series"]:
-        return "text"
-
 
 class SeriesInputs(InputKind):
     """n series (steps, channels)."""
 
-    name: ClassVar[Literal["text", "series", "arrays"]] = "series"
-    network: ClassVar[Literal["tokens", "channels"]] = "channels"
+    name: ClassVar[KindName] = "series"
     nouns: ClassVar[InputNouns] = SERIES
 
     def texts(self, inputs: Sequence[Any], refusal: str) -> list[str]:
         raise InputError(refusal)
 
-    @property
-    def trained(self) -> Literal["text", "series"]:
-        return "series"
+    def series(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        return inputs
 
     def findings(self, inputs: Sequence[Any]) -> list[str]:
         """Steps with the same value in each series: such a column may be an id or a label."""
@@ -78,16 +69,11 @@ class SeriesInputs(InputKind):
 class ArrayInputs(InputKind):
     """n rows of arrays by name, of a network with several inputs."""
 
-    name: ClassVar[Literal["text", "series", "arrays"]] = "arrays"
-    network: ClassVar[Literal["tokens", "channels"]] = "channels"
+    name: ClassVar[KindName] = "arrays"
     nouns: ClassVar[InputNouns] = ROWS
 
     def texts(self, inputs: Sequence[Any], refusal: str) -> list[str]:
         raise InputError(refusal)
-
-    @property
-    def trained(self) -> Literal["text", "series"]:
-        raise InputError("these are rows of arrays: training reads one text or series per row")
 
 
 def input_kind_of(inputs: Sequence[Any]) -> InputKind:

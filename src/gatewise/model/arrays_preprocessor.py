@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gatewise.data.schema import NO_ROW_COLUMNS, RowSchema
-from gatewise.errors import InputError, ModelFileError, printable, quote
+from gatewise.errors import InputError, ModelFileError, counted, printable, quote
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.member import Inputs
 from gatewise.model.array_input import ArrayInput
 from gatewise.model.encoded_item import EncodedItem
+from gatewise.ragged import Ragged
 from gatewise.storage.fields import fields_from
-from gatewise.types import Array, Lengths
+from gatewise.types import NO_COLUMNS, Array, Lengths, Task
 
 if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled
     from gatewise.members.graph_network import GraphNetwork
     from gatewise.model.input_format import InputFormat
 
@@ -157,6 +159,49 @@ class ArraysPreprocessor:
         """What the network reads of each of `rows`."""
         rows, _ = self.rows(inputs, layout)
         return [self._encoded(row) for row in rows]
+
+    def labelled(
+        self,
+        inputs: Any,
+        labels: Any,
+        source: str,
+        *,
+        task: Task | None,
+        classes: Sequence[str] | None = None,
+        name: str = "labels",
+        groups: Any = None,
+        sample_weight: Any = None,
+        times: Any = None,
+        layout: str | None = None,
+    ) -> Labelled:
+        """The rows of `inputs`, see `rows`, with their labels. task, classes: see `convert_labels`. name: of the
+        labels, for messages. groups, sample_weight, times: see `Labelled.of`. Raises InputError for labels that do not
+        fit the rows or the task.
+        """
+        from gatewise.data.labelled import labelled_of  # a prediction does without
+        from gatewise.data.labels import convert_labels
+
+        rows, _ = self.rows(inputs, layout)
+        converted = convert_labels(labels, task, classes, name)
+        if isinstance(converted.labels, Ragged):
+            for number, (row, of_steps) in enumerate(zip(rows, converted.labels, strict=False)):
+                steps = len(self.token_names(row))
+                if len(of_steps) != steps:
+                    counts = f"{counted(len(of_steps), 'label')} for {counted(steps, 'step')}"
+                    raise InputError(f"{name}: row {number} has {counts}")
+        if sample_weight is not None:
+            sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+        return labelled_of(
+            rows,
+            [],
+            converted,
+            source,
+            columns=NO_COLUMNS,
+            groups=groups,
+            sample_weight=sample_weight,
+            times=times,
+            where=lambda row: f"times: row {row}",
+        )
 
     def _encoded(self, row: Mapping[str, Array]) -> EncodedSequence:
         steps = self.arrays[self.main].row_steps(row[self.main])

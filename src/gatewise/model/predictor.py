@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from gatewise.data.schema import OutsideCounts
-from gatewise.errors import InputError, counted, warn
+from gatewise.errors import InputError, warn
 from gatewise.members.encoded_batch import Encoded, columns_of, lengths_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
-from gatewise.ragged import Ragged, arrays_of
+from gatewise.ragged import arrays_of
 from gatewise.target import Target, check_logits
-from gatewise.types import NO_COLUMNS, Array, Task
+from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.metrics import AnyEvaluation
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.input_format import InputFormat
 
 
@@ -223,23 +224,6 @@ class Predictor:
         return float(self.evaluate(inputs, labels, layout=layout).score)
 
 
-def labelled_arrays(model: Predictor, rows: list[Any], labels: Any, source: str, name: str = "labels") -> Labelled:
-    """Rows of arrays, which the preprocessor of the model has read, with their labels. name: of these, for messages.
-    Raises InputError for labels that do not fit the rows or the task.
-    """
-    from gatewise.data.labelled import labelled_of
-    from gatewise.data.labels import convert_labels
-
-    converted = convert_labels(labels, model.task, model.target.each.column_classes, name)
-    if isinstance(converted.labels, Ragged):
-        for number, (row, of_steps) in enumerate(zip(rows, converted.labels, strict=False)):
-            steps = len(model.preprocessor.token_names(row))
-            if len(of_steps) != steps:
-                counts = f"{counted(len(of_steps), 'label')} for {counted(steps, 'step')}"
-                raise InputError(f"{name}: row {number} has {counts}")
-    return labelled_of(rows, [], converted, source, columns=NO_COLUMNS)
-
-
 def labelled_for(model: Predictor, data: Any, labels: Any = None, layout: str | None = None) -> Labelled:
     """What `Predictor.evaluate` takes, as data for this model. Errors as `evaluate`."""
     from gatewise.data.frames import check_index, is_frame
@@ -256,17 +240,19 @@ def labelled_for(model: Predictor, data: Any, labels: Any = None, layout: str | 
             raise InputError("labels are part of the data already")
         model.target.check_data(data.target)
         return data
-    inputs, row_columns = model.preprocessor.rows(data, layout, columns.text)
     if labels is None:
-        raise InputError("labels are missing: one for each text or series")
+        raise InputError(f"labels are missing: one for each {model.preprocessor.inputs.nouns.one}")
+    classes = model.target.each.column_classes
     if model.preprocessor.inputs.further:
-        return labelled_arrays(model, inputs, labels, "the data given")
+        reader = cast("ArraysPreprocessor", model.preprocessor)
+        return reader.labelled(data, labels, "the data given", task=task, classes=classes, layout=layout)
+    inputs, row_columns = model.preprocessor.rows(data, layout, columns.text)
     layout = "time-first" if model.channels else None  # of the rows, whatever that of the data
     labelled = Labelled.of(
         inputs,
         labels,
         task=task,
-        classes=model.target.each.column_classes,
+        classes=classes,
         layout=layout,
     )
     return replace(labelled, row_columns=row_columns)

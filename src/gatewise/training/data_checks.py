@@ -47,8 +47,7 @@ def warn_about_data(
         texts = [str(text) for text in training_data.data.inputs]
         findings.append(one_token(texts, _token_counts(training_data, training_data.preprocessor)))
         findings.append(unknown_tokens(training_data, training_data.preprocessor))
-    else:
-        findings.append(missing_values(training_data.data))
+    findings.append(missing_values(training_data.data))
     findings.append(optimistic_validation(near, training_data))
     findings.append(seen_by_pretrained(training_data, pretrained))
     for finding in findings:
@@ -229,12 +228,13 @@ def unknown_tokens(training_data: TrainingData, preprocessor: TextPreprocessor) 
 
 def missing_values(data: Labelled) -> str:
     """Missing values in series."""
-    missing = [int(np.isnan(series).sum()) for series in data.inputs]
+    all_series = data.input_kind.series(data.inputs)
+    missing = [int(np.isnan(series).sum()) for series in all_series]
     n = sum(missing)
     if not n:
         return ""
     n_series = sum(count > 0 for count in missing)
-    values = counted(sum(np.size(series) for series in data.inputs), "value")
+    values = counted(sum(np.size(series) for series in all_series), "value")
     are = "is" if n == 1 else "are"
     return (
         f"{n:,} of {values} {are} missing, in {n_series:,} of {len(data):,} series: they are interpolated, and a mask "

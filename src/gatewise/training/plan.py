@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from gatewise.training.run import RunFolder
 from gatewise.training.run_recipe import Available, match_pretrained, recipe_of_run
 from gatewise.training.stack import Threshold
 from gatewise.training.training_data import ClassWeight, TrainingData, prepare
-from gatewise.types import ColumnNames, RuleReport, Task
+from gatewise.types import ColumnNames, KindName, RuleReport, Task
 
 if TYPE_CHECKING:
     from gatewise.training.pretrained import Pretrained
@@ -70,7 +70,7 @@ class TrainingPlan:
         if self.out is not None:
             object.__setattr__(self, "folder", RunFolder.of(self.out, self.resume, self.overwrite))
 
-    def check(self, kind: Literal["text", "series"] | None, task: Task | None, **available: Unpack[Available]) -> None:
+    def check(self, kind: KindName | None, task: Task | None, **available: Unpack[Available]) -> None:
         """Raise InputError for options that fit no data of this kind and task, None where they are not known yet, so
         that a command stops before it reads its data.
         """
@@ -115,7 +115,7 @@ class TrainingPlan:
         if out is None and default_out is not None:
             out = default_out(recipe)
         folder = self.folder or RunFolder.of(out, self.resume, self.overwrite)
-        inputs = _inputs_of(labelled, unlabelled, rules, validation, layout, available)
+        inputs = _inputs_of(labelled, unlabelled, rules, validation, layout, available, start)
         data = inputs.prepared(recipe, start, self.drawn_seed, self.class_weight)
         return Training(self, recipe, start, out, folder, inputs, data)
 
@@ -251,8 +251,9 @@ def _inputs_of(
     validation: Any,
     layout: str | None,
     available: Available,
+    start: Pretrained | None,
 ) -> TrainingInputs:
-    """What a training gets. layout: of a validation set of arrays."""
+    """What a training gets. layout: of a validation set of arrays. start: the model to start from."""
     texts: Unlabelled | None = None
     if unlabelled is not None:
         texts = _unlabelled_of(unlabelled, labelled)
@@ -260,7 +261,7 @@ def _inputs_of(
     used = labelled.present
     separate: Labelled | None = None
     if validation is not None:
-        separate = _validation_of(validation, used, layout)
+        separate = _validation_of(validation, used, layout, start)
     by_rules: Labelled | None = None
     reports: tuple[RuleReport, ...] = ()
     if texts is not None and rules is not None:
@@ -270,9 +271,9 @@ def _inputs_of(
     return TrainingInputs(used, rows, separate, by_rules, texts, reports, available)
 
 
-def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Labelled:
+def _validation_of(validation: Any, data: Labelled, layout: str | None, start: Pretrained | None) -> Labelled:
     """A separate validation set as Labelled, with the task and the columns of the training data, without rows of weight
-    0; warns of rows that both have.
+    0; warns of rows that both have. start: the model to start from.
     """
     columns = ColumnNames(numeric=data.columns.numeric, categorical=data.columns.categorical)
     if data.columns.label and is_frame(validation):
@@ -288,15 +289,12 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None) -> Label
         if not isinstance(validation, tuple | list) or len(validation) != 2:
             raise InputError("validation must be (inputs, labels) or Labelled")
         inputs, labels = validation
-        validation = Labelled.of(
-            inputs,
-            labels,
-            "the validation set given",
-            task=data.task,
-            classes=data.target.each.column_classes,
-            layout=layout,
-            columns=columns,
-        )
+        options: dict[str, Any] = {"task": data.task, "classes": data.target.each.column_classes, "layout": layout}
+        arrays = None if start is None else start.arrays
+        if arrays is not None:
+            validation = arrays.labelled(inputs, labels, "the validation set given", **options)
+        else:
+            validation = Labelled.of(inputs, labels, "the validation set given", columns=columns, **options)
     present: Labelled = validation.present
     warn_about_overlap(data, present, "validation")
     return present

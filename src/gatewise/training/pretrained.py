@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gatewise.errors import InputError
 from gatewise.model.folder import kind_of, open_folder
@@ -22,6 +22,9 @@ from gatewise.text import Encoding, SubwordEncoding
 from gatewise.text.index import IndexEncoding
 from gatewise.text.tokens import RESPELLING
 from gatewise.types import Array, Task
+
+if TYPE_CHECKING:
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
 
 BUNDLED = "bundled"
 
@@ -62,6 +65,13 @@ class Pretrained:
         if not isinstance(preprocessor, TextPreprocessor) or not preprocessor.takes_ids:
             return inputs
         return cast(IndexEncoding, preprocessor.encoding).texts(inputs)
+
+    @property
+    def arrays(self) -> ArraysPreprocessor | None:
+        """What reads the rows of a network with several inputs; None for another one."""
+        if not self.preprocessor.inputs.further:
+            return None
+        return cast("ArraysPreprocessor", self.preprocessor)
 
     @property
     def network_kind(self) -> str:
@@ -172,14 +182,7 @@ def _from_classifier(model: Model, what: str) -> Pretrained:
 
 
 def _from_network(model: Model, summary: str) -> Pretrained:
-    """From a network of any form, whose layers no field of a recipe describes. Raises InputError for one of several
-    inputs.
-    """
-    further = model.ensemble.network.inputs.further
-    if further:
-        raise InputError(
-            f"the pretrained network also reads {', '.join(further)}; training reads one text or series per row"
-        )
+    """From a network of any form, whose layers no field of a recipe describes."""
     fixed: dict[str, Any] = {}
     if isinstance(model.preprocessor, TextPreprocessor):
         encoding = model.preprocessor.encoding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gatewise.errors import InputError
 from gatewise.target import target_class
@@ -16,7 +16,7 @@ from gatewise.training.recipes import (
     has_small_classes,
     recipe,
 )
-from gatewise.types import Task
+from gatewise.types import KindName, Task
 
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model, or `frozen`
 FROZEN_ROWS = 5_000  # below which `frozen` is the default with a classifier
-
-Kind = Literal["text", "series"]
-"""What the rows are."""
 
 _FROZEN = "optimisation.epochs 0 keeps the layers of a pretrained model"
 _CUT = ("validation.fraction", "validation.split", "validation.folds")
@@ -44,6 +41,9 @@ _OF_TEXTS = (
 )
 """The groups and fields that a run on series does not read: it has no tokens, no embeddings and no pads."""
 
+_OF_SERIES = ("series", "convolutions", "validation.folds")
+"""The groups and fields that only a run on series reads."""
+
 
 class Available(TypedDict, total=False):
     """What a run has besides its labelled data: unlabelled texts, rules that label them, a validation set of its own,
@@ -59,7 +59,7 @@ class Available(TypedDict, total=False):
 def default_recipe(
     rows: int,
     pretrained: bool,
-    kind: Kind = "text",
+    kind: KindName = "text",
     task: Task | None = None,
     *,
     frozen_rows: int = 0,
@@ -85,7 +85,7 @@ def recipe_of_run(
     name: str | Recipe | None,
     changes: Mapping[str, Any],
     data: Labelled | None,
-    kind: Kind | None = None,
+    kind: KindName | None = None,
     task: Task | None = None,
     *,
     pretrained: Pretrained | None = None,
@@ -99,7 +99,7 @@ def recipe_of_run(
     if data is not None:
         rows = len(data)
         classes = len(data.classes)
-        kind = data.input_kind.trained
+        kind = data.kind
         task = data.target.task
     # Changed fields and unlabelled texts are for layers that are trained.
     frozen_rows = 0
@@ -120,7 +120,7 @@ def recipe_of_run(
 
 def check_settings(
     recipe: Recipe,
-    kind: Kind | None,
+    kind: KindName | None,
     task: Task | None = None,
     *,
     pretrained: Pretrained | None = None,
@@ -149,7 +149,7 @@ def check_settings(
     _check_changed_fields(recipe, kind, unlabelled, validation)
 
 
-def _check_task(recipe: Recipe, kind: Kind | None, task: Task) -> None:
+def _check_task(recipe: Recipe, kind: KindName | None, task: Task) -> None:
     """Raise InputError for a network, or other members, that cannot predict for this task."""
     target = target_class(task)
     try:
@@ -170,7 +170,7 @@ def _check_task(recipe: Recipe, kind: Kind | None, task: Task) -> None:
         raise InputError(f"{_FROZEN} for one label per text, not per step")
 
 
-def _check_groups(recipe: Recipe, kind: Kind | None, validation: bool) -> None:
+def _check_groups(recipe: Recipe, kind: KindName | None, validation: bool) -> None:
     """Raise InputError for groups that cut neither a validation set nor folds."""
     if validation and kind == "text":
         raise InputError("groups has no effect with validation: pass one of them")
@@ -180,7 +180,7 @@ def _check_groups(recipe: Recipe, kind: Kind | None, validation: bool) -> None:
         raise InputError(f"groups are for a split by group, and this one is by {split}")
 
 
-def _check_unlabelled(recipe: Recipe, kind: Kind | None, task: Task | None, rules: bool) -> None:
+def _check_unlabelled(recipe: Recipe, kind: KindName | None, task: Task | None, rules: bool) -> None:
     """Raise InputError where nothing learns from unlabelled texts."""
     if not recipe.uses_unlabelled and not rules:
         readers = ", ".join(name for name, other in RECIPES.items() if other.uses_unlabelled)
@@ -203,13 +203,16 @@ def _check_tfidf(task: Task | None, pretrained: Pretrained | None, unlabelled: b
         raise InputError("ngrams.scaling 'tfidf' cannot be added to the n-grams of unlabelled texts or of a model")
 
 
-def _check_changed_fields(recipe: Recipe, kind: Kind | None, unlabelled: bool, validation: bool) -> None:
+def _check_changed_fields(recipe: Recipe, kind: KindName | None, unlabelled: bool, validation: bool) -> None:
     """Raise InputError for a field that differs from that of the built-in recipe, and that nothing reads."""
     unread: list[tuple[tuple[str, ...], str]] = []  # groups and fields that nothing reads, and why
     if kind == "series":
         unread.append((_OF_TEXTS, "is for texts, and these are series"))
     if kind == "text":
-        unread.append((("series", "convolutions", "validation.folds"), "is for series, and these are texts"))
+        unread.append((_OF_SERIES, "is for series, and these are texts"))
+    if kind == "arrays":
+        unread.append((_OF_TEXTS, "is for texts, and these are rows of arrays"))
+        unread.append((_OF_SERIES, "is for series, and these are rows of arrays"))
     if not unlabelled:
         unread.append((("unlabelled",), "is for unlabelled texts, and there are none"))
     if not recipe.ngrams.order:

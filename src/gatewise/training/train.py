@@ -25,6 +25,7 @@ from gatewise.training.training_data import ClassWeight
 from gatewise.types import ColumnNames, Task
 
 if TYPE_CHECKING:
+    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.pretrained import PretrainedLM
     from gatewise.training.pretrained import Pretrained
 
@@ -69,7 +70,8 @@ def train(
     The data:
 
     - data: n texts or series with labels (n,), a data frame (`Labelled.from_frame`), a datasets.DatasetDict (its split
-      "train", and "validation" if it has one), or a Labelled (`Labelled.of` lists the forms).
+      "train", and "validation" if it has one), or a Labelled (`Labelled.of` lists the forms); arrays by name for a
+      `pretrained` network with several inputs, as its `predict` takes them.
     - text, label: columns of a data frame, "text" and "label" by default; sample_weight, groups and times are names of
       columns then, too.
     - numeric, categorical: columns that the model reads besides the text or series, of a data frame or of
@@ -123,6 +125,7 @@ def train(
         data,
         labels,
         {"text": text, "label": label, "numeric": numeric, "categorical": categorical},
+        arrays=None if start is None else start.arrays,
         groups=groups,
         times=times,
         task=task,
@@ -188,6 +191,7 @@ def labelled_from(
     labels: Any,
     columns: Mapping[str, str | Sequence[str] | None],
     *,
+    arrays: ArraysPreprocessor | None = None,
     groups: Any = None,
     times: Any = None,
     task: Task | None = None,
@@ -196,7 +200,8 @@ def labelled_from(
 ) -> Labelled:
     """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
     `Labelled.from_frame`; with `groups` and `times` in place of its own. columns: text, label, numeric and categorical,
-    None where not given. Raises InputError for what stands in the data already.
+    None where not given. arrays: what reads rows of arrays by name. Raises InputError for what stands in the data
+    already.
     """
     named = {name: column for name, column in columns.items() if column is not None}
     if labels is None and is_frame(data):
@@ -219,6 +224,17 @@ def labelled_from(
         return _regrouped(data, groups, times)
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
+    if arrays is not None:
+        return arrays.labelled(
+            data,
+            labels,
+            "the data given",
+            task=task,
+            groups=groups,
+            sample_weight=sample_weight,
+            times=times,
+            layout=layout,
+        )
     names = ColumnNames(
         numeric=several(named.get("numeric", ())),
         categorical=several(named.get("categorical", ())),

@@ -173,7 +173,7 @@ def prepare(
         of_classes = class_weights(every, trained, class_weight)
     weight = loss_weight(every, trained, of_classes)
     scaling = _scaling(sets, weight)
-    if encoded["architecture"].channels:  # series, whose epochs and folds follow from their number and lengths
+    if every.kind == "series":  # whose epochs and folds follow from their number and lengths
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
         if count:
             sets = _with_folds(sets, count, seed)
@@ -341,11 +341,13 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
 
     A batch has `min_batch_tokens` tokens on average, as long as an epoch keeps `_LEAST_STEPS` steps.
     """
-    arch = recipe.architecture(data.input_kind.network, preprocessor.inputs.size, data.target.outputs)
-    if arch.channels:  # only tokens have n-grams
+    inputs = preprocessor.inputs
+    assert inputs.kind != "windows"  # which the fit of a forecaster reads
+    arch = recipe.architecture(inputs.kind, inputs.size, data.target.outputs)
+    if data.kind != "text":  # which alone has n-grams
         recipe = with_values(recipe, {"ngrams.order": 0})
     if recipe.ngrams.order:
-        check_vocab_size(preprocessor.inputs.size)
+        check_vocab_size(inputs.size)
     full_sequences = list(preprocessor.encode_batch(data.rows))
     sequences = [truncate(sequence.steps, arch) for sequence in full_sequences]
     settings = recipe.optimisation

@@ -32,7 +32,7 @@ from gatewise.training.stack import Threshold
 from gatewise.training.train import labelled_from, train_inputs
 from gatewise.training.training_data import ClassWeight
 from gatewise.tuning.trial_file import TrialFile
-from gatewise.types import Task
+from gatewise.types import KindName, Task
 
 if TYPE_CHECKING:
     import optuna
@@ -285,9 +285,7 @@ def search_space(training: Training, search: Search | None) -> dict[str, Any]:
     """The values of each field that is searched, by `group.field`. Raises InputError for a search that is none."""
     fixed = training.plan.changes
     if search is None:
-        defaults = default_search(
-            training.recipe, training.inputs.labelled.input_kind.trained, training.start is not None
-        )
+        defaults = default_search(training.recipe, training.inputs.labelled.kind, training.start is not None)
         search = {name: values for name, values in defaults.items() if name not in fixed}
     space = {name: _plain(values) for name, values in named_values(Recipe, search).items()}
     check_search(space, training.recipe, fixed)
@@ -310,7 +308,7 @@ def _plain(values: Any) -> Any:
     return type(values)(value.item() if isinstance(value, np.generic) else value for value in values)
 
 
-def default_search(recipe: Recipe, kind: Literal["text", "series"], pretrained: bool) -> dict[str, Any]:
+def default_search(recipe: Recipe, kind: KindName, pretrained: bool) -> dict[str, Any]:
     """The fields that `tune` searches by default, and their values."""
     if recipe.frozen:
         # The layers of the pretrained model stay, so that the n-grams alone are left.

@@ -67,6 +67,7 @@ def initial_network(data: TrainingData, run: Run) -> GraphNetwork:
     network = model.ensemble.network
     assert isinstance(network, GraphNetwork)
     network.check_target(data.target)
+    network.check_sequences(data.full_sequences)
     if (model.task, model.classes) == (data.target.task, data.target.classes):
         return network
     features = features_of(network)
