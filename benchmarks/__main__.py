@@ -1,9 +1,9 @@
 """Compare gatewise with other libraries.
 
-    python -m benchmarks [--quick] [--only CASE,...] [--data PATH] [--rounds N] [--peers DIR]
+    python -m benchmarks [--quick] [--only CASE,...] [--skip CASE,...] [--data PATH] [--rounds N] [--peers DIR]
 
-A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages. --quick and --only write
-nothing.
+A full run writes results/full.json; `python -m benchmarks.tables` then renders the pages, where a case that --skip left
+out is "not measured". --quick and --only write nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ def main() -> int:
     options = _options()
     began = time.perf_counter()
     reviews = read(options.data)
-    chosen = [case for case in cases(reviews) if _matches(case.name, options.only)]
-    # Without the folders of this machine: the name of --data alone, and no --peers.
-    data = f" --data {Path(options.data).name}" if options.data else ""
+    chosen = [
+        case
+        for case in cases(reviews)
+        if (options.only is None or _matches(case.name, options.only))
+        and (options.skip is None or not _matches(case.name, options.skip))
+    ]
     head: dict[str, Any] = {
         "date": now(),
-        "command": f"python -m benchmarks{data}{f' --rounds {options.rounds}' if options.rounds else ''}",
+        "command": _command(options),
         "commit": revision(),
         "machine": machine(),
         "data": reviews.source,
@@ -71,8 +74,20 @@ def main() -> int:
     return 0
 
 
-def _matches(name: str, only: str | None) -> bool:
-    return only is None or any(fnmatch(name, pattern.strip()) for pattern in only.split(","))
+def _command(options: argparse.Namespace) -> str:
+    """The command of a full run, without the folders of this machine: the name of --data alone, and no --peers."""
+    words = ["python -m benchmarks"]
+    if options.data:
+        words.append(f"--data {Path(options.data).name}")
+    if options.rounds:
+        words.append(f"--rounds {options.rounds}")
+    if options.skip:
+        words.append(f"--skip '{options.skip}'")
+    return " ".join(words)
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatch(name, pattern.strip()) for pattern in patterns.split(","))
 
 
 def _print(case: Case, found: dict[str, Any]) -> None:
@@ -99,6 +114,7 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, only each library's first settings"
     )
     parser.add_argument("--only", help=f"names of cases, * matches any text: {', '.join(known)}")
+    parser.add_argument("--skip", help="names of cases that are left out, as --only")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: set by the case)")
     parser.add_argument(
@@ -107,9 +123,11 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: it must be at least 1")
-    for pattern in [] if options.only is None else options.only.split(","):
-        if not any(_matches(name, pattern) for name in known):
-            parser.error(f"--only: no case is called {pattern.strip()!r}")
+    for option in ("only", "skip"):
+        patterns = getattr(options, option)
+        for pattern in patterns.split(",") if patterns else []:
+            if not any(_matches(name, pattern) for name in known):
+                parser.error(f"--{option}: no case is called {pattern.strip()!r}")
     return options
 
 
