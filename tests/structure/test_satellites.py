@@ -92,7 +92,8 @@ BESIDES_PUBLIC_NAMES: dict[str, tuple[str, str]] = {
     "serve": (
         "data.row_columns data.schema data.times explain.attribution explain.explanation explain.opening "
         "explain.render.html explain.render.script explain.serialize kernels.native kernels.threads members.clamp "
-        "members.encoded_batch members.recurrent_layer model.bundled model.compress model.input_format model.model",
+        "members.encoded_batch members.recurrent_layer model.bundled model.compress model.input_format model.model "
+        "model.streams",
         "the page shows what the HTML report shows, from the same data and modules",
     ),
     "tune": (

@@ -21,11 +21,11 @@ _MOST_PAD_NUMBERS = 1 << 24  # of the states after each number of pads
 class RunningNetwork(ABC):
     """start: the state of one sequence before its first step, arrays (1, ...) by name.
 
-    steps (n,): how many each sequence has read, pads left out. arrays: the states by name, (n, ...), which are never
-    written to: reading replaces them. most: how many steps it reads, None for any number. why_most: why no more, for a
-    message. is_after_pads: whether pads came before the first one. sums: the names of the arrays to which each step
-    adds, and on which no other array depends. of_a_pad: how much each pad before the first step adds to them. derived:
-    the names of arrays that follow from the others.
+    steps (n,): how many each sequence has read, pads left out. arrays: the states by name, (n, ...). Reading replaces
+    them, and `write` alone writes to them. most: how many steps it reads, None for any number. why_most: why no more,
+    for a message. is_after_pads: whether pads came before the first one. sums: the names of the arrays to which each
+    step adds, and on which no other array depends. of_a_pad: how much each pad before the first step adds to them.
+    derived: the names of arrays that follow from the others.
     """
 
     def __init__(self, start: Mapping[str, Array]) -> None:
@@ -79,6 +79,12 @@ class RunningNetwork(ABC):
         """Continue the sequences of these numbers from the states of others, (k,) of each."""
         self.steps = _with_rows(self.steps, numbers, others.steps)
         self.arrays = {name: _with_rows(array, numbers, others.arrays[name]) for name, array in self.arrays.items()}
+
+    def write(self, numbers: NDArray[Any], others: Self) -> None:
+        """As `put`, in place, so that it takes no longer where there are many sequences: copies share the arrays."""
+        self.steps[numbers] = others.steps
+        for name, array in self.arrays.items():
+            array[numbers] = others.arrays[name]
 
     def start_after_pads(self, pad: Array, length: int) -> None:
         """Start from the state after the pads that precede a sequence which is padded in front to `length` steps.

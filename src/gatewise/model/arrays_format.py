@@ -67,6 +67,9 @@ class ArraysFormat(InputFormat):
                 arrays[name] = arrays[name].astype(np.bool_ if array.dtype == "bool" else np.int64)
         return arrays
 
+    def steps_of(self, item: Any) -> int:
+        return sum(array.size for array in item.values())
+
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
         raise TensorError("shape", "a model with several inputs reads no single tensor: use POST /predict")
 

@@ -23,6 +23,8 @@ import numpy as np
 from gatewise.errors import InputError, counted
 from gatewise.types import SERIES, TEXTS, Array, InputNouns
 
+_CHARACTERS_PER_TOKEN = 5
+
 
 class TensorError(InputError):
     """A tensor that does not hold inputs. place: what is wrong in it, "shape", "data" or one of its elements."""
@@ -85,9 +87,17 @@ class InputFormat(ABC):
         InputError, which begins with "must be".
         """
 
+    @abstractmethod
+    def steps_of(self, item: Any) -> int:
+        """About how many steps an input has, as `read` returns it: an estimate of its work, before it is encoded."""
+
     def read_step(self, item: Any) -> Any:
         """What a stream reads next, of a value from JSON. Raises InputError as `read`."""
         return item
+
+    def steps_of_step(self, item: Any) -> int:
+        """About how many steps that is."""
+        return 1
 
     def read_steps(self, items: Sequence[Any]) -> Any:
         """What n streams read next, of a value from JSON each. Raises InputError as `read`."""
@@ -123,6 +133,14 @@ class TextFormat(InputFormat):
             return item
         raise InputError("must be a string: the model reads texts")
 
+    def steps_of(self, item: Any) -> int:
+        return 1 + len(item) // _CHARACTERS_PER_TOKEN
+
+    def steps_of_step(self, item: Any) -> int:
+        if isinstance(item, str):
+            return self.steps_of(item)
+        return 1
+
     def read_tensor(self, shape: Sequence[int], values: Any) -> list[Any]:
         elements = _strings(values) if isinstance(values, bytes) else values
         array = _as_shaped(shape, np.array(elements, dtype=object))
@@ -155,6 +173,9 @@ class TokenIdFormat(TextFormat):
             return " ".join(f"{id:.0f}" for id in item)
         raise InputError(f"must be token ids below {self.vocab_size:,}: a list, or a string with spaces")
 
+    def steps_of_step(self, item: Any) -> int:
+        return len(item) if isinstance(item, list) else super().steps_of_step(item)
+
     def read_step(self, item: Any) -> str:
         return self.read([item] if isinstance(item, float) else item)
 
@@ -186,6 +207,14 @@ class SeriesFormat(InputFormat):
     @property
     def example_steps(self) -> list[Any]:
         return self.example
+
+    def steps_of(self, item: Any) -> int:
+        return len(item)
+
+    def steps_of_step(self, item: Any) -> int:
+        # A list of numbers is one step where there are several channels.
+        has_several = isinstance(item, list) and (self.channels == 1 or isinstance(item[0], list))
+        return len(item) if has_several else 1
 
     def read_step(self, item: Any) -> Any:
         """A number or null, one step, or several steps; null is a missing value."""

@@ -65,16 +65,15 @@ class StreamGaps:
         values = np.concatenate([self.values, others.values])
         return StreamGaps(values, np.concatenate([self.ago, others.ago]), self.open | later)
 
-    def put(self, numbers: NDArray[np.intp], others: StreamGaps) -> StreamGaps:
-        """With others for the streams of these numbers."""
-        values = self.values.copy()
-        values[numbers] = others.values
-        ago = self.ago.copy()
-        ago[numbers] = others.ago
-        replaced = set(numbers.tolist())
-        changed = {number: gap for number, gap in self.open.items() if number not in replaced}
-        changed |= {int(numbers[number]): gap for number, gap in others.open.items()}
-        return StreamGaps(values, ago, changed)
+    def write(self, numbers: NDArray[np.intp], others: StreamGaps) -> None:
+        """Replace those of the streams of these numbers by others, in place."""
+        self.values[numbers] = others.values
+        self.ago[numbers] = others.ago
+        if self.open:
+            for number in numbers.tolist():
+                self.open.pop(number, None)
+        for number, gap in others.open.items():
+            self.open[int(numbers[number])] = gap
 
     def read(self, running: RunningNetwork, rows: Array, lengths: Lengths, step_rows: StepRows) -> StreamGaps:
         """Read the next steps, standardised rows (N, C) with NaN, of each stream, and return its gaps after them.

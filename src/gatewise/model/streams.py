@@ -7,7 +7,6 @@ last step.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +136,12 @@ class Streams:
     @property
     def kept_steps(self) -> int:
         """How many steps all streams keep since missing values. A push may read them again."""
-        return sum(len(gap.rows) for gap in self._gaps.open.values())
+        return sum(self.kept_steps_by_stream.values())
+
+    @property
+    def kept_steps_by_stream(self) -> dict[int, int]:
+        """`kept_steps` of each stream that keeps some, by its number."""
+        return {number: len(gap.rows) for number, gap in self._gaps.open.items()}
 
     # Reading
 
@@ -171,26 +175,15 @@ class Streams:
             self._running = running
             self._gaps = gaps
         else:
-            self._running.put(numbers, running)
-            self._gaps = self._gaps.put(numbers, gaps)
+            self._running.write(numbers, running)
+            self._gaps.write(numbers, gaps)
         return StreamPredictions(running.steps.copy(), logits, self._ensemble.target)
 
     def numbers_of(self, streams: Sequence[int] | NDArray[Any]) -> NDArray[np.intp]:
         """The numbers (k,) of streams, as `push` takes them. Raises InputError for a number that no stream has, and for
         one that occurs twice.
         """
-        numbers = np.asarray(streams)
-        if numbers.dtype.kind not in "iu" and numbers.size:
-            raise InputError(f"streams must be whole numbers from 0 to {len(self) - 1:,}")
-        numbers = numbers.astype(np.intp)
-        if numbers.ndim != 1:
-            raise InputError(f"streams must be a list of numbers, not an array {numbers.shape}")
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
-            outside = numbers[(numbers < 0) | (numbers >= len(self))][0]
-            raise InputError(f"there is no stream {outside:,}: there are {counted(len(self), 'stream')}, from 0")
-        if len(np.unique(numbers)) < len(numbers):
-            raise InputError("streams must not hold a number twice")
-        return numbers
+        return stream_numbers(streams, len(self))
 
     def _check_steps(
         self, running: RunningNetwork, lengths: Lengths, values: Any, numbers: NDArray[np.intp] | None
@@ -256,15 +249,25 @@ class Streams:
     def take(self, streams: Sequence[int] | NDArray[Any]) -> Self:
         """The streams of these numbers, in this order. They continue by themselves and share the weights."""
         numbers = self.numbers_of(streams)
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # copy.copy takes as long as a step
+        other.__dict__.update(self.__dict__)
         other._running = self._running.take(numbers)
         other._gaps = self._gaps.take(numbers)
         return other
 
+    def put(self, streams: Sequence[int] | NDArray[Any], others: Streams) -> None:
+        """Continue the streams of these numbers from the states of others, in this order: what `take` returned, after
+        it has read on, or as many other streams of the model.
+        """
+        numbers = self.numbers_of(streams)
+        if len(numbers) != len(others):
+            raise InputError(f"{counted(len(numbers), 'stream')} cannot continue from {len(others):,}")
+        self._running.write(numbers, others._running)
+        self._gaps.write(numbers, others._gaps)
+
     def copy(self) -> Self:
         """The same streams, which continue by themselves. They share the weights."""
-        other = copy.copy(self)
-        other._running = self._running.copy()
+        other = self.take(np.arange(len(self)))
         # Computed once for all copies, such as those of a server for each request: it reads all weights.
         other._fingerprint = self._fingerprint
         return other
@@ -400,6 +403,22 @@ class Streams:
 
 _BEFORE = "before_gap."  # begins the names of the states before gaps
 _GAPS = {name: f"gaps.{name}" for name in ("lengths", "ago", "values", "values_known", "rows", "rows_known")}
+
+
+def stream_numbers(streams: Sequence[int] | NDArray[Any], count: int) -> NDArray[np.intp]:
+    """The numbers (k,) of some of `count` streams. Errors as `Streams.numbers_of`."""
+    numbers = np.asarray(streams)
+    if numbers.dtype.kind not in "iu" and numbers.size:
+        raise InputError(f"streams must be whole numbers from 0 to {count - 1:,}")
+    numbers = numbers.astype(np.intp)
+    if numbers.ndim != 1:
+        raise InputError(f"streams must be a list of numbers, not an array {numbers.shape}")
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
+        outside = numbers[(numbers < 0) | (numbers >= count)][0]
+        raise InputError(f"there is no stream {outside:,}: there are {counted(count, 'stream')}, from 0")
+    if len(set(numbers.tolist())) < len(numbers):
+        raise InputError("streams must not hold a number twice")
+    return numbers
 
 
 def _is_count(count: Any) -> bool:

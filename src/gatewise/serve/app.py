@@ -23,7 +23,7 @@ from gatewise.serve.endpoint import Endpoint, ModelEndpoint, to_json
 from gatewise.serve.forecasts import ForecastEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.openapi import NO_TOKEN, body_of, description, errors, path_parameters
-from gatewise.serve.security import MODEL, Scope, SecurityMiddleware, disconnected_of
+from gatewise.serve.security import CONNECTION, MODEL, Scope, SecurityMiddleware, disconnected_of
 from gatewise.serve.state import Kind, State
 from gatewise.serve.static_files import choose_response, read_static_files
 from gatewise.serve.stream import stream_events
@@ -57,8 +57,8 @@ def create_app(state: State, port: int) -> Any:
     settings = state.settings
     direct = {"/predict": partial(answer_predict, state)}
 
-    async def websocket(receive: Any, send: Any) -> str:
-        return await StreamSocket(state).serve(receive, send)
+    async def websocket(scope: Scope, receive: Any, send: Any) -> str:
+        return await StreamSocket(state, scope[CONNECTION]).serve(receive, send)
 
     secured = SecurityMiddleware(app, state, settings.hosts(port), direct, websocket, query_parameters)
     if not settings.cors:

@@ -20,12 +20,12 @@ from gatewise.serve.http_error import HTTPError, http_error
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.schemas import PredictRequest, RequestError, with_row
 from gatewise.serve.settings import Settings
+from gatewise.serve.stream_table import StreamTable
 from gatewise.serve.view.view import View
 from gatewise.target import Logits
 from gatewise.types import Array
 
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
-CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
 to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 """Compact JSON of finite numbers, which takes a tenth of the time of Python's json."""
 
@@ -74,6 +74,7 @@ class ModelEndpoint(Endpoint):
         self.model = model
         self.view = View(model)
         self._streams: dict[bool, Streams] = {}  # no stream; of the LSTM alone or of the model
+        self._tables: dict[bool, StreamTable] = {}
         self.format = model.format
         self.input_kind = self.format.name
         self.example_row = dict.fromkeys(model.preprocessor.columns.names)  # all missing
@@ -98,7 +99,7 @@ class ModelEndpoint(Endpoint):
         if outputs and not self.model.ensemble.network.output_names:
             message = "is for a network that is a graph: the outputs of this one have no names"
             raise HTTPError(400, "bad_field", f"outputs {message}", "outputs")
-        tokens = estimate_tokens(inputs)
+        tokens = self._estimate_tokens(inputs)
         if tokens > MAX_QUEUED_TOKENS:
             message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {self.format.nouns.steps}, not about {tokens:,}"
             raise HTTPError(413, "too_large", message, all_inputs)
@@ -149,12 +150,7 @@ class ModelEndpoint(Endpoint):
 
         Raises HTTPError for a model that cannot be streamed, and RequestError for a state of something else.
         """
-        if network_only not in self._streams:
-            try:
-                self._streams[network_only] = self.model.streams(0, network_only=network_only)
-            except InputError as error:
-                raise HTTPError(400, "no_stream", str(error), "model") from None
-        streams = self._streams[network_only].copy()
+        streams = self._no_streams(network_only).copy()
         if state is None:
             streams.add(count)
             return streams
@@ -166,6 +162,29 @@ class ModelEndpoint(Endpoint):
             message = f"state must be that of {counted(count, 'stream')}, and it is that of {len(streams):,}"
             raise RequestError("state", message)
         return streams
+
+    def _no_streams(self, network_only: bool) -> Streams:
+        if network_only not in self._streams:
+            try:
+                self._streams[network_only] = self.model.streams(0, network_only=network_only)
+            except InputError as error:
+                raise HTTPError(400, "no_stream", str(error), "model") from None
+        return self._streams[network_only]
+
+    def stream_table(self, network_only: bool) -> StreamTable:
+        """The table of the streams of all connections. Errors as `open_streams`."""
+        if network_only not in self._tables:
+            products = self.model.ensemble.network.products_per_step
+            self._tables[network_only] = StreamTable(self._no_streams(network_only), self.stream_predictions, products)
+        return self._tables[network_only]
+
+    def stream_predictions(self, streams: Streams, items: Sequence[Any], numbers: Any = None) -> list[dict[str, Any]]:
+        """The predictions of streams after the next items, as in `response`. numbers: of the streams that read them;
+        all by default. Raises InputError for items that the model does not read, and for predictions that are not
+        finite.
+        """
+        pushed = streams.push(self.format.read_steps(items), numbers)
+        return self.answers(self.predictions(pushed.logits, pushed.steps.tolist()))
 
     def card(self) -> dict[str, Any]:
         """The model as the page shows it."""
@@ -198,6 +217,14 @@ class ModelEndpoint(Endpoint):
         for answer, outputs in zip(answers, predictions.outputs, strict=False):
             answer["outputs"] = {name: array.tolist() for name, array in outputs.items()}
         return answers
+
+    def _estimate_tokens(self, inputs: Sequence[Any]) -> int:
+        """About how many tokens or time steps inputs have, which may carry columns."""
+        tokens = 0
+        for item in inputs:
+            value = item.input if isinstance(item, Row) else item
+            tokens += self.format.steps_of(value)
+        return tokens
 
     def _compute(self, jobs: list[Job]) -> None:
         """On the worker thread: run the inputs of all jobs as one ragged batch."""
@@ -251,17 +278,3 @@ def check_outputs(of_rows: Sequence[dict[str, Array]]) -> None:
         for name, array in outputs.items():
             if not np.isfinite(array).all():
                 raise InputError(f"row {number}: the output {quote(name)} is not finite")
-
-
-def estimate_tokens(inputs: Sequence[Any]) -> int:
-    """The approximate number of tokens of texts, or the number of time steps of series."""
-    tokens = 0
-    for item in inputs:
-        value = item.input if isinstance(item, Row) else item
-        if isinstance(value, str):
-            tokens += 1 + len(value) // CHARACTERS_PER_TOKEN
-        elif isinstance(value, dict):
-            tokens += sum(array.size for array in value.values())
-        else:
-            tokens += len(value)
-    return tokens

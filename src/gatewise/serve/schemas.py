@@ -111,7 +111,7 @@ class StreamMessage(_Request):
     """The numbers of the streams that read the inputs, from 0; the default is all."""
     add: Integer = 0
     """How many streams are added; their numbers follow those of the others."""
-    remove: list[Integer] = []
+    remove: list[Integer] = Field(default_factory=list)  # pydantic copies any other default, for longer than it reads
     """The numbers of streams that are removed; those after them take their places."""
     save: bool = False
     """Return the state of all streams."""

@@ -64,6 +64,7 @@ Scope = MutableMapping[str, Any]
 # Entries that the server adds to the scope of a request.
 DISCONNECTED = "gatewise.disconnected"  # a function: whether the client has closed its connection
 ARRIVING_SINCE = "gatewise.arriving_since"  # a function: when the first byte arrived; None once all have arrived
+CONNECTION = "gatewise.connection"  # the `WebSocketConnection`, of a WebSocket
 MODEL = "gatewise.model"  # the name of the model that answers, for the log and the metrics
 Headers = Mapping[bytes, bytes]
 Handler = Callable[[Scope, bytes], Awaitable[bytes]]
@@ -82,7 +83,7 @@ class SecurityMiddleware:
     state: State
     hosts: frozenset[bytes]
     direct: Mapping[str, Handler]
-    websocket: Callable[[Any, Any], Awaitable[str]]
+    websocket: Callable[[Scope, Any, Any], Awaitable[str]]
     parameters: Callable[[str], frozenset[str]]
     _process: str = field(default_factory=lambda: secrets.token_hex(6))  # begins the ids of its requests
 
@@ -174,7 +175,7 @@ class SecurityMiddleware:
         else:
             await receive()  # websocket.connect
             await send({"type": "websocket.accept", "headers": sent})
-            scope[MODEL] = await self.websocket(receive, send)
+            scope[MODEL] = await self.websocket(scope, receive, send)
         self._record(scope, identity, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, identity: list[tuple[bytes, bytes]], status: int, seconds: float) -> None:

@@ -3,15 +3,21 @@
 The limits: a time for a message to arrive, for the client to read, and between two messages. A client that reads
 nothing is not read either, so that its pings do not fill the memory with pongs. Like an HTTP connection, it checks its
 times once per second.
+
+Messages do not go through ASGI's `receive` and `send`, whose queue and tasks take longer than most answers: a function
+gets each message as soon as it has arrived, one at a time, and `answer` sends its answer.
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.protocol import Config, rejection_response
+from gatewise.serve.security import CONNECTION
 
 IDLE = 4408
 """The close code where a client sent nothing, or not all of a message, in time: 4000 + the HTTP status."""
@@ -29,6 +35,9 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._reading_since: float | None = None  # when the message that is arriving began
         self._writing_since: float | None = None  # since when the client has read nothing
         self._closing_since: float | None = None  # since when the connection waits for the client to read the rest
+        self._on_message: Callable[[bytes], None] | None = None
+        self._messages: deque[bytes] = deque()  # that wait: those of a packet, after the first one
+        self._is_answering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -61,6 +70,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         status = self.conn.accept(event).status_code
         if status == 101:
             super().handle_connect(event)
+            self.scope[CONNECTION] = self  # type: ignore[literal-required]
         else:
             self._reject(HTTPError(status, "bad_websocket", "the headers are not those of a WebSocket handshake"))
 
@@ -78,10 +88,56 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self._reading_since = None
 
     def send_receive_event_to_app(self) -> None:
-        """The bytes of a message, of text or not: uvicorn would write what is not UTF-8 to the log."""
-        self.curr_msg_data_type = "bytes"
+        """The bytes of a message, of text or not, are complete."""
         self._last_message = self.loop.time()
-        super().send_receive_event_to_app()
+        if not self.close_sent:
+            self._messages.append(b"".join(self.frames))
+            self._next_message()
+        self.frames = []
+
+    def read_messages(self, on_message: Callable[[bytes], None]) -> None:
+        """Call a function for each message. The next one waits for `answer`."""
+        self._on_message = on_message
+        self._next_message()
+
+    def pause_messages(self) -> None:
+        """Read nothing until `answer`: the answer takes longer than until other connections are read again."""
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def answer(self, text: bytes) -> None:
+        """Send the answer to the message."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self._is_answering = False
+        self.conn.send_text(text)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self._messages:
+            self.loop.call_soon(self._next_message)
+        elif self.read_paused and self._writing_since is None:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def fail(self, error: BaseException) -> None:
+        """Let `receive` return an event with an error. No further message is read."""
+        self._is_answering = True
+        event: Any = {"type": "websocket.disconnect", "error": error}
+        self.queue.put_nowait(event)
+
+    def _next_message(self) -> None:
+        is_waiting = self._on_message is None or self._is_answering or self._writing_since is not None
+        if is_waiting or self.close_sent:
+            if self._messages:
+                self.pause_messages()
+            return
+        if self._messages and self._on_message is not None:
+            self._is_answering = True
+            self._on_message(self._messages.popleft())
+            return
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         self._writing_since = self.loop.time()
@@ -90,9 +146,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         self._writing_since = None
+        super().resume_writing()
         if not self.read_paused:
             self.transport.resume_reading()
-        super().resume_writing()
+        elif not self._is_answering:
+            self._next_message()
 
     async def send(self, message: Any) -> None:
         await super().send(message)
@@ -121,7 +179,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             if now - self._closing_since > settings.read_timeout:
                 self.transport.abort()
             return
-        if self.close_sent or self.read_paused:  # it waits for the client's close, or for the answer to a message
+        is_answering = self._is_answering or self._messages
+        if self.close_sent or is_answering:  # it waits for the client's close, or for the answer to a message
             self._last_message = now
             return
         if self._reading_since is not None:
