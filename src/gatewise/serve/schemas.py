@@ -20,7 +20,7 @@ from gatewise.members.recurrent_layer import CellName, RecurrentLayer
 from gatewise.storage.strict_json import parse_json
 
 MAX_CHANGES = 32
-_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "outputs")
+_PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "outputs", "offer")
 _PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgochrzn])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]

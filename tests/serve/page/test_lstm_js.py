@@ -37,7 +37,7 @@ from tests.small_models import bundled_model, small_model
 
 PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
 METHODS = ("prefix-difference", "cell-decomposition", "leave-one-out")
-PARTS = ["prediction", "prefix:all", "attribution", "units", "unit:top", "heatmap:f", "heatmap:c"]
+PARTS = ["prediction", "prefix:all", "attribution", "units", "unit:top", "heatmap:f", "heatmap:c", "offer"]
 CHANGES: list[list[dict[str, Any]]] = [
     [],
     [{"gate": "f", "unit": 2, "value": 0}],

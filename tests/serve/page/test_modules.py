@@ -26,7 +26,7 @@ LEVELS = [
     {"explanation", "figure", "compare"},
     {"details", "interventions", "heatmappanel", "panels", "outputs", "player", "prediction"}
     | {"reading", "stream", "strip"},
-    {"cell", "chart", "heatmap", "line", "loader", "textview", "theme"},
+    {"cell", "chart", "heatmap", "line", "loader", "offer", "textview", "theme", "weightnote"},
     {"api", "cellmath", "drawing", "editor", "heatmapdata"} | {"url", "value", "words"},
     {"cellshape", "colour", "columns", "inputs", "store"},
     {"model/api", "model/worker"},

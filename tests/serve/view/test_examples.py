@@ -7,7 +7,8 @@ import pytest
 
 from gatewise.model.card import KeptExample
 from gatewise.serve.view.examples import examples_of
-from gatewise.serve.view.view import DEFAULT_CHANGE, View
+from gatewise.serve.view.offer import DEFAULT_CHANGE
+from gatewise.serve.view.view import View
 from tests.small_models import bundled_model
 
 
@@ -29,6 +30,28 @@ def test_the_first_touch_shows_something(name: str, moved: float) -> None:
     assert ((p >= 0.01) | (logit >= 0.01)).all()
     assert np.median(p) >= moved
     assert (memory >= 0.3).all()
+
+
+@pytest.mark.parametrize(("name", "moved"), [("tutorial", 0.25), ("bundled", 0.25)])
+def test_the_offered_clamp_changes_the_prediction(name: str, moved: float) -> None:
+    """It is the word with the largest change, of the first example by 0.45, in the median by 0.25."""
+    view = View(bundled_model(name))
+    changes = []
+    for example in view.card["examples"]:
+        request = {"text": example["text"], "include": ["prediction", "offer"]}
+        answer = view.explain(request)
+        before = answer["prediction"]["probability"]
+        offer = answer["offer"]
+        after = offer.pop("prediction")
+        assert view.explain({**request, "changes": [offer]})["prediction"] == after
+        changes.append(abs(after["probability"] - before))
+        if len(changes) > 1:
+            continue
+        for step in range(answer["text"]["kept"]):
+            other = view.explain({**request, "changes": [{**DEFAULT_CHANGE, "from": step, "to": step}]})
+            assert abs(other["prediction"]["probability"] - before) <= changes[0] + 1e-9
+    assert np.median(changes) >= moved
+    assert changes[0] >= (0.45 if name == "bundled" else 0.2)
 
 
 @pytest.mark.parametrize("name", ["tutorial", "bundled"])

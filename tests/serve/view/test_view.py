@@ -317,4 +317,5 @@ def test_an_lstm_of_weight_0_is_named_in_every_answer() -> None:
     assert found["attribution"]["lstm_note"].startswith("The LSTM has weight 0 in this model")
     assert not np.any(found["attribution"]["members"][0]["scores"])
     assert not np.any(found["units"]["effect"])
+    assert ask("LSTM 0", ["offer"])["offer"] is None
     assert "weight" not in {one["code"] for one in ask("n-grams, cut", ["prediction"])["warnings"]}

@@ -74,7 +74,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 		const heatmaps = new Map(old?.heatmaps ?? []);
 		for (const heatmap of answer.heatmaps ?? []) heatmaps.set(heatmap.name, decode(heatmap));
 		const parts = {};
-		for (const part of ["prefix", "attribution", "units"]) if (answer[part]) parts[part] = answer[part];
+		for (const part of ["prefix", "attribution", "units", "offer"]) if (answer[part]) parts[part] = answer[part];
 		if (answer.prefix && answer.changed) parts.changed = answer.changed;
 		const warnings = answer.warnings.length ? answer.warnings : (old?.warnings ?? []);
 		store.set({ data: { ...old, ...parts, unitOf: units, heatmaps, warnings }, error: null });
@@ -211,6 +211,7 @@ export function createLoader(store, api, { hasUnits = true } = {}) {
 
 	return {
 		load,
+		loadPart,
 		loadUnit,
 		summaryOf,
 		showHeatmap(visible) {

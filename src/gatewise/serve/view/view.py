@@ -36,12 +36,9 @@ from gatewise.model import Model, TextPreprocessor
 from gatewise.serve.schemas import ExplainRequest, RequestError, validated, with_row
 from gatewise.serve.view.examples import examples_of
 from gatewise.serve.view.notices import FREQUENT, text_notices
+from gatewise.serve.view.offer import DEFAULT_CHANGE, most_steps_of_offer, offer_of
 from gatewise.target import TargetScore, check_logits
 
-DEFAULT_CHANGE: Json = {"gate": "i", "unit": "all", "value": 0}
-"""The clamp that the page offers first, at the selected word: nothing of the word is written. It changes the prediction
-more than other gates (docs/page.md).
-"""
 MAX_STEPS = 2_000  # of an example: the page draws each step
 MAX_PHRASES = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
@@ -99,7 +96,7 @@ class View:
         """Whether the request includes parts that may take seconds: the prefix predictions at every step, and an
         attribution. The quick one is prefix difference in one direction, which reads a single run of the LSTM.
         """
-        if "prefix:all" in request.include:
+        if not {"prefix:all", "offer"}.isdisjoint(request.include):
             return True
         if "attribution" not in request.include:
             return False
@@ -148,6 +145,8 @@ class View:
             with _refused("include", "bad_part"):
                 [outputs] = example.network.outputs_of_rows([example.sequence])
             answer["outputs"] = serialize.outputs_json(outputs, self._network)
+        if "offer" in include:
+            answer["offer"] = self._offer(before, calibrated)
         sampled = "prefix:all" not in include or self._prefix_products(example) > MAX_PRODUCTS
         with_prefix = not include.isdisjoint({"prefix", "prefix:all"})
         if with_prefix:
@@ -296,6 +295,18 @@ class View:
                 if message.startswith(start):
                     name = field_name
             raise RequestError(f"{field}.{name}", str(error), "bad_clamp") from None
+
+    def _offer(self, example: Example, calibrated: bool) -> Json | None:
+        """The clamp that the page offers for this example.
+
+        None where the network has no input gates, the LSTM has weight 0, or the example is too long to try each step.
+        """
+        layers = self._network.layers
+        if not layers or layers[-1].cell != "LSTM" or not self.model.ensemble.lstm_weight:
+            return None
+        if len(example) > most_steps_of_offer(self._network.products_per_step):
+            return None
+        return offer_of(example, calibrated)
 
     def _attribution(self, query: ExplainRequest, example: Example, warnings: list[Json]) -> Json:
         """The attribution by the requested method, by default the model's.

@@ -9,6 +9,8 @@ const MAX_LEAVE_ONE_OUT = 300; // steps
 const MAX_PRODUCTS = 6e9; // multiplications of an attribution: about ten seconds
 const LEAST_CHANGE = 0.3; // of c, of the frame that the page opens with
 const DOUBT = 0.05 + 1e-9; // from the threshold: undecided
+const MAX_OFFER_STEPS = 60; // of the offered clamp, which is tried at each of them
+const MAX_OFFER_PRODUCTS = 2e9;
 const KEPT = 4; // runs: before and after a change, of two texts
 
 const descending = (values) =>
@@ -316,6 +318,20 @@ export function createExplain(model, view) {
 		return found;
 	}
 
+	/** The step at which closing the input gate of all units changes the prediction most, as gatewise/serve/view/offer.py. */
+	function offerOf(encoded, before, score) {
+		const hasGates = layers.length > 0 && !layers[top].cell && model.info.weight !== 0;
+		if (!hasGates || before.T > MAX_OFFER_STEPS || before.T ** 2 * products > MAX_OFFER_PRODUCTS) return null;
+		const shown = (run) => (task === "regression" ? value(score, run.logits) : run.probabilities[score.target]);
+		const clamps = Array.from({ length: before.T }, (_, t) => ({ gate: "i", unit: "all", value: 0, from: t, to: t }));
+		const changed = clamps.map((clamp) => {
+			const run = model.run(encoded, { changes: [clamp] });
+			return isTagger ? model.atStep(run, before.step) : run;
+		});
+		const step = largest(changed.map((run) => Math.abs(shown(run) - shown(before))));
+		return { ...clamps[step], prediction: predictionOf(changed[step], score) };
+	}
+
 	const runs = new Map(); // by input and changes
 	const runOf = (encoded, input, changes) =>
 		once(runs, JSON.stringify([input, changes]), () => model.run(encoded, { changes }), KEPT);
@@ -360,6 +376,7 @@ export function createExplain(model, view) {
 		const wanted = include.find((part) => part.startsWith("unit:"))?.slice(5);
 		const units = has("units") || ["top", "opening"].includes(wanted) ? unitsOf(run, score, encoded, layer) : null;
 		if (has("units")) answer.units = units;
+		if (has("offer")) answer.offer = offerOf(encoded, before, score);
 		if (wanted)
 			answer.unit = unitOf(
 				run,
