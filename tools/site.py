@@ -36,7 +36,7 @@ TABLES = {
     "attacks": lambda: table(read(), ATTACKS.values()),
     **{f"benchmark-{name}": table for name, table in SITE_TABLES.items()},
 }
-LESSON = '<iframe class="lesson" src="lesson.html" title="The lesson"></iframe>\n\n'
+LESSON = '<iframe class="lesson" src="lesson/lesson.html" title="The lesson"></iframe>\n\n'
 _EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n)*", re.MULTILINE)
 _TABLE = re.compile(r"^<!-- site: ([a-z0-9-]+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
@@ -57,9 +57,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made |= {f"reference/{name}.md": _module(name) for name in MODULES}
     made |= {"reference/commands.md": _commands(), "reference/recipes.md": _recipes()}
     with tempfile.TemporaryDirectory() as folder:
-        _run("export-page", "-m", "tutorial", "-o", f"{folder}/pages")
-        for name, page in (("lesson.html", "lesson.html"), ("lab.html", "index.html")):
-            made[name] = Path(folder, "pages", page).read_bytes()
+        _run("export-page", "-o", f"{folder}/pages")  # the page of the bundled model, and the lesson, which links to it
+        for name in ("lesson.html", "index.html"):
+            made[f"lesson/{name}"] = Path(folder, "pages", name).read_bytes()
     own = [f"docs/{page.src_uri}" for page in files.documentation_pages() if page.src_uri.endswith(".md")]
     for path in [ROOT / name for name in (*own, *PAGES.values())]:
         for target in _linked(path.parent, path.read_text(encoding="utf-8")):

@@ -140,7 +140,15 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = run_child(command, cwd=ROOT, env=settings)
     assert done.returncode == 0, done.stderr
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
-    assert {"index.html", "lesson.html", "lab.html", "reference/gatewise.html", "notebooks/tutorial.html"} <= names
+    pages = {
+        "index.html",
+        "lesson/lesson.html",
+        "lesson/index.html",
+        "reference/gatewise.html",
+        "notebooks/tutorial.html",
+    }
+    assert pages <= names
+    assert 'src="lesson/lesson.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'id="gatewise.train"' in (tmp_path / "reference/gatewise.html").read_text(encoding="utf-8")
     attacks = (tmp_path / "trust.html").read_text(encoding="utf-8")
     assert all(f"python -m trust {name}" in attacks for name in registry.ATTACKS)
