@@ -37,14 +37,10 @@ def main() -> None:
 
 
 def take_lesson(page: Any, address: str) -> None:
-    """The chapter on gates, with the forget gate of all units held below its mean."""
-    page.goto(f"{address}/lesson.html#gates")
-    page.wait_for_function("() => globalThis.lesson?.state.chapter")
-    page.focus(".prose .handle")
-    for _ in range(3):
-        page.keyboard.press("PageDown")
-    page.wait_for_timeout(1000)
-    page.evaluate("() => document.activeElement.blur()")
+    """The chapter on the forget gate, with the gate that the network learned."""
+    page.goto(f"{address}/lesson.html#forget&g=2&m=learned")
+    page.wait_for_function("() => globalThis.lesson?.isWhole() && !document.querySelector('[data-training]')")
+    page.wait_for_timeout(500)
     page.screenshot(path=LESSON)
 
 

@@ -89,9 +89,9 @@ def test_the_lesson(firefox: Firefox, address: Callable[[str], str]) -> None:
     for width in (1280, 390):
         firefox("WebDriver:SetWindowRect", width=width, height=900)
         firefox("WebDriver:Navigate", url=f"{address('text')}/lesson.html")
-        firefox.wait("globalThis.lesson?.state.chapter === 'ids'")
+        firefox.wait("globalThis.lesson?.isWhole() === true")
         for chapter in CHAPTERS:
-            firefox.run(f"void (location.hash = {chapter!r})")
+            firefox.run(f"void (location.hash = {chapter + '&g=-'!r})")
             firefox.wait(
                 f"document.querySelector('article.{chapter}') !== null && !document.querySelector('[data-training]')"
             )

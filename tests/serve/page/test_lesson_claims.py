@@ -1,7 +1,8 @@
-"""No sentence of the lesson, and no "Why?", claims what was not measured: claims.json lists them with their ablations.
+"""No sentence of the lesson, and no "Why?", claims what was not measured: claims/CHAPTER.json lists them with their
+ablations.
 
-Each ablation runs on the page's own modules in Node (claims/measures.mjs), with five seeds where a network is trained.
-Each claim stands in the lesson, and each sentence of the lesson is a claim or one of `DEFINITIONS`, which name things
+Each ablation runs on the page's own modules in Node (claims/CHAPTER.mjs), with five seeds where a network is trained.
+Each claim stands in the lesson, and each sentence of the lesson is a claim or one of the definitions, which name things
 and claim no cause and no figure.
 """
 
@@ -22,40 +23,12 @@ from tests.children import run_child
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
-CLAIMS: list[dict[str, Any]] = json.loads((HERE / "claims" / "claims.json").read_text(encoding="utf-8"))
-CHAPTERS = ("ids", "pads", "memory", "gates", "answer", "learning", "series")
-DEFINITIONS = {
-    "ids": [
-        "This LSTM reads a film review and gives P(positive), the probability that it is positive.",
-        "X_train[5] of the tutorial, with its {} ids.",
-        "{} ids, START first; {} {} UNK.",
-    ],
-    "pads": [
-        "Is the prediction the same without the pads?",
-        "Keras puts the sequences of a batch into one array: they have one length.",
-    ],
-    "memory": [
-        "This is unit {}.",
-        "Drag both.",
-        "How much of what “{}” changed in c is left 7 words later, or at the end?",
-    ],
-    "gates": ["“A gate is 0 or 1”, says the tutorial. Is it?", "{}: {}. Its mean in this text is {}."],
-    "answer": [
-        "h of unit {} is {}.",
-        "Each box opens.",
-        "Why has the embedding fewer parameters here?",
-        "{} ids, after {} pads. No parameters.",
-        "w · h of the {} units at the last word, the largest first:",
-        "{} weights and a bias: {} parameters.",
-        "σ(z) = 1 / (1 + e⁻ᶻ).",
-    ],
-    "learning": ["Hold the forget gate at 1/2. Does it still learn, over 20 symbols?"],
-    "series": [
-        "An LSTM also reads a time series: a step is then a number and not a word.",
-        "Which of two peaks is higher? The first has the height {}, the second, {} steps later, {}.",
-        "Swap the heights of the two peaks. P becomes:",
-    ],
+CHAPTERS = ("mind", "repeat", "fade", "add", "forget", "hide", "whole", "learn", "words", "numbers", "limits")
+FILES = {
+    name: json.loads((HERE / "claims" / f"{name}.json").read_text(encoding="utf-8")) for name in (*CHAPTERS, "cell")
 }
+CLAIMS: list[dict[str, Any]] = [one for file in FILES.values() for one in file["claims"]]
+DEFINITIONS: dict[str, list[str]] = {name: file["definitions"] for name, file in FILES.items()}
 
 
 class _Lesson(HTMLParser):
@@ -182,46 +155,38 @@ def test_each_claim_stands_in_the_lesson(chapter: str) -> None:
 
 
 def test_a_changed_sentence_is_found() -> None:
-    """The two tests above would fail for the sentences that issue 59 found to be false."""
+    """The tests above would fail for the sentences that issue 59 found to be false."""
     old = "The gradient returns along c; each step multiplies it by f."
-    assert left_over([old], [*of_chapter("learning"), *DEFINITIONS["learning"]]) == old
-    assert "“the” is the most frequent word: its id?" in map(normal, lesson().prose["ids"])
-    assert "P = {} with {} pads, {} without." in answers("pads")
+    assert left_over([old], [*of_chapter("learn"), *DEFINITIONS["learn"]]) == old
+    assert "At which word does it turn from negative to positive?" in " ".join(map(normal, lesson().prose["mind"]))
+    assert any("“but” moves P by {}." in text for text in answers("mind"))
     assert len(reasons()) == 7
-    assert any("This model leaves them out." in text for text in panel_sentences("answer"))
 
 
-def measured(folder: Path, is_trained: bool) -> dict[str, list[float]]:
+def measured(folder: Path, is_trained: bool) -> dict[str, dict[str, list[float]]]:
+    """The numbers of the measures, by chapter and name."""
     node = shutil.which("node") or pytest.skip("no node here: apt-get install nodejs")
     for name, content in lesson_files().items():
         (folder / name).write_bytes(content)
-    page = (PAGE / "lesson.html").read_text(encoding="utf-8")
-    sentences = re.findall(r'<option value="([^"]+)">', page)
-    review = (
-        (PAGE / "lesson" / "shell.js").read_text(encoding="utf-8").split("const REVIEW = [")[1].split("].flat()")[0]
-    )
-    wanted = list(dict.fromkeys(one["measure"] for one in CLAIMS if one.get("trained", False) == is_trained))
-    given = {
-        "PAGE": str(PAGE),
-        "MODEL": str(folder),
-        "SENTENCES": json.dumps(sentences),
-        "REVIEW": json.dumps([int(number) for number in re.findall(r"\d+", review)]),
-        "WANTED": json.dumps(wanted),
-    }
-    command = [node, str(HERE / "claims" / "measures.mjs")]
-    done = run_child(command, env=os.environ | given)
+    wanted: dict[str, list[str]] = {}
+    for one in CLAIMS:
+        names = wanted.setdefault(one["chapter"], [])
+        if one.get("trained", False) == is_trained and one["measure"] not in names:
+            names.append(one["measure"])
+    given = {"PAGE": str(PAGE), "MODEL": str(folder), "WANTED": json.dumps(wanted)}
+    done = run_child([node, str(HERE / "claims" / "run.mjs")], env=os.environ | given)
     assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, list[float]] = json.loads(done.stdout)
+    found: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
     return found
 
 
-def broken(found: dict[str, list[float]], is_trained: bool) -> list[str]:
+def broken(found: dict[str, dict[str, list[float]]], is_trained: bool) -> list[str]:
     """The claims that do not hold, with their numbers."""
     lines = []
     for one in CLAIMS:
         if one.get("trained", False) != is_trained:
             continue
-        numbers, (low, high) = found[one["measure"]], one["between"]
+        numbers, (low, high) = found[one["chapter"]][one["measure"]], one["between"]
         assert len(numbers) == one.get("of", 1), one["measure"]
         if not all(low <= number <= high for number in numbers):
             lines.append(f"{one['chapter']}: {one['says']} {one['measure']}: {numbers}, not in {low} to {high}")

@@ -17,10 +17,26 @@ PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 # From top to bottom: a module imports only from levels below its own.
 LEVELS = [
     {"lesson/main"},
-    {"lesson/gates", "lesson/learning", "lesson/series"},
-    {"lesson/answer", "lesson/ids", "lesson/memory", "lesson/pads", "lesson/shell"},
-    {"lesson/parts", "lesson/sentence"},
-    {"lesson/tasks", "trainer"},
+    {"lesson/forget", "lesson/hide", "lesson/whole"},
+    {"lesson/gatechapter", "lesson/mind"},
+    {"lesson/add", "lesson/fade", "lesson/learn", "lesson/limits", "lesson/numbers", "lesson/repeat", "lesson/words"},
+    {"lesson/cellfigure", "lesson/gradients", "lesson/networks", "lesson/peaks", "lesson/sentence", "lesson/shell"}
+    | {"lesson/timeline", "lesson/wordtask"},
+    {"lesson/celldrawing"},
+    {
+        "lesson/cellshapes",
+        "lesson/parts",
+        "lesson/tasks/ask",
+        "lesson/tasks/first",
+        "lesson/tasks/marked",
+        "lesson/tasks/reset",
+    }
+    | {"lesson/terms", "lesson/training", "lesson/wordnetwork"},
+    {"lesson/glossary", "lesson/phrases", "lesson/tasks/symbols"},
+    {"trainer/training"},
+    {"trainer/lstm", "trainer/plain"},
+    {"trainer/adam", "trainer/network"},
+    {"trainer/random"},
     {"docs", "forecast", "main", "report"},
     {"below"},
     {"explanation", "figure", "compare"},

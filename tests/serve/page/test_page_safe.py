@@ -89,7 +89,7 @@ def test_a_visit_loads_little() -> None:
             continue
         first.add(name)
         waiting += re.findall(r'^import .*"\./(.*)"', (PAGE / name).read_text(encoding="utf-8"), re.MULTILINE)
-    others = ("docs", "forecast", "explanation", "report", "lesson", "trainer")
+    others = ("docs", "forecast", "explanation", "report", "lesson")
     files = [
         path for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg") and path.stem not in others
     ]

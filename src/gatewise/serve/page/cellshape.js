@@ -1,21 +1,21 @@
 // The layout of the LSTM cell, after Olah's drawing. A line is one unit's number; the bus of h and x at the bottom is a
 // vector, thin and neutral. WIDE: from 560 px; COMPACT: below; LARGE: for presentations, with larger text.
 
-const HEAD = 17; // of an arrow, and its distance
 const BEND = 16; // radius of a corner
 const HALF = 14; // of the gap at which the h that goes up crosses the memory
 
 /** A layout from the places of its parts. memory, bus: y of the lines of c and of h; from, to: x of their ends; columns: x of
  * f, i, g, o and of the output point; gatesAt, inputAt, outputAt: y of the gates and of these two points. */
-function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, ...own }) {
+export function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, head = 17, ...own }) {
 	const [f, i, g, o, out] = columns;
 	const { gate, radius, tanh, x, up } = own;
-	const [top, bottom] = [gatesAt - gate[1] / 2, gatesAt + gate[1] / 2 + HEAD];
-	const near = radius + HEAD; // from the middle of a point to the line that ends there
+	const [top, bottom] = [gatesAt - gate[1] / 2, gatesAt + gate[1] / 2 + head];
+	const near = radius + head; // from the middle of a point to the line that ends there
 	const feed = (column) => `M${column},${bus}V${bottom}`;
 	const turn = (column, y, end) => `M${column},${top}V${y + BEND}Q${column},${y} ${column + BEND},${y}H${end - near}`;
 	return {
 		...own,
+		head,
 		tanh: [out, ...tanh],
 		gates: { f: [f, gatesAt], i: [i, gatesAt], g: [g, gatesAt], o: [o, gatesAt] },
 		points: { forget: [f, memory, "×"], input: [g, inputAt, "×"], add: [g, memory, "+"], output: [out, outputAt, "×"] },
@@ -33,10 +33,10 @@ function layout({ memory, bus, from, to, columns, gatesAt, inputAt, outputAt, ..
 			g: `M${g},${top}V${inputAt + near}`,
 			written: `M${g},${inputAt - radius}V${memory + near}`,
 			o: turn(o, outputAt, out),
-			ctanh: `M${out},${memory}V${tanh[0] - tanh[2] - HEAD}`,
+			ctanh: `M${out},${memory}V${tanh[0] - tanh[2] - head}`,
 			tanh: `M${out},${tanh[0] + tanh[2]}V${outputAt - radius}`,
 			h: `M${out},${outputAt + radius}V${bus - BEND}Q${out},${bus} ${out + BEND},${bus}H${to}`,
-			hup: `M${up[0] - BEND},${bus}Q${up[0]},${bus} ${up[0]},${bus - BEND}V${memory + HALF}M${up[0]},${memory - HALF}V${up[1] + up[2] + HEAD}`,
+			hup: `M${up[0] - BEND},${bus}Q${up[0]},${bus} ${up[0]},${bus - BEND}V${memory + HALF}M${up[0]},${memory - HALF}V${up[1] + up[2] + head}`,
 		},
 	};
 }

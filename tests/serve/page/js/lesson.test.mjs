@@ -4,23 +4,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = new URL("../../../../src/gatewise/serve/page/", import.meta.url);
-const { holdingUnit } = await import(new URL("lesson/memory.js", page));
-const { strongestStep } = await import(new URL("lesson/sentence.js", page));
-const { gateShares } = await import(new URL("lesson/gates.js", page));
-const { nearestWords } = await import(new URL("lesson/ids.js", page));
+const { shareText } = await import(new URL("lesson/gradients.js", page));
+const { followingUnit, turnOf } = await import(new URL("lesson/mind.js", page));
+const { gateShares } = await import(new URL("lesson/whole.js", page));
 
-test("the strongest step is the one of the first half that changes the prediction most", () => {
-	assert.equal(strongestStep({ T: 8, prefix: [0.5, 0.52, 0.2, 0.3, 0.35, 0.3, 0.9, 0.1] }), 2);
-	assert.equal(strongestStep({ T: 1, prefix: [0.5] }), 0);
-	assert.equal(strongestStep({ T: 2, prefix: [0.5, 0.9] }), 1);
+test("the turn is the last step at which P crosses 1/2, else the largest change", () => {
+	assert.equal(turnOf([0.6, 0.4, 0.7, 0.2, 0.1, 0.8]), 5);
+	assert.equal(turnOf([0.6, 0.4, 0.3, 0.2]), 1);
+	assert.equal(turnOf([0.6, 0.7, 0.95, 0.9]), 2);
+	assert.equal(turnOf([0.6]), 0);
 });
 
-test("the holding unit keeps the largest change of c after the step, not at it", () => {
-	const [run, without] = [
-		{ T: 4, c: [0, 0, 0, 9, 1, 0, 1, -3, 0.1, 1, -3, 0.2] },
-		{ T: 4, c: [0, 0, 0, 0, 1, 0, 1, -1, 0, 1, -1, 0] },
-	];
-	assert.equal(holdingUnit({ units: 3 }, run, without, 1), 1);
+test("the unit that follows P has the largest covariance with it, not one that falls", () => {
+	const c = [0, 0, 0, 3, -9, 0.1, 0, 0, 0, 3, -9, 0.1]; // three units, four steps
+	assert.equal(followingUnit({ T: 4, units: 3, c, prefix: [0.1, 0.9, 0.1, 0.9] }), 0);
 });
 
 test("gate shares are below 0.1, between, and above 0.9", () => {
@@ -33,17 +30,13 @@ test("gate shares are below 0.1, between, and above 0.9", () => {
 	);
 });
 
-test("the nearest words are those with the largest cosine, without the word itself", () => {
-	const rows = [
-		[0, 0],
-		[0, 0],
-		[0, 0],
-		[0, 0],
-		[1, 0],
-		[0, 3],
-		[2, 0.1],
-		[-1, 0],
-	];
-	const model = { info: { vocabSize: 8 }, network: { inputOf: (id) => rows[id] }, wordOf: (id) => `w${id}` };
-	assert.deepEqual(nearestWords(model, 4, 2), ["w6", "w5"]);
+test("a share of a gradient has two digits, one below 0.01, or a bound", () => {
+	assert.deepEqual([1, 0.5, 0.01, 0.0042, 0.00000031, 1e-12].map(shareText), [
+		"1.00",
+		"0.50",
+		"0.01",
+		"0.004",
+		"0.0000003",
+		"less than 0.0000001",
+	]);
 });

@@ -4,28 +4,33 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = (name) => import(new URL(`../../../../src/gatewise/serve/page/${name}.js`, import.meta.url));
-const { adam, backward, createNetwork, createTraining, crossEntropy, forward, prefixLogits, seeded } =
-	await page("trainer");
-const { sigmoid } = await page("model/arrays");
-const { firstHigher, firstSymbol, STEPS, SYMBOLS } = await page("lesson/tasks");
+const { adam } = await page("trainer/adam");
+const { LstmNetwork } = await page("trainer/lstm");
+const { PlainNetwork } = await page("trainer/plain");
+const { seeded } = await page("trainer/random");
+const { createTraining, crossEntropy, lossOf } = await page("trainer/training");
+const { drawPeaks, STEPS } = await page("lesson/peaks");
+const { firstSymbol } = await page("lesson/tasks/first");
+const { trainingOf } = await page("lesson/tasks/symbols");
 
-function random(seed, { inputs = 3, units = 4, steps = 6 } = {}) {
+function random(seed, { Kind = LstmNetwork, inputs = 3, units = 4, steps = 6 } = {}) {
 	const draw = seeded(seed);
-	const network = createNetwork({ inputs, units, seed });
+	const network = new Kind({ inputs, units, seed });
 	network.parameters.forEach((_, n) => (network.parameters[n] = 1.6 * draw() - 0.8));
 	return { network, x: Float64Array.from({ length: steps * inputs }, () => 2 * draw() - 1) };
 }
 
 test("one unit at one step is the example of cell.py, and the prefix logits end in the logit", () => {
-	const network = createNetwork({ inputs: 1, units: 1 });
+	const network = new LstmNetwork({ inputs: 1, units: 1 });
 	network.parameters.fill(0);
 	network.bias.set([0, 2, 0.5, 1]);
 	network.weight[0] = 2;
-	const run = forward(network, new Float64Array(2));
+	const run = network.forward(new Float64Array(2));
 	assert.ok(Math.abs(run.f[0] - 0.8808) < 1e-4 && Math.abs(run.c[0] - 0.5 * Math.tanh(0.5)) < 1e-12);
 	assert.ok(Math.abs(run.c[1] - (run.f[0] * run.c[0] + run.c[0])) < 1e-12);
 	const { network: other, x } = random(5);
-	assert.ok(Math.abs(prefixLogits(other, forward(other, x)).at(-1) - forward(other, x).logit) < 1e-12);
+	const { logits, logit } = other.forward(x);
+	assert.ok(logits.length === 6 && logits.at(-1) === logit);
 });
 
 test("the gradient of every parameter is that of finite differences, also where gates are held", () => {
@@ -35,13 +40,15 @@ test("the gradient of every parameter is that of finite differences, also where 
 		[3, { i: 0.7, g: -0.4, o: 0.9 }, { steps: 3 }],
 		[4, {}, { steps: 1 }],
 		[5, {}, { inputs: 1, units: 1, steps: 9 }],
+		[6, {}, { Kind: PlainNetwork }],
+		[7, [{ gate: "f", value: 0.2, unit: null, from: 1, to: 2 }], {}],
 	]) {
 		const { network, x } = random(seed, shape);
 		const label = seed % 2;
-		const loss = () => crossEntropy(forward(network, x, held).logit, label);
+		const loss = () => crossEntropy(network.forward(x, held).logit, label);
 		const gradient = new Float64Array(network.parameters.length).fill(0.25); // backward adds to what is there
-		const run = forward(network, x, held);
-		backward(network, run, sigmoid(run.logit) - label, gradient);
+		const run = network.forward(x, held);
+		network.backward(run, lossOf(run, { label }).dlogits, gradient);
 		network.parameters.forEach((value, n) => {
 			const at = (moved) => {
 				network.parameters[n] = moved;
@@ -69,24 +76,32 @@ test("two steps of Adam are those of Keras: m = 0.1 g, v = 0.001 g², and epsilo
 	assert.ok(Math.abs(parameters[0] - (first - (size * m) / (Math.sqrt(v) + 1e-7))) < 1e-12);
 });
 
-const accuracyAfter = (steps, task, { inputs, seed = 8, held = {}, forgetBias = 1, rate = 0.01 }) => {
-	const network = createNetwork({ inputs, units: 8, seed, forgetBias });
-	const training = createTraining(network, task(seeded(seed + 100)), { held, rate });
-	const rows = Array.from({ length: steps }, () => training.next());
-	return rows.slice(-20).reduce((sum, { accuracy }) => sum + accuracy / 20, 0);
+const accuracyAfter = (training, steps) => {
+	for (let n = 0; n < steps; n += 1) training.next();
+	return training.curve.slice(-20).reduce((sum, { accuracy }) => sum + accuracy / 20, 0);
 };
 
 test("8 units remember the first symbol over 20; with the forget gate held at 1/2 they do not, from a larger bias over 40", () => {
-	const task = (distance) => (draw) => firstSymbol(distance, draw);
-	const inputs = SYMBOLS.length;
-	assert.ok(accuracyAfter(120, task(20), { inputs }) > 0.99);
-	assert.ok(accuracyAfter(120, task(20), { inputs, held: { f: 0.5 } }) < 0.65);
-	assert.ok(accuracyAfter(120, task(40), { inputs }) < 0.65, "0.73 to the power of 40 leaves no gradient");
-	assert.ok(accuracyAfter(120, task(40), { inputs, forgetBias: 3 }) > 0.99);
+	const after = (distance, options) => accuracyAfter(trainingOf(firstSymbol(distance), 8, options), 120);
+	assert.ok(after(20, { forgetBias: 1 }) > 0.99);
+	assert.ok(after(20, { forgetBias: 1, held: { f: 0.5 } }) < 0.65);
+	assert.ok(after(40, { forgetBias: 1 }) < 0.65, "0.73 to the power of 40 leaves no gradient");
+	assert.ok(after(40, { forgetBias: 3 }) > 0.99);
+});
+
+test("frozen recurrent weights stay 0", () => {
+	const training = trainingOf(firstSymbol(5), 1, { frozen: ["f"] });
+	training.next();
+	const { weightHh, units } = training.network;
+	const size = units * units;
+	assert.ok(weightHh.subarray(size, 2 * size).every((weight) => weight === 0));
+	assert.ok(weightHh.subarray(0, size).every((weight) => weight !== 0));
 });
 
 test("8 units tell which of two peaks is higher", () => {
-	const { x, label } = firstHigher(seeded(3))();
+	const network = new LstmNetwork({ inputs: 1, units: 8, seed: 12, forgetBias: 3 });
+	const draw = drawPeaks(seeded(112));
+	const { x, label } = draw();
 	assert.ok(x.length === STEPS && (label === 0 || label === 1));
-	assert.ok(accuracyAfter(260, firstHigher, { inputs: 1, seed: 12, forgetBias: 3, rate: 0.02 }) > 0.93);
+	assert.ok(accuracyAfter(createTraining(network, draw, { rate: 0.02 }), 260) > 0.93);
 });

@@ -1,149 +1,138 @@
-// What the chapters are made of: numbers to drag, terms that light a part of the figure, questions. lesson.html has their text.
+// What the chapters are made of: numbers to drag, buttons to choose from, questions. lesson.html has their text.
 
-import { el, fmt, setAttr, setText } from "../dom.js";
+import { button, el, fmt, setAttr, setText } from "../dom.js";
 
-/** Let each term of a chapter light the parts of the figure with that data-wire, while it has the pointer or the focus. */
-export function lightTerms(element) {
-	const light = (node) => lightOnly(element, node?.closest?.("[data-term]")?.dataset.term ?? "");
-	for (const name of ["focusin", "pointerover"])
-		element.addEventListener(name, ({ target }) => target.closest("[data-term]") && light(target));
-	element.addEventListener("focusout", () => light(null));
-	element.addEventListener("pointerout", () => light(document.activeElement));
-	element.addEventListener("drawn", () => element.dataset.lit && lightOnly(element, element.dataset.lit)); // nodes are new
-}
-
-function lightOnly(element, name) {
-	for (const wire of element.querySelectorAll("[data-wire]"))
-		wire.classList.toggle("lit", wire.dataset.wire.split(" ").includes(name));
-	element.classList.toggle("lighting", name !== "");
-	element.dataset.lit = name;
-}
-
-/** Make an element of a figure a slider: label, min, max, step, value, format(x) -> text, onInput(x). at(event): the value at
- * the pointer; without it, moving by pixels() is the whole range, backwards where it is negative. reset(): on Delete and
- * double click. Returns set(value, [min, max] if they change). */
-export function slider(node, options) {
-	const { label, min, max, step, onInput, reset = null, at = null, vertical = false } = options;
-	const { format = (x) => fmt(x), pixels = () => 240 } = options;
-	let now = options.value;
-	let range = [min, max];
-	const bounds = {
-		"aria-valuemin": min,
-		"aria-valuemax": max,
-		"aria-orientation": vertical ? "vertical" : "horizontal",
-	};
-	for (const [name, one] of Object.entries({ role: "slider", tabindex: 0, "aria-label": label, ...bounds }))
-		node.setAttribute(name, one);
+/** Make an element a slider of a parameter: label, format(x) -> text. at(event): the value at the pointer; without it, moving
+ * by pixels() is the whole range, backwards where it is negative. Delete and double click take the default. */
+export function slider(node, param, options) {
+	const { label, format = (x) => fmt(x), at = null, vertical = false, pixels = () => 240, shown = param.get } = options;
+	const { step } = param;
+	const fixed = { role: "slider", tabindex: 0, "aria-label": label };
+	fixed["aria-orientation"] = vertical ? "vertical" : "horizontal";
+	for (const [name, value] of Object.entries(fixed)) setAttr(node, name, value);
 	node.classList.add("slider");
-	const clip = (x) => Math.max(range[0], Math.min(range[1], Math.round(x / step) * step));
-	const show = () => {
-		setAttr(node, "aria-valuenow", Number(now.toFixed(4)));
-		setAttr(node, "aria-valuetext", format(now));
-	};
-	function move(x) {
-		const next = clip(x);
-		if (next === now) return;
-		now = next;
-		show();
-		onInput(now);
+	/** `shown`: what stands there while the parameter is null. */
+	const now = () => param.get() ?? shown();
+	function show() {
+		const [low, high] = param.limits();
+		const value = now() ?? low;
+		setAttr(node, "aria-valuemin", low);
+		setAttr(node, "aria-valuemax", high);
+		setAttr(node, "aria-valuenow", Number(value.toFixed(4)));
+		setAttr(node, "aria-valuetext", format(value));
 	}
+	const touched = () => node.closest(".chapter")?.classList.add("touched");
 	let from = null;
 	node.addEventListener("pointerdown", (event) => {
 		if (event.button) return;
 		event.preventDefault();
-		node.closest(".chapter")?.classList.add("touched");
+		touched();
 		node.focus({ preventScroll: true });
 		node.setPointerCapture(event.pointerId);
-		from = { x: event.clientX, y: event.clientY, value: now };
-		if (at) move(at(event));
+		from = { x: event.clientX, y: event.clientY, value: now() };
+		if (at) param.set(at(event));
 	});
 	node.addEventListener("pointermove", (event) => {
 		if (!from) return;
+		const [low, high] = param.limits();
 		const way = vertical ? from.y - event.clientY : event.clientX - from.x;
-		move(at ? at(event) : from.value + (way / pixels()) * (range[1] - range[0]));
+		param.set(at ? at(event) : from.value + (way / pixels()) * (high - low));
 	});
 	for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, () => (from = null));
-	node.addEventListener("dblclick", () => reset?.());
+	node.addEventListener("dblclick", () => param.reset());
 	node.addEventListener("keydown", (event) => {
-		const big = Math.max(step, (range[1] - range[0]) / 10);
+		const [low, high] = param.limits();
+		const big = Math.max(step, (high - low) / 10);
 		const to = {
-			ArrowRight: now + step,
-			ArrowUp: now + step,
-			ArrowLeft: now - step,
-			ArrowDown: now - step,
-			PageUp: now + big,
-			PageDown: now - big,
-			Home: range[0],
-			End: range[1],
+			ArrowRight: now() + step,
+			ArrowUp: now() + step,
+			ArrowLeft: now() - step,
+			ArrowDown: now() - step,
+			PageUp: now() + big,
+			PageDown: now() - big,
+			Home: low,
+			End: high,
 		}[event.key];
-		if (event.key === "Delete" && reset) reset();
-		else if (to !== undefined) move(to);
+		if (event.key === "Delete") param.reset();
+		else if (to !== undefined) param.set(to);
 		else return;
+		touched();
 		event.preventDefault();
 	});
+	param.watch(show);
 	show();
-	return (next, limits = null) => {
-		if (limits) {
-			range = limits;
-			setAttr(node, "aria-valuemin", limits[0]);
-			setAttr(node, "aria-valuemax", limits[1]);
-		}
-		now = next;
-		show();
-	};
-}
-
-/** Make an element of a sentence a number that is dragged. options, and the result: those of `slider`. */
-export function handle(node, options) {
-	const number = el("span", { class: "value" });
-	node.append(number);
-	node.title = "Drag, or use the arrow keys";
-	const { format = (x) => fmt(x) } = options;
-	const set = slider(node, options);
-	const show = (x, limits) => {
-		set(x, limits);
-		setText(number, format(x));
-	};
-	show(options.value);
 	return show;
 }
 
-/** A number to drag that chooses the unit of the lesson; to reset it, that of the chapter. */
-export const unitHandle = (node, lesson) =>
-	handle(node, {
-		label: "Unit",
-		min: 0,
-		max: lesson.model.units - 1,
-		step: 1,
-		value: 0,
-		format: String,
-		onInput: (unit) => lesson.set({ unit }),
-		reset: () => lesson.set({ unit: null }),
-	});
-
-/** A question to answer before the answer shows. answer(): {right: index of the right button, text}. Returns refresh(text): it
- * asks again if the text is another than before. */
-export function question(node, answer) {
-	const [buttons, said] = [[...node.querySelectorAll("button")], node.querySelector(".said")];
-	let last = null;
-	function mark(chosen, { right, text }) {
-		buttons.forEach((one, n) => {
-			setAttr(one, "aria-pressed", n === chosen);
-			one.classList.toggle("right", n === right);
-		});
-		setText(said, text && `${chosen === right ? "Right." : "No."} ${text}`);
-	}
-	const ask = () => mark(null, { right: null, text: "" });
-	buttons.forEach((one, n) => one.addEventListener("click", () => mark(n, answer())));
-	ask();
-	return (about) => {
-		if (about !== last) ask();
-		last = about;
+/** Make an element of a sentence a number that is dragged. Returns a function that shows the number anew: for a parameter at
+ * null, whose number `shown()` depends on the run. */
+export function handle(node, param, options) {
+	const number = el("span", { class: "value" });
+	const { format = (x) => fmt(x), shown = param.get } = options;
+	node.append(number);
+	node.title = "Drag, or use the arrow keys";
+	const refresh = slider(node, param, options);
+	const write = () => setText(number, format(param.get() ?? shown() ?? param.limits()[0]));
+	param.watch(write);
+	write();
+	return () => {
+		refresh();
+		write();
 	};
 }
 
-/** A value of a row of buttons, one of which is pressed. Returns set(value). */
-export function choice(buttons, onChoose) {
-	for (const one of buttons) one.addEventListener("click", () => onChoose(one.value));
-	return (now) => buttons.forEach((one) => setAttr(one, "aria-pressed", one.value === now));
+/** A question to answer before the answer shows. answer(): {right: index of the right button, text}. It can also be answered
+ * in a figure: commit(index). The parameter `g` is the index, or "-" if the answer was shown without a guess. */
+export function question(node, lesson, answer) {
+	const options = node.querySelector(".options");
+	const buttons = [...options.querySelectorAll("button")];
+	const skip = button("Just show it", { class: "skipguess" });
+	options.append(skip);
+	const said = node.querySelector(".said");
+	const most = 200; // an answer in a figure can have more options than buttons
+	const guess = lesson.param("g", { value: null, values: ["-", ...Array.from({ length: most }, (_, n) => String(n))] });
+	/** The first guess counts. */
+	const commit = (index) => guess.get() === null && guess.set(String(index));
+	buttons.forEach((one, n) => one.addEventListener("click", () => commit(n)));
+	skip.addEventListener("click", () => commit("-"));
+	function show() {
+		const isOpen = guess.get() === null;
+		const { right, text } = isOpen ? { right: null, text: "" } : answer();
+		const chosen = isOpen || guess.get() === "-" ? null : Number(guess.get());
+		buttons.forEach((one, n) => {
+			setAttr(one, "aria-pressed", n === chosen);
+			setAttr(one, "aria-disabled", !isOpen);
+			one.classList.toggle("right", n === right);
+		});
+		skip.hidden = !isOpen;
+		const judgement = chosen === null ? "" : chosen === right ? "Yes. " : "No. ";
+		setText(said, judgement + text);
+	}
+	guess.watch(show);
+	queueMicrotask(show); // once the chapter that answers is complete
+	return { guess, commit, refresh: show };
 }
+
+/** A parameter as a row of buttons with values, one of which is pressed. */
+export function choice(buttons, param) {
+	for (const one of buttons) one.addEventListener("click", () => param.set(one.value));
+	const show = () => buttons.forEach((one) => setAttr(one, "aria-pressed", one.value === param.get()));
+	param.watch(show);
+	show();
+}
+
+/** Fill a hidden table with what a figure shows, for screen readers, at most every 500 ms. rows: lists of cells. */
+export function describe(node, caption, head, rows) {
+	clearTimeout(timers.get(node));
+	timers.set(
+		node,
+		setTimeout(() => {
+			const row = (cells, tag) => el("tr", {}, ...cells.map((cell) => el(tag, {}, cell)));
+			const table = el("table", {}, el("caption", {}, caption));
+			table.append(el("thead", {}, row(head, "th")), el("tbody", {}, ...rows.map((cells) => row(cells, "td"))));
+			node.replaceChildren(table);
+		}, 500),
+	);
+	setAttr(node, "data-described", "");
+}
+const timers = new WeakMap();

@@ -1,118 +1,106 @@
-// The words of the text in rows, above each of them the prediction so far, and room for one more track.
+// Words in rows, from left to right; above them lines over the words: a prediction after each word, or the memory of a unit.
 
 import { setAttr, svg } from "../dom.js";
-import { layoutWords, path, pictureOf, PROBABILITIES, stroke, text, yAxis } from "../drawing.js";
+import { layoutWords, path, pictureOf, stroke, text, yAxis } from "../drawing.js";
 
-const GAP = 20; // above the line of the prediction
-const BETWEEN = 18; // above the track of the chapter
+const GAP = 22; // above a track, for its name
 const WORD = 34; // height of the words
 const LEFT = 46; // for the labels of the tracks
 
-/** The step until `last`, the first half of a run if not given, at which the prediction changes most. */
-export function strongestStep({ T, prefix }, last = Math.floor(T / 2)) {
-	const jump = (t) => Math.abs(prefix[t] - (prefix[t - 1] ?? 0.5));
-	let best = Math.min(1, T - 1);
-	for (let t = 2; t <= last; t += 1) if (jump(t) > jump(best)) best = t;
-	return best;
-}
-
-/** node: the picture. room: the height in units for all rows, of which the track of the chapter, between the prediction and the words, has
- * `share`. Places are counted from the state after the pads: place n + 1 belongs to step n. */
-export function createSentence(node, lesson, { room = 400, share = 0.66 } = {}) {
-	const lines = svg("g", { class: "lines" });
-	const own = svg("g", {});
-	const words = svg("g", { class: "words", role: "radiogroup", "aria-label": "Word" });
-	const front = svg("g", {});
+/** node: a picture. tracks: the heights of the lines over each row, from the top; step: the parameter that is the chosen place. */
+export function createSentence(node, { tracks, step }) {
+	const lines = svg("g");
+	const words = svg("g", { role: "radiogroup", "aria-label": "Word" });
 	const picture = pictureOf(node);
-	node.append(lines, own, words, front);
+	node.append(lines, words);
 	const buttons = [];
+	const rowHeight = tracks.reduce((sum, height) => sum + height + GAP, WORD + 8);
 	let layout = null;
 
 	function wordButton(n) {
-		const node = svg("g", { role: "radio", class: "word", onclick: () => lesson.set({ t: n }) });
-		node.append(svg("rect", { rx: 6 }), svg("text", { "text-anchor": "middle" }));
-		node.addEventListener("keydown", (event) => {
-			const to = {
-				ArrowRight: n + 1,
-				ArrowDown: n + 1,
-				ArrowLeft: n - 1,
-				ArrowUp: n - 1,
-				Home: 0,
-				End: layout.names.length - 2,
-			}[event.key];
+		const button = svg("g", { role: "radio", class: "word", onclick: () => step.set(n) });
+		button.append(svg("rect", { rx: 6 }), svg("text", { "text-anchor": "middle" }));
+		button.addEventListener("keydown", (event) => {
+			const last = layout.names.length - 1;
+			const places = { ArrowRight: n + 1, ArrowDown: n + 1, ArrowLeft: n - 1, ArrowUp: n - 1, Home: 0, End: last };
+			const to = places[event.key];
 			if (to === undefined) return;
 			event.preventDefault();
-			if (to < 0 || to > layout.names.length - 2) return;
-			lesson.set({ t: to });
+			if (to < 0 || to > last) return;
+			step.set(to);
 			buttons[to].focus();
 		});
-		return node;
+		return button;
 	}
+	const topOf = (row, track) =>
+		row * rowHeight + tracks.slice(0, track).reduce((sum, height) => sum + height + GAP, GAP);
 
 	return {
-		own,
-		front,
-		/** Place the words: {places, rows, width, height, pixels per unit, left, high, low, top(row), track(row), word(row)}: heights and tops of the parts. */
-		fit() {
-			const names = ["pads", ...lesson.names()];
-			const found = layoutWords(names, picture.width(), { left: LEFT });
-			const rowHeight = Math.max(190, room / found.rows);
-			const height = found.rows * rowHeight;
-			const width = picture.fit(height);
-			const [all, top] = [rowHeight - GAP - BETWEEN - WORD - 6, (row) => row * rowHeight + GAP];
-			const [high, low] = [(1 - share) * all, share * all];
-			const track = (row) => top(row) + high + BETWEEN;
-			const word = (row) => track(row) + low + 4;
-			layout = { ...found, pixels: picture.pixels(), names, width, height, high, low, left: LEFT, top, track, word };
+		/** Place the words: {places: [{x, row, width}], rows, width}. */
+		fit(names) {
+			const placed = layoutWords(names, picture.width(), { left: LEFT });
+			const width = picture.fit(placed.rows * rowHeight);
+			layout = { ...placed, names, width };
+			lines.replaceChildren();
 			return layout;
 		},
-		/** The lines of the prediction: of the run, and thin of the run without changes, if it differs. */
-		drawPrediction(run, before) {
-			const y = (row, p) => layout.top(row) + (1 - p) * layout.high;
-			const values = (one) => [one.base.probability, ...one.prefix];
-			const parts = [];
-			for (let row = 0; row < layout.rows; row += 1) {
-				parts.push(...yAxis(PROBABILITIES, (p) => y(row, p), LEFT, layout.width));
-			}
-			if (before !== run) parts.push(stroke(this.line(values(before), y), "pline before"));
-			parts.push(stroke(this.line(values(run), y), "pline", { "data-wire": "p" }));
-			parts.push(
-				text(LEFT + 4, layout.top(0) - 6, `P(${lesson.model.info.labels[1]}) after each word`, "t14 muted", "start"),
-			);
-			lines.replaceChildren(...parts);
-		},
-		/** A line that connects values, one per place; each row begins with the value before it. y(row, value). */
-		line(values, y) {
+		/** A line over the words. values: one per word, drawn until place `until`, a number with a fraction; range: [low, high];
+		 * ticks: [value, label]; track: its number; wire: the part of the figure. */
+		drawTrack({ track, name, values, range: [low, high], ticks, until = Infinity, wire = null, kind = "pline" }) {
+			const y = (row, value) => topOf(row, track) + ((high - value) / (high - low)) * tracks[track];
+			const nodes = [text(LEFT, topOf(0, track) - 8, name, "t14 muted", "start")];
+			for (let row = 0; row < layout.rows; row += 1)
+				nodes.push(...yAxis(ticks, (value) => y(row, value), LEFT, layout.width));
 			let d = "";
 			for (let row = 0; row < layout.rows; row += 1) {
 				const inside = layout.places.map((place, n) => [place, n]).filter(([place]) => place.row === row);
 				const first = inside[0]?.[1] ?? 0;
-				const points = inside.map(([{ x }, n]) => [x, y(row, values[n])]);
-				if (first) points.unshift([LEFT, y(row, values[first - 1])]);
+				const points = inside.filter(([, n]) => n <= until).map(([{ x }, n]) => [x, y(row, values[n])]);
+				if (first && first - 1 <= until) points.unshift([LEFT, y(row, values[first - 1])]);
+				const next = inside.find(([, n]) => n > until && n - 1 <= until);
+				if (next && points.length) {
+					const [x0, y0] = points.at(-1);
+					const share = until - (next[1] - 1);
+					points.push([x0 + share * (next[0].x - x0), y0 + share * (y(row, values[next[1]]) - y0)]);
+				}
 				d += path(points);
 			}
-			return d;
+			nodes.push(stroke(d, kind, wire ? { "data-wire": wire } : {}));
+			const last = Math.floor(until);
+			const end = layout.places[Math.min(last, values.length - 1)];
+			if (end)
+				nodes.push(
+					svg("circle", {
+						cx: end.x,
+						cy: y(end.row, values[Math.min(last, values.length - 1)]),
+						r: 5,
+						class: `${kind} end`,
+					}),
+				);
+			lines.append(...nodes);
+			return y;
 		},
-		drawWords(selected) {
-			while (buttons.length < layout.names.length - 1) buttons.push(wordButton(buttons.length));
-			const { words: found } = lesson.encoded();
-			const shown = buttons.slice(0, layout.names.length - 1);
-			shown.forEach((node, n) => {
-				const { x, row, width } = layout.places[n + 1];
-				const y = layout.word(row);
-				const [rect, label] = node.children;
+		/** Things over the lines. */
+		append: (...nodes) => lines.append(...nodes),
+		/** selected: the place that is chosen; unknown(n): whether the model does not know the word. */
+		drawWords(selected, unknown = () => false) {
+			while (buttons.length < layout.names.length) buttons.push(wordButton(buttons.length));
+			const shown = buttons.slice(0, layout.names.length);
+			shown.forEach((button, n) => {
+				const { x, row, width } = layout.places[n];
+				const y = (row + 1) * rowHeight - WORD;
+				const [rect, label] = button.children;
 				for (const [name, value] of Object.entries({ x: x - width / 2 + 2, y, width: width - 4, height: WORD - 6 }))
 					setAttr(rect, name, value);
 				setAttr(label, "x", x);
 				setAttr(label, "y", y + 19);
-				if (label.textContent !== layout.names[n + 1]) label.textContent = layout.names[n + 1];
-				setAttr(node, "class", `word${n === 0 || found[n - 1]?.unknown ? " special" : ""}`);
-				setAttr(node, "aria-checked", n === selected);
-				setAttr(node, "tabindex", n === selected ? 0 : -1);
-				setAttr(node, "aria-label", layout.names[n + 1]);
+				if (label.textContent !== layout.names[n]) label.textContent = layout.names[n];
+				setAttr(button, "class", `word${n === 0 || unknown(n) ? " special" : ""}`);
+				setAttr(button, "aria-checked", n === selected);
+				setAttr(button, "tabindex", n === (selected ?? 0) ? 0 : -1);
+				setAttr(button, "aria-label", n ? layout.names[n] : "before the first word");
 			});
-			const start = layout.places[0];
-			words.replaceChildren(text(start.x, layout.word(start.row) + 19, "pads", "muted"), ...shown);
+			words.replaceChildren(...shown);
 		},
 	};
 }

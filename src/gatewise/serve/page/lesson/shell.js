@@ -1,161 +1,218 @@
-// The frame of the lesson: its chapters, one at a time, and the state that they share: text, word, unit, changes.
+// The frame of the lesson: its chapters, one at a time, the address of each, and what a chapter asks of it.
 
-import { announce, fmt, oncePerFrame, partsOf, safeText, setAttr, setText } from "../dom.js";
+import { announce, el, oncePerFrame, partsOf, safeText } from "../dom.js";
 import { once } from "../once.js";
-import { lightTerms } from "./parts.js";
+import { createTerms } from "./terms.js";
 
-const MAX_WORDS = 60; // that a figure shows
-const MAX_LENGTH = 2000; // characters of a text
+const REVEAL = 1200; // milliseconds in which an answer appears
+const ADDRESS_DELAY = 300;
+const DONE = "gatewise-lesson"; // the chapters whose question was answered, in this browser
 
-/** chapters: by id mount(parts, lesson) -> {run, isChanged, reset, draw, show, hide}. parts: those of its article in
- * lesson.html; data-alone: without text and prediction; data-review: with the text of the tutorial. run(): the run whose
- * prediction is shown, if not that with the changes of the state; isChanged(), reset(): of other changes of the chapter. */
-export function createLesson(model, chapters, { nav, bar, main }) {
-	const state = { chapter: null, text: null, t: null, unit: null, changes: [] };
+/** chapters: by id mount(parts, lesson) -> {draw, show, hide, isBusy}, all optional but draw. parts: the elements with data-part
+ * of its template in lesson.html. A chapter gets `lesson` with its own parameters: see `createChapter`. */
+export function createLesson(model, chapters, { nav, main }) {
 	const mounted = new Map();
-	const runs = new Map();
-	const links = nav.querySelectorAll("a");
-	const first = bar.querySelector("option").value; // the text of the chapters
-
-	const lesson = {
+	const links = [...nav.querySelectorAll("a")];
+	const ids = links.map((link) => link.hash.slice(1));
+	const results = new Map();
+	let current = null; // the chapter that is shown
+	const shared = {
 		model,
-		state,
-		/** Change the state and draw the chapter and the bar in the next frame. */
-		set(patch) {
-			if ("text" in patch && patch.text !== state.text) Object.assign(state, { t: null, changes: [] });
-			Object.assign(state, patch);
-			if (patch.text) state.text = patch.text.replace(/\p{Surrogate}/gu, "\ufffd"); // halves of characters
-			draw();
-		},
-		draw: () => draw(),
-		/** The text that is shown: that of the reader, else that of the chapter. */
-		text: () => {
-			const wanted = state.text ?? (current()?.element.matches("[data-review]") ? reviewText(model) : first);
-			return lesson.isWhole() || model.encode(wanted).ids.every((id) => !Number.isNaN(model.network.inputOf(id)[0]))
-				? wanted
-				: first;
-		},
 		/** Whether the embeddings of all words are there: those of rare words come last. */
 		isWhole: () => model.network.rows === model.info.vocabSize,
-		isReview: () => lesson.text() === reviewText(model),
-		/** What the model reads of it: {words, ids}; of a long text its last words. */
-		encoded: () =>
-			lesson.cached("encoded", () => {
-				const found = model.encode(lesson.text());
-				const all = found.steps.slice(1); // after START
-				const words = all.slice(-MAX_WORDS);
-				return { words, cut: all.length - words.length, ids: [found.ids[0], ...words.map(({ id }) => id)] };
-			}),
-		/** The names of the steps: START and the words. */
-		names: () => ["START", ...lesson.encoded().words.map(({ text }) => text)],
-		/** The run with these changes; without an argument, with those of the state. */
-		run: (changes = state.changes) =>
-			lesson.cached(JSON.stringify(changes), () => model.run({ ids: lesson.encoded().ids }, { changes })),
-		plain: () => lesson.run([]),
-		/** What depends on the text alone, and on whether its rare words are there: computed once. */
-		cached: (key, compute) => once(runs, `${key} ${model.network.rows} ${lesson.text()}`, compute, 100),
-		/** The run whose prediction stands in the bar: a chapter can have its own. */
-		shown: () => current()?.view.run?.() ?? lesson.run(),
-		isChanged: () => state.changes.length > 0 || Boolean(current()?.view.isChanged?.()),
-		reset() {
-			current()?.view.reset?.();
-			lesson.set({ changes: [], unit: null });
+		/** Whether nothing may move by itself. */
+		get isStill() {
+			return matchMedia("(prefers-reduced-motion: reduce)").matches;
 		},
+		cached: (key, compute) => once(results, key, compute, 200),
+		draw: () => draw(),
+		onRevealed: (id) => markDone(id),
 	};
-	const drawBar = createBar(bar, lesson);
-	const current = () => mounted.get(state.chapter);
 
 	let timer = 0;
 	const draw = oncePerFrame(() => {
-		const found = current();
-		if (!found) return;
-		if (!bar.hidden) drawBar();
-		found.view.draw?.();
-		found.element.dispatchEvent(new Event("drawn"));
+		if (!current) return;
+		const { element, view, lesson } = current;
+		lesson.advance();
+		element.toggleAttribute("data-revealed", lesson.revealed);
+		view.draw();
+		element.dispatchEvent(new Event("drawn"));
+		main.toggleAttribute("data-training", Boolean(view.isBusy?.()) || lesson.reveal % 1 > 0);
+		if (lesson.reveal % 1 > 0) draw();
 		clearTimeout(timer);
-		timer = setTimeout(() => {
-			// The address holds the chapter and a text of the reader, so that a link shows both.
-			const address = `#${state.chapter}${state.text === null ? "" : `&t=${encodeURIComponent(state.text)}`}`;
-			const asked = location.hash.slice(1).split("&")[0];
-			const followed = Object.hasOwn(chapters, asked) && asked !== state.chapter; // its event is to come
-			if (location.hash !== address && !followed) history.replaceState(null, "", address);
-		}, 300);
+		timer = setTimeout(writeAddress, ADDRESS_DELAY);
 	});
 
-	function show(id) {
-		if (id === state.chapter) return;
-		current()?.view.hide?.();
-		Object.assign(state, { chapter: id, changes: [], t: null });
-		main.hidden = false;
-		if (!mounted.has(id)) {
-			const element = document.getElementById(id).content.firstElementChild;
-			lightTerms(element);
-			mounted.set(id, { element, view: {} });
-			main.replaceChildren(element);
-			current().view = chapters[id](partsOf(element), lesson);
+	function writeAddress() {
+		const address = `#${current.id}${current.lesson.address()}`;
+		const asked = location.hash.slice(1).split("&")[0];
+		const isFollowed = ids.includes(asked) && asked !== current.id; // its event is to come
+		if (location.hash !== address && !isFollowed) history.replaceState(null, "", address);
+	}
+
+	function show(id, values) {
+		const isOther = id !== current?.id;
+		if (isOther) {
+			current?.view.hide?.();
+			current = mounted.get(id) ?? mount(id, values);
 		}
-		main.replaceChildren(current().element);
-		bar.hidden = "alone" in current().element.dataset;
+		if (values.size) current.lesson.read(values);
+		if (!isOther) return draw();
+		main.hidden = false;
+		main.replaceChildren(current.element);
 		for (const link of links) link.ariaCurrent = link.hash === `#${id}` ? "page" : null;
-		document.title = `${nav.querySelector("[aria-current]").ariaLabel} – LSTM step by step`;
-		current().view.show?.();
+		document.title = `${links[ids.indexOf(id)].ariaLabel} – the LSTM, step by step`;
+		current.view.show?.();
 		scrollTo(0, 0);
 		draw();
 	}
 
+	function mount(id, values) {
+		const element = document.getElementById(id).content.firstElementChild;
+		element.append(turn(ids.indexOf(id)));
+		createTerms(element);
+		const chapter = { id, element, lesson: createChapter(id, shared, values), view: { draw() {} } };
+		mounted.set(id, chapter);
+		main.replaceChildren(element); // in the document, so that a figure can be measured
+		current = chapter;
+		chapter.view = chapters[id](partsOf(element), chapter.lesson);
+		return chapter;
+	}
+
+	/** The links to the chapters before and after chapter number n. */
+	function turn(n) {
+		const name = (link) => link.ariaLabel.replace(/^\d+ /, "");
+		const before = links[n - 1];
+		const after = links[n + 1];
+		return el(
+			"nav",
+			{ class: "turn", "aria-label": "Next chapter" },
+			before && el("a", { href: before.hash, "aria-label": `Back to ${name(before)}` }, "←"),
+			after
+				? el("a", { class: "next", href: after.hash }, `${name(after)} →`)
+				: el("a", { class: "next", href: "index.html" }, "The lab →"),
+		);
+	}
+
+	const done = new Set(stored((storage) => storage.getItem(DONE))?.split(" "));
+	function showDone() {
+		for (const [n, link] of links.entries()) link.classList.toggle("done", done.has(ids[n]));
+	}
+	function markDone(id) {
+		done.add(id);
+		stored((storage) => storage.setItem(DONE, [...done].join(" ")));
+		showDone();
+	}
+
 	function readAddress() {
 		const [id, ...rest] = location.hash.slice(1).split("&");
-		const text = new URLSearchParams(rest.join("&")).get("t");
-		if (text !== null) lesson.set({ text: safeText(text, MAX_LENGTH) });
-		if (Object.hasOwn(chapters, id)) show(id);
-		else if (!state.chapter) show(Object.keys(chapters)[0]);
+		const values = new Map(new URLSearchParams(rest.join("&")));
+		if (ids.includes(id)) show(id, values);
+		else if (!current) show(ids[0], new Map());
 	}
 	addEventListener("hashchange", () => {
+		const before = current.id;
 		readAddress();
+		if (current.id === before) return;
 		main.focus({ preventScroll: true }); // the focused link is gone; Tab goes on at the top of the chapter
 		announce(document.title);
 	});
 	new ResizeObserver(draw).observe(main);
+	showDone();
 	readAddress();
+	return { ...shared, chapter: () => current.id, of: (id) => mounted.get(id)?.lesson, set: draw };
+}
+
+/** What the browser keeps, and nothing where storage is off. */
+function stored(use) {
+	try {
+		return use(localStorage);
+	} catch {
+		return null;
+	}
+}
+
+/** What a chapter gets: the shared parts, its parameters, and whether its answer is revealed. */
+function createChapter(id, shared, given) {
+	const params = new Map();
+	let begun = 0; // the time at which the answer began to appear
+	const lesson = Object.create(shared, {
+		/** From 0 to 1: how far the answer has appeared. */
+		reveal: { value: 0, writable: true },
+		revealed: { get: () => params.get("g")?.get() != null },
+	});
+
+	/** A value that the address holds. {value: the default; min, max, step} of a number, {values} of a choice, {length} of a text.
+	 * null is a value where the default is null. limits(): [min, max], if they change. */
+	lesson.param = (name, spec) => {
+		const param = createParam(spec, (isByReader) => {
+			if (name === "g") setReveal(isByReader);
+			lesson.draw();
+		});
+		params.set(name, param);
+		if (given.has(name)) param.read(given.get(name));
+		return param;
+	};
+	function setReveal(isByReader) {
+		begun = isByReader && !lesson.isStill ? performance.now() : 0;
+		lesson.reveal = lesson.revealed ? (begun ? 1e-9 : 1) : 0;
+		if (lesson.revealed && isByReader) lesson.onRevealed(id);
+	}
+	lesson.advance = () => {
+		if (!begun || !lesson.revealed) return;
+		const share = Math.min(1, (performance.now() - begun) / REVEAL);
+		lesson.reveal = share < 1 ? Math.max(1e-9, 1 - (1 - share) ** 3) : 1;
+		if (share === 1) begun = 0;
+	};
+	lesson.read = (values) => {
+		for (const [name, param] of params) {
+			if (values.has(name)) param.read(values.get(name));
+			else param.reset(false);
+		}
+	};
+	lesson.address = () => {
+		const parts = [...params].filter(([, param]) => !param.isDefault());
+		return parts.map(([name, param]) => `&${name}=${encodeURIComponent(param.written())}`).join("");
+	};
 	return lesson;
 }
 
-// The ids of X_train[5] after START, as the tutorial prints them.
-const REVIEW = [
-	[778, 128, 74, 12, 630, 163, 15, 4, 1766, 7982, 1051, 2, 32, 85, 156, 45, 40, 148, 139, 121, 664, 665],
-	[10, 10, 1361, 173, 4, 749, 2, 16, 3804, 8, 4, 226, 65, 12, 43, 127, 24, 2, 10, 10],
-].flat();
-const reviewText = (model) => REVIEW.map((id) => (id === 2 ? "<unk>" : model.wordOf(id))).join(" ");
-
-/** The text, to edit, and the prediction for it. */
-function createBar(root, lesson) {
-	const { input, select, review, number, label, mark, ghost, reset, note } = partsOf(root);
-	const [negative, positive] = lesson.model.info.labels;
-	review.value = reviewText(lesson.model);
-	reset.addEventListener("click", lesson.reset);
-	input.addEventListener("input", () => lesson.set({ text: input.value }));
-	select.addEventListener("change", () => {
-		lesson.set({ text: select.value });
-		if (!select.value) input.focus();
-	});
-	return () => {
-		const text = lesson.text();
-		if (input.value !== text) input.value = text;
-		input.readOnly = !lesson.isWhole();
-		const { cut } = lesson.encoded();
-		setText(
-			note,
-			cut ? `The lesson uses the last ${MAX_WORDS} words of this text, without the ${cut} before them.` : "",
-		);
-		select.value = [...select.options].find(({ value }) => value === text)?.value ?? "";
-		const [now, before] = [lesson.shown().probability, lesson.plain().probability];
-		if (number.textContent && number.textContent !== fmt(now)) announce(`P(${positive}) = ${fmt(now)}`);
-		setText(number, fmt(now));
-		reset.disabled = !lesson.isChanged();
-		setText(label, Math.abs(now - 0.5) <= 0.05 ? "undecided" : now > 0.5 ? positive : negative);
-		setAttr(root, "data-side", now > 0.5 ? "for" : "against");
-		mark.style.setProperty("left", `${100 * now}%`);
-		ghost.style.setProperty("left", `${100 * before}%`);
-		ghost.hidden = Math.abs(now - before) < 0.005;
+function createParam(spec, onChange) {
+	const { value: start, min, max, step, values = null, length = null } = spec;
+	const watchers = [];
+	let now = start;
+	const limits = spec.limits ?? (() => [min, max]);
+	const clipped = (x) => {
+		const [low, high] = limits();
+		return Math.max(low, Math.min(high, Number((Math.round(x / step) * step).toFixed(6))));
+	};
+	/** The value that `x` stands for; undefined if it is not allowed. */
+	function checked(x) {
+		if (x === null) return start === null ? null : undefined;
+		if (values) return values.includes(x) ? x : undefined;
+		if (length) return safeText(x, length).replace(/\p{Surrogate}/gu, "\ufffd");
+		return Number.isFinite(x) ? clipped(x) : undefined;
+	}
+	function change(x, isByReader) {
+		const next = checked(x);
+		if (next === undefined || next === now) return;
+		now = next;
+		for (const watcher of watchers) watcher();
+		onChange(isByReader);
+	}
+	return {
+		get: () => now,
+		set: (x) => change(x, true),
+		reset: (isByReader = true) => change(start, isByReader),
+		isDefault: () => now === start,
+		limits,
+		step,
+		/** Call `watcher` after each change. */
+		watch: (watcher) => watchers.push(watcher),
+		read(text) {
+			const isNumber = !values && !length;
+			change(isNumber ? (text.trim() ? Number(text) : undefined) : text, false);
+		},
+		written: () => String(now),
 	};
 }
