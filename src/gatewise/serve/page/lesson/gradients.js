@@ -8,7 +8,7 @@ import { firstSymbol } from "./tasks/first.js";
 import { trainingOf, unseen } from "./tasks/symbols.js";
 import { createJob } from "./training.js";
 
-const SEQUENCES = 20; // over which the gradient is a mean
+const SEQUENCES = 8; // over which the gradient is a mean
 const WINDOW = 5; // batches over which a curve is smoothed
 const LEARNED = 0.95; // accuracy of the last batches
 const SEED = 1;
