@@ -15,6 +15,7 @@ import pytest
 
 from gatewise.exchange import keras_layers, onnx_recurrence, torch_graph, torch_guards, torch_leaves
 from gatewise.exchange.torch_call import Call
+from gatewise.network.graph import Graph
 from gatewise.network.weight_layouts import KERAS_GATES
 from gatewise.types import Array
 from trust.attacks import graph_cases, graphs_onnx
@@ -165,3 +166,59 @@ def test_a_crash_of_onnx_runtime_is_counted_and_the_graph_is_compared(
     swap_gates_in_onnx(monkeypatch)
     assert "is off by" in failure_of("imports-onnx-graph", 7, tmp_path)
     peer.stop()
+
+
+def test_a_network_without_rounding_by_chance() -> None:
+    """The sum of numbers without their mean is rounding alone in float32, and 0 of a network that has none by chance. A
+    number that is farther than rounding leads is wrong.
+    """
+    torch = pytest.importorskip("torch")
+
+    class Residue(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return (x - x.mean(1, keepdim=True)).sum(1)
+
+    graph = torch_graph.read_torch(Residue(), torch.rand(2, 9)).graph
+    x = np.random.default_rng(0).normal(0, 1e3, (3, 37)).astype(np.float32)
+
+    def run(arguments: Any, dtype: str, change: graph_cases.Change | None = None) -> list[Array]:
+        return [np.zeros(3, dtype)]
+
+    graph_cases.check_outputs(graph, run, (x,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Graph, "run", _with_an_error(0.1))
+        with pytest.raises(graph_cases.Wrong, match="output 0 in float32 is off by"):
+            graph_cases.check_outputs(graph, run, (x,))
+
+
+def _with_an_error(size: float) -> Callable[..., dict[str, Array]]:
+    """`Graph.run`, whose outputs in float32 are off by `size`."""
+    exact = Graph.run
+
+    def run(graph: Graph, *arguments: Any, **options: Any) -> dict[str, Array]:
+        values = dict(exact(graph, *arguments, **options))
+        if options["execution"].dtype == np.float32:
+            values = {name: array + np.float32(size) for name, array in values.items()}
+        return values
+
+    return run
+
+
+def test_numbers_too_small_for_float32_are_zero() -> None:
+    """The sign of 1e-30 squared is 1, and 0 in float32. The sign of 1e-15 squared is 1 in both."""
+    torch = pytest.importorskip("torch")
+
+    class SignOfSquare(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return torch.sign(x * x * 0.7)
+
+    graph = torch_graph.read_torch(SignOfSquare(), torch.rand(3, 1)).graph
+
+    def check(x: float) -> None:
+        def run(arguments: Any, dtype: str, change: graph_cases.Change | None = None) -> list[Array]:
+            return [np.ones((2, 1), dtype)]
+
+        graph_cases.check_outputs(graph, run, (np.array([[x], [0.5]]),))
+
+    check(1e-15)
+    check(1e-30)

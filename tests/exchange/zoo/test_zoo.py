@@ -151,13 +151,17 @@ def table(kinds: list[str]) -> Iterator[tuple[str, str, str]]:
     "WRONG", and the reason.
     """
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
+
+    def of_keras_network(case: Case) -> Prepared:
+        import keras  # here, as PyTorch alone may be installed
+
+        return of_keras(keras, case)
 
     tables: dict[str, tuple[dict[str, Case], Callable[[Case], Prepared], bool]] = {
         "torch": (TORCH_CASES, of_torch, False),
-        "keras": (keras_networks.CASES, partial(of_keras, keras), False),
+        "keras": (keras_networks.CASES, of_keras_network, False),
         "hostile-torch": (HOSTILE_TORCH_CASES, of_torch, True),
-        "hostile-keras": (hostile_keras_networks.CASES, partial(of_keras, keras), True),
+        "hostile-keras": (hostile_keras_networks.CASES, of_keras_network, True),
     }
     for kind in kinds or tables:
         cases, prepare, hostile = tables[kind]
