@@ -265,3 +265,32 @@ def test_sizes_that_are_not_there_are_refused(nodes: list[Any], message: str) ->
     every = [NODE("Shape", ["x"], ["s"]), *nodes, NODE("Cast", ["n"], ["y"], to=1)]
     with pytest.raises(InputError, match=message):
         graph_of(model_of(every, {"x": ["B", "T"]}, constants=(ints("nine", 9), ints("huge", 1 << 40))), "m.onnx")
+
+
+def test_rows_that_nothing_reads_are_needed() -> None:
+    """ONNX Runtime runs each node: without the fourth step it refuses the inputs, though no output depends on it."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", "T", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node("Gather", ["x", "place"], ["step"], axis=-2),
+        helper.make_node("Shape", ["step"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("ReduceSum", ["x", "axis"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["sum", "zeros"], ["y"]),
+    ]
+    for place in (3, -4):
+        constants = [helper.make_tensor("place", TensorProto.INT64, [], [place])]
+        constants.append(helper.make_tensor("axis", TensorProto.INT64, [1], [1]))
+        model = helper.make_model(
+            helper.make_graph(nodes, "rows", [x], [y], constants), opset_imports=[helper.make_opsetid("", 17)]
+        )
+        model.ir_version = 9
+        graph = graph_of(model, "rows.onnx")
+        session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        feed = {"x": np.arange(8, dtype=np.float32).reshape(1, 4, 2)}
+        np.testing.assert_array_equal(graph.run(feed)["y"], session.run(None, feed)[0])
+        short = {"x": feed["x"][:, :3]}
+        with pytest.raises(InputError, match="must be at least 4, and is 3"):
+            graph.run(short)
+        with pytest.raises(Exception, match="out of data bounds"):
+            session.run(None, short)

@@ -18,7 +18,7 @@ from gatewise.exchange.onnx_limits import check_self_contained
 from gatewise.exchange.onnx_recurrence import GATES, RecurrentReader
 from gatewise.exchange.onnx_sizes import MOST_SIZES, SIZE_RULES, Sized, Undecided
 from gatewise.members.onnx.graph import array_of
-from gatewise.network.graph import MAX_NODES, Graph
+from gatewise.network.graph import MAX_NODES, Graph, Guard
 from gatewise.network.graph_builder import Folding, GraphBuilder
 from gatewise.network.operation import Operation, ValueType
 from gatewise.network.operations import NAMES, operation_named, operation_of
@@ -51,7 +51,8 @@ def graph_of(model: Any, where: str) -> Graph:
         if value.name not in reader.builder.constants:
             reader.input(value)
     reader.nodes(model.graph)
-    return reader.builder.graph([reader.output(value.name) for value in model.graph.output])
+    guards = [Guard(fewest, "<=", size) for size, fewest in reader.fewest_rows.items()]
+    return reader.builder.graph([reader.output(value.name) for value in model.graph.output], guards)
 
 
 class _Reader:
@@ -68,6 +69,8 @@ class _Reader:
         """The values of the builder by their names in the file, where these differ: what Identity returns."""
         self.read: set[str] = set()
         """The values that a node reads, and the outputs."""
+        self.fewest_rows: dict[Dim, int] = {}
+        """Of sizes: how many rows the nodes Gather read at least."""
 
     def constants(self, graph: Any) -> None:
         """Add those that a graph stores."""
@@ -213,6 +216,20 @@ class _Reader:
         if node.op_type == "GroupNormalization" and self.opset < 21:
             inputs = self._per_channel(inputs, attributes)
         self._add(node, operation_of(node.op_type, attributes), inputs)
+        if node.op_type == "Gather" and self.outer is None:
+            self._need_rows(*inputs, attributes.get("axis", 0))
+
+    def _need_rows(self, data: str, indices: str, axis: int) -> None:
+        """Note how many rows constant indices need. ONNX runs each node, also one on which no output depends: there an
+        input with fewer rows is refused too.
+        """
+        size = self.builder.types[data].shape[axis]
+        rows = self.builder.constants.get(indices)
+        if rows is None or not rows.size or isinstance(size, int):
+            return
+        fewest = max(int(rows.max()) + 1, -int(rows.min()))
+        if fewest > 1:
+            self.fewest_rows[size] = max(fewest, self.fewest_rows.get(size, 0))
 
     def _per_channel(self, inputs: list[str], attributes: Mapping[str, Any]) -> list[str]:
         """GroupNormalization had a scale and a bias per group before opset 21: each is repeated for its channels."""
