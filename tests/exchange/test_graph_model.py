@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import DataWarning, InputError
+from gatewise.errors import DataWarning, InputError, ModelFileError
 from gatewise.exchange.graph_model import graph_of_model
 from gatewise.exchange.onnx_network import read_onnx
 from gatewise.model import Model
@@ -252,3 +252,34 @@ def test_a_loop_of_a_fixed_number_of_steps_reads_series(steps_first: bool) -> No
     assert model.explain(x[0]).scores.shape == (6,)
     with pytest.raises(InputError, match="the number of steps must be 6, and is 4"):
         model.predict(x[:, :4])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_says_what_its_outputs_mean(kind: str, tmp_path: Path) -> None:
+    """A file of `Model.export` opens as the model: the same labels, of the same type, with the same thresholds."""
+    graph, meaning = KINDS[kind]
+    model = Model.of_graph(graph, **meaning)
+    target = model.ensemble.target
+    names = tuple(f"name {number}" for number in range(len(target.classes)))
+    if kind == "labels":
+        target = replace(target, thresholds=(0.2, 0.5, 0.7, 0.9))
+    model = replace(model, ensemble=replace(model.ensemble, target=replace(target, classes=names, label_type="str")))
+    path = tmp_path / "model.onnx"
+    model.export(path)
+    again = gw.from_onnx(path)
+    assert again.target == model.target
+    feeds = inputs_of(graph, 3, 5)
+    rows: list[Any] = list(feeds["ids"].T)
+    if "numbers" in feeds:
+        rows = [{"ids": ids, "numbers": numbers} for ids, numbers in zip(rows, feeds["numbers"], strict=True)]
+    assert str(again.predict(rows)) == str(model.predict(rows)) or kind == "regression"
+    np.testing.assert_allclose(again.logits(rows), model.logits(rows), rtol=1e-4, atol=1e-5)
+    if kind == "three classes":
+        assert gw.from_onnx(path, classes=["x", "y", "z"]).classes == ("x", "y", "z")
+        assert gw.from_onnx(path, task="regression").task == "regression"
+        file = onnx.load(path)
+        [entry] = [entry for entry in file.metadata_props if entry.key == "gatewise.target"]
+        entry.value = '{"classes": ["x"], "task": "guess"}'
+        onnx.save(file, path)
+        with pytest.raises(ModelFileError, match=r"gatewise\.target: task must be"):
+            gw.from_onnx(path)

@@ -149,6 +149,8 @@ def test_guards_say_for_which_sizes_it_holds() -> None:
         graph.run(inputs(2, 6))
     with pytest.raises(InputError, match="must be another number than 3"):
         graph.run(inputs(3, 4))
+    with pytest.raises(InputError, match=r"must be at most 5, and is 6; the .* must be another number than 3"):
+        graph.run(inputs(3, 6))
 
 
 @pytest.mark.parametrize(

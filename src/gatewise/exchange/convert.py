@@ -53,6 +53,10 @@ class Meaning(TypedDict, total=False):
     """On which side it pads: by default in front, or at the end after a TextVectorization."""
 
 
+_OF_TARGET = ("output", "classes", "task")
+"""The options in place of which a file of a graph of gatewise says what its first output means."""
+
+
 def _check_options(meaning: Meaning) -> None:
     """Refuse an option that there is not, such as a name with a typing error."""
     unknown = [name for name in meaning if name not in Meaning.__annotations__]
@@ -116,6 +120,7 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
     needs too much memory or time (`gatewise.exchange.onnx_limits`), before anything of it runs.
     """
     _check_options(meaning)
+    from gatewise.exchange.graph_model import exported_target
     from gatewise.exchange.onnx_export import TOLERANCE, largest_difference, own_folder
     from gatewise.exchange.onnx_limits import check_file
     from gatewise.exchange.onnx_process import OnnxProcess
@@ -127,10 +132,19 @@ def from_onnx(path: str | Path, **meaning: Unpack[Meaning]) -> Model:
         from gatewise.exchange.onnx_network import read_onnx
 
         network = read_onnx(file, quote(path, 200))
+        stored = None
+        if meaning.keys().isdisjoint(_OF_TARGET):
+            stored = exported_target(file, path)
+        if stored is not None:
+            meaning = {**meaning, "classes": stored.classes, "task": stored.task}
         try:
-            return _model(network, meaning)
+            model = _model(network, meaning)
         finally:
             network.close()
+        if stored is not None:
+            # With the thresholds and the type of the labels.
+            model = replace(model, ensemble=replace(model.ensemble, target=stored))
+        return model
     if meaning:
         raise InputError(f"{', '.join(meaning)}: {quote(path, 200)} is a file of gatewise, which says this itself")
     model = Model.from_folder(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, quote, required
+from gatewise.errors import InputError, ModelFileError, quote, required
 from gatewise.exchange.graph_to_onnx import graph_to_onnx
 from gatewise.exchange.onnx_export import TOLERANCE, ExportError
 from gatewise.exchange.proof_inputs import Case, CaseMaker
@@ -20,13 +21,16 @@ from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operations import operation_of
 from gatewise.network.size import Dim
-from gatewise.target import ClassificationTarget, Target
+from gatewise.storage.fields import fields_from
+from gatewise.storage.strict_json import parse_json
+from gatewise.target import ClassificationTarget, Target, TargetConfig
 
 _TASKS = ("classification", "multilabel", "regression")  # whose probabilities or numbers the graph computes
 _ROUNDS = 3  # of all sizes that are checked
 LOGITS = "logits"
 VALUES = "values"  # of a regression
 PROBABILITIES = "probabilities"
+_TARGET = "gatewise.target"  # in the metadata of a file: what its first output means
 
 
 def is_graph(model: Model) -> bool:
@@ -77,7 +81,11 @@ def graph_file(model: Model, path: str | Path, storage: str = "float32") -> tupl
         raise InputError(f"the task {quote(target.task)} cannot be exported to ONNX")
     graph = graph_of_model(model)
     inputs = "; ".join(f"{name}: {value_type}" for name, value_type in graph.inputs.items())
-    facts = {"gatewise.task": target.task, "gatewise.inputs": inputs}
+    facts = {
+        "gatewise.task": target.task,
+        "gatewise.inputs": inputs,
+        _TARGET: json.dumps(TargetConfig.of(target).as_dict()),
+    }
     raw: bytes = graph_to_onnx(graph, facts, storage).SerializeToString()
     runtime = required("onnxruntime", "onnx", "the check of an ONNX file")
     options = runtime.SessionOptions()
@@ -100,6 +108,21 @@ def graph_file(model: Model, path: str | Path, storage: str = "float32") -> tupl
             f"{TOLERANCE:g}"
         )
     return raw, ExportReport(str(path), len(raw), OPSET, checked, worst, inputs, storage)
+
+
+def exported_target(file: Any, path: str | Path) -> Target | None:
+    """What the first output of a ModelProto means, read from `path`, where `graph_file` made it; else None. Raises
+    ModelFileError for damaged metadata.
+    """
+    properties = {entry.key: entry.value for entry in file.metadata_props}
+    if file.producer_name != "gatewise" or _TARGET not in properties:
+        return None
+    where = f"{quote(path, 200)}: {_TARGET}"
+    entry = parse_json(properties[_TARGET].encode(), where)
+    try:
+        return fields_from(TargetConfig, entry, where).target()
+    except InputError as error:
+        raise ModelFileError(str(error)) from error
 
 
 def _random_cases(graph: Graph) -> Iterator[Case]:

@@ -24,6 +24,7 @@ from gatewise.types import Array
 
 MAX_NODES = 100_000  # of a graph: a file cannot ask for unbounded work
 MAX_NUMBERS = 1 << 28  # of one value: a file cannot ask for unbounded memory
+_SHOWN = 3  # broken guards in a message
 
 GraphBackward = Callable[[Mapping[str, Array]], dict[str, Array]]
 """Of the gradients of values by name: those of all values that have one."""
@@ -188,16 +189,17 @@ class Graph:
 
     def sizes(self, inputs: Mapping[str, Array], nouns: Nouns = NO_NOUNS) -> dict[str, int]:
         """The sizes of the symbols for these inputs. Raises InputError naming an input of another shape or dtype, and
-        sizes for which the graph does not hold. nouns: of the sizes of axes, for messages.
+        all sizes for which the graph does not hold. nouns: of the sizes of axes, for messages.
         """
         if set(inputs) != set(self.inputs):
             raise InputError(f"the network has the inputs {', '.join(self.inputs)}, not {', '.join(inputs)}")
         sizes: dict[str, int] = {}
         for name, value_type in self.inputs.items():
             _bind(name, value_type, inputs[name], sizes, nouns)
-        for guard in self.guards:
-            if not guard.holds(sizes):
-                raise InputError(guard.condition(lambda name: self._noun(name, nouns), sizes))
+        broken = [guard for guard in self.guards if not guard.holds(sizes)]
+        if broken:
+            conditions = [guard.condition(lambda name: self._noun(name, nouns), sizes) for guard in broken]
+            raise InputError("; ".join(dict.fromkeys(conditions[:_SHOWN])))
         self._check_memory(sizes)
         return sizes
 
