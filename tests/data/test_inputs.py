@@ -280,7 +280,7 @@ def test_what_is_no_series_is_refused_with_its_place() -> None:
         (np.array([[1, 2], [np.inf, 3]]), "row 1, step 1: inf is not finite"),
         ([[1, 2], [3, -np.inf]], "row 1, step 2: -inf is not finite"),
         (np.array([[1, 2], [np.inf, 3]], dtype=np.float16), "row 1, step 1: inf is not finite"),
-        (np.array([[[1, 2], [3, 4], [5, np.inf]]]), "row 0, step 3, channel 1: inf is not finite"),
+        (np.array([[[1, 2], [3, 4], [5, np.inf]]]), "row 0, step 3, channel 2: inf is not finite"),
         ([[1, 2], [1e300, 3]], "row 1, step 1: 1e+300 is too large for float32"),
         ([[1, 2], [10**400, 3]], "row 1, step 1: '1000.* is too large for float32"),
         ([[1, 2], []], "row 1 is an empty series"),
@@ -316,7 +316,7 @@ def test_a_tensor_that_requires_grad_is_refused_with_what_to_write() -> None:
 def test_the_place_of_a_value_in_one_series_of_several_channels() -> None:
     values = RNG.normal(size=(5, 2))
     values[3, 1] = np.inf
-    message = "^step 4, channel 1: inf is not finite"
+    message = "^step 4, channel 2: inf is not finite"
     assert_refused(message, series_of, values, channels=2)
     assert_refused(message, series_of, frame(a=values[:, 0], b=values[:, 1]), channels=2)
     assert_refused(message, series_of, values.T, "channels-first", 2)
@@ -331,7 +331,7 @@ def test_a_frame_has_a_step_per_row_whatever_the_layout() -> None:
         (series,) = series_of(inputs, "channels-first", 2)
         np.testing.assert_array_equal(series, values)
     values[1, 0] = np.inf
-    message = "row 0, step 2, channel 0: inf is not finite"
+    message = "row 0, step 2, channel 1: inf is not finite"
     assert_refused(message, series_of, [frame(a=values[:, 0], b=values[:, 1])], "channels-first")
 
 

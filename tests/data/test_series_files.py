@@ -109,7 +109,7 @@ def test_a_bad_npz_is_refused(tmp_path: Path) -> None:
         ({"labels": [[0, 1]], "inputs": ONES}, "labels must be"),
         ({"labels": [0, 1], "inputs": np.ones(2)}, "inputs: got one series of 2 steps"),
         ({"labels": [0, 1], "inputs": np.array([["a"], ["b"]])}, "inputs: the series: series must be real numbers"),
-        ({"labels": [0, 1], "inputs": ONES * np.inf}, "inputs: row 0, step 1, channel 0: inf is not finite"),
+        ({"labels": [0, 1], "inputs": ONES * np.inf}, "inputs: row 0, step 1, channel 1: inf is not finite"),
         ({"labels": [0, 1], "inputs": ONES * 1e99}, "too large for float32"),
         ({"labels": [0, 1, 2], "inputs": ONES}, "2 series and 3 labels"),
         ({"labels": ["a", ""], "inputs": ONES}, "row 1 is an empty label"),

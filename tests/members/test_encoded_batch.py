@@ -171,7 +171,7 @@ def test_the_place_of_a_value_that_is_not_finite() -> None:
     preprocessor = SeriesPreprocessor((0.0, 0.0), (1.0, 1.0), missing="refuse")
     inputs = [np.ones((3, 2)), np.ones((4, 2))]
     inputs[1][2, 1] = np.inf
-    assert_refused("row 1, step 3, channel 1: inf is not finite", preprocessor.encode_batch, inputs)
+    assert_refused("row 1, step 3, channel 2: inf is not finite", preprocessor.encode_batch, inputs)
     inputs[1][2, 1] = np.nan
     assert_refused("row 1, step 3, channel 2: a value is missing", preprocessor.encode_batch, inputs)
     inputs[1][2, 1] = 1e39

@@ -72,6 +72,6 @@ def test_the_command_on_series(run: Run, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     shown = run("data", tmp_path / "a.csv", "--series", "--check")
     assert shown.exit_code == 0
-    assert "step 13 of channel 0 is 1.5 in each series" in shown.stdout
+    assert "step 13 of channel 1 is 1.5 in each series" in shown.stdout
     assert "the column 'quality' is equal to the labels" in shown.stdout
     assert "no suspect labels: suspect labels are found among texts with one class each" in shown.stderr

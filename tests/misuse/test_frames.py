@@ -111,7 +111,7 @@ LEAKS: dict[str, Case] = {
     ),
     "a channel": (
         data(np.stack([WAVES, np.where(np.arange(12) == 4, KINDS[:, None], WAVES)], axis=2), KINDS),
-        f"step 5 of channel 1 {EQUAL}",
+        f"step 5 of channel 2 {EQUAL}",
     ),
     "numbers": (
         data(with_column("price", WAVES[:, 0] * 3), WAVES[:, 0] * 3, task="regression"),

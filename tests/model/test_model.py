@@ -84,7 +84,7 @@ def test_bad_input_is_named() -> None:
         ("tokens", ["\u200b\x00"], "row 0"),
         ("tokens", [b"bytes"], "row 0 is a bytes, not a string"),
         ("series", [np.ones((2, 2))], "row 0 has 2 channels, but the model reads 3"),
-        ("series", [np.ones((2, 3)), [[1, 2, np.inf]]], "row 1, step 1, channel 2: inf is not finite"),
+        ("series", [np.ones((2, 3)), [[1, 2, np.inf]]], "row 1, step 1, channel 3: inf is not finite"),
     ):
         assert_refused(message, MODELS[name].predict, bad)
 

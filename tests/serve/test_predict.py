@@ -74,6 +74,7 @@ def test_series(port: int, models: dict[str, Model]) -> None:
         ({"series": [[1, 2], [1]], "model": "gestures"}, "bad_field", "series"),
         ({"series": [[1, True]], "model": "gestures"}, "bad_field", "series[0]"),
         ({"series": [[1, 1e39]], "model": "gestures"}, "bad_field", "series[0]"),
+        ({"inputs": [[[1, 2]], [[1, -1e39]]], "model": "gestures"}, "bad_field", "inputs[1]"),
         ({"inputs": [[[1, 2]], [1, 2]], "model": "gestures"}, "bad_field", "inputs[1]"),
         ({"text": " \n\t\u2003"}, "input", "text"),
         ({"inputs": ["good", SECRET + "\ud800"]}, "input", "inputs[1]"),
@@ -88,6 +89,9 @@ def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str) ->
     status = {"no_such_model": 404, "too_many": 413}.get(code, 400)
     assert (reply.status, reply.error["code"], reply.error["field"]) == (status, code, field), reply.body
     assert reply.error["message"]
+    # A number that is too large is not said to be no string.
+    has_large_number = "1e+39" in str(body)
+    assert ("must be between -3e38 and 3e38" in reply.error["message"]) == has_large_number
     assert SECRET.encode() not in reply.body, "an error never repeats what was sent"
 
 

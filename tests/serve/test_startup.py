@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatewise.errors import InputError
 from gatewise.model import bundled
 from gatewise.model.model import Model
 from gatewise.serve.settings import Settings
+from gatewise.serve.state import State
 from tests.cli.conftest import Run
 
 
@@ -41,6 +43,26 @@ def test_what_the_parent_process_refuses(
     monkeypatch.setenv("GATEWISE_THREADS", "0")
     line = refused(folders["reviews"], "--port", 0, "--workers", workers)
     assert line == "gatewise: GATEWISE_THREADS must be a number from 1 to 1024, not '0'"
+
+
+def test_of_several_models_one_that_cannot_predict_is_left_out(
+    models: dict[str, Model], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reload is refused instead: the served models stay as they are."""
+    model = models["gestures"]
+    huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
+    broken = model.with_lstm(parameters={**model.parameters, **huge})
+    settings = Settings(("reviews", "broken"), load=lambda name, **_: {"broken": broken, **models}[name])
+    state = State({"broken": broken, "reviews": models["reviews"]}, settings)
+    assert list(state.endpoints) == ["reviews"]
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
+    assert line.endswith("; it is not served")
+    assert not state.try_reload()
+    assert list(state.endpoints) == ["reviews"]
+    assert "the models stay as they are: 'broken'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="'broken': the model cannot predict an example"):
+        State({"broken": broken}, settings)
 
 
 def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> None:

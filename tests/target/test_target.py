@@ -74,7 +74,7 @@ def test_the_kind_of_rows_finds_the_steps_that_are_equal_in_each_series() -> Non
         row[1, 1] = 0.625
     kind = input_kind_of(series)
     assert isinstance(kind, SeriesInputs)
-    assert kind.findings(series) == ["step 2 of channel 1 is 0.625 in each series"]
+    assert kind.findings(series) == ["step 2 of channel 2 is 0.625 in each series"]
     assert isinstance(input_kind_of([]), TextInputs)
     assert input_kind_of(["same", "same"]).findings(["same", "same"]) == []
     with pytest.raises(InputError, match="texts are needed"):

@@ -61,7 +61,7 @@ class SeriesInputs(InputKind):
         values = np.stack([series[:steps] for series in inputs])  # (n, steps, channels)
         constant = np.argwhere((values == values[:1]).all(axis=0))
         return [
-            f"step {step + 1} of channel {channel} is {values[0, step, channel]:.6g} in each series"
+            f"step {step + 1} of channel {channel + 1} is {values[0, step, channel]:.6g} in each series"
             for step, channel in constant[:_SHOWN].tolist()
         ]
 

@@ -536,14 +536,15 @@ def _axes_of_many(ndim: int, channels_first: bool = False) -> tuple[str, ...]:
 
 
 def _place(index: Sequence[int], axes: Sequence[str], row: int | None) -> str:
-    """The place of a value, in words: "row 3, step 5, channel 0". Rows and channels count from 0, as in an array, steps
-    from 1. Dimensions without a name are left out.
+    """The place of a value, in words: "row 3, step 5, channel 1". Rows count from 0, steps and channels from 1, as on
+    the page. Dimensions without a name are left out.
     """
     numbers = dict(zip(axes, index, strict=False))
     if row is not None:
         numbers["row"] = row
-    if "step" in numbers:
-        numbers["step"] += 1
+    for axis in ("step", "channel"):
+        if axis in numbers:
+            numbers[axis] += 1
     return (
         ", ".join(f"{axis} {numbers[axis]}" for axis in ("row", "step", "channel") if axis in numbers) or "the series"
     )
@@ -576,7 +577,7 @@ def _rounded_values(values: NDArray[Any]) -> NDArray[np.float32]:
         spread = (numbers - numbers[:1]).std()  # less the first value: the sum of large ones would round
         if _CONSTANT * largest < spread < error / _MAX_ROUNDING:
             raise InputError(
-                f"channel {channel}: values near {largest:.3g} differ by about {spread:.3g}, and float32 keeps "
+                f"channel {channel + 1}: values near {largest:.3g} differ by about {spread:.3g}, and float32 keeps "
                 f"{float(np.spacing(np.float32(largest))):.3g} apart: subtract an offset from this channel first"
             )
     return as_float32

@@ -193,7 +193,7 @@ def _of_columns(inputs: Sequence[Any], names: Sequence[str], holds: Callable[[An
         place = f"step {step + 1}" if step < steps else "the last step"
         if names and step < steps and channels == 1:
             place = f"the column {quote(names[step])}"
-        of = f" of channel {channel}" if channels > 1 else ""
+        of = f" of channel {channel + 1}" if channels > 1 else ""
         lines.append(f"{place}{of} {what}: if it is made from the labels, leave it out")
     return lines[:3]
 

@@ -5,7 +5,7 @@ endpoint checks whether its model can read the inputs.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,7 +24,8 @@ _PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "outputs
 _PART = f"^({'|'.join(_PARTS)}|unit:top|unit:opening|unit:[0-9]{{1,8}}|heatmap:[ifgochrzn])$"
 
 Integer = Annotated[int, Field(ge=0, le=999_999_999)]
-Number = Annotated[float, Field(gt=-3e38, lt=3e38)]
+_FLOAT32 = 3e38
+Number = Annotated[float, Field(gt=-_FLOAT32, lt=_FLOAT32)]
 Name = Annotated[str, Field(max_length=200)]
 Text = InstanceOf[str]  # with lone surrogates, too: the preprocessor refuses them, with their place
 Series = Annotated[list[list[Number | None] | Number | None], Field(min_length=1)]
@@ -393,14 +394,24 @@ def validated(model: type[Model], request: object) -> Model:
     try:
         return model.model_validate(request)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
+    # Each alternative of a field has an error. That of a number says more than that a number is no string.
+    first = next(filter(_is_too_large, errors), errors[0])
     place = first["loc"]
     if place[0] in ("values", "future"):  # the next name is that of a column, which is the client's own
         place = place[:1]
     if first["type"] == "extra_forbidden":
         raise _unknown_field(model, place)
     path = path_of(place)
+    if _is_too_large(first):
+        raise RequestError(path, f"{path} has a number that float32 does not have: it must be between -3e38 and 3e38")
     raise RequestError(path, f"{path} {_message(first['type'], first['msg'], place)}")
+
+
+def _is_too_large(error: Mapping[str, Any]) -> bool:
+    """Whether an error of pydantic is that of a `Number` out of its range."""
+    context = error.get("ctx", {})
+    return context.get("lt") == _FLOAT32 or context.get("gt") == -_FLOAT32
 
 
 def _unknown_field(model: type[BaseModel], place: tuple[int | str, ...]) -> RequestError:

@@ -53,7 +53,7 @@ class State:
     predictions and units. attributions: the queue of explanations that take seconds. streams: the queue of long
     messages of WebSockets. open_streams: how many streams these have.
 
-    Raises InputError, which names the model, for one that cannot predict.
+    Raises InputError, which names the model, where none can predict.
     """
 
     def __init__(self, models: Mapping[str, Any], settings: Settings) -> None:
@@ -72,12 +72,16 @@ class State:
         self._reloading = threading.Lock()
         self._reload_waits = False
         self.models = dict(models)
-        self.endpoints = self._endpoints_of(models)
+        self.endpoints = self._endpoints_of(models, leave_out=True)
         self.ready = True
         self.refusing = False
 
-    def _endpoints_of(self, models: Mapping[str, Any]) -> dict[str, Endpoint]:
+    def _endpoints_of(self, models: Mapping[str, Any], *, leave_out: bool = False) -> dict[str, Endpoint]:
+        """The endpoints of the models. leave_out: of several models, one that cannot predict is left out, with a line
+        in the log; else, and where none is left, it is an InputError.
+        """
         endpoints: dict[str, Endpoint] = {}
+        reasons: list[InputError] = []
         for name, model in models.items():
             self.metrics.add_model(name)
             if not isinstance(model, Model):  # a forecaster was checked when its folder was read
@@ -87,8 +91,16 @@ class State:
             try:
                 endpoint.predict_example()
             except InputError as error:
-                raise InputError(f"{quote(name)}: the model cannot predict an example: {error}") from error
+                reason = InputError(f"{quote(name)}: the model cannot predict an example: {error}")
+                if not leave_out:
+                    raise reason from error
+                reasons.append(reason)
+                continue
             endpoints[name] = endpoint
+        if reasons and not endpoints:
+            raise reasons[0]
+        for reason in reasons:
+            print(f"gatewise: {reason}; it is not served", file=sys.stderr, flush=True)
         return endpoints
 
     def reload(self) -> None:
