@@ -217,7 +217,7 @@ class _Reader:
             inputs = self._per_channel(inputs, attributes)
         self._add(node, operation_of(node.op_type, attributes), inputs)
         if node.op_type == "Gather" and self.outer is None:
-            self._need_rows(*inputs, attributes.get("axis", 0))
+            self._need_rows(inputs[0], inputs[1], attributes.get("axis", 0))
 
     def _need_rows(self, data: str, indices: str, axis: int) -> None:
         """Note how many rows constant indices need. ONNX runs each node, also one on which no output depends: there an

@@ -411,7 +411,8 @@ def validated(model: type[Model], request: object) -> Model:
 def _is_too_large(error: Mapping[str, Any]) -> bool:
     """Whether an error of pydantic is that of a `Number` out of its range."""
     context = error.get("ctx", {})
-    return context.get("lt") == _FLOAT32 or context.get("gt") == -_FLOAT32
+    bounds = (context.get("gt"), context.get("lt"))
+    return -_FLOAT32 in bounds or _FLOAT32 in bounds
 
 
 def _unknown_field(model: type[BaseModel], place: tuple[int | str, ...]) -> RequestError:
