@@ -11,6 +11,7 @@ import pytest
 
 from gatewise.kernels import get, native, read_only
 from gatewise.members.lstm import LSTM
+from gatewise.network import word_table
 from gatewise.network.architecture import Architecture, Layer, parameter_shapes
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops
@@ -83,15 +84,31 @@ def test_parameters_that_can_change_have_no_table() -> None:
     assert np.abs(writeable.logits(sequences) - before).max() > 0.01
 
 
-def test_a_large_vocabulary_has_no_table() -> None:
-    assert WordTable.fits(10_000, 400)
-    assert not WordTable.fits(88_588, 400)
+def test_a_full_table_keeps_its_rows_and_multiplies_the_tokens_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocab_size = 6_000
+    width = 3
+    monkeypatch.setattr(word_table, "_MOST_NUMBERS", 2_048 * width)
+    table = WordTable(vocab_size, width, np.float32)
+    numbers = np.random.default_rng(8).normal(size=vocab_size).astype(np.float32)
+    multiplied: list[int] = []
+
+    def product(tokens: Any) -> Any:
+        multiplied.append(len(tokens))
+        return np.repeat(numbers[tokens, None], width, axis=1)
+
+    rng = np.random.default_rng(9)
+    first = rng.permutation(1_500)
+    for tokens in (first, rng.permutation(3_000), np.array([2_999, 7, 7, 2_999]), first[:50], np.array([5, 1_700])):
+        rows, row_of_step = table.read(tokens, product)
+        np.testing.assert_array_equal(rows[row_of_step, -1], numbers[tokens])
+    assert multiplied == [1_500, 3_000, 1, 1]  # those of the second batch do not fit
+    kept, _ = table.read(first, product)
+    assert 1_502 <= len(kept) <= 2_048
 
 
 def test_the_memory_is_that_of_the_tokens_that_occurred() -> None:
     vocab_size = 40_000
     width = 400
-    assert WordTable.fits(vocab_size, width)
     table = WordTable(vocab_size, width, np.float32)
     products = np.random.default_rng(8).normal(size=(vocab_size, width)).astype(np.float32)
     tokens = np.random.default_rng(9).integers(0, vocab_size, 900)

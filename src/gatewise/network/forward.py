@@ -131,9 +131,7 @@ def embedded(ops: Ops, parameters: Mapping[str, Any], tokens: NDArray[np.int64])
 
 def has_word_tables(ops: Ops, arch: Architecture) -> bool:
     """Whether the first layer reads the input products of its tokens from tables."""
-    if ops.tables is None or ops.keep or arch.inputs != "tokens":
-        return False
-    return WordTable.fits(arch.vocab_size, 4 * arch.layers[0].units)
+    return ops.tables is not None and not ops.keep and arch.inputs == "tokens"
 
 
 def _rows_of_table(
