@@ -15,7 +15,7 @@ from gatewise.kernels.reference import Reference
 from gatewise.members.encoded_sequence import steps_of
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.batch import PAD
+from gatewise.network.distinct_tokens import PAD
 from gatewise.training import unlabelled
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrained import Pretrained

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gatewise.network.autograd import VALUES, gradients
-from gatewise.network.batch import PAD, Batch
+from gatewise.network.batch import Batch
+from gatewise.network.distinct_tokens import PAD
 from gatewise.ragged import starts_of
 from gatewise.types import Array, Lengths
 

@@ -20,7 +20,7 @@ from gatewise.kernels.call import LinearRun, LSTMRun
 from gatewise.kernels.interface import Kernel
 from gatewise.members.running_network import RunningNetwork
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import PAD
+from gatewise.network.distinct_tokens import PAD
 from gatewise.network.ops import Ops
 from gatewise.network.pooling import StepsPooling
 from gatewise.ragged import starts_of

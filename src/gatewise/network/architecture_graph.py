@@ -18,7 +18,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.network.activation_operations import operation_for
 from gatewise.network.architecture import Architecture, Hidden, Layer
-from gatewise.network.batch import PAD
+from gatewise.network.distinct_tokens import PAD
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture
+from gatewise.network.distinct_tokens import unique_tokens
 from gatewise.ragged import Ragged, joined, starts_of, step_numbers
 from gatewise.types import Array, Index, Lengths
-
-PAD = 0  # the padding token, as in Keras
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +91,6 @@ def _ragged_series(sequences: Sequence[Any], arch: Architecture) -> Ragged:
             raise InputError(f"series {number}: shape must be (steps, {arch.channels}), not {array.shape}")
     values, lengths = joined(arrays, np.float32)
     return Ragged(values.reshape(-1, arch.channels), lengths)
-
-
-def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tuple[NDArray[np.int64], Index]:
-    """The distinct tokens (U,) among `tokens` (N,), ascending, with PAD if `with_pad`; and the row of each token (N,).
-
-    As `np.unique` with `return_inverse`, but faster: one flag per vocabulary entry instead of sorting.
-    """
-    seen = np.zeros(vocab_size, dtype=bool)
-    seen[tokens] = True
-    if with_pad:
-        seen[PAD] = True
-    distinct = np.flatnonzero(seen)
-    row_of = np.empty(vocab_size, dtype=np.int32)
-    row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
-    return distinct, row_of[tokens]
 
 
 def ragged_chunks(sequences: Ragged | Iterable[Any], max_steps: int) -> Iterator[Ragged]:

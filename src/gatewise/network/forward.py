@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from gatewise.kernels import Forward, LSTMCall
 from gatewise.kernels.call import InputProduct
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import PAD, Batch, read_steps
+from gatewise.network.batch import Batch, read_steps
+from gatewise.network.distinct_tokens import PAD
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.word_table import WordTable
 from gatewise.ragged import Ragged

@@ -20,7 +20,7 @@ from gatewise.kernels.interface import Kernel
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.losses import log_probabilities
 from gatewise.network.autograd import EmbeddingTable, RecordingOps, RowGradient, Variable, sum_of
-from gatewise.network.batch import PAD, unique_tokens
+from gatewise.network.distinct_tokens import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
 from gatewise.network.ops import array_of
 from gatewise.network.sampled import sampled_softmax

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.network.batch import unique_tokens
+from gatewise.network.distinct_tokens import unique_tokens
 from gatewise.types import Array, Index
 
 _MOST_NUMBERS = 1 << 24  # of a table: 64 MiB of float32

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
-from gatewise.network.batch import PAD
+from gatewise.network.distinct_tokens import PAD
 from gatewise.network.language_model import DIRECTIONS, LanguageModel, Piece
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE

@@ -22,7 +22,8 @@ from gatewise.errors import quote
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.interface import Kernel
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.batch import PAD, chunks, truncate, unique_tokens
+from gatewise.network.batch import chunks, truncate
+from gatewise.network.distinct_tokens import PAD, unique_tokens
 from gatewise.network.language_model import DIRECTIONS
 from gatewise.network.ops import Ops
 from gatewise.network.pooling import MEAN

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from gatewise.kernels.pooling import segment_reduce
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.autograd import Variable
-from gatewise.network.batch import Batch, unique_tokens
+from gatewise.network.batch import Batch
+from gatewise.network.distinct_tokens import unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
 from gatewise.network.trainable import TABLE, LossOf, Network

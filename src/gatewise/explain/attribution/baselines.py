@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.members.network import Network
-from gatewise.network.batch import PAD
+from gatewise.network.distinct_tokens import PAD
 from gatewise.types import Array
 
 Baseline = Literal["unknown", "pad", "zero", "mean"]
