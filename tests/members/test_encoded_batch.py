@@ -175,4 +175,4 @@ def test_the_place_of_a_value_that_is_not_finite() -> None:
     inputs[1][2, 1] = np.nan
     assert_refused("row 1, step 3, channel 2: a value is missing", preprocessor.encode_batch, inputs)
     inputs[1][2, 1] = 1e39
-    assert_refused("row 1, step 3, channel 1: 1e.39 is too large for float32", preprocessor.encode_batch, inputs)
+    assert_refused("row 1, step 3, channel 2: 1e.39 is too large for float32", preprocessor.encode_batch, inputs)
