@@ -65,7 +65,11 @@ def test_connections_share_steps_and_have_the_bits_of_the_library(
             for place, (connection, streams) in enumerate(zip(connections, own, strict=True)):
                 numbers = None
                 more: dict[str, Any] = {}
-                if tick and rng.random() < 0.3:
+                if tick and rng.random() < 0.1:
+                    more |= {"add": 1, "streams": [len(streams)]}
+                    numbers = [len(streams)]
+                    streams.add()
+                elif tick and rng.random() < 0.3:
                     numbers = rng.permutation(len(streams))[: int(rng.integers(1, len(streams) + 1))].tolist()
                     more["streams"] = numbers
                 elif rng.random() < 0.1:

@@ -159,11 +159,13 @@ class StreamSocket:
         if not table.is_short(steps, others):
             self._start(self._answer_later(message, opened))
             return
-        rows = self._rows
-        if message.streams is not None:
-            with _errors_of("streams"):
-                rows = rows[stream_numbers(message.streams, self._open)]
-        if message.inputs and not others and len(rows) == len(message.inputs):
+        rows = _NO_ROWS
+        if message.inputs and not others:
+            rows = self._rows
+            if message.streams is not None:
+                with _errors_of("streams"):
+                    rows = rows[stream_numbers(message.streams, len(rows))]
+        if message.inputs and len(rows) == len(message.inputs):
             table.join(_Step(self, message, rows, message.inputs, steps))
         else:
             self.answer_alone(message)
