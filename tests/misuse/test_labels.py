@@ -112,17 +112,17 @@ OFFSET = WAVES + 1e8
 CHANNELS = np.stack([WAVES, OFFSET], axis=2)
 
 ROUNDED: dict[str, tuple[Any, str]] = {
-    "an offset of 1e8": (OFFSET, "channel 0: values near 1e+08 differ by about 1.02, and float32 keeps 8 apart"),
-    "below 0": (-OFFSET, "channel 0: values near 1e+08"),
+    "an offset of 1e8": (OFFSET, "channel 1: values near 1e+08 differ by about 1.02, and float32 keeps 8 apart"),
+    "below 0": (-OFFSET, "channel 1: values near 1e+08"),
     "1e12": (WAVES * 100 + 1e12, "float32 keeps 6.55e+04 apart: subtract an offset from this channel first"),
-    "seconds since 1970": (np.floor(WAVES * 10) + 1_700_000_000, "channel 0: values near 1.7e+09"),
-    "whole numbers": ((WAVES * 5).astype(np.int64) + 10**9, "channel 0: values near 1e+09"),
-    "the second channel": (CHANNELS, "channel 1: values near 1e+08"),
-    "lists": (OFFSET.tolist(), "channel 0: values near 1e+08"),
-    "a frame": (pd.DataFrame(OFFSET, columns=[f"t{k}" for k in range(12)]), "channel 0: values near 1e+08"),
-    "series of any length": ([row[: 4 + n % 8] for n, row in enumerate(OFFSET)], "channel 0: values near 1e+08"),
-    "small and close": (1 + WAVES * 1e-8, "channel 0: values near 1 differ by about"),
-    "missing values": (np.where(WAVES > 1, np.nan, OFFSET), "channel 0: values near 1e+08"),
+    "seconds since 1970": (np.floor(WAVES * 10) + 1_700_000_000, "channel 1: values near 1.7e+09"),
+    "whole numbers": ((WAVES * 5).astype(np.int64) + 10**9, "channel 1: values near 1e+09"),
+    "the second channel": (CHANNELS, "channel 2: values near 1e+08"),
+    "lists": (OFFSET.tolist(), "channel 1: values near 1e+08"),
+    "a frame": (pd.DataFrame(OFFSET, columns=[f"t{k}" for k in range(12)]), "channel 1: values near 1e+08"),
+    "series of any length": ([row[: 4 + n % 8] for n, row in enumerate(OFFSET)], "channel 1: values near 1e+08"),
+    "small and close": (1 + WAVES * 1e-8, "channel 1: values near 1 differ by about"),
+    "missing values": (np.where(WAVES > 1, np.nan, OFFSET), "channel 1: values near 1e+08"),
 }
 
 
@@ -156,4 +156,4 @@ def test_in_files(tmp_path: Path) -> None:
     pd.DataFrame(OFFSET, columns=[f"t{k}" for k in range(12)]).assign(label=KINDS).to_csv(table, index=False)
     np.savez(arrays, X=OFFSET, y=KINDS)
     for path in (table, arrays):
-        fail_with(lambda path=path: read_series(path).labelled(), "channel 0: values near 1e+08", GatewiseError)
+        fail_with(lambda path=path: read_series(path).labelled(), "channel 1: values near 1e+08", GatewiseError)

@@ -19,7 +19,7 @@ from source_tree import (
     trees,
 )
 
-SERVE = {"fastapi", "httptools", "prometheus_client", "pydantic", "pydantic_core", "starlette", "uvicorn"}
+SERVE = {"fastapi", "httptools", "prometheus_client", "pydantic", "pydantic_core", "starlette", "uvicorn", "websockets"}
 MOST_LEVELS = 11
 
 

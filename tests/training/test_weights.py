@@ -187,8 +187,14 @@ def test_a_row_of_weight_0_counts_as_absent_in_a_validation_set_and_among_suspec
     with_zeros = replace(other, sample_weight=weight)
     models = [train(data, validation=validation, **SMALL) for validation in (with_zeros, other.take(rows))]
     assert models[0].metadata.n_validation == len(rows) < 50
-    assert models[0].metadata.evaluations == models[1].metadata.evaluations
-    assert models[0].ensemble.weights == models[1].ensemble.weights
+    # Sums over other numbers of rows may be rounded in another way.
+    for found, expected in zip(models[0].metadata.evaluations, models[1].metadata.evaluations, strict=True):
+        assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+        errors = [(result.calibration_error or 0.0) for result in (found, expected)]
+        assert errors[0] == pytest.approx(errors[1], rel=1e-12)
+        without = [replace(result, loss=0.0, calibration_error=None) for result in (found, expected)]
+        assert without[0] == without[1]
+    assert models[0].ensemble.weights == pytest.approx(models[1].ensemble.weights, rel=1e-9)
     suspects = suspect_labels(with_zeros)
     few = suspect_labels(with_zeros.take(rows))
     assert suspects == [suspect._replace(row=int(rows[suspect.row])) for suspect in few] != []

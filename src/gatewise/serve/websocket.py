@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.protocol import Config, rejection_response
@@ -108,7 +109,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def answer(self, text: bytes) -> None:
         """Send the answer to the message."""
-        if self.close_sent or self.disconnected or self.transport.is_closing():
+        is_open = self.conn.state is State.OPEN  # no more, once the client has sent its close
+        if not is_open or self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self._is_answering = False
         self.conn.send_text(text)

@@ -89,7 +89,7 @@ def test_a_link_of_a_served_page_and_two_texts(texts: str, watch: Visit) -> None
     page = open_file(watch(texts), "#t=a+bad+film&x=f3:1&u=2&m=integrated-gradients")
     assert page.input_value("#text") == "a bad film"
     assert "left out: method integrated-gradients" in page.inner_text("#hint")
-    assert page.inner_text("#changes .chip") == "f of unit 3 clamped to 1.00 ×"
+    assert page.inner_text("#changes .chip:not(.offer)") == "f of unit 3 clamped to 1.00 ×"
     choose(page, "comparebutton")
     page.fill("#compare textarea", INPUTS[1])
     page.wait_for_selector("#compare .status:has-text('Marked')")

@@ -175,7 +175,7 @@ def _page(data: dict[str, Any], plain: str = "", source: str = "") -> str:
     has_figure = "heatmaps" in data.get("view", {})
     if has_figure:
         code = script("report.js", "start")
-        style = read_page_file("style.css")
+        style = read_page_file("cell.css") + read_page_file("style.css")
     else:
         code = script("explanation.js", "start")
         style = ""

@@ -1,4 +1,4 @@
-// An LSTM of weight 0 predicts nothing: its cell is folded away until the reader opens it, and the members that predict are named.
+// An LSTM of weight 0 predicts nothing: its cell is folded away, and the members that predict are named.
 
 import { button, el, setAttr, setText } from "./dom.js";
 import { weightsText } from "./value.js";
