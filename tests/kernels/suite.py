@@ -75,18 +75,18 @@ def check_keep(kernel: Kernel) -> None:
 def check_fixed_weights(kernel: Kernel) -> None:
     """`lstm` and `dense` have the bits of `project` and `forward`, also of weights that may be written to."""
     for units, gate in ((7, "sigmoid"), (130, "binary")):
-        one = case(17, units, gate=gate)  # type: ignore[arg-type]
+        run_case = case(17, units, gate=gate)  # type: ignore[arg-type]
         for dtype in kernel.dtypes:
-            arrays = one.arrays(dtype)
-            x, weight_ih, bias = (array.astype(dtype) for array in (one.x, one.weight_ih, one.bias))
+            arrays = run_case.arrays(dtype)
+            x, weight_ih, bias = (array.astype(dtype) for array in (run_case.x, run_case.weight_ih, run_case.bias))
             dense = kernel.dense(weight_ih, bias)
             pre = kernel.project(x, weight_ih, bias)
-            assert np.array_equal(dense(x), pre), f"{one} {dtype} dense"
-            expected = one.forward(kernel, dtype, keep=False, pre=pre)
-            run = kernel.lstm(weight_ih, arrays["weight_hh"], bias, one.gate)
-            states = run(x, one.lengths, arrays["h0"], arrays["c0"])
+            assert np.array_equal(dense(x), pre), f"{run_case} {dtype} dense"
+            expected = run_case.forward(kernel, dtype, keep=False, pre=pre)
+            run = kernel.lstm(weight_ih, arrays["weight_hh"], bias, run_case.gate)
+            states = run(x, run_case.lengths, arrays["h0"], arrays["c0"])
             for name, array in zip(FORWARD, states, strict=True):
-                assert np.array_equal(array, getattr(expected, name)), f"{one} {dtype} lstm: {name}"
+                assert np.array_equal(array, getattr(expected, name)), f"{run_case} {dtype} lstm: {name}"
 
 
 def check_saved(kernel: Kernel) -> None:

@@ -51,7 +51,7 @@ class Residual(nn.Module):
 
 
 class SeveralInputs(nn.Module):
-    """Token ids and two numbers per step through an LSTM; three numbers of the row beside its last output."""
+    """Token ids and two numbers per step through an LSTM; three numbers of the row are joined to its last output."""
 
     def __init__(self) -> None:
         super().__init__()

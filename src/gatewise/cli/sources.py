@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.options import COLUMNS, refuse
 from gatewise.errors import DataError, InputError, quote
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gatewise.data.schema import RowSchema
     from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.model import Model
-    from gatewise.model.preprocessor import Preprocessor
     from gatewise.types import ColumnNames, Task
 
 NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
@@ -238,6 +237,8 @@ def table_of(args: Any, model: Model | None = None) -> TableOptions:
     options = TableOptions(**{name: getattr(args, name) for name in COLUMNS if hasattr(args, name)})
     if model is None:
         return options
+    from gatewise.model.preprocessor import reader_of_arrays
+
     return replace(
         options,
         model=model,
@@ -245,13 +246,6 @@ def table_of(args: Any, model: Model | None = None) -> TableOptions:
         series=options.series or model.channels > 0,
         arrays=reader_of_arrays(model.preprocessor),
     )
-
-
-def reader_of_arrays(preprocessor: Preprocessor) -> ArraysPreprocessor | None:
-    """The preprocessor of a network with several inputs; None for another one."""
-    if not preprocessor.inputs.further:
-        return None
-    return cast("ArraysPreprocessor", preprocessor)
 
 
 def read_source(sources: Sequence[str], data: str | None, options: TableOptions, other: str | None = None) -> Splits:

@@ -34,7 +34,7 @@ Layout = Literal["time-first", "channels-first"]
 """Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
 
 _LAYOUTS = get_args(Layout)
-_FILE_NAMES = (str, os.PathLike)
+_FILE_NAMES = (str, os.PathLike)  # a tuple: `str | os.PathLike` would be made at each call
 _CONSTANT = 1e-13
 """A channel is constant if its values vary by less than this share of the largest one, the rounding of float64."""
 _MAX_ROUNDING = 0.1

@@ -23,7 +23,7 @@ from gatewise.data.frames import (
 )
 from gatewise.data.input_kind import InputKind, input_kind_of
 from gatewise.data.inputs import convert_inputs, convert_series, convert_texts, describe_series
-from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
+from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels, convert_sample_weight
 from gatewise.data.row_columns import joined_rows, of_column, split_rows, without_columns
 from gatewise.data.schema import RowSchema, check_names
 from gatewise.data.suspects import check_step_names, leaks, swapped, tagging_hint
@@ -134,7 +134,7 @@ class Labelled:
         steps = step_names(inputs, rows, labels)
         converted_labels = convert_labels(labels, task, classes)
         if sample_weight is not None:
-            sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+            sample_weight = convert_sample_weight(sample_weight)
         if schema:
             converted_labels.target.check_columns()
         if rows and not isinstance(rows[0], str):

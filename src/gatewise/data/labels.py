@@ -172,6 +172,12 @@ def _plain(number: Decimal) -> str:
     return text
 
 
+def convert_sample_weight(sample_weight: Any) -> NDArray[np.float64]:
+    """The weights of n rows as numbers (n,). Raises InputError for what is no number."""
+    weights: NDArray[np.float64] = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+    return weights
+
+
 def convert_groups(groups: Any) -> NDArray[np.int64]:
     """The groups of n rows, texts or numbers, as numbers (n,) from 0. Raises InputError for a missing one."""
     names, _ = _names(convert_rows(groups, "groups"), "groups: row {}".format)

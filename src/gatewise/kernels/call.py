@@ -35,6 +35,7 @@ class InputProduct(NamedTuple):
     bias: Any  # (4H,)
 
 
+# Not frozen: a frozen dataclass sets each field by object.__setattr__, which takes longer than a step of few units.
 @dataclass(eq=False, slots=True)
 class LSTMCall(Generic[T]):
     """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes

@@ -147,9 +147,7 @@ class Native:
     def lstm(self, weight_ih: Array, weight_hh: Array, bias: Array, gate: Gate) -> LSTMRun:
         project = self.dense(weight_ih, bias)
         weight_hh = np.ascontiguousarray(weight_hh)
-        packed = _packed("pack", self._isa, weight_hh)
-        if packed is None:
-            packed = _extension().pack(self._isa, weight_hh)
+        packed = _packed_now("pack", self._isa, weight_hh)
         forward = _extension().forward
         isa = self._isa
         count = self._threads or threads()
@@ -181,9 +179,7 @@ class Native:
     def dense(self, weight: Array, bias: Array) -> LinearRun:
         weight = np.ascontiguousarray(weight)
         bias = np.ascontiguousarray(bias)
-        packed = _packed("pack_linear", self._isa, weight)
-        if packed is None:
-            packed = _extension().pack_linear(self._isa, weight)
+        packed = _packed_now("pack_linear", self._isa, weight)
         linear = _extension().linear
         isa = self._isa
         count = self._threads or threads()
@@ -434,4 +430,12 @@ def _packed(pack: str, isa: str, weight: Array) -> Array | None:
     packed: Array = getattr(_extension(), pack)(isa, weight)
     reference = weakref.ref(weight, lambda _: _packed_weights.pop(key, None))
     _packed_weights[key] = (reference, packed)
+    return packed
+
+
+def _packed_now(pack: str, isa: str, weight: Array) -> Array:
+    """As `_packed`, and of writeable weights, which must not change."""
+    packed = _packed(pack, isa, weight)
+    if packed is None:
+        packed = getattr(_extension(), pack)(isa, weight)
     return packed

@@ -179,7 +179,7 @@ class ArraysPreprocessor:
         fit the rows or the task.
         """
         from gatewise.data.labelled import labelled_of  # a prediction does without
-        from gatewise.data.labels import convert_labels
+        from gatewise.data.labels import convert_labels, convert_sample_weight
 
         rows, _ = self.rows(inputs, layout)
         converted = convert_labels(labels, task, classes, name)
@@ -190,7 +190,7 @@ class ArraysPreprocessor:
                     counts = f"{counted(len(of_steps), 'label')} for {counted(steps, 'step')}"
                     raise InputError(f"{name}: row {number} has {counts}")
         if sample_weight is not None:
-            sample_weight = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+            sample_weight = convert_sample_weight(sample_weight)
         return labelled_of(
             rows,
             [],

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.data.schema import OutsideCounts
 from gatewise.errors import InputError, warn
 from gatewise.members.encoded_batch import Encoded, columns_of, lengths_of
 from gatewise.members.ensemble import Ensemble
 from gatewise.model.card import ModelMetadata
-from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, reader_of_arrays
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import describe_truncation
 from gatewise.ragged import arrays_of
@@ -22,7 +22,6 @@ from gatewise.types import Array, Task
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.metrics import AnyEvaluation
-    from gatewise.model.arrays_preprocessor import ArraysPreprocessor
     from gatewise.model.input_format import InputFormat
 
 
@@ -243,8 +242,8 @@ def labelled_for(model: Predictor, data: Any, labels: Any = None, layout: str | 
     if labels is None:
         raise InputError(f"labels are missing: one for each {model.preprocessor.inputs.nouns.one}")
     classes = model.target.each.column_classes
-    if model.preprocessor.inputs.further:
-        reader = cast("ArraysPreprocessor", model.preprocessor)
+    reader = reader_of_arrays(model.preprocessor)
+    if reader is not None:
         return reader.labelled(data, labels, "the data given", task=task, classes=classes, layout=layout)
     inputs, row_columns = model.preprocessor.rows(data, layout, columns.text)
     layout = "time-first" if model.channels else None  # of the rows, whatever that of the data

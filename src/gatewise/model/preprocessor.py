@@ -245,6 +245,13 @@ def _check_text(text: Any, number: int) -> None:
         raise InputError(f"row {number} is empty")
 
 
+def reader_of_arrays(preprocessor: Preprocessor) -> ArraysPreprocessor | None:
+    """The preprocessor of a network with several inputs, which reads rows of arrays by name; None for another one."""
+    if not preprocessor.inputs.further:
+        return None
+    return cast("ArraysPreprocessor", preprocessor)
+
+
 def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preprocessor:
     """The preprocessor that `to_files` described. read(name): the bytes of a file. Raises ModelFileError."""
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):

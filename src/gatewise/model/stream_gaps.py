@@ -35,6 +35,7 @@ class Gap:
     state: RunningNetwork
 
 
+# Not frozen: `write` changes the arrays in place, so that a push to few of many streams copies nothing.
 @dataclass(eq=False)
 class StreamGaps:
     """values (n, C) float32: the last known value of each channel before the next step, or before the gap of a stream

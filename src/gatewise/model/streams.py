@@ -47,6 +47,7 @@ class StreamPrediction(NamedTuple):
         return np.asarray(self.target.probabilities(self.logits[None])[0])
 
 
+# Not frozen: a frozen dataclass takes longer to make, once per push.
 @dataclass(eq=False)
 class StreamPredictions:
     """The predictions of n streams after `steps` (n,) tokens or time steps each, from `logits` (n, outputs) float64."""

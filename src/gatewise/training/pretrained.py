@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gatewise.errors import InputError
 from gatewise.model.folder import kind_of, open_folder
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, reader_of_arrays
 from gatewise.model.pretrained import KIND, PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, SubwordEncoding
@@ -69,9 +69,7 @@ class Pretrained:
     @property
     def arrays(self) -> ArraysPreprocessor | None:
         """What reads the rows of a network with several inputs; None for another one."""
-        if not self.preprocessor.inputs.further:
-            return None
-        return cast("ArraysPreprocessor", self.preprocessor)
+        return reader_of_arrays(self.preprocessor)
 
     @property
     def network_kind(self) -> str:

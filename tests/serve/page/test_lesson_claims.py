@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from gatewise.serve.lstm_file import lesson_files
-from gatewise.training.recipes import recipe
 from tests.children import run_child
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +26,7 @@ CHAPTERS = ("mind", "repeat", "fade", "add", "forget", "hide", "whole", "learn",
 FILES = {
     name: json.loads((HERE / "claims" / f"{name}.json").read_text(encoding="utf-8")) for name in (*CHAPTERS, "cell")
 }
-CLAIMS: list[dict[str, Any]] = [one for file in FILES.values() for one in file["claims"]]
+CLAIMS: list[dict[str, Any]] = [claim for file in FILES.values() for claim in file["claims"]]
 DEFINITIONS: dict[str, list[str]] = {name: file["definitions"] for name, file in FILES.items()}
 
 
@@ -169,12 +168,12 @@ def measured(folder: Path, is_trained: bool) -> dict[str, dict[str, list[float]]
     for name, content in lesson_files().items():
         (folder / name).write_bytes(content)
     wanted: dict[str, list[str]] = {}
-    for one in CLAIMS:
-        names = wanted.setdefault(one["chapter"], [])
-        if one.get("trained", False) == is_trained and one["measure"] not in names:
-            names.append(one["measure"])
-    given = {"PAGE": str(PAGE), "MODEL": str(folder), "WANTED": json.dumps(wanted)}
-    done = run_child([node, str(HERE / "claims" / "run.mjs")], env=os.environ | given)
+    for claim in CLAIMS:
+        names = wanted.setdefault(claim["chapter"], [])
+        if claim.get("trained", False) == is_trained and claim["measure"] not in names:
+            names.append(claim["measure"])
+    environment = {"PAGE": str(PAGE), "MODEL": str(folder), "WANTED": json.dumps(wanted)}
+    done = run_child([node, str(HERE / "claims" / "run.mjs")], env=os.environ | environment)
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
     return found
@@ -183,13 +182,14 @@ def measured(folder: Path, is_trained: bool) -> dict[str, dict[str, list[float]]
 def broken(found: dict[str, dict[str, list[float]]], is_trained: bool) -> list[str]:
     """The claims that do not hold, with their numbers."""
     lines = []
-    for one in CLAIMS:
-        if one.get("trained", False) != is_trained:
+    for claim in CLAIMS:
+        if claim.get("trained", False) != is_trained:
             continue
-        numbers, (low, high) = found[one["chapter"]][one["measure"]], one["between"]
-        assert len(numbers) == one.get("of", 1), one["measure"]
+        numbers = found[claim["chapter"]][claim["measure"]]
+        low, high = claim["between"]
+        assert len(numbers) == claim.get("of", 1), claim["measure"]
         if not all(low <= number <= high for number in numbers):
-            lines.append(f"{one['chapter']}: {one['says']} {one['measure']}: {numbers}, not in {low} to {high}")
+            lines.append(f"{claim['chapter']}: {claim['says']} {claim['measure']}: {numbers}, not in {low} to {high}")
     return lines
 
 
@@ -200,7 +200,3 @@ def test_the_claims_hold_in_the_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_claims_hold_in_trained_networks(tmp_path: Path) -> None:
     assert broken(measured(tmp_path, True), True) == []
-
-
-def test_the_tutorials_run() -> None:
-    assert recipe("tutorial").optimisation.batch_size == 64

@@ -28,7 +28,6 @@ LEVELS = [
         "lesson/parts",
         "lesson/tasks/ask",
         "lesson/tasks/first",
-        "lesson/tasks/marked",
         "lesson/tasks/reset",
     }
     | {"lesson/terms", "lesson/training", "lesson/wordnetwork"},

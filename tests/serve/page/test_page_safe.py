@@ -82,7 +82,8 @@ def test_axe_finds_nothing_in_any_state(visit: Visit, axe: str, width: int, sche
 
 def test_a_visit_loads_little() -> None:
     """HTML, CSS and JavaScript, raw: of the first screen, and of all there is; and all of it compressed."""
-    first, waiting = {"index.html", "base.css", "cell.css", "style.css", "icon.svg"}, ["main.js"]
+    first = {"index.html", "base.css", "cell.css", "style.css", "icon.svg"}
+    waiting = ["main.js"]
     while waiting:
         name = waiting.pop()
         if name in first:

@@ -70,8 +70,10 @@ def tensors(parts: dict[str, Any]) -> dict[str, torch.Tensor]:
 def run_torch(kind: str, p: dict[str, torch.Tensor], x: torch.Tensor) -> tuple[list[Any], list[Any], torch.Tensor]:
     """h and c of each step, whose gradients are kept, and the last logit: steps of torch.nn.RNNCell or LSTMCell."""
     zeros = torch.zeros(1, UNITS, dtype=torch.float64)
-    h, c = zeros, zeros
-    hs, cs = [], []
+    h = zeros
+    c = zeros
+    outputs = []
+    memories = []
     none = torch.zeros_like(p["bias"])
     for row in x:
         if kind == "plain":
@@ -79,10 +81,10 @@ def run_torch(kind: str, p: dict[str, torch.Tensor], x: torch.Tensor) -> tuple[l
         else:
             h, c = torch.ops.aten.lstm_cell(row[None], [h, c], p["weightIh"], p["weightHh"], p["bias"], none)
             c.retain_grad()
-            cs.append(c)
+            memories.append(c)
         h.retain_grad()
-        hs.append(h)
-    return hs, cs, (h @ p["weight"] + p["denseBias"]).squeeze()
+        outputs.append(h)
+    return outputs, memories, (h @ p["weight"] + p["denseBias"]).squeeze()
 
 
 @pytest.mark.peers
@@ -92,19 +94,19 @@ def test_a_run_its_gradients_and_a_training_are_those_of_torch(kind: str) -> Non
     parameters = tensors(numbers["start"])
     first = numbers["examples"][0]
     x = torch.tensor(first["x"], dtype=torch.float64).reshape(STEPS, INPUTS).requires_grad_()
-    hs, cs, logit = run_torch(kind, parameters, x)
+    outputs, memories, logit = run_torch(kind, parameters, x)
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, torch.tensor(float(first["label"])).double())
     loss.backward()
-    close(numbers["h"], [h.detach() for h in hs])
+    close(numbers["h"], [h.detach() for h in outputs])
     close(numbers["logits"][-1], logit.item())
     close(numbers["loss"], loss.item())
     close(numbers["dx"], x.grad)
     for name, tensor in parameters.items():
         close(numbers["gradient"][name], tensor.grad)
-    close(numbers["states"]["dh"], [h.grad for h in hs])
+    close(numbers["states"]["dh"], [h.grad for h in outputs])
     if kind == "lstm":
-        close(numbers["c"], [c.detach() for c in cs])
-        close(numbers["states"]["dc"], [c.grad for c in cs])
+        close(numbers["c"], [c.detach() for c in memories])
+        close(numbers["states"]["dc"], [c.grad for c in memories])
 
     # Adam as Keras has it: the correction is in the step, and epsilon outside of it.
     trained = tensors(numbers["start"])
@@ -140,7 +142,8 @@ def test_the_lstm_is_that_of_cell_py() -> None:
     p = {name: np.reshape(values, SHAPES[name]) for name, values in numbers["start"].items()}
     x = np.reshape(numbers["examples"][0]["x"], (STEPS, 1, INPUTS))
     h = c = np.zeros((1, UNITS))
-    steps, before = [], []
+    steps = []
+    before = []
     for row in x:
         before.append((h, c))
         step = step_forward(row @ p["weightIh"].T + p["bias"], h, c, p["weightHh"])

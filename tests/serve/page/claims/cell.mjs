@@ -1,8 +1,11 @@
 // The reasons of the seven steps of the cell in the lab, measured.
 
 import { largest, loadModel, mean, page, perSeed, range } from "./common.mjs";
+import { marked } from "./marked.mjs";
 import { randomNetwork, runOf } from "./random.mjs";
 
+const { trainingOf, unseen } = await page("lesson/tasks/symbols");
+const { accuracyOf } = await page("trainer/training");
 const { LstmNetwork } = await page("trainer/lstm");
 const { seeded } = await page("trainer/random");
 
@@ -80,7 +83,21 @@ function errorOfSum(seed) {
 	return largest(range(at, at + network.units).map((n) => whole.c[n] - nothing.c[n] - whole.i[n] * whole.g[n]));
 }
 
+const trained = new Map();
+/** The share of right answers of a network that has learned to keep the one symbol that is marked, with gates held. */
+function rightOfMarked(seed, held = {}) {
+	if (!trained.has(seed)) {
+		const training = trainingOf(marked, seed);
+		for (let n = 0; n < marked.steps; n += 1) training.next();
+		trained.set(seed, training.network);
+	}
+	return accuracyOf(trained.get(seed), unseen(marked, seed), { held });
+}
+
 export const measures = {
+	markedRight: perSeed((seed) => rightOfMarked(seed)),
+	markedInputHeld: perSeed((seed) => rightOfMarked(seed, { i: 1 })),
+	markedOthersHeld: perSeed((seed) => Math.min(rightOfMarked(seed, { f: 1 }), rightOfMarked(seed, { o: 1 }))),
 	ownMemory: () => [16, 83, 3, 42, 71].map(changeOfOthers),
 	forgetGateEnds: perText((ids) =>
 		Math.max(

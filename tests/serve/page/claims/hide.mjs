@@ -3,7 +3,6 @@
 import { page, perSeed } from "./common.mjs";
 
 const { ask } = await page("lesson/tasks/ask");
-const { marked } = await page("lesson/tasks/marked");
 const { trainingOf, unseen } = await page("lesson/tasks/symbols");
 const { accuracyOf } = await page("trainer/training");
 
@@ -20,7 +19,6 @@ function learned(task, seed) {
 const answers = (example, t) => example.kinds[t] === "?";
 const others = (example, t) => example.kinds[t] !== "?";
 const share = (seed, which, held = {}) => accuracyOf(learned(ask, seed), unseen(ask, seed), { held, which });
-const ofMarked = (seed, held = {}) => accuracyOf(learned(marked, seed), unseen(marked, seed), { held });
 
 export const measures = {
 	answersRight: perSeed((seed) => share(seed, answers)),
@@ -31,7 +29,4 @@ export const measures = {
 		Math.min(...[{ i: 1 }, { f: 1 }].flatMap((held) => [share(seed, answers, held), share(seed, others, held)])),
 	),
 	emptied: perSeed((seed) => share(seed, answers, { f: 0 })),
-	markedRight: perSeed((seed) => ofMarked(seed)),
-	markedInputHeld: perSeed((seed) => ofMarked(seed, { i: 1 })),
-	markedOthersHeld: perSeed((seed) => Math.min(ofMarked(seed, { f: 1 }), ofMarked(seed, { o: 1 }))),
 };

@@ -38,7 +38,7 @@ export function mount(parts, lesson) {
 		},
 		answer: (free, held) => ({
 			right: held > 0.9 ? 0 : held > 0.65 ? 1 : 2,
-			text: `${fmt(free)} of 200 new sequences are right with f learned, ${fmt(held)} with f at 1: c keeps counting.`,
+			text: `${Math.round(200 * free)} of 200 new sequences are right with f learned, ${Math.round(200 * held)} with f at 1: c keeps counting.`,
 		}),
 	});
 }

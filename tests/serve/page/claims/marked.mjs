@@ -1,6 +1,8 @@
 // A or B at each step, one of them is marked: which?
 
-import { below } from "./symbols.js";
+import { page } from "./common.mjs";
+
+const { below } = await page("lesson/tasks/symbols");
 
 const NAMES = ["A", "B"];
 const LENGTH = 25;
