@@ -35,8 +35,9 @@ def site(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def write_frame(folder: Path, src: str) -> None:
-    (folder / "index.html").write_text(f"<!doctype html><link rel=icon href=data:,><iframe src={src!r}></iframe>")
+def write_frame(folder: Path, name: str, src: str) -> None:
+    """A page with one frame. Each has a name of its own: a browser may show a changed file from its cache."""
+    (folder / name).write_text(f"<!doctype html><link rel=icon href=data:,><iframe src={src!r}></iframe>")
 
 
 def test_a_site_needs_the_option(watch: Visit, tmp_path: Path) -> None:
@@ -47,9 +48,12 @@ def test_a_site_needs_the_option(watch: Visit, tmp_path: Path) -> None:
                 home = f"http://127.0.0.1:{port}"
                 page = watch(LOCAL)
                 page.expected.append("frame-ancestors")
-                for path, ready in (("lesson.html", "#chapter article"), ("", "#words .word")):
-                    write_frame(tmp_path, f"{home}/{path}")
-                    page.goto(origin)
+                for name, path, ready in (
+                    ("frames_lesson.html", "lesson.html", "#chapter article"),
+                    ("frames_lab.html", "", "#words .word"),
+                ):
+                    write_frame(tmp_path, name, f"{home}/{path}")
+                    page.goto(f"{origin}/{name}")
                     inside = page.frame_locator("iframe").locator(ready)
                     if allowed == (origin,):
                         inside.first.wait_for()
@@ -62,7 +66,7 @@ def test_an_exported_lesson_can_be_framed(watch: Visit, tmp_path: Path) -> None:
     files = page_files(load(bundled.folder(bundled.TUTORIAL)), [])
     (tmp_path / "lesson.html").write_bytes(files["lesson.html"])
     with site(tmp_path) as origin, site(tmp_path) as other:
-        write_frame(tmp_path, f"{other}/lesson.html")
+        write_frame(tmp_path, "frame.html", f"{other}/lesson.html")
         page = watch(LOCAL)
-        page.goto(origin)
+        page.goto(f"{origin}/frame.html")
         page.frame_locator("iframe").locator("#chapter article").wait_for()
