@@ -116,7 +116,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
 
 def truncate_vocab(model: Model, vocab_size: int) -> Model:
     """The model with the first `vocab_size` entries of its vocabulary, see `compress`."""
-    encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces")
+    encoding = _encoding_of(model, "vocab_size", "tokens", "subwords", "keras", "spaces", "word-features")
     preprocessor = replace(cast(TextPreprocessor, model.preprocessor), encoding=encoding.truncate_vocab(vocab_size))
     members = tuple(member.truncate_vocab(vocab_size) for member in model.ensemble.members)
     return replace(model, preprocessor=preprocessor, ensemble=replace(model.ensemble, members=members))

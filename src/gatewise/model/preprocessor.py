@@ -93,7 +93,7 @@ class TextPreprocessor:
         if self.encoding.kind == "index":
             inputs = cast("IndexEncoding", self.encoding).texts(inputs)
         if isinstance(inputs, list | tuple):  # a prediction imports nothing of `gatewise.data`
-            if self.encoding.kind == "spaces":
+            if self.encoding.kind in ("spaces", "word-features"):
                 return join_words_of_rows(inputs)
             return list(inputs)
         from gatewise.data.inputs import convert_texts, refuse_file

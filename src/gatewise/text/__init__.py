@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gatewise.text.encoding import Encoded as Encoded
-from gatewise.text.kinds import KINDS, encoding_from as encoding_from
+from gatewise.text.kinds import KINDS, encoding_from as encoding_from, module_of
 
 if TYPE_CHECKING:
     from gatewise.text.index import IndexEncoding as IndexEncoding
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gatewise.text.subwords import SubwordEncoding as SubwordEncoding
     from gatewise.text.tokenizer import TokenizerEncoding as TokenizerEncoding
     from gatewise.text.tokens import TokenEncoding as TokenEncoding
+    from gatewise.text.word_features import FeatureEncoding as FeatureEncoding
 
     Encoding = IndexEncoding | KerasEncoding | SpaceEncoding | TokenEncoding
 else:
@@ -34,11 +35,11 @@ def __getattr__(name: str) -> Any:
     """The encodings are imported on first use: a model has one of them."""
     if name not in __all__:
         raise AttributeError(f"module 'gatewise.text' has no attribute {name!r}")
-    module = "keras"
+    module = "gatewise.text.keras"
     for kind, encoding in KINDS.items():
         if encoding == name:
-            module = kind
-    return getattr(import_module(f"gatewise.text.{module}"), name)
+            module = module_of(kind)
+    return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:

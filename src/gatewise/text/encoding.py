@@ -26,6 +26,17 @@ def ragged_ids(texts: Iterable[list[int]]) -> Ragged:
     return Ragged(np.array(ids, dtype=np.int32), np.array(lengths, dtype=np.intp))
 
 
+def ragged_rows(texts: Iterable[list[tuple[int, ...]]], width: int) -> Ragged:
+    """The ids (N, width) int32 of n texts, from a list of rows of ids for each. Memory is as in `ragged_ids`."""
+    ids = array("i")
+    lengths: list[int] = []
+    for rows in texts:
+        for row in rows:
+            ids.extend(row)
+        lengths.append(len(rows))
+    return Ragged(np.array(ids, dtype=np.int32).reshape(-1, width), np.array(lengths, dtype=np.intp))
+
+
 class Encoded(NamedTuple):
     """One input as the network reads it. sequence: token ids (length,) int32, or channels (length, C) of a series.
 

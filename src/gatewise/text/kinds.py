@@ -13,8 +13,14 @@ KINDS = {
     "subwords": "SubwordEncoding",
     "tokenizer": "TokenizerEncoding",
     "tokens": "TokenEncoding",
+    "word-features": "FeatureEncoding",
 }
-"""The class of each kind, in the module of the kind's name."""
+"""The class of each kind."""
+
+
+def module_of(kind: str) -> str:
+    """The module of a kind."""
+    return f"gatewise.text.{kind.replace('-', '_')}"
 
 
 def encoding_from(config: Any, read: Callable[[str], bytes]) -> Any:
@@ -24,5 +30,5 @@ def encoding_from(config: Any, read: Callable[[str], bytes]) -> Any:
         kind = config.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelFileError(f"encoding: kind must be one of {', '.join(KINDS)}, not {quote(kind)}")
-    encoding = getattr(import_module(f"gatewise.text.{kind}"), KINDS[kind])
+    encoding = getattr(import_module(module_of(kind)), KINDS[kind])
     return encoding.from_files(config, read)

@@ -15,7 +15,7 @@ from gatewise.target import SPACED_WORD, words_of
 from gatewise.text.encoding import Encoded, checked_texts, utf8
 from gatewise.text.keras import KerasEncoding
 
-_LONGEST = 1_000_000  # characters of a text
+LONGEST_TEXT = 1_000_000  # characters
 _SHAPED = 100  # characters of a word from which its shape is made
 _LONGEST_SHAPE = 8  # classes
 _RUN = re.compile(r"(.)\1+")
@@ -28,14 +28,14 @@ def shapes_of(word: str) -> tuple[str, str]:
     >>> shapes_of("Zounded"), shapes_of("B-52")
     ((' Xx-ed', ' Xx'), (' X-d', ' X-d'))
     """
-    classes = "".join(map(_class_of, word[:_SHAPED]))
+    classes = "".join(map(class_of, word[:_SHAPED]))
     shape = " " + _RUN.sub(r"\1", classes)[:_LONGEST_SHAPE]
     if word.isalpha() and len(word) > 3:
         return f"{shape}-{word[-2:].lower()}", shape
     return shape, shape
 
 
-def _class_of(character: str) -> str:
+def class_of(character: str) -> str:
     """d for a digit, X for a capital, x for another letter; other characters stand for themselves."""
     if character.isdigit():
         return "d"
@@ -56,7 +56,7 @@ class SpaceEncoding(KerasEncoding):
         """The encoding with the most frequent words and shapes of rare words, at most `vocab_size`; each of them occurs
         at least `min_count` times.
         """
-        words = Counter(word for text in checked_texts(texts, _LONGEST) for word in words_of(text))
+        words = Counter(word for text in checked_texts(texts, LONGEST_TEXT) for word in words_of(text))
         rare = [word for word, count in words.items() if max(count, words[word.lower()]) < min_count]
         shapes = Counter(shape for word in rare for shape in {*shapes_of(word)})
         counts = words + shapes
@@ -67,7 +67,7 @@ class SpaceEncoding(KerasEncoding):
 
     def _ids_of_text(self, text: str) -> list[int]:
         """One id per word. Raises InputError for a lone surrogate or a too long text."""
-        words = words_of(utf8(text, _LONGEST).decode())
+        words = words_of(utf8(text, LONGEST_TEXT).decode())
         return [self._id(word) for word in words]
 
     def _id(self, word: str) -> int:
