@@ -50,6 +50,19 @@ class Residual(nn.Module):
         return self.dense(y if self.per_step else y.mean(1))  # type: ignore[no-any-return]
 
 
+class Last(nn.Module):
+    """Series through an LSTM, whose last state is read; with a layer norm no field of a recipe describes it."""
+
+    def __init__(self, outputs: int, normalised: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2, 8, batch_first=True)
+        self.norm = nn.LayerNorm(8) if normalised else nn.Identity()
+        self.dense = nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.norm(self.lstm(x)[0][:, -1]))  # type: ignore[no-any-return]
+
+
 class SeveralInputs(nn.Module):
     """Token ids and two numbers per step through an LSTM; three numbers of the row are joined to its last output."""
 
@@ -228,3 +241,41 @@ def test_what_a_network_with_several_inputs_does_not_read_is_refused(several_mod
     outside = [*rows[:7], {**rows[7], "ids": np.array([1, VOCABULARY])}, *rows[8:]]
     assert_refused(f"row 7: the input ids has the id {VOCABULARY}", training(outside, labels))
     assert_refused("dict", lambda: gw.train(rows, labels, verbose=0))
+
+
+@pytest.mark.parametrize("as_graph", [True, False])
+def test_training_takes_over_the_task_and_the_names_of_the_model(as_graph: bool) -> None:
+    torch.manual_seed(5)
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(60, 6, 2)).astype(np.float32)
+
+    def model(outputs: int, classes: list[str], task: Any) -> Model:
+        return gw.from_torch(Last(outputs, as_graph), torch.zeros(2, 6, 2), classes=classes, task=task)
+
+    sales = model(1, ["sales"], "regression")
+    numbers = np.round(5 + 3 * x[:, -1, 0]).astype(int)  # which look like classes
+    tuned = gw.train(x, numbers, pretrained=sales, epochs=1, verbose=0)
+    assert (tuned.task, tuned.classes) == ("regression", ("sales",))
+    by_recipe = gw.train(x, numbers, pretrained=sales, recipe="lstm", epochs=1, verbose=0)
+    assert (by_recipe.task, by_recipe.classes) == ("regression", ("sales",))
+    topics = model(2, ["sport", "art"], "multilabel")
+    columns = (x[:, -1] > 0).astype(int)
+    tuned = gw.train(x[:40], columns[:40], pretrained=topics, validation=(x[40:], columns[40:]), epochs=1, verbose=0)
+    assert (tuned.task, tuned.classes) == ("multilabel", ("sport", "art"))
+    other = gw.train(x, ["up" if number > 5 else "down" for number in numbers], pretrained=sales, task="classification")
+    assert (other.task, other.classes) == ("classification", ("down", "up"))
+    assert_refused("row 0 is a text .'up'.; regression", gw.train, x, ["up", "down"] * 30, pretrained=sales)
+
+
+def test_the_layers_of_numbers_without_names_stay() -> None:
+    """With a learning rate of almost nothing, the logits of the network stay."""
+    torch.manual_seed(6)
+    model = _model(Residual(2), torch.zeros(2, 6, 2), task="regression", classes=["price", "sales"])
+    x = np.random.default_rng(9).normal(size=(60, 6, 2)).astype(np.float32)
+    predicted = model.predict(x)
+    numbers = predicted + 0.2 * predicted.std(axis=0)
+    tuned = gw.train(x, numbers, pretrained=model, epochs=1, learning_rate=1e-12, verbose=0)
+    assert tuned.classes == ("price", "sales")
+    sequences = tuned.preprocessor.encode_batch(x)
+    network = tuned.ensemble.network
+    np.testing.assert_allclose(network.logits(sequences), model.ensemble.network.logits(sequences), atol=1e-5)

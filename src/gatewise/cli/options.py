@@ -132,7 +132,10 @@ COLUMNS = {
     "label": ("COLUMN", "Label column or JSON key; several for multilabel and regression. Default: label."),
     "numeric": ("COLUMN", "Further column of numbers for the model. May be repeated."),
     "categorical": ("COLUMN", "Further column of categories for the model. May be repeated."),
-    "task": ("NAME", "Task: classification, multilabel, regression or tagging. Default: classification."),
+    "task": (
+        "NAME",
+        "Task: classification, multilabel, regression or tagging. Default: that of --pretrained, else classification.",
+    ),
     "label_separator": ("TEXT", "Separator of several labels in one column; makes the task multilabel."),
     "weight": ("COLUMN", "Column with the weight of each row in the loss."),
     "group": ("COLUMN", "Column of groups; all rows of a group are in the training set or all in the validation set."),

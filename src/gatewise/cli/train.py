@@ -152,8 +152,7 @@ def train(args: Any) -> None:
     # An error in an option stops the command before it reads the data.
     changes = changed_fields(args, table)
     start = opened_pretrained(args.pretrained)
-    if start is not None:
-        table = replace(table, arrays=start.arrays)
+    table = read_for(start, table)
     plan = TrainingPlan(
         recipe=args.recipe,
         changes=changes,
@@ -260,6 +259,16 @@ def opened_pretrained(name: str | None) -> Pretrained | None:
     from gatewise.training.pretrained import Pretrained
 
     return Pretrained.of(name)
+
+
+def read_for(start: Pretrained | None, table: TableOptions) -> TableOptions:
+    """The options with what reads rows of arrays for the model to start from, and its task where none is given."""
+    if start is None:
+        return table
+    task = table.task
+    if task is None and table.label_separator is None:
+        task = start.default_task
+    return replace(table, arrays=start.arrays, task=task)
 
 
 def _validation_set(file: str | None, table: TableOptions, source: str) -> Labelled | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +12,12 @@ from gatewise.cli import options
 from gatewise.cli.options import columns, command, option
 from gatewise.cli.output import print_json
 from gatewise.cli.sources import is_series, read_source, table_of
-from gatewise.cli.train import changed_fields, opened_pretrained, settings_of, training_options
+from gatewise.cli.train import changed_fields, opened_pretrained, read_for, settings_of, training_options
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.tuning.tune import Trial
+    from gatewise.types import KindName
 
 _SEARCH = (
     "Values to try: a range as learning_rate=0.001..0.01, or a list as lstm.units=32,64,128. May be repeated. Default: "
@@ -59,17 +60,21 @@ def tune(args: Any) -> None:
     # An error in an option stops the command before it reads the data.
     changes = changed_fields(args, table)
     space = parsed_search(args.search)
+    start = opened_pretrained(args.pretrained)
+    table = read_for(start, table)
     plan = TrainingPlan(
         recipe=args.recipe,
         changes=changes,
-        pretrained=opened_pretrained(args.pretrained),
+        pretrained=start,
         seed=args.seed,
         out=args.out,
         resume=continues(args.out, args.storage, args.overwrite),
         overwrite=args.overwrite,
     )
-    kind: Literal["series"] | None = None  # what the file holds may be known only when it is read
-    if table.series or is_series(args.sources[0]):
+    kind: KindName | None = None  # what the file holds may be known only when it is read
+    if table.arrays is not None:
+        kind = "arrays"
+    elif table.series or is_series(args.sources[0]):
         kind = "series"
     plan.check(kind, table.task)
     splits = read_source(args.sources, args.data, table)

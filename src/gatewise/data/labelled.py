@@ -233,6 +233,10 @@ class Labelled:
         """The classes of the target, or the names of its numbers."""
         return self.target.classes
 
+    def with_names_of(self, other: Target) -> Labelled:
+        """The data with the names of another target for columns of labels or numbers that came without names."""
+        return replace(self, target=self.target.named_as(other))
+
     @property
     def input_kind(self) -> InputKind:
         """Texts, series or arrays; texts if there are no rows."""

@@ -18,7 +18,9 @@ from gatewise.data.suspects import suspect_classes
 from gatewise.errors import InputError, printable, quote, warn
 from gatewise.ragged import Ragged
 from gatewise.target import Target, labels_task, target_of
+from gatewise.target.multilabel import label_names
 from gatewise.target.names import number_of
+from gatewise.target.regression import number_names
 from gatewise.types import Array, LabelType, Task
 
 _REGRESSION = "this looks like regression: pass task='regression' (--task regression)"
@@ -232,7 +234,7 @@ def _label_columns(columns: NDArray[np.intp], classes: Sequence[str] | None, nam
     """From columns (n, K) of 0 and 1, one per label; without names of the labels these are 0, 1, ... K - 1."""
     _, width = columns.shape
     if classes is None:
-        names = tuple(str(k) for k in range(width))
+        names = label_names(width)
     else:
         names = tuple(classes)
     if len(names) != width:
@@ -316,7 +318,7 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str, where: 
             if not real or not is_finite(value):
                 raise InputError(f"{where(number)} is {described(value)}; regression needs finite numbers")
     if names is None:
-        names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]
+        names = number_names(width)
     if len(names) != width:
         raise InputError(f"{name}: {width} numbers per row but {len(names)} names")
     numbers = np.array(rows, dtype=np.float64).reshape(len(rows), width)

@@ -111,6 +111,10 @@ class TargetOf(Classes, Generic[Values]):
         """What tells data of this task from others, for `Labelled.fingerprint`."""
         return [self.task.encode()]
 
+    def named_as(self, other: Target) -> Target:
+        """The target with the names of `other`, where its columns have default names and are as many."""
+        return self
+
     def check_data(self, other: Target) -> None:
         """Raise InputError unless `other`, the target of a data set, has labels for a model of this one."""
         if other.task != self.task:

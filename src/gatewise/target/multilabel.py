@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.losses import BINARY_CROSS_ENTROPY, Loss, sigmoid
-from gatewise.target.base import Column, Rivals, RowTarget, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Column, Rivals, RowTarget, Target, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.classification import class_columns, labelled_records
 from gatewise.target.names import check_array, class_places
 from gatewise.target.row import Chosen
@@ -21,6 +21,11 @@ from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from gatewise.metrics import Bin, MultilabelEvaluation
+
+
+def label_names(count: int) -> tuple[str, ...]:
+    """The names of so many columns of labels that have no names."""
+    return tuple(str(k) for k in range(count))
 
 
 class MultilabelTarget(RowTarget):
@@ -36,6 +41,12 @@ class MultilabelTarget(RowTarget):
     @property
     def threshold_count(self) -> int:
         return len(self.classes)
+
+    def named_as(self, other: Target) -> Target:
+        unnamed = self.label_type == "int" and self.classes == label_names(len(self.classes))
+        if unnamed and isinstance(other, MultilabelTarget) and len(other.classes) == len(self.classes):
+            return replace(self, classes=other.classes, label_type=other.label_type)
+        return self
 
     def encode(self, labels: Array) -> Array:
         return labels.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, number_text
 from gatewise.losses import SQUARED_ERROR, Loss
-from gatewise.target.base import Column, RowTarget, Tensor, check_logits, check_rows, float_tensor
+from gatewise.target.base import Column, RowTarget, Target, Tensor, check_logits, check_rows, float_tensor
 from gatewise.target.multilabel import no_comparison
 from gatewise.target.names import check_array
 from gatewise.target.score import MeasuredValue, TargetScore
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from gatewise.metrics import RegressionEvaluation
 
 _QUANTILES = 10  # strata of a number, where there are at least ten rows for each
+
+
+def number_names(count: int) -> tuple[str, ...]:
+    """The names of so many numbers of a row that have no names."""
+    if count == 1:
+        return ("value",)
+    return tuple(f"value {k + 1}" for k in range(count))
 
 
 class RegressionTarget(RowTarget):
@@ -34,6 +42,12 @@ class RegressionTarget(RowTarget):
     row_score_name: ClassVar[str] = "mean absolute error"
     row_score_is_share: ClassVar[bool] = False
     mistakes_title: ClassVar[str] = "Largest errors"
+
+    def named_as(self, other: Target) -> Target:
+        unnamed = self.classes == number_names(self.outputs)
+        if unnamed and isinstance(other, RegressionTarget) and other.outputs == self.outputs:
+            return replace(self, classes=other.classes)
+        return self
 
     def encode(self, labels: Array) -> Array:
         return labels.astype(np.float64)

@@ -95,6 +95,8 @@ class TrainingPlan:
         of a validation set of arrays. default_out: the folder for the model where `out` is None. Raises InputError for
         data that do not fit the options.
         """
+        if self.pretrained is not None:
+            labelled = self.pretrained.with_names(labelled)
         if self.threshold is not None:
             labelled.target.each.check_threshold(self.threshold)
         available: Available = {
@@ -297,7 +299,7 @@ def _validation_of(validation: Any, data: Labelled, layout: str | None, start: P
             validation = Labelled.of(inputs, labels, "the validation set given", columns=columns, **options)
     present: Labelled = validation.present
     warn_about_overlap(data, present, "validation")
-    return present
+    return present.with_names_of(data.target)
 
 
 def _unlabelled_of(unlabelled: Any, data: Labelled) -> Unlabelled:

@@ -24,6 +24,7 @@ from gatewise.text.tokens import RESPELLING
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
+    from gatewise.data.labelled import Labelled
     from gatewise.model.arrays_preprocessor import ArraysPreprocessor
 
 BUNDLED = "bundled"
@@ -82,6 +83,21 @@ class Pretrained:
         return self.network_kind == "lstm"
 
     @property
+    def default_task(self) -> Task | None:
+        """The task of a training without one. None where the labels say it: with a language model, and with a
+        classifier, whose labels may be one or several per row.
+        """
+        if self.model is None or self.model.task == "classification":
+            return None
+        return self.model.task
+
+    def with_names(self, labelled: Labelled) -> Labelled:
+        """The data with the names of the model's numbers or labels, where their columns have none."""
+        if self.model is None:
+            return labelled
+        return labelled.with_names_of(self.model.target)
+
+    @property
     def has_lstm(self) -> bool:
         """Whether an LSTM was trained, and not embeddings alone or a network of any form."""
         return any(name.startswith("lstm.") for name in self.parameters)
@@ -97,10 +113,12 @@ class Pretrained:
         return replace(arch, layers=own.layers, hidden=own.hidden, pooling=own.pooling)
 
     def classifier(self, task: Task) -> Model | None:
-        """The model, where both it and this task are about classes: its logits are then mapped to the new ones."""
+        """The model, where both it and this task are about classes."""
+        return self.of_task(task) if task in ("classification", "tagging") else None
+
+    def of_task(self, task: Task) -> Model | None:
+        """The model, where it has this task: its logits, or its numbers, are then mapped to the new ones."""
         if self.model is None or self.model.task != task:
-            return None
-        if task not in ("classification", "tagging"):
             return None
         return self.model
 

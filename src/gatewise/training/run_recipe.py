@@ -236,14 +236,17 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     if recipe.frozen and not pretrained.has_lstm and pretrained.network_kind == "lstm":
         raise InputError(f"the pretrained model has embeddings only, and recipe {recipe.name} trains no LSTM")
     values = values_of(recipe)
-    built_in = values_of(RECIPES[recipe.name]) if recipe.name in RECIPES else None
-    of_series = values_of(RECIPES["series"])  # which recipe lstm has for series
+    defaults: list[dict[str, Any]] = []
+    if recipe.name in RECIPES:
+        defaults.append(values_of(RECIPES[recipe.name]))
+    if recipe.name == "lstm":  # for series
+        defaults.append(values_of(RECIPES["series"]))
     of_network = ["lstm.units", "lstm.layers", "lstm.bidirectional", "lstm.pooling"]
     if pretrained.network_kind != "lstm":
         of_network = [name for name in values if name.startswith("lstm.") and name != "lstm.probe_l2"]
     for name in of_network:
         of_model = pretrained.model is not None and name not in pretrained.fixed
-        if of_model and built_in is not None and values[name] not in (built_in[name], of_series[name]):
+        if of_model and defaults and values[name] not in [default[name] for default in defaults]:
             raise InputError(f"{name} cannot be changed: the network takes the layers of the pretrained model")
     for name, fixed in pretrained.fixed.items():
         if values[name] == fixed:
@@ -253,7 +256,9 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
             (values[name], fixed)
         )
         # A value that the recipe does not change gives way silently, where the model leaves the field free.
-        unchanged = name == "text.vocab_size" if built_in is None else values[name] == built_in[name]
+        unchanged = name == "text.vocab_size"
+        if defaults:
+            unchanged = values[name] in [default[name] for default in defaults]
         if of_tagger or not (unchanged and name in pretrained.free):
             raise InputError(
                 f"the pretrained model has {name} {fixed}; it cannot start a network of recipe {recipe.name} with "

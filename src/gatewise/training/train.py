@@ -76,7 +76,8 @@ def train(
       columns then, too.
     - numeric, categorical: columns that the model reads besides the text or series, of a data frame or of
       `gatewise.data.with_columns`.
-    - task: "classification", "multilabel", "regression" or "tagging"; None: what the labels look like.
+    - task: "classification", "multilabel", "regression" or "tagging"; None: that of the `pretrained` model, unless it
+      is a classifier; else what the labels look like.
     - layout: of three-dimensional arrays, "time-first" or "channels-first".
     - sample_weight (n,): of each row in the loss and the calibration; only ratios matter, and 0 leaves a row out.
     - class_weight: "balanced", or a weight per label. It moves the thresholds and not the probabilities, which
@@ -92,8 +93,9 @@ def train(
       "frozen", or "few-shot" with `unlabelled` or changes.
     - changes: fields of the recipe, by name where one group alone has it (`epochs=3`), always as `group__field`
       (`ngrams__order=2`).
-    - pretrained: the model to start from: of `gatewise.pretrain`, any classifier, its folder, or "bundled", which is
-      the one of recipe "frozen" where none is given.
+    - pretrained: the model to start from: of `gatewise.pretrain`, any model, its folder, or "bundled", which is the one
+      of recipe "frozen" where none is given. For another task, `task` says which, and the last layer is a new one.
+      Numbers and columns of labels without names get those of the model.
     - threshold: the probability from which a label is predicted: a number (of the second of two classes, or of every
       label), one per label, or "f1", those of the best F1 on the validation set. None: "f1" for multi-label and
       balanced classes, what follows from a weight per label, else 0.5.
@@ -125,7 +127,7 @@ def train(
         data,
         labels,
         {"text": text, "label": label, "numeric": numeric, "categorical": categorical},
-        arrays=None if start is None else start.arrays,
+        start=start,
         groups=groups,
         times=times,
         task=task,
@@ -191,7 +193,7 @@ def labelled_from(
     labels: Any,
     columns: Mapping[str, str | Sequence[str] | None],
     *,
-    arrays: ArraysPreprocessor | None = None,
+    start: Pretrained | None = None,
     groups: Any = None,
     times: Any = None,
     task: Task | None = None,
@@ -200,9 +202,14 @@ def labelled_from(
 ) -> Labelled:
     """The data of `train` as Labelled, see `Labelled.of` and, where the labels are a column of a data frame,
     `Labelled.from_frame`; with `groups` and `times` in place of its own. columns: text, label, numeric and categorical,
-    None where not given. arrays: what reads rows of arrays by name. Raises InputError for what stands in the data
-    already.
+    None where not given. start: the model to start from, which reads rows of arrays by name, and whose task is the
+    default. Raises InputError for what stands in the data already.
     """
+    arrays: ArraysPreprocessor | None = None
+    if start is not None:
+        arrays = start.arrays
+        if task is None and not isinstance(data, Labelled):
+            task = start.default_task
     named = {name: column for name, column in columns.items() if column is not None}
     if labels is None and is_frame(data):
         if layout is not None:

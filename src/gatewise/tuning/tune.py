@@ -144,6 +144,7 @@ def tune(
         data,
         labels,
         {"text": text, "label": label, "numeric": numeric, "categorical": categorical},
+        start=start,
         groups=groups,
         times=times,
         task=task,

@@ -1,7 +1,8 @@
 """Fit a network that is a graph: fine-tuning of what `gatewise.from_torch` and the like have opened.
 
-With the same classes, training starts from the network as it is. With others its last linear layer is replaced, and the
-new one starts as a linear probe, as that of the LSTM (`gatewise.training.members.lstm`).
+With the same classes, training starts from the network as it is. With others, and with numbers that it predicts no
+better than their mean, its last linear layer is replaced, and the new one starts as a linear probe, as that of the LSTM
+(`gatewise.training.members.lstm`).
 """
 
 from __future__ import annotations
@@ -57,8 +58,21 @@ def _member(data: TrainingData, loop: LabelledLoop) -> FittedMember:
     return FittedMember(network, bias)
 
 
+def _is_better_than_mean(network: GraphNetwork, data: TrainingData, rows: Array) -> bool:
+    """Whether the numbers that the network predicts for these rows are closer to their labels than the mean is. Numbers
+    of another unit or another meaning are not. Always true of classes.
+    """
+    scaling = data.target_scaling
+    if scaling is None:
+        return True
+    numbers = data.targets(rows).values  # of mean 0 and deviation 1
+    errors = scaling.transform(network.logits(data.full(rows))) - numbers
+    return bool(np.square(errors).mean() < np.square(numbers).mean())
+
+
 def initial_network(data: TrainingData, run: Run) -> GraphNetwork:
-    """The pretrained network, with a new last layer where its classes are others. Raises InputError for a network with
+    """The pretrained network, with a new last layer where its classes are others, or its numbers no better than the
+    mean. Raises InputError for a network with
     another number of predictions per sequence than the labels.
     """
     assert run.pretrained is not None
@@ -68,11 +82,12 @@ def initial_network(data: TrainingData, run: Run) -> GraphNetwork:
     assert isinstance(network, GraphNetwork)
     network.check_target(data.target)
     network.check_sequences(data.full_sequences)
-    if (model.task, model.classes) == (data.target.task, data.target.classes):
-        return network
-    features = features_of(network)
     stride = math.ceil(len(data.train) / MAX_ROWS)
     rows = data.train[::stride]
+    same = (model.task, model.classes) == (data.target.task, data.target.classes)
+    if same and _is_better_than_mean(network, data, rows):
+        return network
+    features = features_of(network)
     states = features.logits(data.full(rows))
     # Training starts from this fit and gives the rows their weights.
     weight, bias = fit_standardised_glm(states, data.targets(rows).unweighted, data.recipe.lstm.probe_l2 or PROBE_L2)

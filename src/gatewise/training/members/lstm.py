@@ -2,8 +2,9 @@
 
 Initial weights are random, or those of a pretrained model with a new dense layer. Fine-tuning from a random dense layer
 first distorts the pretrained features; with few labels the network never recovers. Kumar et al. (2022) start from a
-linear probe: a generalised linear model on the pooled states (`dense_solver`). A pretrained classifier has a dense
-layer already; the same fit on its logits z, for rows that it has never seen, maps it to the new classes,
+linear probe: a generalised linear model on the pooled states (`dense_solver`). A pretrained model of the same task has
+a dense layer already; the same fit on its logits z, for rows that it has never seen, maps it to the new classes or
+numbers,
 
     logits = W z + b        W (outputs, its outputs), L2 penalty on W
 
@@ -81,7 +82,7 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
     if pretrained is None:
         return parameters
     parameters |= pretrained_layers(pretrained, data.architecture.vocab_size)
-    model = pretrained.classifier(data.target.task)
+    model = pretrained.of_task(data.target.task)
     if model is not None:
         weight, bias = _transferred_dense(parameters, data, model)
     elif data.recipe.lstm.probe_l2:
@@ -94,8 +95,8 @@ def initial_weights(data: TrainingData, pretrained: Pretrained | None, seed: int
 
 
 def _transferred_dense(parameters: Mapping[str, Array], data: TrainingData, model: Model) -> tuple[Array, Array]:
-    """Weight (outputs, F) and bias (outputs,) of the dense layer of a pretrained classifier, mapped to the new
-    classes.
+    """Weight (outputs, F) and bias (outputs,) of the dense layer of a pretrained model, mapped to the new classes or
+    numbers.
     """
     weight = model.parameters["dense.weight"].astype(np.float64)
     bias = model.parameters["dense.bias"].astype(np.float64)
