@@ -19,6 +19,7 @@ from gatewise.model.compress import stored
 from gatewise.network.graph import Graph
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
+from gatewise.network.operations.loop import Loop
 from gatewise.network.operations.recurrent import Recurrent
 from gatewise.network.size import symbol
 
@@ -150,6 +151,37 @@ def test_a_quantised_file_computes_the_rounded_model(dtype: str, share: float, t
     expected = stored(model, dtype).ensemble.logits(rows)
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
     assert 1e-6 < np.abs(expected - model.ensemble.logits(rows)).max() < 0.1
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_the_matrices_of_a_loop_are_quantised(dtype: str, tmp_path: Path) -> None:
+    """And those of linear layers around it."""
+    rng = np.random.default_rng(7)
+    body = GraphBuilder()
+    parameters = [ValueType("float", (B, 24)), ValueType("float", (B, 16)), ValueType("float", (16, 24))]
+    state, row, of_input = (body.input(name, kind) for name, kind in zip("hxw", parameters, strict=True))
+    of_state = body.input("u", ValueType("float", (24, 24)))
+    product = body.add("Add", body.add("MatMul", row, of_input), body.add("MatMul", state, of_state))
+    step = body.graph([body.add("Tanh", product)])
+    builder = GraphBuilder()
+
+    def weights(*shape: int) -> str:
+        return builder.constant(rng.normal(0, 0.3, shape).astype(np.float32))
+
+    x = builder.input("x", ValueType("float", (B, T, 16)))
+    start = builder.add("ConstantOfShape", input=(B, 24))
+    [last] = builder.node(Loop(step, T, (1,)), (start, x, weights(16, 24), weights(24, 24)))
+    model = Model.of_graph(builder.graph([builder.add("MatMul", last, weights(24, 40))]))
+    whole = model.export(tmp_path / "whole.onnx")
+    report = model.export(tmp_path / "model.onnx", quantize=dtype)
+    numbers = 16 * 24 + 24 * 24 + 24 * 40
+    assert whole.bytes - report.bytes > {"int8": 3, "float16": 2}[dtype] * numbers - 1_500  # of nodes and scales
+    series = rng.normal(size=(3, 5, 16)).astype(np.float32)
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    values = session.run(["values"], {"x": series})[0]
+    expected = stored(model, dtype).predict(series)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(expected - model.predict(series)).max() > 1e-5
 
 
 @pytest.mark.parametrize("hidden", [-np.inf, -1e9])

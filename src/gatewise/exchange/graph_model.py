@@ -73,7 +73,7 @@ def graph_of_model(model: Model) -> Graph:
 def graph_file(model: Model, path: str | Path, storage: str = "float32") -> tuple[bytes, ExportReport]:
     """The ONNX file of the graph, after ONNX Runtime has computed the same logits for random inputs of many sizes; it
     is not written. It holds the network alone: `gatewise.from_onnx` reads it as that of any tool. storage: of
-    embeddings and the weights of recurrences, whose numbers are rounded to it. Raises ExportError where the logits
+    embeddings and matrices of weights, whose numbers are rounded to it. Raises ExportError where the logits
     differ.
     """
     target = model.ensemble.target

@@ -14,7 +14,7 @@ from gatewise.network.operation import ValueType
 
 def graph_to_onnx(network: Network, metadata: Mapping[str, str] | None = None, storage: str = "float32") -> Any:
     """The checked ModelProto of a graph, whose values have the same names there. metadata: its `metadata_props`.
-    storage: the dtype of embeddings and of the matrices of recurrences, see `gatewise.storage.compact`.
+    storage: the dtype of embeddings and of matrices of weights, see `gatewise.storage.compact`.
 
     Raises MissingExtra without onnx, InputError naming a node that cannot be written.
     """

@@ -7,7 +7,7 @@ inputs. `gatewise.members.onnx.operations` has the others, and `write_graph`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -20,6 +20,8 @@ from gatewise.network.graph import Graph as Network
 from gatewise.network.graph import Guard, Node
 from gatewise.network.operation import DType, Operation, ValueType
 from gatewise.network.size import symbols_of
+from gatewise.network.trainable_graph import weights_of
+from gatewise.storage.compact import storage_table
 from gatewise.types import Array
 
 _DTYPES: dict[DType, Any] = {"float": np.float32, "int64": np.int64, "int32": np.int32, "bool": np.bool_}
@@ -73,6 +75,7 @@ class GraphWriter:
         self._values = dict(inputs)
         self._around: dict[str, tuple[GraphWriter, str]] = {}
         self._producers = {name: node for node in network.nodes for name in node.outputs}
+        self._stored = self._matrices()
         self._read = {name for node in network.nodes for name in node.inputs} | set(network.outputs)
 
     def write(self) -> list[str]:
@@ -107,9 +110,17 @@ class GraphWriter:
             writer, value = self._around[name]
             self._values[name] = writer.value(value)
         if name not in self._values:
-            array = self.network.constants[name]
-            self._values[name] = self.onnx.keep_as(self.prefix + name, array.astype(self.dtype(name)))
+            array = self.network.constants[name].astype(self.dtype(name))
+            keep = self.onnx.matrix if name in self._stored else self.onnx.keep_as
+            self._values[name] = keep(self.prefix + name, array)
         return self._values[name]
+
+    def _matrices(self) -> Collection[str]:
+        """The names of the weights that the file has in its smaller dtype, as `Model.save` stores them."""
+        if self.onnx.storage == "float32":
+            return ()
+        constants = self.network.constants
+        return storage_table({name: constants[name] for name in weights_of(self.network)}, self.onnx.storage)
 
     def is_written(self, name: str) -> bool:
         """Whether a value of the network can be read by now. One that is left out can."""
