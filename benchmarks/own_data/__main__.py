@@ -4,7 +4,8 @@
 
 PART is forecast, forecast_gain, series or text. VENV is a virtual environment with the packages whose files are the
 data, and with the peers: statsforecast for forecasts, aeon for series; scikit-learn is here. The sets that are measured
-are replaced in results/own_data_PART.json. Nothing is chosen on a test part.
+are replaced in results/own_data_PART.json. Nothing is chosen on a test part. Taggers have a command of their own,
+`python -m benchmarks.own_data.tagging`.
 """
 
 from __future__ import annotations
