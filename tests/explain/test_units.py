@@ -54,7 +54,7 @@ def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
     reads = [truncate(steps, arch) for steps in steps_of(sequences)]
-    opened = [lstms[-len(arch.top.directions) :] for lstms, _, _ in net.lstm.activations(reads)]
+    opened = [run.lstms[-len(arch.top.directions) :] for run in net.lstm.activations(reads)]
     for summary in report.units[:: max(1, arch.top.units // 2)]:
         assert bool(summary.top_words) == bool(summary.bottom_words) == (arch.inputs == "tokens")
         place, column = divmod(summary.unit, arch.top.units)
@@ -85,7 +85,7 @@ def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
     flat = np.concatenate([sequence.steps for sequence in sequences])
-    opened = [lstms[-len(net.lstm.arch.top.directions) :] for lstms, _, _ in net.lstm.activations(steps_of(sequences))]
+    opened = [run.lstms[-len(net.lstm.arch.top.directions) :] for run in net.lstm.activations(steps_of(sequences))]
     summary = report.units[-2]
     place, column = divmod(summary.unit, net.lstm.arch.top.units)
     for gate in "ifgoc":

@@ -430,3 +430,27 @@ def test_the_step_graphs_that_are_used_last_are_kept() -> None:
     for rows in range(3, 40):
         network.form.step_graph_of(rows)
         assert network.form.step_graph_of(2) is of_two
+
+
+def test_the_gates_of_a_layer_behind_a_convolution_that_moves_by_two_are_recorded() -> None:
+    """Its steps are those after the convolution; the steps of the input have no gates."""
+    rng = np.random.default_rng(31)
+    builder = GraphBuilder()
+    x = builder.add("Transpose", builder.input("x", ValueType("float", (B, T, 2))), perm=(0, 2, 1))
+    kernel = builder.constant(rng.normal(size=(3, 2, 3)))
+    steps = builder.add("Conv", x, kernel, strides=(2,), pads=(1, 1), kernel_shape=(3,))
+    steps = builder.add("Transpose", steps, perm=(0, 2, 1))
+    weights = [builder.constant(rng.normal(size=size) * 0.6) for size in ((20, 3), (20, 5), (20,))]
+    h, last, _ = builder.node(operation_of_recurrence("LSTM"), [steps, *weights])
+    graph = builder.graph([builder.add("MatMul", last, builder.constant(rng.normal(size=(5, 1))))])
+    network = GraphNetwork.of(graph, graph.outputs[0], graph.outputs[0])
+    assert not network.layers
+    series = rng.normal(size=(7, 2)).astype(np.float32)
+    example = Example(Ensemble.of(network, target_of(["value"], "regression")), EncodedSequence(series))
+    [gates] = example.other_lstms
+    assert not example.lstms
+    expected = graph.run({"x": series[None]}, values=[h])[h][0]
+    np.testing.assert_allclose(gates.h, expected, rtol=0, atol=1e-6)
+    assert gates.f.shape == (4, 5)
+    np.testing.assert_allclose(gates.h, gates.o * np.tanh(gates.c), rtol=0, atol=1e-6)
+    assert_refused("other_lstms has the gates of those that read other steps", example.half_lives)

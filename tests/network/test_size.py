@@ -142,7 +142,7 @@ def test_what_a_number_divides_stands_outside_of_a_division() -> None:
     assert divided(3 * T + 7, 3) == T + 2
     assert remainder(T + 4, 2) == remainder(T, 2)
     assert remainder(4 * T + 3, 2) == 1
-    assert str(divided(5 * T - 3, 4)) == "(5 T + 1 // 4) - 1"
+    assert str(divided(5 * T - 3, 4)) == "((5 T + 1) // 4) - 1"
     for steps in range(1, 30):
         assert value_of(divided(5 * T - 3, 4), {"T": steps}) == (5 * steps - 3) // 4
         assert value_of(remainder(5 * T - 3, 4), {"T": steps}) == (5 * steps - 3) % 4

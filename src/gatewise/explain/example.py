@@ -135,6 +135,13 @@ class Example(Displayed):
         return self.activations.lstms
 
     @property
+    def other_lstms(self) -> tuple[Any, ...]:
+        """As `lstms`, of recurrent layers that read another number of steps than the input has, such as those after a
+        convolution that moves by two: row t is step t of that layer. Reports and the page leave them out.
+        """
+        return self.activations.other_lstms
+
+    @property
     def pads(self) -> int:
         """How many pad steps run before the first step (padding "pre")."""
         return self.activations.pads
@@ -292,7 +299,10 @@ class Example(Displayed):
 
     def _check_layers(self) -> None:
         if not self.network.layers:
-            raise InputError("the network has no recurrent layer that reads the steps of the input")
+            message = "the network has no recurrent layer that reads the steps of the input"
+            if self.other_lstms:
+                message += "; other_lstms has the gates of those that read other steps"
+            raise InputError(message)
 
     def values(self, name: str, layer: int) -> Array:
         """A gate or state of all units of a layer, such as f: (T, units), the directions side by side."""

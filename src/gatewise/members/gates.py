@@ -172,12 +172,13 @@ STATES: dict[CellName, type[LayerStates]] = {"LSTM": Gates, "GRU": GRUGates, "RN
 
 class Activations(NamedTuple):
     """One forward pass of one sequence. lstms: bottom layer first; logits (outputs,) float64, with pooling "none"
-    (T, outputs); pads: steps before it.
+    (T, outputs); pads: steps before it. other_lstms: of layers whose steps are not those of the input.
     """
 
     lstms: tuple[Any, ...]  # `LayerStates`; of an LSTM `Gates`
     logits: Array
     pads: int
+    other_lstms: tuple[Any, ...] = ()
 
 
 def _half_life(kept: Array) -> Array:

@@ -280,8 +280,13 @@ class GraphForm:
 
     @cached_property
     def recurrences(self) -> Sequence[Recurrence]:
-        """Those whose gates can be shown."""
+        """Those whose gates can be shown beside the steps of the input."""
         return recurrences_of(self.explained, self.axes)
+
+    @cached_property
+    def other_recurrences(self) -> Sequence[Recurrence]:
+        """Those that read other steps than the input has."""
+        return recurrences_of(self.explained, self.axes, other_steps=True)
 
     @cached_property
     def layers(self) -> tuple[RecurrentLayer, ...]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gatewise.kernels.interface import Kernel
     from gatewise.members.clamp import Clamp
     from gatewise.members.gates import Activations, LayerStates
+    from gatewise.members.graph_recurrences import Recurrence
     from gatewise.members.path_gradients import PathGradient, PathPoints
     from gatewise.members.running_graph import RunningGraph
 
@@ -294,23 +295,18 @@ class GraphNetwork(Network):
         return part.steps
 
     def activations(self, parts: Iterable[EncodedSequence]) -> Iterator[Activations]:
-        from gatewise.members.gates import STATES, Activations
+        from gatewise.members.gates import Activations
 
         for part in parts:
             self.feeds.rows(part, 1)  # refuses what takes too much memory
             feeds = self.feeds.of([part])
             execution = self.runs.execution(feeds, keep=True)
             computed = self.runs.values(feeds, [self.form.logits_name], execution)
-            states: list[LayerStates] = []
-            for run in self.form.recurrences:
-                recorded = execution.saved[run.node.name]()
-                values = {name: recorded.values[name][0] for name in STATES[run.cell].names}
-                start = {f"{name}0": array[0] for name, array in recorded.start.items()}
-                if len(start["h0"]) != run.units:  # a projected state: h is that before the projection
-                    start["h0"] = np.zeros(run.units, np.float32)
-                states.append(STATES[run.cell](layer=run.layer, direction=run.direction, **values, **start))
+            states = [_states_of(run, execution) for run in self.form.recurrences]
+            others = [_states_of(run, execution) for run in self.form.other_recurrences]
             of_steps = self.form.taken(computed[self.form.logits_name])[0].astype(np.float64)  # (T or 1, outputs)
-            yield Activations(tuple(states), of_steps if self.per_step else of_steps[0], 0)
+            logits = of_steps if self.per_step else of_steps[0]
+            yield Activations(tuple(states), logits, 0, tuple(others))
 
     def prefix_logits(self, sequence: EncodedSequence) -> Array:
         return self.read_prefix_logits(sequence, ())
@@ -546,3 +542,15 @@ def _blocks(sequences: Iterable[EncodedSequence], most: int) -> Iterator[list[En
             block = []
     if block:
         yield block
+
+
+def _states_of(run: Recurrence, execution: Execution) -> LayerStates:
+    """The gates and states of the one sequence of a run that kept them."""
+    from gatewise.members.gates import STATES  # a prediction does without
+
+    recorded = execution.saved[run.node.name]()
+    values = {name: recorded.values[name][0] for name in STATES[run.cell].names}
+    start = {f"{name}0": array[0] for name, array in recorded.start.items()}
+    if len(start["h0"]) != run.units:  # a projected state: h is that before the projection
+        start["h0"] = np.zeros(run.units, np.float32)
+    return STATES[run.cell](layer=run.layer, direction=run.direction, **values, **start)

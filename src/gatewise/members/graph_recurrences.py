@@ -1,4 +1,4 @@
-"""The recurrences of a graph whose steps are those of its main input: the ones whose gates can be shown."""
+"""The recurrences of a graph whose gates can be shown: those that read the steps of its main input, or other ones."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Recurrence:
         return CELLS[self.cell].gate_names
 
 
-def recurrences_of(graph: Graph, axes: GraphAxes) -> list[Recurrence]:
+def recurrences_of(graph: Graph, axes: GraphAxes, *, other_steps: bool = False) -> list[Recurrence]:
     """Those that read B sequences of T steps, the lowest layer first, and of a layer forward first. Two directions that
-    read the same values are a layer. A recurrence over the reversed sequence, or over other steps, is left out.
+    read the same values are a layer. A recurrence over the reversed sequence is left out. other_steps: those that read
+    another number of steps instead, such as the steps after a convolution that moves by two.
     """
     reversed_values: set[str] = set()
     layers: list[list[Node]] = []
@@ -43,7 +44,7 @@ def recurrences_of(graph: Graph, axes: GraphAxes) -> list[Recurrence]:
         if not isinstance(node.operation, Recurrent):
             continue
         batch, steps, _ = graph.types[node.inputs[0]].shape
-        if batch != axes.batch_size or steps != axes.steps:
+        if batch != axes.batch_size or (steps != axes.steps) != other_steps:
             continue
         if layers and _is_other_direction(layers[-1], node):
             layers[-1].append(node)

@@ -276,11 +276,11 @@ class LSTM(Network):
     def prefix_logits(self, sequence: Array) -> Array:
         """As `Member`; a step that the truncation removes changes nothing."""
         rows, read = self.read(sequence)
-        [(lstms, _, _)] = self.activations([read])
+        [activations] = self.activations([read])
         is_read = np.zeros(len(sequence) + 1, dtype=np.int64)  # 1 after a step that the LSTM reads
         is_read[rows + 1] = 1
         n_read = np.cumsum(is_read)  # after 0, 1, ... T steps
-        return np.asarray(self.read_prefix_logits(read, lstms)[n_read])
+        return np.asarray(self.read_prefix_logits(read, activations.lstms)[n_read])
 
     def read_prefix_logits(self, read: Array, lstms: Sequence[Any]) -> Array:
         """Logits (T' + 1, outputs) float64 after 0, 1, ... T' steps of `read`. lstms: the activations of that run. With

@@ -38,7 +38,7 @@ class Atom:
     def __str__(self) -> str:
         if self.operation in ("max", "min"):
             return f"{self.operation}({self.left}, {self.right})"
-        return f"({self.left} {self.operation} {self.right})"
+        return f"({_operand(self.left)} {self.operation} {_operand(self.right)})"
 
 
 Factor = str | Atom
@@ -116,6 +116,11 @@ class Size:
             else:
                 shown = text
         return shown
+
+
+def _operand(dim: Dim) -> str:
+    """A size beside // or %: a sum is in parentheses."""
+    return f"({dim})" if isinstance(dim, Size) and len(dim.terms) > 1 else str(dim)
 
 
 Dim = int | Size

@@ -47,7 +47,7 @@ class PrefixDifference(Method):
 
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         attributions = []
-        for example, (lstms, _, _) in zip(examples, activations_of(examples), strict=True):
+        for example, activations in zip(examples, activations_of(examples), strict=True):
             if example.step is not None:
                 attributions.append(_of_step(example))
                 continue
@@ -55,11 +55,11 @@ class PrefixDifference(Method):
             if len(examples) == 1:
                 logits = example.lstm_prefix_logits
             else:  # an example keeps its prefix logits: those of a batch would fill the memory
-                logits = net.read_prefix_logits(example.part, lstms)
+                logits = net.read_prefix_logits(example.part, activations.lstms)
             prefixes = example.lstm_score(logits)  # (T + 1,)
             of_channels, baseline_term = None, None
             if channels and net.is_causal and net.has_channel_parts:
-                of_channels, baseline_term = _by_channel(example, lstms[0])
+                of_channels, baseline_term = _by_channel(example, activations.lstms[0])
             attributions.append(Attribution(np.diff(prefixes), float(prefixes[0]), of_channels, baseline_term))
         return attributions
 

@@ -16,6 +16,8 @@ from gatewise.network.size import at_least
 def loop(writer: GraphWriter, node: Node) -> list[str]:
     """A Scan. What each step reads as a whole is a value of the graph around its body.
 
+    The steps are the first axis of what a Scan reads and returns: the reference evaluator of ONNX has no other one.
+
     ONNX Runtime runs no Scan of no step. Where there may be none, the Scan has one step more, which keeps the states,
     and the last row of each output goes.
     """
@@ -33,6 +35,7 @@ def loop(writer: GraphWriter, node: Node) -> list[str]:
     ]
     read = {name: (prefix + name, numpy_dtype(operation.body.inputs[name].dtype)) for name in parameters[:count]}
     rows = dict(read.values())
+    ranks = [len(writer.type(name).shape) for name in node.inputs[states:count]]
     has_extra_step = not at_least(operation.steps, 1)
     is_step = f"{prefix}is a step"
     if has_extra_step:
@@ -41,13 +44,13 @@ def loop(writer: GraphWriter, node: Node) -> list[str]:
         steps = writer.sizes.scalar(operation.steps)
         numbers = outer.add("Range", scalar(0), outer.add("Add", steps, scalar(1)), scalar(1))
         sequences.append(outer.add("Less", numbers, steps))
-        axes.append(0)
         rows[is_step] = np.bool_
     elif not sequences:
         # A Scan has one sequence at least, which says how many steps there are.
         sequences = [outer.add("Range", scalar(0), writer.sizes.scalar(operation.steps), scalar(1))]
-        axes = [0]
         rows[f"{prefix}step"] = np.int64
+    for number, (axis, rank) in enumerate(zip(axes, ranks, strict=True)):
+        sequences[number] = _moved(outer, sequences[number], rank, axis, 0)
     outer.reserved |= set(rows)
     body = outer.body()
     values = {name: value for name, (value, _) in read.items()}
@@ -60,9 +63,6 @@ def loop(writer: GraphWriter, node: Node) -> list[str]:
     outputs: dict[str, Any] = {}
     for name, value in zip(operation.body.outputs, returned, strict=True):
         outputs[body.add("Identity", value)] = (numpy_dtype(operation.body.types[name].dtype), None)
-    attributes: dict[str, Any] = {"scan_input_axes": axes}
-    if operation.output_axes:
-        attributes["scan_output_axes"] = operation.output_axes
     results = outer.add_several(
         "Scan",
         len(outputs),
@@ -70,13 +70,23 @@ def loop(writer: GraphWriter, node: Node) -> list[str]:
         *sequences,
         body=body.body_proto({name: (kind, None) for name, kind in rows.items()}, outputs),
         num_scan_inputs=len(sequences),
-        **attributes,
     )
-    if has_extra_step:
-        end = writer.sizes.size(operation.steps)
-        for number, axis in enumerate(operation.output_axes, states):
-            results[number] = outer.add("Slice", results[number], ints(0), end, ints(axis))
+    for number, axis in enumerate(operation.output_axes, states):
+        if has_extra_step:
+            end = writer.sizes.size(operation.steps)
+            results[number] = outer.add("Slice", results[number], ints(0), end, ints(0))
+        rank = len(writer.type(node.outputs[number]).shape)
+        results[number] = _moved(outer, results[number], rank, 0, axis % rank)
     return results
+
+
+def _moved(onnx: Graph, x: str, rank: int, axis: int, place: int) -> str:
+    """A value whose axis is at another place, as by np.moveaxis."""
+    if axis == place:
+        return x
+    perm = [number for number in range(rank) if number != axis]
+    perm.insert(place, axis)
+    return onnx.add("Transpose", x, perm=perm)
 
 
 def _with_row(onnx: Graph, x: str, value_type: ValueType, axis: int) -> str:
