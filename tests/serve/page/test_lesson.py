@@ -82,6 +82,31 @@ def test_each_chapter_is_one_screen_hides_its_answer_and_its_drag_changes_a_numb
         assert word in found.replace("\u00a0", " "), word
 
 
+def test_a_memory_takes_up_what_is_asked_for_and_with_open_input_gates_everything(visit: Visit) -> None:
+    """The second figure of chapter 4."""
+    page = open_lesson(visit, "add&g=-&v=gate")
+    finished(page)
+    assert one_screen(page)
+    at_mark, elsewhere = (float(page.inner_text(f"[data-part={part}]")) for part in ("atMark", "elsewhere"))
+    assert at_mark > 0.9
+    assert elsewhere < 0.1
+    assert page.inner_text(".add .says").endswith(": right.")
+    assert not page.locator("[data-part=distance]").is_visible()
+    handle = page.locator("[data-part=value]")
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("End")
+    painted(page)
+    assert page.get_attribute("[data-part=mode] button[value=held]", "aria-pressed") == "true"
+    assert float(page.inner_text("[data-part=right]")) < 0.6
+    assert page.inner_text(".add .says").endswith(": wrong.")
+    page.wait_for_function("() => location.hash.includes('m=held')")
+    page.click("[data-part=views] button[value=gradient]")
+    finished(page)
+    assert page.locator("[data-part=distance]").is_visible()
+    assert not handle.is_visible()
+
+
 def test_the_numbers_are_those_of_the_model(visit: Visit) -> None:
     page, model = open_lesson(visit, "mind&g=-"), load(bundled.folder(bundled.TUTORIAL))
     for text in ("I was bored.", SENTENCE, "An excellent start, but the rest of the film is awful."):
@@ -185,6 +210,11 @@ def test_the_exported_lesson_is_small() -> None:
     assert len(gzip.compress(inline_page("lesson.html", lesson_files()))) <= MAX_BYTES
 
 
+# Parts of the chapter that begin left of the window, where nothing can be scrolled to.
+LEFT_OF_THE_WINDOW = """() => [...document.querySelectorAll('main p, main table, main button, main svg, main input')]
+    .filter(one => one.checkVisibility() && !one.closest('.visually-hidden') && one.getBoundingClientRect().left < -1)
+    .map(one => one.className || one.tagName)"""
+
 # Texts that stand over another text of the same picture, or leave the window.
 COLLISIONS = """() => {
     const found = [];
@@ -234,6 +264,7 @@ def test_every_chapter_at_every_width(visit: Visit, axe: str, scheme: str, scale
             painted(page)
             where = f"{chapter}{state} at {size}"
             assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), where
+            assert page.evaluate(LEFT_OF_THE_WINDOW) == [], where
             assert page.evaluate("() => chapters.scrollWidth <= chapters.clientWidth"), f"{where}: a link is cut"
             if size[0] >= 1280:
                 assert one_screen(page), where

@@ -19,15 +19,18 @@ LEVELS = [
     {"lesson/main"},
     {"lesson/forget", "lesson/hide", "lesson/whole"},
     {"lesson/gatechapter", "lesson/mind"},
-    {"lesson/add", "lesson/fade", "lesson/learn", "lesson/limits", "lesson/numbers", "lesson/repeat", "lesson/words"},
+    {"lesson/add"},
+    {"lesson/fade", "lesson/learn", "lesson/limits", "lesson/numbers", "lesson/repeat", "lesson/words"}
+    | {"lesson/inputgate"},
     {"lesson/cellfigure", "lesson/gradients", "lesson/networks", "lesson/peaks", "lesson/sentence", "lesson/shell"}
-    | {"lesson/timeline", "lesson/wordtask"},
+    | {"lesson/gaterows", "lesson/timeline", "lesson/wordtask"},
     {"lesson/celldrawing"},
     {
         "lesson/cellshapes",
         "lesson/parts",
         "lesson/tasks/ask",
         "lesson/tasks/first",
+        "lesson/tasks/marked",
         "lesson/tasks/reset",
     }
     | {"lesson/terms", "lesson/training", "lesson/wordnetwork"},

@@ -1,9 +1,9 @@
 // The reasons of the seven steps of the cell in the lab, measured.
 
 import { largest, loadModel, mean, page, perSeed, range } from "./common.mjs";
-import { marked } from "./marked.mjs";
 import { randomNetwork, runOf } from "./random.mjs";
 
+const { marked } = await page("lesson/tasks/marked");
 const { trainingOf, unseen } = await page("lesson/tasks/symbols");
 const { accuracyOf } = await page("trainer/training");
 const { LstmNetwork } = await page("trainer/lstm");

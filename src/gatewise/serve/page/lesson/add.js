@@ -1,9 +1,11 @@
-// Chapter 4: a memory that adds, and a network that multiplies; how far the gradient reaches back in both, and who learns.
+// Chapter 4: a memory that adds, and a network that multiplies; how far the gradient reaches back in both, and who learns. Then what
+// the memory adds.
 
 import { fmt, setText } from "../dom.js";
 import { createCellFigure, numbersOf } from "./cellfigure.js";
 import { bars, createRace, gradientShares, shareText } from "./gradients.js";
-import { describe, handle, question } from "./parts.js";
+import { createInputGate } from "./inputgate.js";
+import { choice, describe, handle, question } from "./parts.js";
 import { firstSymbol } from "./tasks/first.js";
 import { trainingOf, unseen } from "./tasks/symbols.js";
 import { createTimeline } from "./timeline.js";
@@ -40,9 +42,26 @@ export function mount(parts, lesson) {
 		],
 	});
 	const { network } = trainingOf(firstSymbol(DISTANCE), SEED, ADDING);
+	const view = lesson.param("v", { value: "gradient", values: ["gradient", "gate"] });
+	choice([...parts.views.children], view);
+	const inputGate = createInputGate(parts, lesson, cell);
+	const showsGate = () => lesson.revealed && view.get() === "gate";
+	/** What trains in the figure that is shown. */
+	function train() {
+		if (showsGate()) {
+			race.pause();
+			inputGate.start();
+		} else {
+			inputGate.pause();
+			if (lesson.revealed) race.train(distance.get());
+		}
+	}
 
 	return {
 		draw() {
+			parts.views.closest(".chapter").dataset.view = showsGate() ? "gate" : "gradient";
+			train();
+			if (showsGate()) return inputGate.draw();
 			const d = distance.get();
 			const [example] = unseen(firstSymbol(d), SEED, 1);
 			const names = example.ids.map((id) => firstSymbol(d).names[id]);
@@ -76,7 +95,6 @@ export function mount(parts, lesson) {
 				}),
 			);
 			timeline.drawNames({ marked: [0] });
-			if (lesson.revealed) race.train(d);
 			race.draw();
 			const [isPlain, isAdding] = race.learned();
 			const says = (learned) => (learned ? "answers right" : "guesses");
@@ -95,8 +113,11 @@ export function mount(parts, lesson) {
 				rows,
 			);
 		},
-		show: () => lesson.revealed && race.train(distance.get()),
-		hide: race.pause,
-		isBusy: () => lesson.revealed && !race.isDone(),
+		show: train,
+		hide() {
+			race.pause();
+			inputGate.pause();
+		},
+		isBusy: () => lesson.revealed && (showsGate() ? inputGate.isBusy() : !race.isDone()),
 	};
 }

@@ -144,7 +144,7 @@ export function createCellDrawing(stage, { shapeFor, level = "whole", before = n
 	/** The name of a gate; whole where it fits. */
 	const nameOf = (name, isClamped = false) => {
 		if (level === "plain") return "tanh";
-		if (isClamped) return shape.labels || shape.large ? `${name} clamped` : "clamped";
+		if (isClamped) return shape.labels || shape.large ? `${name} held` : "held";
 		return shape.symbols ? GATES[name] : GATES[name].replace(" gate", "");
 	};
 

@@ -1,10 +1,11 @@
 // What the chapters on the forget gate and on the output gate share: a small network learns a task, then one of its gates is held.
 
 import { fmt, setText, svg } from "../dom.js";
-import { colourOf, path, rect, stroke, text, yAxis } from "../drawing.js";
+import { path, stroke, text, yAxis } from "../drawing.js";
 import { sigmoid } from "../model/arrays.js";
 import { accuracyOf } from "../trainer/training.js";
 import { createCellFigure, numbersOf } from "./cellfigure.js";
+import { gateRows, heightOfRows } from "./gaterows.js";
 import { sharesOf, TASKS, trainingRun } from "./networks.js";
 import { choice, describe, handle, question } from "./parts.js";
 import { unseen } from "./tasks/symbols.js";
@@ -13,7 +14,6 @@ import { createTimeline } from "./timeline.js";
 const SEED = 1;
 const TESTED = 200; // sequences of the accuracies that a sentence names,
 const QUICK = 60; // and while a handle is dragged
-const ROW = 8; // height of a unit
 const TOP = 22; // of the first row, below its name
 const LINE = 62; // height of the line
 const [HEADS, HEIGHT] = [24, 204];
@@ -72,15 +72,7 @@ export function mountGate(parts, lesson, config) {
 
 	function drawRows(run, learned, k) {
 		const layout = timeline.fit(names);
-		const gates = [];
-		for (let row = 0; row < units; row += 1) {
-			for (let t = 0; t < T; t += 1) {
-				const fill = colourOf(run[gate][t * units + row], "gate");
-				const [x, y] = [layout.x(t) - layout.each / 2, TOP + row * ROW];
-				gates.push(rect(x, y, Math.max(1, layout.each - 1), ROW - 1, row === k ? "carrier" : "", { fill }));
-			}
-		}
-		const top = TOP + units * ROW + HEADS;
+		const top = TOP + heightOfRows(units) + HEADS;
 		const values = config.line.values(run, k);
 		const before = config.line.values(learned, k);
 		const [low, high] = config.line.range([...values, ...before]);
@@ -90,7 +82,9 @@ export function mountGate(parts, lesson, config) {
 		const p = sigmoid(run.logit);
 		timeline.own.replaceChildren(
 			text(layout.left, 14, `${config.gateName} of the ${units} units; filled is 1`, "t14 muted", "start"),
-			...(lesson.revealed ? gates : [text(layout.left + 20, TOP + 4 * ROW, "?", "t20 muted")]),
+			...(lesson.revealed
+				? gateRows(layout, run[gate], { units, top: TOP, carrier: k })
+				: [text(layout.left + 20, TOP + heightOfRows(units) / 2, "?", "t20 muted")]),
 			text(layout.left, top - 8, config.line.name(k), "t14 muted", "start"),
 			...yAxis(config.line.ticks(values), y, layout.left, layout.right),
 			...(lesson.revealed

@@ -141,7 +141,7 @@ export function mount(parts, lesson) {
 				describe(
 					parts.values,
 					`LSTM and attention over ${count(length())} words`,
-					["", "LSTM", "attention"],
+					["figure", "LSTM", "attention"],
 					[
 						["steps in turn", lstm.inTurn, attention.inTurn],
 						["multiplications", lstm.work, attention.work],

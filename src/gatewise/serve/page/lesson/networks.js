@@ -2,12 +2,13 @@
 
 import { once } from "../once.js";
 import { ask } from "./tasks/ask.js";
+import { marked } from "./tasks/marked.js";
 import { reset } from "./tasks/reset.js";
 import { trainingOf } from "./tasks/symbols.js";
 import { createJob } from "./training.js";
 
-export const TASKS = { ask, reset };
-const SEED = 1;
+export const TASKS = { ask, marked, reset };
+const SEEDS = { ask: 1, marked: 2, reset: 1 };
 const jobs = new Map();
 const watchers = new Map();
 
@@ -18,7 +19,7 @@ export function trainingRun(name, held, onStep) {
 	watchers.set(key, onStep);
 	return once(jobs, key, () => {
 		const task = TASKS[name];
-		const training = trainingOf(task, SEED, { held });
+		const training = trainingOf(task, SEEDS[name], { held });
 		const job = createJob({ training, steps: task.steps, onStep: () => watchers.get(key)() });
 		return Object.assign(job, { network: training.network, steps: task.steps });
 	});

@@ -3,17 +3,22 @@
 import { stepFormula, stepLine } from "../cellmath.js";
 import { STEPS } from "../cellshape.js";
 import { el, fmt, setText } from "../dom.js";
-import { pictureOf, rect, stroke, text } from "../drawing.js";
+import { path, pictureOf, rect, stroke, text } from "../drawing.js";
 import { dot, product, sigmoid } from "../model/arrays.js";
 import { advance, GATES } from "../model/network.js";
 import { createCellFigure, numbersOf } from "./cellfigure.js";
 import { followingUnit, readText, SENTENCE } from "./mind.js";
+import { TASKS, trainingRun } from "./networks.js";
 import { describe, handle, question } from "./parts.js";
+import { unseen } from "./tasks/symbols.js";
 
 const BINS = 20;
-const HEIGHT = 150; // of the picture of the two histograms
+const HEIGHT = 124; // of the picture of the histograms
 const [LEFT, TOP, BOTTOM] = [12, 24, 24];
 const DEFAULT_STEEP = 2; // how much steeper the gates become
+const SMALL = "ask"; // the task of chapter 6, whose network is compared
+const EXAMPLES = 60; // sequences over which its gates are counted
+const NAMES = { i: "input gates i", f: "forget gates f", o: "output gates o" };
 const SIGMOIDS = [0, 1, 3]; // of the four blocks i, f, g, o of the weights
 
 /** The shares of values below 0.1, between, and above 0.9, of arrays of gate values. */
@@ -22,6 +27,19 @@ export function gateShares(arrays) {
 	for (const values of arrays) for (const x of values) counts[x < 0.1 ? 0 : x > 0.9 ? 2 : 1] += 1;
 	const total = counts[0] + counts[1] + counts[2];
 	return counts.map((count) => count / total);
+}
+
+/** The gates of a network at all steps of some examples: {i, f, o}, arrays of values. */
+export function gatesOf(network, examples) {
+	const runs = examples.map(({ x }) => network.forward(x));
+	return Object.fromEntries(["i", "f", "o"].map((gate) => [gate, runs.flatMap((run) => Array.from(run[gate]))]));
+}
+
+/** The shares of the values in each of BINS parts of 0 to 1. */
+function binShares(values) {
+	const shares = new Float64Array(BINS);
+	for (const value of values) shares[Math.min(BINS - 1, Math.floor(value * BINS))] += 1 / values.length;
+	return shares;
 }
 
 /** A run of the model with sigma(k z) in place of sigma(z) in the gates i, f and o, from the same state before the first word: their
@@ -103,23 +121,36 @@ export function mount(parts, lesson) {
 		setText(parts.line, stepLine(s, n, about));
 	}
 
-	/** The values of the gates at all words, as bars. */
-	function drawGates(other) {
+	const job = trainingRun(SMALL, {}, () => job.done && lesson.draw());
+	/** The gates of the small network, once it has learned. */
+	const smallGates = () =>
+		job.done
+			? lesson.cached("whole small", () => gatesOf(job.network, unseen(TASKS[SMALL], 1, EXAMPLES)))
+			: { i: [], f: [], o: [] };
+
+	/** The values of the gates at all words, as bars; those of the small network as a line. */
+	function drawGates(other, small) {
 		const width = picture.fit(HEIGHT);
 		const bottom = HEIGHT - BOTTOM;
 		const x = (value) => LEFT + value * (width - 2 * LEFT);
 		const nodes = ["i", "f", "o"].flatMap((gate, row) => {
 			const left = row / 3;
 			const place = (value) => x(left + (value * 0.92) / 3);
-			const counts = new Float64Array(BINS);
-			for (const value of other[gate]) counts[Math.min(BINS - 1, Math.floor(value * BINS))] += 1 / other[gate].length;
-			const heights = counts.map((share) => Math.sqrt(share) * (bottom - TOP));
+			const y = (share) => bottom - Math.sqrt(share) * (bottom - TOP);
 			const each = place(1 / BINS) - place(0);
+			const bars = Array.from(binShares(other[gate]), (share, n) =>
+				rect(place(n / BINS) + 0.5, y(share), each - 1, bottom - y(share), "bin"),
+			);
+			const corners = Array.from(binShares(small[gate]), (share, n) => [
+				[place(n / BINS), y(share)],
+				[place((n + 1) / BINS), y(share)],
+			]).flat();
 			return [
-				text(place(0), 14, { i: "input gates i", f: "forget gates f", o: "output gates o" }[gate], "t14", "start"),
+				text(place(0), 14, NAMES[gate], "t14", "start"),
 				stroke(`M${place(0)},${bottom}H${place(1)}`, "axis"),
 				...[0, 0.5, 1].map((value) => text(place(value), bottom + 17, value === 0.5 ? "½" : value, "t14 muted")),
-				...Array.from(heights, (height, n) => rect(place(n / BINS) + 0.5, bottom - height, each - 1, height, "bin")),
+				...bars,
+				...(small[gate].length ? [stroke(path(corners), "binline")] : []),
 			];
 		});
 		parts.gates.replaceChildren(...nodes);
@@ -134,9 +165,20 @@ export function mount(parts, lesson) {
 			parts.p.dataset.side = other.probability > 0.5 ? "for" : "against";
 			const [low, , high] = gateShares([other.i, other.f, other.o]);
 			setText(parts.share, percent(low + high));
-			drawGates(other);
-			const rows = ["i", "f", "o"].map((gate) => [gate, ...gateShares([other[gate]]).map((share) => percent(share))]);
-			describe(parts.values, "The gates at all words", ["gate", "below 0.1", "between", "above 0.9"], rows);
+			const small = smallGates();
+			drawGates(other, small);
+			const [smallLow, , smallHigh] = gateShares(Object.values(small));
+			const ofSmall = job.done
+				? `, of which ${percent(smallLow + smallHigh)} are below 0.1 or above 0.9`
+				: " (it is learning)";
+			setText(parts.legend, `Bars: this network. Line: gates of the small network of chapter 6${ofSmall}.`);
+			const rowsOf = (name, gates) =>
+				["i", "f", "o"].map((gate) => [name, gate, ...gateShares([gates[gate]]).map((share) => percent(share))]);
+			const rows = [...rowsOf("this one", other), ...(job.done ? rowsOf("the small one", small) : [])];
+			describe(parts.values, "The gates at all steps", ["network", "gate", "below 0.1", "between", "above 0.9"], rows);
 		},
+		show: () => job.start(),
+		hide: () => job.pause(),
+		isBusy: () => !job.done,
 	};
 }

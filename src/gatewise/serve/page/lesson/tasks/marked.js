@@ -1,8 +1,6 @@
 // A or B at each step, one of them is marked: which?
 
-import { page } from "./common.mjs";
-
-const { below } = await page("lesson/tasks/symbols");
+import { below } from "./symbols.js";
 
 const NAMES = ["A", "B"];
 const LENGTH = 25;
@@ -24,10 +22,8 @@ export const marked = {
 	draw(random) {
 		return () => {
 			const at = below(LENGTH, random);
-			return this.example(
-				Array.from({ length: LENGTH }, () => Number(random() >= 0.5)),
-				at,
-			);
+			const ids = Array.from({ length: LENGTH }, () => Number(random() >= 0.5));
+			return this.example(ids, at);
 		};
 	},
 };
