@@ -24,7 +24,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.graph import Graph, Guard
 from gatewise.network.graph_builder import GraphBuilder
 from gatewise.network.operation import ValueType
-from gatewise.network.size import symbol
+from gatewise.network.size import Dim, symbol
 from gatewise.target import target_of
 from tests.explain.random_net import ARCHITECTURES, names_of, sequence_of
 from tests.members.graphs import B, T, of_architecture, operation_of_recurrence, recurrent_classifier
@@ -432,11 +432,12 @@ def test_the_step_graphs_that_are_used_last_are_kept() -> None:
         assert network.form.step_graph_of(2) is of_two
 
 
-def test_the_gates_of_a_layer_behind_a_convolution_that_moves_by_two_are_recorded() -> None:
-    """Its steps are those after the convolution; the steps of the input have no gates."""
+@pytest.mark.parametrize("steps_of_input", [T, 7])
+def test_the_gates_of_a_layer_behind_a_convolution_that_moves_by_two_are_recorded(steps_of_input: Dim) -> None:
+    """Its steps are those after the convolution; the steps of the input have no gates. Their number may be fixed."""
     rng = np.random.default_rng(31)
     builder = GraphBuilder()
-    x = builder.add("Transpose", builder.input("x", ValueType("float", (B, T, 2))), perm=(0, 2, 1))
+    x = builder.add("Transpose", builder.input("x", ValueType("float", (B, steps_of_input, 2))), perm=(0, 2, 1))
     kernel = builder.constant(rng.normal(size=(3, 2, 3)))
     steps = builder.add("Conv", x, kernel, strides=(2,), pads=(1, 1), kernel_shape=(3,))
     steps = builder.add("Transpose", steps, perm=(0, 2, 1))
@@ -445,6 +446,7 @@ def test_the_gates_of_a_layer_behind_a_convolution_that_moves_by_two_are_recorde
     graph = builder.graph([builder.add("MatMul", last, builder.constant(rng.normal(size=(5, 1))))])
     network = GraphNetwork.of(graph, graph.outputs[0], graph.outputs[0])
     assert not network.layers
+    assert network.inputs.size == 2
     series = rng.normal(size=(7, 2)).astype(np.float32)
     example = Example(Ensemble.of(network, target_of(["value"], "regression")), EncodedSequence(series))
     [gates] = example.other_lstms

@@ -108,7 +108,15 @@ class GraphAxes:
                 same = [axis for axis, dim in enumerate(shape) if dim == size and axis not in axes.values()]
                 if role not in axes and same:
                     axes[role] = same[0]
-            if "steps" not in axes and self._recurrent[1] == 1:
+            steps = self._recurrent[1]
+            if "steps" not in axes and isinstance(steps, int):
+                # A convolution or a pooling leaves fewer steps to the recurrence.
+                for axis, dim in enumerate(shape):
+                    is_free = isinstance(dim, int) and steps <= dim and axis not in axes.values()
+                    if is_free and "steps" in self._traced(name, axis, fewer=True):
+                        axes["steps"] = axis
+                        break
+            if "steps" not in axes and steps == 1:
                 # Cells that are written down one after the other, as a loop over a fixed number of steps. The last axis
                 # of numbers is that of the channels, so it is not that of the steps; ids have none.
                 before_channels = len(shape)
@@ -135,14 +143,20 @@ class GraphAxes:
         size = None if axis is None else of_main[axis]
         return InputAxes(batch, next((axis for axis in others if isinstance(size, Size) and shape[axis] == size), None))
 
-    def _traced(self, name: str, axis: int) -> list[str]:
-        """What an axis of a fixed size becomes in the first recurrence that it reaches: "batch", "steps" or nothing."""
+    def _traced(self, name: str, axis: int, *, fewer: bool = False) -> list[str]:
+        """What an axis of a fixed size becomes in the first recurrence that it reaches: "batch", "steps" or nothing.
+        fewer: also where its size follows from that of the axis.
+        """
         value_type = self.graph.inputs[name]
         shape = list(value_type.shape)
         shape[axis] = _TRACED
         inputs = {**self.graph.inputs, name: ValueType(value_type.dtype, tuple(shape))}
         for x in _recurrent_inputs(self.graph, inputs):
-            roles = [role for role, dim in zip(("batch", "steps"), x.shape[:2], strict=True) if dim == _TRACED]
+            roles = [
+                role
+                for role, dim in zip(("batch", "steps"), x.shape[:2], strict=True)
+                if dim == _TRACED or (fewer and _only_symbol(dim) == _TRACED)
+            ]
             if roles:
                 return roles
         return []
