@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.lstm import LSTM
 from gatewise.model import evaluation_report, with_units
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.series_preprocessor import SeriesPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.scorer import Scorer
@@ -198,13 +199,13 @@ def test_the_faithfulness_of_the_methods_is_measured(model: gw.Model) -> None:
     example, method = model.trace(TEXT), method_named("leave-one-out")
     assert example.step == 2
     first = attribute(method, [example])[0].scores.argmax()
-    lstm, p = model.explained.lstm, example.probabilities.max()
+    p = example.probabilities.max()
     found = measure(model.explained, [example.sequence], method)
     for which, scores in ((first, found.comprehensiveness), (np.arange(7) != first, found.sufficiency)):
         edited = np.array(example.sequence.steps)
-        edited[which] = lstm.unknown
-        after = model.ensemble.target.probabilities(model.explained.logits([EncodedSequence(edited)])[0][2:3])
-        assert scores[0, 0] == pytest.approx(p - after[0, model.classes.index("B-X")], abs=1e-6)
+        edited[which] = cast(TextPreprocessor, model.preprocessor).encoding.unknown_step
+        after = model.ensemble.target.probabilities(model.explained.logits([EncodedSequence(edited)]))[0]
+        assert scores[0, 0] == pytest.approx(p - after[2, model.classes.index("B-X")], abs=1e-6)
     assert found.comprehensiveness.mean() > 0.3
 
 

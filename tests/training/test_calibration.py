@@ -1,6 +1,7 @@
 """A model is called calibrated only where rows that the fit has not seen show it; a card has one shift."""
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gatewise.losses import log_probabilities
 from gatewise.metrics import Evaluation
 from gatewise.target import target_of
 from gatewise.training import calibration
-from gatewise.training.calibration import FOLDS, calibration_report
+from gatewise.training.calibration import FOLDS, calibration_report, out_of_fold
 from gatewise.training.stack import FittedMember, HeldOutTargets, stack, stack_out_of_fold
 from gatewise.types import Array
 from tests.training.targets import targets_of
@@ -35,9 +36,8 @@ def rows(n: int, seed: int, scale: float = 1.0) -> tuple[Array, Array]:
 def measured_on(logits: Array, labels: Array, groups: Array | None = None) -> Any:
     groups = np.arange(len(labels)) if groups is None else groups
     targets = labels[:, None].astype(np.float64)
-    return calibration_report(
-        [member(logits)], HeldOutTargets(targets_of(targets)), labels, groups, TWO, method="made up", data="rows"
-    )
+    predictions = partial(out_of_fold, [member(logits)], HeldOutTargets(targets_of(targets)), np.ones(len(labels), int))
+    return calibration_report(predictions, labels, groups, TWO, method="made up", data="rows")
 
 
 def test_an_overconfident_member_is_called_calibrated_after_the_fit() -> None:

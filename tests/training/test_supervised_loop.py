@@ -98,7 +98,8 @@ def test_each_sequence_is_perturbed_along_its_gradient_relative_to_its_norm() ->
 def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf) -> None:
     """Against central differences of that mean, with the perturbation held constant."""
     network, batch, epsilon = _network(arch), _batch(arch), 0.05
-    logits, loss = adversarial_backward(network, batch, loss_of, epsilon)
+    logits, of_plain = adversarial_backward(network, batch, loss_of, epsilon)
+    loss = of_plain.value
     np.testing.assert_array_equal(logits, _logits(network, batch))
     assert loss == loss_of(logits)[0]
     found = _gradients(network)
@@ -219,7 +220,7 @@ def test_the_loss_of_a_batch_is_a_weighted_mean(task: Task, outputs: int, soft: 
     data._target_values = partial(NetworkData._target_values, data)
     data.targets = partial(NetworkData.targets, data)
     z = rng.standard_normal((5, outputs))
-    loss, gradient = mean_loss(data, z, rows)
+    loss, gradient, *_ = mean_loss(data, z, rows)
     losses, slopes = target.loss(z, expected[rows])
     each = np.ones((5, 1)) if weights is None else weights[rows].reshape(5, -1)
     assert loss == pytest.approx((each * losses).mean(), rel=1e-6)

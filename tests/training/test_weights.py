@@ -128,7 +128,13 @@ def test_training_rows_that_were_held_out_choose_the_threshold_too() -> None:
     rows, rare = training_data.validation, data.classes.index("rare")
     sign = np.where(data.labels == rare, 1.0, -1.0)[:, None] * (1 if rare == 1 else -1)
     alone, both = (
-        choose_thresholds(training_data, Stack(np.ones(1), np.zeros(1), 2 * sign[rows], of_train), None, Recorder())[0]
+        choose_thresholds(
+            training_data,
+            training_data.target,
+            Stack(np.ones(1), np.zeros(1), 2 * sign[rows], of_train),
+            None,
+            Recorder(),
+        )[0]
         for of_train in (None, 2 * sign[training_data.train] + 4)
     )
     assert alone == pytest.approx((0.5,))

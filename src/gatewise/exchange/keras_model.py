@@ -26,6 +26,7 @@ def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
     "pre" ids are padded in front to max_length, as by `keras.utils.pad_sequences`. Longer sequences must be truncated
     before. Raises InputError for binary gates, and without Keras.
     """
+    arch.check_plain("a Keras model")
     if arch.gate != "sigmoid":
         raise InputError(f"gate={arch.gate!r}: Keras has no counterpart")
     keras, tokens, masked = keras_module(), arch.inputs == "tokens", arch.padding == "none"

@@ -10,7 +10,7 @@ pooling "none" they are (batch, read steps, outputs), and those after the end of
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,7 @@ def _metadata(ensemble: Ensemble, inputs: str) -> dict[str, str]:
     """`metadata_props` of a graph."""
     target = ensemble.target
     facts = {
-        "architecture": json.dumps(asdict(ensemble.lstm.arch)),
+        "architecture": json.dumps(ensemble.lstm.arch.as_dict()),
         "task": target.task,
         "classes": json.dumps(target.classes, ensure_ascii=False),
         "label_type": target.label_type,

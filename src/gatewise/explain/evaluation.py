@@ -92,14 +92,14 @@ class EvaluationReport:
         """
         evaluation = target.evaluate(logits, truth, data)
         labels = flat(truth)  # (rows, ...): steps where each has a prediction
-        predicted = target.each.predicted(flat(logits))
+        predicted = np.asarray(target.decided(logits))
         scores = target.each.row_scores(predicted, labels)
         if isinstance(truth, Ragged):
             scores = np.array([steps.mean() for steps in truth.with_values(scores)])
         return cls(
             evaluation,
             target.task,
-            tuple(_mistakes(target, flat(logits), predicted, truth, inputs)),
+            tuple(_mistakes(target, flat(target.marginal_logits(logits)), predicted, truth, inputs)),
             tuple(_by_length(scores, np.asarray(lengths, dtype=np.int64), target.row_score_is_share)),
             target.row_score_name,
             "tokens" if isinstance(inputs[0], str) else "steps",

@@ -19,6 +19,7 @@ from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
 from gatewise.members.gates import Activations, Share
 from gatewise.members.lstm import LSTM
+from gatewise.ragged import Ragged, flat
 from gatewise.target import TargetScore, check_logits
 from gatewise.types import Array
 
@@ -104,15 +105,29 @@ class Example(Displayed):
     @cached_property
     def step_logits(self) -> Array:
         """The logits (T, outputs) float64 of the model for each step. Raises InputError unless they are finite."""
-        logits = np.asarray(self.ensemble.lstm_weight * self.activations.logits + self.ensemble.shift)
+        logits = self.ensemble.lstm_weight * self.activations.logits + self.ensemble.shift
+        for member, weight in self.ensemble.others:
+            if weight:
+                logits = logits + weight * member.logits([member.part_of(self.sequence)])
+        logits = np.asarray(logits)
         check_logits(logits)
         return logits
+
+    @property
+    def ragged_logits(self) -> Ragged:
+        """`step_logits` as those of one input."""
+        return Ragged(self.step_logits, np.array([len(self)], dtype=np.intp))
+
+    @cached_property
+    def decided_steps(self) -> Array:
+        """The prediction for each step (T, ...), see `Target.decided`."""
+        return self.ensemble.target.decided(self.ragged_logits)
 
     @property
     def labels(self) -> list[str]:
         """The prediction for each step in words."""
         target = self.ensemble.target.each
-        return [target.text(prediction) for prediction in target.predicted(self.step_logits)]
+        return [target.text(prediction) for prediction in self.decided_steps]
 
     def at_step(self, step: int) -> Example:
         """This example with the prediction of another step to explain, from 0. Raises InputError unless it has one."""
@@ -157,6 +172,8 @@ class Example(Displayed):
     @cached_property
     def logits(self) -> Array:
         """The logits (outputs,) float64 of the model. Raises InputError unless they are finite."""
+        if self.step is not None:
+            return np.asarray(self.step_logits[self.step])
         total = self.ensemble.shift
         with np.errstate(over="ignore", invalid="ignore"):  # `check_logits` refuses what overflows
             for member, weight in self.ensemble:
@@ -170,10 +187,25 @@ class Example(Displayed):
         check_logits(total[None])
         return np.asarray(total)
 
+    @property
+    def marginal_logits(self) -> Array:
+        """Logits (outputs,) whose probabilities are those of the prediction, see `Target.marginal_logits`."""
+        if self.step is None:
+            return self.logits
+        return np.asarray(flat(self.ensemble.target.marginal_logits(self.ragged_logits))[self.step])
+
+    def prefix_probabilities(self, logits: Array) -> Array | None:
+        """The probabilities (n, K) of prefix logits (n, outputs), or for a tagger (T + 1, outputs) those of no step and
+        of each step; None for numbers.
+        """
+        if self.step is not None:
+            logits = np.concatenate([logits[:1], flat(self.ensemble.target.marginal_logits(self.ragged_logits))])
+        return self.ensemble.target.each.optional_probabilities(logits)
+
     @cached_property
     def probabilities(self) -> Array | None:
         """The probabilities (K,) of the classes or labels; None for numbers."""
-        probabilities = self.ensemble.target.each.optional_probabilities(self.logits[None])
+        probabilities = self.ensemble.target.each.optional_probabilities(self.marginal_logits[None])
         if probabilities is None:
             return None
         return np.asarray(probabilities[0])
@@ -181,12 +213,14 @@ class Example(Displayed):
     @cached_property
     def predicted(self) -> Array:
         """The prediction, one row of `Target.predicted`: a class index, 0 or 1 by label (K,), or numbers (M,)."""
+        if self.step is not None:
+            return np.asarray(self.decided_steps[self.step])
         return np.asarray(self.ensemble.target.each.predicted(self.logits[None])[0])
 
     @cached_property
     def score(self) -> TargetScore:
         """The score that is explained: that of the prediction, unless `with_score` chose another."""
-        return self.ensemble.target.each.score(self.logits)
+        return self.ensemble.target.score_of(self.logits, self.predicted)
 
     def with_score(self, score: TargetScore) -> Example:
         """This example with another score to explain. What the network computed is shared."""

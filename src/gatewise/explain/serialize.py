@@ -125,7 +125,7 @@ def prefix_json(example: Example, sampled: bool = False) -> Json:
     else:
         logits = example.prefix_logits
     score = example.score
-    probabilities = example.ensemble.target.each.optional_probabilities(logits)
+    probabilities = example.prefix_probabilities(logits)
     probability = None
     if probabilities is not None:
         probability = _list(probabilities[:, score.target])

@@ -44,6 +44,11 @@ class EncodedSequence:
         return self[np.arange(len(self)) != step]
 
 
+def tokens_of(sequences: Iterable[EncodedSequence]) -> list[Array]:
+    """The token ids (T,) of each text; of words with features, those of the words."""
+    return [steps if steps.ndim == 1 else steps[:, 0] for steps in steps_of(sequences)]
+
+
 def steps_of(sequences: Iterable[EncodedSequence]) -> list[Array]:
     """The steps (T, ...) of each sequence."""
     return [sequence.steps for sequence in sequences]

@@ -24,6 +24,7 @@ from gatewise.members.member import Inputs, Member
 from gatewise.members.network import Network
 from gatewise.ragged import Ragged
 from gatewise.target import Target
+from gatewise.target.crf import Transitions
 from gatewise.types import Array
 
 _MAX_MEMBERS = 64
@@ -53,6 +54,7 @@ class Ensemble:
                 f"network has {self.network.outputs}"
             )
         self.network.check_target(self.target)
+        object.__setattr__(self, "target", self.target.with_transitions(self.transitions))
         for member in self.members:
             if member.outputs != self.target.outputs:
                 raise InputError(f"{member.noun}: {member.outputs} logits, the model has {self.target.outputs}")
@@ -63,6 +65,17 @@ class Ensemble:
     def of(cls, network: Network, target: Target) -> Ensemble:
         """The network alone, with weight 1."""
         return cls((network,), (1.0,), np.zeros(target.outputs), target)
+
+    @property
+    def transitions(self) -> Transitions | None:
+        """Σ_m weight_m transitions_m of the members that have some, as their logits are summed; None without any."""
+        total: Transitions | None = None
+        for member, weight in self:
+            if member.transitions is None:
+                continue
+            of_member = member.transitions.scaled(weight)
+            total = of_member if total is None else total + of_member
+        return total
 
     @property
     def network(self) -> Network:

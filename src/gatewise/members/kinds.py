@@ -11,6 +11,7 @@ BUILT_IN = (
     "ngrams",
     "columns",
     "convolutions",
+    "step_features",
     "autoregression",
     "window_lstm",
     "naive",

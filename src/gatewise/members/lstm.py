@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -16,13 +16,14 @@ from gatewise.kernels import for_precision, read_only
 from gatewise.members.member import Inputs, PaddedSequences, Rule, check_entry
 from gatewise.members.network import Network, Preactivation
 from gatewise.members.recurrent_layer import RecurrentLayer
-from gatewise.network.architecture import Architecture, parameter_shapes, summary
+from gatewise.network.architecture import TRANSITIONS, Architecture, parameter_shapes, summary
 from gatewise.network.batch import Batch, chunks, truncate
-from gatewise.network.forward import features, forward, head, in_batches
+from gatewise.network.forward import embedded, features, forward, head, in_batches
 from gatewise.network.ops import Ops
 from gatewise.ragged import Ragged, starts_of
 from gatewise.storage.compact import Unpacked, distinct_rows, pack, stored_forms
 from gatewise.storage.tensors import tensors_from_bytes, tensors_to_bytes
+from gatewise.target.crf import Transitions
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
@@ -98,10 +99,16 @@ class LSTM(Network):
     def outputs(self) -> int:
         return self.arch.outputs
 
+    @cached_property
+    def transitions(self) -> Transitions | None:
+        if not self.arch.crf:
+            return None
+        return Transitions.of(self.parameters, TRANSITIONS)
+
     @property
     def inputs(self) -> Inputs:
         """What it reads."""
-        return Inputs(self.arch.inputs, self.arch.vocab_size)
+        return Inputs(self.arch.inputs, self.arch.vocab_size, word_features=self.arch.word_features)
 
     @cached_property
     def layers(self) -> tuple[RecurrentLayer, ...]:
@@ -112,7 +119,7 @@ class LSTM(Network):
         return self.arch.per_step
 
     def described(self) -> dict[str, Any]:
-        return {"architecture": asdict(self.arch)}
+        return {"architecture": self.arch.as_dict()}
 
     def check_target(self, target: Target) -> None:
         target.check_pooling(self.arch.pooling)
@@ -177,7 +184,10 @@ class LSTM(Network):
         return self.parameters["embedding.weight"]
 
     def check(self, inputs: Inputs) -> None:
-        if (inputs.kind, inputs.size) != (self.arch.inputs, self.arch.vocab_size):
+        own = self.inputs
+        # Features without an embedding count as none.
+        reads_features = bool(inputs.word_features) or not own.word_features
+        if (inputs.kind, inputs.size) != (own.kind, own.size) or not reads_features:
             raise InputError(f"the LSTM reads {self.inputs}, not {inputs}")
 
     def truncate_vocab(self, vocab_size: int) -> Self:
@@ -230,13 +240,18 @@ class LSTM(Network):
         rows = self.rows(len(steps))
         return rows, np.asarray(steps)[rows]
 
+    def steps_of(self, part: Array) -> Array:
+        if self.arch.inputs == "tokens" and part.ndim == 2:  # words with features
+            return np.asarray(part[:, 0])
+        return np.asarray(part)
+
     def embedded(self, read: Array) -> Array:
         """The inputs of the first layer for steps, or for a single one: the embeddings (T, D) of token ids (T,), or
         channels (T, C) as they are.
         """
         if self.arch.inputs == "channels":
             return read
-        return np.asarray(self.parameters["embedding.weight"][read])
+        return np.asarray(embedded(Ops(), self.parameters, read))
 
     def activations(self, sequences: Iterable[Array]) -> Iterator[Activations]:
         """The gates and states of each sequence, as `read` returns it, in batches."""
@@ -345,7 +360,7 @@ class LSTM(Network):
         top = tuple(lstms[-len(self.arch.top.directions) :])
         if step is None:
             return self, top
-        pooled_last = replace(self, arch=replace(self.arch, pooling="last"))
+        pooled_last = replace(self, arch=replace(self.arch, pooling="last", crf=False))
         return pooled_last, tuple(gates.held_after(step) for gates in top)
 
     def preactivations(self, part: Array, lstms: Sequence[Any], gates: Any, column: int) -> dict[str, Preactivation]:
@@ -388,7 +403,7 @@ class LSTM(Network):
         return summary(self.arch)
 
     def entry(self) -> dict[str, Any]:
-        return {"architecture": asdict(self.arch)}
+        return {"architecture": self.arch.as_dict()}
 
     def arrays(self) -> dict[str, Array]:
         return dict(self.parameters)

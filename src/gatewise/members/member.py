@@ -17,6 +17,7 @@ from gatewise.errors import InputError, quote
 from gatewise.members.encoded_batch import Encoded, ragged_steps
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.storage.tensors import tensors_to_bytes
+from gatewise.target.crf import Transitions
 from gatewise.types import NOUNS, ROWS, Array, InputNouns
 
 Rule = Literal["prefix", "shared", "left-out"]
@@ -39,6 +40,7 @@ class Inputs(NamedTuple):
     """What the members of an ensemble read: token ids below `size`, series of `size` channels, or windows of a series
     with `size` columns (`gatewise.members.windows`). series: shape (W, C) of `EncodedSequence.series` at a step; (0, 0)
     for texts. columns: those whose values each sequence has. further: the names of further inputs.
+    word_features: the number of the ids of the features of words, where a token is a word with features.
     """
 
     kind: InputKind
@@ -46,6 +48,7 @@ class Inputs(NamedTuple):
     series: tuple[int, int] = (0, 0)
     columns: RowSchema = NO_ROW_COLUMNS
     further: tuple[str, ...] = ()
+    word_features: int = 0
 
     @property
     def nouns(self) -> InputNouns:
@@ -100,6 +103,11 @@ class Member(ABC):
     @abstractmethod
     def outputs(self) -> int:
         """The number of logits."""
+
+    @property
+    def transitions(self) -> Transitions | None:
+        """The scores of neighbouring labels, of a member with logits per step that has a conditional random field."""
+        return None
 
     @abstractmethod
     def check(self, inputs: Inputs) -> None:
@@ -157,6 +165,12 @@ class Member(ABC):
     def attribution(self, sequence: Any) -> Array:
         """Attribution (T, outputs) float64 of `logits` minus those of no step to the steps, which sums to it."""
         return np.diff(self.prefix_logits(sequence), axis=0)
+
+    def step_attribution(self, sequence: Any, step: int) -> Array:
+        """Of a member with logits per step: what each step adds to the logits of one of them (T, outputs). The rest is
+        that of no step.
+        """
+        raise InputError(f"{self.noun} have no logits of a step")
 
     def leave_one_out(self, sequence: Any, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""

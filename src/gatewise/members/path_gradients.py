@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,6 +78,8 @@ def lstm_path_gradients(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
     )  # (N,): of each step of each run its row
     lengths = np.repeat(steps, runs)
+    if arch.word_features:  # the rows are those of words and features together
+        arch = replace(arch, embedding_dim=arch.input_size, word_features=0, feature_dim=0)
     of_rows = _rows(arch, parameters, np.concatenate([bases, rows]), index, lengths)
     base = of_rows.first + np.repeat(np.arange(len(points)), runs)
     alphas = np.concatenate([path.alphas for path in points]).astype(rows.dtype)
@@ -122,7 +124,10 @@ def _rows(arch: Architecture, parameters: Mapping[str, Array], rows: Array, inde
         return _Rows(Batch(lengths, values=rows, index=index.astype(np.int32)), dict(parameters), VALUES, 0)
     # The rows are an embedding of their own, after the pad, whose row stays the same.
     name = "embedding.weight"
-    embedding = np.concatenate([parameters[name][[PAD]], rows])
+    pad = np.zeros((1, rows.shape[1]), rows.dtype)
+    of_pad = parameters[name][PAD]
+    pad[0, : len(of_pad)] = of_pad
+    embedding = np.concatenate([pad, rows])
     pads = arch.max_length - lengths if arch.padding == "pre" else None
     batch = Batch(lengths, np.arange(len(embedding)), (index + 1).astype(np.int32), pads=pads)
     return _Rows(batch, {**parameters, name: embedding}, name, 1)

@@ -1,6 +1,6 @@
 """The LSTM of a forecaster: an `LSTM` that reads transformed windows. `gatewise.training.forecast_members` fits it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,7 +41,7 @@ class WindowLSTM(WindowMember, LSTM):
     summary = LSTM.summary
 
     def entry(self) -> dict[str, Any]:
-        return {"architecture": asdict(self.arch), **super().entry()}
+        return {"architecture": self.arch.as_dict(), **super().entry()}
 
     def arrays(self) -> dict[str, Array]:
         return {**super().arrays(), **self.parameters}

@@ -52,7 +52,8 @@ class TextPreprocessor:
     @property
     def inputs(self) -> Inputs:
         """What it makes: token ids."""
-        return Inputs("tokens", self.encoding.vocab_size, columns=self.columns)
+        encoding = self.encoding
+        return Inputs("tokens", encoding.vocab_size, columns=self.columns, word_features=encoding.feature_count)
 
     @cached_property
     def format(self) -> InputFormat:

@@ -98,6 +98,11 @@ class Streams:
                 f"{nouns} cannot be streamed: a new step changes what the steps before it add; network_only=True "
                 "streams the LSTM alone"
             )
+        if ensemble.transitions is not None:
+            raise InputError(
+                "a conditional random field cannot be streamed: the label of a step depends on later steps; train with "
+                "crf=False"
+            )
         if preprocessor.window > 1:
             raise InputError(
                 f"a network that reads windows of {preprocessor.window} steps cannot be streamed: a new step changes "

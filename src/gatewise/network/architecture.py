@@ -3,13 +3,18 @@
     tokens (N,)     -> embedding (V, D) -> LSTM layers -> pooling -> hidden dense layers -> output layer
     channels (N, C)                     -> LSTM layers -> pooling -> hidden dense layers -> output layer
 
+A network with a label per step may have a conditional random field above its output layer (`gatewise.target.crf`), and
+read further features of each word:
+
+    words (N, 1 + F) -> [embedding (V, D), sum of the embeddings of the features (S, D')] -> LSTM layers -> ...
+
 An `Architecture` determines the names and shapes of the parameters, their initial values and the summary table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -19,11 +24,14 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.network.merge_mode import MERGE_MODES, MergeMode, MergeName
 from gatewise.network.pooling import Pooling, PoolingName, poolings_of
 from gatewise.storage.fields import fields_from
+from gatewise.target.crf import shapes as transition_shapes
 from gatewise.types import NOUNS, Activation, Array, Gate, InputNouns
 
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
+TRANSITIONS = "crf."
+"""Begins the names of the parameters of the conditional random field."""
 MAX_PAD_STATES = 2_000_000  # steps x units of all layers with padded steps: one prediction may compute all of them
 
 
@@ -93,6 +101,8 @@ class Architecture:
     hidden: dense layers before the output layer. outputs: 1 logit for two classes, else one logit per class.
     max_length: longest sequence in steps, 0 for no limit. truncation: which steps of a longer sequence are dropped,
     the first ones ("front"), or those after the first max_length // 3 and before the last remaining ones ("middle").
+    word_features: S, the number of the ids of the features of words, with 0, that of no feature; 0: it reads none.
+    feature_dim: D'. crf: whether the labels of the steps depend on one another.
     padding: "none" (masked), or "pre": pad steps precede a shorter sequence up to `max_length` and run through the
     LSTM like any other step, as in Keras without a mask.
     """
@@ -108,6 +118,9 @@ class Architecture:
     truncation: Literal["front", "middle"] = "front"
     padding: Literal["none", "pre"] = "none"
     gate: Gate = "sigmoid"
+    word_features: int = 0
+    feature_dim: int = 0
+    crf: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "outputs"):
@@ -121,6 +134,12 @@ class Architecture:
             raise InputError(
                 "architecture: embedding_dim must be at least 1 for tokens and 0 for channels; max_length at least 0"
             )
+        if (self.word_features > 0) != (self.feature_dim > 0) or (self.word_features and self.inputs != "tokens"):
+            raise InputError("architecture: features of words need tokens and a feature_dim of at least 1")
+        if self.crf and not self.per_step:
+            raise InputError("architecture: a conditional random field needs pooling 'none'")
+        if self.word_features and self.padding != "none":
+            raise InputError("architecture: features of words need padding 'none'")
         if self.padding == "pre":
             if self.inputs != "tokens" or not self.unidirectional or self.pooling != "last" or self.max_length < 1:
                 raise InputError(
@@ -198,6 +217,35 @@ class Architecture:
         """Inputs of the first dense layer: the width of the top layer, twice for two poolings."""
         return self.top.width * max(1, len(self.poolings))
 
+    @property
+    def input_size(self) -> int:
+        """Inputs of the first LSTM layer."""
+        if self.inputs == "channels":
+            return self.vocab_size
+        return self.embedding_dim + self.feature_dim
+
+    @property
+    def labels(self) -> int:
+        """K, the number of classes of a step: two of one logit."""
+        return max(2, self.outputs)
+
+    def check_plain(self, what: str) -> None:
+        """Raise InputError for word features or a conditional random field, which a format does not have. what: does
+        not have them, such as "an ONNX file".
+        """
+        if self.word_features:
+            raise InputError(f"{what} has no features of words: train with tokenization='spaces' and crf=False")
+        if self.crf:
+            raise InputError(f"{what} has no conditional random field: train with crf=False")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON. Fields that a network without features and transitions does not have are left out."""
+        entry = asdict(self)
+        for name in ("word_features", "feature_dim", "crf"):
+            if not entry[name]:
+                del entry[name]
+        return entry
+
     @cached_property
     def poolings(self) -> tuple[Pooling, ...]:
         """What the first dense layer reads of the states of the top layer; none where each step has a prediction."""
@@ -242,14 +290,18 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     if arch.inputs == "tokens":
         shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
+    if arch.word_features:
+        shapes["feature_embedding.weight"] = (arch.word_features, arch.feature_dim)
     for number, _, prefix in arch.lstms():
         units = arch.layers[number].units
-        inputs = arch.layers[number - 1].width if number else arch.embedding_dim or arch.vocab_size
+        inputs = arch.layers[number - 1].width if number else arch.input_size
         shapes[f"{prefix}.weight_ih"] = (4 * units, inputs)
         shapes[f"{prefix}.weight_hh"] = (4 * units, units)
         shapes[f"{prefix}.bias"] = (4 * units,)
     for prefix, inputs, layer in arch.dense():
         shapes |= {f"{prefix}.weight": (layer.units, inputs), f"{prefix}.bias": (layer.units,)}
+    if arch.crf:
+        shapes |= {TRANSITIONS + name: shape for name, shape in transition_shapes(arch.labels).items()}
     return shapes
 
 
@@ -271,7 +323,7 @@ def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str
 
     Embeddings uniform in ±0.05; weight_ih and the dense weights uniform in ±sqrt(6 / (fan in + fan out)) (Glorot &
     Bengio 2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz
-    et al. 2015).
+    et al. 2015). The transitions of a conditional random field are 0.
     """
     return {name: initial_value(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
 
@@ -280,6 +332,12 @@ def initial_value(name: str, shape: tuple[int, ...], rng: np.random.Generator) -
     """Of one parameter, see `initial_parameters`."""
     if name == "embedding.weight":
         return rng.uniform(-0.05, 0.05, shape)
+    if name == "feature_embedding.weight":
+        rows = rng.uniform(-0.05, 0.05, shape)
+        rows[0] = 0  # no feature
+        return rows
+    if name.startswith(TRANSITIONS):
+        return np.zeros(shape)
     if name.endswith("weight_hh"):
         q, r = np.linalg.qr(rng.standard_normal(shape))
         signs: Array = np.sign(np.diagonal(r))  # which make the distribution uniform over orthogonal matrices
@@ -306,6 +364,8 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
 
     if arch.inputs == "tokens":
         add("Embedding", arch.embedding_dim, "embedding.", True)
+    if arch.word_features:
+        add("Embedding of word features (sum)", arch.feature_dim, "feature_embedding.", True)
     for number, layer in enumerate(arch.layers):
         name = {"forward": "LSTM", "backward": "Backward LSTM", "both": "Bidirectional LSTM"}[layer.direction]
         merge = "" if layer.merge == "concat" else f", {layer.merge}"
@@ -316,4 +376,6 @@ def summary(arch: Architecture) -> list[tuple[str, str, int]]:
     for prefix, _, dense in arch.dense():
         name = "Dense" if prefix == "dense" else f"Dense ({dense.units}, {dense.activation})"
         add(name, dense.units, f"{prefix}.", arch.per_step)
+    if arch.crf:
+        add("CRF", arch.labels, TRANSITIONS, True)
     return lines

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.architecture import Architecture
-from gatewise.network.distinct_tokens import unique_tokens
+from gatewise.network.distinct_tokens import unique_rows, unique_tokens
 from gatewise.ragged import Ragged, joined, starts_of, step_numbers
 from gatewise.types import Array, Index, Lengths
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32; for a network with a table of its tokens
-    (`network.word_table`) index has the tokens themselves, and distinct is None. Channels: values (N, C) float32.
+    """B sequences, N steps. Tokens: distinct (U,) int64, of words with features (U, 1 + F), and index (N,) int32; for a
+    network with a table of its tokens (`network.word_table`) index has the tokens themselves, and distinct is None.
+    Channels: values (N, C) float32.
 
     pads (B,): with padding "pre", the number of pad steps before each sequence; None otherwise. Where there are any,
     PAD is the first row of `distinct`, even if no step of `index` takes it.
@@ -51,6 +52,9 @@ class Batch:
             pads = arch.max_length - lengths
         if has_table:
             return cls(lengths, index=steps.values.astype(np.int32, copy=False), pads=pads)
+        if arch.word_features:
+            rows, index = unique_rows(steps.values)
+            return cls(lengths, distinct=rows, index=index)
         with_pad = pads is not None and bool(pads.any())
         distinct, index = unique_tokens(steps.values, arch.vocab_size, with_pad)
         return cls(lengths, distinct=distinct, index=index, pads=pads)
@@ -65,6 +69,12 @@ def read_steps(sequences: Ragged | Sequence[Any], arch: Architecture) -> Ragged:
         if not isinstance(sequences, Ragged):
             sequences = Ragged.of(sequences)
         tokens = sequences.values
+        if tokens.ndim == 2 and not arch.word_features:  # the network does not read the features
+            tokens = tokens[:, 0]
+            sequences = sequences.with_values(tokens)
+        if arch.word_features:
+            _check_words(tokens, arch)
+            return truncated(sequences, arch)
         if len(tokens) and not 0 <= tokens.min() <= tokens.max() < arch.vocab_size:
             lowest = int(tokens.min())
             highest = int(tokens.max())
@@ -81,6 +91,19 @@ def read_steps(sequences: Ragged | Sequence[Any], arch: Architecture) -> Ragged:
         number, step = sequences.place(int(np.argwhere(~np.isfinite(values))[0, 0]))
         raise InputError(f"series {number}: step {step + 1} is not a finite number")
     return truncated(sequences, arch)
+
+
+def _check_words(words: Array, arch: Architecture) -> None:
+    """Raise InputError unless these are words with features (N, 1 + F) that the network knows."""
+    if words.ndim != 2:
+        raise InputError(f"words must be (steps, 1 + features), not {words.shape}")
+    if not len(words):
+        return
+    ids = words[:, 0]
+    if not 0 <= ids.min() <= ids.max() < arch.vocab_size:
+        raise InputError(f"token ids must be from 0 to {arch.vocab_size - 1}, found {ids.min()} to {ids.max()}")
+    if words.min() < 0:
+        raise InputError(f"feature ids must be at least 0, found {words.min()}")
 
 
 def _ragged_series(sequences: Sequence[Any], arch: Architecture) -> Ragged:

@@ -23,3 +23,20 @@ def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tup
     row_of = np.empty(vocab_size, dtype=np.int32)
     row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
     return distinct, row_of[tokens]
+
+
+def unique_rows(rows: Array) -> tuple[NDArray[np.int64], Index]:
+    """The distinct rows (U, F) among `rows` (N, F) of whole numbers, and which of them each row is (N,)."""
+    keys = _hashes(rows)
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    distinct = rows[first]
+    if not np.array_equal(distinct[index], rows):  # two rows with one hash
+        distinct, index = np.unique(rows, axis=0, return_inverse=True)
+    return distinct.astype(np.int64), index.reshape(-1).astype(np.int32)
+
+
+def _hashes(rows: Array) -> NDArray[np.uint64]:
+    """A number (N,) for each row: sorting numbers takes a fraction of the time of sorting rows."""
+    factors = np.random.default_rng(0).integers(1, 1 << 63, rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    keys: NDArray[np.uint64] = (rows.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
+    return keys

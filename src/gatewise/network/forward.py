@@ -124,7 +124,15 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
 
 
 def embedded(ops: Ops, parameters: Mapping[str, Any], tokens: NDArray[np.int64]) -> Any:
-    """The embeddings (U, D) of tokens (U,)."""
+    """The embeddings (U, D) of tokens (U,); of words with features (U, 1 + F), the embedding of the word and the sum of
+    those of its features, side by side.
+    """
+    if tokens.ndim == 2:
+        words = embedded(ops, parameters, tokens[:, 0])
+        table = parameters["feature_embedding.weight"]
+        known = np.where(tokens[:, 1:] < len(array_of(table)), tokens[:, 1:], 0)
+        features = ops.take_sum(table, known)
+        return ops.concat([words, features], axis=1)
     if isinstance(parameters, Unpacked):
         return parameters.rows("embedding.weight", tokens)
     return ops.take(parameters["embedding.weight"], tokens)
@@ -132,7 +140,8 @@ def embedded(ops: Ops, parameters: Mapping[str, Any], tokens: NDArray[np.int64])
 
 def has_word_tables(ops: Ops, arch: Architecture) -> bool:
     """Whether the first layer reads the input products of its tokens from tables."""
-    return ops.tables is not None and not ops.keep and arch.inputs == "tokens"
+    is_one_id = arch.inputs == "tokens" and not arch.word_features
+    return ops.tables is not None and not ops.keep and is_one_id
 
 
 def _rows_of_table(

@@ -69,6 +69,15 @@ class Ops:
         """rows (U, D), which (K,) -> (K, D)."""
         return self.record(array_of(rows)[which], [rows], lambda grad: rows.accumulate_rows(which, grad))
 
+    def take_sum(self, rows: Any, which: NDArray[np.int64]) -> Any:
+        """rows (S, D), which (K, F) -> the sum of the F rows (K, D). Row 0 stands for none: it has no gradient."""
+
+        def backward(grad: Array) -> None:
+            taker, _ = np.nonzero(which)
+            rows.accumulate_rows(which[which != 0], grad[taker])
+
+        return self.record(array_of(rows)[which].sum(axis=1), [rows], backward)
+
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
         """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K). In float32 by the kernel: a row of the native
         one's product does not depend on the other rows, which a BLAS library does not promise.

@@ -6,6 +6,7 @@ row is zero, so Adam would never change it. `arrays()` returns all parameters, t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +24,18 @@ from gatewise.types import Array
 
 Gradients = dict[str, Array | RowGradient]
 TABLE = "embedding.weight"
+FEATURE_TABLE = "feature_embedding.weight"
 
 
 class BatchLoss(NamedTuple):
-    """The loss of a batch, and its gradient with respect to the logits (B, outputs)."""
+    """The loss of a batch, and its gradient with respect to the logits (B, outputs), and to parameters that the loss
+    reads itself, by name. correct: how many rows, or steps, are predicted correctly, 0 for numbers.
+    """
 
     value: float
     gradient: Array
+    correct: int = 0
+    of_parameters: Mapping[str, Array] = MappingProxyType({})
 
 
 LossOf = Callable[[Array], BatchLoss]
@@ -41,12 +47,13 @@ class Predictions:
     """A recorded forward pass of `Network.forward`.
 
     heads: the logits, each (B, outputs); with a direction loss also those of each direction by itself. shares: of each
-    head in the loss; they add up to 1.
+    head in the loss; they add up to 1. variables: the parameters by name.
     """
 
     ops: RecordingOps
     heads: Sequence[Variable]
     shares: Sequence[float]
+    variables: Mapping[str, Variable]
 
     @property
     def logits(self) -> Array:
@@ -62,6 +69,9 @@ class Predictions:
         for logits, share, loss in zip(self.heads, self.shares, losses, strict=True):
             gradient = weight * share * loss.gradient
             logits.accumulate(gradient.astype(logits.value.dtype, copy=False))
+            for name, of_parameter in loss.of_parameters.items():
+                variable = self.variables[name]
+                variable.accumulate((weight * share * of_parameter).astype(variable.value.dtype))
         self.ops.backward()
 
 
@@ -120,12 +130,22 @@ class Network(Trainable):
         for name, array in parameters.items():
             kept = array if name != TABLE or self.trainable_rows is None else array[self.trainable_rows]
             own = np.array(kept, dtype=dtype, order="C")
-            self.variables[name] = EmbeddingTable(own) if name == TABLE else Variable(own)
+            self.variables[name] = EmbeddingTable(own) if name in (TABLE, FEATURE_TABLE) else Variable(own)
         self.parameters = {name: variable.value for name, variable in self.variables.items()}
 
     @property
     def tables(self) -> frozenset[str]:
-        return frozenset({TABLE}) & self.parameters.keys()
+        return frozenset({TABLE, FEATURE_TABLE}) & self.parameters.keys()
+
+    def table_rows(self, batch: Batch) -> dict[str, NDArray[np.int64]]:
+        """The rows of each of `tables` that the forward pass of a batch reads, by name, ascending."""
+        distinct = self.with_rows(batch).distinct
+        if distinct is None:
+            return {}
+        if distinct.ndim == 1:
+            return {TABLE: distinct}
+        features = np.unique(distinct[:, 1:])
+        return {TABLE: np.unique(distinct[:, 0]), FEATURE_TABLE: features[features < self.arch.word_features]}
 
     def forward(self, batch: Batch, x: Variable | None = None) -> Predictions:
         """The logits of a batch, with dropout, recorded for `Predictions.backward`. x: see `forward.features`."""
@@ -139,7 +159,7 @@ class Network(Trainable):
             for direction in (0, 1):
                 heads.append(self._direction_head(ops, pooled, direction))
                 shares.append(self.direction_loss / 2)
-        return Predictions(ops, heads, shares)
+        return Predictions(ops, heads, shares, self.variables)
 
     def _direction_head(self, ops: RecordingOps, pooled: Any, direction: int) -> Variable:
         """The logits (B, outputs) of one direction by itself: its weights count twice, those of the other one as 0."""
@@ -165,9 +185,14 @@ class Network(Trainable):
         """The batch with its tokens as row numbers of `trainable_rows`. Raises InputError for a token without a row."""
         if self._row_of is None or batch.distinct is None:
             return batch
-        rows = self._row_of[batch.distinct]
+        tokens = batch.distinct
+        if tokens.ndim == 2:
+            tokens = tokens[:, 0]
+        rows = self._row_of[tokens]
         if int(rows.min(initial=0)) < 0:
-            raise InputError(f"token {batch.distinct[rows < 0][0]} is not among the trainable rows")
+            raise InputError(f"token {tokens[rows < 0][0]} is not among the trainable rows")
+        if batch.distinct.ndim == 2:
+            rows = np.concatenate([rows[:, None], batch.distinct[:, 1:]], axis=1)
         return Batch(batch.lengths, rows, batch.index, batch.values, batch.pads)
 
     def gradients(self) -> Gradients:

@@ -106,6 +106,7 @@ class TorchNetwork(torch.nn.Module):
     def __init__(self, ensemble: Ensemble) -> None:
         super().__init__()
         arch, parameters = ensemble.lstm.arch, ensemble.folded_parameters()
+        arch.check_plain("a PyTorch module")
         if arch.gate != "sigmoid":
             raise InputError(f"gate={arch.gate!r}: torch.nn.LSTM has sigmoid gates only")
         self.embedding = None

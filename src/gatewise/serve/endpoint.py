@@ -22,7 +22,7 @@ from gatewise.serve.schemas import PredictRequest, RequestError, with_row
 from gatewise.serve.settings import Settings
 from gatewise.serve.stream_table import StreamTable
 from gatewise.serve.view.view import View
-from gatewise.target import Logits
+from gatewise.target import Logits, check_logits
 from gatewise.types import Array
 
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
@@ -34,12 +34,12 @@ to_json = partial(pydantic_core.to_json, ensure_ascii=True)
 class Predictions:
     """The predictions of n inputs.
 
-    values: `Target.values`: probabilities (n, K) float64 or numbers (n, M), per step `Ragged`. steps: the tokens or
+    logits: of the model (n, outputs) float64, per step `Ragged`, all finite. steps: the tokens or
     time steps of each input. outputs: all outputs of the network for each input, where they are wanted. warnings:
     values of columns that are outside of the training data, one sentence each.
     """
 
-    values: Array | Ragged
+    logits: Array | Ragged
     steps: list[int]
     outputs: list[dict[str, Array]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -212,7 +212,7 @@ class ModelEndpoint(Endpoint):
 
     def answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The predictions of inputs, or of single steps, as in `response`."""
-        answers = self.model.target.answers(predictions.values)
+        answers = self.model.target.answers(predictions.logits)
         answers = [{**answer, "steps": steps} for answer, steps in zip(answers, predictions.steps, strict=True)]
         for answer, outputs in zip(answers, predictions.outputs, strict=False):
             answer["outputs"] = {name: array.tolist() for name, array in outputs.items()}
@@ -259,7 +259,8 @@ class ModelEndpoint(Endpoint):
 
     def predictions(self, logits: Logits, steps: list[int]) -> Predictions:
         """The predictions of logits (n, outputs). Raises InputError for logits that are not finite: NaN is not JSON."""
-        return Predictions(self.model.target.values(logits), steps)
+        check_logits(logits)
+        return Predictions(logits, steps)
 
     def _unreadable(self, job: Job) -> str:
         """The path of the first input of the job that the model cannot read."""

@@ -43,6 +43,8 @@ def unsupported(model: Model) -> str:
         return "steps of its series are masked by a value"
     if model.target.each.task not in _TASKS:
         return f"its task is '{model.target.task}'"
+    if model.ensemble.transitions is not None:
+        return "its labels depend on one another (a conditional random field)"
     if model.ensemble.network.output_names:
         return "its network is a graph, and the page computes LSTM networks of an Architecture alone"
     for member, _ in model.ensemble:
@@ -107,7 +109,7 @@ def _tensors_and_description(model: Model) -> tuple[dict[str, Array], dict[str, 
         "labels": list(model.classes),
         "task": target.each.task,
         "outputs": target.outputs,
-        "architecture": asdict(model.architecture),
+        "architecture": model.architecture.as_dict(),
         "preprocessor": model.preprocessor.to_files()[0],
         "unknown": model.preprocessor.unknown,
         "shift": model.ensemble.shift.tolist(),

@@ -47,7 +47,7 @@ def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
 
 def tensor_types(target: Target) -> dict[str, str]:
     """The output tensors by name, with their types; none for predictions per step, which have no one shape."""
-    return {name: tensor.datatype for name, tensor in target.tensors(np.zeros((0, len(target.classes)))).items()}
+    return {name: tensor.datatype for name, tensor in target.tensors(np.zeros((0, target.outputs))).items()}
 
 
 def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None) -> tuple[InferRequest, list[Any]]:
@@ -77,7 +77,7 @@ def read_request(endpoint: ModelEndpoint, body: bytes, json_length: bytes | None
 
 def response(endpoint: ModelEndpoint, predictions: Predictions, request: InferRequest) -> dict[str, Any]:
     """The response of infer: the requested outputs, or all of them."""
-    tensors = endpoint.model.target.tensors(predictions.values)
+    tensors = endpoint.model.target.tensors(predictions.logits)
     requested = [output.name for output in request.outputs]
     outputs = [
         {"name": name, "shape": tensors[name].shape, "datatype": tensors[name].datatype, "data": tensors[name].data}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from gatewise.types import Array, LabelType, Task
 
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
+    from gatewise.target.crf import Transitions
+    from gatewise.target.score import TargetScore
 
 Logits = Array | Ragged
 """(n, outputs), or per step Ragged with values (N, outputs)."""
@@ -72,8 +74,8 @@ class TargetOf(Classes, Generic[Values]):
     """What the measure of faithfulness does with a step of an input."""
     labels_task: ClassVar[Task]
     """The task as which its labels are read: "classification", "multilabel", "regression" or "tagging"."""
-    tokenization: ClassVar[str | None] = None
-    """That of texts which the labels need; None: any."""
+    tokenizations: ClassVar[tuple[str, ...]] = ()
+    """Those of texts whose tokens have the labels; empty: any."""
     label_separator: ClassVar[str] = "; "
     """Between several labels of an input, where they are one text."""
     strata_noun: ClassVar[str] = ""
@@ -106,6 +108,22 @@ class TargetOf(Classes, Generic[Values]):
     @abstractmethod
     def check_labels(self, labels: Values, n: int) -> None:
         """Raise InputError unless these are valid labels of n inputs."""
+
+    def with_transitions(self, transitions: Transitions | None) -> Self:
+        """This target with the scores of neighbouring labels, which those with a class per step take into account."""
+        return self
+
+    def decided(self, logits: Values) -> Array:
+        """The prediction of each row, or step (N, ...), see `RowTarget.predicted`."""
+        return self.each.predicted(flat(logits))
+
+    def score_of(self, logits: Array, predicted: Array) -> TargetScore:
+        """The score of a prediction, of logits (outputs,): see `RowTarget.score`."""
+        return self.each.score(logits)
+
+    def marginal_logits(self, logits: Values) -> Values:
+        """Logits of which each row alone has its probabilities: these logits, unless transitions connect the rows."""
+        return logits
 
     def fingerprint_parts(self) -> list[bytes]:
         """What tells data of this task from others, for `Labelled.fingerprint`."""
@@ -212,14 +230,14 @@ class TargetOf(Classes, Generic[Values]):
         return list(self.each.columns(np.zeros((0, self.outputs)), every=every, names=True))
 
     @abstractmethod
-    def answers(self, values: Values) -> list[dict[str, Any]]:
-        """The predictions of `values`, as the HTTP API answers: `label` or `labels` with `probabilities`, `value`, or
+    def answers(self, logits: Values) -> list[dict[str, Any]]:
+        """The predictions of logits, as the HTTP API answers: `label` or `labels` with `probabilities`, `value`, or
         `values` by name; per step `labels` and lists of `probabilities`, or lists of `values`.
         """
 
     @abstractmethod
-    def tensors(self, values: Values) -> dict[str, Tensor]:
-        """The predictions of `values` (n, K) as tensors by name; none per step, which has no one shape."""
+    def tensors(self, logits: Values) -> dict[str, Tensor]:
+        """The predictions of logits (n, outputs) as tensors by name; none per step, which has no one shape."""
 
     @abstractmethod
     def sentence(self, inputs: str, step_noun: str, most: int) -> str:

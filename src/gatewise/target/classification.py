@@ -193,12 +193,13 @@ class ClassificationTarget(RowTarget):
         by_class = dict(zip(self.classes, probabilities.tolist(), strict=True))
         return {"prediction": self.text(predicted), "probabilities": by_class}
 
-    def answers(self, values: Array) -> list[dict[str, Any]]:
-        return labelled_records(self, "label", values)
+    def answers(self, logits: Array) -> list[dict[str, Any]]:
+        return self.records(logits)
 
-    def tensors(self, values: Array) -> dict[str, Tensor]:
-        label = Tensor("BYTES", [len(values)], self.named(self.decide(values)))
-        return {"label": label, "probabilities": float_tensor(values)}
+    def tensors(self, logits: Array) -> dict[str, Tensor]:
+        probabilities = self.probabilities(logits)
+        label = Tensor("BYTES", [len(probabilities)], self.named(self.decide(probabilities)))
+        return {"label": label, "probabilities": float_tensor(probabilities)}
 
     def records(self, logits: Array) -> list[dict[str, Any]]:
         return labelled_records(self, "label", self.probabilities(logits))

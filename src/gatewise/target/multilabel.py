@@ -144,13 +144,14 @@ class MultilabelTarget(RowTarget):
         by_label = dict(zip(self.classes, probabilities.tolist(), strict=True))
         return {"prediction": self.named(predicted[None])[0], "probabilities": by_label}
 
-    def answers(self, values: Array) -> list[dict[str, Any]]:
-        return labelled_records(self, "labels", values)
+    def answers(self, logits: Array) -> list[dict[str, Any]]:
+        return self.records(logits)
 
-    def tensors(self, values: Array) -> dict[str, Tensor]:
-        decided = self.decide(values).astype(bool)
-        labels = Tensor("BOOL", list(values.shape), decided.ravel().tolist())
-        return {"labels": labels, "probabilities": float_tensor(values)}
+    def tensors(self, logits: Array) -> dict[str, Tensor]:
+        probabilities = self.probabilities(logits)
+        decided = self.decide(probabilities).astype(bool)
+        labels = Tensor("BOOL", list(probabilities.shape), decided.ravel().tolist())
+        return {"labels": labels, "probabilities": float_tensor(probabilities)}
 
     def records(self, logits: Array) -> list[dict[str, Any]]:
         return labelled_records(self, "labels", self.probabilities(logits))

@@ -124,13 +124,14 @@ class RegressionTarget(RowTarget):
         numbers = predicted.tolist()
         return {"prediction": numbers[0] if len(numbers) == 1 else dict(zip(self.classes, numbers, strict=True))}
 
-    def answers(self, values: Array) -> list[dict[str, Any]]:
+    def answers(self, logits: Array) -> list[dict[str, Any]]:
+        numbers = self.predicted(logits)
         if len(self.classes) == 1:
-            return [{"value": number} for number in values[:, 0].tolist()]
-        return [{"values": dict(zip(self.classes, row, strict=True))} for row in values.tolist()]
+            return [{"value": number} for number in numbers[:, 0].tolist()]
+        return [{"values": dict(zip(self.classes, row, strict=True))} for row in numbers.tolist()]
 
-    def tensors(self, values: Array) -> dict[str, Tensor]:
-        return {"value": float_tensor(values)}
+    def tensors(self, logits: Array) -> dict[str, Tensor]:
+        return {"value": float_tensor(self.predicted(logits))}
 
     def records(self, logits: Array) -> list[dict[str, Any]]:
         rows = self.predicted(logits).tolist()

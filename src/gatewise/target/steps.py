@@ -1,44 +1,57 @@
-"""`StepTarget`: a prediction for each step of an input, such as the tags of words."""
+"""`StepTarget`: a prediction for each step of an input, such as the tags of words.
+
+With transitions (`gatewise.target.crf`) the classes of the steps of an input depend on one another: the probabilities
+of a step are its marginals, and the labels are those of the most probable sequence. Thresholds decide by marginals.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
+from gatewise.losses import log_probabilities
 from gatewise.ragged import Ragged, flat
 from gatewise.target.base import Column, Logits, Rivals, RowTarget, TargetOf, Tensor, check_logits, check_rows
 from gatewise.target.classification import ClassificationTarget
+from gatewise.target.crf import Transitions, log_marginals, viterbi
+from gatewise.target.score import TargetScore
 from gatewise.types import Array, Task
 
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
 
+_LEAST_LOG = -700.0  # of a marginal, so that a label that cannot be has a finite logit
+
 
 @dataclass(frozen=True, repr=False)
 class StepTarget(TargetOf[Ragged]):
     """of: the class of the target of one step. Logits, labels and probabilities of n inputs are `Ragged`; those of
-    single steps, arrays (N, ...), are treated as rows of that target.
+    single steps, arrays (N, ...), are treated as rows of that target, without transitions.
     """
 
     of: type[RowTarget] = ClassificationTarget
+    transitions: Transitions | None = field(default=None, compare=False)
+    """Scores of neighbouring labels; None where the steps are independent. The ensemble sets them, from its members."""
 
     labels_task: ClassVar[Task] = "tagging"
     per_step: ClassVar[bool] = True
     row_noun: ClassVar[str] = "step"
     edit_verb: ClassVar[str] = "replaced"  # its place must stay: the prediction of a step goes with the step
-    tokenization: ClassVar[str | None] = "spaces"  # the words that have labels
+    tokenizations: ClassVar[tuple[str, ...]] = ("spaces", "word-features")  # of the words that have labels
     label_separator: ClassVar[str] = " "  # as the words of the text have them
     row_score_is_share: ClassVar[bool] = False  # the mean over the steps of an input
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.each  # which checks the names and the thresholds
+        if self.transitions is not None and len(self.transitions) != len(self.classes):
+            raise InputError(f"transitions of {len(self.transitions)} labels, and there are {len(self.classes)}")
 
     @cached_property
     def each(self) -> RowTarget:
@@ -62,6 +75,41 @@ class StepTarget(TargetOf[Ragged]):
         if self.of is ClassificationTarget:
             return "step accuracy"
         return self.of.row_score_name
+
+    def with_transitions(self, transitions: Transitions | None) -> Self:
+        return replace(self, transitions=transitions)
+
+    # Labels that depend on one another
+
+    def emissions(self, logits: Ragged) -> Ragged:
+        """The score of each class at each step (N, K) float64. One logit is that of class 1 against class 0."""
+        values = logits.values.astype(np.float64)
+        if values.shape[1] == 1:
+            values = np.concatenate([np.zeros_like(values), values], axis=1)
+        return logits.with_values(values)
+
+    def marginal_logits(self, logits: Logits) -> Any:
+        """Logits whose probabilities, step by step, are the marginals: without transitions the logits themselves."""
+        if self.transitions is None or not isinstance(logits, Ragged):
+            return logits
+        check_logits(logits)
+        log_p = np.maximum(log_marginals(self.emissions(logits), self.transitions), _LEAST_LOG)
+        if logits.values.shape[1] == 1:
+            log_p = log_p[:, 1:] - log_p[:, :1]
+        return logits.with_values(log_p)
+
+    def decided(self, logits: Logits) -> Array:
+        """The class (N,) of each step: of the most probable sequence, or by thresholds that of the marginals."""
+        if self.transitions is None or self.thresholds or not isinstance(logits, Ragged):
+            return self.each.predicted(flat(self.marginal_logits(logits)))
+        check_logits(logits)
+        return viterbi(self.emissions(logits), self.transitions)
+
+    def score_of(self, logits: Array, predicted: Array) -> TargetScore:
+        # With transitions the predicted class is not always that of the largest logit.
+        if self.transitions is None or self.outputs == 1:
+            return self.each.score(logits)
+        return self.each.score(logits, int(predicted))
 
     # The labels of data
 
@@ -115,21 +163,24 @@ class StepTarget(TargetOf[Ragged]):
     # What a user gets
 
     def values(self, logits: Logits) -> Any:
-        return self._by_step(self.each.values, logits)
+        return self._by_step(self.each.values, self.marginal_logits(logits))
 
     def probabilities(self, logits: Logits) -> Any:
-        return self._by_step(self.each.probabilities, logits)
+        return self._by_step(self.each.probabilities, self.marginal_logits(logits))
 
     def decision(self, logits: Logits) -> Any:
-        return self._by_step(self.each.decision, logits)
+        return self._by_step(self.each.decision, self.marginal_logits(logits))
 
     def labels(self, logits: Logits) -> Any:
         """A list per input, with the label of each step in its own type; numbers, or tuples of several."""
-        return [row.tolist() for row in self._by_step(self.each.labels, logits)]
+        if self.transitions is None or not isinstance(logits, Ragged):
+            return [row.tolist() for row in self._by_step(self.each.labels, logits)]
+        labels = logits.with_values(self.each.class_labels[self.decided(logits)])
+        return [row.tolist() for row in labels]
 
     def columns(self, logits: Ragged, *, every: bool, names: bool) -> dict[str, Column]:
         """Each value is a list, one entry per step."""
-        of_steps = self.each.columns(logits.values, every=every, names=names)
+        of_steps = self._columns_of_steps(logits, every=every, names=names)
         ends = np.cumsum(logits.lengths).tolist()
         starts = [0, *ends[:-1]]
         return {
@@ -137,20 +188,38 @@ class StepTarget(TargetOf[Ragged]):
             for name, column in of_steps.items()
         }
 
-    def answers(self, values: Logits) -> list[dict[str, Any]]:
+    def _columns_of_steps(self, logits: Ragged, *, every: bool, names: bool) -> dict[str, Column]:
+        """The columns of all steps."""
         each = self.each
-        if not isinstance(values, Ragged):  # single steps, of streams
-            return each.answers(values)
-        answers = []
-        for of_input in values:
+        columns = each.columns(flat(self.marginal_logits(logits)), every=every, names=names)
+        if self.transitions is None:
+            return columns
+        predicted = self.decided(logits)
+        columns["label"] = columns["label"]._replace(values=each.named(predicted, own=not names))
+        if "probability" in columns:
+            probabilities = flat(self.probabilities(logits))
+            of_label = probabilities[np.arange(len(predicted)), predicted]
+            columns["probability"] = columns["probability"]._replace(values=of_label.tolist())
+        return columns
+
+    def answers(self, logits: Logits) -> list[dict[str, Any]]:
+        each = self.each
+        if not isinstance(logits, Ragged):  # single steps, of streams
+            return each.answers(logits)
+        answers: list[dict[str, Any]] = []
+        values = self.values(logits)
+        labels: Any = [None] * len(logits)
+        if each.has_probabilities:
+            labels = logits.with_values(self.decided(logits))
+        for of_input, predicted in zip(values, labels, strict=True):
             columns = dict(zip(self.classes, of_input.T.tolist(), strict=True))
-            answer: dict[str, Any] = {"values": columns}
-            if each.has_probabilities:
-                answer = {"labels": each.named(each.decide(of_input)), "probabilities": columns}
-            answers.append(answer)
+            if predicted is None:
+                answers.append({"values": columns})
+            else:
+                answers.append({"labels": each.named(predicted), "probabilities": columns})
         return answers
 
-    def tensors(self, values: Logits) -> dict[str, Tensor]:
+    def tensors(self, logits: Logits) -> dict[str, Tensor]:
         """None: the steps of several inputs have no one shape."""
         return {}
 
@@ -176,11 +245,20 @@ class StepTarget(TargetOf[Ragged]):
         for row, (labels, steps) in enumerate(zip(truth.lengths.tolist(), logits.lengths.tolist(), strict=True)):
             if labels != steps:
                 raise InputError(f"row {row}: {counted(labels, 'label')} for {counted(steps, 'step')}")
-        of_steps = self.each.evaluate(logits.values, truth.values, data)
+        of_steps = self._evaluate_steps(logits, truth, data)
         if not isinstance(of_steps, Evaluation):
             return of_steps
-        predicted = self.each.predicted(logits.values)
+        predicted = self.decided(logits)
         return TaggingEvaluation.of_steps(of_steps, predicted, truth.values, truth.lengths.tolist())
+
+    def _evaluate_steps(self, logits: Ragged, truth: Ragged, data: str) -> AnyEvaluation:
+        """The evaluation of all steps."""
+        if self.transitions is None:
+            return self.each.evaluate(logits.values, truth.values, data)
+        from gatewise.metrics import Evaluation
+
+        log_p = log_probabilities(flat(self.marginal_logits(logits)))
+        return Evaluation.of(log_p, truth.values, self.classes, data, self.decided(logits))
 
     def _by_step(self, of_rows: Callable[[Array], Any], logits: Logits) -> Any:
         """What a function of rows (N, ...) gives, by input where the logits are."""

@@ -44,6 +44,8 @@ class IndexEncoding:
     filters: str = ""
     stripped: str = ""
     kind: ClassVar[str] = "index"
+    feature_count: ClassVar[int] = 0
+    """The number of the ids of the features of words, with that of no feature; 0: a step is one id."""
     file: ClassVar[str] = "vocabulary.json"
 
     def __post_init__(self) -> None:

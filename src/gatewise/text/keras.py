@@ -15,7 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,8 @@ class KerasEncoding:
     """
 
     kind = "keras"
+    feature_count: ClassVar[int] = 0
+    """The number of the ids of the features of words, with that of no feature; 0: a step is one id."""
     unknown = 2
     file = "vocabulary.json"
 

@@ -100,6 +100,8 @@ class TokenEncoding:
     """
 
     kind = "tokens"
+    feature_count: ClassVar[int] = 0
+    """The number of the ids of the features of words, with that of no feature; 0: a step is one id."""
     unknown = 1
     file = "tokenizer.json"
     _n_special = 2  # padding and unknown

@@ -200,6 +200,10 @@ class FeatureEncoding(SpaceEncoding):
         return cls(words.index, words.num_words, WordFeatures.fit(counts, max_features))
 
     @property
+    def feature_count(self) -> int:  # type: ignore[override]
+        return len(self.features) + 1
+
+    @property
     def unknown_step(self) -> NDArray[np.int32]:
         """The step (1 + F,) of a word of which nothing is known."""
         return np.array([self.unknown, *[0] * len(TEMPLATES)], dtype=np.int32)

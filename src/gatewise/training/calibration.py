@@ -11,25 +11,38 @@ as many rows, or `SMALL_ERROR`: thousands of rows show an error that does not ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.metrics import chance_calibration_error
 from gatewise.model.card import MIN_CALIBRATION_ROWS, CalibrationReport
-from gatewise.ragged import Ragged, flat, rows_per_input
+from gatewise.ragged import Ragged, flat
 from gatewise.target import Target
 from gatewise.training.stack import FittedMember, HeldOutTargets, held_out_logits, stack_out_of_fold
-from gatewise.types import Array
+from gatewise.types import Array, Lengths
 
 FOLDS = 5
 SMALL_ERROR = 0.02  # a calibration error that no row count makes a fault
 
 
+OutOfFold = Callable[[NDArray[np.int64]], tuple[Array, Array]]
+"""From the fold of each row (n,): logits (N, outputs) of the rows, or of their steps, of the plain sum of the members,
+and of the stack that is fitted to the other folds.
+"""
+
+
+def out_of_fold(
+    members: Sequence[FittedMember], targets: HeldOutTargets, lengths: Lengths, folds: NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """See `OutOfFold`: the plain sum of the members, and the stack. lengths (n,): the steps of each row, or 1."""
+    before = np.asarray(held_out_logits(members, targets).sum(axis=2))
+    return before, stack_out_of_fold(members, targets, np.repeat(folds, lengths))
+
+
 def calibration_report(
-    members: Sequence[FittedMember],
-    targets: HeldOutTargets,
+    predictions: OutOfFold,
     labels: Array | Ragged,
     groups: NDArray[np.int64],
     target: Target,
@@ -39,14 +52,12 @@ def calibration_report(
 ) -> CalibrationReport | None:
     """The report of a classifier; None for fewer than `MIN_CALIBRATION_ROWS` rows.
 
-    targets: as for `stack`. labels: of the validation rows, as `Labelled` holds them. groups: of these rows; a group
+    labels: of the validation rows, as `Labelled` holds them. groups: of these rows; a group
     is in one fold. method, data: for the report.
     """
     if len(labels) < MIN_CALIBRATION_ROWS:
         return None
-    folds = np.repeat(_folds(groups), rows_per_input(labels))
-    before = np.asarray(held_out_logits(members, targets).sum(axis=2))
-    after = stack_out_of_fold(members, targets, folds)
+    before, after = predictions(_folds(groups))
     how = (
         "each fifth with weights and a shift that are fitted to the other fifths; before: the plain sum of the members"
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gatewise.data.labelled import Labelled
 from gatewise.data.near_duplicates import MOST_ROWS, near_duplicates
 from gatewise.errors import counted, quote, warn
-from gatewise.members.encoded_sequence import steps_of
+from gatewise.members.encoded_sequence import tokens_of
 from gatewise.model.card import FEW_ROWS, OPTIMISTIC, NearDuplicates
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
@@ -78,7 +78,7 @@ def count_near_duplicates(training_data: TrainingData) -> NearDuplicates | None:
         splits = [(np.setdiff1d(training_data.train, fold), fold) for fold in training_data.folds]
     most = MOST_ROWS // len(splits)
     counts = [
-        near_duplicates(steps_of(training_data.full_sequences), train, held_out, preprocessor.unknown, most)
+        near_duplicates(tokens_of(training_data.full_sequences), train, held_out, preprocessor.unknown, most)
         for train, held_out in splits
     ]
     compared, with_duplicate = np.sum(counts, axis=0).tolist()
@@ -219,7 +219,7 @@ def one_token(texts: Sequence[str], tokens: Sequence[int]) -> str:
 
 def unknown_tokens(training_data: TrainingData, preprocessor: TextPreprocessor) -> str:
     """More than half of the tokens are none of the vocabulary."""
-    tokens = np.concatenate(steps_of(training_data.full_sequences))
+    tokens = np.concatenate(tokens_of(training_data.full_sequences))
     share = int((tokens == preprocessor.encoding.unknown).sum()) / max(1, len(tokens))
     if share <= 0.5:
         return ""

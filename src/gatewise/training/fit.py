@@ -6,6 +6,7 @@ import json
 import pkgutil
 import time
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -21,13 +22,14 @@ from gatewise.model.card import ModelMetadata
 from gatewise.model.examples import with_examples
 from gatewise.model.model import Model
 from gatewise.model.reports import with_evaluation
-from gatewise.ragged import shaped_like
+from gatewise.ragged import rows_per_input, shaped_like
 from gatewise.storage.folder import Folder
 from gatewise.training import members as member_fits
-from gatewise.training.calibration import calibration_report
+from gatewise.training.calibration import calibration_report, out_of_fold
 from gatewise.training.members import Run
 from gatewise.training.processes import current
 from gatewise.training.run import Interrupted
+from gatewise.training.sequence_stack import has_transitions, marginals_out_of_fold, stack_sequences
 from gatewise.training.stack import FittedMember, HeldOutTargets, Stack, Threshold, choose_thresholds, stack
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -53,7 +55,8 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if data.recipe.lstm.padding != "none" and len(members) == 1:
         return model, Stack.alone(members[0])
     targets = HeldOutTargets.of(data)
-    stacked = stack(members, targets)
+    depends = has_transitions(members)
+    stacked = stack_sequences(members, data) if depends else stack(members, targets)
     model = replace(model, ensemble=stacked.ensemble(members, model.target))
     rows = data.validation
     labels = data.labels[rows]
@@ -65,8 +68,11 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     run.callback.log(f"ensemble: {weights}; {validation_name}: {model.metadata.evaluations[-1].figures}")
     if not model.target.each.has_probabilities:
         return model, stacked
+    predictions = partial(out_of_fold, members, targets, rows_per_input(labels))
+    if depends:
+        predictions = partial(marginals_out_of_fold, members, data)
     report = calibration_report(
-        members, targets, labels, data.data.groups[rows], model.target, method=weights, data=f"the {validation_name}"
+        predictions, labels, data.data.groups[rows], model.target, method=weights, data=f"the {validation_name}"
     )
     # The weights are fitted in any case; without a report, or with a reason against it, nothing is claimed.
     model = replace(model, metadata=replace(model.metadata, calibration=report))
@@ -79,7 +85,7 @@ def measure(
     model: Model, data: TrainingData, stacked: Stack, threshold: Threshold | None, examples: int, run: Run
 ) -> Model:
     """The model with thresholds, the faithfulness of its attributions and examples."""
-    chosen = choose_thresholds(data, stacked, threshold, run.callback)
+    chosen = choose_thresholds(data, model.target, stacked, threshold, run.callback)
     labels = data.labels[data.validation]
     if chosen is not None:
         thresholds, use = chosen
@@ -129,6 +135,7 @@ def _other_kinds(data: TrainingData) -> list[str]:
         "columns": len(data.preprocessor.columns),
         "convolutions": data.recipe.convolutions.features,
         "ngrams": data.recipe.ngrams.order,
+        "step_features": data.preprocessor.inputs.word_features,
     }
     names = sorted(module.name for module in pkgutil.iter_modules(member_fits.__path__))
     return [name for name in names if name not in NETWORKS and sizes.get(name) != 0]

@@ -16,7 +16,7 @@ from gatewise.members.graph_network import GraphNetwork
 from gatewise.network.trainable import Gradients
 from gatewise.network.trainable_graph import TrainableGraph
 from gatewise.ragged import rows_per_input
-from gatewise.training.labelled_loop import LabelledBatch, LabelledLoop, correct_rows, mean_loss
+from gatewise.training.labelled_loop import LabelledBatch, LabelledLoop, mean_loss
 from gatewise.training.loop import StepResult
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -95,7 +95,7 @@ class _GroupLoss:
         loss = mean_loss(data, standardised, self.rows)
         gradient = loss.gradient if scaling is None else loss.gradient / scaling.scale
         self.loss = self.share * loss.value
-        self.correct = correct_rows(data, standardised, self.rows)
+        self.correct = loss.correct
         of_logits = np.zeros_like(of_steps)
         of_logits[: len(self.rows)] = self.share * gradient.reshape(len(self.rows), -1, self.network.outputs)
         return self.network.form.placed(of_logits, logits)

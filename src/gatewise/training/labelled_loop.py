@@ -1,6 +1,7 @@
 """`LabelledLoop`: the training of a network on labelled sequences, of any form of network.
 
     classification   cross-entropy of the softmax; with two classes binary cross-entropy of the one logit
+    with transitions the cross-entropy of the labels of whole sequences (`gatewise.target.crf`), per step
     multi-label      binary cross-entropy of each label, the mean over the labels
     regression       squared error of the standardised numbers, the mean over the numbers
 
@@ -9,7 +10,7 @@ Each row, or each label of a row, counts with its weight; the loss of a batch is
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from gatewise.data.batching import batches
 from gatewise.errors import TrainingError
-from gatewise.network.architecture import Architecture
+from gatewise.network.architecture import TRANSITIONS, Architecture
 from gatewise.network.trainable import BatchLoss, Trainable
 from gatewise.ragged import flat, rows_per_input
+from gatewise.target import StepTarget
+from gatewise.target.crf import NAMES, Transitions, sequence_losses
 from gatewise.training.callback import EpochLog, RunInfo
 from gatewise.training.loop import Loop, StepBatch
 from gatewise.training.network_data import NetworkData
@@ -77,6 +80,12 @@ class LabelledLoop(Loop[LabelledBatch]):
             keras=True,
             lr_scale=dict.fromkeys(network.tables, settings.embedding_lr_scale),
         )
+
+    def transitions(self, parameters: Mapping[str, Array]) -> Transitions | None:
+        """The transitions among the parameters of a network with a conditional random field; None without one."""
+        if TRANSITIONS + NAMES[0] not in parameters:
+            return None
+        return Transitions.of(parameters, TRANSITIONS)
 
     @abstractmethod
     def layers(self) -> list[tuple[str, str, int]]:
@@ -151,7 +160,8 @@ class LabelledLoop(Loop[LabelledBatch]):
         if self.out_of_fold:
             logits = self.out_of_fold[epoch - 1]
         self.validation_logits.append(logits)
-        loss, accuracy, rmse = scores_of(self.training_data, logits, self.training_data.validation)
+        data = self.training_data
+        loss, accuracy, rmse = scores_of(data, logits, data.validation, self.transitions(state))
         if not math.isfinite(loss):
             raise TrainingError(f"the validation loss is not finite after epoch {epoch}; a lower learning rate helps")
         best = loss < min((row.val_loss for row in self._rivals(epoch)), default=math.inf)
@@ -193,26 +203,72 @@ def _losses(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[
     return losses, gradient, targets.weight.reshape(len(losses), -1)
 
 
-def mean_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> BatchLoss:
-    """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
+def mean_loss(
+    data: NetworkData, logits: Array, rows: NDArray[np.int64], transitions: Transitions | None = None
+) -> BatchLoss:
+    """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64. transitions: of a
+    network with a conditional random field, whose loss is that of whole sequences, divided by the number of steps.
+    """
+    if transitions is not None:
+        return sequence_loss(data, logits, rows, transitions)
     losses, gradient, weight = _losses(data, logits, rows)
-    return BatchLoss(float((weight * losses).mean()), weight * gradient / losses.size)
+    value = float((weight * losses).mean())
+    return BatchLoss(value, weight * gradient / losses.size, correct_rows(data, logits, rows))
 
 
-def correct_rows(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> int:
+def sequence_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64], transitions: Transitions) -> BatchLoss:
+    """`mean_loss` of a conditional random field. A sequence counts with the mean weight of its steps. A step is correct
+    where its label has the largest marginal.
+    """
+    labels: Any = data.labels[rows]
+    target = step_target(data, transitions)
+    weight_of_step = data.targets(rows).weight
+    n = len(weight_of_step)
+    sums = np.zeros(len(labels))
+    np.add.at(sums, np.repeat(np.arange(len(labels)), labels.lengths), weight_of_step)
+    weight = sums / np.maximum(labels.lengths, 1) / n
+    found = sequence_losses(target.emissions(labels.with_values(logits)), labels.values, transitions, weight)
+    gradient = found.emissions
+    if logits.shape[1] == 1:  # the logit of class 1 against class 0
+        gradient = gradient[:, 1:]
+    of_parameters = {TRANSITIONS + name: array for name, array in found.transitions.items()}
+    correct = int((found.marginals.argmax(axis=1) == labels.values).sum())
+    return BatchLoss(float(weight @ found.losses), gradient, correct, of_parameters)
+
+
+def step_target(data: NetworkData, transitions: Transitions | None) -> StepTarget:
+    """The target of data with a label per step, with transitions."""
+    target = data.target.with_transitions(transitions)
+    assert isinstance(target, StepTarget)
+    return target
+
+
+def correct_rows(
+    data: NetworkData, logits: Array, rows: NDArray[np.int64], transitions: Transitions | None = None
+) -> int:
     """How many rows, or steps, are predicted correctly, in all their labels; 0 for numbers."""
-    correct = data.target.each.correct(logits, flat(data.labels[rows]))
+    labels: Any = data.labels[rows]
+    if transitions is not None:
+        predicted = step_target(data, transitions).decided(labels.with_values(logits))
+        return int((predicted == labels.values).sum())
+    correct = data.target.each.correct(logits, flat(labels))
     if correct is None:
         return 0
     return int(correct.sum())
 
 
-def scores_of(data: NetworkData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, float | None, float | None]:
+def scores_of(
+    data: NetworkData, logits: Array, rows: NDArray[np.int64], transitions: Transitions | None = None
+) -> tuple[float, float | None, float | None]:
     """Loss, accuracy and RMSE of a model's logits (n, outputs) on these rows.
 
     The loss is what training minimises, a weighted mean where rows have weights. The accuracy is None for regression,
-    for multi-label the subset accuracy. The RMSE, of regression alone, has the unit of the numbers.
+    for multi-label the subset accuracy. The RMSE, of regression alone, has the unit of the numbers. transitions: see
+    `mean_loss`.
     """
+    if transitions is not None:
+        loss = sequence_loss(data, logits, rows, transitions).value
+        return loss, correct_rows(data, logits, rows, transitions) / len(logits), None
     scaling = data.target_scaling
     standardised = logits
     if scaling is not None:

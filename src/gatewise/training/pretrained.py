@@ -7,7 +7,7 @@ layer and the n-grams of a classifier to the new classes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -159,8 +159,8 @@ def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
     return Pretrained(preprocessor, pretrained.parameters, fixed, free, pretrained.summary)
 
 
-def _of_tokens(encoding: Encoding, embedding_dim: int, needed: str | None = None) -> dict[str, Any]:
-    """The fields of a recipe that say what a token is. needed: the tokenization that the labels of the model need."""
+def _of_tokens(encoding: Encoding, embedding_dim: int, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a recipe that say what a token is. needed: the tokenizations that the labels of the model allow."""
     return {
         "text.vocab_size": encoding.vocab_size,
         "lstm.embedding_dim": embedding_dim,
@@ -168,15 +168,15 @@ def _of_tokens(encoding: Encoding, embedding_dim: int, needed: str | None = None
     }
 
 
-def _tokenization(encoding: Encoding, needed: str | None) -> str:
+def _tokenization(encoding: Encoding, needed: Sequence[str]) -> str:
     if isinstance(encoding, SubwordEncoding):
         return "subwords"
     if getattr(encoding, "pipeline", 0) == RESPELLING:
         return "respelled"
-    if needed is not None:
-        return needed
-    if encoding.kind in ("keras", "spaces"):
-        return encoding.kind
+    if needed and encoding.kind not in needed:
+        return needed[0]
+    if encoding.kind in ("keras", "spaces", "word-features"):
+        return str(encoding.kind)
     return "words"
 
 
@@ -193,7 +193,7 @@ def _from_classifier(model: Model, what: str) -> Pretrained:
     arch = model.architecture
     fixed: dict[str, Any] = {f"lstm.{name}": value for name, value in _lstm_fields(arch).items()}
     if isinstance(model.preprocessor, TextPreprocessor):
-        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenization)
+        fixed |= _of_tokens(model.preprocessor.encoding, arch.embedding_dim, model.target.tokenizations)
     return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)
 
 
@@ -203,7 +203,7 @@ def _from_network(model: Model, summary: str) -> Pretrained:
     if isinstance(model.preprocessor, TextPreprocessor):
         encoding = model.preprocessor.encoding
         fixed["text.vocab_size"] = encoding.vocab_size
-        fixed["text.tokenization"] = _tokenization(encoding, model.target.tokenization)
+        fixed["text.tokenization"] = _tokenization(encoding, model.target.tokenizations)
     return Pretrained(model.preprocessor, {}, fixed, tuple(fixed), summary, model)
 
 
@@ -217,6 +217,7 @@ def _lstm_fields(arch: Architecture) -> dict[str, Any]:
     elif pads_in_front:
         fields["bidirectional"] = False
     fields["gate"] = arch.gate
+    fields["crf"] = arch.crf
     fields["padding"] = arch.padding
     # Pads in front go through the LSTM, so their number changes the states.
     if pads_in_front:

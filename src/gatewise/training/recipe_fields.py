@@ -12,7 +12,7 @@ from gatewise.training.fields import Count, NotNegative, Number, Positive, Proba
 from gatewise.types import Gate, Precision
 
 # The choices of fields, and the ranges that recipes alone have.
-Tokenization = Literal["auto", "words", "respelled", "subwords", "keras", "spaces"]
+Tokenization = Literal["auto", "words", "respelled", "subwords", "keras", "spaces", "word-features"]
 Pooling = Literal["last", "mean", "max", "mean+max", "none"]
 Truncation = Literal["front", "middle"]
 Padding = Literal["none", "pre"]
@@ -46,6 +46,7 @@ class RecipeFields(TypedDict, total=False):
     layers: Count
     bidirectional: bool
     pooling: Pooling
+    crf: bool
     gate: Gate
     max_length: Number
     truncation: Truncation
@@ -59,6 +60,7 @@ class RecipeFields(TypedDict, total=False):
     lstm__layers: Count
     lstm__bidirectional: bool
     lstm__pooling: Pooling
+    lstm__crf: bool
     lstm__gate: Gate
     lstm__max_length: Number
     lstm__truncation: Truncation

@@ -93,6 +93,9 @@ class LSTMRecipe:
     """Whether each layer has a second LSTM that reads from right to left (Schuster & Paliwal 1997)."""
     pooling: Pooling = "last"
     """What the dense layer sees: the last state, mean and/or maximum over all steps, or each step ("none": tagging)."""
+    crf: bool = False
+    """Whether the labels of the steps depend on one another: a conditional random field above the dense layer
+    (Lafferty et al. 2001; Lample et al. 2016)."""
     gate: Gate = "sigmoid"
     """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
     max_length: Number = 0
@@ -218,14 +221,20 @@ class Recipe:
         if self.validation.folds == 1:
             raise InputError("recipe: a cross-validation needs at least 2 folds, and 0 is none, not 1")
 
-    def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
-        """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
+    def architecture(
+        self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int, word_features: int = 0
+    ) -> Architecture:
+        """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`). word_features:
+        the number of the ids of the features of words, 0 without.
+        """
         lstm = self.lstm
         # Channels are read as they are: without an embedding and without pads.
         embedding_dim = 0
         padding: Padding = "none"
+        feature_dim = 0
         if inputs == "tokens":
             embedding_dim = lstm.embedding_dim
+            feature_dim = lstm.embedding_dim if word_features else 0
             padding = lstm.padding
         return Architecture.stacked(
             inputs,
@@ -240,6 +249,9 @@ class Recipe:
             padding=padding,
             max_length=lstm.max_length,
             truncation=lstm.truncation,
+            word_features=word_features,
+            feature_dim=feature_dim,
+            crf=lstm.crf,
         )
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gatewise.errors import InputError
-from gatewise.target import target_class
+from gatewise.target import StepTarget, target_class
 from gatewise.training.fields import values_of, with_values
 from gatewise.training.recipes import (
     RECIPES,
@@ -160,11 +160,11 @@ def _check_task(recipe: Recipe, kind: KindName | None, task: Task) -> None:
         return
     # Every step that has a label must be read, and only the LSTM predicts a step.
     settings = (recipe.lstm.max_length, recipe.ngrams.order, recipe.convolutions.features, recipe.validation.folds)
-    other_words = kind == "text" and recipe.text.tokenization != target.tokenization
+    other_words = kind == "text" and recipe.text.tokenization not in target.tokenizations
     if any(settings) or other_words:
         raise InputError(
             f"recipe {recipe.name}: tagging needs max_length 0, no other members than the LSTM, no folds, and for "
-            "texts tokenization 'spaces'"
+            "texts tokenization 'spaces' or 'word-features'"
         )
     if recipe.frozen:
         raise InputError(f"{_FROZEN} for one label per text, not per step")
@@ -252,9 +252,10 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
         if values[name] == fixed:
             continue
         # A tagger and another network never start from each other, whatever the recipe leaves free.
-        of_tagger = name in ("lstm.pooling", "text.tokenization") and not {"none", "spaces"}.isdisjoint(
-            (values[name], fixed)
-        )
+        both = (values[name], fixed)
+        of_tagger = name == "lstm.pooling" and "none" in both
+        if name == "text.tokenization":
+            of_tagger = sum(value in StepTarget.tokenizations for value in both) == 1
         # A value that the recipe does not change gives way silently, where the model leaves the field free.
         unchanged = name == "text.vocab_size"
         if defaults:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, counted
 from gatewise.members.encoded_sequence import EncodedSequence
 from gatewise.members.ensemble import Ensemble
-from gatewise.ragged import flat
+from gatewise.ragged import flat, shaped_like
 from gatewise.target import Target
 from gatewise.target.row import Chosen
 from gatewise.target.thresholds import Threshold as Threshold
@@ -224,11 +224,11 @@ def _held_out_train(members: Sequence[FittedMember], weights: Array, combined: A
 
 
 def choose_thresholds(
-    data: TrainingData, fitted: Stack, threshold: Threshold | None, callback: Callback
+    data: TrainingData, target: Target, fitted: Stack, threshold: Threshold | None, callback: Callback
 ) -> tuple[tuple[float, ...], str] | None:
     """The thresholds that are asked for, and how the validation set was used for them; None for none. By default: those
     of F1 for multi-label rows and for balanced classes, those of the costs for a weight per class, for which the
-    predicted class has the largest w_k p_k, else none.
+    predicted class has the largest w_k p_k, else none. target: of the ensemble.
 
     "f1" is for two classes the F1 of the class with fewer training rows; the training rows choose too where their
     held-out logits are known. For more classes it is the macro F1.
@@ -248,14 +248,13 @@ def choose_thresholds(
         # A weight that a user gives is a cost. "balanced" asks for the rare class to be found: F1 measures that.
         if costs is not None and not data.balanced:
             return costs, "with its thresholds"
-    chosen = _f1_thresholds(data, fitted)
+    chosen = _f1_thresholds(data, target, fitted)
     callback.log(chosen.line)
     return chosen.thresholds, "used to choose the thresholds"
 
 
-def _f1_thresholds(data: TrainingData, fitted: Stack) -> Chosen:
+def _f1_thresholds(data: TrainingData, target: Target, fitted: Stack) -> Chosen:
     """The thresholds of the best F1 on the held-out rows."""
-    target = data.target
     each = target.each
     rows = data.validation
     logits = fitted.held_out
@@ -264,8 +263,9 @@ def _f1_thresholds(data: TrainingData, fitted: Stack) -> Chosen:
     if is_threshold_of_two and fitted.held_out_train is not None:
         rows = np.concatenate([rows, data.train])
         logits = np.concatenate([logits, fitted.held_out_train])
-    labels = flat(data.labels[rows])
+    labels = data.labels[rows]
+    probabilities = flat(target.probabilities(shaped_like(logits, labels)))
     weight = data.calibration_targets(rows).weight
     train_counts = target.class_counts(data.labels[data.train])
     assert train_counts is not None
-    return each.f1_thresholds(target.probabilities(logits), labels, weight, train_counts, data.class_weights)
+    return each.f1_thresholds(probabilities, flat(labels), weight, train_counts, data.class_weights)

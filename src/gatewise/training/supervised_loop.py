@@ -26,8 +26,8 @@ from gatewise.network.batch import Batch
 from gatewise.network.distinct_tokens import unique_tokens
 from gatewise.network.forward import forward, in_batches
 from gatewise.network.ops import Ops, array_of
-from gatewise.network.trainable import TABLE, LossOf, Network
-from gatewise.training.labelled_loop import LabelledBatch, LabelledLoop, correct_rows, mean_loss
+from gatewise.network.trainable import BatchLoss, LossOf, Network
+from gatewise.training.labelled_loop import LabelledBatch, LabelledLoop, mean_loss
 from gatewise.training.loop import StepResult
 from gatewise.training.network_data import NetworkData
 from gatewise.types import Array
@@ -56,16 +56,16 @@ class SupervisedLoop(LabelledLoop):
         network.dropout.rng = self._mask_generator(batch.step)
         inputs = Batch.of([data.sequences[n] for n in batch.own_rows], data.architecture)
         self._catch_up(inputs)
-        loss_of = partial(mean_loss, data, rows=batch.own_rows)
+        transitions = self.transitions(network.parameters)
+        loss_of = partial(mean_loss, data, rows=batch.own_rows, transitions=transitions)
         epsilon = data.recipe.optimisation.adversarial
         if epsilon:
-            logits, loss = adversarial_backward(network, inputs, loss_of, epsilon)
-            return StepResult(network.gradients(), loss, correct_rows(data, logits, batch.own_rows))
+            _, loss = adversarial_backward(network, inputs, loss_of, epsilon)
+            return StepResult(network.gradients(), loss.value, loss.correct)
         predictions = network.forward(inputs)
         losses = predictions.losses(loss_of)
         predictions.backward(losses)
-        correct = correct_rows(data, predictions.logits, batch.own_rows)
-        return StepResult(network.gradients(), losses[0].value, correct)
+        return StepResult(network.gradients(), losses[0].value, losses[0].correct)
 
     def _mask_generator(self, step: int) -> np.random.Generator:
         """The generator of the dropout masks of a step. Each process has its own, as each has other rows."""
@@ -76,8 +76,8 @@ class SupervisedLoop(LabelledLoop):
 
     def _catch_up(self, inputs: Batch) -> None:
         """Bring the embedding rows of the batch to the present step: Adam moves a row only when it is read."""
-        if inputs.distinct is not None:
-            self.optimizer.catch_up(TABLE, self.network.with_rows(inputs).distinct)
+        for name, rows in self.network.table_rows(inputs).items():
+            self.optimizer.catch_up(name, rows)
 
     def outputs(self, state: dict[str, Array], rows: Callable[[Array], Array], last: bool) -> Array:
         data = self.training_data
@@ -103,6 +103,8 @@ def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     rows = None
     if data.architecture.embedding_dim:
         tokens = np.concatenate([data.sequences[n] for n in data.epoch_rows])
+        if tokens.ndim == 2:  # words with features
+            tokens = tokens[:, 0]
         rows = unique_tokens(tokens, data.architecture.vocab_size, with_pad=True)[0]
     dropout = {
         "word": recipe.lstm.dropout_word,
@@ -120,7 +122,7 @@ def network_of(data: NetworkData, parameters: Mapping[str, Array]) -> Network:
     )
 
 
-def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:
+def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, BatchLoss]:
     """Add the gradient of the mean of both losses to the network's; return logits (B, outputs) and loss of the
     unperturbed inputs.
     """
@@ -143,7 +145,7 @@ def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilo
         for inputs in (plain_inputs, perturbed_inputs):
             x.accumulate(inputs.grad_or_zeros())
         ops.backward()
-    return predictions.logits, losses[0].value
+    return predictions.logits, losses[0]
 
 
 def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: float) -> Array:

@@ -80,8 +80,10 @@ class TrainingData(NetworkData):
 
     @property
     def logit_shift(self) -> Array | None:
-        """What class weights add to the logits (outputs,), to subtract after a fit; None without."""
-        if self.class_weights is None:
+        """What class weights add to the logits (outputs,), to subtract after a fit; None without, and where they are
+        not part of the loss.
+        """
+        if self.class_weights is None or self.recipe.lstm.crf:
             return None
         return self.target.each.logit_shift(self.class_weights)
 
@@ -171,7 +173,8 @@ def prepare(
     of_classes = None
     if class_weight is not None:
         of_classes = class_weights(every, trained, class_weight)
-    weight = loss_weight(every, trained, of_classes)
+    # The loss of a conditional random field is that of whole sequences: there the weights act on the decisions alone.
+    weight = loss_weight(every, trained, None if recipe.lstm.crf else of_classes)
     scaling = _scaling(sets, weight)
     if every.kind == "series":  # whose epochs and folds follow from their number and lengths
         encoded["recipe"], count = plan_series(encoded["recipe"], lengths, len(sets.train), sets.own_validation)
@@ -343,7 +346,7 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
     """
     inputs = preprocessor.inputs
     assert inputs.kind != "windows"  # which the fit of a forecaster reads
-    arch = recipe.architecture(inputs.kind, inputs.size, data.target.outputs)
+    arch = recipe.architecture(inputs.kind, inputs.size, data.target.outputs, _repeated_features(preprocessor))
     if data.kind != "text":  # which alone has n-grams
         recipe = with_values(recipe, {"ngrams.order": 0})
     if recipe.ngrams.order:
@@ -363,6 +366,14 @@ def _encoded(data: Labelled, preprocessor: Preprocessor, recipe: Recipe, train: 
         "sequences": sequences,
         "full_sequences": full_sequences,
     }
+
+
+def _repeated_features(preprocessor: Preprocessor) -> int:
+    """The number of the ids of features that the LSTM has embeddings of: those seen at least twice, and none."""
+    if not preprocessor.inputs.word_features:
+        return 0
+    encoding = cast(text.FeatureEncoding, cast(TextPreprocessor, preprocessor).encoding)
+    return encoding.features.repeated + 1
 
 
 def _schema(data: Labelled, fitted: NDArray[np.int64]) -> RowSchema:
@@ -422,6 +433,8 @@ def _preprocessor(
     read = [texts[row] for row in train]
     if tokenization == "subwords":
         return TextPreprocessor(text.SubwordEncoding.fit(read, size))
+    if tokenization == "word-features":
+        return TextPreprocessor(text.FeatureEncoding.fit(read, size))
     if tokenization == "spaces":
         return TextPreprocessor(text.SpaceEncoding.fit(read, size))
     min_count = 2

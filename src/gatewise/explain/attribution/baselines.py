@@ -63,6 +63,11 @@ class TokenBaselines(Baselines):
         return "pad"
 
     def of(self, net: Network, x: Array, baseline: Baseline) -> Array:
+        # The embeddings of features of words, beside those of the words, are 0 in every baseline.
+        of_word = self._of_word(net, baseline)
+        return np.append(of_word, np.zeros(x.shape[1] - len(of_word), of_word.dtype))
+
+    def _of_word(self, net: Network, baseline: Baseline) -> Array:
         table = net.embedding
         if baseline == "zero":
             return np.zeros_like(table[0])

@@ -59,9 +59,13 @@ class Replacement(Edit):
     """The sequence keeps its length: an unknown word, or a step of the training data's mean, stands in their place."""
 
     def without(self, example: Example, away: Any) -> EncodedSequence:
-        edited = np.array(example.read)
+        edited = np.array(example.sequence.steps[example.rows])
         value, _ = baselines_of(example.network).replacement(example.network)
-        edited[away] = value
+        if edited.ndim == 2 and example.network.inputs.kind == "tokens":  # a word without a known feature
+            edited[away] = 0
+            edited[away, 0] = value
+        else:
+            edited[away] = value
         return replace(example.sequence[example.rows], steps=edited)
 
     def empty(self, example: Example) -> EncodedSequence:

@@ -71,24 +71,27 @@ def measure(ensemble: Ensemble, sequences: Sequence[EncodedSequence], method: Me
     examples = predict_examples(ensemble, read)
     batches = chunks(examples, _STEPS_PER_BATCH)
     scores = [attribution.scores for batch in batches for attribution in attribute(method, batch)]
-    logits = np.stack([example.logits for example in examples])  # (n, outputs)
+    logits = np.stack([example.marginal_logits for example in examples])  # (n, outputs)
     empty = examples[0].sequence[:0]
     value = ensemble.target.each.measured_value(logits, lambda: ensemble.logits([empty]))
     steps = np.repeat([example.step or 0 for example in examples], 2 * len(SHARES))  # that are explained
     edited = _logits(ensemble, _edited(examples, scores, value.score_sign), steps)  # (n 5 2, outputs)
-    before = value.of(ensemble.target.values(logits))  # (n,)
-    after = value.repeated(2 * len(SHARES)).of(ensemble.target.values(edited)).reshape(-1, len(SHARES), 2)
+    before = value.of(ensemble.target.each.values(logits))  # (n,)
+    after = value.repeated(2 * len(SHARES)).of(ensemble.target.each.values(edited)).reshape(-1, len(SHARES), 2)
     drop = before[:, None, None] - after  # (n, 5, 2)
     return DeletionScores(drop[..., 0], drop[..., 1])
 
 
 def _logits(ensemble: Ensemble, sequences: Iterable[EncodedSequence], steps: Array) -> Array:
-    """Logits (n, outputs) of all members, of a tagger those of `steps` (n,), in batches of bounded memory."""
+    """Logits (n, outputs) of all members, of a tagger those of the marginals of `steps` (n,), in batches of bounded
+    memory.
+    """
     logits: list[Array] = []
     done = 0
     for batch in chunks(sequences, STEPS_PER_BATCH):
         check_cancelled()
-        logits.append(rows_at(ensemble.logits(batch), steps[done : done + len(batch)]))
+        of_batch = ensemble.target.marginal_logits(ensemble.logits(batch))
+        logits.append(rows_at(of_batch, steps[done : done + len(batch)]))
         done += len(batch)
     return np.concatenate(logits)
 

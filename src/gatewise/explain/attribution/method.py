@@ -105,6 +105,12 @@ def _with_others(rule: Rule, of_lstm: Attribution, example: Example) -> Attribut
     base_value = of_lstm.base_value + float(score(ensemble.shift))
     parts = [Part(ensemble.network.noun, ensemble.lstm_weight, scores, 0.0)]
     for member, weight in ensemble.others:
+        if example.step is not None:
+            part, base = _of_step(member, weight, example)
+            parts.append(part)
+            scores = scores + part.scores
+            base_value += base
+            continue
         sequence = member.part_of(example.sequence)
         of_steps, truncated = _divided(rule, member, sequence, example.rows)
         of_nothing = member.logits([sequence[:0]])[0]
@@ -113,6 +119,17 @@ def _with_others(rule: Rule, of_lstm: Attribution, example: Example) -> Attribut
         scores = scores + part.scores
         base_value += weight * float(score(of_nothing))
     return Attribution(scores, base_value, of_lstm.channels, of_lstm.baseline_term, tuple(parts))
+
+
+def _of_step(member: Member, weight: float, example: Example) -> tuple[Part, float]:
+    """The part of a member in the score of one step, and what it adds to the base value."""
+    assert example.step is not None
+    sequence = member.part_of(example.sequence[example.rows])
+    logits = member.logits([sequence])[example.step]
+    of_steps = member.step_attribution(sequence, example.step)
+    of_none = logits - of_steps.sum(axis=0)
+    part = Part(member.noun, weight, weight * example.score(of_steps), 0.0)
+    return part, weight * float(example.score(of_none))
 
 
 def _divided(rule: Rule, member: Member, sequence: Any, rows: Array) -> tuple[Array, Array]:

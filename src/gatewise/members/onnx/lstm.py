@@ -15,6 +15,7 @@ from gatewise.types import Array
 
 def check_exportable(arch: Architecture) -> None:
     """Raise InputError for a network that ONNX cannot compute."""
+    arch.check_plain("an ONNX file")
     if arch.gate != "sigmoid":
         raise InputError(
             f"gate={arch.gate!r} cannot be exported: gates of 0 and 1 turn rounding differences into other logits"

@@ -131,7 +131,7 @@ def _states(parameters: Mapping[str, Array], data: TrainingData, sequences: Sequ
 
 def pretrained_layers(pretrained: Pretrained, vocab_size: int) -> dict[str, Array]:
     """The parameters of all layers but the last by name. Words that extend the vocabulary start as the unknown word."""
-    kept = ("embedding.", "lstm.", "hidden.")
+    kept = ("embedding.", "feature_embedding.", "lstm.", "hidden.")
     layers = {name: array for name, array in pretrained.parameters.items() if name.startswith(kept)}
     table = layers.get("embedding.weight")
     unknown = pretrained.preprocessor.unknown

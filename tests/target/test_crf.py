@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.network.crf import Transitions, log_filtered, log_marginals, scores, sequence_losses, viterbi
 from gatewise.ragged import Ragged
+from gatewise.target.crf import Transitions, log_filtered, log_marginals, scores, sequence_losses, viterbi
 from gatewise.types import Array
 
 LENGTHS = [4, 1, 0, 3, 5, 1]

@@ -76,11 +76,14 @@ def shapes(count: int) -> dict[str, tuple[int, ...]]:
 
 
 class SequenceLosses(NamedTuple):
-    """losses (B,): -log p(y) of each sequence, in nats. emissions (N, K), transitions: the gradients of their sum."""
+    """losses (B,): -log p(y) of each sequence, in nats. emissions (N, K), transitions: the gradients of their sum.
+    marginals (N, K): the probability of each label at each step.
+    """
 
     losses: Array
     emissions: Array
     transitions: dict[str, Array]
+    marginals: Array
 
 
 def sequence_losses(
@@ -98,7 +101,8 @@ def sequence_losses(
         weight = np.ones(len(losses))
     log_partition_of_step = np.repeat(log_partition, emissions.lengths)[:, None]
     weight_of_step = np.repeat(weight, emissions.lengths)
-    expected = np.exp(log_forward + log_backward - log_partition_of_step) * weight_of_step[:, None]
+    marginals = np.exp(log_forward + log_backward - log_partition_of_step)
+    expected = marginals * weight_of_step[:, None]
     of_emissions = expected.copy()
     of_emissions[np.arange(len(labels)), labels] -= weight_of_step
     first = chain.first
@@ -115,7 +119,7 @@ def sequence_losses(
             *log_of_pairs, transitions.between, log_partition_of_step[after], weight_of_step[after]
         )
         np.subtract.at(gradients["between"], (labels[after - 1], labels[after]), weight_of_step[after])
-    return SequenceLosses(losses, of_emissions, gradients)
+    return SequenceLosses(losses, of_emissions, gradients, marginals)
 
 
 def _expected_pairs(before: Array, at: Array, between: Array, log_partition: Array, weight: Array) -> Array:
