@@ -285,6 +285,9 @@ def test_a_tagger_is_evaluated_by_step_and_by_entity() -> None:
     counts = {one.type: (one.support, one.predicted, one.correct) for one in found.entities}
     assert counts == {"all": (4, 4, 3), "X": (2, 3, 2), "Y": (2, 1, 1)}
     assert found.scores["entity F1"] == pytest.approx(0.75)
+    assert found.scores["row accuracy"] == found.row_accuracy == pytest.approx(1 / 3)
+    low, high = found.row_accuracy_interval
+    assert low < 1 / 3 < high
     assert [one.f1 for one in found.entities[1:]] == pytest.approx([4 / 5, 2 / 3])
     low, high = found.accuracy_interval
     assert low < found.accuracy < high

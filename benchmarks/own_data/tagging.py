@@ -1,4 +1,4 @@
-"""A label per step of texts with the default recipe, compared with a CRF of crfsuite in the same
+"""A label per step of texts with the default recipe, compared with a CRF of crfsuite and BiLSTMs of PyTorch in the same
 run.
 
     python -m benchmarks.own_data.tagging --peers VENV --data FOLDER [--rows 100 500 2500] [--only NAME ...] [--tune]
@@ -38,10 +38,12 @@ from benchmarks.worker import Worker, python_with
 from gatewise.metrics import entity_scores, reliability
 
 CONTENDERS = {
-    "gatewise": ("gatewise_tagger", None),
-    "crf": ("crfsuite", "sklearn_crfsuite"),
+    "gatewise": ("gatewise_tagger", "tagger", None),
+    "crf": ("crfsuite", "tagger", "sklearn_crfsuite"),
+    "bilstm": ("torch_tagger", "tagger", "torch"),
+    "bilstm-crf": ("torch_tagger", "crf-tagger", "torch"),
 }
-"""By name the module in benchmarks/contenders, and the library that its environment needs."""
+"""By name the module in benchmarks/contenders, its task, and the library that its environment needs."""
 SEEDLESS = ("crf",)  # convex: measured once
 RESULTS = ROOT / "benchmarks" / "results" / "own_data_tagging.json"
 FIGURES = ("token", "entity", "row", "ece", "cpu_seconds", "labels_per_second", "peak_mb")
@@ -101,12 +103,12 @@ def measured(
     train: Sequence[Row], test: Sequence[Row], contender: str, seeds: int, peers: Path, has_entities: bool
 ) -> list[dict[str, float]]:
     """The figures of each seed."""
-    module, library = CONTENDERS[contender]
+    module, task, library = CONTENDERS[contender]
     arrays = arrays_of(train, test)
     runs = []
     for seed in range(1 if contender in SEEDLESS else seeds):
         worker = Worker(contender, module, python_with(library, peers), cores(), {})
-        worker.load("tagger", {"seed": seed}, arrays)
+        worker.load(task, {"seed": seed}, arrays)
         runs.append(figures(test, worker.check(), has_entities))
         worker.close()
     return runs
@@ -141,7 +143,7 @@ def summary(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data.tagging")
-    parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="with sklearn-crfsuite")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="with sklearn-crfsuite and torch")
     parser.add_argument("--data", type=Path, default=ROOT / ".cache", help="folder with the source packages")
     parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS), help="data sets; default: all")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="default: all")

@@ -351,12 +351,17 @@ class TaggingEvaluation(Evaluation):
     the steps of one sequence are right or wrong together. The accuracy is a ratio of two sums over sequences; the
     interval is Wilson's for as many independent steps as have the variance of this ratio.
 
+    row_accuracy: the share of sequences whose steps are all right, with its 95% interval (`wilson_interval`).
+
     entities: by type, and of all together (micro average), counted as conlleval and seqeval's default mode do: an
-    entity is a run of steps of one type, which begins at B or S, after O, E or S, and where the type changes. Empty
-    where the classes are not O, B-TYPE, I-TYPE, E-TYPE, S-TYPE.
+    entity is a run of steps of one type, which begins at B or S, after O, E or S, and where the type changes. This
+    reads IOB1, IOB2, BIOES, and BILOU, whose L is E and whose U is S. Empty where the classes are not O and B-, I-,
+    E-, S-, L- or U-TYPE.
     """
 
     sequences: int
+    row_accuracy: float
+    row_accuracy_interval: tuple[float, float]
     entities: tuple[EntityScore, ...]
 
     @classmethod
@@ -371,19 +376,27 @@ class TaggingEvaluation(Evaluation):
             n_independent = accuracy * (1 - accuracy) / variance
         values = {field.name: getattr(steps, field.name) for field in fields(steps)}
         values["accuracy_interval"] = wilson_interval(accuracy, max(1, round(min(steps.n, n_independent))))
-        entities = entity_scores(predicted, truth, starts, steps.classes)
-        return cls(**values, sequences=len(lengths), entities=entities)
+        row_accuracy = float((n_correct == np.array(lengths)).mean())
+        return cls(
+            **values,
+            sequences=len(lengths),
+            row_accuracy=row_accuracy,
+            row_accuracy_interval=wilson_interval(row_accuracy, len(lengths)),
+            entities=entity_scores(predicted, truth, starts, steps.classes),
+        )
 
     @property
     def scores(self) -> dict[str, float]:
         """The main figures by name."""
-        of_steps = {"step accuracy": self.accuracy, "macro F1": self.macro_f1}
+        scores = {"step accuracy": self.accuracy, "row accuracy": self.row_accuracy, "macro F1": self.macro_f1}
         if not self.entities:
-            return of_steps
-        return {"entity F1": self.entities[0].f1, **of_steps}
+            return scores
+        return {"entity F1": self.entities[0].f1, **scores}
 
     def rows(self) -> list[tuple[str, str]]:
         (_, n), *rows = super().rows()
+        of_rows = interval_text(self.row_accuracy, self.row_accuracy_interval)
+        rows.insert(1, ("rows", f"{of_rows}, all labels of a sequence right"))
         if self.entities:
             every = self.entities[0]
             scores = f"F1 {every.f1:.4f}, precision {every.precision:.4f}, recall {every.recall:.4f}"
@@ -391,12 +404,16 @@ class TaggingEvaluation(Evaluation):
         return [("n", f"{n} steps of {counted(self.sequences, 'sequence')}"), *rows]
 
 
+ENTITY_LABEL = re.compile("O|[BIESLU]-.+")
+_AS_BIOES = {"L": "E", "U": "S"}  # the prefixes of BILOU
+
+
 def entity_scores(predicted: Array, truth: Array, starts: Array, classes: Sequence[str]) -> tuple[EntityScore, ...]:
     """The scores of all entities and of each type, see `TaggingEvaluation`; empty for classes that name none.
 
     predicted, truth (N,): classes of the steps; starts: the first step of each sequence.
     """
-    if not all(re.fullmatch("O|[BIES]-.+", name) for name in classes) or set(classes) <= {"O"}:
+    if not all(ENTITY_LABEL.fullmatch(name) for name in classes) or set(classes) <= {"O"}:
         return ()
     predicted_entities = set(entities_of(predicted, starts, classes))
     true_entities = set(entities_of(truth, starts, classes))
@@ -427,7 +444,7 @@ def entities_of(labels: Array, starts: Array, classes: Sequence[str]) -> list[tu
     last_type = ""
     names = [classes[label] for label in labels.tolist()]
     for step, name in enumerate([*names, "O"]):  # the last one closes an entity at the end
-        prefix = name[0]
+        prefix = _AS_BIOES.get(name[0], name[0])
         type = name[2:]
         is_start = step in starts_of_sequences
         begins = prefix != "O" and (prefix in "BS" or last_prefix in "OES" or type != last_type or is_start)

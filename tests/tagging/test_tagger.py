@@ -44,7 +44,7 @@ def test_it_learns_and_is_measured(model: gw.Model) -> None:
     assert "text tagging: B-X, I-X, O" in repr(model)
     card = model.card()
     assert "classifies each word of texts into 3 classes" in card
-    assert "| step accuracy | entity F1 | macro F1 |" in card
+    assert "| step accuracy | entity F1 | row accuracy | macro F1 |" in card
     report = evaluation_report(model, gw.data.Labelled.of(words, labels, task="tagging")).as_dict()
     assert report["task"] == "tagging"
     assert sum(one["n"] for one in report["by_length"]["ranges"]) == 120

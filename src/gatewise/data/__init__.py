@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatewise.data.batching import batches as batches
+    from gatewise.data.label_schemes import convert_scheme as convert_scheme, scheme_of as scheme_of
     from gatewise.data.labelled import Labelled as Labelled, Splits as Splits, Unlabelled as Unlabelled
     from gatewise.data.read import (
         read_folder as read_folder,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "batching": "batches",
+    "label_schemes": "convert_scheme scheme_of",
     "labelled": "Labelled Splits Unlabelled",
     "read": "read_folder read_folders read_series read_table read_texts",
     "reviews": "embedded_reviews imdb imdb_texts rotten_tomatoes",
