@@ -90,9 +90,9 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkp
 ) -> None:
     real, calls = supervised_loop.mean_loss, []
 
-    def broken(training_data: TrainingData, logits: Array, rows: np.ndarray) -> BatchLoss:
+    def broken(training_data: TrainingData, logits: Array, rows: np.ndarray, transitions: None = None) -> BatchLoss:
         calls.append(len(rows))
-        loss, gradient = real(training_data, logits, rows)
+        loss, gradient, *_ = real(training_data, logits, rows, transitions)
         if len(calls) != 4:
             return BatchLoss(loss, gradient)
         if what == "loss":

@@ -157,6 +157,8 @@ def _check_task(recipe: Recipe, kind: KindName | None, task: Task) -> None:
     except InputError as error:
         raise InputError(f"recipe {recipe.name}: {error}") from None
     if not target.per_step:
+        if recipe.lstm.crf:
+            raise InputError(f"lstm.crf is for a label per step, not for {task}")
         return
     # Every step that has a label must be read, and only the LSTM predicts a step.
     settings = (recipe.lstm.max_length, recipe.ngrams.order, recipe.convolutions.features, recipe.validation.folds)
