@@ -28,6 +28,9 @@ _SINGLE_AND_LAST = {"IOB2": ("B", "I"), "BIOES": ("S", "E"), "BILOU": ("U", "L")
 def scheme_of(rows: Iterable[Sequence[str]]) -> Scheme | None:
     """The first of IOB2, BIOES, BILOU and IOB1 that the labels of all rows follow; None if they follow none, and
     without entities.
+
+    >>> scheme_of([["B-PER", "E-PER", "O", "S-LOC"]])
+    'BIOES'
     """
     listed = [list(row) for row in rows]
     if not any(label != "O" for row in listed for label in row):
