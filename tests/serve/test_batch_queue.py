@@ -105,7 +105,7 @@ def test_what_arrives_during_a_batch_is_the_next_one(changes: Any, tokens: int, 
         await until(lambda: queue.size == 5)
         work.gate.set()
         answers = await asyncio.gather(first, *rest)
-        assert [answer.values[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
+        assert [answer.logits[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
         assert work.batches == batches
 
     queued(**changes)(test)()
@@ -125,7 +125,7 @@ async def test_a_full_queue_is_429(queue: BatchQueue, work: Work) -> None:
     work.gate.set()
     await asyncio.gather(first, *rest, last)
     assert (queue.size, queue.tokens) == (0, 0)
-    assert (await queue.run(job(10))).values[0, 0] == 10
+    assert (await queue.run(job(10))).logits[0, 0] == 10
     assert "queue_full" in work.events
     assert all(7 not in batch for batch in work.batches)
 
@@ -141,7 +141,7 @@ async def test_a_queue_timeout_is_504_and_not_computed(queue: BatchQueue, work: 
     assert queue.size == 0
     work.gate.set()
     await first
-    assert (await queue.run(job(3))).values[0, 0] == 3
+    assert (await queue.run(job(3))).logits[0, 0] == 3
     assert work.batches == [[0], [3]]
     assert work.events.count("timeout") == 2
 
@@ -155,7 +155,7 @@ async def test_a_disconnected_client_is_dropped(queue: BatchQueue, work: Work) -
     await until(lambda: queue.size == 3)
     cancelled.cancel()
     work.gate.set()
-    assert (await stays).values[0, 0] == 3
+    assert (await stays).logits[0, 0] == 3
     await first
     with pytest.raises(HTTPError):
         await left
@@ -169,7 +169,7 @@ async def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch(queue: B
     assert [type(one).__name__ for one in found] == ["Predictions", "HTTPError", "Predictions"]
     found = await asyncio.gather(queue.run(job(3)), queue.run(job("crash")), return_exceptions=True)
     assert [type(one).__name__ for one in found] == ["MemoryError", "MemoryError"]
-    assert (await queue.run(job(4))).values[0, 0] == 4
+    assert (await queue.run(job(4))).logits[0, 0] == 4
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,6 @@ def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Mode
         return jobs
 
     fine, overflows = asyncio.run(computed())
-    assert np.isfinite(fine.outcome.values).all()
+    assert np.isfinite(fine.outcome.logits).all()
     assert (overflows.outcome.status, overflows.outcome.code) == (400, "overflow")
     assert "row 1: the model overflows" in overflows.outcome.message
