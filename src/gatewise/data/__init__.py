@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatewise.data.batching import batches as batches
-    from gatewise.data.label_schemes import convert_scheme as convert_scheme, scheme_of as scheme_of
     from gatewise.data.labelled import Labelled as Labelled, Splits as Splits, Unlabelled as Unlabelled
     from gatewise.data.read import (
         read_folder as read_folder,
@@ -24,17 +23,18 @@ if TYPE_CHECKING:
     from gatewise.data.rows import Rows as Rows
     from gatewise.data.rules import label_by_rules as label_by_rules, read_rules as read_rules
     from gatewise.data.splits import split as split
+    from gatewise.target.label_schemes import convert_scheme as convert_scheme, scheme_of as scheme_of
 
 _HOME = {
-    "batching": "batches",
-    "label_schemes": "convert_scheme scheme_of",
-    "labelled": "Labelled Splits Unlabelled",
-    "read": "read_folder read_folders read_series read_table read_texts",
-    "reviews": "embedded_reviews imdb imdb_texts rotten_tomatoes",
-    "row_columns": "with_columns",
-    "rows": "Rows",
-    "rules": "label_by_rules read_rules",
-    "splits": "split",
+    "gatewise.data.batching": "batches",
+    "gatewise.data.labelled": "Labelled Splits Unlabelled",
+    "gatewise.data.read": "read_folder read_folders read_series read_table read_texts",
+    "gatewise.data.reviews": "embedded_reviews imdb imdb_texts rotten_tomatoes",
+    "gatewise.data.row_columns": "with_columns",
+    "gatewise.data.rows": "Rows",
+    "gatewise.data.rules": "label_by_rules read_rules",
+    "gatewise.data.splits": "split",
+    "gatewise.target.label_schemes": "convert_scheme scheme_of",
 }
 __all__ = " ".join(_HOME.values()).split()
 
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     """Imported on first use: a command needs some of them."""
     for module, names in _HOME.items():
         if name in names.split():
-            return getattr(import_module(f"gatewise.data.{module}"), name)
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'gatewise.data' has no attribute {name!r}")
 
 

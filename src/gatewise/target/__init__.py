@@ -18,6 +18,7 @@ from gatewise.target.base import (
 from gatewise.target.classification import ClassificationTarget as ClassificationTarget
 from gatewise.target.multilabel import MultilabelTarget as MultilabelTarget
 from gatewise.target.regression import RegressionTarget as RegressionTarget
+from gatewise.target.scheme_transitions import Scheme
 from gatewise.target.score import TargetScore as TargetScore
 from gatewise.target.steps import StepTarget as StepTarget
 from gatewise.target.words import SPACED_WORD as SPACED_WORD
@@ -59,13 +60,18 @@ def target_of(
     thresholds: Sequence[float] = (),
     *,
     per_step: bool = False,
+    scheme: Scheme | None = None,
 ) -> Target:
-    """The target of a task; see `Target`. per_step: a prediction of that task for each step. Raises InputError."""
+    """The target of a task; see `Target`. per_step: a prediction of that task for each step. scheme: of such classes.
+    Raises InputError.
+    """
     target = target_class(task)
     names = tuple(classes)
     limits = tuple(thresholds)
     if per_step and issubclass(target, RowTarget):
-        return StepTarget(names, label_type, limits, of=target)
+        return StepTarget(names, label_type, limits, of=target, scheme=scheme)
+    if scheme is not None:
+        raise InputError("scheme: only a class per step has a label scheme")
     return target(names, label_type, limits)
 
 
@@ -78,20 +84,26 @@ class TargetConfig:
     label_type: LabelType = "str"
     thresholds: tuple[float, ...] = ()
     per_step: bool = False
+    scheme: Scheme | None = None
 
     def __post_init__(self) -> None:
         self.target()
 
     def target(self) -> Target:
         """The target."""
-        return target_of(self.classes, self.task, self.label_type, self.thresholds, per_step=self.per_step)
+        return target_of(
+            self.classes, self.task, self.label_type, self.thresholds, per_step=self.per_step, scheme=self.scheme
+        )
 
     @classmethod
     def of(cls, target: Target) -> TargetConfig:
         """What `target` gives back."""
         each = target.each
-        return cls(target.classes, each.task, target.label_type, target.thresholds, target.per_step)
+        return cls(target.classes, each.task, target.label_type, target.thresholds, target.per_step, target.scheme)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        if self.scheme is None:
+            del values["scheme"]
+        return values

@@ -28,6 +28,7 @@ from gatewise.types import Array, LabelType, Task
 if TYPE_CHECKING:
     from gatewise.metrics import AnyEvaluation
     from gatewise.target.crf import Transitions
+    from gatewise.target.scheme_transitions import Scheme
     from gatewise.target.score import TargetScore
 
 Logits = Array | Ragged
@@ -70,6 +71,8 @@ class TargetOf(Classes, Generic[Values]):
     """What one prediction is for."""
     per_step: ClassVar[bool] = False
     """Whether each step of an input has a prediction."""
+    scheme: Scheme | None = None
+    """The label scheme of the classes of steps."""
     edit_verb: ClassVar[str] = "deleted"
     """What the measure of faithfulness does with a step of an input."""
     labels_task: ClassVar[Task]
@@ -111,6 +114,10 @@ class TargetOf(Classes, Generic[Values]):
 
     def with_transitions(self, transitions: Transitions | None) -> Self:
         """This target with the scores of neighbouring labels, which those with a class per step take into account."""
+        return self
+
+    def with_scheme_of(self, labels: Values) -> Self:
+        """This target with the label scheme that the labels follow, for those with a class per step."""
         return self
 
     def decided(self, logits: Values) -> Array:

@@ -20,6 +20,12 @@ from gatewise.ragged import Ragged, flat
 from gatewise.target.base import Column, Logits, Rivals, RowTarget, TargetOf, Tensor, check_logits, check_rows
 from gatewise.target.classification import ClassificationTarget
 from gatewise.target.crf import Transitions, log_marginals, viterbi
+from gatewise.target.scheme_transitions import (
+    Scheme,
+    is_label_of,
+    reaches_every_length,
+    scheme_transitions,
+)
 from gatewise.target.score import TargetScore
 from gatewise.types import Array, Task
 
@@ -38,6 +44,10 @@ class StepTarget(TargetOf[Ragged]):
     of: type[RowTarget] = ClassificationTarget
     transitions: Transitions | None = field(default=None, compare=False)
     """Scores of neighbouring labels; None where the steps are independent. The ensemble sets them, from its members."""
+    scheme: Scheme | None = field(default=None, compare=False)
+    """The label scheme of the training data, None where they follow none. The transitions that it forbids are -inf
+    (`gatewise.target.scheme_transitions`).
+    """
 
     labels_task: ClassVar[Task] = "tagging"
     per_step: ClassVar[bool] = True
@@ -50,8 +60,14 @@ class StepTarget(TargetOf[Ragged]):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.each  # which checks the names and the thresholds
+        if self.scheme is not None and not reaches_every_length(scheme_transitions(self.scheme, self.classes)):
+            raise InputError(f"scheme: no class of {self.scheme} stands alone, so that some lengths have no labels")
         if self.transitions is not None and len(self.transitions) != len(self.classes):
             raise InputError(f"transitions of {len(self.transitions)} labels, and there are {len(self.classes)}")
+
+    def __repr__(self) -> str:
+        scheme = "" if self.scheme is None else f" in {self.scheme}"
+        return super().__repr__() + scheme  # the fingerprint of a model hashes it
 
     @cached_property
     def each(self) -> RowTarget:
@@ -77,7 +93,27 @@ class StepTarget(TargetOf[Ragged]):
         return self.of.row_score_name
 
     def with_transitions(self, transitions: Transitions | None) -> Self:
+        """With those that the label scheme forbids at -inf."""
+        if transitions is not None and self.scheme is not None:
+            transitions = transitions + scheme_transitions(self.scheme, self.classes)
         return replace(self, transitions=transitions)
+
+    def with_scheme_of(self, labels: Ragged) -> Self:
+        """None where they follow no scheme, and where the scheme has no labels for some number of steps, as BIOES
+        without O and S has none for one step.
+        """
+        from gatewise.target.label_schemes import scheme_of  # a prediction does without the metrics
+
+        if self.of is not ClassificationTarget:
+            return self
+        names = np.array(self.classes, dtype=object)
+        scheme = scheme_of(names[row].tolist() for row in labels)
+        # A class that these labels do not have may be one of another scheme.
+        if scheme is None or not all(is_label_of(scheme, name) for name in self.classes):
+            return replace(self, scheme=None)
+        if not reaches_every_length(scheme_transitions(scheme, self.classes)):
+            return replace(self, scheme=None)
+        return replace(self, scheme=scheme)
 
     # Labels that depend on one another
 
@@ -224,7 +260,10 @@ class StepTarget(TargetOf[Ragged]):
         return {}
 
     def sentence(self, inputs: str, step_noun: str, most: int) -> str:
-        return self.each.sentence(f"each {step_noun} of {inputs}", step_noun, most)
+        sentence = self.each.sentence(f"each {step_noun} of {inputs}", step_noun, most)
+        if self.scheme is None or self.transitions is None or self.thresholds:
+            return sentence
+        return f"{sentence} The labels follow {self.scheme}, and no prediction breaks it."
 
     # Explanation and evaluation
 

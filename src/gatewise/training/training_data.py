@@ -183,7 +183,7 @@ def prepare(
     fingerprint = data.fingerprint()
     return TrainingData(
         data=sets.rows,
-        target=sets.rows.target,
+        target=sets.rows.target.with_scheme_of(every.labels),
         source=sets.rows.source,
         labels=every.labels,
         with_rules=every,

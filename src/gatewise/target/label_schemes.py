@@ -13,14 +13,13 @@ In IOB1, the first step of an entity is B where an entity of the same type ends 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.metrics import ENTITY_LABEL, entities_of
-
-Scheme = Literal["IOB1", "IOB2", "BIOES", "BILOU"]
+from gatewise.target.scheme_transitions import Scheme
 
 _SINGLE_AND_LAST = {"IOB2": ("B", "I"), "BIOES": ("S", "E"), "BILOU": ("U", "L")}
 

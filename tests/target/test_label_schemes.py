@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from gatewise.data import convert_scheme, scheme_of
-from gatewise.data.label_schemes import Scheme, entities_of_row
 from gatewise.errors import InputError
+from gatewise.target.label_schemes import entities_of_row
+from gatewise.target.scheme_transitions import Scheme
 
 # One row in each scheme: two persons of two and one steps in a row, a place of three steps, an organisation.
 ROW: dict[Scheme, list[str]] = {
