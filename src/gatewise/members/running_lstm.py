@@ -21,6 +21,7 @@ from gatewise.kernels.interface import Kernel
 from gatewise.members.running_network import RunningNetwork
 from gatewise.network.architecture import Architecture
 from gatewise.network.distinct_tokens import PAD
+from gatewise.network.forward import embedded
 from gatewise.network.ops import Ops
 from gatewise.network.pooling import StepsPooling
 from gatewise.ragged import starts_of
@@ -57,9 +58,11 @@ class RunningLSTM(RunningNetwork):
                 )
         # A step of one sequence is shorter than waking threads for it.
         ops = Ops(kernel.with_threads(1))
-        self._embedding: Array | None = None
-        if arch.inputs == "tokens":
-            self._embedding = parameters["embedding.weight"]
+        self._embed: Callable[[Array], Array] | None = None
+        if arch.word_features:
+            self._embed = partial(embedded, ops, parameters)
+        elif arch.inputs == "tokens":
+            self._embed = parameters["embedding.weight"].__getitem__  # read faster than by `embedded`
         self._lstms: list[_LSTM] = []
         start = {}
         for number, _, name in arch.lstms():
@@ -91,8 +94,8 @@ class RunningLSTM(RunningNetwork):
         if not len(rows):
             return
         x = rows  # (N, D)
-        if self._embedding is not None:
-            x = self._embedding[rows]
+        if self._embed is not None:
+            x = self._embed(rows)
         arrays = dict(self.arrays)
         for lstm in self._lstms:
             # x: (N, H)

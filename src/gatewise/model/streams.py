@@ -2,7 +2,8 @@
 
 They run as one batch. The logits after each step are those of `Model.logits` for the steps so far: of an `LSTM` with
 the native kernel bit for bit, of a graph to rounding (`gatewise.members.running_network`). Those of a tagger are of the
-last step.
+last step; with a conditional random field their probabilities are those of its label given the steps so far
+(`gatewise.members.running_field`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.members.ensemble import Ensemble
+from gatewise.members.running_field import RunningField
 from gatewise.members.running_network import RunningNetwork
 from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
@@ -98,11 +100,6 @@ class Streams:
                 f"{nouns} cannot be streamed: a new step changes what the steps before it add; network_only=True "
                 "streams the LSTM alone"
             )
-        if ensemble.transitions is not None:
-            raise InputError(
-                "a conditional random field cannot be streamed: the label of a step depends on later steps; train with "
-                "crf=False"
-            )
         if preprocessor.window > 1:
             raise InputError(
                 f"a network that reads windows of {preprocessor.window} steps cannot be streamed: a new step changes "
@@ -113,6 +110,7 @@ class Streams:
         self._preprocessor = preprocessor
         self._ensemble = ensemble
         self._weight = ensemble.lstm_weight
+        self._shift = ensemble.shift
         self._most: int | None = None  # of the steps that the preprocessor leaves as they are
         pads = 0
         rule = getattr(preprocessor, "steps", None)
@@ -126,7 +124,11 @@ class Streams:
                 )
             else:
                 pads = rule.length
-        self._start = ensemble.network.running(pads)
+        self._start: RunningNetwork = ensemble.network.running(pads)
+        if ensemble.transitions is not None:
+            self._start = RunningField(self._start, self._weight, self._shift, ensemble.target)
+            self._weight = 1.0
+            self._shift = np.zeros(ensemble.target.outputs)
         self._running = self._start.take(np.zeros(count, np.intp))
         self._gaps = StreamGaps.none(count, preprocessor.channels)
 
@@ -176,7 +178,7 @@ class Streams:
             gaps = gaps.read(running, rows, lengths, self._preprocessor.step_rows)  # type: ignore[union-attr]
         else:
             running.read(rows, lengths)
-        logits = self._weight * running.logits() + self._ensemble.shift
+        logits = self._weight * running.logits() + self._shift
         if numbers is None:
             self._running = running
             self._gaps = gaps
