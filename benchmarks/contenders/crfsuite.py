@@ -17,7 +17,7 @@ SETTINGS = {"algorithm": "lbfgs", "c1": 0.1, "c2": 0.1, "max_iterations": 100, "
 def features(words: list[str], step: int) -> dict[str, str | bool | float]:
     """Of one step."""
     word = words[step]
-    found: dict[str, str | bool | float] = {
+    features_of_word: dict[str, str | bool | float] = {
         "bias": 1.0,
         "word.lower()": word.lower(),
         "word[-3:]": word[-3:],
@@ -29,12 +29,12 @@ def features(words: list[str], step: int) -> dict[str, str | bool | float]:
     for sign, other in (("-1", step - 1), ("+1", step + 1)):
         if 0 <= other < len(words):
             near = words[other]
-            found[f"{sign}:word.lower()"] = near.lower()
-            found[f"{sign}:word.istitle()"] = near.istitle()
-            found[f"{sign}:word.isupper()"] = near.isupper()
+            features_of_word[f"{sign}:word.lower()"] = near.lower()
+            features_of_word[f"{sign}:word.istitle()"] = near.istitle()
+            features_of_word[f"{sign}:word.isupper()"] = near.isupper()
         else:
-            found["BOS" if sign == "-1" else "EOS"] = True
-    return found
+            features_of_word["BOS" if sign == "-1" else "EOS"] = True
+    return features_of_word
 
 
 def _of_rows(words: Words) -> list[list[dict[str, str | bool | float]]]:

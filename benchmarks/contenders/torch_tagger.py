@@ -160,7 +160,7 @@ def fit(words: Words, labels: Labels, seed: int, *, with_crf: bool) -> Predict:
     @torch.no_grad()
     def predict(query: Words) -> Prediction:
         network.eval()
-        found = Prediction(classes, [], [])
+        prediction = Prediction(classes, [], [])
         for begin in range(0, len(query), 64):
             rows = query[begin : begin + 64]
             ids, characters = batch(rows)
@@ -168,11 +168,11 @@ def fit(words: Words, labels: Labels, seed: int, *, with_crf: bool) -> Predict:
             p = emissions.softmax(dim=2) if network.crf is None else network.crf.marginals(emissions, ids > 0)
             for row, words_of_row in enumerate(rows):
                 length = len(words_of_row)
-                found.marginals.append(p[row, :length].numpy())
+                prediction.marginals.append(p[row, :length].numpy())
                 best = p[row, :length].argmax(dim=1).tolist()
                 path = best if network.crf is None else network.crf.viterbi(emissions[row], length)
-                found.labels.append([classes[label] for label in path])
-        return found
+                prediction.labels.append([classes[label] for label in path])
+        return prediction
 
     order = rng.sample(range(len(words)), len(words))
     validation = order[: max(len(words) // 10, 1)]

@@ -78,7 +78,7 @@ def figures(test: Sequence[Row], result: Arrays, has_entities: bool) -> dict[str
     p = np.pad(result["marginals"].astype(np.float64), ((0, 0), (0, 1)))  # the last class is that of unknown labels
     ece, _ = reliability(p, np.array([place.get(name, len(place)) for name in truth.tolist()]))
     fit_seconds, cpu_seconds, predict_seconds = result["seconds"].tolist()
-    found = {
+    result_figures = {
         "token": float(is_right.mean()),
         "row": float(np.minimum.reduceat(is_right, starts).mean()),
         "ece": ece,
@@ -95,8 +95,8 @@ def figures(test: Sequence[Row], result: Arrays, has_entities: bool) -> dict[str
         codes = {name: number for number, name in enumerate(classes)}
         predicted = np.array([codes[name] for name in predicted_names])
         actual = np.array([codes[name] for name in true_names])
-        found["entity"] = entity_scores(predicted, actual, starts, classes)[0].f1
-    return found
+        result_figures["entity"] = entity_scores(predicted, actual, starts, classes)[0].f1
+    return result_figures
 
 
 def measured(
@@ -159,8 +159,8 @@ def main() -> None:
         cut = replace(SETS[name], folder=options.data).cut(options.tune)
         for rows in options.rows:
             key = f"{name}@{rows}"
-            found: dict[str, Any] = {"train": len(cut.train[:rows]), "test": len(cut.test)}
-            found |= {"machine": machine(), "date": now(), "revision": revision()}
+            facts: dict[str, Any] = {"train": len(cut.train[:rows]), "test": len(cut.test)}
+            facts |= {"machine": machine(), "date": now(), "revision": revision()}
             contenders = results.get(key, {}).get("contenders", {})
             measured_now[key] = {"contenders": {}}
             for contender in options.contenders:
@@ -170,7 +170,7 @@ def main() -> None:
                 print(line(key, contender, runs), flush=True)
                 if not options.tune:
                     contenders[contender] = runs
-                    results[key] = found | {"contenders": contenders}
+                    results[key] = facts | {"contenders": contenders}
                     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(summary(measured_now))
 

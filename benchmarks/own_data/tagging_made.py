@@ -29,7 +29,8 @@ def _row(parts: list[Part]) -> Row:
     for text, kind in parts:
         for place, word in enumerate(text.split()):
             words.append(word)
-            labels.append(f"{'I' if place else 'B'}-{kind}" if kind else "O")
+            prefix = "I" if place else "B"
+            labels.append(f"{prefix}-{kind}" if kind else "O")
     return words, labels
 
 

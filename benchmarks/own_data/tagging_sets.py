@@ -93,8 +93,8 @@ def _marked(text: str, row: str) -> Iterable[Row]:
     """Rows of XML elements whose children are the words; a child's tag is the label. An expression, because some files
     are no well-formed XML.
     """
-    for found in re.finditer(rf"<{row}>(.*?)</{row}>", text, re.DOTALL):
-        pairs = re.findall(r"<(\w+)>([^<]*)</\1>", found[1])
+    for element in re.finditer(rf"<{row}>(.*?)</{row}>", text, re.DOTALL):
+        pairs = re.findall(r"<(\w+)>([^<]*)</\1>", element[1])
         words = [word.strip().replace("&amp;", "&").replace(" ", "") for _, word in pairs]
         if all(words):
             yield words, [label for label, _ in pairs]

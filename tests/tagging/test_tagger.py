@@ -75,9 +75,9 @@ def test_predictions_have_one_entry_per_word(model: gw.Model, folder: Path, sent
 def test_what_a_tagger_cannot_have_is_refused(sentences: Sentences) -> None:
     for options, message in (
         ({"recipe": "fast"}, "recipe fast: tagging needs pooling='none', not 'mean\\+max'"),
-        ({"tokenization": "words"}, "needs max_length 0, no other members"),
-        ({"ngrams__order": 2}, "needs max_length 0, no other members"),
-        ({"max_length": 5}, "needs max_length 0, no other members"),
+        ({"tokenization": "words"}, "needs max_length 0, no n-grams"),
+        ({"ngrams__order": 2}, "needs max_length 0, no n-grams"),
+        ({"max_length": 5}, "needs max_length 0, no n-grams"),
         ({"unlabelled": ["a"]}, "does not use unlabelled texts"),
         ({"pretrained": "bundled"}, "cannot start a network of recipe tagging"),
     ):

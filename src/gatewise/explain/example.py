@@ -192,14 +192,19 @@ class Example(Displayed):
         """Logits (outputs,) whose probabilities are those of the prediction, see `Target.marginal_logits`."""
         if self.step is None:
             return self.logits
-        return np.asarray(flat(self.ensemble.target.marginal_logits(self.ragged_logits))[self.step])
+        return np.asarray(self.step_marginals[self.step])
+
+    @cached_property
+    def step_marginals(self) -> Array:
+        """The `marginal_logits` of each step of a tagger (T, outputs)."""
+        return np.asarray(flat(self.ensemble.target.marginal_logits(self.ragged_logits)))
 
     def prefix_probabilities(self, logits: Array) -> Array | None:
         """The probabilities (n, K) of prefix logits (n, outputs), or for a tagger (T + 1, outputs) those of no step and
         of each step; None for numbers.
         """
         if self.step is not None:
-            logits = np.concatenate([logits[:1], flat(self.ensemble.target.marginal_logits(self.ragged_logits))])
+            logits = np.concatenate([logits[:1], self.step_marginals])
         return self.ensemble.target.each.optional_probabilities(logits)
 
     @cached_property

@@ -62,6 +62,8 @@ class Inputs(NamedTuple):
 
     def __str__(self) -> str:
         size = _SIZES[self.kind].format(self.size)
+        if self.word_features:
+            size += f" with {self.word_features:,} features of words"
         return " and ".join([size, *self.further])
 
 

@@ -143,7 +143,10 @@ class StepFeatures(Member):
     def summary(self) -> list[tuple[str, str, int]]:
         weights = self.weight[1:].size + self.places.size + self.bias.size
         transitions = sum(array.size for array in self.scores.arrays().values())
-        return [("Word features (linear)", f"(steps, {self.outputs})", weights), ("CRF", "", transitions)]
+        return [
+            ("Word features (linear)", f"(steps, {self.outputs})", weights),
+            ("CRF", f"(steps, {len(self.scores)})", transitions),
+        ]
 
     def entry(self) -> dict[str, Any]:
         return {"rows": len(self.weight)}

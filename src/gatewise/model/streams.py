@@ -3,7 +3,7 @@
 They run as one batch. The logits after each step are those of `Model.logits` for the steps so far: of an `LSTM` with
 the native kernel bit for bit, of a graph to rounding (`gatewise.members.running_network`). Those of a tagger are of the
 last step; with a conditional random field their probabilities are those of its label given the steps so far
-(`gatewise.members.running_field`).
+(`gatewise.members.running_crf`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError, counted, quote
 from gatewise.members.ensemble import Ensemble
-from gatewise.members.running_field import RunningField
+from gatewise.members.running_crf import RunningCRF
 from gatewise.members.running_network import RunningNetwork
 from gatewise.model.preprocessor import Preprocessor
 from gatewise.model.step_rule import StepRule
@@ -126,7 +126,7 @@ class Streams:
                 pads = rule.length
         self._start: RunningNetwork = ensemble.network.running(pads)
         if ensemble.transitions is not None:
-            self._start = RunningField(self._start, self._weight, self._shift, ensemble.target)
+            self._start = RunningCRF(self._start, self._weight, self._shift, ensemble.target)
             self._weight = 1.0
             self._shift = np.zeros(ensemble.target.outputs)
         self._running = self._start.take(np.zeros(count, np.intp))

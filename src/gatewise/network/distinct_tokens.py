@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,11 @@ def unique_rows(rows: Array) -> tuple[NDArray[np.int64], Index]:
 
 def _hashes(rows: Array) -> NDArray[np.uint64]:
     """A number (N,) for each row: sorting numbers takes a fraction of the time of sorting rows."""
-    factors = np.random.default_rng(0).integers(1, 1 << 63, rows.shape[1], dtype=np.uint64) | np.uint64(1)
-    keys: NDArray[np.uint64] = (rows.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
+    keys: NDArray[np.uint64] = (rows.astype(np.uint64) * _factors(rows.shape[1])).sum(axis=1, dtype=np.uint64)
     return keys
+
+
+@cache
+def _factors(count: int) -> NDArray[np.uint64]:
+    """Odd numbers (count,), always the same ones."""
+    return np.random.default_rng(0).integers(1, 1 << 63, count, dtype=np.uint64) | np.uint64(1)

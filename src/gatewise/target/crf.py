@@ -96,7 +96,7 @@ def sequence_losses(
     log_forward = chain.forward()
     log_backward = chain.backward()
     log_partition = chain.log_partition(log_forward)
-    losses = log_partition - scores(emissions, labels, transitions)
+    losses = log_partition - chain.scores(labels)
     if weight is None:
         weight = np.ones(len(losses))
     log_partition_of_step = np.repeat(log_partition, emissions.lengths)[:, None]
@@ -142,19 +142,6 @@ def _expected_pairs(before: Array, at: Array, between: Array, log_partition: Arr
         log_p = before[pair][:, None] + between + at[pair] - log_partition[pair]
         pairs += weight[pair] * np.exp(log_p)
     return pairs
-
-
-def scores(emissions: Ragged, labels: NDArray[np.int64], transitions: Transitions) -> Array:
-    """s(y) (B,) of B sequences with their labels (N,)."""
-    of_step = emissions.values[np.arange(len(labels)), labels].astype(np.float64)
-    chain = _Chain(emissions, transitions)
-    of_step[chain.first] += transitions.start[labels[chain.first]]
-    of_step[chain.last] += transitions.end[labels[chain.last]]
-    after = chain.after_first
-    of_step[after] += transitions.between[labels[after - 1], labels[after]]
-    sums = np.zeros(len(emissions))
-    np.add.at(sums, np.repeat(np.arange(len(emissions)), emissions.lengths), of_step)
-    return sums
 
 
 def log_marginals(emissions: Ragged, transitions: Transitions) -> Array:
@@ -220,6 +207,17 @@ class _Chain:
         longest = int(descending[0]) if len(descending) else 0
         counts = np.searchsorted(-descending, -np.arange(longest), side="left")
         self.rows_of_step = [starts[order[:count]] + step for step, count in enumerate(counts.tolist())]
+
+    def scores(self, labels: NDArray[np.int64]) -> Array:
+        """s(y) (B,) of the sequences with their labels (N,)."""
+        of_step = self.emissions[np.arange(len(labels)), labels]
+        of_step[self.first] += self.transitions.start[labels[self.first]]
+        of_step[self.last] += self.transitions.end[labels[self.last]]
+        after = self.after_first
+        of_step[after] += self.transitions.between[labels[after - 1], labels[after]]
+        sums = np.zeros(len(self.lengths))
+        np.add.at(sums, np.repeat(np.arange(len(sums)), self.lengths), of_step)
+        return sums
 
     def forward(self) -> Array:
         """The logarithm (N, K) of the sum of exp over the labels up to each step, that step's emission included."""

@@ -227,13 +227,14 @@ class StepTarget(TargetOf[Ragged]):
     def _columns_of_steps(self, logits: Ragged, *, every: bool, names: bool) -> dict[str, Column]:
         """The columns of all steps."""
         each = self.each
-        columns = each.columns(flat(self.marginal_logits(logits)), every=every, names=names)
+        marginals = flat(self.marginal_logits(logits))
+        columns = each.columns(marginals, every=every, names=names)
         if self.transitions is None:
             return columns
         predicted = self.decided(logits)
         columns["label"] = columns["label"]._replace(values=each.named(predicted, own=not names))
         if "probability" in columns:
-            probabilities = flat(self.probabilities(logits))
+            probabilities = each.probabilities(marginals)
             of_label = probabilities[np.arange(len(predicted)), predicted]
             columns["probability"] = columns["probability"]._replace(values=of_label.tolist())
         return columns

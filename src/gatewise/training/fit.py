@@ -55,8 +55,8 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if data.recipe.lstm.padding != "none" and len(members) == 1:
         return model, Stack.alone(members[0])
     targets = HeldOutTargets.of(data)
-    depends = has_transitions(members)
-    stacked = stack_sequences(members, data) if depends else stack(members, targets)
+    has_crf = has_transitions(members)
+    stacked = stack_sequences(members, data) if has_crf else stack(members, targets)
     model = replace(model, ensemble=stacked.ensemble(members, model.target))
     rows = data.validation
     labels = data.labels[rows]
@@ -69,7 +69,7 @@ def fit_model(data: TrainingData, run: Run) -> tuple[Model, Stack | None]:
     if not model.target.each.has_probabilities:
         return model, stacked
     predictions = partial(out_of_fold, members, targets, rows_per_input(labels))
-    if depends:
+    if has_crf:
         predictions = partial(marginals_out_of_fold, members, data)
     report = calibration_report(
         predictions, labels, data.data.groups[rows], model.target, method=weights, data=f"the {validation_name}"

@@ -227,13 +227,13 @@ def sequence_loss(data: NetworkData, logits: Array, rows: NDArray[np.int64], tra
     sums = np.zeros(len(labels))
     np.add.at(sums, np.repeat(np.arange(len(labels)), labels.lengths), weight_of_step)
     weight = sums / np.maximum(labels.lengths, 1) / n
-    found = sequence_losses(target.emissions(labels.with_values(logits)), labels.values, transitions, weight)
-    gradient = found.emissions
+    result = sequence_losses(target.emissions(labels.with_values(logits)), labels.values, transitions, weight)
+    gradient = result.emissions
     if logits.shape[1] == 1:  # the logit of class 1 against class 0
         gradient = gradient[:, 1:]
-    of_parameters = {TRANSITIONS + name: array for name, array in found.transitions.items()}
-    correct = int((found.marginals.argmax(axis=1) == labels.values).sum())
-    return BatchLoss(float(weight @ found.losses), gradient, correct, of_parameters)
+    of_parameters = {TRANSITIONS + name: array for name, array in result.transitions.items()}
+    correct = int((result.marginals.argmax(axis=1) == labels.values).sum())
+    return BatchLoss(float(weight @ result.losses), gradient, correct, of_parameters)
 
 
 def step_target(data: NetworkData, transitions: Transitions | None) -> StepTarget:

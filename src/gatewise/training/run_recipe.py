@@ -160,12 +160,12 @@ def _check_task(recipe: Recipe, kind: KindName | None, task: Task) -> None:
         if recipe.lstm.crf:
             raise InputError(f"lstm.crf is for a label per step, not for {task}")
         return
-    # Every step that has a label must be read, and only the LSTM predicts a step.
+    # Every step that has a label must be read. N-grams and convolutions predict a sequence, not a step.
     settings = (recipe.lstm.max_length, recipe.ngrams.order, recipe.convolutions.features, recipe.validation.folds)
     other_words = kind == "text" and recipe.text.tokenization not in target.tokenizations
     if any(settings) or other_words:
         raise InputError(
-            f"recipe {recipe.name}: tagging needs max_length 0, no other members than the LSTM, no folds, and for "
+            f"recipe {recipe.name}: tagging needs max_length 0, no n-grams, no convolutions, no folds, and for "
             "texts tokenization 'spaces' or 'word-features'"
         )
     if recipe.frozen:

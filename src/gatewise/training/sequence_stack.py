@@ -98,13 +98,13 @@ class _HeldOut(NamedTuple):
 
         def objective(weights: Array) -> tuple[float, Array]:
             total = labels.with_values(sum(w * e for w, e in zip(weights, emissions, strict=True)))
-            found = sequence_losses(total, labels.values, self.combined(weights), weight)
+            result = sequence_losses(total, labels.values, self.combined(weights), weight)
             slopes = [
-                float((found.emissions * e).sum()) + _inner(found.transitions, transitions)
+                float((result.emissions * e).sum()) + _inner(result.transitions, transitions)
                 for e, transitions in zip(emissions, self.transitions, strict=True)
             ]
             change = weights - prior
-            value = float(weight @ found.losses) + 0.5 * L2 * float(change @ change)
+            value = float(weight @ result.losses) + 0.5 * L2 * float(change @ change)
             return value, np.array(slopes) + L2 * change
 
         bounds = [(0, None)] * len(prior)

@@ -46,6 +46,19 @@ def fit(data: TrainingData, run: Run) -> FittedMember:
     return FittedMember(member, np.zeros(member.outputs), held_out)
 
 
+def _fit(data: TrainingData, rows: NDArray[np.int64], start: StepFeatures | None) -> StepFeatures:
+    """Fit to these rows. start: a fit to some of them, from which the search begins."""
+    from scipy.optimize import minimize  # the extra [train]
+
+    problem = _Problem.of(data, rows)
+    theta = np.zeros(problem.size)
+    if start is not None:
+        theta = problem.theta_of(start)
+    options = {"maxiter": MAX_ITER, "maxcor": MEMORY, "ftol": _TOLERANCE}
+    theta = minimize(problem, theta, jac=True, method="L-BFGS-B", options=options).x
+    return problem.member(theta)
+
+
 @dataclass(frozen=True, eq=False)
 class _Design:
     """The features of N steps as a matrix (N, R) of 0 and 1. row: see `StepFeatures`. pairs: the row and the label of
@@ -70,74 +83,110 @@ class _Design:
             inside = np.flatnonzero(at >= 0)
             ids = words.values[at[inside]][:, 1:][:, list(templates)]
             is_feature = ids > 0
-            found = np.unique(ids[is_feature])
-            row[place, found] = np.arange(count, count + len(found))
-            count += len(found)
+            present = np.unique(ids[is_feature])
+            row[place, present] = np.arange(count, count + len(present))
+            count += len(present)
             columns.append(row[place, ids[is_feature]])
             rows.append(np.repeat(inside, is_feature.sum(axis=1)))
         column = np.concatenate(columns)
         step = np.concatenate(rows)
         values = np.ones(len(column), dtype=np.float64)
         matrix = csr_matrix((values, (step, column)), shape=(steps, count))
-        keys = np.unique(column.astype(np.int64) * (int(labels.max()) + 1) + labels[step])
-        return cls(matrix, row, (keys // (int(labels.max()) + 1), keys % (int(labels.max()) + 1)))
+        classes = int(labels.max()) + 1
+        keys = np.unique(column.astype(np.int64) * classes + labels[step])
+        return cls(matrix, row, (keys // classes, keys % classes))
 
 
-def _fit(data: TrainingData, rows: NDArray[np.int64], start: StepFeatures | None) -> StepFeatures:
-    """Fit to these rows. start: a fit to some of them, from which the search begins."""
-    from scipy.optimize import minimize  # the extra [train]
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """The loss of n rows as a function of the parameters theta, and its gradient.
 
-    target = data.target
-    assert isinstance(target, StepTarget)
-    labels: Ragged = data.labels[rows]  # type: ignore[assignment]
-    words = ragged_steps(data.full(rows))
-    count = len(target.classes)
-    design = _Design.of(words, labels.values, data.preprocessor.inputs.word_features)
-    flags = place_flags(words.lengths)
-    weight_of_row = data.data.sample_weight[rows]
-    weight_of_row = weight_of_row / weight_of_row.mean()
-    size = design.matrix.shape[1]
-    n_weights = len(design.pairs[0])
-    forms = {"places": (len(PLACES), count), "bias": (count,), **shapes(count)}
-    transposed = design.matrix.T.tocsr()
+    theta: the weights of the pairs of `design`, then the arrays of `forms`, by name and shape. flags: `place_flags` of
+    the steps. transposed: the matrix of `design`, transposed. weight (n,): of the rows, 1 in the mean.
+    """
 
-    def parts(theta: Array) -> dict[str, Array]:
-        """The arrays among the parameters."""
-        dense = np.zeros((size, count))
-        dense[design.pairs] = theta[:n_weights]
-        arrays = {"weight": dense}
-        first = n_weights
-        for name, shape in forms.items():
+    target: StepTarget
+    labels: Ragged
+    design: _Design
+    transposed: Any
+    flags: Array
+    weight: Array
+    forms: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, data: TrainingData, rows: NDArray[np.int64]) -> _Problem:
+        target = data.target
+        labels = data.labels[rows]
+        assert isinstance(target, StepTarget)
+        assert isinstance(labels, Ragged)
+        words = ragged_steps(data.full(rows))
+        design = _Design.of(words, labels.values, data.preprocessor.inputs.word_features)
+        weight = data.data.sample_weight[rows]
+        count = len(target.classes)
+        return cls(
+            target,
+            labels,
+            design,
+            design.matrix.T.tocsr(),
+            place_flags(words.lengths),
+            weight / weight.mean(),
+            {"places": (len(PLACES), count), "bias": (count,), **shapes(count)},
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of parameters."""
+        return len(self.design.pairs[0]) + sum(int(np.prod(shape)) for shape in self.forms.values())
+
+    def arrays(self, theta: Array) -> dict[str, Array]:
+        """The arrays among the parameters; the weights as a matrix (R, K)."""
+        weight = np.zeros((self.design.matrix.shape[1], len(self.target.classes)))
+        first = len(self.design.pairs[0])
+        weight[self.design.pairs] = theta[:first]
+        arrays = {"weight": weight}
+        for name, shape in self.forms.items():
             end = first + int(np.prod(shape))
             arrays[name] = theta[first:end].reshape(shape)
             first = end
         return arrays
 
-    def objective(theta: Array) -> tuple[float, Array]:
+    def theta(self, arrays: dict[str, Array]) -> Array:
+        """The parameters from the arrays."""
+        of_forms = [arrays[name].ravel() for name in self.forms]
+        return np.concatenate([arrays["weight"][self.design.pairs], *of_forms]).astype(np.float64)
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
         check_cancelled()
-        arrays = parts(theta)
-        emissions = design.matrix @ arrays["weight"] + flags @ arrays["places"] + arrays["bias"]
-        found = sequence_losses(labels.with_values(emissions), labels.values, Transitions.of(arrays), weight_of_row)
-        gradients = {
-            "places": flags.T @ found.emissions,
-            "bias": found.emissions.sum(axis=0),
-            **found.transitions,
-        }
-        of_weights = (transposed @ found.emissions)[design.pairs]
-        gradient = np.concatenate([of_weights, *(gradients[name].ravel() for name in forms)])
-        value = float(weight_of_row @ found.losses) + 0.5 * L2 * float(theta @ theta)
+        arrays = self.arrays(theta)
+        emissions = self.design.matrix @ arrays["weight"] + self.flags @ arrays["places"] + arrays["bias"]
+        transitions = Transitions.of(arrays)
+        result = sequence_losses(self.labels.with_values(emissions), self.labels.values, transitions, self.weight)
+        gradient = self.theta(
+            {
+                "weight": self.transposed @ result.emissions,
+                "places": self.flags.T @ result.emissions,
+                "bias": result.emissions.sum(axis=0),
+                **result.transitions,
+            }
+        )
+        value = float(self.weight @ result.losses) + 0.5 * L2 * float(theta @ theta)
         return value, gradient + L2 * theta
 
-    theta = np.zeros(n_weights + sum(int(np.prod(shape)) for shape in forms.values()))
-    if start is not None:
-        theta = _start(start, design, forms, target)
-    options = {"maxiter": MAX_ITER, "maxcor": MEMORY, "ftol": _TOLERANCE}
-    theta = minimize(objective, theta, jac=True, method="L-BFGS-B", options=options).x
-    arrays = parts(theta)
-    scores = Transitions.of(arrays)
-    for name in ("weight", "places", "bias"):
-        arrays[name] = _of_logits(arrays[name], target).astype(np.float32)
-    return StepFeatures(design.row, arrays["weight"], arrays["places"], arrays["bias"], scores)
+    def member(self, theta: Array) -> StepFeatures:
+        """The member with these parameters, in float32 as in its file, so that a saved model predicts the same."""
+        arrays = {name: array.astype(np.float32) for name, array in self.arrays(theta).items()}
+        scores = Transitions.of(arrays)
+        weight, places, bias = (_of_logits(arrays[name], self.target) for name in ("weight", "places", "bias"))
+        return StepFeatures(self.design.row, weight, places, bias, scores)
+
+    def theta_of(self, member: StepFeatures) -> Array:
+        """The parameters of a member that was fitted to other rows, for the features of these rows."""
+        arrays = {name: _of_classes(getattr(member, name), self.target) for name in ("weight", "places", "bias")}
+        weight = np.zeros((self.design.matrix.shape[1], len(self.target.classes)))
+        for own, new in zip(member.row, self.design.row, strict=True):
+            known = (own > 0) & (new > 0)
+            weight[new[known]] = arrays["weight"][own[known]]
+        return self.theta({**arrays, "weight": weight, **member.scores.arrays()})
 
 
 def _of_logits(scores: Array, target: StepTarget) -> Array:
@@ -149,15 +198,8 @@ def _of_logits(scores: Array, target: StepTarget) -> Array:
     return scores
 
 
-def _start(member: StepFeatures, design: _Design, forms: dict[str, tuple[int, ...]], target: StepTarget) -> Array:
-    """The parameters of a member, for the features of a design."""
-    count = len(target.classes)
-    dense = np.zeros((design.matrix.shape[1], count))
-    arrays = {"places": member.places, "bias": member.bias, "weight": member.weight}
+def _of_classes(weights: Array, target: StepTarget) -> Array:
+    """The reverse of `_of_logits`: of two classes each gets half of the difference."""
     if target.outputs == 1:
-        arrays = {name: np.concatenate([-array / 2, array / 2], axis=-1) for name, array in arrays.items()}
-    for own, new in zip(member.row, design.row, strict=True):
-        known = (own > 0) & (new > 0)
-        dense[new[known]] = arrays["weight"][own[known]]
-    values = {**arrays, **member.scores.arrays()}
-    return np.concatenate([dense[design.pairs], *(values[name].ravel() for name in forms)]).astype(np.float64)
+        return np.concatenate([-weights / 2, weights / 2], axis=-1)
+    return weights

@@ -1,4 +1,4 @@
-"""`RunningField`: a network below a conditional random field that reads n sequences step by step.
+"""`RunningCRF`: a network below a conditional random field that reads n sequences step by step.
 
 After each step it has the probabilities of the labels of that step, given the steps so far: the forward algorithm,
 normalised. The scores of the last label (`Transitions.end`) are left out, because more steps may come.
@@ -20,7 +20,7 @@ _FILTERED = "crf.filtered"
 _LEAST_LOG = -700.0  # of a probability: a stored state has no infinity
 
 
-class RunningField(RunningNetwork):
+class RunningCRF(RunningNetwork):
     """network: before its first step. weight, shift (outputs,): from its logits to those of the ensemble. target: with
     transitions. The state is that of the network, and the logarithms (n, K) of the probabilities so far.
     """
