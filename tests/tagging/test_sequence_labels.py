@@ -217,6 +217,8 @@ def test_a_tagger_has_both_members_and_is_saved(chunks: Any, tmp_path: Path) -> 
     loaded = gw.load(tmp_path / "tagger")
     assert loaded.fingerprint == model.fingerprint
     assert loaded.predict(rows[120:]) == model.predict(rows[120:])
+    for before, after in zip(model.predict_proba(rows[120:]), loaded.predict_proba(rows[120:]), strict=True):
+        np.testing.assert_array_equal(before, after)
     explanation = model.explain(rows[120], step=1, method="integrated-gradients")
     assert explanation.labels == tuple(model.predict([rows[120]])[0])
     assert [part.name for part in explanation.parts] == ["LSTM", "word features"]
